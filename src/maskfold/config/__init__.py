@@ -1,0 +1,53 @@
+"""The experiment as one typed, frozen tree, read from YAML and the command line."""
+
+from maskfold.config.load import (
+    ConfigError,
+    changed_keys,
+    config_from_tree,
+    describe_options,
+    load_config,
+    nearest,
+    option_keys,
+    read_saved_config,
+    save_config,
+)
+from maskfold.config.schema import (
+    AveragingConfig,
+    CompetitionConfig,
+    Config,
+    DataConfig,
+    FoldsConfig,
+    GroupConfig,
+    InferenceConfig,
+    ModelConfig,
+    OptimConfig,
+    PostConfig,
+    ScheduleConfig,
+    TrainConfig,
+    TuneConfig,
+)
+
+__all__ = [
+    "AveragingConfig",
+    "CompetitionConfig",
+    "Config",
+    "ConfigError",
+    "DataConfig",
+    "FoldsConfig",
+    "GroupConfig",
+    "InferenceConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "PostConfig",
+    "ScheduleConfig",
+    "TrainConfig",
+    "TuneConfig",
+    "changed_keys",
+    "config_from_tree",
+    "describe_options",
+    "load_config",
+    "nearest",
+    "option_keys",
+    "read_saved_config",
+    "save_config",
+]

@@ -1,0 +1,186 @@
+"""From a YAML file and dotted overrides to a `Config`, with errors that name the nearest key."""
+
+import difflib
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from maskfold.config.schema import Config
+from maskfold.files import atomic_path
+
+
+class ConfigError(ValueError):
+    """A config file or an override that cannot be used. The message is one sentence for the user."""
+
+
+def load_config(
+    path: Path | None, overrides: Mapping[str, Any] | None = None, *, name: str | None = None
+) -> Config:
+    """Read ``path`` (null: all defaults), apply dotted ``overrides`` such as ``{"train.epochs": "3"}``.
+
+    Override values that are strings are read as YAML, as in the file. The run's name is ``name``, else the
+    file's own ``name``, else the file's stem.
+
+    Raises:
+        ConfigError: missing or malformed file, unknown key (the nearest valid one is named), wrong type or
+            value out of range.
+    """
+    tree = _read_yaml(path) if path else {}
+    for key, value in (overrides or {}).items():
+        _set(tree, key, _parse(key, value) if isinstance(value, str) else value)
+    if name:
+        tree["name"] = name
+    tree.setdefault("name", path.stem if path else "default")
+    _check_name(tree["name"])
+    return config_from_tree(tree, source=str(path) if path else "the command line")
+
+
+def config_from_tree(tree: Mapping[str, Any], *, source: str) -> Config:
+    """Validate a nested mapping; ``source`` is named in errors."""
+    try:
+        return Config.model_validate(dict(tree))
+    except ValidationError as error:
+        raise ConfigError(f"{source}: " + "; ".join(_explain(item) for item in error.errors())) from None
+
+
+def save_config(config: Config, path: Path, **facts: Any) -> None:
+    """Write ``config`` whole, and ``facts`` about its making (versions, commit) under ``made_with``."""
+    tree = config.model_dump(mode="json")
+    if facts:
+        tree["made_with"] = facts
+    with atomic_path(path) as temporary:
+        temporary.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+
+
+def read_saved_config(path: Path) -> Config:
+    """Read what `save_config` wrote."""
+    tree = _read_yaml(path)
+    tree.pop("made_with", None)
+    return config_from_tree(tree, source=str(path))
+
+
+def changed_keys(old: Config, new: Config) -> list[str]:
+    """Dotted keys whose values differ, as ``key: old -> new``."""
+    before, after = dict(flatten(old.model_dump(mode="json"))), dict(flatten(new.model_dump(mode="json")))
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys]
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield ``(dotted key, leaf)`` of a nested mapping."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def describe_options(
+    model: type[BaseModel] = Config, prefix: str = ""
+) -> Iterator[tuple[str, str, Any, str]]:
+    """Yield ``(dotted key, type, default, description)`` of every option, in the order of the schema."""
+    for key, field in model.model_fields.items():
+        section = _section(field.annotation)
+        if section is not None and field.get_default(call_default_factory=True) is not None:
+            yield from describe_options(section, f"{prefix}{key}.")
+        else:
+            default = field.get_default(call_default_factory=True)
+            yield f"{prefix}{key}", _type_name(field.annotation), default, field.description or ""
+
+
+def option_keys() -> list[str]:
+    """All dotted keys that may be overridden, those of optional sections included."""
+    return list(_all_keys(Config))
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """A hint ``, did you mean X?`` for a misspelt word, or the list of what is known."""
+    match = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean {match[0]}?" if match else "known are " + ", ".join(known)
+
+
+def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for key, field in model.model_fields.items():
+        yield f"{prefix}{key}"
+        section = _section(field.annotation)
+        if section is not None:
+            yield from _all_keys(section, f"{prefix}{key}.")
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    for option in (annotation, *get_args(annotation)):
+        if isinstance(option, type) and issubclass(option, BaseModel):
+            return option
+    return None
+
+
+def _type_name(annotation: Any) -> str:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _type_name(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return " or ".join("null" if arg is type(None) else _type_name(arg) for arg in get_args(annotation))
+    if origin is not None and origin.__class__ is not type and "Literal" in str(origin):
+        return ", ".join(map(str, get_args(annotation)))
+    return {tuple: "list", dict: "mapping", str: "text"}.get(
+        origin or annotation, getattr(origin or annotation, "__name__", "any")
+    )
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no config file {path}: configs/ holds those that come with maskfold"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if tree is not None and not isinstance(tree, dict):
+        raise ConfigError(
+            f"{path} holds a {type(tree).__name__}, a config is a mapping of sections such as 'train:'"
+        )
+    return tree or {}
+
+
+def _parse(key: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"the value of --{key}, '{text}', is not valid YAML") from None
+
+
+def _set(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *sections, key = dotted.split(".")
+    for section in sections:
+        if not isinstance(tree.get(section), dict):
+            tree[section] = {}
+        tree = tree[section]
+    tree[key] = value
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not name or name.startswith(".") or set(name) & set("/\\\0+"):
+        raise ConfigError(
+            f"the run's name is {name!r}: it names a folder, so it must not be empty, start with a dot or hold / \\ +"
+        )
+
+
+def _explain(item: Mapping[str, Any]) -> str:
+    key = ".".join(
+        str(part)
+        for part in item["loc"]
+        if not str(part).startswith(("function-", "list[", "dict[", "tuple["))
+    )
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {key}: {nearest(key, option_keys())}"
+    message = item["msg"].removeprefix("Value error, ")
+    if not key:
+        return message
+    if item["type"] == "value_error":
+        return f"{key}: {message}"
+    return f"{key} is {item['input']!r}: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,216 @@
+"""The experiment as one typed, frozen tree: every option, its default, unit and allowed range."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+# YAML and the command line both write an absent value as `null`; these names mean the same to people.
+NoneWord = BeforeValidator(lambda value: None if value in ("none", "None", "null", "") else value)
+
+
+class Section(BaseModel):
+    """A part of the tree. Unknown keys are errors, and nothing can be changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class CompetitionConfig(Section):
+    profile: str = Field("tianchi-buildings", description="name of a profile, or path to a profile YAML")
+    root: Path | None = Field(
+        None, description="folder of the contest's files; null: the one found under data/"
+    )
+    class_names: tuple[str, ...] | None = Field(
+        None, description="names of classes 0..C-1; null: the profile's"
+    )
+
+
+class GroupConfig(Section):
+    file: str = Field(description="CSV inside the contest's folder")
+    id: str = Field("id", description="its column with the image's id or file name")
+    column: str = Field("group", description="its column with the group")
+
+
+class FoldsConfig(Section):
+    kind: Literal["holdout", "kfold", "stratified", "grouped", "stratified-grouped", "bootstrap", "given"] = (
+        Field("stratified", description="how images are divided; stratified means by mask coverage")
+    )
+    count: Count = Field(5, description="number of folds (hold-out and given splits: one)")
+    valid_share: float = Field(0.2, gt=0, lt=1, description="hold-out: share of images for validation")
+    bins: Count = Field(5, description="stratified: coverage bins, besides one for empty masks")
+    group: GroupConfig | None = Field(None, description="where groups come from; null: the profile's, if any")
+    seed: int = Field(0, description="seed of the division")
+
+
+class DataConfig(Section):
+    crop: Annotated[int, Field(ge=8)] = Field(
+        256, description="side of the square training crop in pixels, after scale"
+    )
+    scale: float = Field(
+        1.0,
+        gt=0,
+        le=8,
+        description="images are resized by this before the network; predictions are resized back",
+    )
+    augment: str | list[Any] = Field(
+        "d4", description="preset (none, flips, d4, d4_color, heavy, scale_crop) or a list of albumentations"
+    )
+    workers: int = Field(2, ge=0, description="data loading processes")
+    positive_share: Share | None = Field(
+        None, description="share of each training batch drawn from images with a mask; null: as they come"
+    )
+
+
+class ModelConfig(Section):
+    architecture: str = Field("unet", description="any segmentation-models-pytorch architecture")
+    encoder: str = Field("resnet34", description="any smp or timm (tu-…) encoder")
+    encoder_weights: Annotated[str | None, NoneWord] = Field(
+        "imagenet", description="imagenet, null, or path of a .pth/.safetensors file"
+    )
+    init_from: Path | None = Field(
+        None, description="run folder whose weights of the same fold are the start"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the architecture")
+
+
+class OptimConfig(Section):
+    name: str = Field("adamw", description="any timm optimiser; prefix lookahead_ wraps it in Lookahead")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    weight_decay: float = Field(1e-2, ge=0, description="weight decay (not on biases and norms)")
+    encoder_lr_factor: float = Field(1.0, ge=0, description="the encoder's learning rate relative to lr")
+    freeze_encoder_epochs: int = Field(
+        0, ge=0, description="epochs at the start in which the encoder is kept fixed"
+    )
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="largest gradient norm; null: no clipping"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the optimiser")
+
+
+class ScheduleConfig(Section):
+    name: Literal["constant", "cosine", "one_cycle", "snapshot"] = Field(
+        "one_cycle", description="course of the learning rate, per batch"
+    )
+    warmup: Share = Field(0.1, description="share of the steps (snapshot: of each cycle) with rising rate")
+    final_factor: Share = Field(0.01, description="last learning rate relative to the peak")
+    cycles: Count = Field(
+        1, description="snapshot: number of warm restarts, each ending in a stored snapshot"
+    )
+
+
+class AveragingConfig(Section):
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="decay of the moving average of weights per step; null: none"
+    )
+    swa_start: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="share of the run after which SWA averages each epoch's weights; null: none"
+    )
+    bn_batches: Count = Field(
+        50, description="training batches that recompute batch-norm statistics of averaged weights"
+    )
+
+
+class TrainConfig(Section):
+    epochs: Count | None = Field(30, description="length in epochs (null when iterations is given)")
+    iterations: Count | None = Field(None, description="length in optimiser steps instead of epochs")
+    epoch_images: Count | None = Field(None, description="images drawn per epoch; null: each image once")
+    max_hours: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="stop after the epoch that would pass this many hours"
+    )
+    early_stop: Count | None = Field(
+        None, description="stop after this many validations without a better score"
+    )
+    validate_every: Count = Field(
+        1, description="epochs between validations (the last epoch always validates)"
+    )
+    batch_size: Count = Field(8, description="images per step and process")
+    accumulate: Count = Field(1, description="batches whose gradients are added up for one optimiser step")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: bf16 where the device is fast at it, else fp16 on a GPU, else fp32"
+    )
+    channels_last: bool = Field(True, description="memory layout of tensors: channels last")
+    compile: bool = Field(False, description="torch.compile the network")
+    oof_members: Count = Field(2, description="best candidates whose out-of-fold predictions are stored")
+    trackers: tuple[str, ...] = Field(("tensorboard",), description="accelerate trackers that log the run")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "TrainConfig":
+        if (self.epochs is None) == (self.iterations is None):
+            raise ValueError(
+                f"epochs is {self.epochs} and iterations is {self.iterations}: set one, and null for the other"
+            )
+        return self
+
+
+class InferenceConfig(Section):
+    views: str = Field("flips", description="test-time views: none, flips (4), d4 (8)")
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (1.0,), description="test-time scales, each with every view"
+    )
+    merge: Literal["probabilities", "logits", "vote"] = Field(
+        "probabilities", description="what is averaged over members and views"
+    )
+    batch_size: Count = Field(8, description="images per batch")
+    window: Annotated[int, Field(ge=32)] | None = Field(
+        None, description="side of the sliding window in pixels after scale; null: whole images"
+    )
+    overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.25, description="overlap of neighbouring windows, share of the side"
+    )
+    member: str = Field(
+        "best", description="weights used without a tuned ensemble: best, ema, swa, snapshots …"
+    )
+
+
+class PostConfig(Section):
+    threshold: Share = Field(0.5, description="probability from which a pixel is foreground")
+    min_area: int = Field(0, ge=0, description="components with fewer pixels are removed")
+    fill_holes: int = Field(0, ge=0, description="holes of at most this many pixels are filled")
+
+
+class TuneConfig(Section):
+    thresholds: tuple[Share, ...] = Field(
+        tuple(round(0.2 + 0.05 * i, 2) for i in range(13)), description="thresholds tried"
+    )
+    min_areas: tuple[int, ...] = Field(
+        (0, 25, 50, 100, 200, 400), description="minimum areas tried, in pixels"
+    )
+    members: Count = Field(2, description="member kinds compared: the best by mean validation score")
+
+
+class Config(Section):
+    """One experiment. ``configs/<name>.yaml`` holds what differs from these defaults."""
+
+    name: str = Field("", description="name of the run; default: the config file's name")
+    seed: int = Field(0, ge=0, description="seed of weights, order and augmentation")
+    competition: CompetitionConfig = CompetitionConfig()
+    folds: FoldsConfig = FoldsConfig()
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    loss: list[dict[str, Any]] | dict[str, Any] = Field(
+        default_factory=lambda: [{"name": "bce", "weight": 0.8}, {"name": "dice", "weight": 0.2}],
+        description="weighted terms, see docs/losses_metrics.md",
+    )
+    optim: OptimConfig = OptimConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    averaging: AveragingConfig = AveragingConfig()
+    train: TrainConfig = TrainConfig()
+    inference: InferenceConfig = InferenceConfig()
+    post: PostConfig = PostConfig()
+    tune: TuneConfig = TuneConfig()
+
+    @model_validator(mode="after")
+    def _cross_checks(self) -> "Config":
+        if self.schedule.cycles > 1 and self.schedule.name != "snapshot":
+            raise ValueError(
+                f"schedule.cycles is {self.schedule.cycles} but schedule.name is {self.schedule.name}: "
+                "set schedule.name to snapshot, or schedule.cycles to 1"
+            )
+        if self.train.epochs and self.schedule.cycles > self.train.epochs:
+            raise ValueError(
+                f"schedule.cycles is {self.schedule.cycles} but train.epochs is {self.train.epochs}: "
+                "a cycle needs an epoch at least"
+            )
+        return self

@@ -1,0 +1,66 @@
+"""``ensemble.yaml``: what tuning chose, what it was chosen on, and what it gained."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from maskfold.files import atomic_path
+from maskfold.runs.errors import RunError
+
+
+class MemberChoice(BaseModel):
+    """One run's part in the ensemble: a member kind for all its folds, and its weight."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    run: str
+    member: str
+    weight: float
+
+
+class EnsembleChoice(BaseModel):
+    """A tuned ensemble.
+
+    ``scores`` maps a label such as ``plain`` or ``cross-fitted`` to the out-of-fold score; ``hashes`` maps
+    a file to the SHA-256 it had when the choice was made.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    members: list[MemberChoice]
+    views: str
+    scales: tuple[float, ...] = (1.0,)
+    merge: Literal["probabilities", "logits", "vote"] = "probabilities"
+    threshold: float = 0.5
+    min_area: int = 0
+    fill_holes: int = 0
+    metric: str = ""
+    scores: dict[str, float] = {}
+    hashes: dict[str, str] = {}
+
+    @property
+    def score(self) -> float | None:
+        """Out-of-fold score of the choice itself, cross-fitted; null if it was not tuned."""
+        return self.scores.get("after")
+
+
+def write_ensemble(choice: EnsembleChoice, path: Path) -> None:
+    """Write a choice whole."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(yaml.safe_dump(choice.model_dump(mode="json"), sort_keys=False))
+
+
+def read_ensemble(path: Path) -> EnsembleChoice:
+    """Read a choice.
+
+    Raises:
+        RunError: the file is missing or not such a file.
+    """
+    try:
+        content: Any = yaml.safe_load(path.read_text())
+        return EnsembleChoice.model_validate(content)
+    except FileNotFoundError:
+        raise RunError(f"there is no {path}: run python src/tune.py first") from None
+    except (yaml.YAMLError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(f"{path} is damaged ({reason}): run python src/tune.py again") from None

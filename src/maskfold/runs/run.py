@@ -1,0 +1,214 @@
+"""A run: one resolved config and its folder ``runs/<name>/``."""
+
+import json
+import platform
+import shutil
+import subprocess
+from contextlib import AbstractContextManager
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from maskfold.config import Config, changed_keys, read_saved_config, save_config
+from maskfold.files import atomic_path
+from maskfold.runs.checkpoint import file_digest
+from maskfold.runs.errors import RunError
+from maskfold.runs.lock import exclusive
+from maskfold.runs.maps import MapStore
+
+# They change speed or comfort, never a result: a run may go on with other values.
+FREE_KEYS = ("data.workers", "train.max_hours", "train.trackers")
+REPORTED_PACKAGES = (
+    "torch",
+    "segmentation-models-pytorch",
+    "timm",
+    "albumentations",
+    "numpy",
+    "opencv-python",
+)
+
+
+class FoldFolder:
+    """``runs/<name>/fold_<k>/``: what training one fold leaves behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """The fold as users write it: ``3`` or ``all``."""
+        return self.path.name.removeprefix("fold_")
+
+    @property
+    def last(self) -> Path:
+        """The complete training state."""
+        return self.path / "last.pt"
+
+    @property
+    def metrics_path(self) -> Path:
+        """One row per epoch."""
+        return self.path / "metrics.csv"
+
+    def member_path(self, member: str) -> Path:
+        """Weights of one member."""
+        return self.path / f"{member}.safetensors"
+
+    def members(self) -> list[str]:
+        """Names of all stored members: best, ema, snapshot_1 …"""
+        return sorted(path.stem for path in self.path.glob("*.safetensors") if path.name[0] != ".")
+
+    def snapshots(self) -> list[str]:
+        """Names of the snapshots, in the order in which they were taken."""
+        found = [member for member in self.members() if member.startswith("snapshot_")]
+        return sorted(found, key=lambda member: int(member.removeprefix("snapshot_")))
+
+    def parts(self, member: str) -> list[str]:
+        """Weights that make up a member kind: ``snapshots`` is all snapshots, every other kind itself.
+
+        Raises:
+            RunError: the fold has no such member.
+        """
+        found = self.snapshots() if member == "snapshots" else [m for m in self.members() if m == member]
+        if not found:
+            raise RunError(
+                f"{self.path} has no member '{member}': it has {', '.join(self.members()) or 'none'}"
+            )
+        return found
+
+    def oof(self, member: str, classes: int = 1) -> MapStore:
+        """Out-of-fold probabilities of a member kind on this fold's validation images."""
+        return MapStore(self.path / "oof" / member, classes)
+
+    def finished(self) -> bool:
+        """Whether training came to its end."""
+        return (self.path / "summary.json").exists()
+
+    def summary(self) -> dict[str, Any]:
+        """What training reported at its end: scores of all candidates, epochs, seconds, device."""
+        try:
+            return json.loads((self.path / "summary.json").read_text())
+        except FileNotFoundError:
+            raise RunError(f"fold {self.name} of {self.path.parent} is not trained to its end") from None
+        except ValueError:
+            raise RunError(
+                f"{self.path / 'summary.json'} is damaged: train the fold with --overwrite"
+            ) from None
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Write the digests of all weights, then the summary, whose presence marks the fold as finished."""
+        digests = {member: file_digest(self.member_path(member)) for member in self.members()}
+        for name, content in (("manifest.json", digests), ("summary.json", summary)):
+            with atomic_path(self.path / name) as temporary:
+                temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+    def digest(self, member: str) -> str | None:
+        """SHA-256 that a member's weights must have; null while the fold is unfinished."""
+        manifest = self.path / "manifest.json"
+        return json.loads(manifest.read_text()).get(member) if manifest.exists() else None
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other processes off this fold."""
+        return exclusive(self.path)
+
+
+class Run:
+    """One resolved config and its folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "Run":
+        """An existing run.
+
+        Raises:
+            RunError: the folder is no run.
+        """
+        run = cls(path)
+        if not run.config_path.exists():
+            raise RunError(
+                f"{path} is not a run (no config.yaml): train first, python src/train_fold.py --fold 0"
+            )
+        return run
+
+    @classmethod
+    def create(cls, config: Config, root: Path = Path("runs")) -> "Run":
+        """The run of this config: new, or the existing one if it was made with the same config.
+
+        Raises:
+            RunError: the folder holds folds that were trained with another config.
+        """
+        run = cls(root / config.name)
+        if run.config_path.exists():
+            if not run._differs(config):
+                return run
+            run._discard_untrained(config)
+        save_config(config, run.config_path, **made_with())
+        return run
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def config_path(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def folds_path(self) -> Path:
+        """The division into folds."""
+        return self.path / "folds.csv"
+
+    @property
+    def ensemble_path(self) -> Path:
+        """What tuning chose."""
+        return self.path / "ensemble.yaml"
+
+    @cached_property
+    def config(self) -> Config:
+        """The resolved config that the run was made with."""
+        return read_saved_config(self.config_path)
+
+    def fold(self, fold: int | str) -> FoldFolder:
+        """The folder of a fold number, or of ``all``."""
+        return FoldFolder(self.path / f"fold_{fold}")
+
+    def finished_folds(self) -> list[int]:
+        """Numbers of the folds that are trained to their end."""
+        numbers = [path.name.removeprefix("fold_") for path in self.path.glob("fold_*")]
+        return sorted(int(n) for n in numbers if n.isdecimal() and self.fold(n).finished())
+
+    def _differs(self, config: Config) -> list[str]:
+        changes = changed_keys(self.config, config)
+        return [change for change in changes if change.split(":")[0] not in FREE_KEYS]
+
+    def _discard_untrained(self, config: Config) -> None:
+        """A run in which no fold has begun may take another config; its folds are divided anew."""
+        if any(self.path.glob("fold_*/*.pt")) or any(self.path.glob("fold_*/*.safetensors")):
+            raise RunError(
+                f"{self.path} was made with another config ({'; '.join(self._differs(config))}): "
+                "give this one another --name, or remove the folder"
+            )
+        self.folds_path.unlink(missing_ok=True)
+        self.__dict__.pop("config", None)
+
+    def remove_fold(self, fold: int | str) -> None:
+        """Forget what was trained, for ``--overwrite``."""
+        shutil.rmtree(self.fold(fold).path, ignore_errors=True)
+
+
+def made_with() -> dict[str, str]:
+    """Versions and code commit, for the record."""
+    facts = {package: version(package) for package in REPORTED_PACKAGES}
+    return {"python": platform.python_version(), **facts, "commit": _commit()}
+
+
+def _commit() -> str:
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
