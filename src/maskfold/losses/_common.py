@@ -1,4 +1,4 @@
-"""What every loss shares: one reading of logits and targets, means that skip ignored pixels, sums over ranks."""
+"""What losses share: one reading of logits and targets, means that skip ignored pixels, sums over ranks."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -60,11 +60,11 @@ def check_target(logits: Tensor, target: Tensor) -> Tensor:
     """Return ``target`` if its shape fits the logits, else raise ValueError."""
     count, channels, *size = logits.shape
     hard = (count, *size)
-    fits = target.shape == logits.shape or (channels > 1 and target.shape == hard)
-    if not fits:
-        wanted = f"{(count, 1, *size)}" if channels == 1 else f"classes {hard} or soft labels {tuple(logits.shape)}"
+    if target.shape != logits.shape and (channels == 1 or target.shape != hard):
+        also = "" if channels == 1 else f" (soft labels) or {hard} (classes)"
         raise ValueError(
-            f"the target's shape is {tuple(target.shape)}: logits of shape {tuple(logits.shape)} need {wanted}"
+            f"the target's shape is {tuple(target.shape)}: "
+            f"with such logits it must be {tuple(logits.shape)}{also}"
         )
     return target
 
@@ -76,7 +76,7 @@ def valid_pixels(target: Tensor, ignore_index: int | None) -> Tensor:
         return torch.ones_like(target[:, :1], dtype=torch.bool)
     if target.shape[1] > 1 and 0 <= ignore_index <= 1:
         raise ValueError(
-            f"ignore_index is {ignore_index}, which soft labels use too: take a value outside [0, 1], such as 255"
+            f"ignore_index is {ignore_index}, which is a soft label too: take one outside [0, 1], such as 255"
         )
     # A comparison in uint8 would wrap a negative ignore_index around.
     wide = target if target.is_floating_point() else target.long()
@@ -104,7 +104,7 @@ def probabilities(logits: Tensor) -> Tensor:
 
 
 def masked_mean(values: Tensor, counted: Tensor, dim: int | None = None) -> Tensor:
-    """Mean of ``values`` where ``counted`` (same shape, bool), over ``dim`` or all; 0 where nothing counts."""
+    """Mean of ``values`` where ``counted`` (bool, same shape), over ``dim`` or all; of nothing: 0."""
     kept = torch.where(counted, values, 0)
     if dim is None:
         return kept.sum() / counted.sum().clamp_min(1)
@@ -112,7 +112,7 @@ def masked_mean(values: Tensor, counted: Tensor, dim: int | None = None) -> Tens
 
 
 def mean_over_ranks(values: Tensor, counted: Tensor) -> Tensor:
-    """`masked_mean` over all elements of all processes; ``counted`` may broadcast. 0 where nothing counts."""
+    """`masked_mean` over all elements of all processes; ``counted`` may broadcast."""
     counted = counted.expand_as(values)
     total, count = sum_over_ranks(
         torch.stack([torch.where(counted, values, 0).sum(), counted.sum().to(values.dtype)])
@@ -135,18 +135,18 @@ def sum_over_ranks(values: Tensor) -> Tensor:
 
 class _SumOverRanks(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, values: Tensor) -> Tensor:
         total = values.clone()
         torch.distributed.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         # Every process has the same gradient here, so their sum needs no exchange.
         return gradient * torch.distributed.get_world_size()
 
 
-def check_number(name: str, value: Any, low: float, high: float = float("inf")) -> float:  # noqa: ANN401
+def check_number(name: str, value: Any, low: float, high: float = float("inf")) -> float:
     """Return ``value`` if it is a number in [low, high], else raise ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         upper = "" if high == float("inf") else f" to {high:g}"
@@ -155,7 +155,7 @@ def check_number(name: str, value: Any, low: float, high: float = float("inf")) 
     return value
 
 
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:  # noqa: ANN401
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return ``value`` if it is one of ``choices``, else raise ValueError."""
     if value not in choices:
         raise ValueError(f"{name} is {value!r}: expected {' or '.join(map(repr, choices))}")
