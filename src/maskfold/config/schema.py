@@ -139,7 +139,7 @@ class TrainConfig(Section):
     def _one_length(self) -> "TrainConfig":
         if (self.epochs is None) == (self.iterations is None):
             raise ValueError(
-                f"epochs is {self.epochs} and iterations is {self.iterations}: set one, and null for the other"
+                f"epochs is {self.epochs} and iterations is {self.iterations}: set one, null the other"
             )
         return self
 

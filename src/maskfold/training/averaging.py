@@ -1,0 +1,67 @@
+"""Averages of weights: EMA per step, SWA per epoch; batch-norm statistics recomputed for both."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, update_bn
+
+from maskfold.config import AveragingConfig
+
+
+class WeightAverages:
+    """The running averages that a config asks for, by name: ``ema``, ``swa``.
+
+    EMA: Polyak & Juditsky (1992), with the decay ``min(decay, (1 + n) / (10 + n))`` of step n, so that short
+    runs do not average in the random start. SWA: Izmailov et al. (2018, arXiv 1803.05407), the equal mean
+    over the ends of the epochs after ``swa_start``.
+    """
+
+    def __init__(self, model: nn.Module, config: AveragingConfig) -> None:
+        self.config = config
+        self.models: dict[str, AveragedModel] = {}
+        if config.ema is not None:
+            self.models["ema"] = AveragedModel(model, multi_avg_fn=_ema_with_warmup(config.ema))
+        if config.swa_start is not None:
+            self.models["swa"] = AveragedModel(model)
+
+    def after_step(self, model: nn.Module) -> None:
+        """To be called after every optimiser step."""
+        if "ema" in self.models:
+            self.models["ema"].update_parameters(model)
+
+    def after_epoch(self, model: nn.Module, progress: float) -> None:
+        """To be called after every epoch; ``progress`` is the share of the run that is done."""
+        if "swa" in self.models and progress > self.config.swa_start:
+            self.models["swa"].update_parameters(model)
+
+    def taken(self) -> dict[str, AveragedModel]:
+        """The averages that hold something."""
+        return {name: model for name, model in self.models.items() if model.n_averaged > 0}
+
+    def state_dict(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Tensors of all averages."""
+        return {name: model.state_dict() for name, model in self.models.items()}
+
+    def load_state_dict(self, state: dict[str, dict[str, torch.Tensor]]) -> None:
+        """Restore what `state_dict` gave."""
+        for name, model in self.models.items():
+            model.load_state_dict(state[name])
+
+
+@torch.no_grad()
+def recompute_batch_norm(model: nn.Module, images: Iterable[torch.Tensor], device: torch.device) -> None:
+    """Set the batch-norm statistics of averaged weights to those of ``images`` (training batches).
+
+    The average of two networks' weights has other activations than either: without this step its running
+    statistics are wrong (Izmailov et al., section 3.2).
+    """
+    update_bn(images, model, device=device)
+
+
+def _ema_with_warmup(decay: float) -> Callable:
+    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor | int) -> None:
+        step = float(count)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + step) / (10 + step)))
+
+    return update

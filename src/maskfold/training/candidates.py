@@ -1,0 +1,96 @@
+"""The end of a fold's training: every candidate is scored, the best ones' out-of-fold maps are stored."""
+
+import copy
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import nn
+
+from maskfold.models import load_weights
+from maskfold.runs import save_member
+from maskfold.training.averaging import recompute_batch_norm
+from maskfold.training.logging import RunLog
+from maskfold.training.session import Session
+from maskfold.training.validation import store_oof, validate
+
+
+def finish(session: Session, log: RunLog) -> dict[str, Any]:
+    """Store the averages, score all candidates, store out-of-fold maps, write and return the summary.
+
+    Done by the main process alone; a kill here is harmless, since all of it is repeated.
+    """
+    if not session.is_main:
+        return {}
+    if "best" not in session.fold.members():
+        session.save_weights("best")  # never validated (fold "all"): the last weights stand in
+    _store_averages(session)
+    summary = _facts(session)
+    if session.data.valid is not None:
+        summary |= _score(session, log)
+    session.fold.finish(summary)
+    return summary
+
+
+def member_kinds(members: list[str]) -> list[str]:
+    """What may be chosen for prediction: every stored member, and all snapshots together."""
+    snapshots = [member for member in members if member.startswith("snapshot_")]
+    return members + (["snapshots"] if len(snapshots) > 1 else [])
+
+
+def _store_averages(session: Session) -> None:
+    for name, average in session.averages.taken().items():
+        network = copy.deepcopy(average.module)
+        session.seed_epoch(session.total_epochs + 1)
+        recompute_batch_norm(network, _training_images(session), session.accelerator.device)
+        save_member(network.state_dict(), session.fold.member_path(name))
+
+
+def _training_images(session: Session):  # noqa: ANN202
+    # Augmented as in training, as an epoch of its own, so that the result depends on the seed alone.
+    session.data.sampler.epoch = session.total_epochs + 1
+    for batch in islice(session.data.train, session.config.averaging.bn_batches):
+        yield batch["image"]
+
+
+def _score(session: Session, log: RunLog) -> dict[str, Any]:
+    kinds = member_kinds(session.fold.members())
+    scores = {kind: validate(session, _networks(session, kind), shared=False).score for kind in kinds}
+    ranked = sorted(scores, key=lambda kind: (-scores[kind], kind))
+    stored = {
+        kind: store_oof(session, _networks(session, kind), kind).score for kind in _stored(session, ranked)
+    }
+    for kind in ranked:
+        with_views = (
+            f", with views {session.config.inference.views} {stored[kind]:.4f}" if kind in stored else ""
+        )
+        log.say(f"fold {session.fold.name} {kind}: {session.metric.name} {scores[kind]:.4f}{with_views}")
+    return {"best_member": ranked[0], "score": scores[ranked[0]], "candidates": scores, "oof": stored}
+
+
+def _stored(session: Session, ranked: list[str]) -> list[str]:
+    return ranked[: session.config.train.oof_members]
+
+
+def _networks(session: Session, kind: str) -> list[nn.Module]:
+    networks = []
+    for member in session.fold.parts(kind):
+        network = copy.deepcopy(session.network)
+        load_weights(network, session.fold.member_path(member))
+        networks.append(network)
+    return networks
+
+
+def _facts(session: Session) -> dict[str, Any]:
+    device = session.accelerator.device
+    return {
+        "fold": session.fold.name,
+        "metric": session.metric.name,
+        "epochs": session.epoch,
+        "steps": session.step,
+        "seconds": round(session.elapsed(), 1),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "precision": str(session.precision or torch.float32).removeprefix("torch."),
+        "train_images": len(session.data.train.dataset),
+        "valid_images": len(session.data.valid_ids),
+    }

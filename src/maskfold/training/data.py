@@ -1,0 +1,102 @@
+"""What one fold trains and validates on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch.utils.data import DataLoader
+
+from maskfold.competitions import Competition
+from maskfold.config import Config
+from maskfold.datasets import (
+    EpochSampler,
+    SegmentationDataset,
+    build_augmentation,
+    coverages,
+    fold_parts,
+    load_groups,
+    make_folds,
+    read_folds,
+    train_loader,
+    write_folds,
+)
+from maskfold.inference.loading import image_loader
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """Loaders of one fold. ``valid`` is null where the fold is ``all``: nothing is left to validate on."""
+
+    train: DataLoader
+    sampler: EpochSampler
+    valid: DataLoader | None
+    valid_ids: list[str]
+
+
+def ensure_folds(path: Path, competition: Competition, config: Config) -> pd.DataFrame:
+    """The division written down in ``path``; made and written there on the first call."""
+    samples = competition.samples("train")
+    groups = load_groups(competition, samples, config.folds)
+    if not path.exists():
+        write_folds(make_folds(samples, coverages(competition, samples), config.folds, groups), path)
+    return read_folds(path, list(samples["id"]), groups=groups)
+
+
+def fold_data(
+    competition: Competition,
+    config: Config,
+    folds: pd.DataFrame,
+    fold: int | str,
+    *,
+    needs: frozenset[str],
+    rank: int = 0,
+    world: int = 1,
+) -> FoldData:
+    """Datasets, sampler and loaders of one fold for one of ``world`` processes."""
+    samples = competition.samples("train")
+    train, times, valid = _parts(samples, folds, fold)
+    sampler = EpochSampler(
+        len(train),
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        times=times,
+        positive=_positive(competition, train, config),
+        positive_share=config.data.positive_share,
+        epoch_images=config.train.epoch_images,
+        rank=rank,
+        world=world,
+    )
+    dataset = SegmentationDataset(
+        competition,
+        train,
+        scale=config.data.scale,
+        augment=build_augmentation(config.data.augment, crop=config.data.crop),
+        seed=config.seed,
+        needs=needs,
+    )
+    return FoldData(
+        train=train_loader(dataset, sampler, config.data.workers),
+        sampler=sampler,
+        valid=image_loader(competition, valid, config, rank=rank, world=world) if len(valid) else None,
+        valid_ids=list(valid["id"]),
+    )
+
+
+def _parts(
+    samples: pd.DataFrame, folds: pd.DataFrame, fold: int | str
+) -> tuple[pd.DataFrame, np.ndarray | None, pd.DataFrame]:
+    if fold == ALL:
+        return samples, None, samples.iloc[:0]
+    train, valid = fold_parts(folds, int(fold))
+    by_id = samples.set_index("id", drop=False)
+    rows = by_id.loc[train["id"]].reset_index(drop=True)
+    return rows, train["times"].to_numpy(), by_id.loc[valid["id"]].reset_index(drop=True)
+
+
+def _positive(competition: Competition, train: pd.DataFrame, config: Config) -> np.ndarray | None:
+    if config.data.positive_share is None:
+        return None
+    return coverages(competition, train) > 0

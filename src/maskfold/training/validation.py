@@ -1,0 +1,79 @@
+"""Scores of a network, or of several averaged, on a fold's validation images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+from torch import nn
+
+from maskfold.config import InferenceConfig
+from maskfold.inference.postprocess import postprocess
+from maskfold.inference.predict import Prediction, predict_batches
+from maskfold.runs import MapStore
+from maskfold.training.session import Session
+
+NO_VIEWS = {"views": "none", "scales": (1.0,), "merge": "probabilities"}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The contest's score, and the statistics it came from: one row per validation image, in its order."""
+
+    score: float
+    stats: np.ndarray
+
+
+def validate(session: Session, networks: Sequence[nn.Module], *, shared: bool = True) -> Scores:
+    """Score at threshold 0.5 without views. ``shared``: every process does its part and gets the whole."""
+    options = session.config.inference.model_copy(update=NO_VIEWS)
+    found = [(p.index, _stats(session, p)) for p in _predictions(session, networks, options)]
+    return _scores(session, gather_object(found) if shared else found)
+
+
+def store_oof(session: Session, networks: Sequence[nn.Module], member: str) -> Scores:
+    """Store a member kind's out-of-fold maps, made with the config's own views, and score them."""
+    found = []
+    classes = session.competition.num_classes
+    with MapStore.create(session.fold.oof(member).folder, classes) as store:
+        for prediction in _predictions(session, networks, session.config.inference):
+            store.write(prediction.id, prediction.probability)
+            found.append((prediction.index, _stats(session, prediction)))
+    return _scores(session, found)
+
+
+def rehearse(session: Session) -> None:
+    """Validate two batches and write the state, so that what would break after an hour breaks at once."""
+    if session.data.valid is not None:
+        # Untrained weights may overflow fp16, which says nothing about the training to come.
+        precision = None if session.precision is torch.float16 else session.precision
+        batches = islice(session.data.valid, 2)
+        for prediction in _predictions(
+            session, [session.network], session.config.inference, batches, precision
+        ):
+            _stats(session, prediction)
+    session.save()
+
+
+def _predictions(session, networks, options: InferenceConfig, batches=None, precision=...):  # noqa: ANN001, ANN202
+    return predict_batches(
+        networks,
+        session.data.valid if batches is None else batches,
+        options=options,
+        weights=None,
+        device=session.accelerator.device,
+        precision=session.precision if precision is ... else precision,
+    )
+
+
+def _stats(session: Session, prediction: Prediction) -> np.ndarray:
+    mask = postprocess(prediction.probability, threshold=0.5, min_area=0, fill_holes=0)
+    return session.metric.image_stats(mask, prediction.target)
+
+
+def _scores(session: Session, found: list[tuple[int, np.ndarray]]) -> Scores:
+    rows = dict(found)
+    stats = np.stack([rows[index] for index in range(len(session.data.valid_ids))])
+    return Scores(float(session.metric.score(stats)), stats)
