@@ -1,0 +1,123 @@
+"""How sure a score is, and a difference of two scores: the percentile bootstrap over images.
+
+Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Score = Callable[[np.ndarray], Any]
+CHUNK_VALUES = 1_000_000  # statistics gathered at once: 8 MB, whatever the number of images and repeats
+
+
+class PairedResult(NamedTuple):
+    """score(a) - score(b), its interval, and the share of resamples where a is better (a tie counts half)."""
+
+    difference: float
+    low: float
+    high: float
+    share_better: float
+
+
+def bootstrap_interval(
+    stats: np.ndarray,
+    score: Score,
+    *,
+    confidence: float = 0.95,
+    repeats: int = 1000,
+    seed: int = 0,
+    groups: Sequence[Any] | None = None,
+) -> tuple[float, float]:
+    """(low, high) of the score over sets of images drawn with replacement; the same for the same seed.
+
+    stats: (n, k), one row per image. score: (..., n, k) -> (...), as `ContestMetric.score`.
+    groups: n labels; images of one scene share one and are drawn together, so that their likeness does not
+        make the interval too narrow.
+    Resamples without a score (nan) are left out; (nan, nan) when all are.
+    Raises ValueError for no images, for groups of another length and for a score of another shape.
+    """
+    _check_confidence(confidence)
+    drawn = _bootstrap((np.asarray(stats),), score, repeats, seed, groups)[0]
+    return _percentiles(drawn, confidence)
+
+
+def paired_bootstrap(
+    stats_a: np.ndarray,
+    stats_b: np.ndarray,
+    score: Score,
+    *,
+    confidence: float = 0.95,
+    repeats: int = 1000,
+    seed: int = 0,
+    groups: Sequence[Any] | None = None,
+) -> PairedResult:
+    """Is a better than b on the same images? Row i of both is image i, and every resample draws it for both.
+
+    An image that is hard for both cancels: a difference shows that two separate intervals would hide.
+    Arguments and errors as in `bootstrap_interval`.
+    """
+    _check_confidence(confidence)
+    stats_a, stats_b = np.asarray(stats_a), np.asarray(stats_b)
+    if stats_a.shape != stats_b.shape:
+        raise ValueError(f"the statistics are {stats_a.shape} and {stats_b.shape}: expected the same images.")
+    drawn_a, drawn_b = _bootstrap((stats_a, stats_b), score, repeats, seed, groups)
+    difference = drawn_a - drawn_b
+    difference = difference[~np.isnan(difference)]
+    share = float(np.mean((np.sign(difference) + 1) / 2)) if len(difference) else float("nan")
+    return PairedResult(float(score(stats_a) - score(stats_b)), *_percentiles(difference, confidence), share)
+
+
+def _bootstrap(
+    sets: tuple[np.ndarray, ...], score: Score, repeats: int, seed: int, groups: Sequence[Any] | None
+) -> np.ndarray:
+    """Scores (len(sets), repeats) of shared resamples."""
+    if sets[0].ndim != 2 or not len(sets[0]):
+        raise ValueError(f"the statistics are {sets[0].shape}, expected (n, k) with at least one image.")
+    if repeats < 1:
+        raise ValueError(f"repeats is {repeats}, expected at least 1.")
+    rng = np.random.default_rng(seed)
+    n = len(sets[0])
+    if groups is None:
+        draws = _draw_images(n, repeats, max(1, CHUNK_VALUES // sets[0].size), rng)
+    elif len(groups) == n:
+        draws = _draw_groups(groups, repeats, rng)
+    else:
+        raise ValueError(f"there are {len(groups)} groups for {n} images: expected one label per image.")
+    return np.concatenate([_score_rows(sets, rows, score) for rows in draws], axis=1)
+
+
+def _draw_images(n: int, repeats: int, chunk: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Row numbers (r, n), r resamples at a time; the draws do not depend on the chunk."""
+    for start in range(0, repeats, chunk):
+        yield rng.integers(n, size=(min(chunk, repeats - start), n))
+
+
+def _draw_groups(groups: Sequence[Any], repeats: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Row numbers (1, m), one resample at a time, as m differs between them."""
+    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    for _ in range(repeats):
+        yield np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))])[None]
+
+
+def _score_rows(sets: tuple[np.ndarray, ...], rows: np.ndarray, score: Score) -> np.ndarray:
+    scores = np.array([score(stats[rows]) for stats in sets], dtype=np.float64)
+    if scores.shape != (len(sets), len(rows)):
+        found, r = scores.shape[1:], len(rows)
+        raise ValueError(f"score gave the shape {found} for (r, n, k) with r = {r}, expected ({r},).")
+    return scores
+
+
+def _percentiles(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}, expected a share between 0 and 1 such as 0.95.")

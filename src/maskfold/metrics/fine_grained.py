@@ -1,0 +1,80 @@
+"""Fine-grained scores from the counts of every image and class (Wang et al., NeurIPS 2023, arXiv:2310.19252).
+
+`counts` are integers (or whole floats) (..., C, 3): TP, FP, FN of each class in pixels, without ignored ones.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from maskfold.metrics.arrays import as_image_pair, nan_mean, ratio
+
+TP, FP, FN = 0, 1, 2
+
+
+def class_counts(pred: Any, target: Any, num_classes: int, ignore_index: int | None = 255) -> np.ndarray:
+    """int64 (C, 3), TP, FP and FN of one image of integer labels (H, W).
+
+    Raises ValueError for labels that are neither in 0 .. C - 1 nor (target only) `ignore_index`.
+    """
+    pred, target = as_image_pair(pred, target)
+    _check_range(pred, num_classes, "pred", np.False_)
+    void = np.asarray(target == ignore_index) if ignore_index is not None else np.False_
+    _check_range(target, num_classes, "target", void)
+    cell = target.astype(np.intp)
+    np.copyto(cell, num_classes, where=void)  # ignored pixels go to a row of their own
+    cell *= num_classes
+    np.add(cell, pred, out=cell, casting="unsafe")
+    confusion = np.bincount(cell.ravel(), minlength=(num_classes + 1) * num_classes)
+    confusion = confusion.reshape(num_classes + 1, num_classes)[:num_classes]
+    tp = np.diagonal(confusion)
+    return np.stack([tp, confusion.sum(0) - tp, confusion.sum(1) - tp], axis=1)
+
+
+def iou(counts: np.ndarray) -> np.ndarray:
+    """TP / (TP + FP + FN), (..., C); nan for a class that is neither labelled nor predicted."""
+    return ratio(counts[..., TP], counts.sum(-1))
+
+
+def dice(counts: np.ndarray) -> np.ndarray:
+    """2 TP / (2 TP + FP + FN), (..., C); nan as in `iou`."""
+    return ratio(2 * counts[..., TP], counts.sum(-1) + counts[..., TP])
+
+
+def accuracy(counts: np.ndarray) -> np.ndarray:
+    """TP / (TP + FN), the share of a class's pixels that were found, (..., C); nan where it has none."""
+    return ratio(counts[..., TP], counts[..., TP] + counts[..., FN])
+
+
+def of_present(counts: np.ndarray, score: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The score of each class (..., C), nan where the class is not in the image's label."""
+    return np.where(counts[..., TP] + counts[..., FN] > 0, score(counts), np.nan)
+
+
+def worst_mean(values: np.ndarray, q: int = 100) -> float:
+    """Mean of the lowest max(1, floor(q n / 100)) of the n values that are not nan; nan when there is none.
+
+    q: whole per cent. Sorting also makes the sum the same, to the last bit, for any order of the images.
+    """
+    values = np.sort(values[~np.isnan(values)])
+    return float(values[: max(1, q * len(values) // 100)].mean()) if len(values) else float("nan")
+
+
+def mean_i(table: np.ndarray, q: int = 100) -> float:
+    """Per image the mean over its classes, then over the worst q % of images; table: (n, C), `of_present`."""
+    return worst_mean(nan_mean(table, axis=1), q)
+
+
+def mean_c(table: np.ndarray, q: int = 100) -> float:
+    """Per class the mean over the worst q % of its images, then over classes; table: (n, C), `of_present`."""
+    return float(nan_mean(np.array([worst_mean(column, q) for column in table.T])))
+
+
+def _check_range(labels: np.ndarray, num_classes: int, name: str, void: np.ndarray) -> None:
+    if labels.max(initial=0) < num_classes and labels.min(initial=0) >= 0:
+        return
+    wrong = np.unique(labels[~void & ((labels < 0) | (labels >= num_classes))])
+    if len(wrong):
+        found, last = ", ".join(map(str, wrong[:6])), num_classes - 1
+        raise ValueError(f"{name} holds the labels {found}: expected 0 to {last} (see also ignore_index).")

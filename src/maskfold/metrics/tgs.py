@@ -1,0 +1,32 @@
+"""The metric of Kaggle's TGS Salt Identification Challenge (2018)."""
+
+from typing import Any
+
+import numpy as np
+
+from maskfold.metrics.overlap import ConfusionCounts, confusion_counts
+
+
+def tgs_map(pred: Any, target: Any, *, ignore_index: int | None = 255) -> float | np.ndarray:
+    """Mean over the IoU thresholds 0.5, 0.55 .. 0.95 of the precision TP / (TP + FP + FN), of each image.
+
+    The whole mask is one object, so the precision at a threshold t is 1 where IoU > t, else 0 (the contest
+    says "greater than": an IoU of exactly 0.5 is no hit at 0.5). Both masks empty: 1; only one of them: 0.
+    Source: https://www.kaggle.com/competitions/tgs-salt-identification-challenge/overview/evaluation
+
+    pred, target, ignore_index: see `confusion_counts`.
+    Returns a float for (H, W), float64 (N,) for (N, H, W); nan for an image without a valid pixel.
+    """
+    score = precision_over_thresholds(confusion_counts(pred, target, ignore_index=ignore_index))
+    return score if score.ndim else float(score)
+
+
+def precision_over_thresholds(counts: ConfusionCounts) -> np.ndarray:
+    """`tgs_map` from the counts of one image (an array of no axis) or of N (N,)."""
+    tp, fp, fn, tn = (np.asarray(count) for count in counts)
+    union = tp + fp + fn
+    # Thresholds are k / 20, k = 10 .. 19: those below IoU have k < 20 * tp / union. Integers, as a
+    # float 0.05 * k lands on either side of an IoU that equals it.
+    below = -(-20 * tp // np.maximum(union, 1))  # ceil(20 * IoU) = how many k >= 0 are below
+    hits = np.clip(below - 10, 0, 10)
+    return np.where(union > 0, hits / 10, np.where(tn > 0, 1.0, np.nan))

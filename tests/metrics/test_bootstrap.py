@@ -1,0 +1,128 @@
+import math
+
+import numpy as np
+import pytest
+
+from maskfold.metrics import bootstrap as module
+from maskfold.metrics import bootstrap_interval, build_metric, paired_bootstrap
+
+
+def mean_score(stats):
+    return stats[..., 0].mean(-1)
+
+
+def column(values):
+    return np.asarray(values, dtype=np.float64)[:, None]
+
+
+def test_interval_of_a_mean_is_the_normal_one():
+    """For many values the percentile interval is mean -+ 1.96 sd / sqrt(n)."""
+    values = np.random.default_rng(1).gamma(3.0, size=800)
+    low, high = bootstrap_interval(column(values), mean_score, repeats=4000)
+    half = 1.959964 * values.std() / math.sqrt(len(values))
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.06 * half)
+    narrow = bootstrap_interval(column(values), mean_score, repeats=4000, confidence=0.5)
+    assert narrow[1] - narrow[0] == pytest.approx(2 * 0.67449 * half / 1.959964, rel=0.08)
+
+
+def test_coverage():
+    """Of 300 sets of 60 images, some 90 % of the intervals hold the true mean 0.75 (binomial: 270 -+ 5)."""
+    rng = np.random.default_rng(0)
+    hits = 0
+    for trial in range(300):
+        low, high = bootstrap_interval(
+            column(rng.beta(3, 1, 60)), mean_score, confidence=0.9, repeats=300, seed=trial
+        )
+        hits += low <= 0.75 <= high
+    assert 250 <= hits <= 288
+
+
+def test_seed_decides_and_memory_does_not(monkeypatch):
+    stats = np.random.default_rng(2).integers(1, 50, (37, 3)).astype(float)
+    score = build_metric("dice").score
+    first = bootstrap_interval(stats, score, seed=7)
+    assert first == bootstrap_interval(stats, score, seed=7)
+    assert first != bootstrap_interval(stats, score, seed=8)
+    sizes = []
+    monkeypatch.setattr(module, "CHUNK_VALUES", 1000)
+    assert first == bootstrap_interval(stats, lambda rows: sizes.append(rows.size) or score(rows), seed=7)
+    assert max(sizes) <= 1000
+    assert sum(sizes) == 1000 * stats.size
+
+
+def test_groups_are_drawn_together():
+    """Five copies of each scene: as groups the interval is that of the scenes, as images far too narrow."""
+    scenes = np.random.default_rng(3).random(60)
+    order = np.random.default_rng(4).permutation(300)
+    values, groups = np.repeat(scenes, 5)[order], np.repeat([f"scene {i}" for i in range(60)], 5)[order]
+    low, high = bootstrap_interval(column(scenes), mean_score, repeats=3000)
+    grouped = bootstrap_interval(column(values), mean_score, repeats=3000, groups=groups)
+    images = bootstrap_interval(column(values), mean_score, repeats=3000)
+    assert grouped[1] - grouped[0] == pytest.approx(high - low, rel=0.08)
+    assert images[1] - images[0] == pytest.approx((high - low) / math.sqrt(5), rel=0.08)
+
+
+def test_a_group_brings_all_its_images():
+    seen = set()
+
+    def remember(rows):
+        seen.add(tuple(sorted(rows[0, :, 0])))
+        return rows[..., 0].mean(-1)
+
+    bootstrap_interval(column([1, 2, 3]), remember, groups=["b", "a", "b"], repeats=200)
+    assert seen == {(1, 2, 3), (1, 1, 3, 3), (2, 2)}
+
+
+def test_pairing_finds_what_separate_intervals_hide():
+    rng = np.random.default_rng(5)
+    hardness = rng.random(200)
+    a, b = column(hardness + 0.02 + rng.normal(0, 0.03, 200)), column(hardness)
+    result = paired_bootstrap(a, b, mean_score, repeats=2000)
+    assert result.difference == pytest.approx(a.mean() - b.mean())
+    assert 0 < result.low < result.difference < result.high
+    assert result.high - result.low == pytest.approx(2 * 1.96 * (a - b).std() / math.sqrt(200), rel=0.1)
+    assert result.share_better > 0.99
+    separate = [bootstrap_interval(stats, mean_score) for stats in (a, b)]
+    assert separate[0][0] < separate[1][1]  # they overlap
+    swapped = paired_bootstrap(b, a, mean_score, repeats=2000)
+    assert (swapped.low, swapped.high) == pytest.approx((-result.high, -result.low))
+    assert swapped.share_better < 0.01
+
+
+def test_paired_with_itself_and_by_groups():
+    stats = np.random.default_rng(6).random((20, 1))
+    assert paired_bootstrap(stats, stats, mean_score) == (0, 0, 0, 0.5)
+    result = paired_bootstrap(stats + 0.25, stats, mean_score, groups=np.arange(20) // 3)
+    assert tuple(result) == pytest.approx((0.25, 0.25, 0.25, 1.0))
+
+
+@pytest.mark.filterwarnings("error")
+def test_void_images_and_sets_without_score():
+    metric = build_metric("dice")
+    stats = np.array([[5, 1, 2], [np.nan] * 3, [7, 0, 3]])
+    low, high = bootstrap_interval(stats, metric.score)  # resamples of void rows only are left out
+    assert (low, high) == pytest.approx((10 / 13, 14 / 17))
+    nothing = np.full((4, 3), np.nan)
+    assert all(math.isnan(x) for x in bootstrap_interval(nothing, metric.score))
+    assert all(math.isnan(x) for x in paired_bootstrap(nothing, nothing, metric.score))
+
+
+@pytest.mark.parametrize(
+    ("stats", "arguments", "message"),
+    [
+        (np.zeros((0, 3)), {}, "at least one image"),
+        (np.zeros(5), {}, r"expected \(n, k\)"),
+        (np.zeros((5, 1)), {"confidence": 95}, "between 0 and 1"),
+        (np.zeros((5, 1)), {"repeats": 0}, "at least 1"),
+        (np.zeros((5, 1)), {"groups": [1, 2]}, "2 groups for 5 images"),
+        (np.zeros((5, 1)), {"score": lambda stats: stats.mean()}, r"score gave the shape \(\)"),
+    ],
+)
+def test_bad_arguments(stats, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        bootstrap_interval(stats, **{"score": mean_score, **arguments})
+
+
+def test_pairs_of_other_images_are_refused():
+    with pytest.raises(ValueError, match="the same images"):
+        paired_bootstrap(np.zeros((5, 3)), np.zeros((6, 3)), mean_score)

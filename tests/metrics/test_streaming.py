@@ -1,0 +1,224 @@
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from maskfold.metrics import SegmentationMetrics
+
+CLASSES = 5
+ABSENT = 3  # in no label and no prediction; class 4 is predicted but in no label
+
+
+def make_set(seed=0, n=45, size=(7, 9)):
+    rng = np.random.default_rng(seed)
+    target = rng.choice([0, 1, 2], p=[0.6, 0.3, 0.1], size=(n, *size)).astype(np.uint8)
+    pred = np.where(rng.random(target.shape) < 0.7, target, rng.choice([0, 1, 2, 4], size=target.shape))
+    target[rng.random(target.shape) < 0.15] = 255
+    for i, only in enumerate([0, 1, 2, 0]):  # images of a single class
+        target[i] = np.where(target[i] == 255, 255, only)
+    target[4], target[11] = 255, 255
+    return pred.astype(np.uint8), target
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values) if values else float("nan")
+
+
+def lowest(values, q):
+    values = sorted(values)
+    return values[: max(1, q * len(values) // 100)]
+
+
+def brute_force(pred, target, worst):
+    """The scores by the paper's definitions, pixel by pixel in Python, for IoU and Dice."""
+    images = []
+    for p_image, t_image in zip(pred, target, strict=True):
+        counts = {c: [0, 0, 0] for c in range(CLASSES)}
+        for p, t in zip(p_image.ravel().tolist(), t_image.ravel().tolist(), strict=True):
+            if t == 255:
+                continue
+            if p == t:
+                counts[t][0] += 1
+            else:
+                counts[p][1] += 1
+                counts[t][2] += 1
+        images.append(counts)
+    total = {c: [sum(image[c][k] for image in images) for k in range(3)] for c in range(CLASSES)}
+    in_set = [c for c in total if total[c][0] + total[c][2]]
+    found, labelled = sum(total[c][0] for c in in_set), sum(total[c][0] + total[c][2] for c in in_set)
+    result = {
+        "acc": found / labelled,
+        "macc": mean(total[c][0] / (total[c][0] + total[c][2]) for c in in_set),
+    }
+    formulas = {
+        "iou": lambda tp, fp, fn: tp / (tp + fp + fn),
+        "dice": lambda tp, fp, fn: 2 * tp / (2 * tp + fp + fn),
+    }
+    for name, formula in formulas.items():
+        by_image = [{c: formula(*k) for c, k in image.items() if k[0] + k[2]} for image in images]
+        by_image = [scores for scores in by_image if scores]
+        of_images = [mean(scores.values()) for scores in by_image]
+        of_classes = [[scores[c] for scores in by_image if c in scores] for c in in_set]
+        result[f"m{name}_d"] = mean(formula(*k) for k in total.values() if any(k))
+        result[f"m{name}_i"] = mean(of_images)
+        result[f"m{name}_c"] = mean(map(mean, of_classes))
+        for q in worst:
+            result[f"m{name}_i_worst{q}"] = mean(lowest(of_images, q))
+            result[f"m{name}_c_worst{q}"] = mean(mean(lowest(values, q)) for values in of_classes)
+    return result
+
+
+@pytest.mark.parametrize("batch", [1, 3, 45])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_equals_brute_force(batch, seed):
+    pred, target = make_set(seed)
+    metrics = SegmentationMetrics(CLASSES, worst=(1, 5, 70))
+    for start in range(0, len(pred), batch):
+        metrics.update(pred[start : start + batch], target[start : start + batch])
+    expected = brute_force(pred, target, (1, 5, 70))
+    result = metrics.compute()
+    assert result == pytest.approx(expected, rel=1e-12)
+    assert len({round(value, 9) for value in expected.values()}) == len(
+        expected
+    )  # no two definitions coincide
+
+
+def test_single_images_torch_and_sizes_of_their_own():
+    pred, target = make_set()
+    whole, parts = SegmentationMetrics(CLASSES), SegmentationMetrics(CLASSES)
+    whole.update(torch.from_numpy(pred).long(), torch.from_numpy(target).long())
+    for p, t in zip(pred, target, strict=True):
+        parts.update(torch.from_numpy(p), t.T.copy().T)
+    assert whole.compute() == parts.compute()
+    parts.update(np.array([[0, 1]]), np.array([[0, 0]]))
+    assert parts.per_image().miou.iloc[-1] == 0.5
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=12, max_size=12), st.permutations(range(4)))
+def test_merge_of_any_split_is_the_whole(owner, order):
+    """Each image goes to one of four processes (some may have none), merged in any order: equal to the last bit."""
+    pred, target = make_set(2, n=12, size=(3, 4))
+    whole = SegmentationMetrics(CLASSES)
+    whole.update(pred, target)
+    parts = [SegmentationMetrics(CLASSES) for _ in range(4)]
+    for i, process in enumerate(owner):
+        parts[process].update(pred[i], target[i])
+    merged = SegmentationMetrics(CLASSES)
+    for process in order:
+        merged.merge(pickle.loads(pickle.dumps(parts[process])))
+    assert merged.compute() == whole.compute()
+    assert len(merged.counts) == 12
+
+
+def test_merge_leaves_the_other_alone_and_refuses_strangers():
+    pred, target = make_set()
+    a, b = SegmentationMetrics(CLASSES), SegmentationMetrics(CLASSES)
+    b.update(pred[:2], target[:2])
+    assert a.merge(b) is a
+    a.update(pred[2], target[2])
+    assert (len(a.counts), len(b.counts)) == (3, 2)
+    for other in (
+        SegmentationMetrics(4),
+        SegmentationMetrics(CLASSES, ignore_index=None),
+        SegmentationMetrics(CLASSES, class_names="vwxyz"),
+    ):
+        with pytest.raises(ValueError, match="cannot merge"):
+            a.merge(other)
+
+
+def test_void_images_leave():
+    pred, target = make_set()
+    keep = (target != 255).any((1, 2))
+    assert keep.sum() == 43
+    with_void, without = SegmentationMetrics(CLASSES), SegmentationMetrics(CLASSES)
+    with_void.update(pred, target)
+    without.update(pred[keep], target[keep])
+    assert with_void.compute() == without.compute()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n", [0, 2])
+def test_nothing_to_judge_is_nan(n):
+    metrics = SegmentationMetrics(3)
+    metrics.update(np.zeros((n, 2, 2), int), np.full((n, 2, 2), 255))
+    assert all(math.isnan(value) for value in metrics.compute().values())
+    assert metrics.per_class()["images"].tolist() == [0, 0, 0]
+    assert metrics.per_image()["miou"].isna().sum() == n
+
+
+def test_class_in_no_label():
+    """Predicted there: 0 in the sums over the set, absent from the means of images. Nowhere: left out of all."""
+    metrics = SegmentationMetrics(4)
+    metrics.update(np.array([[0, 0, 1, 2]]), np.array([[0, 0, 1, 1]]))
+    result = metrics.compute()
+    assert result["miou_d"] == pytest.approx((1 + 1 / 2 + 0) / 3)
+    assert result["miou_i"] == result["miou_c"] == pytest.approx((1 + 1 / 2) / 2)
+    assert result["macc"] == pytest.approx((1 + 1 / 2) / 2)
+
+
+def test_tables():
+    pred, target = make_set()
+    names = ["ground", "roof", "tree", "water", "car"]
+    metrics = SegmentationMetrics(CLASSES, worst=(5,), class_names=names)
+    metrics.update(pred, target)
+    result, classes, images = metrics.compute(), metrics.per_class(), metrics.per_image()
+    assert classes.index.tolist() == names
+    for score in ("iou", "dice"):
+        assert classes[f"{score}_d"].mean() == pytest.approx(result[f"m{score}_d"])
+        assert classes[f"{score}_c"].mean() == pytest.approx(result[f"m{score}_c"])
+        assert classes[f"{score}_c_worst5"].mean() == pytest.approx(result[f"m{score}_c_worst5"])
+        assert images[f"m{score}"].mean() == pytest.approx(result[f"m{score}_i"])
+    assert classes["acc"].mean() == pytest.approx(result["macc"])
+    assert classes.loc["roof", "pixels"] == (target == 1).sum()
+    assert classes.loc["roof", "images"] == (target == 1).any((1, 2)).sum()
+    assert classes.loc["roof", "tp"] == ((target == 1) & (pred == 1)).sum()
+    assert classes.loc["roof", "fp"] == ((target != 1) & (target != 255) & (pred == 1)).sum()
+    assert classes.loc["roof", "fn"] == ((target == 1) & (pred != 1)).sum()
+    assert classes.loc["water", ["iou_d", "iou_c", "acc"]].isna().all()
+    assert classes.loc["car", "iou_d"] == 0
+    assert images["pixels"].tolist() == (target != 255).sum((1, 2)).tolist()
+    assert images["acc"].to_numpy()[[0, 20]] == pytest.approx(
+        [(pred[i] == target[i]).sum() / (target[i] != 255).sum() for i in (0, 20)]
+    )
+    assert images.loc[0, "iou_ground"] == images.loc[0, "miou"]
+    assert images.loc[0, ["iou_roof", "iou_tree"]].isna().all()  # image 0 is all ground
+    assert images.loc[11, ["acc", "miou", "iou_ground"]].isna().all()  # void
+
+
+@pytest.mark.parametrize(
+    ("pred", "target", "message"),
+    [
+        (np.array([[0, 3]]), np.array([[0, 1]]), "pred holds the labels 3: expected 0 to 2"),
+        (np.array([[0, 255]]), np.array([[0, 255]]), "pred holds the labels 255"),
+        (np.array([[0, 1]]), np.array([[7, 255]]), "target holds the labels 7"),
+        (np.array([[0, 1]]), np.array([[-1, 0]]), "target holds the labels -1"),
+        (np.array([[0.2, 0.9]]), np.array([[0, 1]]), "argmax"),
+        (np.array([[0, 1]]), np.array([[0], [1]]), "one shape"),
+    ],
+)
+def test_bad_labels_are_refused_and_add_nothing(pred, target, message):
+    metrics = SegmentationMetrics(3)
+    with pytest.raises(ValueError, match=message):
+        metrics.update(np.stack([np.zeros_like(pred), pred]), np.stack([np.zeros_like(target), target]))
+    assert len(metrics.counts) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_classes": 1}, "count the background"),
+        ({"num_classes": 3, "worst": (0,)}, "from 1 to 100"),
+        ({"num_classes": 3, "worst": (2.5,)}, "whole per cent"),
+        ({"num_classes": 3, "class_names": ["a", "b"]}, "3 distinct names"),
+        ({"num_classes": 3, "class_names": ["a", "b", "a"]}, "3 distinct names"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SegmentationMetrics(**arguments)
