@@ -1,0 +1,15 @@
+"""What a contest's files look like, in and out."""
+
+from maskfold.competitions.competition import Competition
+from maskfold.competitions.errors import CompetitionError, SubmissionError
+from maskfold.competitions.find import find_competitions, open_competition
+from maskfold.competitions.profile import load_profile
+
+__all__ = [
+    "Competition",
+    "CompetitionError",
+    "SubmissionError",
+    "find_competitions",
+    "load_profile",
+    "open_competition",
+]

@@ -1,0 +1,142 @@
+"""One contest's files, seen through its profile: samples, images, masks."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from maskfold.competitions.csv_layout import CsvLayout
+from maskfold.competitions.errors import CompetitionError
+from maskfold.competitions.files import ContestFiles
+from maskfold.competitions.images import decode_image, image_size
+from maskfold.competitions.label_layouts import FileList, PngMasks
+from maskfold.competitions.profile import Profile
+from maskfold.competitions.samples import Part, read_groups
+from maskfold.config import GroupConfig
+
+LAYOUTS = {"csv": CsvLayout, "png-masks": PngMasks, "file-list": FileList}
+
+
+class Competition:
+    """A contest's folder and the profile that says how to read it. Picklable, so that data workers get it.
+
+    Attributes:
+        name: the profile's name.
+        root: the contest's folder.
+        profile: the profile as read from its YAML.
+        metric: the contest's score, a name of ``maskfold.metrics``.
+        class_names: one name for a binary contest, else the names of classes 0..C-1.
+        num_classes: 1 for a binary contest, else C.
+        ignore_index: the value of pixels that are not scored.
+    """
+
+    ignore_index: int = 255
+
+    def __init__(
+        self, profile: Profile, root: Path, *, class_names: tuple[str, ...] | None = None
+    ) -> None:
+        self.profile = profile
+        self.root = Path(root)
+        self.files = ContestFiles(self.root)
+        self.layout = LAYOUTS[profile.layout](profile, self.files, class_names)
+
+    @property
+    def name(self) -> str:
+        return self.profile.name
+
+    @property
+    def metric(self) -> str:
+        return self.profile.metric
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.layout.class_names
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def submission_kind(self) -> str:
+        """``csv``: one CSV of run lengths; ``png``: a folder (or zip archive) of mask files."""
+        return self.layout.submission_kind
+
+    def samples(self, part: Part) -> pd.DataFrame:
+        """The table of one part, sorted by id, every column of dtype object.
+
+        Columns: ``id`` (str, as in the contest's table), ``image`` (path inside the contest's folder),
+        ``group`` (str or None), ``masks`` (train: what `mask` takes; test: None), ``split`` ("train",
+        "valid" or None: given by the contest). A part that the contest does not have is an empty table.
+
+        Raises:
+            CompetitionError: missing images or labels, duplicate ids, names that leave the contest's
+                folder, tables of another form; the first few are named.
+        """
+        return self.layout.samples(part)
+
+    def groups(self, samples: pd.DataFrame, group: GroupConfig) -> list[str]:
+        """The group of every row of ``samples`` from a CSV of the contest (id, file name or stem).
+
+        Raises:
+            CompetitionError: missing file, columns or rows.
+        """
+        return read_groups(self.files, group, samples)
+
+    def image(self, path: str) -> np.ndarray:
+        """uint8 RGB ``(H, W, 3)`` of an image of `samples`.
+
+        Raises:
+            CompetitionError: no such file, not an image, or not 8 bits per channel.
+        """
+        return decode_image(self.files.read(path), path)
+
+    def size(self, path: str) -> tuple[int, int]:
+        """``(H, W)`` of an image; only its header is read.
+
+        Raises:
+            CompetitionError: no such file, or not an image.
+        """
+        with self.files.open(path) as stream:
+            return image_size(stream, path)
+
+    def mask(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> np.ndarray:
+        """uint8 ``(H, W)``: 0/1, or classes 0..C-1 with 255 where nothing is scored.
+
+        Args:
+            masks: the cell of `samples`, or a value of `read_masks`.
+            shape: ``(H, W)`` of the image.
+            id: named in errors.
+
+        Raises:
+            CompetitionError: a mask that does not fit ``shape``, malformed run lengths, values that are no
+                class, one pixel in two classes.
+        """
+        return self._named(id, self.layout.mask, masks, shape)
+
+    def coverage(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> float:
+        """Share of the image that is foreground (multi-class: not class 0, and scored), without drawing
+        run lengths. Overlapping instances count twice, at most 1.
+
+        Raises:
+            CompetitionError: as `mask`.
+        """
+        return self._named(id, self.layout.coverage, masks, shape)
+
+    def read_masks(self, path: Path) -> dict[str, Any]:
+        """id -> what `mask` takes, from a CSV in the contest's form (a submission, a truth); for a contest
+        of label files from a folder or zip archive of them, named as in a submission.
+
+        Raises:
+            CompetitionError: another form, duplicate rows, unknown classes or files.
+        """
+        return self.layout.read_masks(Path(path))
+
+    @staticmethod
+    def _named(id: str, read: Any, *arguments: Any) -> Any:
+        try:
+            return read(*arguments)
+        except CompetitionError as error:
+            if not id:
+                raise
+            raise CompetitionError(f"{id}: {error}") from None

@@ -1,0 +1,96 @@
+"""Contests whose masks are run lengths in a CSV."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from maskfold.competitions.errors import CompetitionError, first_few
+from maskfold.competitions.files import ContestFiles, safe_path
+from maskfold.competitions.profile import CsvProfile
+from maskfold.competitions.samples import Part, sample_table
+from maskfold.competitions.table import Key, gather_masks, keys, read_table
+from maskfold.rle import RLEError
+
+
+class CsvLayout:
+    """Reads samples and masks as a `CsvProfile` says."""
+
+    submission_kind = "csv"
+
+    def __init__(self, profile: CsvProfile, files: ContestFiles, class_names: tuple[str, ...] | None) -> None:
+        if class_names is not None and len(class_names) != len(profile.class_names):
+            raise CompetitionError(
+                f"competition.class_names has {len(class_names)} names, the profile {profile.name} has "
+                f"{len(profile.class_names)} classes: {', '.join(profile.class_names)}"
+            )
+        self.profile = profile
+        self.files = files
+        self.class_names = class_names or profile.class_names
+        self.dialect = profile.dialect
+
+    @staticmethod
+    def missing(profile: CsvProfile, files: ContestFiles) -> list[str]:
+        """What the profile needs and the folder lacks."""
+        parts = (profile.train, profile.test)
+        tables = [part.table for part in parts if not files.exists(part.table)]
+        folders = [f"{part.folder}/" for part in parts if part.folder and not files.has_folder(part.folder)]
+        return tables + folders
+
+    def samples(self, part: Part) -> pd.DataFrame:
+        """See `Competition.samples`."""
+        spec = self.profile.train if part == "train" else self.profile.test
+        masks = gather_masks(self.profile, self._table(spec.table), spec.table)
+        rows = [
+            {"id": image, "image": safe_path(spec.image.replace("{id}", image)), "masks": rles}
+            for image, rles in masks.items()
+        ]
+        if part == "test":
+            rows = [{**row, "masks": None} for row in rows]
+        return sample_table(rows, self.files, source=spec.table, group=self.profile.group)
+
+    def sample_keys(self) -> list[Key]:
+        """The rows of the sample submission, in its order."""
+        return keys(self._table(self.profile.test.table))
+
+    def read_masks(self, path: Path) -> dict[str, tuple[str, ...]]:
+        """See `Competition.read_masks`."""
+        return gather_masks(self.profile, read_table(self.profile, path.read_bytes(), str(path)), str(path))
+
+    def mask(self, masks: tuple[str, ...], shape: tuple[int, int]) -> np.ndarray:
+        """See `Competition.mask`."""
+        try:
+            layers = (self.dialect.decode(rle, shape) for rle in masks)
+            if self.profile.rows == "class":
+                return self._exclusive(layers, shape)
+            merged = next(layers)
+            for layer in layers:
+                np.maximum(merged, layer, out=merged)
+            return merged
+        except RLEError as error:
+            raise CompetitionError(str(error)) from None
+
+    def coverage(self, masks: tuple[str, ...], shape: tuple[int, int]) -> float:
+        """See `Competition.coverage`."""
+        try:
+            area = sum(self.dialect.area(rle, shape) for rle in masks)
+        except RLEError as error:
+            raise CompetitionError(str(error)) from None
+        return min(1.0, area / (shape[0] * shape[1]))  # instances may overlap
+
+    def _table(self, name: str) -> pd.DataFrame:
+        return read_table(self.profile, self.files.read(name), name)
+
+    def _exclusive(self, layers: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+        label = np.zeros(shape, np.uint8)
+        for index, layer in enumerate(layers, start=1):
+            taken = np.unique(label[(layer != 0) & (label != 0)])
+            if taken.size:
+                names = first_few(self.class_names[value] for value in taken)
+                raise CompetitionError(
+                    f"pixels belong to the class {self.class_names[index]} and also to {names}: classes must "
+                    "exclude each other"
+                )
+            label[layer != 0] = index
+        return label

@@ -1,0 +1,105 @@
+"""A contest's folder as one tree: plain files and, read in place, the zip archives at its top."""
+
+import os
+import zipfile
+import zlib
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, BinaryIO
+
+from maskfold.competitions.errors import CompetitionError
+
+
+def safe_path(name: str) -> str:
+    """Normalise a relative path that came from a contest's table, and keep it inside the contest's folder.
+
+    Raises:
+        CompetitionError: empty, absolute or with a drive, with ``..``, a backslash or a NUL.
+    """
+    path = PurePosixPath(name)
+    inside = path.parts and not path.is_absolute() and ".." not in path.parts
+    if not inside or set(name) & set("\\\0") or PureWindowsPath(name).drive:
+        raise CompetitionError(
+            f"the file name {name!r} is not a plain path inside the contest's folder: it is not opened"
+        )
+    return str(path)
+
+
+class ContestFiles:
+    """Reads files below ``root`` by paths with ``/``; picklable, each process opens archives for itself.
+
+    ``train.zip`` appears as the folder ``train``: its member ``train/a.jpg`` (or ``a.jpg``) is
+    ``train/a.jpg``, its ``images/a.png`` is ``train/images/a.png``; ``train_mask.csv.zip`` appears as
+    ``train_mask.csv``. A plain file goes before an archive's member of the same path.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self._archives: dict[tuple[int, str], zipfile.ZipFile] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_archives": {}}
+
+    def exists(self, path: str) -> bool:
+        """Whether ``path`` is a file."""
+        return (self.root / path).is_file() or path in self._members
+
+    def has_folder(self, path: str) -> bool:
+        """Whether ``path`` is a folder, on disk or in an archive."""
+        return (self.root / path).is_dir() or path in self._archived_folders
+
+    def names(self, folder: str) -> list[str]:
+        """Sorted names of the files directly in ``folder``; hidden files are left out."""
+        found = {PurePosixPath(path).name for path in self._members if str(PurePosixPath(path).parent) == folder}
+        if (self.root / folder).is_dir():
+            found.update(entry.name for entry in os.scandir(self.root / folder) if entry.is_file())
+        return sorted(name for name in found if not name.startswith("."))
+
+    def read(self, path: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            CompetitionError: no such file, or a damaged or encrypted archive.
+        """
+        if (self.root / path).is_file():
+            return (self.root / path).read_bytes()
+        if path not in self._members:
+            raise CompetitionError(f"there is no file {path} in {self.root}, nor in an archive there")
+        archive, member = self._members[path]
+        try:
+            return self._archive(archive).read(member)
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+            raise CompetitionError(f"{member} in {self.root / archive} cannot be read: {error}") from None
+
+    def open(self, path: str) -> BinaryIO:
+        """A seekable stream of a file's bytes; of a plain file only what is read comes from the disk."""
+        return (self.root / path).open("rb") if (self.root / path).is_file() else BytesIO(self.read(path))
+
+    @cached_property
+    def _members(self) -> dict[str, tuple[str, str]]:
+        """Path in the tree -> (archive, member) of everything archived."""
+        members: dict[str, tuple[str, str]] = {}
+        for archive in sorted(path.name for path in self.root.glob("*.zip") if path.is_file()):
+            folder = archive.removesuffix(".zip")
+            for member in self._archive(archive).namelist():
+                top = member.partition("/")[0]
+                if not member.endswith("/") and top != "__MACOSX":
+                    members.setdefault(member if top == folder else f"{folder}/{member}", (archive, member))
+        return members
+
+    @cached_property
+    def _archived_folders(self) -> set[str]:
+        return {str(parent) for path in self._members for parent in PurePosixPath(path).parents}
+
+    def _archive(self, name: str) -> zipfile.ZipFile:
+        # A forked process shares the parent's file position: a handle belongs to the process that opened it.
+        key = (os.getpid(), name)
+        if key not in self._archives:
+            try:
+                self._archives[key] = zipfile.ZipFile(self.root / name)
+            except zipfile.BadZipFile:
+                raise CompetitionError(
+                    f"{self.root / name} is not a whole zip archive: download it again"
+                ) from None
+        return self._archives[key]

@@ -1,0 +1,175 @@
+"""What a contest's files look like, as data: the schema of ``profiles/*.yaml`` and of a user's own profile."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from maskfold.competitions.errors import CompetitionError
+from maskfold.config import GroupConfig, nearest
+from maskfold.rle import RLEDialect
+
+SHIPPED = Path(__file__).parent / "profiles"
+
+ColumnRole = Literal["id", "class", "mask"]
+
+
+class _Section(BaseModel):
+    # Class values such as 1, 2, 3 are numbers in YAML and text in a CSV.
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class _Profile(_Section):
+    name: str = Field(description="the profile's name; default: the file's")
+    title: str = Field("", description="the contest, in words")
+    metric: str = Field(description="the contest's score, a name of maskfold.metrics")
+
+
+class CsvPart(_Section):
+    """The train or the test part of a contest with RLE masks."""
+
+    table: str = Field(description="CSV with this part's ids and masks; for test, the sample submission")
+    image: str = Field(description="path of an image, with {id} where the id stands")
+
+    @model_validator(mode="after")
+    def _has_id(self) -> "CsvPart":
+        if "{id}" not in self.image:
+            raise ValueError(f"image is '{self.image}': it must hold {{id}}, as in train/{{id}}.png")
+        return self
+
+    @property
+    def folder(self) -> str:
+        """The folder of the images, up to the part that depends on the id."""
+        return self.image.partition("{id}")[0].rpartition("/")[0]
+
+
+class CsvProfile(_Profile):
+    """Masks as run lengths in a CSV; the submission is such a CSV."""
+
+    layout: Literal["csv"]
+    train: CsvPart
+    test: CsvPart
+    separator: str = Field(",", min_length=1, max_length=1, description="between the fields of a row")
+    header: bool = Field(True, description="whether the first row holds column names")
+    columns: dict[ColumnRole, str] = Field(description="role -> column name, in a submission's order")
+    rows: Literal["image", "class", "instance"] = Field("image", description="one row per …")
+    class_names: tuple[str, ...] = Field(("foreground",), description="rows: class: background first")
+    class_values: tuple[str, ...] = Field((), description="class_names[1:] as the CSV writes them")
+    class_separator: str | None = Field(None, description="splits an id column of the form image_class")
+    dialect: RLEDialect = Field(RLEDialect(), description="how masks are written, see maskfold.rle")
+    group: GroupConfig | None = Field(None, description="where the contest says which images belong together")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "CsvProfile":
+        missing = {"id", "mask"} - set(self.columns)
+        if missing:
+            raise ValueError(f"columns lacks {' and '.join(sorted(missing))}")
+        if self.rows == "class":
+            self._check_classes()
+        elif len(self.class_names) != 1 or self.class_values or self.class_separator or "class" in self.columns:
+            raise ValueError(
+                f"rows is {self.rows}, so there is one class: class_names must hold one name, and class_values, "
+                "class_separator and columns.class belong to rows: class"
+            )
+        return self
+
+    def _check_classes(self) -> None:
+        if len(self.class_names) < 2:
+            raise ValueError("rows is class: class_names must hold background and at least one class")
+        if ("class" in self.columns) == (self.class_separator is not None):
+            raise ValueError(
+                "rows is class: give either columns.class, or class_separator where the id column holds both"
+            )
+        if self.class_values and len(self.class_values) != len(self.class_names) - 1:
+            raise ValueError(
+                f"class_values has {len(self.class_values)} values for the {len(self.class_names) - 1} "
+                "class_names after background"
+            )
+
+    @property
+    def csv_classes(self) -> tuple[str, ...]:
+        """Classes 1..C-1 as the CSV writes them; empty for a binary contest."""
+        return self.class_values or self.class_names[1:]
+
+
+class PngMasksProfile(_Profile):
+    """Images and binary masks of the same stem in two folders; the submission is a folder of masks."""
+
+    layout: Literal["png-masks"]
+    images: str = Field("images", description="folder of the images")
+    masks: str = Field("masks", description="folder of the masks, 0/255 or 0/1")
+    split: str = Field("split.csv", description="optional CSV id,split with train, valid and test")
+    class_names: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)] = ("foreground",)
+
+
+class FileListProfile(_Profile):
+    """Lists with a line per image, ``image [label]``; labels hold classes 0..C-1 and 255 for not scored."""
+
+    layout: Literal["file-list"]
+    train: str = Field("train.txt", description="list of the training images")
+    valid: str = Field("val.txt", description="optional list of the validation images")
+    test: str = Field("test.txt", description="optional list of the test images")
+    labels: str = Field("labels.txt", description="optional file with one class name per line")
+    separator: str | None = Field(None, description="between image and label; null: blanks")
+    class_names: tuple[str, ...] = Field((), description="names of classes 0..C-1; empty: from labels")
+
+
+Profile = CsvProfile | PngMasksProfile | FileListProfile
+_SCHEMA = TypeAdapter(Annotated[Profile, Field(discriminator="layout")])
+
+
+def shipped_profiles() -> tuple[Profile, ...]:
+    """The profiles that come with maskfold, the more specific layouts first."""
+    profiles = [read_profile(path) for path in sorted(SHIPPED.glob("*.yaml"))]
+    specific = ["csv", "file-list", "png-masks"]
+    return tuple(sorted(profiles, key=lambda profile: specific.index(profile.layout)))
+
+
+def load_profile(name: str) -> Profile:
+    """A shipped profile by its name, or a user's by the path of its YAML.
+
+    Raises:
+        CompetitionError: no such profile (the nearest is named), or one that does not fit the schema.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return read_profile(Path(name))
+    known = sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+    if name not in known:
+        raise CompetitionError(
+            f"competition.profile is '{name}', no profile of that name: {nearest(name, known)}; "
+            "a profile of your own is given as a path that ends in .yaml"
+        )
+    return read_profile(SHIPPED / f"{name}.yaml")
+
+
+def read_profile(path: Path) -> Profile:
+    """Read and check one profile file.
+
+    Raises:
+        CompetitionError: missing file, no YAML mapping, unknown keys, values that do not fit.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CompetitionError(f"there is no profile {path}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CompetitionError(f"profile {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise CompetitionError(f"profile {path} holds no mapping of keys such as 'layout: csv'")
+    try:
+        return _SCHEMA.validate_python({"name": path.stem, **tree})
+    except ValidationError as error:
+        problems = "; ".join(_explain(item) for item in error.errors())
+        raise CompetitionError(f"profile {path}: {problems}") from None
+
+
+def _explain(item: dict[str, Any]) -> str:
+    # The first part of a location is the layout that the union chose.
+    key = ".".join(str(part) for part in item["loc"][1:] if part != "[key]")
+    if item["type"] == "union_tag_not_found":
+        return "the key layout is missing: set it to csv, png-masks or file-list"
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {key}"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message

@@ -1,0 +1,113 @@
+"""A contest's CSV of masks: read by the profile's form, rows gathered per image."""
+
+from collections.abc import Iterable
+from io import BytesIO
+
+import pandas as pd
+
+from maskfold.competitions.errors import CompetitionError, first_few, repeated
+from maskfold.competitions.profile import CsvProfile
+
+Key = tuple[str, str]
+"""(id, class value); the class value is "" where a row is no (image, class) pair."""
+
+
+def read_table(profile: CsvProfile, data: bytes, source: str, *, exact: bool = False) -> pd.DataFrame:
+    """Columns ``id``, ``class``, ``mask``, all text, in the file's order; an empty mask is "".
+
+    ``exact`` also refuses columns besides the profile's and another order of them, as a submission must.
+
+    Raises:
+        CompetitionError: an unreadable file, columns that do not fit, ids that lack their class.
+    """
+    cells = _read_cells(data, profile.separator, source)
+    cells = _named_columns(cells, profile, source, exact)
+    table = pd.DataFrame({role: cells[column] for role, column in profile.columns.items()}, dtype=object)
+    if profile.class_separator is not None:
+        parts = table["id"].str.rpartition(profile.class_separator)
+        whole = table["id"][parts[0] == ""]
+        if len(whole):
+            raise CompetitionError(
+                f"{source}: {len(whole)} ids are not of the form image{profile.class_separator}class: "
+                f"{first_few(whole)}"
+            )
+        table["id"], table["class"] = parts[0], parts[2]
+    elif "class" not in table:
+        table["class"] = ""
+    return table[["id", "class", "mask"]]
+
+
+def keys(table: pd.DataFrame) -> list[Key]:
+    """(id, class value) of every row."""
+    return list(zip(table["id"], table["class"], strict=True))
+
+
+def key_name(key: Key) -> str:
+    """A row as messages call it."""
+    image, value = key
+    return f"{image} (class {value})" if value else image
+
+
+def gather_masks(profile: CsvProfile, table: pd.DataFrame, source: str) -> dict[str, tuple[str, ...]]:
+    """id -> run-length strings: one; one per class (1..C-1 in order, "" where there is no row); or one per
+    instance.
+
+    Raises:
+        CompetitionError: duplicate rows, classes that the profile does not know.
+    """
+    if profile.rows != "instance":
+        refuse_duplicates((key_name(key) for key in keys(table)), source)
+    if profile.rows != "class":
+        masks: dict[str, list[str]] = {}
+        for image, rle in zip(table["id"], table["mask"], strict=True):
+            masks.setdefault(image, []).append(rle)
+        return {image: tuple(rles) for image, rles in masks.items()}
+    return _gather_classes(profile, table, source)
+
+
+def refuse_duplicates(names: Iterable[str], source: str) -> None:
+    """Raise a CompetitionError that lists the names that occur twice."""
+    twice = repeated(list(names))
+    if twice:
+        raise CompetitionError(f"{source}: {len(twice)} duplicate ids: {first_few(twice)}")
+
+
+def _gather_classes(profile: CsvProfile, table: pd.DataFrame, source: str) -> dict[str, tuple[str, ...]]:
+    place = {value: index for index, value in enumerate(profile.csv_classes)}
+    unknown = sorted(set(table["class"]) - set(place))
+    if unknown:
+        raise CompetitionError(
+            f"{source} holds the classes {first_few(unknown)}, the profile knows {', '.join(place)}"
+        )
+    rows: dict[str, list[str]] = {}
+    for image, value, rle in table.itertuples(index=False):
+        rows.setdefault(image, [""] * len(place))[place[value]] = rle
+    return {image: tuple(rles) for image, rles in rows.items()}
+
+
+def _read_cells(data: bytes, separator: str, source: str) -> pd.DataFrame:
+    try:
+        return pd.read_csv(
+            BytesIO(data), sep=separator, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        ).fillna("")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise CompetitionError(f"{source} is not a CSV separated by {separator!r}: {error}") from None
+
+
+def _named_columns(cells: pd.DataFrame, profile: CsvProfile, source: str, exact: bool) -> pd.DataFrame:
+    expected = list(profile.columns.values())
+    if not profile.header:
+        if cells.shape[1] != len(expected):
+            raise CompetitionError(
+                f"{source} has {cells.shape[1]} columns separated by {profile.separator!r}, expected "
+                f"{len(expected)} without a header: {', '.join(expected)}"
+            )
+        return cells.set_axis(expected, axis=1)
+    found = list(cells.iloc[0])
+    fits = found == expected if exact else set(expected) <= set(found) and len(set(found)) == len(found)
+    if not fits:
+        raise CompetitionError(
+            f"{source} has the columns {profile.separator.join(found)}, expected "
+            f"{profile.separator.join(expected)}"
+        )
+    return cells.set_axis(found, axis=1).iloc[1:]
