@@ -33,18 +33,23 @@ def prepare(logits: Tensor, target: Tensor, ignore_index: int | None) -> Pixels:
         ValueError: shapes that do not fit; on the CPU also labels out of range (on other devices the check
             would stall the device at every step).
     """
-    logits, target = compute_dtype(logits), check_target(logits, target)
     if target.ndim == 3:
-        valid = valid_pixels(target, ignore_index)
-        labels = class_labels(target, valid, logits.shape[1])
-        soft = torch.zeros_like(logits).scatter_(1, labels.unsqueeze(1), 1)
-    else:
-        soft = target.to(logits.dtype)
-        valid = valid_pixels(soft, ignore_index)
-        _check_soft(soft, valid)
-    if ignore_index is None:
-        return Pixels(logits, soft, valid)
-    return Pixels(torch.where(valid, logits, 0), torch.where(valid, soft, 0), valid)
+        logits, classes, valid = prepare_classes(logits, target, ignore_index)
+        one_hot = torch.zeros_like(logits).scatter_(1, classes.unsqueeze(1), 1)
+        return Pixels(logits, torch.where(valid, one_hot, 0), valid)
+    logits, target = compute_dtype(logits), check_target(logits, target).to(logits.dtype)
+    valid = valid_pixels(target, ignore_index)
+    target = torch.where(valid, target, 0)
+    _check_soft(target)
+    return Pixels(torch.where(valid, logits, 0), target, valid)
+
+
+def prepare_classes(logits: Tensor, target: Tensor, ignore_index: int | None) -> Pixels:
+    """`prepare` for hard classes (N, H, W), kept as int64 of that shape (0 where ignored)."""
+    logits, target = compute_dtype(logits), check_target(logits, target)
+    valid = valid_pixels(target, ignore_index)
+    classes = class_labels(target, valid, logits.shape[1])
+    return Pixels(torch.where(valid, logits, 0), classes, valid)
 
 
 def compute_dtype(logits: Tensor) -> Tensor:
@@ -85,7 +90,8 @@ def valid_pixels(target: Tensor, ignore_index: int | None) -> Tensor:
 
 def class_labels(target: Tensor, valid: Tensor, classes: int) -> Tensor:
     """Hard classes (N, H, W) as int64, 0 where ignored; ValueError for others than 0 .. classes - 1."""
-    labels = torch.where(valid[:, 0], target, 0).long()
+    target = torch.where(valid[:, 0], target, 0)
+    labels = target.long()
     if labels.device.type == "cpu" and labels.numel():
         low, high = (int(extreme) for extreme in labels.aminmax())
         if low < 0 or high >= classes:
@@ -93,7 +99,7 @@ def class_labels(target: Tensor, valid: Tensor, classes: int) -> Tensor:
                 f"the target holds class {low if low < 0 else high}: expected 0 to {classes - 1} for "
                 f"{classes} logit channels, or ignore_index"
             )
-        if target.is_floating_point() and bool((torch.where(valid[:, 0], target, 0) != labels).any()):
+        if target.is_floating_point() and not torch.equal(labels.to(target.dtype), target):
             raise ValueError("the target (N, H, W) holds fractions: give soft labels as (N, C, H, W)")
     return labels
 
@@ -111,13 +117,16 @@ def masked_mean(values: Tensor, counted: Tensor, dim: int | None = None) -> Tens
     return kept.sum(dim) / counted.sum(dim).clamp_min(1)
 
 
-def mean_over_ranks(values: Tensor, counted: Tensor) -> Tensor:
-    """`masked_mean` over all elements of all processes; ``counted`` may broadcast."""
-    counted = counted.expand_as(values)
+def mean_over_ranks(values: Tensor, counted: Tensor, mass: Tensor | None = None) -> Tensor:
+    """Mean of ``values`` where ``counted`` over all processes, a scalar; of nothing: 0.
+
+    ``counted`` is bool and may broadcast. A weighted mean takes weighted values and their weights ``mass``.
+    """
+    mass = torch.ones_like(values) if mass is None else mass
     total, count = sum_over_ranks(
-        torch.stack([torch.where(counted, values, 0).sum(), counted.sum().to(values.dtype)])
+        torch.stack([torch.where(counted, values, 0).sum(), torch.where(counted, mass, 0).sum()])
     )
-    return total / count.clamp_min(1)
+    return total / torch.where(count > 0, count, 1)
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:
@@ -151,7 +160,8 @@ def check_number(name: str, value: Any, low: float, high: float = float("inf")) 
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         upper = "" if high == float("inf") else f" to {high:g}"
         kind = f"from {low:g}{upper}" if upper else f"of at least {low:g}"
-        raise ValueError(f"{name} is {value!r}: expected a number {kind}")
+        hint = " (YAML reads 1e-3 as text, 1.0e-3 as a number)" if isinstance(value, str) else ""
+        raise ValueError(f"{name} is {value!r}: expected a number {kind}{hint}")
     return value
 
 
@@ -162,10 +172,10 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     return value
 
 
-def _check_soft(target: Tensor, valid: Tensor) -> None:
+def _check_soft(target: Tensor) -> None:
     if target.device.type != "cpu" or not target.numel():
         return
-    low, high = torch.where(valid, target, 0).aminmax()
+    low, high = target.aminmax()
     if not (low >= 0 and high <= 1):
         raise ValueError(
             f"the target holds values from {low:g} to {high:g}: expected 0 to 1 (or ignore_index); "
