@@ -8,6 +8,7 @@ from maskfold.config.load import (
     load_config,
     nearest,
     option_keys,
+    override,
     read_saved_config,
     save_config,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "load_config",
     "nearest",
     "option_keys",
+    "override",
     "read_saved_config",
     "save_config",
 ]

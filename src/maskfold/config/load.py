@@ -29,14 +29,17 @@ def load_config(
         ConfigError: missing or malformed file, unknown key (the nearest valid one is named), wrong type or
             value out of range.
     """
-    tree = _read_yaml(path) if path else {}
-    for key, value in (overrides or {}).items():
-        _set(tree, key, _parse(key, value) if isinstance(value, str) else value)
+    tree = _overridden(_read_yaml(path) if path else {}, overrides or {})
     if name:
         tree["name"] = name
     tree.setdefault("name", path.stem if path else "default")
     _check_name(tree["name"])
     return config_from_tree(tree, source=str(path) if path else "the command line")
+
+
+def override(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """``config`` with dotted overrides applied, as in `load_config`."""
+    return config_from_tree(_overridden(config.model_dump(), overrides), source="the command line")
 
 
 def config_from_tree(tree: Mapping[str, Any], *, source: str) -> Config:
@@ -152,6 +155,12 @@ def _parse(key: str, text: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError(f"the value of --{key}, '{text}', is not valid YAML") from None
+
+
+def _overridden(tree: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in overrides.items():
+        _set(tree, key, _parse(key, value) if isinstance(value, str) else value)
+    return tree
 
 
 def _set(tree: dict[str, Any], dotted: str, value: Any) -> None:

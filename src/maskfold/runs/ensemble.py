@@ -22,8 +22,8 @@ class MemberChoice(BaseModel):
 class EnsembleChoice(BaseModel):
     """A tuned ensemble.
 
-    ``scores`` maps a label such as ``plain`` or ``cross-fitted`` to the out-of-fold score; ``hashes`` maps
-    a file to the SHA-256 it had when the choice was made.
+    ``scores`` holds the out-of-fold score ``before`` (equal weights, threshold 0.5) and ``after`` tuning
+    (cross-fitted); ``hashes`` maps each file of weights to the SHA-256 it had when the choice was made.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +31,8 @@ class EnsembleChoice(BaseModel):
     views: str
     scales: tuple[float, ...] = (1.0,)
     merge: Literal["probabilities", "logits", "vote"] = "probabilities"
+    window: int | None = None
+    overlap: float = 0.25
     threshold: float = 0.5
     min_area: int = 0
     fill_holes: int = 0

@@ -1,15 +1,19 @@
 """Probability maps on disk: one 8-bit PNG per image, classes stacked from top to bottom."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 import cv2
 import numpy as np
 
 from maskfold.runs.errors import RunError
+
+MADE_WITH = "made_with.json"
 
 
 class MapStore:
@@ -24,19 +28,24 @@ class MapStore:
 
     @classmethod
     @contextmanager
-    def create(cls, folder: Path, classes: int = 1) -> Iterator["MapStore"]:
-        """Yield a store to write into; ``folder`` appears (or is replaced) only when all went well."""
+    def create(cls, folder: Path, classes: int, made_with: dict[str, Any]) -> Iterator["MapStore"]:
+        """Yield a store to write into; ``folder`` appears (or is replaced) only when all went well.
+
+        ``made_with`` says how the maps were made (views, merging), for `made_with` to tell.
+        """
         folder = Path(folder)
         unfinished = folder.with_name(f".{folder.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         yield cls(unfinished, classes)
+        (unfinished / MADE_WITH).write_text(json.dumps(made_with))
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
 
-    def exists(self) -> bool:
-        """Whether the store was written."""
-        return self.folder.is_dir()
+    def made_with(self) -> dict[str, Any] | None:
+        """How the maps were made; null where there is no finished store."""
+        path = self.folder / MADE_WITH
+        return json.loads(path.read_text()) if path.exists() else None
 
     def write(self, image_id: str, probability: np.ndarray) -> None:
         """Store a float map (C, H, W) with values in [0, 1]."""

@@ -139,13 +139,18 @@ class Run:
         Raises:
             RunError: the folder holds folds that were trained with another config.
         """
-        run = cls(root / config.name)
+        run = cls.named(config.name, root)
         if run.config_path.exists():
             if not run._differs(config):
                 return run
             run._discard_untrained(config)
         save_config(config, run.config_path, **made_with())
         return run
+
+    @classmethod
+    def named(cls, name: str, root: Path = Path("runs")) -> "Run":
+        """The run of a name, whether it exists or not."""
+        return cls(root / name)
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from maskfold.config import InferenceConfig
+from maskfold.inference.members import oof_options
 from maskfold.inference.postprocess import postprocess
 from maskfold.inference.predict import Prediction, predict_batches
 from maskfold.runs import MapStore
@@ -37,7 +38,8 @@ def store_oof(session: Session, networks: Sequence[nn.Module], member: str) -> S
     """Store a member kind's out-of-fold maps, made with the config's own views, and score them."""
     found = []
     classes = session.competition.num_classes
-    with MapStore.create(session.fold.oof(member).folder, classes) as store:
+    made_with = oof_options(session.config.inference)
+    with MapStore.create(session.fold.oof(member).folder, classes, made_with) as store:
         for prediction in _predictions(session, networks, session.config.inference):
             store.write(prediction.id, prediction.probability)
             found.append((prediction.index, _stats(session, prediction)))

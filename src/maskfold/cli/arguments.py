@@ -1,43 +1,19 @@
-"""What all scripts share: the config on the command line, errors without traceback, the next command."""
+"""What scripts take: a config or runs, with dotted overrides, and the contest that belongs to them."""
 
 import argparse
-import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from maskfold.competitions import CompetitionError, find_competitions
+from maskfold.competitions import Competition, CompetitionError, find_competitions, open_competition
+from maskfold.competitions.demo import make_demo
 from maskfold.config import Config, describe_options, load_config, nearest, option_keys
+from maskfold.runs import Run, RunError
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 DATA = Path("data")
+RUNS = Path("runs")
+SUBMISSIONS = Path("submissions")
 DEMO = DATA / "demo"
-
-
-def run_script(main: Callable[[], None]) -> None:
-    """Run a script's main function; every failure is one message on stderr and exit code 1."""
-    try:
-        main()
-    except KeyboardInterrupt:
-        _fail("interrupted: the same command goes on where it stopped")
-    except BrokenPipeError:
-        sys.exit(1)
-    except Exception as error:
-        if os.environ.get("MASKFOLD_DEBUG"):
-            raise
-        _fail(describe_error(error))
-
-
-def describe_error(error: Exception) -> str:
-    """One message for the user: ours as it stands, others with their type."""
-    # A data worker's exception arrives with its traceback in the text; the last line is the message.
-    text = str(error)
-    if "Original Traceback" in text:
-        text = text.strip().splitlines()[-1].split(": ", 1)[-1]
-    if isinstance(error, ValueError) and type(error) is not ValueError:
-        return text
-    return f"{type(error).__name__}: {text} (set MASKFOLD_DEBUG=1 for the traceback)"
 
 
 def config_parser(description: str) -> argparse.ArgumentParser:
@@ -72,11 +48,7 @@ def dotted_overrides(words: list[str], parser: argparse.ArgumentParser) -> dict[
         key, equals, value = word.removeprefix("--").partition("=")
         if not word.startswith("--"):
             parser.error(f"unexpected argument {word}")
-        if (
-            key.split(".")[0] not in {known.split(".")[0] for known in option_keys()}
-            or "." not in key
-            and key != "seed"
-        ):
+        if key.split(".")[0] not in {known.split(".")[0] for known in option_keys()}:
             known = [*option_keys(), *(option.removeprefix("--") for option in parser._option_string_actions)]
             parser.error(f"unknown option --{key}: {nearest(key, known)}")
         if not equals:
@@ -109,20 +81,17 @@ def default_config() -> Path:
     return path
 
 
-def next_command(command: str) -> None:
-    """The last line of every script."""
-    print(f"Next: {command}")
-
-
 def config_flags(arguments: argparse.Namespace) -> str:
     """``--config`` and ``--name`` as given, for the next command."""
     flags = [("--config", arguments.config), ("--name", arguments.name)]
     return "".join(f" {flag} {value}" for flag, value in flags if value is not None)
 
 
-def _options_help() -> str:
-    lines = ["options of the config, as in the YAML file (--train.epochs 3):"]
+def _options_help(sections: tuple[str, ...] = ()) -> str:
+    lines = ["options of the config, as in the YAML file (--inference.views d4):"]
     for key, kind, default, text in describe_options():
+        if sections and key.split(".")[0] not in sections:
+            continue
         default = "" if key == "loss" else f"; default {_default(default)}"
         lines.append(f"  --{key}  ({kind}{default})\n      {text}")
     return "\n".join(lines)
@@ -134,6 +103,66 @@ def _default(value: Any) -> str:
     return "null" if value is None else "''" if value == "" else str(value)
 
 
-def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(1)
+def open_contest(config: Config) -> Competition:
+    """The contest of a config; the demo's files are drawn where they are not there yet."""
+    if config.competition.root == DEMO and not DEMO.exists():
+        print(f"Drawing the demo data into {DEMO} (python src/make_demo.py does the same).")
+        make_demo(DEMO)
+    return open_competition(config.competition, data_root=DATA)
+
+
+def with_root(config: Config, competition: Competition) -> Config:
+    """The config with the contest's folder written down, so that a run finds it again."""
+    section = config.competition.model_copy(update={"root": competition.root})
+    return config.model_copy(update={"competition": section})
+
+
+def runs_parser(description: str, sections: tuple[str, ...]) -> argparse.ArgumentParser:
+    """A parser with ``--runs``, whose help lists the config options of some sections."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog=_options_help(sections),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="run folders; default: the run of the contest's config",
+    )
+    return parser
+
+
+def parse_sections(
+    parser: argparse.ArgumentParser, sections: tuple[str, ...]
+) -> tuple[argparse.Namespace, dict]:
+    """Parse arguments and dotted overrides; an override outside ``sections`` is a usage error."""
+    arguments, rest = parser.parse_known_args()
+    overrides = dotted_overrides(rest, parser)
+    for key in overrides:
+        if key.split(".")[0] not in sections:
+            parser.error(
+                f"--{key} cannot be changed here, the run's own config holds (only {', '.join(sections)})"
+            )
+    return arguments, overrides
+
+
+def open_runs(paths: list[Path] | None) -> list[Run]:
+    """The runs named, or the one of the contest's config.
+
+    Raises:
+        RunError: a folder is no run, or the runs are of several contests.
+    """
+    runs = [Run.open(path) for path in paths or [RUNS / load_config(default_config()).name]]
+    roots = {run.config.competition.root for run in runs}
+    if len(roots) > 1:
+        raise RunError(
+            f"the runs are of several contests ({', '.join(map(str, sorted(roots)))}): name runs of one"
+        )
+    return runs
+
+
+def run_flags(runs: list[Run]) -> str:
+    """``--runs …`` for the next command."""
+    return " --runs " + " ".join(str(run.path) for run in runs)

@@ -1,0 +1,40 @@
+"""How every script ends: one message for an error, no traceback, and the next command."""
+
+import os
+import sys
+from collections.abc import Callable
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Run a script's main function; every failure is one message on stderr and exit code 1."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        _fail("interrupted: the same command goes on where it stopped")
+    except BrokenPipeError:
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("MASKFOLD_DEBUG"):
+            raise
+        _fail(describe_error(error))
+
+
+def describe_error(error: Exception) -> str:
+    """One message for the user: ours as it stands, others with their type."""
+    # A data worker's exception arrives with its traceback in the text; the last line is the message.
+    text = str(error)
+    if "Original Traceback" in text:
+        text = text.strip().splitlines()[-1].split(": ", 1)[-1]
+    if isinstance(error, ValueError) and type(error) is not ValueError:
+        return text
+    return f"{type(error).__name__}: {text} (set MASKFOLD_DEBUG=1 for the traceback)"
+
+
+def next_command(command: str) -> None:
+    """The last line of every script."""
+    print(f"Next: {command}")
+
+
+def _fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,62 @@
+"""What the two training scripts share."""
+
+import argparse
+from collections.abc import Sequence
+
+import pandas as pd
+
+from maskfold.cli.script import next_command
+from maskfold.competitions import Competition
+from maskfold.config import Config
+from maskfold.runs import Run
+from maskfold.training import ALL, ensure_folds, fit
+
+
+def fold_argument(text: str) -> int | str:
+    """``3`` or ``all``."""
+    if text != ALL and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a fold number nor 'all'")
+    return text if text == ALL else int(text)
+
+
+def train(
+    config: Config, competition: Competition, folds: Sequence[int | str] | None, *, overwrite: bool
+) -> Run:
+    """Train some folds of the config's run (null: all that folds.csv holds) and say how each ended."""
+    if overwrite:
+        _forget(config, competition, folds)
+    run = Run.create(config)
+    for fold in folds if folds is not None else _fold_numbers(run, competition, config):
+        if run.fold(fold).finished():
+            print(f"fold {fold} of {run.path} is trained ({_score(run, fold)}): --overwrite trains it again")
+            continue
+        fit(config, competition, run, fold)
+        print(f"fold {fold} of {run.path} done: {_score(run, fold)}")
+    return run
+
+
+def tell_next(run: Run, flags: str) -> None:
+    """Name the next command: a fold that is still missing, else tuning."""
+    finished = run.finished_folds()
+    missing = sorted(set(pd.read_csv(run.folds_path)["fold"]) - set(finished))
+    if missing:
+        next_command(f"python src/train_fold.py{flags} --fold {missing[0]}")
+    else:
+        next_command(f"python src/tune.py --runs {run.path}")
+
+
+def _forget(config: Config, competition: Competition, folds: Sequence[int | str] | None) -> None:
+    run = Run.named(config.name)
+    for fold in folds if folds is not None else _fold_numbers(run, competition, config):
+        run.remove_fold(fold)
+
+
+def _fold_numbers(run: Run, competition: Competition, config: Config) -> list[int]:
+    return sorted(set(ensure_folds(run.folds_path, competition, config)["fold"]))
+
+
+def _score(run: Run, fold: int | str) -> str:
+    summary = run.fold(fold).summary()
+    if "score" not in summary:
+        return "no validation images"
+    return f"{summary['metric']} {summary['score']:.4f} with {summary['best_member']}"

@@ -1,0 +1,126 @@
+"""Scores with their uncertainty: of a run's out-of-fold predictions, of a submission whose truth is at hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from maskfold.competitions import Competition
+from maskfold.inference.errors import InferenceError
+from maskfold.inference.oof import oof_images
+from maskfold.inference.postprocess import postprocess
+from maskfold.metrics import ContestMetric, bootstrap_interval, build_metric, paired_bootstrap
+from maskfold.runs import EnsembleChoice, Run
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Per-image statistics of a contest's metric, and what follows from them."""
+
+    metric: ContestMetric
+    ids: list[str]
+    stats: np.ndarray
+    groups: list[str] | None = None
+
+    @property
+    def score(self) -> float:
+        """The contest's number."""
+        return float(self.metric.score(self.stats))
+
+    def interval(self) -> tuple[float, float]:
+        """95 % bootstrap interval of the score, over images or over groups where they are known."""
+        return bootstrap_interval(self.stats, self.metric.score, groups=self.groups)
+
+    def per_image(self) -> pd.DataFrame:
+        """``id, score``, worst first."""
+        table = pd.DataFrame({"id": self.ids, "score": self.metric.per_image(self.stats)})
+        return table.sort_values("score", kind="stable", ignore_index=True)
+
+    def line(self) -> str:
+        """The score in one line."""
+        low, high = self.interval()
+        over = "groups" if self.groups is not None else "images"
+        return (
+            f"{self.metric.name} {self.score:.4f} (95 % of bootstraps over {over}: {low:.4f} to {high:.4f})"
+        )
+
+
+def contest_metric(competition: Competition) -> ContestMetric:
+    """The metric that the contest ranks by."""
+    return build_metric(
+        competition.metric, num_classes=competition.num_classes, ignore_index=competition.ignore_index
+    )
+
+
+def evaluate_oof(choice: EnsembleChoice, competition: Competition, options: Any) -> Evaluation:
+    """Score of a choice on its runs' out-of-fold predictions (a tuned choice was fitted to them)."""
+    runs = [Run.open(Path(member.run)) for member in choice.members]
+    images = oof_images(
+        runs, [member.member for member in choice.members], competition, [options] * len(runs)
+    )
+    weights = np.array([member.weight for member in choice.members])
+    metric = contest_metric(competition)
+    rows = []
+    for image in images:
+        probability = image.probabilities(weights / weights.sum())
+        mask = postprocess(
+            probability, threshold=choice.threshold, min_area=choice.min_area, fill_holes=choice.fill_holes
+        )
+        rows.append(metric.image_stats(mask, image.truth(competition, probability.shape[1:])))
+    return Evaluation(metric, [image.id for image in images], np.stack(rows))
+
+
+def evaluate_submission(submission: Path, truth: Path, competition: Competition) -> Evaluation:
+    """Score of a submission against a table of the true masks in the contest's own form.
+
+    Raises:
+        InferenceError: an image that only one of the two has, or of unknown size.
+    """
+    predicted, true = competition.read_masks(submission), competition.read_masks(truth)
+    _same_ids(predicted, true, submission, truth)
+    sizes = _sizes(competition, list(true))
+    metric = contest_metric(competition)
+    rows = []
+    for image_id, masks in true.items():
+        target = competition.mask(masks, sizes[image_id], id=image_id)
+        rows.append(
+            metric.image_stats(competition.mask(predicted[image_id], sizes[image_id], id=image_id), target)
+        )
+    return Evaluation(metric, list(true), np.stack(rows))
+
+
+def compare(a: Evaluation, b: Evaluation) -> str:
+    """One line: by how much ``a`` is better than ``b`` on the same images, and how sure that is.
+
+    Raises:
+        InferenceError: they do not hold the same images.
+    """
+    if a.ids != b.ids:
+        raise InferenceError("the two do not hold the same images: only the same images can be compared")
+    result = paired_bootstrap(a.stats, b.stats, a.metric.score, groups=a.groups)
+    return (
+        f"difference {result.difference:+.4f} (95 % of paired bootstraps: {result.low:+.4f} to {result.high:+.4f}); "
+        f"better in {result.share_better:.0%} of them"
+    )
+
+
+def _same_ids(predicted: dict, true: dict, submission: Path, truth: Path) -> None:
+    missing, extra = sorted(set(true) - set(predicted)), sorted(set(predicted) - set(true))
+    if missing or extra:
+        raise InferenceError(
+            f"{submission} lacks {len(missing)} images of {truth} {missing[:3]} and has {len(extra)} others "
+            f"{extra[:3]}: both must name the same images"
+        )
+
+
+def _sizes(competition: Competition, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    images = pd.concat([competition.samples(part) for part in ("train", "test")]).set_index("id")["image"]
+    unknown = [image_id for image_id in ids if image_id not in images.index]
+    if unknown:
+        raise InferenceError(
+            f"{len(unknown)} ids of the truth, such as {unknown[0]}, are no image of {competition.root}"
+        )
+    return {image_id: competition.size(images[image_id]) for image_id in ids}

@@ -1,0 +1,71 @@
+"""The networks of a run's members, and their out-of-fold maps."""
+
+from typing import Any
+
+from torch import nn
+from tqdm import tqdm
+
+from maskfold.competitions import Competition
+from maskfold.config import InferenceConfig
+from maskfold.datasets import fold_parts, read_folds
+from maskfold.inference.device import choose_device, choose_precision
+from maskfold.inference.errors import InferenceError
+from maskfold.inference.loading import image_loader
+from maskfold.inference.predict import predict_batches
+from maskfold.models import build_model
+from maskfold.runs import FoldFolder, MapStore, Run, load_member
+
+
+def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competition) -> list[nn.Module]:
+    """The networks of one fold's member kind, with weights checked against the fold's manifest.
+
+    Raises:
+        RunError: the fold lacks the member, or a file is missing or damaged.
+    """
+    config = run.config.model.model_copy(update={"encoder_weights": None, "init_from": None})
+    networks = []
+    for member in fold.parts(kind):
+        network = build_model(config, num_classes=competition.num_classes)
+        network.load_state_dict(load_member(fold.member_path(member), sha256=fold.digest(member)))
+        networks.append(network.eval())
+    return networks
+
+
+def oof_options(options: InferenceConfig) -> dict[str, Any]:
+    """What out-of-fold maps depend on besides the weights."""
+    return options.model_dump(mode="json", include={"views", "scales", "merge", "window", "overlap"})
+
+
+def ensure_oof(
+    run: Run, fold: int, kind: str, competition: Competition, options: InferenceConfig
+) -> MapStore:
+    """A fold's out-of-fold maps of a member kind made with ``options``; computed where they are not there yet."""
+    folder = run.fold(fold)
+    store = folder.oof(kind, competition.num_classes)
+    if store.made_with() != oof_options(options):
+        _compute_oof(run, fold, kind, competition, options, store)
+    return store
+
+
+def _compute_oof(
+    run: Run, fold: int, kind: str, competition: Competition, options: InferenceConfig, store: MapStore
+) -> None:
+    samples = competition.samples("train")
+    _, valid = fold_parts(read_folds(run.folds_path, list(samples["id"])), fold)
+    if valid.empty:
+        raise InferenceError(f"fold {fold} of {run.path} has no validation images: nothing to score")
+    images = samples[samples["id"].isin(valid["id"])].reset_index(drop=True)
+    device = choose_device()
+    predictions = predict_batches(
+        load_networks(run, run.fold(fold), kind, competition),
+        image_loader(competition, images, run.config.model_copy(update={"inference": options})),
+        options=options,
+        weights=None,
+        device=device,
+        precision=choose_precision(run.config.train.precision, device),
+    )
+    with MapStore.create(store.folder, store.classes, oof_options(options)) as new:
+        for prediction in tqdm(
+            predictions, total=len(images), desc=f"{run.name} fold {fold} {kind}", leave=False
+        ):
+            new.write(prediction.id, prediction.probability)

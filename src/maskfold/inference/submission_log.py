@@ -1,0 +1,49 @@
+"""``submissions/log.csv``: where every submission came from, and what the leaderboard said."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from maskfold.files import atomic_path
+from maskfold.inference.errors import InferenceError
+
+COLUMNS = ["time", "file", "sha256", "runs", "folds", "ensemble_sha256", "oof_score", "leaderboard"]
+
+
+def note_submission(log: Path, **row: object) -> None:
+    """Append one submission."""
+    table = read_log(log)
+    row = {"time": datetime.now().isoformat(timespec="seconds"), **row}
+    table.loc[len(table)] = ["" if row.get(column) is None else str(row[column]) for column in COLUMNS]
+    _write(table, log)
+
+
+def note_leaderboard(log: Path, score: float, submission: Path | None = None) -> str:
+    """Add the leaderboard's score to a submission (default: the latest) and return its file name.
+
+    Raises:
+        InferenceError: no such submission is in the log.
+    """
+    table = read_log(log)
+    rows = table.index if submission is None else table.index[table["file"] == str(submission)]
+    if rows.empty:
+        wanted = f"no {submission}" if submission else "no submission"
+        raise InferenceError(
+            f"{log} has {wanted}: python src/predict.py writes submissions and notes them there"
+        )
+    table.loc[rows[-1], "leaderboard"] = str(score)
+    _write(table, log)
+    return table.loc[rows[-1], "file"]
+
+
+def read_log(log: Path) -> pd.DataFrame:
+    """The log as text columns; empty where there is none yet."""
+    if not log.exists():
+        return pd.DataFrame(columns=COLUMNS, dtype=object)
+    return pd.read_csv(log, dtype=str, keep_default_na=False).astype(object)
+
+
+def _write(table: pd.DataFrame, log: Path) -> None:
+    with atomic_path(log) as temporary:
+        table.to_csv(temporary, index=False)

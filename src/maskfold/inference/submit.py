@@ -1,0 +1,151 @@
+"""From an ensemble and the test images to a validated submission."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from maskfold.competitions import Competition, SubmissionWriter
+from maskfold.config import InferenceConfig
+from maskfold.inference.device import choose_device, choose_precision
+from maskfold.inference.errors import InferenceError
+from maskfold.inference.loading import image_loader
+from maskfold.inference.members import load_networks, oof_options
+from maskfold.inference.postprocess import postprocess
+from maskfold.inference.predict import Prediction, predict_batches
+from maskfold.runs import EnsembleChoice, MapStore, Run
+from maskfold.runs.ensemble import MemberChoice
+
+
+def default_choice(run: Run) -> EnsembleChoice:
+    """What predicts where nothing was tuned: the config's own member, views, threshold and minimum area."""
+    inference, post = run.config.inference, run.config.post
+    return EnsembleChoice(
+        members=[MemberChoice(run=str(run.path), member=inference.member, weight=1.0)],
+        **oof_options(inference),
+        **post.model_dump(),
+    )
+
+
+def check_hashes(choice: EnsembleChoice) -> list[str]:
+    """Refuse a choice whose weights changed since it was made; returns files of folds trained since then.
+
+    Raises:
+        InferenceError: weights are gone, or others than those it was tuned on.
+    """
+    now = {}
+    for member in choice.members:
+        run = Run.open(Path(member.run))
+        for fold in map(run.fold, run.finished_folds()):
+            now |= {str(fold.member_path(part)): fold.digest(part) for part in fold.parts(member.member)}
+    changed = [path for path, digest in choice.hashes.items() if now.get(path) != digest]
+    if changed:
+        raise InferenceError(
+            f"{changed[0]} is not what the ensemble was tuned on: run python src/tune.py again, or predict "
+            "with --untuned"
+        )
+    return sorted(set(now) - set(choice.hashes))
+
+
+def predict_samples(
+    choice: EnsembleChoice,
+    competition: Competition,
+    samples: pd.DataFrame,
+    folds: Sequence[int | str] | None = None,
+    batch_size: int | None = None,
+) -> Iterator[Prediction]:
+    """Stream the ensemble's probabilities at native size, each run reading the images once.
+
+    Within a run, all folds' networks and views are merged as ``choice.merge`` says, folds with equal weight;
+    runs are then averaged by their weights, as tuning did.
+
+    Args:
+        folds: of each run; null: its finished folds, else ``all`` where only that is trained.
+        batch_size: images per batch; null: the run's own.
+    """
+    used = [member for member in choice.members if member.weight > 0]
+    streams = [_run_stream(choice, member, competition, samples, folds, batch_size) for member in used]
+    total = sum(member.weight for member in used)
+    for together in zip(*streams, strict=True):
+        mean = sum(p.probability * np.float32(m.weight / total) for p, m in zip(together, used, strict=True))
+        yield together[0]._replace(probability=mean)
+
+
+def folds_of(run: Run) -> list[int | str]:
+    """The folds that predict: all finished ones; ``all`` where it is the only one.
+
+    Raises:
+        InferenceError: nothing is trained to its end.
+    """
+    found: list[int | str] = list(run.finished_folds())
+    if not found and run.fold("all").finished():
+        found = ["all"]
+    if not found:
+        raise InferenceError(f"{run.path} has no finished fold: run python src/train_fold.py --fold 0 first")
+    return found
+
+
+def write_submission(
+    predictions: Iterator[Prediction],
+    choice: EnsembleChoice,
+    competition: Competition,
+    path: Path,
+    ids: Sequence[str],
+    probabilities: Path | None = None,
+) -> dict[str, int]:
+    """Post-process a stream and write the validated submission; returns counts of images and empty masks.
+
+    Args:
+        probabilities: folder to store the 8-bit maps in as well.
+    """
+    empty = 0
+    with ExitStack() as stack:
+        writer = stack.enter_context(SubmissionWriter(competition, path, ids))
+        store = None
+        if probabilities is not None:
+            made_with = choice.model_dump(mode="json")
+            store = stack.enter_context(MapStore.create(probabilities, competition.num_classes, made_with))
+        for prediction in tqdm(predictions, total=len(ids), desc="predict", unit="image"):
+            mask = postprocess(
+                prediction.probability,
+                threshold=choice.threshold,
+                min_area=choice.min_area,
+                fill_holes=choice.fill_holes,
+            )
+            writer.write(prediction.id, mask)
+            if store is not None:
+                store.write(prediction.id, prediction.probability)
+            empty += not mask.any()
+    return {"images": len(ids), "empty": empty}
+
+
+def _run_stream(
+    choice: EnsembleChoice,
+    member: MemberChoice,
+    competition: Competition,
+    samples: pd.DataFrame,
+    folds: Sequence[int | str] | None,
+    batch_size: int | None,
+) -> Iterator[Prediction]:
+    run = Run.open(Path(member.run))
+    networks, weights = [], []
+    for fold in folds or folds_of(run):
+        parts = load_networks(run, run.fold(fold), member.member, competition)
+        networks += parts
+        weights += [1 / len(parts)] * len(parts)
+    options = InferenceConfig(
+        **choice.model_dump(include={"views", "scales", "merge", "window", "overlap"}),
+        batch_size=batch_size or run.config.inference.batch_size,
+    )
+    device = choose_device()
+    return predict_batches(
+        networks,
+        image_loader(competition, samples, run.config.model_copy(update={"inference": options})),
+        options=options,
+        weights=weights,
+        device=device,
+        precision=choose_precision(run.config.train.precision, device),
+    )
