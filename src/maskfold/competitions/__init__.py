@@ -4,12 +4,16 @@ from maskfold.competitions.competition import Competition
 from maskfold.competitions.errors import CompetitionError, SubmissionError
 from maskfold.competitions.find import find_competitions, open_competition
 from maskfold.competitions.profile import load_profile
+from maskfold.competitions.submission import SubmissionWriter
+from maskfold.competitions.validate import validate_submission
 
 __all__ = [
     "Competition",
     "CompetitionError",
     "SubmissionError",
+    "SubmissionWriter",
     "find_competitions",
     "load_profile",
     "open_competition",
+    "validate_submission",
 ]

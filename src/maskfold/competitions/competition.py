@@ -124,8 +124,8 @@ class Competition:
         return self._named(id, self.layout.coverage, masks, shape)
 
     def read_masks(self, path: Path) -> dict[str, Any]:
-        """id -> what `mask` takes, from a CSV in the contest's form (a submission, a truth); for a contest
-        of label files from a folder or zip archive of them, named as in a submission.
+        """id -> what `mask` takes, from a CSV in the contest's form (a submission, a truth): a tuple of
+        strings. A contest of label files: from a folder or zip archive, named as in a submission: bytes.
 
         Raises:
             CompetitionError: another form, duplicate rows, unknown classes or files.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -69,15 +70,28 @@ class CsvLayout:
                 np.maximum(merged, layer, out=merged)
             return merged
         except RLEError as error:
-            raise CompetitionError(str(error)) from None
+            raise _unreadable(error, shape) from None
 
     def coverage(self, masks: tuple[str, ...], shape: tuple[int, int]) -> float:
         """See `Competition.coverage`."""
         try:
             area = sum(self.dialect.area(rle, shape) for rle in masks)
         except RLEError as error:
-            raise CompetitionError(str(error)) from None
+            raise _unreadable(error, shape) from None
         return min(1.0, area / (shape[0] * shape[1]))  # instances may overlap
+
+    def encode(self, mask: np.ndarray) -> dict[str, list[str]]:
+        """Class value ("" where rows have none) -> the run-length strings of its rows.
+
+        An instance is a component of 8-connected pixels; a mask without any is one empty row.
+        """
+        if self.profile.rows == "class":
+            classes = enumerate(self.profile.csv_classes, start=1)
+            return {value: [self.dialect.encode(mask == index)] for index, value in classes}
+        if self.profile.rows == "instance" and mask.any():
+            count, components = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+            return {"": [self.dialect.encode(components == index) for index in range(1, count)]}
+        return {"": [self.dialect.encode(mask)]}
 
     def _table(self, name: str) -> pd.DataFrame:
         return read_table(self.profile, self.files.read(name), name)
@@ -94,3 +108,7 @@ class CsvLayout:
                 )
             label[layer != 0] = index
         return label
+
+
+def _unreadable(error: RLEError, shape: tuple[int, int]) -> CompetitionError:
+    return CompetitionError(f"{error} (its image is {shape[0]}x{shape[1]}, height x width)")

@@ -1,5 +1,7 @@
 """Contests whose masks are image files: binary pngs beside the images, or label maps named in lists."""
 
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,7 +16,7 @@ from maskfold.competitions.table import refuse_duplicates
 
 
 class _LabelFiles:
-    """Masks that are paths: inside the contest's folder, or absolute where `read_masks` made them."""
+    """Masks that are files: paths inside the contest's folder, or contents where `read_masks` read them."""
 
     submission_kind = "png"
     files: ContestFiles
@@ -24,41 +26,45 @@ class _LabelFiles:
         """Content of a label file -> uint8 (H, W)."""
         raise NotImplementedError
 
-    def mask(self, masks: str, shape: tuple[int, int]) -> np.ndarray:
+    def mask(self, masks: str | bytes, shape: tuple[int, int]) -> np.ndarray:
         """See `Competition.mask`."""
-        mask = self.decode(self._read(masks), masks)
+        name = masks if isinstance(masks, str) else "the label"
+        mask = self.decode(self.files.read(masks) if isinstance(masks, str) else masks, name)
         if mask.shape != tuple(shape):
             raise CompetitionError(
-                f"the mask {masks} is {mask.shape[0]}x{mask.shape[1]} (height x width), its image "
+                f"the mask {name} is {mask.shape[0]}x{mask.shape[1]} (height x width), its image "
                 f"{shape[0]}x{shape[1]}: they must be the same size"
             )
         return mask
 
-    def coverage(self, masks: str, shape: tuple[int, int]) -> float:
+    def coverage(self, masks: str | bytes, shape: tuple[int, int]) -> float:
         """See `Competition.coverage`."""
         mask = self.mask(masks, shape)
         return float(np.mean((mask != 0) & (mask != 255)))
 
-    def read_masks(self, path: Path) -> dict[str, str]:
+    def read_masks(self, path: Path) -> dict[str, bytes]:
         """See `Competition.read_masks`."""
-        labels = label_files(path)
-        ids = {png_name(image_id): image_id for image_id in self.samples("test")["id"]}
-        unknown = sorted(set(labels) - set(ids))
+        ids = {name: image_id for image_id, name in self.file_names().items()}
+        labels = list(read_pngs(path))
+        refuse_duplicates((name for name, _ in labels), str(path))
+        unknown = [name for name, _ in labels if name not in ids]
         if unknown:
             raise CompetitionError(f"{path} holds {len(unknown)} files of no test image: {first_few(unknown)}")
-        return {ids[name]: where for name, where in labels.items()}
+        return {ids[name]: content for name, content in labels}
+
+    def file_names(self) -> dict[str, str]:
+        """Test id -> its file in a submission: without folders and without the image's suffix.
+
+        Raises:
+            CompetitionError: two ids with one file name.
+        """
+        names = {image_id: f"{_stem(image_id)}.png" for image_id in self.samples("test")["id"]}
+        refuse_duplicates(names.values(), "the names of the submission's files")
+        return names
 
     def samples(self, part: Part) -> pd.DataFrame:
         """See `Competition.samples`."""
         raise NotImplementedError
-
-    def _read(self, path: str) -> bytes:
-        if not Path(path).is_absolute():
-            return self.files.read(path)
-        folder = Path(path).parent
-        if folder.suffix == ".zip":
-            return ContestFiles(folder.parent).read(f"{folder.stem}/{Path(path).name}")
-        return Path(path).read_bytes()
 
 
 class PngMasks(_LabelFiles):
@@ -193,26 +199,26 @@ class FileList(_LabelFiles):
         return path
 
 
-def png_name(image_id: str) -> str:
-    """The file of an id in a png submission: without folders and without an image's suffix."""
-    name = PurePosixPath(image_id).name
-    return f"{PurePosixPath(name).stem if _is_image(name) else name}.png"
-
-
-def label_files(path: Path) -> dict[str, str]:
-    """File name -> absolute path of the pngs in a folder or a zip archive.
+def read_pngs(path: Path) -> Iterator[tuple[str, bytes]]:
+    """(file name, content) of what lies in a folder or a zip archive of label files, one at a time.
 
     Raises:
         CompetitionError: there is no such folder or archive.
     """
-    path = Path(path).absolute()
-    if path.suffix == ".zip" and path.is_file():
-        names = ContestFiles(path.parent).names(path.stem)
-    elif path.is_dir():
-        names = ContestFiles(path).names(".")
+    if path.is_dir():
+        for file in sorted(path.iterdir()):
+            yield file.name, file.read_bytes()
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                yield member.filename, archive.read(member)
     else:
         raise CompetitionError(f"{path} is neither a folder nor a zip archive of pngs")
-    return {name: str(path / name) for name in names}
+
+
+def _stem(image_id: str) -> str:
+    name = PurePosixPath(image_id).name
+    return PurePosixPath(name).stem if _is_image(name) else name
 
 
 def _is_image(name: str) -> bool:

@@ -1,5 +1,6 @@
 """What a contest's files look like, as data: the schema of ``profiles/*.yaml`` and of a user's own profile."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -169,7 +170,13 @@ def _explain(item: dict[str, Any]) -> str:
     key = ".".join(str(part) for part in item["loc"][1:] if part != "[key]")
     if item["type"] == "union_tag_not_found":
         return "the key layout is missing: set it to csv, png-masks or file-list"
-    if item["type"] == "extra_forbidden":
-        return f"unknown key {key}"
+    if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"unknown key {key}: {nearest(key.rpartition('.')[2], _known_keys())}"
     message = item["msg"].removeprefix("Value error, ")
     return f"{key}: {message}" if key else message
+
+
+def _known_keys() -> list[str]:
+    models = (CsvProfile, PngMasksProfile, FileListProfile, CsvPart, GroupConfig)
+    keys = {key for model in models for key in model.model_fields}
+    return sorted(keys | {field.name for field in fields(RLEDialect)})

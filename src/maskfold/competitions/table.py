@@ -1,7 +1,9 @@
 """A contest's CSV of masks: read by the profile's form, rows gathered per image."""
 
+import csv
 from collections.abc import Iterable
 from io import BytesIO
+from pathlib import Path
 
 import pandas as pd
 
@@ -22,6 +24,8 @@ def read_table(profile: CsvProfile, data: bytes, source: str, *, exact: bool = F
     """
     cells = _read_cells(data, profile.separator, source)
     cells = _named_columns(cells, profile, source, exact)
+    if cells.empty:
+        raise CompetitionError(f"{source} holds no rows besides its header")
     table = pd.DataFrame({role: cells[column] for role, column in profile.columns.items()}, dtype=object)
     if profile.class_separator is not None:
         parts = table["id"].str.rpartition(profile.class_separator)
@@ -35,6 +39,18 @@ def read_table(profile: CsvProfile, data: bytes, source: str, *, exact: bool = F
     elif "class" not in table:
         table["class"] = ""
     return table[["id", "class", "mask"]]
+
+
+def write_table(profile: CsvProfile, rows: Iterable[tuple[str, str, str]], path: Path) -> None:
+    """Write (id, class value, mask) rows in the profile's form; the inverse of `read_table`."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter=profile.separator, lineterminator="\n")
+        if profile.header:
+            writer.writerow(profile.columns.values())
+        for image, value, mask in rows:
+            name = image if profile.class_separator is None else f"{image}{profile.class_separator}{value}"
+            fields = {"id": name, "class": value, "mask": mask}
+            writer.writerow(fields[role] for role in profile.columns)
 
 
 def keys(table: pd.DataFrame) -> list[Key]:

@@ -1,0 +1,165 @@
+"""Write a submission in the contest's form: whole and validated, or not at all."""
+
+import os
+import shutil
+import uuid
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from maskfold.competitions.competition import Competition
+from maskfold.competitions.errors import SubmissionError, first_few
+from maskfold.competitions.table import write_table
+from maskfold.competitions.validate import describe_problems, submission_problems
+from maskfold.files import atomic_path
+
+Sizes = dict[str, tuple[int, int]]
+Add = Callable[[str, np.ndarray], None]
+
+
+class SubmissionWriter:
+    """Context manager that takes masks in any order and, on a clean exit, leaves a validated submission.
+
+    The form follows the contest: a CSV of run lengths in the sample's order; or one png per image (binary
+    masks 0/255, else classes) in the folder ``path``, or in an archive where ``path`` ends in ``.zip``. An
+    earlier submission at ``path`` is replaced; on an exception it stays and nothing else is left.
+
+    Args:
+        competition: the contest.
+        path: the file or folder to write.
+        ids: the ids that will be written, in any order; they must be those of the test part.
+
+    Raises:
+        SubmissionError: ids that differ from the test part's, at once; at the end what
+            `validate_submission` finds.
+    """
+
+    def __init__(self, competition: Competition, path: Path, ids: Iterable[str]) -> None:
+        self.competition = competition
+        self.path = Path(path)
+        test = competition.samples("test")
+        self._images = dict(zip(test["id"], test["image"], strict=True))
+        self._sizes: Sizes = {}
+        self._check_ids(list(ids))
+        self._sink = _sink(competition, self.path, self._sizes)
+
+    def __enter__(self) -> "SubmissionWriter":
+        self._add = self._sink.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sink.__exit__(kind, error, trace)
+
+    def write(self, id: str, mask: np.ndarray) -> None:
+        """Add one image's mask: bool or integers ``(H, W)``, 0/1 or classes 0..C-1, at the image's own size.
+
+        Raises:
+            SubmissionError: an unknown id, one written before, another size, values that are no class.
+        """
+        if id not in self._images:
+            raise SubmissionError(f"{id} is no test image of this contest: it cannot be part of a submission")
+        if id in self._sizes:
+            raise SubmissionError(f"{id} is written twice: every test image has one mask")
+        size = self.competition.size(self._images[id])
+        if mask.shape != size:
+            raise SubmissionError(f"the mask of {id} has shape {mask.shape}, expected its image's {size}")
+        classes = max(2, self.competition.num_classes)
+        if mask.dtype.kind not in "bui" or mask.min() < 0 or mask.max() >= classes:
+            raise SubmissionError(
+                f"the mask of {id} ({mask.dtype}) holds {mask.min()} to {mask.max()}, expected whole numbers "
+                f"0 to {classes - 1}"
+            )
+        self._add(id, mask.astype(np.uint8, copy=False))
+        self._sizes[id] = size
+
+    def _check_ids(self, ids: list[str]) -> None:
+        missing = [name for name in self._images if name not in set(ids)]
+        unknown = [name for name in ids if name not in self._images]
+        if missing or unknown:
+            raise SubmissionError(
+                f"the ids to be written are not the contest's {len(self._images)} test ids: {len(missing)} "
+                f"missing ({first_few(missing)}), {len(unknown)} unknown ({first_few(unknown)})"
+            )
+
+
+def _sink(competition: Competition, path: Path, sizes: Sizes) -> AbstractContextManager[Add]:
+    if competition.submission_kind == "csv":
+        return _csv_sink(competition, path, sizes)
+    form = _zip_sink if path.suffix == ".zip" else _folder_sink
+    return form(competition, path, sizes)
+
+
+@contextmanager
+def _csv_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Add]:
+    layout = competition.layout
+    rows: dict[str, dict[str, list[str]]] = {}
+
+    def add(image_id: str, mask: np.ndarray) -> None:
+        rows[image_id] = layout.encode(mask)
+
+    yield add
+    # The sample of a contest with a row per instance may name an image more than once.
+    order = [key for key in dict.fromkeys(layout.sample_keys()) if key[0] in rows]
+    with atomic_path(path) as temporary:
+        written = ((image, value, rle) for image, value in order for rle in rows[image][value])
+        write_table(layout.profile, written, temporary)
+        _require_valid(temporary, path, competition, sizes)
+
+
+@contextmanager
+def _zip_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Add]:
+    names = competition.layout.file_names()
+    with atomic_path(path) as temporary:
+        with zipfile.ZipFile(temporary, "w") as archive:
+            yield lambda image_id, mask: archive.writestr(names[image_id], _png(competition, mask))
+        _require_valid(temporary, path, competition, sizes)
+
+
+@contextmanager
+def _folder_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Add]:
+    names = competition.layout.file_names()
+    _refuse_other_content(path)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+    temporary.mkdir(parents=True)
+    try:
+        yield lambda image_id, mask: (temporary / names[image_id]).write_bytes(_png(competition, mask))
+        _require_valid(temporary, path, competition, sizes)
+        _replace_folder(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _png(competition: Competition, mask: np.ndarray) -> bytes:
+    values = mask * np.uint8(255) if competition.num_classes == 1 else mask
+    return cv2.imencode(".png", values)[1].tobytes()
+
+
+def _require_valid(written: Path, path: Path, competition: Competition, sizes: Sizes) -> None:
+    problems = submission_problems(written, competition, sizes=sizes)
+    if problems:
+        raise SubmissionError(describe_problems(path, problems))
+
+
+def _refuse_other_content(path: Path) -> None:
+    if not path.exists():
+        return
+    others = [entry.name for entry in path.iterdir() if entry.suffix != ".png"] if path.is_dir() else [path.name]
+    if others:
+        raise SubmissionError(
+            f"{path} is no folder of an earlier submission (it holds {first_few(others)}): choose another"
+        )
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    retired = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+    if path.exists():
+        os.replace(path, retired)
+    os.replace(new, path)
+    shutil.rmtree(retired, ignore_errors=True)

@@ -1,0 +1,68 @@
+import pytest
+
+from maskfold.competitions import CompetitionError, load_profile
+from maskfold.competitions.profile import shipped_profiles
+from tests.competitions.conftest import AIRBUS, CLOUDS
+
+
+def test_shipped_profiles_specific_layouts_first():
+    names = [profile.name for profile in shipped_profiles()]
+    assert names == ["tgs-salt", "tianchi-buildings", "file-list", "png-masks"]
+
+
+def test_tianchi_says_what_its_files_look_like():
+    profile = load_profile("tianchi-buildings")
+    assert (profile.separator, profile.header, list(profile.columns)) == ("\t", False, ["id", "mask"])
+    assert (profile.dialect.order, profile.dialect.start) == ("F", 1)
+    assert profile.train.folder == "train"
+    assert load_profile("tgs-salt").test.folder == "test/images"
+
+
+def test_unknown_name_suggests_the_nearest():
+    with pytest.raises(CompetitionError, match="did you mean tianchi-buildings"):
+        load_profile("tianchi-building")
+
+
+def test_own_profile_is_named_after_its_file(tmp_path):
+    path = tmp_path / "clouds.yaml"
+    path.write_text(CLOUDS)
+    profile = load_profile(str(path))
+    assert profile.name == "clouds"
+    assert profile.csv_classes == ("Fish", "Sugar")
+
+
+def test_numbers_are_class_values(tmp_path):
+    path = tmp_path / "steel.yaml"
+    path.write_text(CLOUDS + "class_values: [1, 2]\n")
+    assert load_profile(str(path)).csv_classes == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (AIRBUS + "colums: 3\n", "unknown key colums: did you mean columns"),
+        (AIRBUS + "dialect: {ordr: C}\n", "unknown key dialect.ordr: did you mean order"),
+        (AIRBUS + "dialect: {start: 2}\n", "dialect.start: Input should be 0 or 1"),
+        (AIRBUS.replace("test/{id}", "test/id"), r"test: image is 'test/id': it must hold \{id\}"),
+        (AIRBUS.replace("mask: EncodedPixels", "class: c"), "columns lacks mask"),
+        (AIRBUS.replace("[ship]", "[sea, ship]"), "class_names must hold one name"),
+        (AIRBUS.replace("layout: csv", "layout: cvs"), "'cvs'.*'csv', 'png-masks', 'file-list'"),
+        (AIRBUS.replace("layout: csv\n", ""), "the key layout is missing"),
+        (AIRBUS.replace("metric: dice\n", ""), "metric: Field required"),
+        (CLOUDS.replace("class_separator: _\n", ""), "either columns.class, or class_separator"),
+        (CLOUDS.replace("[background, Fish, Sugar]", "[Fish]"), "background and at least one class"),
+        (CLOUDS + "class_values: [1]\n", "1 values for the 2 class_names"),
+        ("- a\n", "holds no mapping"),
+        ("a: [\n", "not valid YAML"),
+    ],
+)
+def test_profiles_that_do_not_fit(tmp_path, text, message):
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    with pytest.raises(CompetitionError, match=message):
+        load_profile(str(path))
+
+
+def test_missing_profile_file(tmp_path):
+    with pytest.raises(CompetitionError, match="there is no profile"):
+        load_profile(str(tmp_path / "absent.yaml"))
