@@ -37,10 +37,13 @@ class MapStore:
         unfinished = folder.with_name(f".{folder.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        yield cls(unfinished, classes)
-        (unfinished / MADE_WITH).write_text(json.dumps(made_with))
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
+        try:
+            yield cls(unfinished, classes)
+            (unfinished / MADE_WITH).write_text(json.dumps(made_with))
+            shutil.rmtree(folder, ignore_errors=True)
+            unfinished.rename(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
 
     def made_with(self) -> dict[str, Any] | None:
         """How the maps were made; null where there is no finished store."""

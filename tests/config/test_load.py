@@ -1,0 +1,125 @@
+"""Config files and overrides: what is read, what is refused, and with which words."""
+
+import re
+
+import pytest
+import yaml
+
+from maskfold.config import (
+    Config,
+    ConfigError,
+    changed_keys,
+    describe_options,
+    load_config,
+    override,
+    read_saved_config,
+    save_config,
+)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("train: {epochs: 7}\nloss:\n  - {name: dice, weight: 2}\n")
+    return path
+
+
+def test_file_then_overrides(file):
+    config = load_config(
+        file, {"train.batch_size": "3", "inference.scales": "[0.5, 1]", "model.encoder_weights": "none"}
+    )
+    assert (config.name, config.train.epochs, config.train.batch_size) == ("mine", 7, 3)
+    assert config.inference.scales == (0.5, 1.0)
+    assert config.model.encoder_weights is None
+    assert config.loss == [{"name": "dice", "weight": 2}]
+
+
+def test_an_override_opens_an_absent_section():
+    config = load_config(None, {"folds.group.file": "groups.csv", "folds.group.column": "scene"})
+    assert config.folds.group.model_dump() == {"file": "groups.csv", "id": "id", "column": "scene"}
+
+
+def test_name_comes_from_argument_then_file_then_stem(file, tmp_path):
+    assert load_config(file, name="other").name == "other"
+    file.write_text("name: inside\n")
+    assert load_config(file).name == "inside"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"train.epoch": "3"}, r"unknown key train\.epoch: did you mean train\.epochs\?"),
+        ({"trian.epochs": "3"}, r"unknown key trian: did you mean train\?"),
+        (
+            {"folds.group.fil": "groups.csv"},
+            r"unknown key folds\.group\.fil: did you mean folds\.group\.file\?",
+        ),
+        ({"train.epochs": "three"}, r"train\.epochs is 'three': .*integer"),
+        ({"train.epochs": "0"}, r"train\.epochs is 0: .*greater than or equal to 1"),
+        ({"optim.lr": "-1"}, r"optim\.lr is -1: .*greater than 0"),
+        ({"inference.scales": "[0.5, -1]"}, r"inference\.scales\.1 is -1"),
+        ({"folds.kind": "kfolds"}, r"folds\.kind is 'kfolds': .*'stratified-grouped'"),
+        ({"train.iterations": "30"}, r"epochs is 30 and iterations is 30: set one"),
+        ({"schedule.cycles": "2"}, r"schedule\.cycles is 2 but schedule\.name is one_cycle"),
+        (
+            {"schedule.cycles": "31", "schedule.name": "snapshot"},
+            r"schedule\.cycles is 31 but train\.epochs is 30",
+        ),
+        ({"train.epochs": "[1"}, r"--train\.epochs, '\[1', is not valid YAML"),
+    ],
+)
+def test_refusals_name_key_and_value(overrides, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(None, overrides)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a/b", ".hidden", "a+b", "a\\b", ""])
+def test_names_that_are_no_folder_are_refused(name, tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(yaml.safe_dump({"name": name}))
+    with pytest.raises(ConfigError, match="names a folder"):
+        load_config(path)
+
+
+@pytest.mark.parametrize(("text", "message"), [("train: [", "not valid YAML"), ("- 1\n", "holds a list")])
+def test_files_that_are_no_config(text, message, tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match="there is no config file"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_saved_config_is_the_same_and_tells_how_it_was_made(file, tmp_path):
+    config = load_config(file, {"competition.root": "data/x", "averaging.ema": "0.9"})
+    save_config(config, tmp_path / "saved.yaml", torch="9.9")
+    assert read_saved_config(tmp_path / "saved.yaml") == config
+    assert yaml.safe_load((tmp_path / "saved.yaml").read_text())["made_with"] == {"torch": "9.9"}
+
+
+def test_changed_keys_names_both_values(file):
+    old = load_config(file)
+    new = override(old, {"train.epochs": "8", "loss": "[{name: bce}]", "averaging.ema": "0.9"})
+    assert changed_keys(old, old) == []
+    assert changed_keys(old, new) == [
+        "loss: [{'name': 'dice', 'weight': 2}] -> [{'name': 'bce'}]",
+        "averaging.ema: None -> 0.9",
+        "train.epochs: 7 -> 8",
+    ]
+
+
+def test_a_loaded_config_cannot_be_changed():
+    config = Config(name="x")
+    with pytest.raises(ValueError, match="frozen"):
+        config.train.epochs = 3
+
+
+def test_every_option_is_explained():
+    options = list(describe_options())
+    assert {"train.epochs", "optim.lr", "loss", "post.min_area"} <= {key for key, *_ in options}
+    assert all(re.match(r"\w", text) for _, _, _, text in options)

@@ -1,0 +1,95 @@
+"""Run folders: whose config they hold, what may change, what a fold's folder tells."""
+
+import multiprocessing
+
+import pytest
+import torch
+
+from maskfold.config import Config, override
+from maskfold.runs import Run, RunError, save_member
+
+
+@pytest.fixture
+def config():
+    return Config(name="mine")
+
+
+def test_a_run_is_made_once_and_found_again(config, tmp_path):
+    run = Run.create(config, tmp_path)
+    assert run.path == tmp_path / "mine"
+    assert Run.open(tmp_path / "mine").config == config
+    assert Run.create(config, tmp_path).config == config
+    with pytest.raises(RunError, match="is not a run"):
+        Run.open(tmp_path / "other")
+
+
+def test_another_config_is_refused_once_a_fold_has_begun(config, tmp_path):
+    changed = override(config, {"train.epochs": "9", "optim.lr": "0.5"})
+    run = Run.create(config, tmp_path)
+    run.folds_path.write_text("fold,id,part,times\n")
+    run = Run.create(changed, tmp_path)
+    assert run.config == changed
+    assert not run.folds_path.exists(), "folds of the former config must not be kept"
+    save_member({"a": torch.ones(1)}, run.fold(2).member_path("best"))
+    with pytest.raises(RunError, match=r"optim\.lr: 0\.5 -> 0\.001; train\.epochs: 9 -> 30.*--name"):
+        Run.create(config, tmp_path)
+
+
+def test_what_changes_no_result_may_change(config, tmp_path):
+    run = Run.create(config, tmp_path)
+    save_member({"a": torch.ones(1)}, run.fold(0).member_path("best"))
+    faster = override(config, {"data.workers": "7", "train.max_hours": "2", "train.trackers": "[]"})
+    assert Run.create(faster, tmp_path).path == run.path
+
+
+def test_fold_folder_names_its_members_in_order(config, tmp_path):
+    fold = Run.create(config, tmp_path).fold(3)
+    for member in ("snapshot_10", "best", "snapshot_9", "ema"):
+        save_member({"a": torch.ones(1)}, fold.member_path(member))
+    assert fold.members() == ["best", "ema", "snapshot_10", "snapshot_9"]
+    assert fold.parts("snapshots") == ["snapshot_9", "snapshot_10"]
+    assert fold.parts("ema") == ["ema"]
+    with pytest.raises(RunError, match="no member 'swa': it has best, ema"):
+        fold.parts("swa")
+
+
+def test_a_fold_is_finished_by_its_summary(config, tmp_path):
+    run = Run.create(config, tmp_path)
+    for number in (0, 2, 11):
+        save_member({"a": torch.full((1,), float(number))}, run.fold(number).member_path("best"))
+    assert run.finished_folds() == []
+    with pytest.raises(RunError, match="not trained to its end"):
+        run.fold(2).summary()
+    assert run.fold(2).digest("best") is None
+    for number in (11, 2):
+        run.fold(number).finish({"score": number / 100})
+    run.fold("all").finish({})
+    assert run.finished_folds() == [2, 11]
+    assert run.fold(11).summary() == {"score": 0.11}
+    assert len(run.fold(2).digest("best")) == 64
+    assert run.fold(2).digest("best") != run.fold(11).digest("best")
+
+
+def _hold(path, ready, done):
+    with Run(path).fold(1).lock():
+        ready.set()
+        done.wait(30)
+
+
+def test_two_processes_do_not_share_a_fold(config, tmp_path):
+    run = Run.create(config, tmp_path)
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(run.path, ready, done))
+    other.start()
+    try:
+        assert ready.wait(60)
+        with pytest.raises(RunError, match="another process is working on"), run.fold(1).lock():
+            pass
+        with run.fold(0).lock():
+            pass
+    finally:
+        done.set()
+        other.join()
+    with run.fold(1).lock():
+        pass
