@@ -1,0 +1,142 @@
+"""Augmentation of one image and its mask: presets by name, or a list of albumentations, and the random crop.
+
+The crop is the same for all: where an image is smaller than the crop it is padded by reflection, mask included.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import albumentations as A
+import cv2
+import numpy as np
+
+from maskfold.config import nearest
+from maskfold.datasets.transforms import AugmentationError, build_transforms
+
+Transforms = list[A.BasicTransform | A.BaseCompose]
+
+# ResizeStepScaling of PaddleSeg: factors 0.5, 0.75 … 2, all equally likely.
+STEP_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+
+
+class Augmentation:
+    """Callable ``(image, mask, seed) -> (image, mask)``: a pure function of its arguments, picklable.
+
+    ``image`` is uint8 (H, W, 3), ``mask`` uint8 (H, W); both come back as (crop, crop), same types. Masks are
+    never interpolated (nearest neighbour), so labels and 255 stay what they are.
+    """
+
+    def __init__(self, before: Transforms, after: Transforms, *, crop: int) -> None:
+        """``before`` sees the whole image, ``after`` only the crop."""
+        self.crop = crop
+        self.transforms = A.Compose([*before, *_random_crop(crop), *after], seed=0)
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        # Compose.set_random_seed would give every transform a generator of its own from this one seed: all would
+        # draw the same numbers, and two flips would always happen together. So they share one.
+        self.transforms.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        result = self.transforms(image=image, mask=mask)
+        self._check(result["image"], result["mask"])
+        return result["image"], result["mask"]
+
+    def _check(self, image: np.ndarray, mask: np.ndarray) -> None:
+        size = (self.crop, self.crop)
+        if image.dtype != np.uint8 or mask.dtype != np.uint8 or image.shape != (*size, 3) or mask.shape != size:
+            raise AugmentationError(
+                f"data.augment made a {image.dtype} image {image.shape} and a {mask.dtype} mask {mask.shape}: expected "
+                f"uint8 {(*size, 3)} and uint8 {size}, so leave out what changes the type or the channels"
+            )
+
+
+def build_augmentation(spec: str | list[Any], *, crop: int) -> Augmentation:
+    """Build the augmentation of ``data.augment``: a preset's name or a list (see `maskfold.datasets.transforms`).
+
+    Args:
+        spec: a key of `PRESETS`, or a list of albumentations, applied to the whole image before the crop.
+        crop: side of the square crop in pixels.
+
+    Raises:
+        AugmentationError: unknown preset or transform (the nearest is named), or arguments it does not take.
+    """
+    if not isinstance(spec, str):
+        return Augmentation(build_transforms(spec), [], crop=crop)
+    if spec not in PRESETS:
+        raise AugmentationError(f"data.augment is the unknown preset {spec}: {nearest(spec, list(PRESETS))}")
+    before, after = PRESETS[spec]()
+    return Augmentation(before, after, crop=crop)
+
+
+def _random_crop(crop: int) -> Transforms:
+    pad = A.PadIfNeeded(crop, crop, position="random", border_mode=cv2.BORDER_REFLECT_101)
+    return [pad, A.RandomCrop(crop, crop)]
+
+
+def _none() -> tuple[Transforms, Transforms]:
+    return [], []
+
+
+def _flips() -> tuple[Transforms, Transforms]:
+    return [], [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
+
+
+def _d4() -> tuple[Transforms, Transforms]:
+    """All eight flips and right-angled turns of a square."""
+    return [], [A.D4(p=1.0)]
+
+
+def _d4_color() -> tuple[Transforms, Transforms]:
+    return [], [A.D4(p=1.0), *_color()]
+
+
+def _heavy() -> tuple[Transforms, Transforms]:
+    """For tiles of many cameras and seasons: what lens, air, sensor and file format do to a picture."""
+    area_linear = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
+    blur = A.OneOf(
+        [
+            A.GaussianBlur(sigma_limit=(0.5, 1.5), p=1.0),
+            A.MotionBlur(blur_limit=(3, 9), p=1.0),
+            A.Downscale(scale_range=(0.4, 0.8), interpolation_pair=area_linear, p=1.0),
+        ],
+        p=0.3,
+    )
+    # A fractal veil that brightens and greys: fog. RandomFog draws particles one by one, 330 ms at 512x512.
+    fog = A.PlasmaBrightnessContrast(brightness_range=(0.1, 0.4), contrast_range=(-0.4, -0.1), p=0.1)
+    noise = A.OneOf([A.GaussNoise(std_range=(0.01, 0.06), p=1.0), A.ImageCompression("jpeg", (50, 90), p=1.0)], p=0.3)
+    local = A.OneOf([A.CLAHE(clip_limit=(1.0, 3.0), p=1.0), A.Sharpen(p=1.0)], p=0.2)
+    return [], [A.D4(p=1.0), *_color(), local, fog, blur, noise]
+
+
+def _scale_crop() -> tuple[Transforms, Transforms]:
+    """Step scaling, padded random crop, horizontal flip: as PaddleSeg trains on street scenes."""
+    return [A.OneOf([_scale_by(factor) for factor in STEP_SCALES], p=1.0)], [A.HorizontalFlip(p=0.5)]
+
+
+def _scale_by(factor: float) -> A.RandomScale:
+    return A.RandomScale(
+        scale_limit=(factor - 1, factor - 1),  # RandomScale adds the 1
+        area_for_downscale="image",
+        # cv2's plain nearest neighbour is up to half a pixel beside the image's interpolation.
+        mask_interpolation=cv2.INTER_NEAREST_EXACT,
+        p=1.0,
+    )
+
+
+def _color() -> Transforms:
+    return [
+        A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.2, p=0.5),
+        A.RandomGamma(gamma_limit=(80, 125), p=0.3),
+        A.HueSaturationValue(hue_shift_limit=10, sat_shift_limit=25, val_shift_limit=15, p=0.5),
+    ]
+
+
+# Name -> (transforms of the whole image, transforms of the crop). What does not need the whole image stands in the
+# second list: the result has the same distribution, and a crop has fewer pixels.
+PRESETS: dict[str, Callable[[], tuple[Transforms, Transforms]]] = {
+    "none": _none,
+    "flips": _flips,
+    "d4": _d4,
+    "d4_color": _d4_color,
+    "heavy": _heavy,
+    "scale_crop": _scale_crop,
+}

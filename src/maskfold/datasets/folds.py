@@ -1,0 +1,247 @@
+"""How images are divided into training and validation, written down once as ``folds.csv``.
+
+``folds.csv`` is in long form, one row per fold and image: ``fold`` (0, 1, …), ``id``, ``part`` (train or valid) and
+``times`` (how often the image stands in a round of training; more than 1 only in bootstrap folds). It is made so:
+
+1. The samples are sorted by id, so that neither the order of a table nor of a folder matters.
+2. Where the division is stratified, each image gets a bin of its mask coverage: one bin for empty masks, and
+   ``folds.bins`` bins between quantiles of the others.
+3. scikit-learn divides them, seeded by ``folds.seed``:
+
+   - ``holdout``: one fold, ``folds.valid_share`` of the images (of the groups, where there are groups) validate;
+   - ``kfold``: every image validates in exactly one of ``folds.count`` folds;
+   - ``stratified``: the same, and each fold has its share of each coverage bin;
+   - ``grouped``: the same as kfold, with folds of about equal size, and no group is divided;
+   - ``stratified-grouped``: no group is divided, and the bins are as even as that allows;
+   - ``bootstrap``: ``folds.count`` times, n of n images are drawn with replacement; those never drawn validate;
+   - ``given``: one fold, the contest's own split.
+4. Two parts of a fold never share an image nor, where the division is by groups, a group.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    KFold,
+    ShuffleSplit,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
+from tqdm import tqdm
+
+from maskfold.competitions.errors import first_few
+from maskfold.config import FoldsConfig
+
+if TYPE_CHECKING:
+    from maskfold.competitions import Competition
+
+COLUMNS = ["fold", "id", "part", "times"]
+
+# (training indices, possibly repeated; validation indices)
+Division = tuple[np.ndarray, np.ndarray]
+
+
+class FoldsError(ValueError):
+    """A division that cannot be made, or a folds file that does not fit. The message is for the user."""
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The samples in the order of their ids."""
+
+    samples: pd.DataFrame
+    coverage: np.ndarray
+    groups: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+def make_folds(
+    samples: pd.DataFrame, coverage: np.ndarray, config: FoldsConfig, groups: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Divide ``samples``; the result depends on their ids, not on their order.
+
+    Args:
+        samples: columns id and, for ``given``, split.
+        coverage: (n,) foreground share of each sample's mask.
+        config: kind of division, number of folds, seed.
+        groups: (n,) group of each sample; needed by the grouped kinds, kept together by holdout.
+
+    Returns:
+        Columns fold (int), id (str), part ("train" or "valid"), times (int); sorted by fold, then by id.
+
+    Raises:
+        FoldsError: too few images or groups for the number of folds, groups or a split missing.
+    """
+    order = np.argsort(samples["id"].to_numpy(str), kind="stable")
+    ordered = samples.iloc[order].reset_index(drop=True)
+    groups = None if groups is None else np.asarray(groups, dtype=object).astype(str)[order]
+    images = _Images(ordered, np.asarray(coverage, float)[order], groups)
+    if len(images) < 2:
+        raise FoldsError(f"there are {len(images)} images with masks: a division needs at least 2")
+    tables = [
+        _fold_table(fold, ordered["id"], train, valid)
+        for fold, (train, valid) in enumerate(KINDS[config.kind](images, config))
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def coverages(competition: "Competition", samples: pd.DataFrame) -> np.ndarray:
+    """(n,) float: the foreground share of each sample's mask, without drawing run lengths."""
+    rows = zip(samples["id"], samples["image"], samples["masks"], strict=True)
+    progress = tqdm(rows, total=len(samples), desc="coverage", unit="mask", disable=None, leave=False)
+    return np.array([competition.coverage(masks, competition.size(image), id=id_) for id_, image, masks in progress])
+
+
+def load_groups(competition: "Competition", samples: pd.DataFrame, config: FoldsConfig) -> np.ndarray | None:
+    """(n,) group of each sample, from ``folds.group`` or else the profile; None where the division has no use for it.
+
+    Raises:
+        FoldsError: ``folds.group`` is set, but the kind of division ignores groups; a sample without group.
+        CompetitionError: missing file, columns or rows.
+    """
+    if config.kind not in GROUPED:
+        if config.group is not None:
+            raise FoldsError(
+                f"folds.group is set, but folds.kind {config.kind} ignores groups: use one of {', '.join(GROUPED)}, or "
+                "set folds.group to null"
+            )
+        return None
+    groups = competition.groups(samples, config.group) if config.group is not None else list(samples["group"])
+    known = [not (group is None or group == "" or group != group) for group in groups]
+    if not any(known):
+        return None
+    if not all(known):
+        without = [id_ for id_, has_group in zip(samples["id"], known, strict=True) if not has_group]
+        raise FoldsError(f"{len(without)} images have no group: {first_few(without)}")
+    return np.array([str(group) for group in groups], dtype=object)
+
+
+def coverage_bins(coverage: np.ndarray, bins: int, least: int) -> np.ndarray:
+    """(n,) int: 0 for empty masks, 1 … for bins between quantiles of the others.
+
+    At most ``bins`` of them, and no more than keep about ``least`` images in each, so that each fold gets some.
+    """
+    labels = np.zeros(len(coverage), int)
+    filled = coverage > 0
+    if filled.any():
+        count = max(1, min(bins, int(filled.sum()) // least))
+        edges = np.quantile(coverage[filled], np.arange(1, count) / count)
+        labels[filled] = 1 + np.searchsorted(edges, coverage[filled])
+    return labels
+
+
+def _fold_table(fold: int, ids: pd.Series, train: np.ndarray, valid: np.ndarray) -> pd.DataFrame:
+    if len(train) == 0 or len(valid) == 0:
+        empty = "training" if len(train) == 0 else "validation"
+        raise FoldsError(f"fold {fold} has no {empty} images: use fewer folds, another folds.seed or folds.kind")
+    times = np.bincount(train, minlength=len(ids))
+    part = np.where(times > 0, "train", "")
+    part[valid] = "valid"
+    table = pd.DataFrame({"fold": fold, "id": ids, "part": part, "times": np.maximum(times, 1)})
+    return table[table["part"] != ""]
+
+
+def _holdout(images: _Images, config: FoldsConfig) -> Iterator[Division]:
+    splitter = ShuffleSplit if images.groups is None else GroupShuffleSplit
+    try:
+        split = splitter(1, test_size=config.valid_share, random_state=config.seed)
+        yield from split.split(images.samples, groups=images.groups)
+    except ValueError as error:
+        raise FoldsError(f"folds.valid_share {config.valid_share} leaves a part empty: {error}") from None
+
+
+def _kfold(images: _Images, config: FoldsConfig) -> Iterator[Division]:
+    _check_count(len(images), "images", config)
+    yield from KFold(config.count, shuffle=True, random_state=config.seed).split(images.samples)
+
+
+def _stratified(images: _Images, config: FoldsConfig) -> Iterator[Division]:
+    _check_count(len(images), "images", config)
+    splitter = StratifiedKFold(config.count, shuffle=True, random_state=config.seed)
+    yield from _split_by_bins(splitter, images, config)
+
+
+def _grouped(images: _Images, config: FoldsConfig) -> Iterator[Division]:
+    groups = _check_groups(images, config)
+    # GroupKFold fills the smallest fold with the largest group left, which evens out sizes; its own shuffling does
+    # not. So the seed renames the groups, and thereby decides among groups of one size.
+    names, codes = np.unique(groups, return_inverse=True)
+    renamed = np.random.default_rng(config.seed).permutation(len(names))[codes]
+    yield from GroupKFold(config.count).split(images.samples, groups=renamed)
+
+
+def _stratified_grouped(images: _Images, config: FoldsConfig) -> Iterator[Division]:
+    groups = _check_groups(images, config)
+    splitter = StratifiedGroupKFold(config.count, shuffle=True, random_state=config.seed)
+    yield from _split_by_bins(splitter, images, config, groups)
+
+
+def _bootstrap(images: _Images, config: FoldsConfig) -> Iterator[Division]:
+    everything = np.arange(len(images))
+    for fold in range(config.count):
+        drawn = np.random.default_rng([config.seed, fold]).choice(everything, len(images), replace=True)
+        yield drawn, np.setdiff1d(everything, drawn)
+
+
+def _given(images: _Images, config: FoldsConfig) -> Iterator[Division]:
+    split = images.samples["split"].to_numpy(object)
+    train, valid = (np.flatnonzero(split == part) for part in ("train", "valid"))
+    rest = len(images) - len(train) - len(valid)
+    if rest or not len(train) or not len(valid):
+        raise FoldsError(
+            f"folds.kind is given, but the contest's own split has {len(train)} train and {len(valid)} valid images, "
+            f"and {rest} without a part: use another folds.kind"
+        )
+    yield train, valid
+
+
+def _split_by_bins(
+    splitter: StratifiedKFold | StratifiedGroupKFold,
+    images: _Images,
+    config: FoldsConfig,
+    groups: np.ndarray | None = None,
+) -> Iterator[Division]:
+    bins = coverage_bins(images.coverage, config.bins, config.count)
+    if np.bincount(bins).max() < config.count:
+        bins = np.zeros_like(bins)  # scikit-learn wants one bin that reaches every fold
+    with warnings.catch_warnings():
+        # A bin with fewer images than folds is spread as far as it goes.
+        warnings.filterwarnings("ignore", message="The least populated class")
+        yield from splitter.split(images.samples, bins, groups)
+
+
+def _check_groups(images: _Images, config: FoldsConfig) -> np.ndarray:
+    if images.groups is None:
+        raise FoldsError(
+            f"folds.kind is {config.kind}, but the images have no groups: set folds.group to the CSV and its columns "
+            "(file, id, column)"
+        )
+    _check_count(len(np.unique(images.groups)), "groups", config)
+    return images.groups
+
+
+def _check_count(available: int, what: str, config: FoldsConfig) -> None:
+    if config.count < 2:
+        raise FoldsError(f"folds.count is {config.count}: folds.kind {config.kind} needs at least 2, holdout makes one")
+    if available < config.count:
+        raise FoldsError(f"there are {available} {what} for {config.count} folds: lower folds.count to {available}")
+
+
+KINDS: dict[str, Callable[[_Images, FoldsConfig], Iterator[Division]]] = {
+    "holdout": _holdout,
+    "kfold": _kfold,
+    "stratified": _stratified,
+    "grouped": _grouped,
+    "stratified-grouped": _stratified_grouped,
+    "bootstrap": _bootstrap,
+    "given": _given,
+}
+GROUPED = ("holdout", "grouped", "stratified-grouped")

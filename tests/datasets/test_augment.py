@@ -1,0 +1,216 @@
+import os
+import pickle
+import subprocess
+import sys
+import zlib
+from collections import Counter
+
+import albumentations as A
+import numpy as np
+import pytest
+
+from maskfold.datasets.augment import PRESETS, STEP_SCALES, build_augmentation
+from maskfold.datasets.transforms import AugmentationError, build_transforms, known_transforms
+
+GEOMETRIC = ("none", "flips", "d4")
+LISTS = {
+    "names": ["HorizontalFlip", {"RandomGamma": {"gamma_limit": [80, 120], "p": 0.5}}],
+    "nested": [
+        {"OneOf": ["GaussianBlur", "MotionBlur"]},
+        {"SomeOf": {"transforms": ["CLAHE", {"OneOf": {"transforms": ["RGBShift", "Blur"], "p": 1.0}}], "n": 1}},
+    ],
+}
+
+
+@pytest.fixture
+def scene(codec):
+    encode, _ = codec
+    mask = np.zeros((70, 90), np.uint8)
+    mask[5:30, 10:22] = 1
+    mask[50:66, 40:85] = 1
+    mask[0:9, 60:90] = 255
+    return encode(mask), mask
+
+
+@pytest.mark.parametrize("spec", [*PRESETS, *LISTS.values()], ids=[*PRESETS, *LISTS])
+def test_pure_function_of_the_seed(spec, scene):
+    augmentation, other = build_augmentation(spec, crop=48), build_augmentation(spec, crop=48)
+    first = [augmentation(*scene, seed) for seed in range(12)]
+    again = [other(*scene, seed) for seed in reversed(range(12))][::-1]
+    for (image, mask), (image_again, mask_again) in zip(first, again, strict=True):
+        assert np.array_equal(image, image_again)
+        assert np.array_equal(mask, mask_again)
+    assert len({image.tobytes() for image, _ in first}) > 8
+
+
+@pytest.mark.slow
+def test_same_in_another_process_and_after_pickling(scene, tmp_path):
+    augmentations = [build_augmentation(spec, crop=40) for spec in ("heavy", "scale_crop")]
+    augmentations[0](*scene, 3)
+    (tmp_path / "case.pkl").write_bytes(pickle.dumps((augmentations, scene)))
+    code = (
+        "import sys, pickle, zlib, numpy as np; np.random.seed(99)\n"
+        "augmentations, scene = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "print([zlib.crc32(b''.join(x.tobytes() for x in a(*scene, s))) for a in augmentations for s in (8, 7)])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", code, tmp_path / "case.pkl"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    here = [zlib.crc32(b"".join(x.tobytes() for x in a(*scene, s))) for a in augmentations for s in (7, 8)]
+    assert run.stdout.split("\n")[-2] == str([here[1], here[0], here[3], here[2]])
+
+
+@pytest.mark.parametrize("spec", [*GEOMETRIC, ["HorizontalFlip", "Transpose"]], ids=str)
+@pytest.mark.parametrize("crop", [32, 80, 128])
+def test_mask_follows_the_image_exactly(spec, crop, scene, codec):
+    _, decode = codec
+    augmentation = build_augmentation(spec, crop=crop)
+    for seed in range(30):
+        image, mask = augmentation(*scene, seed)
+        assert image.shape == (crop, crop, 3)
+        assert mask.shape == (crop, crop)
+        assert np.array_equal(decode(image), mask)
+
+
+def test_step_scaling_keeps_image_and_mask_together(scene, codec):
+    _, decode = codec
+    augmentation = build_augmentation("scale_crop", crop=64)
+    for seed in range(40):
+        image, mask = augmentation(*scene, seed)
+        assert set(np.unique(mask)) <= {0, 1, 255}
+        # The image is interpolated at edges, the mask is not: they agree everywhere else.
+        sure = np.isin(image[..., 0], (30, 47, 250))
+        assert sure.mean() > 0.8
+        assert (decode(image)[sure] == mask[sure]).mean() > 0.995
+
+
+def test_step_scaling_uses_every_step():
+    rows, columns = np.indices((300, 300))
+    image = np.stack([rows // 2, columns // 2, rows * 0], -1).astype(np.uint8)
+    augmentation = build_augmentation("scale_crop", crop=100)
+    spans = Counter()
+    for seed in range(280):
+        view, _ = augmentation(image, np.zeros((300, 300), np.uint8), seed)
+        # 100 output rows span 100 / scale input rows, that is 50 / scale steps of the red channel.
+        span = np.ptp(view[..., 0].astype(float))
+        spans[min(STEP_SCALES, key=lambda scale: abs(50 / scale - span))] += 1
+    assert set(spans) == set(STEP_SCALES)
+    assert max(spans.values()) < 75
+
+
+@pytest.mark.parametrize("spec", ["d4_color", "heavy"])
+def test_pixel_transforms_change_the_image_but_not_the_mask_values(spec, scene):
+    augmentation, plain = build_augmentation(spec, crop=64), build_augmentation("d4", crop=64)
+    changed = 0
+    for seed in range(60):
+        image, mask = augmentation(*scene, seed)
+        # d4 consumes the same first random numbers, so the geometry is that of d4 with the same seed.
+        image_plain, mask_plain = plain(*scene, seed)
+        assert np.array_equal(mask, mask_plain)
+        assert image.dtype == np.uint8
+        changed += not np.array_equal(image, image_plain)
+    assert changed > 30
+
+
+def test_two_flips_are_independent(codec):
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[0, 1] = 200
+    augmentation = build_augmentation("flips", crop=4)
+    mask = image[..., 0] // 200
+    places = Counter(tuple(np.argwhere(augmentation(image, mask, seed)[1])[0]) for seed in range(400))
+    assert set(places) == {(0, 1), (0, 2), (3, 1), (3, 2)}
+    assert min(places.values()) > 60
+
+
+def test_d4_has_all_eight_views():
+    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    mask = np.zeros((4, 4), np.uint8)
+    augmentation = build_augmentation("d4", crop=4)
+    views = {augmentation(image, mask, seed)[0].tobytes() for seed in range(200)}
+    turns = [np.rot90(base, k) for base in (image, image[:, ::-1]) for k in range(4)]
+    assert views == {np.ascontiguousarray(turn).tobytes() for turn in turns}
+
+
+def test_crop_reaches_everywhere_and_padding_reflects():
+    rows, columns = np.indices((9, 11))
+    image = np.stack([rows, columns, rows * 0], -1).astype(np.uint8)
+    crop = build_augmentation("none", crop=8)
+    corners = {tuple(crop(image, rows.astype(np.uint8), seed)[0][0, 0, :2]) for seed in range(200)}
+    assert corners == {(row, column) for row in range(2) for column in range(4)}
+    padded, mask = build_augmentation("none", crop=30)(image, rows.astype(np.uint8), 5)
+    top, left = np.argwhere((padded[..., 0] == 0) & (padded[..., 1] == 0))[0]
+    assert np.array_equal(padded[..., 0], mask)
+    steps = np.abs(np.diff(padded[..., 0].astype(int), axis=0))
+    assert (steps == 1).all(), "reflection about the border pixel neither jumps nor repeats"
+    assert 0 <= top < 30
+    assert 0 <= left < 30
+
+
+def test_images_of_one_pixel_are_padded():
+    image, mask = build_augmentation("d4", crop=16)(np.full((1, 1, 3), 7, np.uint8), np.ones((1, 1), np.uint8), 0)
+    assert (image == 7).all()
+    assert (mask == 1).all()
+
+
+def test_masks_are_never_interpolated():
+    spec = [{"Affine": {"rotate": [-45, 45], "scale": [0.7, 1.4], "p": 1.0, "fill_mask": 255}}]
+    augmentation = build_augmentation(spec, crop=64)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:40, 10:50] = 7
+    image = np.repeat(mask[..., None], 3, axis=2)
+    values = set()
+    for seed in range(20):
+        values |= set(np.unique(augmentation(image, mask, seed)[1]))
+    assert values == {0, 7, 255}
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("d5", ["unknown preset d5", "d4"]),
+        ("flip", ["did you mean flips"]),
+        ([], ["at least one"]),
+        (["HorizontalFlp"], ["HorizontalFlp", "did you mean HorizontalFlip"]),
+        ([{"RandomGamma": {"gama_limit": [80, 120]}}], ["RandomGamma", "gama_limit", "gamma_limit"]),
+        ([{"RandomGamma": {"gamma_limit": "strong"}}], ["RandomGamma", "strong"]),
+        ([{"MedianBlur": {"blur": 3}}], ["MedianBlur", "blur_limit"]),
+        ([{"OneOf": {"p": 0.5}}], ["OneOf", "no list"]),
+        ([{"OneOf": ["Blurr"]}], ["OneOf in data.augment", "did you mean Blur"]),
+        ([{"SomeOf": {"transforms": ["Blur"], "count": 1}}], ["SomeOf", "count", "transforms, n, replace, p"]),
+        ([{"Blur": {}, "CLAHE": {}}], ["one name"]),
+        ([{"Blur": 3}], ["Blur", "3"]),
+        (["ToTensorV2"], ["ToTensorV2"]),
+        (["RandomCrop"], ["RandomCrop", "height"]),
+        ([{"Affine": {"mask_interpolation": 1}}], ["Affine", "mask_interpolation"]),
+        (["Mosaic"], ["Mosaic", "mosaic_metadata"]),
+    ],
+    ids=str,
+)
+def test_errors_name_what_is_wrong(spec, words):
+    with pytest.raises(AugmentationError) as error:
+        build_augmentation(spec, crop=32)
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_a_list_that_changes_the_channels_is_refused_when_applied(scene):
+    augmentation = build_augmentation([{"ToGray": {"num_output_channels": 1, "p": 1.0}}], crop=32)
+    with pytest.raises(AugmentationError, match="expected uint8"):
+        augmentation(*scene, 0)
+
+
+def test_list_arguments_arrive():
+    gamma, group = build_transforms([LISTS["names"][1], LISTS["nested"][1]])
+    assert isinstance(gamma, A.RandomGamma)
+    assert tuple(gamma.gamma_limit) == (80, 120)
+    assert gamma.p == 0.5
+    assert isinstance(group, A.SomeOf)
+    assert [type(t).__name__ for t in group.transforms] == ["CLAHE", "OneOf"]
+    assert group.transforms[1].p == 1.0
+
+
+def test_known_transforms_are_albumentations():
+    names = known_transforms()
+    assert {"HorizontalFlip", "RandomFog", "Affine", "ElasticTransform"} <= set(names)
+    assert not {"Lambda", "RandomCrop3D", "OneOf", "Normalize"} & set(names)

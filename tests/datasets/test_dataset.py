@@ -1,0 +1,200 @@
+import numpy as np
+import pytest
+import torch
+
+from maskfold.datasets.augment import build_augmentation
+from maskfold.datasets.dataset import SegmentationDataset, item_seed, resize_image, resize_mask, scaled_size
+from maskfold.datasets.loader import eval_loader, train_loader
+from maskfold.datasets.sampler import EpochSampler, size_batches
+
+SIZES = [(60, 80), (80, 60), (60, 80), (45, 45), (101, 33)]
+
+
+@pytest.fixture
+def binary(fake):
+    return fake(SIZES, empty=(3,), ignored=(1,))
+
+
+def test_evaluation_item_is_the_file(binary):
+    dataset = SegmentationDataset(binary, binary.samples(), augment=build_augmentation("heavy", crop=32))
+    item = dataset[1]
+    image, mask = binary.arrays["001.png"]
+    assert torch.equal(item["image"], torch.from_numpy(image).permute(2, 0, 1))
+    assert item["target"].dtype == torch.uint8
+    assert np.array_equal(item["target"].numpy(), mask)
+    assert 255 in mask
+    assert (item["id"], item["index"], item["size"]) == ("001", 1, (80, 60))
+
+
+def test_evaluation_target_stays_at_native_size_when_the_image_is_scaled(binary):
+    item = SegmentationDataset(binary, binary.samples(), scale=0.5)[4]
+    assert item["image"].shape == (3, 50, 16)
+    assert item["target"].shape == (101, 33)
+    assert item["size"] == (101, 33)
+
+
+def test_training_item_binary(binary, codec):
+    _, decode = codec
+    dataset = SegmentationDataset(binary, binary.samples(), augment=build_augmentation("d4", crop=48), seed=3)
+    seen = set()
+    for epoch in range(4):
+        item = dataset[epoch, 1]
+        assert item["image"].dtype == torch.uint8
+        assert item["image"].shape == (3, 48, 48)
+        assert item["target"].dtype == torch.float32
+        assert item["target"].shape == (1, 48, 48)
+        assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), item["target"][0].numpy())
+        seen |= set(item["target"].unique().tolist())
+    assert seen == {0.0, 1.0, 255.0}
+
+
+def test_training_item_multi_class(fake, codec):
+    _, decode = codec
+    competition = fake(SIZES, num_classes=5, ignored=(0,))
+    dataset = SegmentationDataset(competition, competition.samples(), augment=build_augmentation("flips", crop=64))
+    item = dataset[0, 0]
+    assert item["target"].dtype == torch.int64
+    assert item["target"].shape == (64, 64)
+    assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), item["target"].numpy())
+    assert {255} < set(item["target"].unique().tolist()) <= {0, 1, 2, 3, 4, 255}
+
+
+def test_samples_without_masks_have_no_target(binary):
+    samples = binary.samples()
+    samples["masks"] = None
+    item = SegmentationDataset(binary, samples)[0]
+    assert "target" not in item
+
+
+def test_augmentation_is_a_function_of_seed_epoch_and_index(binary):
+    def make(seed):
+        return SegmentationDataset(binary, binary.samples(), augment=build_augmentation("heavy", crop=40), seed=seed)
+
+    dataset = make(1)
+    first = dataset[2, 4]
+    dataset[0, 1], dataset[3, 4]
+    assert torch.equal(dataset[2, 4]["image"], first["image"])
+    assert torch.equal(make(1)[2, 4]["image"], first["image"])
+    others = [make(2)[2, 4], dataset[3, 4], dataset[2, 4 + len(dataset)]]
+    assert [item["id"] for item in others] == ["004"] * 3
+    assert all(not torch.equal(item["image"], first["image"]) for item in others)
+    assert others[-1]["index"] == 4
+
+
+def test_item_seeds_do_not_collide():
+    seeds = {item_seed(s, e, i) for s in range(5) for e in range(20) for i in range(50)}
+    assert len(seeds) == 5000
+
+
+def test_worker_count_leaves_no_trace(fake):
+    competition = fake([(60, 60)] * 11)
+    augment = build_augmentation("heavy", crop=32)
+    dataset = SegmentationDataset(competition, competition.samples(), augment=augment, seed=7)
+    runs = []
+    for workers in (0, 2):
+        sampler = EpochSampler(11, batch_size=4, seed=7)
+        loader = train_loader(dataset, sampler, workers)
+        epochs = []
+        for epoch in (1, 2):
+            sampler.epoch = epoch
+            epochs.append(list(loader))
+        runs.append(epochs)
+    for alone, shared in zip(*runs, strict=True):
+        assert [batch["id"] for batch in alone] == [batch["id"] for batch in shared]
+        for a, b in zip(alone, shared, strict=True):
+            assert torch.equal(a["image"], b["image"])
+            assert torch.equal(a["target"], b["target"])
+    one, two = runs[0]
+    assert not torch.equal(one[0]["image"], two[0]["image"])
+
+
+def test_passes_over_a_loader_leave_the_global_generator_alone(binary):
+    dataset = SegmentationDataset(binary, binary.samples(), augment=build_augmentation("d4", crop=32))
+    loader = train_loader(dataset, EpochSampler(5, batch_size=2, seed=0), 0)
+    before = torch.get_rng_state()
+    list(loader)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_eval_loader_batches(binary):
+    samples = binary.samples()
+    sizes = [binary.size(path) for path in samples["image"]]
+    dataset = SegmentationDataset(binary, samples, scale=0.5)
+    batches = list(eval_loader(dataset, size_batches(sizes, 2), 0))
+    seen = {}
+    for batch in batches:
+        assert batch["image"].ndim == 4
+        assert batch["image"].dtype == torch.uint8
+        assert isinstance(batch["target"], list)
+        for image, target, size, index in zip(
+            batch["image"], batch["target"], batch["size"], batch["index"].tolist(), strict=True
+        ):
+            assert tuple(target.shape) == size == sizes[index]
+            assert tuple(image.shape[1:]) == scaled_size(size, 0.5)
+            seen[index] = target
+    assert sorted(seen) == list(range(5))
+    assert max(len(batch["id"]) for batch in batches) == 2
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.5, 0.8, 1.5, 2.0, 3.0])
+def test_image_and_mask_scale_about_the_same_centres(scale):
+    # A smooth ramp and the mask of its upper half must still meet at the same level.
+    ramp = np.tile(np.linspace(0, 255, 120).round().astype(np.uint8), (80, 1))
+    mask = (ramp >= 128).astype(np.uint8)
+    image = resize_image(np.repeat(ramp[..., None], 3, axis=2), scale)[..., 0].astype(int)
+    height, width = scaled_size(mask.shape, scale)
+    for binary in (True, False):
+        small = resize_mask(mask, scale, binary=binary)
+        assert small.shape == (height, width) == image.shape
+        assert small.dtype == np.uint8
+        step = 255 / 119 / scale
+        assert image[small == 0].max() <= 127.5 + step / 2 + 1.1
+        assert image[small == 1].min() >= 127.5 - step / 2 - 1.1
+
+
+def test_binary_masks_scale_by_area_and_keep_255():
+    generator = np.random.default_rng(0)
+    mask = (generator.random((90, 130)) < 0.3).astype(np.uint8)
+    mask[30:60, 40:100] = 1
+    mask[:20, :50] = 255
+    small = resize_mask(mask, 0.5, binary=True)
+    quarters = (mask == 1).reshape(45, 2, 65, 2).mean(axis=(1, 3))
+    expected = (quarters >= 0.5).astype(np.uint8)
+    assert np.array_equal(small[12:], expected[12:])
+    assert (small[:10, :25] == 255).all()
+    assert (small[11:, :] != 255).all()
+    assert resize_mask(mask, 1.0, binary=True) is mask
+
+
+def test_classes_are_never_mixed_when_scaled():
+    mask = np.zeros((50, 70), np.uint8)
+    mask[:, 20:40] = 9
+    mask[10:30] = 4
+    mask[40:] = 255
+    for scale in (0.37, 0.5, 2.3):
+        assert set(np.unique(resize_mask(mask, scale, binary=False))) == {0, 4, 9, 255}
+
+
+def test_scaled_size_is_at_least_one_pixel():
+    assert scaled_size((3, 500), 0.1) == (1, 50)
+
+
+def test_distance_is_made_of_the_augmented_mask(binary, fake):
+    boundary = pytest.importorskip("maskfold.losses.boundary")
+    augment, needs = build_augmentation("d4", crop=40), {"distance"}
+    dataset = SegmentationDataset(binary, binary.samples(), augment=augment, needs=needs)
+    item = dataset[0, 1]
+    assert item["distance"].dtype == torch.float32
+    assert item["distance"].shape == (1, 40, 40)
+    expected = boundary.signed_distance(item["target"][0].numpy() == 1)
+    assert np.array_equal(item["distance"][0].numpy(), expected)
+    assert "distance" not in dataset[1]
+    classes = fake(SIZES, num_classes=3)
+    item = SegmentationDataset(classes, classes.samples(), augment=augment, needs=needs)[0, 0]
+    assert item["distance"].shape == (3, 40, 40)
+    assert np.array_equal(item["distance"][2].numpy(), boundary.signed_distance(item["target"].numpy() == 2))
+
+
+def test_unknown_needs_are_refused(binary):
+    with pytest.raises(ValueError, match=r"skeleton.*distance"):
+        SegmentationDataset(binary, binary.samples(), needs={"skeleton"})

@@ -1,0 +1,97 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+
+from maskfold.config import FoldsConfig
+from maskfold.datasets.folds import FoldsError, make_folds
+from maskfold.datasets.folds_file import fold_parts, read_folds, write_folds
+
+IDS = ["007", "NA", "a b", "1e5", "é.jpg", "x,y", "8", "9", "10", "true"]
+
+
+@pytest.fixture
+def folds():
+    samples = pd.DataFrame({"id": IDS})
+    return make_folds(samples, np.linspace(0, 1, 10), FoldsConfig(kind="kfold", count=3))
+
+
+@pytest.mark.parametrize("kind", ["kfold", "bootstrap", "holdout"])
+def test_round_trip_keeps_ids_as_text(kind, tmp_path):
+    folds = make_folds(pd.DataFrame({"id": IDS}), np.linspace(0, 1, 10), FoldsConfig(kind=kind, count=3))
+    write_folds(folds, tmp_path / "run" / "folds.csv")
+    back = read_folds(tmp_path / "run" / "folds.csv", IDS[::-1])
+    assert back.astype(object).to_numpy().tolist() == folds.astype(object).to_numpy().tolist()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["folds.csv"]
+
+
+ANY_ID = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=8)
+
+
+@settings(max_examples=25, deadline=None)
+@given(ids=st.lists(ANY_ID, min_size=4, max_size=12, unique=True))
+def test_any_id_survives(ids, tmp_path_factory):
+    path = tmp_path_factory.mktemp("folds") / "folds.csv"
+    folds = make_folds(pd.DataFrame({"id": ids}), np.ones(len(ids)), FoldsConfig(kind="kfold", count=2))
+    write_folds(folds, path)
+    assert set(read_folds(path, ids)["id"]) == set(ids)
+
+
+def test_fold_parts(folds):
+    train, valid = fold_parts(folds, 1)
+    assert list(train.columns) == ["id", "times"]
+    assert list(valid.columns) == ["id"]
+    assert set(train["id"]) | set(valid["id"]) == set(IDS)
+    assert set(valid["id"]) == set(folds.query("fold == 1 and part == 'valid'")["id"])
+    for wrong in (3, -1):
+        with pytest.raises(FoldsError, match=rf"no fold {wrong}: the folds are 0, 1, 2"):
+            fold_parts(folds, wrong)
+
+
+def test_another_data_set(folds, tmp_path):
+    write_folds(folds, tmp_path / "folds.csv")
+    message = r"another data set: 2 of its ids .*\(007, 8\) and 3 images .*\(new1, new2, new3\)"
+    with pytest.raises(FoldsError, match=message):
+        read_folds(tmp_path / "folds.csv", [*[i for i in IDS if i not in ("007", "8")], "new1", "new2", "new3"])
+
+
+def test_a_group_on_both_sides_is_a_leak(folds, tmp_path):
+    write_folds(folds, tmp_path / "folds.csv")
+    fold_of = folds[folds["part"] == "valid"].set_index("id")["fold"]
+    sound = [f"place {fold_of[i]}" for i in IDS]
+    assert_frame_equal(read_folds(tmp_path / "folds.csv", IDS, sound), read_folds(tmp_path / "folds.csv", IDS))
+    leaking = [sound[0] + " north", *sound[1:]]
+    leaking[next(k for k in range(1, 10) if sound[k] != sound[0])] = leaking[0]
+    with pytest.raises(FoldsError, match=r"1 groups stand in train and in valid: place \d north"):
+        read_folds(tmp_path / "folds.csv", IDS, np.array(leaking))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("times", "count"), "columns fold, id, part, count"),
+        (lambda text: text.replace("0,NA,", "zero,NA,", 1), r"fold is 'zero'"),
+        (lambda text: text.replace("0,NA,", "5,NA,"), "without a gap"),
+        (lambda text: text.replace(",valid,", ",test,"), "parts test"),
+        (lambda text: text.replace(",valid,1", ",valid,2"), "must be 1"),
+        (lambda text: text.replace("train,1", "train,0", 1), "at least 1"),
+        (lambda text: text.replace("train,1", "train,1.5", 1), "times is '1.5'"),
+        (lambda text: text + "0,8,valid,1\n", "two rows: 8"),
+        (lambda text: text.replace("valid", "train"), "no valid images"),
+        (lambda text: "", "not a CSV"),
+        (lambda text: "fold,id,part,times\n", "another data set"),
+    ],
+)
+def test_damaged_files(folds, tmp_path, change, message):
+    write_folds(folds, tmp_path / "folds.csv")
+    text = (tmp_path / "folds.csv").read_text()
+    (tmp_path / "folds.csv").write_text(change(text))
+    with pytest.raises(FoldsError, match=message):
+        read_folds(tmp_path / "folds.csv", IDS)
+
+
+def test_no_file_says_what_to_run(tmp_path):
+    with pytest.raises(FoldsError, match=r"make_folds\.py"):
+        read_folds(tmp_path / "folds.csv", IDS)
