@@ -102,7 +102,7 @@ def test_single_images_torch_and_sizes_of_their_own():
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=12, max_size=12), st.permutations(range(4)))
 def test_merge_of_any_split_is_the_whole(owner, order):
-    """Each image goes to one of four processes (some may have none), merged in any order: equal to the last bit."""
+    """Each image goes to one of four processes (some have none), merged in any order: equal to the last bit."""
     pred, target = make_set(2, n=12, size=(3, 4))
     whole = SegmentationMetrics(CLASSES)
     whole.update(pred, target)
@@ -153,7 +153,7 @@ def test_nothing_to_judge_is_nan(n):
 
 
 def test_class_in_no_label():
-    """Predicted there: 0 in the sums over the set, absent from the means of images. Nowhere: left out of all."""
+    """Predicted: 0 in the sums over the set, absent from the means of images. Nowhere: left out of all."""
     metrics = SegmentationMetrics(4)
     metrics.update(np.array([[0, 0, 1, 2]]), np.array([[0, 0, 1, 1]]))
     result = metrics.compute()

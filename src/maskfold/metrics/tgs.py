@@ -25,8 +25,8 @@ def precision_over_thresholds(counts: ConfusionCounts) -> np.ndarray:
     """`tgs_map` from the counts of one image (an array of no axis) or of N (N,)."""
     tp, fp, fn, tn = (np.asarray(count) for count in counts)
     union = tp + fp + fn
-    # Thresholds are k / 20, k = 10 .. 19: those below IoU have k < 20 * tp / union. Integers, as a
-    # float 0.05 * k lands on either side of an IoU that equals it.
+    # Thresholds are k / 20, k = 10 .. 19: those below IoU have k < 20 * tp / union. In integers, as float
+    # thresholds may lie on the wrong side of an IoU that equals them: np.linspace(0.5, 0.95, 10)[8] < 0.9.
     below = -(-20 * tp // np.maximum(union, 1))  # ceil(20 * IoU) = how many k >= 0 are below
     hits = np.clip(below - 10, 0, 10)
     return np.where(union > 0, hits / 10, np.where(tn > 0, 1.0, np.nan))
