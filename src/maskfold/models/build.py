@@ -1,0 +1,125 @@
+"""From a name to a network: smp's architectures and what each needs of the image's size."""
+
+import inspect
+import logging
+from pathlib import Path
+from typing import Any
+
+import segmentation_models_pytorch as smp
+from torch import nn
+
+from maskfold.config import ModelConfig, nearest
+from maskfold.models.encoders import (
+    any_size_options,
+    check_encoder,
+    encoder_statistics,
+    pretrained_names,
+    pretrained_url,
+)
+from maskfold.models.errors import ModelError
+from maskfold.models.weights import load_encoder_weights
+from maskfold.models.wrapper import SegmentationModel
+
+logger = logging.getLogger(__name__)
+
+# name -> class; a network that smp lacks joins by one line. It is called as smp's are, and has `.encoder`.
+ARCHITECTURES: dict[str, type[nn.Module]] = dict(smp.MODEL_ARCHITECTURES_MAPPING)
+
+# Padded sizes are multiples of the encoder's output stride times this: DPT halves the last map once more.
+STRIDE_FACTORS = {"dpt": 2}
+# Padded sizes are at least the output stride times this: PAN pools the encoder's last map three times.
+MINIMUM_FACTORS = {"pan": 8}
+# No encoder likes less: Mix Transformers pool by 8 at stride 4, and maps of one pixel have no statistics.
+SMALLEST = 32
+# These normalise a map that they pooled to one pixel per image.
+POOL_TO_ONE = {"deeplabv3", "deeplabv3plus", "pan", "upernet"}
+
+# Options that the config sets elsewhere, or that change what the network returns.
+RESERVED = {
+    "encoder_name": "set model.encoder",
+    "encoder_weights": "set model.encoder_weights",
+    "in_channels": "images have three channels",
+    "classes": "it follows from the competition",
+    "activation": "the losses and predictions take logits",
+    "aux_params": "only masks are trained",
+}
+
+
+def build_model(config: ModelConfig, *, num_classes: int, pretrained: bool = True) -> SegmentationModel:
+    """The network that ``config`` names, with ``num_classes`` output channels (1 = binary).
+
+    ``encoder_weights`` may be the name of weights that smp or timm can download (``imagenet``) or a local
+    file; what a file brought is logged. ``pretrained=False`` leaves the encoder's weights at random, for
+    models whose weights are loaded next. Normalisation is that of the encoder's published weights in any case.
+
+    Raises:
+        ModelError: unknown architecture, encoder, weights or option (the nearest is named); a combination that
+            smp refuses; weights that cannot be fetched or do not fit.
+    """
+    name = _architecture(config.architecture)
+    check_encoder(config.encoder)
+    weights = config.encoder_weights if pretrained else None
+    named = weights in ("imagenet", *pretrained_names(config.encoder))
+    net = _build_net(name, config, weights if named else None, num_classes)
+    mean, std = encoder_statistics(config.encoder, config.encoder_weights)
+    stride = net.encoder.output_stride
+    model = SegmentationModel(
+        net,
+        mean=mean,
+        std=std,
+        stride=stride * STRIDE_FACTORS.get(name, 1),
+        minimum=max(SMALLEST, stride * MINIMUM_FACTORS.get(name, 1)),
+        pools_to_one=name in POOL_TO_ONE,
+    )
+    if weights and not named:
+        logger.info("%s", load_encoder_weights(model, Path(weights).expanduser()))
+    return model
+
+
+def _architecture(name: str) -> str:
+    """The table's key for ``name``: ``U-Net++`` and ``unet_plus_plus`` mean unetplusplus."""
+    key = name.lower().replace("+", "plus").replace("-", "").replace("_", "")
+    if key not in ARCHITECTURES:
+        raise ModelError(f"there is no architecture {name}: {nearest(key, list(ARCHITECTURES))}")
+    return key
+
+
+def _build_net(name: str, config: ModelConfig, weights: str | None, num_classes: int) -> nn.Module:
+    encoder = config.encoder
+    if weights and weights not in pretrained_names(encoder):
+        known = ", ".join(pretrained_names(encoder)) or "none"
+        raise ModelError(
+            f"encoder {encoder} has no weights {weights} (published are: {known}): name another, a file, or null"
+        )
+    _check_options(name, encoder, config.options)
+    try:
+        return ARCHITECTURES[name](
+            encoder_name=encoder,
+            encoder_weights=bool(weights) or None if encoder.startswith("tu-") else weights,
+            classes=num_classes,
+            **{**any_size_options(encoder), **config.options},
+        )
+    except OSError as error:
+        raise ModelError(_fetch_advice(encoder, weights)) from error
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{name} cannot be built with encoder {encoder} and these options: {error}") from error
+
+
+def _check_options(name: str, encoder: str, options: dict[str, Any]) -> None:
+    """smp drops options that it does not know when the encoder is its own; here they are errors."""
+    known = set(inspect.signature(ARCHITECTURES[name]).parameters) - {"kwargs", *RESERVED}
+    for key in options:
+        if key in RESERVED:
+            raise ModelError(f"model.options cannot hold {key}: {RESERVED[key]}")
+        if key not in known and not encoder.startswith("tu-"):
+            raise ModelError(f"unknown key model.options.{key} of {name}: {nearest(key, sorted(known))}")
+
+
+def _fetch_advice(encoder: str, weights: str | None) -> str:
+    if weights is None:
+        return f"encoder {encoder} wants a file that cannot be read"
+    return (
+        f"the {weights} weights of encoder {encoder} could not be downloaded: bring model.safetensors of "
+        f"{pretrained_url(encoder, weights)} here by other means and set model.encoder_weights to its path, "
+        "or to null for random weights"
+    )

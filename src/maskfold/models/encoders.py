@@ -1,0 +1,81 @@
+"""Encoders by name: which there are, their image statistics, where their ImageNet weights come from."""
+
+import difflib
+
+import timm
+from segmentation_models_pytorch.encoders import encoders as SMP_ENCODERS
+
+from maskfold.models.errors import ModelError
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+
+IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+INCEPTION: Statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+DPN: Statistics = ((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3)
+
+# smp keeps its encoders' statistics online beside the weights; these are the ones that are not ImageNet's.
+SMP_STATISTICS: dict[str, Statistics] = {
+    "inception": INCEPTION,
+    "xception": INCEPTION,
+    "timm-tf_efficientnet_lite": INCEPTION,
+    "dpn": DPN,
+}
+
+# Arguments that make timm's transformers take images of any size.
+ANY_SIZE_OPTIONS: dict[str, dict[str, bool]] = {
+    "tu-swin": {"strict_img_size": False},
+    "tu-vit_": {"dynamic_img_size": True},
+    "tu-deit": {"dynamic_img_size": True},
+    "tu-beit": {"dynamic_img_size": True},
+    "tu-eva": {"dynamic_img_size": True},
+}
+
+
+def check_encoder(name: str) -> None:
+    """Raise a ModelError naming the nearest encoder unless smp or timm (prefix ``tu-``) has one of this name."""
+    if name in SMP_ENCODERS or (name.startswith("tu-") and _timm_config(name) is not None):
+        return
+    known = [*SMP_ENCODERS, *(f"tu-{model}" for model in timm.list_models())]
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+    raise ModelError(
+        f"there is no encoder {name}: did you mean {nearest}? "
+        "(smp's own encoders, or tu- and the name of any timm model)"
+    )
+
+
+def encoder_statistics(name: str, weights: str | None = None) -> Statistics:
+    """Mean and standard deviation, per RGB channel for values 0..1, that the encoder's weights expect."""
+    if name.startswith("tu-"):
+        config = _timm_config(name)
+        return tuple(config.mean), tuple(config.std)
+    if weights == "advprop":
+        return INCEPTION
+    return next((known for prefix, known in SMP_STATISTICS.items() if name.startswith(prefix)), IMAGENET)
+
+
+def pretrained_names(name: str) -> list[str]:
+    """Names of the weights that smp or timm can download for this encoder."""
+    if name.startswith("tu-"):
+        return ["imagenet"] if timm.models.is_model_pretrained(name[3:]) else []
+    return list(SMP_ENCODERS[name]["pretrained_settings"])
+
+
+def pretrained_url(name: str, weights: str) -> str:
+    """The page or file that `weights` of this encoder are downloaded from."""
+    if not name.startswith("tu-"):
+        return f"https://huggingface.co/{SMP_ENCODERS[name]['pretrained_settings'][weights]['repo_id']}"
+    config = _timm_config(name)
+    return f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else config.url
+
+
+def any_size_options(name: str) -> dict[str, bool]:
+    """Encoder arguments without which it takes images of one size only."""
+    return next((options for prefix, options in ANY_SIZE_OPTIONS.items() if name.startswith(prefix)), {})
+
+
+def _timm_config(name: str) -> timm.models.PretrainedCfg | None:
+    """timm's description of ``tu-<model>[.<tag>]``, None where there is no such model or tag."""
+    try:
+        return timm.models.get_pretrained_cfg(name.removeprefix("tu-"))
+    except RuntimeError:
+        return None

@@ -1,0 +1,84 @@
+"""A network that takes raw images of any size: normalisation, padding to the stride, cropping back."""
+
+import torch
+from torch import Tensor, nn
+
+from maskfold.models.errors import ModelError
+
+
+class SegmentationModel(nn.Module):
+    """``net`` behind normalisation and padding, so that nobody else needs to know of either.
+
+    Args:
+        net: (N, 3, h, w) float -> logits (N, C, h, w), for h and w multiples of ``stride`` from ``minimum`` on.
+            Its attribute ``encoder`` is the pretrained part.
+        mean, std: of the encoder's training images, per RGB channel, for values in 0..1. They are buffers that
+            are not saved: they follow from the encoder's name.
+        stride: what the padded height and width are multiples of.
+        minimum: smallest padded height and width, a multiple of ``stride``.
+        pools_to_one: the network normalises over the batch what it pooled to one pixel per image, so it
+            cannot be trained on batches of one.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        stride: int,
+        minimum: int = 1,
+        pools_to_one: bool = False,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.stride = stride
+        self.minimum = minimum
+        self.pools_to_one = pools_to_one
+        self.register_buffer("mean", 255 * torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, C, H, W) of RGB images (N, 3, H, W), uint8 or float, with values 0..255; any H, W >= 1.
+
+        The image is continued by its reflection at the right and bottom, and the logits there are cut off.
+
+        Raises:
+            ModelError: images of another shape; a training batch of one image where the network needs two.
+        """
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ModelError(f"the network was given {tuple(images.shape)}, it takes images (N, 3, H, W)")
+        if self.training and self.pools_to_one and images.shape[0] == 1:
+            raise ModelError("this architecture cannot be trained on one image: set train.batch_size to 2 or more")
+        height, width = images.shape[-2:]
+        padded = reflect_pad(images, self._padded(height), self._padded(width))
+        return self.net((padded - self.mean) / self.std)[..., :height, :width]
+
+    def encoder_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the pretrained part."""
+        return list(self.net.encoder.parameters())
+
+    def other_parameters(self) -> list[nn.Parameter]:
+        """All parameters but the encoder's: decoder and head."""
+        encoder = {id(parameter) for parameter in self.encoder_parameters()}
+        return [parameter for parameter in self.parameters() if id(parameter) not in encoder]
+
+    def _padded(self, size: int) -> int:
+        return max(self.minimum, -(-size // self.stride) * self.stride)
+
+
+def reflect_pad(images: Tensor, height: int, width: int) -> Tensor:
+    """Continue images (..., H, W) at the right and bottom to ``height`` x ``width``, as ``numpy.pad`` reflects.
+
+    Unlike `torch.nn.functional.pad`, it reflects again where the padding is larger than the image.
+    """
+    for axis, size in ((-2, height), (-1, width)):
+        if images.shape[axis] != size:
+            images = images.index_select(axis, _reflection(images.shape[axis], size, images.device))
+    return images
+
+
+def _reflection(size: int, padded: int, device: torch.device) -> Tensor:
+    period = max(2 * size - 2, 1)
+    index = torch.arange(padded, device=device) % period
+    return torch.minimum(index, period - index)

@@ -1,0 +1,135 @@
+import warnings
+
+import pytest
+import torch
+
+from maskfold.config import ModelConfig
+from maskfold.models import ARCHITECTURES, ModelError, build_model
+
+CONVOLUTIONAL = sorted(set(ARCHITECTURES) - {"dpt"})
+
+
+def build(architecture="unet", encoder="resnet18", num_classes=1, **more):
+    config = ModelConfig(architecture=architecture, encoder=encoder, **{"encoder_weights": None, **more})
+    return build_model(config, num_classes=num_classes)
+
+
+def check_any_size(model, sizes):
+    with torch.inference_mode():
+        for size in sizes:
+            logits = model.eval()(torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8))
+            assert logits.shape == (1, 3, *size)
+            assert torch.isfinite(logits).all()
+            assert size == (1, 3) or logits.std() > 0
+
+
+def check_training(model, size):
+    logits = model.train()(torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8))
+    assert logits.shape == (2, 3, *size)
+    logits.square().mean().backward()
+    assert all(p.grad.abs().sum() > 0 for p in model.net.segmentation_head.parameters())
+
+
+@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
+def test_every_architecture_takes_images_of_any_size(architecture):
+    model = build(architecture, "resnet18", num_classes=3)
+    check_any_size(model, [(33, 57), (101, 101), (1, 3)])
+    check_training(model, (64, 64))
+
+
+@pytest.mark.parametrize("architecture", CONVOLUTIONAL)
+def test_every_architecture_takes_a_second_encoder(architecture):
+    check_any_size(build(architecture, "mobilenet_v2", num_classes=3), [(33, 57)])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "encoder"),
+    [
+        ("dpt", "tu-vit_tiny_patch16_224"),
+        ("pspnet", "mit_b0"),
+        ("deeplabv3plus", "mit_b0"),
+        ("unet", "tu-swin_tiny_patch4_window7_224"),
+        ("fpn", "tu-convnext_atto"),
+    ],
+)
+def test_transformers_take_images_of_any_size(architecture, encoder):
+    model = build(architecture, encoder, num_classes=3)
+    check_any_size(model, [(33, 57), (1, 3)])
+    check_training(model, (24, 40))
+
+
+@pytest.mark.parametrize("name", ["deeplabv3", "deeplabv3plus", "pan", "upernet"])
+def test_architectures_that_pool_to_one_pixel_refuse_to_train_on_one_image(name):
+    with pytest.raises(ModelError, match=r"train\.batch_size to 2"):
+        build(name).train()(torch.zeros(1, 3, 128, 128))
+
+
+@pytest.mark.parametrize("name", sorted(set(CONVOLUTIONAL) - {"deeplabv3", "deeplabv3plus", "pan", "upernet"}))
+def test_the_others_train_on_one_image(name):
+    assert build(name).train()(torch.zeros(1, 3, 64, 64)).shape == (1, 1, 64, 64)
+
+
+@pytest.mark.parametrize("name", ["U-Net++", "UnetPlusPlus", "unet_plus_plus"])
+def test_architectures_may_be_spelt_as_people_do(name):
+    assert type(build(name).net) is ARCHITECTURES["unetplusplus"]
+
+
+def test_options_reach_the_network():
+    model = build(options={"decoder_channels": [32, 16, 8], "encoder_depth": 3})
+    assert model.stride == 8
+    assert model.net.segmentation_head[0].in_channels == 8
+    assert model(torch.zeros(1, 3, 70, 41)).shape == (1, 1, 70, 41)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"architecture": "unett"}, "no architecture unett: did you mean unet?"),
+        ({"encoder": "resnet43"}, "no encoder resnet43: did you mean resnet34?"),
+        ({"encoder": "tu-convnext_tinny"}, "did you mean tu-convnext_tiny?"),
+        ({"encoder": "tu-resnet18.nonsense"}, "no encoder tu-resnet18.nonsense"),
+        ({"encoder_weights": "imagenette"}, "there is no weights file imagenette"),
+        ({"encoder": "resnext101_32x16d", "encoder_weights": "imagenet"}, "published are: instagram, ssl, swsl"),
+        ({"encoder": "tu-test_resnet", "options": {"foo": 1}}, "unexpected keyword argument 'foo'"),
+        ({"options": {"decoder_chanels": [1]}}, "options.decoder_chanels of unet: did you mean decoder_channels?"),
+        ({"options": {"activation": "sigmoid"}}, "cannot hold activation: the losses"),
+        ({"architecture": "unetplusplus", "encoder": "mit_b0"}, "unetplusplus cannot be built with encoder mit_b0"),
+        ({"architecture": "dpt"}, "encoder name must start with 'tu-'"),
+    ],
+)
+def test_what_cannot_be_built_is_said_in_one_sentence(change, message):
+    with pytest.raises(ModelError) as caught:
+        build(**change)
+    assert message.lower() in str(caught.value).lower()
+
+
+@pytest.mark.parametrize(
+    ("encoder", "page"), [("resnet18", "smp-hub/resnet18.imagenet"), ("tu-resnet18", "timm/resnet18.a1_in1k")]
+)
+def test_without_internet_imagenet_says_which_file_to_bring(encoder, page, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match="could not be downloaded") as caught:
+        build(encoder=encoder, encoder_weights="imagenet")
+    assert f"https://huggingface.co/{page}" in str(caught.value)
+    assert "model.encoder_weights" in str(caught.value)
+
+
+def test_weights_that_come_later_need_no_download():
+    config = ModelConfig(encoder="resnet18", encoder_weights="imagenet")
+    assert build_model(config, num_classes=2, pretrained=False).eval()(torch.zeros(1, 3, 9, 9)).shape == (1, 2, 9, 9)
+
+
+def test_nothing_warns():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        build(encoder="tu-resnet18")
+
+
+def test_a_seed_decides_the_weights():
+    def weights(seed):
+        torch.manual_seed(seed)
+        return torch.cat([p.flatten() for p in build(encoder="tu-test_resnet").parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))

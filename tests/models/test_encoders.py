@@ -1,0 +1,43 @@
+import pytest
+import timm
+from segmentation_models_pytorch.encoders import encoders as smp_encoders
+
+from maskfold.models.encoders import encoder_statistics, pretrained_names, pretrained_url
+
+
+@pytest.mark.parametrize(
+    ("encoder", "twin"),
+    [
+        ("resnet34", "resnet34.tv_in1k"),
+        ("mobilenet_v2", "mobilenetv2_100.ra_in1k"),
+        ("efficientnet-b4", "tf_efficientnet_b4.aa_in1k"),
+        ("timm-tf_efficientnet_lite0", "tf_efficientnet_lite0.in1k"),
+        ("dpn98", "dpn98.mx_in1k"),
+        ("inceptionv4", "inception_v4.tf_in1k"),
+        ("inceptionresnetv2", "inception_resnet_v2.tf_in1k"),
+        ("xception", "legacy_xception.tf_in1k"),
+        ("mobileone_s2", "mobileone_s2.apple_in1k"),
+        ("timm-skresnet18", "skresnet18.ra_in1k"),
+        ("tu-convnext_tiny.in12k_ft_in1k", "convnext_tiny.in12k_ft_in1k"),
+        ("tu-vit_tiny_patch16_224", "vit_tiny_patch16_224.augreg_in21k_ft_in1k"),
+    ],
+)
+def test_statistics_are_those_that_timm_publishes_for_the_same_weights(encoder, twin):
+    config = timm.models.get_pretrained_cfg(twin)
+    mean, std = encoder_statistics(encoder, "imagenet")
+    assert mean == pytest.approx(config.mean, abs=1e-4)
+    assert std == pytest.approx(config.std, abs=1e-4)
+
+
+def test_adversarial_weights_have_their_own_statistics():
+    assert encoder_statistics("efficientnet-b0", "advprop") == ((0.5,) * 3, (0.5,) * 3)
+    assert encoder_statistics("efficientnet-b0", "imagenet") != encoder_statistics("efficientnet-b0", "advprop")
+
+
+@pytest.mark.parametrize("encoder", list(smp_encoders))
+def test_every_published_weight_has_a_page_and_statistics(encoder):
+    for weights in pretrained_names(encoder):
+        assert pretrained_url(encoder, weights).startswith("https://")
+        mean, std = encoder_statistics(encoder, weights)
+        assert len(mean) == len(std) == 3
+        assert min(std) > 0.2
