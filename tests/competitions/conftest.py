@@ -133,7 +133,7 @@ def file_list(tmp_path):
 
 CLOUDS = """\
 layout: csv
-metric: dice
+metric: miou
 train: {table: train.csv, image: "train_images/{id}"}
 test: {table: sample_submission.csv, image: "test_images/{id}"}
 columns: {id: Image_Label, mask: EncodedPixels}

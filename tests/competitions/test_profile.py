@@ -1,13 +1,20 @@
 import pytest
+from tests.competitions.conftest import AIRBUS, CLOUDS
 
 from maskfold.competitions import CompetitionError, load_profile
 from maskfold.competitions.profile import shipped_profiles
-from tests.competitions.conftest import AIRBUS, CLOUDS
+from maskfold.metrics import build_metric
 
 
 def test_shipped_profiles_specific_layouts_first():
     names = [profile.name for profile in shipped_profiles()]
     assert names == ["tgs-salt", "tianchi-buildings", "file-list", "png-masks"]
+
+
+@pytest.mark.parametrize("profile", shipped_profiles(), ids=lambda profile: profile.name)
+def test_shipped_metrics_exist(profile):
+    num_classes = 3 if profile.layout == "file-list" else len(profile.class_names)
+    assert build_metric(profile.metric, num_classes=num_classes)
 
 
 def test_tianchi_says_what_its_files_look_like():

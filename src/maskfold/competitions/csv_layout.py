@@ -44,7 +44,7 @@ class CsvLayout:
         spec = self.profile.train if part == "train" else self.profile.test
         masks = gather_masks(self.profile, self._table(spec.table), spec.table)
         rows = [
-            {"id": image, "image": safe_path(spec.image.replace("{id}", image)), "masks": rles}
+            {"id": image, "image": spec.image.replace("{id}", safe_path(image)), "masks": rles}
             for image, rles in masks.items()
         ]
         if part == "test":

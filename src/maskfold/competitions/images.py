@@ -53,7 +53,7 @@ def decode_binary(data: bytes, name: str) -> np.ndarray:
     values = set(_present(mask))
     if not (values <= {0, 255} or values <= {0, 1}):
         raise CompetitionError(
-            f"the mask {name} holds the values {first_few(sorted(values), 8)}, expected 0 and 255 or 0 and 1: "
+            f"{name} holds the values {first_few(sorted(values), 8)}, expected 0 and 255 or 0 and 1: "
             "write it without anti-aliasing, as png"
         )
     return (mask != 0).astype(np.uint8)
@@ -69,7 +69,7 @@ def decode_classes(data: bytes, name: str, num_classes: int) -> np.ndarray:
     wrong = [value for value in _present(label) if num_classes <= value < 255]
     if wrong:
         raise CompetitionError(
-            f"the label {name} holds the values {first_few(wrong, 8)}, expected classes 0..{num_classes - 1} "
+            f"{name} holds the values {first_few(wrong, 8)}, expected classes 0..{num_classes - 1} "
             "and 255 (not scored): are there more classes than class_names?"
         )
     return label

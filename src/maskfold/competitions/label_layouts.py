@@ -28,11 +28,11 @@ class _LabelFiles:
 
     def mask(self, masks: str | bytes, shape: tuple[int, int]) -> np.ndarray:
         """See `Competition.mask`."""
-        name = masks if isinstance(masks, str) else "the label"
+        name = masks if isinstance(masks, str) else "the mask"
         mask = self.decode(self.files.read(masks) if isinstance(masks, str) else masks, name)
         if mask.shape != tuple(shape):
             raise CompetitionError(
-                f"the mask {name} is {mask.shape[0]}x{mask.shape[1]} (height x width), its image "
+                f"{name} is {mask.shape[0]}x{mask.shape[1]} (height x width), its image "
                 f"{shape[0]}x{shape[1]}: they must be the same size"
             )
         return mask

@@ -85,7 +85,12 @@ def _png_problems(path: Path, competition: Competition, size_of: SizeOf) -> Iter
 
 def _mask_problem(competition: Competition, masks: tuple[str] | bytes, size: Size, name: str) -> str | None:
     try:
-        competition.coverage(masks, size, id=name)
+        if competition.submission_kind == "csv":
+            competition.coverage(masks, size, id=name)  # checks the runs without drawing them
+        elif competition.num_classes > 1 and (competition.mask(masks, size, id=name) == 255).any():
+            return f"{name}: the mask holds 255, which is no class"
+        else:
+            competition.mask(masks, size, id=name)
     except CompetitionError as error:
         return str(error)
     return None

@@ -1,0 +1,79 @@
+import shutil
+
+import pytest
+
+from maskfold.competitions import CompetitionError, find_competitions, open_competition
+from maskfold.config import CompetitionConfig
+
+
+def test_every_recognised_contest_but_the_demo(tianchi, tgs, png_masks, file_list, airbus, tmp_path):
+    shutil.copytree(tianchi.root, tmp_path / "demo")
+    (tmp_path / "notes.txt").write_text("no folder")
+    assert find_competitions(tmp_path) == [
+        (png_masks.root, "png-masks"),
+        (file_list.root, "file-list"),
+        (tgs.root, "tgs-salt"),
+        (tianchi.root, "tianchi-buildings"),
+    ]
+    assert find_competitions(tmp_path / "absent") == []
+
+
+def test_lists_beside_masks_are_the_more_specific(png_masks, file_list, tmp_path):
+    shutil.copy(file_list.root / "train.txt", png_masks.root)
+    assert (png_masks.root, "file-list") in find_competitions(tmp_path)
+
+
+def test_the_only_folder_that_fits_is_opened(tianchi, tgs, tmp_path):
+    for twin in (tianchi, tgs):
+        competition = open_competition(CompetitionConfig(profile=twin.profile), data_root=tmp_path)
+        assert competition.root == twin.root
+        assert len(competition.samples("train")) == 3
+
+
+def test_no_data(tmp_path):
+    with pytest.raises(CompetitionError, match=r"no contest below .*make_demo"):
+        open_competition(CompetitionConfig(), data_root=tmp_path)
+
+
+def test_several_contests(tianchi, tmp_path):
+    shutil.copytree(tianchi.root, tmp_path / "second")
+    message = r"several folders fit the profile tianchi-buildings: .*second, .*tianchi; set competition\.root"
+    with pytest.raises(CompetitionError, match=message):
+        open_competition(CompetitionConfig(), data_root=tmp_path)
+
+
+def test_only_another_contest(tgs, tmp_path):
+    message = "no folder below .* fits the profile tianchi-buildings; .*tgs fits tgs-salt: set competition.profile"
+    with pytest.raises(CompetitionError, match=message):
+        open_competition(CompetitionConfig(), data_root=tmp_path)
+
+
+def test_wrong_profile_for_a_root(tgs):
+    message = (
+        r"tgs does not fit the profile tianchi-buildings: it lacks train_mask\.csv, test_a_samplesubmit\.csv, "
+        r"test_a/; it fits tgs-salt: set competition\.profile"
+    )
+    with pytest.raises(CompetitionError, match=message):
+        open_competition(CompetitionConfig(root=tgs.root))
+
+
+def test_incomplete_contest_names_what_is_missing(tianchi):
+    (tianchi.root / "train_mask.csv").unlink()
+    shutil.rmtree(tianchi.root / "test_a")
+    with pytest.raises(CompetitionError, match=r"it lacks train_mask\.csv, test_a/$"):
+        tianchi.open()
+
+
+@pytest.mark.parametrize(
+    ("fixture", "part", "lacks"), [("png_masks", "masks", "masks/"), ("file_list", "train.txt", r"train\.txt")]
+)
+def test_incomplete_label_contests(request, fixture, part, lacks):
+    twin = request.getfixturevalue(fixture)
+    (twin.root / part).rename(twin.root / "elsewhere")
+    with pytest.raises(CompetitionError, match=f"it lacks {lacks}"):
+        twin.open()
+
+
+def test_root_that_is_not_there(tmp_path):
+    with pytest.raises(CompetitionError, match="there is no such folder"):
+        open_competition(CompetitionConfig(root=tmp_path / "absent"))

@@ -1,0 +1,103 @@
+import pytest
+
+from maskfold.competitions import CompetitionError, load_profile
+from maskfold.competitions.errors import first_few, repeated
+from maskfold.competitions.profile import CsvProfile
+from maskfold.competitions.table import gather_masks, key_name, keys, read_table, write_table
+
+PARTS = {"train": {"table": "a.csv", "image": "{id}"}, "test": {"table": "b.csv", "image": "{id}"}}
+
+
+def profile(**changes):
+    base = {"name": "own", "layout": "csv", "metric": "dice", "columns": {"id": "Id", "mask": "Rle"}, **PARTS}
+    return CsvProfile(**{**base, **changes})
+
+
+BY_CLASS = {"rows": "class", "class_names": ("nothing", "Fish", "Sugar")}
+SEPARATE = profile(**BY_CLASS, columns={"id": "Id", "class": "Kind", "mask": "Rle"}, class_values=("1", "2"))
+COMBINED = profile(**BY_CLASS, class_separator="_")
+
+
+def test_headerless_tabs_and_empty_fields():
+    table = read_table(load_profile("tianchi-buildings"), b"b.jpg\t1 3 9 2\na.jpg\t\nNA\tnan\n", "m.csv")
+    assert keys(table) == [("b.jpg", ""), ("a.jpg", ""), ("NA", "")]
+    assert list(table["mask"]) == ["1 3 9 2", "", "nan"]
+
+
+def test_header_columns_in_any_order_with_a_byte_order_mark():
+    table = read_table(profile(), "\ufeffRle,other,Id\n1 2,x,007\n,y,a\n".encode(), "m.csv")
+    assert table.values.tolist() == [["007", "", "1 2"], ["a", "", ""]]
+
+
+def test_exact_columns_for_submissions():
+    assert len(read_table(profile(), b"Id,Rle\na,\n", "s.csv", exact=True)) == 1
+    for content in (b"Rle,Id\n,a\n", b"Id,Rle,x\na,,\n"):
+        with pytest.raises(CompetitionError, match=r"s\.csv has the columns .*, expected Id,Rle"):
+            read_table(profile(), content, "s.csv", exact=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a CSV"),
+        (b"Id,Rle\n", "holds no rows"),
+        (b"Id;Rle\na;1 2\n", "has the columns Id;Rle, expected Id,Rle"),
+        (b"Id,Rle\na,1 2,3\n", "not a CSV separated by ','"),
+        (b"Id,Rle\n\xff\xfe,1\n", "not a CSV"),
+        (b"Id,Id,Rle\na,b,1 2\n", "has the columns Id,Id,Rle"),
+    ],
+)
+def test_tables_of_another_form(content, message):
+    with pytest.raises(CompetitionError, match=message):
+        read_table(profile(), content, "m.csv")
+
+
+def test_headerless_table_with_another_separator():
+    with pytest.raises(CompetitionError, match=r"has 1 columns separated by '\\t', expected 2"):
+        read_table(load_profile("tianchi-buildings"), b"a.jpg,1 2\n", "m.csv")
+
+
+def test_classes_in_their_own_column_and_in_the_id():
+    separate = read_table(SEPARATE, b"Id,Kind,Rle\na,2,5 1\nb,1,3 2\na,1,7 7\n", "m.csv")
+    assert gather_masks(SEPARATE, separate, "m.csv") == {"a": ("7 7", "5 1"), "b": ("3 2", "")}
+    combined = read_table(COMBINED, b"Id,Rle\na_1.jpg_Sugar,5 1\nb.jpg_Fish,3 2\n", "m.csv")
+    assert gather_masks(COMBINED, combined, "m.csv") == {"a_1.jpg": ("", "5 1"), "b.jpg": ("3 2", "")}
+
+
+def test_combined_ids_need_both_parts():
+    with pytest.raises(CompetitionError, match=r"1 ids are not of the form image_class: b\.jpg"):
+        read_table(COMBINED, b"Id,Rle\na_Fish,\nb.jpg,\n", "m.csv")
+
+
+def test_unknown_classes():
+    table = read_table(COMBINED, b"Id,Rle\na_Fish,\na_Bird,\n", "m.csv")
+    with pytest.raises(CompetitionError, match="holds the classes Bird, the profile knows Fish, Sugar"):
+        gather_masks(COMBINED, table, "m.csv")
+
+
+def test_duplicates_are_refused_but_among_instances():
+    content = b"Id,Rle\na,1 2\nb,\na,9 1\n"
+    table = read_table(profile(), content, "m.csv")
+    with pytest.raises(CompetitionError, match=r"m\.csv: 1 duplicate ids: a"):
+        gather_masks(profile(), table, "m.csv")
+    assert gather_masks(profile(rows="instance"), table, "m.csv") == {"a": ("1 2", "9 1"), "b": ("",)}
+    table = read_table(COMBINED, b"Id,Rle\na_Fish,\na_Sugar,\na_Fish,1 1\n", "m.csv")
+    with pytest.raises(CompetitionError, match=r"1 duplicate ids: a \(class Fish\)"):
+        gather_masks(COMBINED, table, "m.csv")
+
+
+@pytest.mark.parametrize("form", [profile(), SEPARATE, COMBINED, load_profile("tianchi-buildings")])
+def test_written_tables_read_back(tmp_path, form):
+    values = form.csv_classes or ("",)
+    rows = [(name, value, rle) for name in ("b,1.jpg", "a_2") for value, rle in zip(values, ("1 2", ""), strict=False)]
+    write_table(form, rows, tmp_path / "s.csv")
+    table = read_table(form, (tmp_path / "s.csv").read_bytes(), "s.csv", exact=True)
+    assert list(table.itertuples(index=False, name=None)) == rows
+
+
+def test_wording():
+    assert first_few("abcde") == "a, b, c and 2 more"
+    assert first_few("abc") == "a, b, c"
+    assert repeated([3, 1, 3, 2, 1, 3]) == [3, 1]
+    assert key_name(("a", "Fish")) == "a (class Fish)"
+    assert key_name(("a", "")) == "a"
