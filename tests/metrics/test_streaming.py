@@ -142,6 +142,16 @@ def test_void_images_leave():
     assert with_void.compute() == without.compute()
 
 
+def test_other_ignore_index():
+    pred, target = make_set()
+    metrics, other = SegmentationMetrics(CLASSES), SegmentationMetrics(CLASSES, ignore_index=-1)
+    metrics.update(pred, target)
+    other.update(pred, np.where(target == 255, -1, target.astype(int)))
+    assert other.compute() == metrics.compute()
+    with pytest.raises(ValueError, match="target holds the labels 255"):
+        SegmentationMetrics(CLASSES, ignore_index=None).update(pred, target)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("n", [0, 2])
 def test_nothing_to_judge_is_nan(n):
