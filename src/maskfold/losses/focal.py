@@ -19,9 +19,9 @@ class FocalLoss(SegmentationLoss):
     """``a (1 - p_t)^gamma CE``, the mean over all valid pixels (Lin et al., ICCV 2017).
 
     ``p_t`` is the probability given to the label (sigmoid for one logit channel, softmax for several) and CE
-    the cross-entropy; for soft labels ``p_t = sum_c y_c p_c``, which makes a binary problem and its
-    two-class form agree. gamma = 0 is cross-entropy. An empty mask gives a gradient on every pixel that is
-    not yet clearly background.
+    the cross-entropy; for soft labels ``1 - p_t = sum_c y_c (1 - p_c)``, which makes a binary problem and
+    its two-class form agree. gamma = 0 is cross-entropy. An empty mask gives a gradient on every pixel that
+    is not yet clearly background.
 
     Args:
         gamma: how fast right pixels fade; 0 or more.
