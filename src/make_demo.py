@@ -1,10 +1,10 @@
 """Draw the demo data: aerial scenes with buildings, in the files of Tianchi contest 531872."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from maskfold.competitions.demo import DemoError, make_demo
+from maskfold.cli.script import next_command, run_script
+from maskfold.competitions.demo import make_demo
 
 
 def parse() -> argparse.Namespace:
@@ -15,23 +15,18 @@ def parse() -> argparse.Namespace:
     add("--seed", type=int, default=0, help="number from 0; the same one draws the same data")
     add("--tiles", type=int, default=160, help="training tiles, number from 1")
     add("--test-tiles", type=int, default=60, help="test tiles, number from 1")
-    add("--size", type=int, default=256, help="side of a tile in pixels, from 32; always 80 metres of ground")
+    add("--size", type=int, default=192, help="side of a tile, 32 to 1024 pixels; always 80 metres of ground")
     add("--overwrite", action="store_true", help="replace demo data already there instead of refusing")
     return parser.parse_args()
 
 
-def main() -> int:
+def main() -> None:
     args = parse()
     counts = {"train_tiles": args.tiles, "test_tiles": args.test_tiles, "tile": args.size}
-    try:
-        make_demo(args.out, seed=args.seed, **counts, overwrite=args.overwrite)
-    except (DemoError, OSError) as error:
-        print(f"make_demo: {error}", file=sys.stderr)
-        return 1
+    make_demo(args.out, seed=args.seed, **counts, overwrite=args.overwrite)
     print(f"{args.out}: {args.tiles} training and {args.test_tiles} test tiles, {args.size} pixels a side")
-    print("Next: python src/train_fold.py --fold 0")
-    return 0
+    next_command("python src/train_fold.py --fold 0")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)
