@@ -1,6 +1,7 @@
 """From a contest's samples to batches of tensors: folds, augmentation, data set, sampler, loaders, checks."""
 
 from maskfold.datasets.augment import PRESETS, Augmentation, build_augmentation
+from maskfold.datasets.checks import DataReport, check_data
 from maskfold.datasets.dataset import SegmentationDataset, resize_image, scaled_size
 from maskfold.datasets.folds import FoldsError, coverages, load_groups, make_folds
 from maskfold.datasets.folds_file import fold_parts, read_folds, write_folds
@@ -12,11 +13,13 @@ __all__ = [
     "PRESETS",
     "Augmentation",
     "AugmentationError",
+    "DataReport",
     "EpochSampler",
     "FoldsError",
     "SamplerError",
     "SegmentationDataset",
     "build_augmentation",
+    "check_data",
     "collate",
     "coverages",
     "eval_loader",

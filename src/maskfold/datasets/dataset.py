@@ -1,7 +1,7 @@
 """A contest's samples as tensors: augmented crops for training, whole images for evaluation."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,10 +9,9 @@ import pandas as pd
 import torch
 from torch.utils.data import Dataset
 
+from maskfold.competitions import Competition
 from maskfold.datasets.augment import Augmentation
-
-if TYPE_CHECKING:
-    from maskfold.competitions import Competition
+from maskfold.losses.boundary import signed_distance
 
 
 class SegmentationDataset(Dataset[dict[str, Any]]):
@@ -33,7 +32,7 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        competition: "Competition",
+        competition: Competition,
         samples: pd.DataFrame,
         *,
         scale: float = 1.0,
@@ -132,8 +131,6 @@ def resize_mask(mask: np.ndarray, scale: float, *, binary: bool) -> np.ndarray:
 
 def signed_distances(mask: np.ndarray, num_classes: int) -> np.ndarray:
     """float32 (C, H, W): signed distance to each class's boundary; binary: to that of the foreground."""
-    from maskfold.losses.boundary import signed_distance
-
     classes = [1] if num_classes == 1 else range(num_classes)
     return np.stack([signed_distance(mask == value) for value in classes])
 

@@ -21,7 +21,6 @@
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -35,11 +34,9 @@ from sklearn.model_selection import (
 )
 from tqdm import tqdm
 
+from maskfold.competitions import Competition
 from maskfold.competitions.errors import first_few
 from maskfold.config import FoldsConfig
-
-if TYPE_CHECKING:
-    from maskfold.competitions import Competition
 
 COLUMNS = ["fold", "id", "part", "times"]
 
@@ -93,14 +90,14 @@ def make_folds(
     return pd.concat(tables, ignore_index=True)
 
 
-def coverages(competition: "Competition", samples: pd.DataFrame) -> np.ndarray:
+def coverages(competition: Competition, samples: pd.DataFrame) -> np.ndarray:
     """(n,) float: the foreground share of each sample's mask, without drawing run lengths."""
     rows = zip(samples["id"], samples["image"], samples["masks"], strict=True)
     progress = tqdm(rows, total=len(samples), desc="coverage", unit="mask", disable=None, leave=False)
     return np.array([competition.coverage(masks, competition.size(image), id=id_) for id_, image, masks in progress])
 
 
-def load_groups(competition: "Competition", samples: pd.DataFrame, config: FoldsConfig) -> np.ndarray | None:
+def load_groups(competition: Competition, samples: pd.DataFrame, config: FoldsConfig) -> np.ndarray | None:
     """(n,) group of each sample, from ``folds.group`` or else the profile; None where the division has no use for it.
 
     Raises:
