@@ -1,0 +1,104 @@
+"""From config to loss: every name, every complaint."""
+
+import pytest
+import torch
+
+from maskfold.losses import LOSSES, DiceLoss, build_loss
+
+
+def test_terms_become_what_they_say():
+    g = torch.Generator().manual_seed(0)
+    logits, target = torch.randn(2, 1, 6, 5, generator=g), (torch.rand(2, 1, 6, 5, generator=g) < 0.5).float()
+    loss = build_loss(
+        [
+            {"name": "bce"},
+            {"name": "dice", "weight": 0.5, "from_epoch": 2, "until_epoch": 3, "options": {"smooth": 3.0, "beta": 2}},
+            {"name": "focal", "weight": 2, "from_epoch": 2, "ramp_epochs": 2, "until_epoch": None, "options": None},
+        ]
+    )
+    bce = loss(logits, target)
+    assert set(loss.terms) == {"bce"}
+    loss.set_epoch(2)
+    value = loss(logits, target)
+    torch.testing.assert_close(loss.terms["dice"], DiceLoss(smooth=3.0, beta=2)(logits, target))
+    torch.testing.assert_close(value, bce + 0.5 * loss.terms["dice"] + loss.terms["focal"])
+    loss.set_epoch(4)
+    loss(logits, target)
+    assert set(loss.terms) == {"bce", "focal"}
+
+
+def test_coefficients_multiply_weights():
+    g = torch.Generator().manual_seed(1)
+    outputs, target = torch.randn(2, 2, 1, 6, 5, generator=g).unbind(), torch.ones(2, 1, 6, 5)
+    terms = [{"name": "bce", "weight": 0.5}, {"name": "dice"}]
+    loss = build_loss({"outputs": [terms, terms], "coefficients": [1, 0.4]})
+    value = loss(outputs, target)
+    parts = loss.terms
+    assert list(parts) == ["bce", "dice", "bce_2", "dice_2"]
+    wanted = 0.5 * parts["bce"] + parts["dice"] + 0.4 * (0.5 * parts["bce_2"] + parts["dice_2"])
+    torch.testing.assert_close(value, wanted)
+    plain = build_loss({"outputs": [terms, terms]})(outputs, target)
+    torch.testing.assert_close(plain, 0.5 * parts["bce"] + parts["dice"] + 0.5 * parts["bce_2"] + parts["dice_2"])
+
+
+def extras_for(loss, logits):
+    return {name: torch.randn_like(logits) for name in loss.needs}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_name_trains(name):
+    channels = 4 if name in ("cross_entropy", "lovasz_softmax") else 1
+    g = torch.Generator().manual_seed(2)
+    target = torch.randint(0, max(channels, 2), (2, 12, 11), generator=g)
+    target[0, 3:5] = 255
+    target = target if channels > 1 else target[:, None].float()
+    logits = torch.randn(2, channels, 12, 11, generator=g, requires_grad=True)
+    loss = build_loss([{"name": name}])
+    value = loss(logits, target, **extras_for(loss, logits))
+    value.backward()
+    assert value.isfinite()
+    assert logits.grad.norm() > 0
+    assert not logits.grad[0, :, 3:5].any()
+    assert list(loss.terms) == [name]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_ignore_index_reaches_every_loss(name):
+    assert build_loss([{"name": name}])._losses[0].ignore_index == 255
+    assert build_loss([{"name": name}], ignore_index=None)._losses[0].ignore_index is None
+    own = {"name": name, "options": {"ignore_index": 7}}
+    assert build_loss([own])._losses[0].ignore_index == 7
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ([{"name": "dise"}], "did you mean dice"),
+        ([{"name": "zzz"}], "known are bce, cross_entropy"),
+        ([{"name": None}], "unknown loss None"),
+        ([{"weight": 1}], "has no name"),
+        ([{"name": "dice", "wieght": 1}], "did you mean weight"),
+        ([{"name": "dice", "options": {"smoth": 1}}], "option of dice 'smoth': did you mean smooth"),
+        ([{"name": "dice", "options": {"smooth": -1}}], "loss dice: smooth is -1"),
+        ([{"name": "dice", "options": {"per_image": "yes"}}], "per_image of dice is 'yes'"),
+        ([{"name": "dice", "options": [1]}], "options of dice"),
+        ([{"name": "dice", "weight": "1e-3"}], r"1\.0e-3 as a number"),
+        ([{"name": "dice", "weight": -1}], "weight of dice is -1"),
+        ([{"name": "dice", "weight": True}], "weight of dice is True"),
+        ([{"name": "dice", "from_epoch": 0}], "from_epoch of dice is 0"),
+        ([{"name": "dice", "from_epoch": 1.5}], "whole number"),
+        ([{"name": "dice", "from_epoch": 4, "until_epoch": 3}], "until_epoch of dice is 3"),
+        ([{"name": "dice", "ramp_epochs": -1}], "ramp_epochs of dice"),
+        ([], "expected terms"),
+        (["dice"], "expected terms"),
+        ("dice", "expected a list"),
+        ({}, "outputs is None"),
+        ({"output": []}, "did you mean outputs"),
+        ({"outputs": [[{"name": "bce"}]], "coefficients": [1, 2]}, "1 outputs and 2 coefficients"),
+        ({"outputs": [[], [{"name": "bce"}]]}, "expected terms"),
+        ({"outputs": [[{"name": "bce"}]], "coefficients": ["1"]}, "a coefficient is '1'"),
+    ],
+)
+def test_bad_specs(spec, message):
+    with pytest.raises(ValueError, match=message):
+        build_loss(spec)
