@@ -107,7 +107,9 @@ def test_masks_are_two_dimensional_and_not_empty(shape):
         rle_encode(np.zeros(shape, np.uint8))
 
 
-@pytest.mark.parametrize("mask", [np.array([["0", "1"]]), np.array([[0, None]], object), np.ones((2, 2), complex)])
+@pytest.mark.parametrize(
+    "mask", [np.array([["0", "1"]]), np.array([[0, None]], object), np.ones((2, 2), complex)]
+)
 def test_other_dtypes_are_refused(mask):
     with pytest.raises(RLEError, match="mask has dtype"):
         RLEDialect().encode(mask)

@@ -28,6 +28,8 @@ FAULTS = [
     (RLEDialect(), "1_0 2", 1, "1_0", "not an unsigned integer"),
     (RLEDialect(), "3 ٣", 2, "٣", "not an unsigned integer"),  # a digit to Python's int()
     (RLEDialect(), "3 2\xa07 1", 2, "2\xa07", "not an unsigned integer"),  # no ASCII whitespace
+    (RLEDialect(), "3\x0e2 7 1", 1, "3\x0e2", "not an unsigned integer"),
+    (RLEDialect(), "3\x1c2 7 1", 1, "3\x1c2", "not an unsigned integer"),  # whitespace to str.split()
     (RLEDialect(), "nan", 1, "nan", "not an unsigned integer"),
     (RLEDialect(), "3 2 \x00 1", 3, "\x00", "not an unsigned integer"),
     (RLEDialect(), "0 3", 1, "0", "before the first pixel, which is number 1"),
@@ -89,7 +91,9 @@ def test_counts_must_cover_the_mask_exactly(code):
 
 
 @pytest.mark.parametrize("dialect", [RLEDialect(), SIIM, START_END])
-@pytest.mark.parametrize("code", [3.5, 0, 1, [3, 2], (3, 2), np.array([3, 2]), b"3 2", {"counts": [20]}, True])
+@pytest.mark.parametrize(
+    "code", [3.5, 0, 1, [3, 2], (3, 2), np.array([3, 2]), b"3 2", {"counts": [20]}, True, float("inf")]
+)
 def test_other_types_are_refused(dialect, code):
     with pytest.raises(RLEError, match=r"expected text in layout"):
         dialect.decode(code, SHAPE)
@@ -103,12 +107,18 @@ def test_other_types_are_refused_by_counts(code):
 
 @pytest.mark.parametrize(
     "shape",
-    [(0, 5), (4, 0), (-4, -5), (4,), (4, 5, 1), (4.0, 5), ("4", "5"), 20, None, "45", (10**9, 10**9), (2**70, 1)],
+    [(0, 5), (4, 0), (-4, 5), (4,), (4, 5, 1), (4.0, 5), ("4", 5), 20, None, "45", (10**9,) * 2, (2**70, 1)],
 )
 @pytest.mark.parametrize("code", ["", "3 2", None])
 def test_shapes_are_two_positive_ints(shape, code):
     with pytest.raises(RLEError, match="shape is"):
         rle_decode(code, shape)
+
+
+def test_a_long_list_gives_a_short_message():
+    with pytest.raises(RLEError) as caught:
+        rle_decode(list(range(10**5)), SHAPE)
+    assert len(str(caught.value)) < 200
 
 
 def test_numpy_shapes_are_fine():

@@ -1,5 +1,6 @@
 """The ways in which contests write run-length codes, and the most usual of them as two functions."""
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -102,7 +103,8 @@ class RLEDialect:
         elif self.layout == "counts" and isinstance(rle, list | tuple | np.ndarray):
             numbers = parse_list(rle)
         else:
-            raise RLEError(f"RLE is {rle!r} ({type(rle).__name__}); expected text in layout '{self.layout}'")
+            found = f"{reprlib.repr(rle)} ({type(rle).__name__})"
+            raise RLEError(f"RLE is {found}; expected text in layout '{self.layout}'")
         if not numbers.size:
             return numbers
         return bounds_of_numbers(numbers, LAYOUTS[self.layout], self.start, pixels)
