@@ -48,7 +48,7 @@ def network(channels: int) -> torch.nn.Module:
     return torch.nn.Conv2d(3, channels, 3, padding=1)
 
 
-def step(model: torch.nn.Module, loss: torch.nn.Module, images: torch.Tensor, target: torch.Tensor) -> list[torch.Tensor]:
+def step(model, loss, images, target) -> list[torch.Tensor]:
     value = loss(model(images), target)
     value.backward()
     return [value.detach(), *(parameter.grad for parameter in model.parameters())]
