@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def predict_samples(
     total = sum(member.weight for member in used)
     for together in zip(*streams, strict=True):
         mean = sum(p.probability * np.float32(m.weight / total) for p, m in zip(together, used, strict=True))
-        yield together[0]._replace(probability=mean)
+        yield replace(together[0], probability=mean)
 
 
 def folds_of(run: Run) -> list[int | str]:

@@ -4,9 +4,10 @@ import torch
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
+from maskfold.datasets import fold_parts
 from maskfold.runs import Run
 from maskfold.training.candidates import finish
-from maskfold.training.data import ensure_folds
+from maskfold.training.data import ALL, ensure_folds
 from maskfold.training.errors import TrainingError
 from maskfold.training.logging import EpochLog, RunLog
 from maskfold.training.optim import set_learning_rate
@@ -23,6 +24,8 @@ def fit(config: Config, competition: Competition, run: Run, fold: int | str) -> 
         TrainingError, RunError, CompetitionError, ModelError: see their messages.
     """
     folds = ensure_folds(run.folds_path, competition, config)
+    if fold != ALL:
+        fold_parts(folds, fold)  # refuses a number that is no fold before its folder is made
     with run.fold(fold).lock():
         session = open_session(config, competition, run, fold, folds)
         session.resume()

@@ -1,0 +1,98 @@
+"""Killed at any instant, the same command goes on and ends with the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+SRC = Path(__file__).parents[2] / "src"
+OVERRIDES = {
+    "model.encoder": "mobilenet_v2",
+    "model.encoder_weights": "null",
+    "model.options": "{encoder_depth: 3, decoder_channels: [16, 8, 8], decoder_use_norm: batchnorm}",
+    "data.crop": "32",
+    "data.workers": "1",
+    "data.augment": "d4_color",
+    "folds.count": "2",
+    "schedule.name": "snapshot",
+    "schedule.cycles": "2",
+    "averaging.ema": "0.9",
+    "averaging.swa_start": "0.4",
+    "averaging.bn_batches": "2",
+    "optim.name": "lookahead_adamw",
+    "train.epochs": "4",
+    "train.batch_size": "3",
+    "train.precision": "fp32",
+    "train.trackers": "[]",
+    "train.oof_members": "6",
+    "inference.views": "flips",
+}
+
+# The script itself, with one function replaced by one that kills the process at a chosen moment.
+DYING = """
+import os, runpy, signal, sys
+import maskfold.training.{module} as module
+calls = 0
+def dying(*arguments, **options):
+    global calls
+    calls += 1
+    if calls == {call}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*arguments, **options)
+original, module.{function} = module.{function}, dying
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def train(folder: Path, contest: Path, kill: tuple[str, str, int] | None = None) -> int:
+    script = str(SRC / "train_fold.py")
+    words = ["--fold", "1", "--name", "killed", "--config", "x.yaml"]
+    words += [word for key, value in OVERRIDES.items() for word in (f"--{key}", value)]
+    (folder / "x.yaml").write_text(f"competition: {{root: {contest}}}\n")
+    command = [sys.executable, script, *words]
+    if kill is not None:
+        module, function, call = kill
+        code = DYING.format(module=module, function=function, call=call)
+        command = [sys.executable, "-c", f"import sys; sys.argv = {[script, *words]!r}\n{code}"]
+    environment = {**os.environ, "PYTHONPATH": str(SRC), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    fold = folder / "runs" / "killed" / "fold_1"
+    kept = [
+        *fold.glob("*.safetensors"),
+        *fold.glob("oof/*/*.png"),
+        fold / "metrics.csv",
+        fold / "manifest.json",
+    ]
+    return {str(path.relative_to(fold)): path.read_bytes() for path in kept}
+
+
+@pytest.mark.slow
+def test_sigkill_inside_an_epoch_and_inside_the_end_changes_nothing(contest, tmp_path):
+    smooth, killed = tmp_path / "smooth", tmp_path / "killed"
+    smooth.mkdir()
+    killed.mkdir()
+    assert train(smooth, contest) == 0
+    # 9 training images in batches of 3: the 5th batch is inside epoch 2.
+    assert train(killed, contest, ("loop", "train_batch", 5)) == -signal.SIGKILL
+    assert len(pd.read_csv(killed / "runs/killed/fold_1/metrics.csv")) == 1
+    # Epochs 2 to 4 again; then death while candidates are scored.
+    assert train(killed, contest, ("candidates", "validate", 3)) == -signal.SIGKILL
+    assert not (killed / "runs/killed/fold_1/summary.json").exists()
+    assert train(killed, contest) == 0
+
+    wanted, found = results(smooth), results(killed)
+    members = {"best", "ema", "swa", "snapshot_1", "snapshot_2"}
+    assert {f"{member}.safetensors" for member in members} <= wanted.keys()
+    assert sum(name.endswith(".png") for name in wanted) == 6 * 9, "six member kinds, nine validation images"
+    assert wanted.keys() == found.keys()
+    assert [name for name in wanted if wanted[name] != found[name]] == []
+    assert len(pd.read_csv(killed / "runs/killed/fold_1/metrics.csv")) == 4
