@@ -1,0 +1,36 @@
+"""Where tensors live and how wide their numbers are."""
+
+import torch
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device() -> torch.device:
+    """The accelerator that is there, else the CPU."""
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
+    """The type that autocast computes in, None for plain float32.
+
+    ``auto`` is bf16 on GPUs that have it (compute capability 8 and later), fp16 on older ones, bf16 on CPUs
+    with AMX or AVX-512 instructions for it, and float32 elsewhere.
+
+    Raises:
+        ValueError: a name that is none of auto, fp32, bf16, fp16.
+    """
+    if name == "auto":
+        return _fast_precision(device)
+    if name not in PRECISIONS:
+        raise ValueError(f"precision is {name}, it must be auto, {', '.join(PRECISIONS)}")
+    return PRECISIONS[name]
+
+
+def _fast_precision(device: torch.device) -> torch.dtype | None:
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
+    if device.type == "cpu":
+        # Private names, but torch has no public question for it.
+        questions = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        return torch.bfloat16 if any(getattr(torch.cpu, name, bool)() for name in questions) else None
+    return None

@@ -1,0 +1,134 @@
+"""One pass over the images serves all members and all views, and keeps no more than a batch."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from maskfold.config import InferenceConfig
+from maskfold.inference.ensemble import MERGES, normalised_weights
+from maskfold.inference.errors import InferenceError
+from maskfold.inference.views import build_views, resize
+from maskfold.inference.window import Network, window_logits
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One image's merged probability, float32 (C, H, W) at native size, and its mask, uint8 (H, W), if known."""
+
+    id: str
+    index: int
+    probability: np.ndarray
+    target: np.ndarray | None
+
+
+def predict_batches(
+    models: Sequence[nn.Module],
+    loader: Iterable[Mapping[str, Any]],
+    *,
+    options: InferenceConfig,
+    weights: Sequence[float] | None = None,
+    device: torch.device,
+    precision: torch.dtype | None = None,
+) -> Iterator[Prediction]:
+    """Predictions of the weighted ``models``, in the loader's order, while the images stream by.
+
+    Every model's logits of every view (``options.views`` at ``options.scales``; in sliding windows where
+    ``options.window`` says so) are brought back to the batch's geometry, turned into what ``options.merge``
+    averages, and added up in float32: ``probabilities``, ``logits`` (the sigmoid or softmax comes after the
+    mean) or ``vote`` (share of votes). Views weigh the same, models as ``weights`` say (null: the same).
+    The merged map is resized bilinearly, once, to each image's native size.
+
+    Args:
+        models: on ``device``; they are in evaluation mode until the iterator ends, then as before.
+        loader: batches with image uint8 (N, 3, h, w), id, index, size (native (H, W) each) and, for labelled
+            images, target (uint8 (H, W) each).
+        precision: type of autocast, None for float32.
+
+    Raises:
+        InferenceError: no models, weights that do not fit them, or logits that are NaN or infinite.
+    """
+    if not models:
+        raise InferenceError("there is no model to predict with: give at least one")
+    shares = normalised_weights(weights, len(models))
+    merge = partial(_merged, models, shares, options=options, precision=precision)
+    with _evaluating(models):
+        for batch in loader:
+            images = batch["image"].to(device, non_blocking=True)
+            probability, finite = merge(images)
+            _check_finite(finite, batch["id"], precision)
+            yield from _predictions(batch, probability)
+
+
+@torch.inference_mode()
+def _merged(
+    models: Sequence[nn.Module],
+    shares: Sequence[float],
+    images: Tensor,
+    *,
+    options: InferenceConfig,
+    precision: torch.dtype | None,
+) -> tuple[Tensor, Tensor]:
+    """Probability (N, C, h, w), and for each image whether all its logits were finite."""
+    merge, views = MERGES[options.merge], build_views(options.views, options.scales)
+    networks = [partial(_logits, model, options=options, precision=precision) for model in models]
+    total, finite = 0, True
+    for view in views:
+        seen = view.forward(images)
+        for network, share in zip(networks, shares, strict=True):
+            logits = view.inverse(network(seen), images.shape[-2:])
+            finite = finite & logits.isfinite().flatten(1).all(1)
+            total = total + merge.vote(logits) * (share / len(views))
+    return merge.finish(total), finite
+
+
+def _logits(
+    model: Network, images: Tensor, *, options: InferenceConfig, precision: torch.dtype | None
+) -> Tensor:
+    """Float32 logits of one model for one view."""
+    with torch.autocast(images.device.type, dtype=precision, enabled=precision is not None):
+        if options.window is None:
+            return model(images).float()
+        return window_logits(
+            model, images, window=options.window, overlap=options.overlap, batch_size=options.batch_size
+        )
+
+
+def _check_finite(finite: Tensor, ids: Sequence[str], precision: torch.dtype | None) -> None:
+    if bool(finite.all()):
+        return
+    image = ids[int((~finite).nonzero()[0])]
+    advice = "train longer or with a lower learning rate, or use other weights"
+    if precision == torch.float16:
+        advice = "fp16 may have overflowed: set train.precision to bf16 or fp32"
+    raise InferenceError(f"the network's output for image {image} is NaN or infinite: {advice}")
+
+
+def _predictions(batch: Mapping[str, Any], probability: Tensor) -> Iterator[Prediction]:
+    targets = batch.get("target")
+    for position, (image_id, size) in enumerate(zip(batch["id"], batch["size"], strict=True)):
+        native = resize(probability[position : position + 1], (int(size[0]), int(size[1])))
+        yield Prediction(
+            id=image_id,
+            index=int(batch["index"][position]),
+            probability=native[0].cpu().numpy(),
+            target=None if targets is None else np.asarray(targets[position]),
+        )
+
+
+@contextmanager
+def _evaluating(models: Sequence[nn.Module]) -> Iterator[None]:
+    """Evaluation mode inside; afterwards every module is as it was (parts may be frozen)."""
+    modes = [(module, module.training) for model in models for module in model.modules()]
+    for model in models:
+        model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

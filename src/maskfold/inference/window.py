@@ -1,0 +1,60 @@
+"""Sliding windows: logits of images that are larger than the memory, or than the network was trained for."""
+
+import math
+from collections.abc import Callable
+from itertools import product
+
+import torch
+from torch import Tensor
+
+Network = Callable[[Tensor], Tensor]
+
+
+def window_logits(network: Network, images: Tensor, *, window: int, overlap: float, batch_size: int = 8) -> Tensor:
+    """Logits (N, C, H, W), float32, of images (N, 3, H, W): the weighted mean over overlapping windows.
+
+    Windows of ``window`` x ``window`` pixels overlap by the share ``overlap`` of their side or a little more:
+    they are spread evenly, so that the last one ends at the image's border. A window's weight falls from
+    its centre as a squared sine, positive everywhere, because a network sees least near a border. Images
+    that fit into a window go through the network as they are. ``batch_size`` is the number of windows of all
+    images that go through the network together (at least one per image).
+    """
+    height, width = images.shape[-2:]
+    if height <= window and width <= window:
+        return network(images).float()
+    rows, columns = (_starts(size, window, overlap) for size in (height, width))
+    row_weight, column_weight = (_bump(min(window, size), images.device) for size in (height, width))
+    weight = row_weight[:, None] * column_weight
+    places = [
+        (..., slice(y, y + len(row_weight)), slice(x, x + len(column_weight))) for y, x in product(rows, columns)
+    ]
+    together = max(1, batch_size // len(images))
+    total = None
+    for first in range(0, len(places), together):
+        group = places[first : first + together]
+        logits = network(torch.cat([images[place] for place in group])).float()
+        if total is None:
+            total = logits.new_zeros(len(images), logits.shape[1], height, width)
+        for place, part in zip(group, logits.split(len(images)), strict=True):
+            total[place] += part * weight
+    return total / (_cover(rows, row_weight, height)[:, None] * _cover(columns, column_weight, width))
+
+
+def _starts(size: int, window: int, overlap: float) -> list[int]:
+    """First pixels of the fewest windows that overlap enough, from 0 to the border, evenly spread."""
+    last = max(0, size - window)
+    steps = math.ceil(last / max(1, window * (1 - overlap)))
+    return [round(last * step / steps) for step in range(steps + 1)] if steps else [0]
+
+
+def _bump(size: int, device: torch.device) -> Tensor:
+    """sin^2 at the pixels' centres: (size,), in (0, 1]."""
+    return torch.sin((torch.arange(size, device=device) + 0.5) * (math.pi / size)).square()
+
+
+def _cover(starts: list[int], weight: Tensor, size: int) -> Tensor:
+    """The sum of all windows' weights at every pixel of one axis. Windows form a grid, so axes are independent."""
+    cover = weight.new_zeros(size)
+    for start in starts:
+        cover[start : start + len(weight)] += weight
+    return cover

@@ -1,0 +1,257 @@
+import weakref
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from maskfold.config import InferenceConfig, ModelConfig
+from maskfold.inference.errors import InferenceError
+from maskfold.inference.predict import predict_batches
+from maskfold.models import build_model
+
+CPU = torch.device("cpu")
+
+
+class Pointwise(nn.Module):
+    """Looks at one pixel at a time, so views and windows must change nothing."""
+
+    def __init__(self, classes=1, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.layer = nn.Conv2d(3, classes, 1)
+        self.calls = []
+
+    def forward(self, images):
+        self.calls.append((tuple(images.shape), torch.is_autocast_enabled("cpu"), torch.is_inference_mode_enabled()))
+        return self.layer(images.float() / 60 - 2)
+
+
+def batch(first, count, size, labelled=False, native=None):
+    generator = torch.Generator().manual_seed(first)
+    images = torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, generator=generator)
+    items = {
+        "image": images,
+        "id": [f"tile_{first + i}" for i in range(count)],
+        "index": torch.arange(first, first + count),
+        "size": [native or size] * count,
+    }
+    if labelled:
+        items["target"] = [torch.full(native or size, (first + i) % 2, dtype=torch.uint8) for i in range(count)]
+    return items
+
+
+def predict(models, loader, *, weights=None, precision=None, **options):
+    options = InferenceConfig(**{"views": "none", **options})
+    return list(predict_batches(models, loader, options=options, weights=weights, device=CPU, precision=precision))
+
+
+def plain(model, images):
+    with torch.no_grad():
+        logits = model(images)
+        return (logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)).numpy()
+
+
+def test_predictions_come_in_order_with_their_images_facts():
+    loader = [batch(0, 3, (6, 9), labelled=True), batch(3, 2, (5, 4), labelled=True)]
+    model = Pointwise()
+    predictions = predict([model], loader)
+    assert [p.id for p in predictions] == [f"tile_{i}" for i in range(5)]
+    assert [p.index for p in predictions] == [0, 1, 2, 3, 4]
+    expected = [*plain(model, loader[0]["image"]), *plain(model, loader[1]["image"])]
+    for prediction, probability in zip(predictions, expected, strict=True):
+        assert prediction.probability.dtype == np.float32
+        np.testing.assert_allclose(prediction.probability, probability, atol=1e-6)
+        assert prediction.target.dtype == np.uint8
+        assert prediction.target.shape == probability.shape[1:]
+        assert (prediction.target == prediction.index % 2).all()
+
+
+def test_unlabelled_images_have_no_target():
+    assert all(p.target is None for p in predict([Pointwise()], [batch(0, 2, (4, 4))]))
+
+
+@pytest.mark.parametrize("views", ["none", "flips", "d4"])
+@pytest.mark.parametrize("window", [None, 32])
+@pytest.mark.parametrize("classes", [1, 4])
+def test_views_and_windows_change_nothing_for_a_pointwise_network(views, window, classes):
+    loader, model = [batch(0, 2, (40, 57))], Pointwise(classes)
+    predictions = predict([model], loader, views=views, window=window)
+    expected = plain(model, loader[0]["image"])
+    np.testing.assert_allclose(np.stack([p.probability for p in predictions]), expected, atol=1e-5)
+
+
+def test_a_network_that_knows_left_from_right_sees_every_view():
+    """Its logit is the column: the mean over flips must be symmetric, and by hand."""
+
+    class Column(nn.Module):
+        def forward(self, images):
+            return torch.arange(images.shape[-1]).float().expand(len(images), 1, *images.shape[-2:])
+
+    probability = predict([Column()], [batch(0, 1, (3, 5))], views="flips")[0].probability[0]
+    sigmoid = 1 / (1 + np.exp(-np.arange(5.0)))
+    np.testing.assert_allclose(probability, np.tile((sigmoid + sigmoid[::-1]) / 2, (3, 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize("merge", ["probabilities", "logits", "vote"])
+def test_members_are_weighted_and_merged_as_asked(merge):
+    loader, models = [batch(0, 2, (7, 5))], [Pointwise(3, seed) for seed in range(3)]
+    predictions = predict(models, loader, weights=[1, 2, 5], merge=merge)
+    logits = [model(loader[0]["image"]).detach().double() for model in models]
+    shares = (0.125, 0.25, 0.625)
+    if merge == "logits":
+        expected = sum(s * x for s, x in zip(shares, logits, strict=True)).softmax(1)
+    elif merge == "probabilities":
+        expected = sum(s * x.softmax(1) for s, x in zip(shares, logits, strict=True))
+    else:
+        expected = sum(s * F.one_hot(x.argmax(1), 3).permute(0, 3, 1, 2) for s, x in zip(shares, logits, strict=True))
+    np.testing.assert_allclose(np.stack([p.probability for p in predictions]), expected.numpy(), atol=1e-5)
+
+
+def test_one_pass_over_the_images_serves_all_members_and_views():
+    taken = []
+
+    def loader():
+        for first in (0, 2):
+            taken.append(first)
+            yield batch(first, 2, (8, 6))
+
+    models = [Pointwise(seed=seed) for seed in range(3)]
+    predict(models, loader(), views="d4", scales=(1.0, 0.5))
+    assert taken == [0, 2]
+    assert [len(model.calls) for model in models] == [2 * 8 * 2] * 3
+
+
+def test_images_stream_by():
+    """Batches are taken when their first prediction is asked for, and forgotten afterwards."""
+    alive = []
+
+    def loader():
+        for first in range(0, 20, 2):
+            items = batch(first, 2, (8, 6))
+            alive.append(weakref.ref(items["image"]))
+            yield items
+            del items
+
+    predictions = predict_batches([Pointwise()], loader(), options=InferenceConfig(views="flips"), device=CPU)
+    assert not alive
+    for count, _ in enumerate(predictions, start=1):
+        assert len(alive) == (count + 1) // 2
+        assert sum(image() is not None for image in alive) <= 2
+    assert count == 20
+
+
+@pytest.mark.parametrize("native", [(20, 30), (5, 7)])
+def test_maps_are_resized_once_to_native_size(native):
+    loader, model = [batch(0, 2, (10, 15), native=native, labelled=True)], Pointwise(2)
+    predictions = predict([model], loader, views="flips")
+    network_size = torch.from_numpy(plain(model, loader[0]["image"]))
+    expected = F.interpolate(network_size, size=native, mode="bilinear", antialias=native < (10, 15)).numpy()
+    result = np.stack([p.probability for p in predictions])
+    assert result.shape == (2, 2, *native)
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+    np.testing.assert_allclose(result.sum(1), 1, atol=1e-5)
+
+
+def test_scaled_views_of_a_flat_image_change_nothing():
+    items = batch(0, 1, (9, 13))
+    items["image"][:] = torch.tensor([10, 100, 250], dtype=torch.uint8).view(3, 1, 1)
+    model = Pointwise()
+    probability = predict([model], [items], views="d4", scales=(0.75, 1.0, 1.4))[0].probability
+    np.testing.assert_allclose(probability, plain(model, items["image"])[0], atol=1e-5)
+    assert {shape[-2:] for shape, _, _ in model.calls} == {(7, 10), (10, 7), (9, 13), (13, 9), (13, 18), (18, 13)}
+
+
+def test_autocast_and_inference_mode_are_on_for_the_network_only():
+    model = Pointwise()
+    options = InferenceConfig(views="none")
+    loader = [batch(0, 2, (8, 6))]
+    predictions = predict_batches([model], loader, options=options, device=CPU, precision=torch.bfloat16)
+    first = next(predictions)
+    assert model.calls[0][1:] == (True, True)
+    assert not torch.is_inference_mode_enabled()
+    assert not torch.is_autocast_enabled("cpu")
+    predictions.close()
+    exact = predict([model], [batch(0, 2, (8, 6))])[0].probability
+    assert model.calls[-1][1:] == (False, True)
+    assert first.probability.dtype == np.float32
+    assert 0 < np.abs(first.probability - exact).max() < 0.02
+
+
+def test_models_are_evaluated_and_then_as_they_were():
+    model = nn.Sequential(nn.Conv2d(3, 1, 1), nn.BatchNorm2d(1), nn.Dropout(0.5))
+    model.train()
+    model[1].eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    items = batch(0, 2, (8, 6))
+    items["image"] = items["image"].float()
+    predictions = predict_batches([model], [items], options=InferenceConfig(), device=CPU)
+    next(predictions)
+    assert not any(module.training for module in model.modules())
+    predictions.close()
+    assert [module.training for module in model] == [True, False, True]
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("merge", ["probabilities", "logits", "vote"])
+def test_outputs_that_are_no_numbers_name_the_image(bad, merge):
+    class Broken(Pointwise):
+        def forward(self, images):
+            logits = super().forward(images).clone()
+            logits[images[:, :1].flatten(1).sum(1) == 0, 0, 2, 1] = bad
+            return logits
+
+    loader = [batch(0, 3, (8, 6)), batch(3, 3, (8, 6))]
+    loader[1]["image"][1] = 0
+    predictions = predict_batches(
+        [Pointwise(), Broken()], loader, options=InferenceConfig(merge=merge), device=CPU, precision=None
+    )
+    assert [next(predictions).id for _ in range(3)] == ["tile_0", "tile_1", "tile_2"]
+    with pytest.raises(InferenceError, match="image tile_4 is NaN or infinite"):
+        next(predictions)
+
+
+def test_no_models_and_unfitting_weights_are_refused():
+    with pytest.raises(InferenceError, match="no model"):
+        predict([], [batch(0, 1, (4, 4))])
+    with pytest.raises(InferenceError, match="one per member"):
+        predict([Pointwise()], [batch(0, 1, (4, 4))], weights=[1, 2])
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_real_network_predicts_odd_sizes(channels_last):
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(encoder="mobilenet_v2", encoder_weights=None), num_classes=1)
+    if channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    loader = [batch(0, 2, (33, 41))]
+    predictions = predict([model], loader, views="flips", scales=(1.0, 1.5))
+    views = []
+    model.eval()
+    for size in ((33, 41), (50, 62)):
+        images = F.interpolate(loader[0]["image"].float(), size=size, mode="bilinear")
+        for axes in ((), (-1,), (-2,), (-2, -1)):
+            with torch.no_grad():
+                logits = model(images.flip(axes)).flip(axes)
+            views.append(F.interpolate(logits, size=(33, 41), mode="bilinear", antialias=True).sigmoid())
+    expected = torch.stack(views).mean(0).numpy()
+    np.testing.assert_allclose(np.stack([p.probability for p in predictions]), expected, atol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", [None, torch.bfloat16])
+def test_a_gpu_gives_what_the_cpu_gives(precision):
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(encoder="mobilenet_v2", encoder_weights=None), num_classes=3)
+    options = InferenceConfig(views="d4", scales=(1.0, 0.75), window=64)
+    exact = list(predict_batches([model], [batch(0, 2, (101, 90), native=(80, 99))], options=options, device=CPU))
+    gpu = torch.device("cuda")
+    model.to(gpu, memory_format=torch.channels_last)
+    loader = [batch(0, 2, (101, 90), native=(80, 99))]
+    fast = list(predict_batches([model], loader, options=options, device=gpu, precision=precision))
+    for a, b in zip(exact, fast, strict=True):
+        np.testing.assert_allclose(a.probability, b.probability, atol=1e-3 if precision is None else 5e-2)
