@@ -1,0 +1,1 @@
+"""Prediction: views, sliding windows, merging, post-processing, tuning and submissions."""
