@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from maskfold.competitions import open_competition
 from maskfold.competitions.demo import DemoError, make_demo, tiles
+from maskfold.config import CompetitionConfig
 
 SCRIPT = Path(__file__).parents[2] / "src" / "make_demo.py"
 TILE = 48
@@ -69,6 +71,16 @@ def test_layout_is_the_contests(demo):
     assert sorted(name for name, _ in train) == sorted(path.name for path in (demo / "train").iterdir())
     assert sorted(name for name, _ in truth) == sorted(path.name for path in (demo / "test_a").iterdir())
     assert sample == [(name, "") for name, _ in truth]
+
+
+def test_the_contests_profile_reads_it(demo):
+    competition = open_competition(CompetitionConfig(profile="tianchi-buildings", root=demo))
+    train, test = competition.samples("train"), competition.samples("test")
+    assert (len(train), len(test)) == (70, 11)
+    truth = dict(rows(demo / "train_mask.csv"))
+    for row in train.itertuples():
+        mask = competition.mask(row.masks, competition.size(row.image))
+        np.testing.assert_array_equal(mask, decode(truth[row.id], TILE))
 
 
 def test_images_are_rgb_tiles_that_are_not_blank(demo):

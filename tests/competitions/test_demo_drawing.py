@@ -54,6 +54,14 @@ def test_building_across_the_edge_is_cut_there():
     assert mask.sum() == 25 * 40
 
 
+def test_neighbours_in_each_others_bounding_boxes_are_both_whole():
+    angle = np.pi / 4
+    pair = [block(angle=angle), block(x=22 - 6.5, y=11 + 6.5, angle=angle)]  # 1.2 m apart, side by side
+    alone = [drawn(scene_with(building))[1] for building in pair]
+    assert not (alone[0] & alone[1]).any()
+    np.testing.assert_array_equal(drawn(scene_with(*pair))[1], alone[0] | alone[1])
+
+
 def test_roof_pixels_are_the_roofs_colour():
     image, mask = drawn(scene_with(block(angle=0.4)))
     blue = image[..., 2].astype(int) > image[..., 0].astype(int) + 40
