@@ -102,6 +102,8 @@ def test_void_images_and_sets_without_score():
     stats = np.array([[5, 1, 2], [np.nan] * 3, [7, 0, 3]])
     low, high = bootstrap_interval(stats, metric.score)  # resamples of void rows only are left out
     assert (low, high) == pytest.approx((10 / 13, 14 / 17))
+    better = paired_bootstrap(stats * [2, 1, 1], stats, metric.score)
+    assert better.share_better == 1.0
     nothing = np.full((4, 3), np.nan)
     assert all(math.isnan(x) for x in bootstrap_interval(nothing, metric.score))
     assert all(math.isnan(x) for x in paired_bootstrap(nothing, nothing, metric.score))

@@ -102,7 +102,7 @@ def test_single_images_torch_and_sizes_of_their_own():
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=12, max_size=12), st.permutations(range(4)))
 def test_merge_of_any_split_is_the_whole(owner, order):
-    """Each image goes to one of four processes (some have none), merged in any order: equal to the last bit."""
+    """Each image goes to one of four processes (some have none), merged in any order: equal to the bit."""
     pred, target = make_set(2, n=12, size=(3, 4))
     whole = SegmentationMetrics(CLASSES)
     whole.update(pred, target)
