@@ -45,14 +45,18 @@ def extras_for(loss, logits):
     return {name: torch.randn_like(logits) for name in loss.needs}
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_every_name_trains(name):
+def batch_for(name):
     channels = 4 if name in ("cross_entropy", "lovasz_softmax") else 1
     g = torch.Generator().manual_seed(2)
     target = torch.randint(0, max(channels, 2), (2, 12, 11), generator=g)
     target[0, 3:5] = 255
     target = target if channels > 1 else target[:, None].float()
-    logits = torch.randn(2, channels, 12, 11, generator=g, requires_grad=True)
+    return torch.randn(2, channels, 12, 11, generator=g, requires_grad=True), target
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_name_trains(name):
+    logits, target = batch_for(name)
     loss = build_loss([{"name": name}])
     value = loss(logits, target, **extras_for(loss, logits))
     value.backward()
@@ -60,6 +64,18 @@ def test_every_name_trains(name):
     assert logits.grad.norm() > 0
     assert not logits.grad[0, :, 3:5].any()
     assert list(loss.terms) == [name]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_mixed_precision_computes_in_float32(name):
+    logits, target = batch_for(name)
+    half = logits.detach().bfloat16()
+    loss = build_loss([{"name": name}])
+    extras = extras_for(loss, logits)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = loss(half, target, **extras)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, loss(half.float(), target, **extras), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -69,6 +69,14 @@ def test_masks_of_255_without_ignore_index_are_refused():
         prepare(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 255), None)
 
 
+def test_one_channel_ignores_a_soft_pixel():
+    target = torch.full((1, 3, 1, 2), 1 / 3)
+    target[0, 1, 0, 0] = 255
+    pixels = prepare(torch.ones(1, 3, 1, 2), target, 255)
+    assert pixels.valid.tolist() == [[[[False, True]]]]
+    assert not pixels.target[..., 0].any()
+
+
 def test_means():
     values, counted = torch.tensor([[1.0, 2, 9], [4, 5, 6]]), torch.tensor([[True, True, False], [False] * 3])
     assert masked_mean(values, counted, dim=1).tolist() == [1.5, 0]

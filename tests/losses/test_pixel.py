@@ -107,6 +107,11 @@ def test_cross_entropy_is_torchs(smoothing):
     torch.testing.assert_close(loss(logits, soft), wanted)
 
 
+def test_small_class_weights_cancel():
+    logits, target = torch.randn(1, 2, 1, 1), torch.zeros(1, 1, 1, dtype=torch.long)
+    torch.testing.assert_close(CrossEntropyLoss([0.01, 1.0])(logits, target), CrossEntropyLoss()(logits, target))
+
+
 def test_cross_entropy_of_one_class_without_weight_is_zero():
     logits = torch.randn(1, 2, 3, 3, requires_grad=True)
     loss = CrossEntropyLoss(class_weights=[0.0, 1.0])(logits, torch.zeros(1, 3, 3, dtype=torch.long))

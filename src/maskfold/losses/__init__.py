@@ -5,16 +5,20 @@ classes (N, H, W) or soft labels (N, C, H, W). All compute in float32 at least, 
 give a finite value and gradient for empty, full and ignored masks.
 """
 
+from maskfold.losses.boundary import ActiveBoundaryLoss, BoundaryLoss
 from maskfold.losses.build import LOSSES, build_loss
 from maskfold.losses.focal import FocalLoss
 from maskfold.losses.jdt import CompatibleTverskyLoss, DiceSemimetricLoss, JaccardMetricLoss
+from maskfold.losses.lovasz import LovaszHingeLoss, LovaszSoftmaxLoss
 from maskfold.losses.mixed import MixedLoss, Term
 from maskfold.losses.pixel import BCEWithLogitsLoss, CrossEntropyLoss
 from maskfold.losses.region import DiceLoss, JaccardLoss, TverskyLoss
 
 __all__ = [
     "LOSSES",
+    "ActiveBoundaryLoss",
     "BCEWithLogitsLoss",
+    "BoundaryLoss",
     "CompatibleTverskyLoss",
     "CrossEntropyLoss",
     "DiceLoss",
@@ -22,6 +26,8 @@ __all__ = [
     "FocalLoss",
     "JaccardLoss",
     "JaccardMetricLoss",
+    "LovaszHingeLoss",
+    "LovaszSoftmaxLoss",
     "MixedLoss",
     "Term",
     "TverskyLoss",

@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from maskfold.losses._common import SegmentationLoss, check_number
+from maskfold.losses.boundary import ActiveBoundaryLoss, BoundaryLoss
 from maskfold.losses.focal import FocalLoss
 from maskfold.losses.jdt import CompatibleTverskyLoss, DiceSemimetricLoss, JaccardMetricLoss
+from maskfold.losses.lovasz import LovaszHingeLoss, LovaszSoftmaxLoss
 from maskfold.losses.mixed import MixedLoss, Term
 from maskfold.losses.pixel import BCEWithLogitsLoss, CrossEntropyLoss
 from maskfold.losses.region import DiceLoss, JaccardLoss, TverskyLoss
@@ -19,9 +21,13 @@ LOSSES: dict[str, type[SegmentationLoss]] = {
     "dice": DiceLoss,
     "jaccard": JaccardLoss,
     "tversky": TverskyLoss,
+    "lovasz_hinge": LovaszHingeLoss,
+    "lovasz_softmax": LovaszSoftmaxLoss,
     "jml": JaccardMetricLoss,
     "dml": DiceSemimetricLoss,
     "ctl": CompatibleTverskyLoss,
+    "boundary": BoundaryLoss,
+    "active_boundary": ActiveBoundaryLoss,
 }
 
 TERM_KEYS = ("name", "weight", "from_epoch", "until_epoch", "ramp_epochs", "options")
