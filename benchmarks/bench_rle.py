@@ -41,7 +41,7 @@ def buildings(runs: int, seed: int = 0) -> np.ndarray:
     """A uint8 0/1 mask (512, 512) of rotated rectangles with about `runs` runs."""
     rng = np.random.default_rng(seed)
     mask = np.zeros((SIZE, SIZE), np.uint8)
-    longest = 40 + 15_000 / runs  # many runs come from many small buildings
+    longest = min(50, runs / 4)
     while len(rle_encode(mask).split()) // 2 < runs:
         centre, sides = rng.uniform(0, SIZE, 2), rng.uniform(8, longest, 2)
         corners = cv2.boxPoints((centre, sides, rng.uniform(0, 90)))

@@ -3,7 +3,7 @@
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from maskfold.rle.layouts import LAYOUTS, bounds_of_numbers, numbers_of_bounds
 from maskfold.rle.masks import Order, bounds_of_mask, checked_shape, mask_of_bounds
 from maskfold.rle.tokens import RLEError, format_numbers, is_missing, parse_list, parse_text
+
+_NO_NUMBERS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class RLEDialect:
         bounds = self._bounds(rle, height * width)
         return int(bounds[1::2].sum() - bounds[0::2].sum())
 
-    @property
+    @cached_property
     def _markers(self) -> tuple[str, ...]:
         written = () if self.empty is None else (self.empty,)
         return tuple(marker.strip() for marker in (*written, *self.also_empty))
@@ -96,10 +98,10 @@ class RLEDialect:
         return array.size, bounds_of_mask(array, self.order)
 
     def _bounds(self, rle: str | Sequence[int] | float | None, pixels: int) -> np.ndarray:
-        if is_missing(rle):
-            return np.empty(0, np.int64)
         if isinstance(rle, str):
-            numbers = np.empty(0, np.int64) if rle.strip() in self._markers else parse_text(rle)
+            numbers = _NO_NUMBERS if rle.strip() in self._markers else parse_text(rle)
+        elif is_missing(rle):
+            numbers = _NO_NUMBERS
         elif self.layout == "counts" and isinstance(rle, list | tuple | np.ndarray):
             numbers = parse_list(rle)
         else:

@@ -72,7 +72,7 @@ def _padded_copy(mask: np.ndarray, order: Order) -> np.ndarray:
     lines = mask.T if order == "F" else mask
     target = padded[: mask.size].reshape(lines.shape)
     if order == "F" and not lines.flags.c_contiguous:
-        cv2.transpose(np.ascontiguousarray(mask), target)  # several times faster than numpy's copy
+        cv2.transpose(mask, target)  # several times faster than numpy's copy
     else:
         target[:] = lines
     return padded
