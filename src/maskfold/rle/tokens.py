@@ -48,7 +48,7 @@ def parse_list(values: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 def format_numbers(numbers: np.ndarray) -> str:
-    """Non-negative int64 `numbers` as decimal text, one blank between them."""
+    """Non-negative int64 `numbers` of up to 18 digits as decimal text, one blank between them."""
     text = np.empty(numbers.size * (kernels.MAX_DIGITS + 1), np.uint8)
     blank = kernels.write_numbers(numbers, text)
     return text[blank + 1 :].tobytes().decode("ascii")
