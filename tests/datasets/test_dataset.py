@@ -157,14 +157,24 @@ def test_binary_masks_scale_by_area_and_keep_255():
     generator = np.random.default_rng(0)
     mask = (generator.random((90, 130)) < 0.3).astype(np.uint8)
     mask[30:60, 40:100] = 1
-    mask[:20, :50] = 255
+    mask[:21, :51] = 255
     small = resize_mask(mask, 0.5, binary=True)
     quarters = (mask == 1).reshape(45, 2, 65, 2).mean(axis=(1, 3))
     expected = (quarters >= 0.5).astype(np.uint8)
-    assert np.array_equal(small[12:], expected[12:])
+    assert np.array_equal(small[small != 255], expected[small != 255])
     assert (small[:10, :25] == 255).all()
-    assert (small[11:, :] != 255).all()
+    assert (small[11:] != 255).all()
+    assert (small[:, 26:] != 255).all()
     assert resize_mask(mask, 1.0, binary=True) is mask
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.5, 0.8, 1.5, 2.5])
+def test_classes_come_from_the_pixel_under_the_centre(scale):
+    mask = np.tile(np.arange(60, dtype=np.uint8), (60, 1))
+    small = resize_mask(mask, scale, binary=False)
+    centres = (np.arange(small.shape[1]) + 0.5) * 60 / small.shape[1]
+    assert np.abs(small[0] + 0.5 - centres).max() <= 0.5 + 1e-9
+    assert np.array_equal(resize_mask(mask.T.copy(), scale, binary=False), small.T)
 
 
 def test_classes_are_never_mixed_when_scaled():
@@ -191,7 +201,8 @@ def test_distance_is_made_of_the_augmented_mask(binary, fake):
     assert np.ptp(expected) > 20
     assert "distance" not in dataset[1]
     classes = fake(SIZES, num_classes=3)
-    item = SegmentationDataset(classes, classes.samples(), augment=augment, needs=needs)[0, 0]
+    dataset = SegmentationDataset(classes, classes.samples(), augment=augment, needs=needs)
+    item = next(item for item in (dataset[0, i] for i in range(5)) if (item["target"] == 2).any())
     assert item["distance"].shape == (3, 40, 40)
     expected = signed_distance(item["target"].numpy() == 2)
     assert np.allclose(item["distance"][2].numpy(), expected, atol=1e-4)

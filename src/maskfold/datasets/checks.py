@@ -131,7 +131,7 @@ def _read_images(competition: Competition, paths: list[str], report: DataReport)
 
 
 def _read_image(competition: Competition, path: str) -> _Image:
-    # OpenCV reads the rest of a truncated file as grey without a word; Pillow refuses it.
+    # OpenCV 4 reads the missing rest of a truncated JPEG as grey; Pillow refuses it.
     with competition.files.open(path) as stream, Image.open(stream) as image:
         mode = image.mode
         image.load()
