@@ -1,5 +1,6 @@
 """How every script ends: one message for an error, no traceback, and the next command."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -7,6 +8,8 @@ from collections.abc import Callable
 
 def run_script(main: Callable[[], None]) -> None:
     """Run a script's main function; every failure is one message on stderr and exit code 1."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("maskfold").setLevel(logging.INFO)
     try:
         main()
     except KeyboardInterrupt:

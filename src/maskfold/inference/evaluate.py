@@ -117,10 +117,13 @@ def _same_ids(predicted: dict, true: dict, submission: Path, truth: Path) -> Non
 
 
 def _sizes(competition: Competition, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
-    images = pd.concat([competition.samples(part) for part in ("train", "test")]).set_index("id")["image"]
-    unknown = [image_id for image_id in ids if image_id not in images.index]
-    if unknown:
-        raise InferenceError(
-            f"{len(unknown)} ids of the truth, such as {unknown[0]}, are no image of {competition.root}"
-        )
-    return {image_id: competition.size(images[image_id]) for image_id in ids}
+    # Part by part: a contest may use the same names in both.
+    for part in ("test", "train"):
+        samples = competition.samples(part)
+        images = dict(zip(samples["id"], samples["image"], strict=True))
+        if set(ids) <= images.keys():
+            return {image_id: competition.size(images[image_id]) for image_id in ids}
+    raise InferenceError(
+        f"the truth holds ids that are no images of one part of {competition.root}, such as "
+        f"{next((i for i in ids if i not in images), ids[0])}: give the truth of its test images, or of training images"
+    )

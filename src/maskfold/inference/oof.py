@@ -29,7 +29,7 @@ class OofImage:
         total = None
         for weight, stores in zip(weights, self.stores, strict=True):
             for store in stores:
-                part = store.read(self.id).astype(np.float32) * (weight / (255 * len(stores)))
+                part = store.read(self.id).astype(np.float32) * np.float32(weight / (255 * len(stores)))
                 total = part if total is None else total + part
         return total
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import nn
 
@@ -161,8 +162,9 @@ def mixed_seed(*parts: int) -> int:
 
 
 def _accelerator(config: Config, folder: FoldFolder) -> tuple[torch.dtype | None, Accelerator]:
-    device = Accelerator().device
-    precision = choose_precision(config.train.precision, device)
+    # accelerate keeps one precision per process; a second run in the same process (a notebook) may want another.
+    AcceleratorState._reset_state()
+    precision = choose_precision(config.train.precision, PartialState().device)
     # A frozen encoder leaves parameters without gradients, which data parallel must be told.
     frozen = DistributedDataParallelKwargs(find_unused_parameters=config.optim.freeze_encoder_epochs > 0)
     return precision, Accelerator(

@@ -1,0 +1,136 @@
+"""The way from a contest's files to a validated and scored submission, through the scripts."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from maskfold.rle import rle_decode
+from maskfold.runs import MapStore, Run
+
+CONFIG = ("--config", "tiny.yaml")
+
+
+def dice(a, b):
+    total = a.sum() + b.sum()
+    return 1.0 if total == 0 else 2 * (a & b).sum() / total
+
+
+def table(path):
+    rows = pd.read_csv(path, sep="\t", header=None, dtype=str, keep_default_na=False)
+    return dict(zip(rows[0], rows[1], strict=True))
+
+
+@pytest.fixture
+def trained(here, script):
+    """Three folds trained for long enough to be better than chance."""
+    done = script("train_all", *CONFIG, "--train.epochs", "8")
+    assert done.code == 0, done.err
+    return here
+
+
+@pytest.mark.slow
+def test_from_files_to_a_scored_submission(trained, script, contest):
+    tuned = script("tune", "--runs", "runs/tiny")
+    assert tuned.code == 0, tuned.err
+    assert tuned.out.strip().splitlines()[-1] == "Next: python src/predict.py --runs runs/tiny"
+    choice = yaml.safe_load((trained / "runs/tiny/ensemble.yaml").read_text())
+    assert choice["scores"]["after"] >= choice["scores"]["before"] > 0.5
+
+    predicted = script("predict", "--runs", "runs/tiny", "--save-probabilities")
+    assert predicted.code == 0, predicted.err
+    assert "Folds: 0, 1, 2\n" in predicted.out
+    path = trained / "submissions/tiny.csv"
+    assert f"Valid submission: {path.relative_to(trained)}" in predicted.out
+    submission = table(path)
+    assert list(submission) == list(table(contest / "test_a_samplesubmit.csv"))
+
+    # The masks are the stored probabilities at the tuned threshold (8 bits: away from the border).
+    maps = MapStore(trained / "submissions/tiny_probabilities")
+    truth, scores = table(contest / "test_a_truth.csv"), []
+    for name, rle in submission.items():
+        probability = maps.read(name)[0] / 255
+        mask = rle_decode(rle, probability.shape)
+        if choice["min_area"] == 0:
+            sure = np.abs(probability - choice["threshold"]) > 1 / 255
+            assert np.array_equal(mask[sure], (probability >= choice["threshold"])[sure])
+        scores.append(dice(mask, rle_decode(truth[name], mask.shape)))
+    scored = script(
+        "evaluate", "--runs", "runs/tiny", "--submission", path, "--truth", "data/mine/test_a_truth.csv"
+    )
+    assert scored.code == 0, scored.err
+    found = float(re.search(r"tiny\.csv: dice (0\.\d+)", scored.out)[1])
+    assert found == pytest.approx(np.mean(scores), abs=1e-4)
+    assert found > 0.6
+
+    noted = script("evaluate", "--runs", "runs/tiny", "--note-lb", "0.87")
+    assert noted.code == 0, noted.err
+    log = pd.read_csv(trained / "submissions/log.csv", dtype=str)
+    assert log["leaderboard"].tolist() == ["0.87"]
+    assert float(log["oof_score"][0]) == pytest.approx(choice["scores"]["after"], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_folds_missing_untuned_and_added_later(here, script):
+    refused = script("predict", "--runs", "runs/tiny")
+    assert refused.code == 1
+    assert "train first, python src/train_fold.py" in refused.err
+    for fold in (1, 2):
+        assert script("train_fold", *CONFIG, "--fold", fold).code == 0
+    plain = script("predict", "--runs", "runs/tiny")
+    assert plain.code == 0, plain.err
+    assert "Not tuned: equal mean of member 'best', threshold 0.5, views flips" in plain.out
+    assert "Folds: 1, 2; without 0" in plain.out
+    assert script("tune", "--runs", "runs/tiny").code == 0
+    assert script("train_fold", *CONFIG, "--fold", 0).code == 0
+    added = script("predict", "--runs", "runs/tiny")
+    assert added.code == 0, added.err
+    assert "trained since tuning and used as well: runs/tiny/fold_0/" in added.out
+    assert "Folds: 0, 1, 2\n" in added.out
+    assert sorted(path.name for path in (here / "submissions").glob("*.csv")) == [
+        "log.csv",
+        "tiny-2.csv",
+        "tiny.csv",
+    ]
+
+    assert script("train_fold", *CONFIG, "--fold", 1, "--overwrite", "--seed", "0").code == 0
+    again = script("train_fold", *CONFIG, "--fold", 1)
+    assert again.code == 0
+    assert "is trained (dice" in again.out
+    run = Run(here / "runs/tiny")
+    (run.fold(1).member_path("best")).write_bytes(b"broken")
+    damaged = script("predict", "--runs", "runs/tiny", "--untuned")
+    assert damaged.code == 1
+    assert "best.safetensors is damaged" in damaged.err
+
+
+@pytest.mark.slow
+def test_two_runs_are_tuned_and_predicted_together(here, script):
+    for name in ("a", "b"):
+        done = script("train_all", *CONFIG, "--name", name, "--seed", {"a": 1, "b": 2}[name])
+        assert done.code == 0, done.err
+    untuned = script("predict", "--runs", "runs/a", "runs/b")
+    assert untuned.code == 1
+    assert "tune.py --runs runs/a runs/b first" in untuned.err
+    assert script("tune", "--runs", "runs/a", "runs/b").code == 0
+    choice = yaml.safe_load((here / "runs/a+b/ensemble.yaml").read_text())
+    assert sum(member["weight"] for member in choice["members"]) == pytest.approx(1)
+    done = script("predict", "--runs", "runs/a", "runs/b")
+    assert done.code == 0, done.err
+    assert (here / "submissions/a+b.csv").exists()
+
+
+def test_views_changed_after_tuning_are_told(here, script):
+    assert script("train_fold", *CONFIG, "--fold", 0).code == 0
+    assert script("tune", "--runs", "runs/tiny").code == 0
+    done = script("predict", "--runs", "runs/tiny", "--inference.views", "none", "--post.threshold", "0.3")
+    assert done.code == 0, done.err
+    assert "Note: inference.views is none, not flips as tuned." in done.out
+    oof = script("predict", "--runs", "runs/tiny", "--inference.views", "d4", "--oof")
+    assert oof.code == 0, oof.err
+    assert Run(here / "runs/tiny").fold(0).oof("best").made_with()["views"] == "d4"
+    shown = script("evaluate", "--runs", "runs/tiny")
+    assert shown.code == 0, shown.err
+    assert "before tuning" in shown.out
