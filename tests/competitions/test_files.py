@@ -44,7 +44,6 @@ def test_archives_appear_as_folders(tmp_path):
     assert all(files.has_folder(name) for name in ("test_a", "train", "train/images"))
     assert not files.has_folder("images")
     assert not files.exists("images/a.png")
-    assert not files.exists("__MACOSX/test_a/._x.jpg")
 
 
 def test_plain_files_go_before_archives(tmp_path):

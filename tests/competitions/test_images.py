@@ -116,9 +116,10 @@ LABEL = np.array([[0, 1, 2], [255, 2, 1]], np.uint8)
 
 def test_labels_keep_void_and_palette_indices():
     np.testing.assert_array_equal(decode_classes(png(LABEL), "l.png", 3), LABEL)
-    indexed = Image.fromarray(LABEL, "P")
-    indexed.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0] + [9] * 759)
-    np.testing.assert_array_equal(decode_classes(pil_png(indexed), "l.png", 3), LABEL)
+    for colours in ([0, 0, 0, 128, 0, 0, 0, 128, 0], [0, 0, 0, 100, 100, 100, 200, 200, 200]):
+        indexed = Image.fromarray(LABEL, "P")
+        indexed.putpalette(colours + [9] * 759)
+        np.testing.assert_array_equal(decode_classes(pil_png(indexed), "l.png", 3), LABEL)
     wide = decode_classes(png(LABEL.astype(np.uint16)), "l.png", 3)
     assert wide.dtype == np.uint8
     np.testing.assert_array_equal(wide, LABEL)

@@ -139,11 +139,12 @@ def test_an_incomplete_submission_is_not_written(request, tmp_path, fixture, tar
 
 def test_a_submission_replaces_an_earlier_one(png_masks, tmp_path):
     masks = predictions(png_masks)
-    write(png_masks, tmp_path / "s", masks)
+    write(png_masks, tmp_path / "out/s", masks)
     masks["n"] = 1 - masks["n"]
-    write(png_masks, tmp_path / "s", masks)
-    read = cv2.imread(str(tmp_path / "s/n.png"), cv2.IMREAD_UNCHANGED)
+    write(png_masks, tmp_path / "out/s", masks)
+    read = cv2.imread(str(tmp_path / "out/s/n.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(read, masks["n"] * 255)
+    assert leftovers(tmp_path / "out") == ["s"]
 
 
 def test_folders_of_other_things_are_left_alone(png_masks, tmp_path):

@@ -83,9 +83,9 @@ class ContestFiles:
         for archive in sorted(path.name for path in self.root.glob("*.zip") if path.is_file()):
             folder = archive.removesuffix(".zip")
             for member in self._archive(archive).namelist():
-                top = member.partition("/")[0]
-                if not member.endswith("/") and top != "__MACOSX":
-                    members.setdefault(member if top == folder else f"{folder}/{member}", (archive, member))
+                if not member.endswith("/"):
+                    inside = member == folder or member.startswith(f"{folder}/")
+                    members.setdefault(member if inside else f"{folder}/{member}", (archive, member))
         return members
 
     @cached_property

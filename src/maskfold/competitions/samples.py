@@ -68,7 +68,7 @@ def read_columns(files: ContestFiles, name: str, *columns: str) -> list[tuple[st
     """
     data = BytesIO(files.read(name))
     try:
-        table = pd.read_csv(data, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(data, dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise CompetitionError(f"{name} is not a CSV separated by commas: {error}") from None
     absent = [column for column in columns if column not in table]

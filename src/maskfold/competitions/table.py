@@ -104,7 +104,7 @@ def _gather_classes(profile: CsvProfile, table: pd.DataFrame, source: str) -> di
 def _read_cells(data: bytes, separator: str, source: str) -> pd.DataFrame:
     try:
         return pd.read_csv(
-            BytesIO(data), sep=separator, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+            BytesIO(data), sep=separator, header=None, dtype=str, keep_default_na=False
         ).fillna("")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise CompetitionError(f"{source} is not a CSV separated by {separator!r}: {error}") from None
