@@ -1,4 +1,8 @@
+import itertools
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from maskfold.competitions import CompetitionError, load_profile
 from maskfold.competitions.errors import first_few, repeated
@@ -86,12 +90,18 @@ def test_duplicates_are_refused_but_among_instances():
         gather_masks(COMBINED, table, "m.csv")
 
 
-@pytest.mark.parametrize("form", [profile(), SEPARATE, COMBINED, load_profile("tianchi-buildings")])
-def test_written_tables_read_back(tmp_path, form):
-    values = form.csv_classes or ("",)
-    rows = [(name, value, rle) for name in ("b,1.jpg", "a_2") for value, rle in zip(values, ("1 2", ""), strict=False)]
-    write_table(form, rows, tmp_path / "s.csv")
-    table = read_table(form, (tmp_path / "s.csv").read_bytes(), "s.csv", exact=True)
+FORMS = [profile(), SEPARATE, COMBINED, load_profile("tianchi-buildings")]
+NAMES = st.lists(st.text(st.characters(min_codepoint=33, max_codepoint=382), min_size=1), min_size=1, unique=True)
+
+
+@settings(max_examples=50, deadline=None)
+@given(form=st.sampled_from(FORMS), names=NAMES, masks=st.lists(st.sampled_from(["", "1 2", "7 1 9 3"]), min_size=1))
+def test_written_tables_read_back(tmp_path_factory, form, names, masks):
+    path = tmp_path_factory.getbasetemp() / "table.csv"
+    pairs = itertools.product(names, form.csv_classes or ("",))
+    rows = [(name, value, rle) for (name, value), rle in zip(pairs, itertools.cycle(masks), strict=False)]
+    write_table(form, rows, path)
+    table = read_table(form, path.read_bytes(), "s.csv", exact=True)
     assert list(table.itertuples(index=False, name=None)) == rows
 
 

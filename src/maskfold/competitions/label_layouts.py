@@ -217,8 +217,8 @@ def read_pngs(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _stem(image_id: str) -> str:
-    name = PurePosixPath(image_id).name
-    return PurePosixPath(name).stem if _is_image(name) else name
+    path = PurePosixPath(image_id)
+    return path.stem if _is_image(image_id) else path.name
 
 
 def _is_image(name: str) -> bool:
