@@ -40,9 +40,10 @@ def prepare(logits: Tensor, target: Tensor, ignore_index: int | None) -> Pixels:
     logits = compute_dtype(logits)
     target = check_target(logits, target).to(logits.dtype)
     valid = valid_pixels(target, ignore_index)
-    target = torch.where(valid, target, 0)
+    if ignore_index is not None:
+        logits, target = torch.where(valid, logits, 0), torch.where(valid, target, 0)
     _check_soft(target)
-    return Pixels(torch.where(valid, logits, 0), target, valid)
+    return Pixels(logits, target, valid)
 
 
 def prepare_classes(logits: Tensor, target: Tensor, ignore_index: int | None) -> Pixels:
@@ -86,7 +87,8 @@ def valid_pixels(target: Tensor, ignore_index: int | None) -> Tensor:
         )
     # A comparison in uint8 would wrap a negative ignore_index around.
     wide = target if target.is_floating_point() else target.long()
-    return (wide != ignore_index).all(dim=1, keepdim=True)
+    valid = wide != ignore_index
+    return valid if valid.shape[1] == 1 else valid.all(dim=1, keepdim=True)
 
 
 def class_labels(target: Tensor, valid: Tensor, classes: int) -> Tensor:

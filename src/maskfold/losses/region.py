@@ -59,20 +59,18 @@ class RegionLoss(SegmentationLoss):
         logits, target, valid = prepare(logits, target, self.ignore_index)
         predicted = torch.where(valid, probabilities(logits), 0)
         counts = torch.stack(self.counts(predicted.flatten(2), target.flatten(2)))  # (3, N, C)
-        counted = valid.flatten(1).any(dim=1, keepdim=True).expand_as(counts[0])
         if target.shape[1] > 1 and self.classes == "present":
-            counted = counted & (target.flatten(2) > 0).any(dim=2)
+            counted = (target > 0).flatten(2).any(dim=2)
+        else:
+            counted = valid.flatten(1).any(dim=1, keepdim=True).expand_as(counts[0])
         return {"D": self._of_batch, "I": self._of_images, "C": self._of_classes}[self.aggregation](
             counts, counted
         )
 
     def counts(self, predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Soft TP, FP and FN, (N, C) each, of probabilities and labels (N, C, H * W): inner products."""
-        return (
-            (predicted * target).sum(2),
-            (predicted * (1 - target)).sum(2),
-            ((1 - predicted) * target).sum(2),
-        )
+        both = predicted * target
+        return both.sum(2), (predicted - both).sum(2), (target - both).sum(2)
 
     def ratio(self, counts: Tensor) -> Tensor:
         """The loss, (...), of TP, FP and FN (3, ...)."""
