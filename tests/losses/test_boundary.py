@@ -228,6 +228,13 @@ def test_active_boundary_ignores_the_edges_of_void():
     assert ActiveBoundaryLoss(ignore_index=255)(logits, target) == 0
 
 
+def test_active_boundary_predicts_none_at_void():
+    target = square(9, 12)
+    target[:, :, 12:20, 15:25] = 255
+    assert ActiveBoundaryLoss(ignore_index=255)(torch.full_like(target, 3.0), target) == 0
+    assert ActiveBoundaryLoss(ignore_index=255)(4 * square(12, 8) - 2, target) > 0
+
+
 def active_boundary_of_an_image(logits, labels, share, max_distance, smoothing):
     """The definition, pixel by pixel, for logits (C, H, W) and labels (H, W) with void 255."""
     p = logits.softmax(0)

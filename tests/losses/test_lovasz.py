@@ -352,6 +352,18 @@ def test_nan_reaches_the_loss(loss, reference, label, sign):
     assert loss()(logits, target).isnan()
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_nan_is_the_largest_error(sign):
+    errors = random(2, 50)
+    foreground = random(2, 50, seed=1) > 0
+    errors[:, 7] = torch.inf
+    _, expected = lovasz.lovasz_weights_cpu(errors, foreground)
+    errors[:, 7] = torch.tensor(torch.nan).copysign(torch.tensor(sign))
+    values, weights = lovasz.lovasz_weights_cpu(errors, foreground)
+    assert values.isnan().all()
+    assert torch.equal(weights, expected)
+
+
 @every_loss
 def test_nan_under_ignored_pixels_stays_there(loss, reference):
     logits, target = binary()
