@@ -78,6 +78,8 @@ def test_unlabelled_images_have_no_target():
 def test_views_and_windows_change_nothing_for_a_pointwise_network(views, window, classes):
     loader, model = [batch(0, 2, (40, 57))], Pointwise(classes)
     predictions = predict([model], loader, views=views, window=window)
+    seen = {shape[-2:] for shape, _, _ in model.calls}
+    assert seen == {(32, 32)} if window else (40, 57) in seen
     expected = plain(model, loader[0]["image"])
     np.testing.assert_allclose(np.stack([p.probability for p in predictions]), expected, atol=1e-5)
 
@@ -207,7 +209,7 @@ def test_outputs_that_are_no_numbers_name_the_image(bad, merge):
     loader = [batch(0, 3, (8, 6)), batch(3, 3, (8, 6))]
     loader[1]["image"][1] = 0
     predictions = predict_batches(
-        [Pointwise(), Broken()], loader, options=InferenceConfig(merge=merge), device=CPU, precision=None
+        [Broken(), Pointwise()], loader, options=InferenceConfig(merge=merge), device=CPU, precision=None
     )
     assert [next(predictions).id for _ in range(3)] == ["tile_0", "tile_1", "tile_2"]
     with pytest.raises(InferenceError, match="image tile_4 is NaN or infinite"):

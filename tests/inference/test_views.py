@@ -33,15 +33,15 @@ def test_views_are_the_named_symmetries_all_different(name, count):
     assert len({tuple(view.forward(images).flatten().tolist()) for view in views}) == count
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.integers(0, 7))
-def test_inverses_are_exact_for_any_batch_channels_and_size(n, c, height, width, which):
-    view = build_views("d4")[which]
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 9), st.integers(1, 9))
+def test_inverses_are_exact_for_any_batch_channels_and_size(n, c, height, width):
     images = torch.rand(n, c, height, width)
-    back = view.inverse(view.forward(images), (height, width))
-    assert torch.equal(back, images)
-    # Logits have other channels than images, and each image of the batch must come back in its own place.
-    assert torch.equal(view.inverse(view.forward(images[:, :1]), (height, width)), images[:, :1])
+    for view in build_views("d4"):
+        seen = view.forward(images)
+        assert torch.equal(view.inverse(seen, (height, width)), images)
+        # Logits have other channels than images.
+        assert torch.equal(view.inverse(seen[:, :1], (height, width)), images[:, :1])
 
 
 def test_views_of_bytes_stay_bytes():

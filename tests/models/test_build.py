@@ -88,7 +88,7 @@ def test_options_reach_the_network():
         ({"encoder": "resnet43"}, "no encoder resnet43: did you mean resnet34?"),
         ({"encoder": "tu-convnext_tinny"}, "did you mean tu-convnext_tiny?"),
         ({"encoder": "tu-resnet18.nonsense"}, "no encoder tu-resnet18.nonsense"),
-        ({"encoder_weights": "imagenette"}, "there is no weights file imagenette"),
+        ({"encoder_weights": "imagenette"}, "there is no file imagenette: model.encoder_weights is imagenet, null, or"),
         ({"encoder": "resnext101_32x16d", "encoder_weights": "imagenet"}, "published are: instagram, ssl, swsl"),
         ({"encoder": "tu-test_resnet", "options": {"foo": 1}}, "unexpected keyword argument 'foo'"),
         ({"options": {"decoder_chanels": [1]}}, "options.decoder_chanels of unet: did you mean decoder_channels?"),

@@ -52,7 +52,6 @@ def fill_small_holes(mask: np.ndarray, max_area: int) -> np.ndarray:
     left, top, width, height, area = stats.T
     inside = (left > 0) & (top > 0) & (left + width < mask.shape[1]) & (top + height < mask.shape[0])
     fill = inside & (area <= max_area)
-    fill[0] = False
     return mask | fill.astype(np.uint8)[labels]
 
 

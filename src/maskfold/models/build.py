@@ -72,7 +72,7 @@ def build_model(config: ModelConfig, *, num_classes: int, pretrained: bool = Tru
         pools_to_one=name in POOL_TO_ONE,
     )
     if weights and not named:
-        logger.info("%s", load_encoder_weights(model, Path(weights).expanduser()))
+        logger.info("%s", load_encoder_weights(model, _weights_file(weights)))
     return model
 
 
@@ -82,6 +82,13 @@ def _architecture(name: str) -> str:
     if key not in ARCHITECTURES:
         raise ModelError(f"there is no architecture {name}: {nearest(key, list(ARCHITECTURES))}")
     return key
+
+
+def _weights_file(weights: str) -> Path:
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise ModelError(f"there is no file {weights}: model.encoder_weights is imagenet, null, or a file's path")
+    return path
 
 
 def _build_net(name: str, config: ModelConfig, weights: str | None, num_classes: int) -> nn.Module:

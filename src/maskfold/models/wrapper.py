@@ -12,8 +12,8 @@ class SegmentationModel(nn.Module):
     Args:
         net: (N, 3, h, w) float -> logits (N, C, h, w), for h and w multiples of ``stride`` from ``minimum`` on.
             Its attribute ``encoder`` is the pretrained part.
-        mean, std: of the encoder's training images, per RGB channel, for values in 0..1. They are buffers that
-            are not saved: they follow from the encoder's name.
+        mean, std: of the encoder's training images, per RGB channel, for values in 0..1. They are saved with the
+            weights, which mean nothing without them.
         stride: what the padded height and width are multiples of.
         minimum: smallest padded height and width, a multiple of ``stride``.
         pools_to_one: the network normalises over the batch what it pooled to one pixel per image, so it
@@ -35,8 +35,8 @@ class SegmentationModel(nn.Module):
         self.stride = stride
         self.minimum = minimum
         self.pools_to_one = pools_to_one
-        self.register_buffer("mean", 255 * torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(std).view(-1, 1, 1), persistent=False)
+        self.register_buffer("mean", 255 * torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(std).view(-1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, C, H, W) of RGB images (N, 3, H, W), uint8 or float, with values 0..255; any H, W >= 1.
