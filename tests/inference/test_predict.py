@@ -197,6 +197,14 @@ def test_models_are_evaluated_and_then_as_they_were():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+def test_models_go_where_the_images_go(monkeypatch):
+    moved = []
+    monkeypatch.setattr(Pointwise, "to", lambda self, device: moved.append((self, device)), raising=False)
+    models = [Pointwise(seed=0), Pointwise(seed=1)]
+    predict(models, [batch(0, 1, (4, 4))])
+    assert moved == [(model, CPU) for model in models]
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("merge", ["probabilities", "logits", "vote"])
 def test_outputs_that_are_no_numbers_name_the_image(bad, merge):

@@ -45,7 +45,7 @@ def predict_batches(
     The merged map is resized bilinearly, once, to each image's native size.
 
     Args:
-        models: on ``device``; they are in evaluation mode until the iterator ends, then as before.
+        models: are moved to ``device``, and are in evaluation mode until the iterator ends, then as before.
         loader: batches with image uint8 (N, 3, h, w), id, index, size (native (H, W) each) and, for labelled
             images, target (uint8 (H, W) each).
         precision: type of autocast, None for float32.
@@ -57,6 +57,8 @@ def predict_batches(
         raise InferenceError("there is no model to predict with: give at least one")
     shares = normalised_weights(weights, len(models))
     merge = partial(_merged, models, shares, options=options, precision=precision)
+    for model in models:
+        model.to(device)
     with _evaluating(models):
         for batch in loader:
             images = batch["image"].to(device, non_blocking=True)
