@@ -19,6 +19,21 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# One fold without views against three folds, views and a tuned threshold, both on the withheld test truth.
+DEMO := --runs runs/demo --overwrite --out submissions
+demo: $(READY)
+	test -d data/demo || $(BIN)/python src/make_demo.py
+	$(BIN)/python src/train_all.py --config configs/demo.yaml --folds 0 1 2
+	$(BIN)/python src/predict.py $(DEMO)/demo_one_fold.csv --folds 0 --untuned --inference.views none
+	$(BIN)/python src/tune.py --runs runs/demo
+	$(BIN)/python src/predict.py $(DEMO)/demo_ensemble.csv
+	$(BIN)/python src/evaluate.py --runs runs/demo --truth data/demo/test_a_truth.csv \
+		--submission submissions/demo_ensemble.csv --against submissions/demo_one_fold.csv
+
+bench: $(READY)
+	$(BIN)/python benchmarks/bench_rle.py
+	$(BIN)/python benchmarks/bench_losses.py
+
 lint: $(READY)
 	$(BIN)/ruff check .
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import nn
 from tqdm import tqdm
 
@@ -22,12 +23,12 @@ def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competitio
     Raises:
         RunError: the fold lacks the member, or a file is missing or damaged.
     """
-    config = run.config.model.model_copy(update={"encoder_weights": None, "init_from": None})
+    layout = torch.channels_last if run.config.train.channels_last else torch.preserve_format
     networks = []
     for member in fold.parts(kind):
-        network = build_model(config, num_classes=competition.num_classes)
+        network = build_model(run.config.model, num_classes=competition.num_classes, pretrained=False)
         network.load_state_dict(load_member(fold.member_path(member), sha256=fold.digest(member)))
-        networks.append(network.eval())
+        networks.append(network.eval().to(memory_format=layout))
     return networks
 
 

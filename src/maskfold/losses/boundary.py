@@ -81,7 +81,9 @@ def signed_distance(mask: np.ndarray) -> np.ndarray:
 
 
 def _distance_to(pixels: np.ndarray) -> np.ndarray:
-    return cv2.distanceTransform((~pixels).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = cv2.distanceTransform((~pixels).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # OpenCV's last bit differs from call to call; the squares of distances are whole numbers, which settles it.
+    return np.sqrt(np.rint(np.square(distance, dtype=np.float64))).astype(np.float32)
 
 
 class ActiveBoundaryLoss(SegmentationLoss):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from maskfold.models import load_weights
+from maskfold.inference.members import load_networks
 from maskfold.runs import save_member
 from maskfold.training.averaging import recompute_batch_norm
 from maskfold.training.logging import RunLog
@@ -42,7 +42,8 @@ def _store_averages(session: Session) -> None:
     for name, average in session.averages.taken().items():
         network = copy.deepcopy(average.module)
         session.seed_epoch(session.total_epochs + 1)
-        recompute_batch_norm(network, _training_images(session), session.accelerator.device)
+        with session.accelerator.autocast():
+            recompute_batch_norm(network, _training_images(session), session.accelerator.device)
         save_member(network.state_dict(), session.fold.member_path(name))
 
 
@@ -73,12 +74,7 @@ def _stored(session: Session, ranked: list[str]) -> list[str]:
 
 
 def _networks(session: Session, kind: str) -> list[nn.Module]:
-    networks = []
-    for member in session.fold.parts(kind):
-        network = copy.deepcopy(session.network)
-        load_weights(network, session.fold.member_path(member))
-        networks.append(network)
-    return networks
+    return load_networks(session.run, session.fold, kind, session.competition)
 
 
 def _facts(session: Session) -> dict[str, Any]:

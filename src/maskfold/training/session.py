@@ -129,8 +129,9 @@ def open_session(
     folder = run.fold(fold)
     precision, accelerator = _accelerator(config, folder)
     set_seed(mixed_seed(config.seed, 0, 0))
-    network = build_model(config.model, num_classes=competition.num_classes)
-    if config.model.init_from is not None:
+    fresh = config.model.init_from is None
+    network = build_model(config.model, num_classes=competition.num_classes, pretrained=fresh)
+    if not fresh:
         _start_from(network, Run.open(config.model.init_from), run, fold, folds)
     network.to(accelerator.device, memory_format=torch.channels_last if config.train.channels_last else None)
     averages = WeightAverages(network, config.averaging)

@@ -1,6 +1,6 @@
 """Scores of a network, or of several averaged, on a fold's validation images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -10,6 +10,7 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from maskfold.config import InferenceConfig
+from maskfold.inference.errors import InferenceError
 from maskfold.inference.members import oof_options
 from maskfold.inference.postprocess import postprocess
 from maskfold.inference.predict import Prediction, predict_batches
@@ -49,24 +50,25 @@ def store_oof(session: Session, networks: Sequence[nn.Module], member: str) -> S
 def rehearse(session: Session) -> None:
     """Validate two batches and write the state, so that what would break after an hour breaks at once."""
     if session.data.valid is not None:
-        # Untrained weights may overflow fp16, which says nothing about the training to come.
-        precision = None if session.precision is torch.float16 else session.precision
-        batches = islice(session.data.valid, 2)
-        for prediction in _predictions(
-            session, [session.network], session.config.inference, batches, precision
-        ):
-            _stats(session, prediction)
+        try:
+            for prediction in _predictions(session, [session.network], session.config.inference, limit=2):
+                _stats(session, prediction)
+        except InferenceError:
+            # Untrained weights may overflow fp16, which says nothing about the training to come.
+            if session.precision is not torch.float16:
+                raise
     session.save()
 
 
-def _predictions(session, networks, options: InferenceConfig, batches=None, precision=...):  # noqa: ANN001, ANN202
+def _predictions(
+    session: Session, networks: Sequence[nn.Module], options: InferenceConfig, limit: int | None = None
+) -> Iterator[Prediction]:
     return predict_batches(
         networks,
-        session.data.valid if batches is None else batches,
+        islice(session.data.valid, limit),
         options=options,
-        weights=None,
         device=session.accelerator.device,
-        precision=session.precision if precision is ... else precision,
+        precision=session.precision,
     )
 
 
