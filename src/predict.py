@@ -11,7 +11,7 @@ from maskfold.cli.predict import (
 )
 from maskfold.cli.script import next_command, run_script
 from maskfold.config import override
-from maskfold.inference.submit import folds_of, predict_samples, write_submission
+from maskfold.inference.submit import folds_of, predict_samples, test_samples, write_submission
 
 SECTIONS = ("inference", "post")
 
@@ -30,8 +30,9 @@ def main() -> None:
     path = submission_path(runs, competition, arguments)
     folds = arguments.folds or folds_of(runs[0])
     print(describe_folds(runs, folds))
-    samples = competition.samples("test")
-    predictions = predict_samples(choice, competition, samples, arguments.folds)
+    samples = test_samples(competition)
+    batch_size = config.inference.batch_size
+    predictions = predict_samples(choice, competition, samples, arguments.folds, batch_size=batch_size)
     maps = path.with_name(path.stem + "_probabilities") if arguments.save_probabilities else None
     counts = write_submission(predictions, choice, competition, path, list(samples["id"]), maps)
     log_submission(path, choice, runs, folds)

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 
 
@@ -28,9 +29,14 @@ def describe_error(error: Exception) -> str:
     text = str(error)
     if "Original Traceback" in text:
         text = text.strip().splitlines()[-1].split(": ", 1)[-1]
-    if isinstance(error, ValueError) and type(error) is not ValueError:
+    if isinstance(error, ValueError) and (type(error) is not ValueError or _raised_in_maskfold(error)):
         return text
     return f"{type(error).__name__}: {text} (set MASKFOLD_DEBUG=1 for the traceback)"
+
+
+def _raised_in_maskfold(error: Exception) -> bool:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].f_globals.get("__name__", "").startswith("maskfold.")
 
 
 def next_command(command: str) -> None:

@@ -56,7 +56,8 @@ def predict_samples(
     competition: Competition,
     samples: pd.DataFrame,
     folds: Sequence[int | str] | None = None,
-    batch_size: int | None = None,
+    *,
+    batch_size: int,
 ) -> Iterator[Prediction]:
     """Stream the ensemble's probabilities at native size, each run reading the images once.
 
@@ -65,7 +66,7 @@ def predict_samples(
 
     Args:
         folds: of each run; null: its finished folds, else ``all`` where only that is trained.
-        batch_size: images per batch; null: the run's own.
+        batch_size: images per batch.
     """
     used = [member for member in choice.members if member.weight > 0]
     streams = [_run_stream(choice, member, competition, samples, folds, batch_size) for member in used]
@@ -73,6 +74,18 @@ def predict_samples(
     for together in zip(*streams, strict=True):
         mean = sum(p.probability * np.float32(m.weight / total) for p, m in zip(together, used, strict=True))
         yield replace(together[0], probability=mean)
+
+
+def test_samples(competition: Competition) -> pd.DataFrame:
+    """The images to predict.
+
+    Raises:
+        InferenceError: there are none.
+    """
+    samples = competition.samples("test")
+    if samples.empty:
+        raise InferenceError(f"{competition.root} has no test images: docs/competitions.md says where they belong")
+    return samples
 
 
 def folds_of(run: Run) -> list[int | str]:
@@ -129,7 +142,7 @@ def _run_stream(
     competition: Competition,
     samples: pd.DataFrame,
     folds: Sequence[int | str] | None,
-    batch_size: int | None,
+    batch_size: int,
 ) -> Iterator[Prediction]:
     run = Run.open(Path(member.run))
     networks, weights = [], []
@@ -139,7 +152,7 @@ def _run_stream(
         weights += [1 / len(parts)] * len(parts)
     options = InferenceConfig(
         **choice.model_dump(include={"views", "scales", "merge", "window", "overlap"}),
-        batch_size=batch_size or run.config.inference.batch_size,
+        batch_size=batch_size,
     )
     device = choose_device()
     return predict_batches(
