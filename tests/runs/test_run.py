@@ -35,6 +35,19 @@ def test_another_config_is_refused_once_a_fold_has_begun(config, tmp_path):
         Run.create(config, tmp_path)
 
 
+def test_overwriting_forgets_only_when_the_config_fits(config, tmp_path):
+    changed = override(config, {"train.epochs": "9"})
+    run = Run.create(config, tmp_path)
+    for fold in (0, 1):
+        save_member({"a": torch.ones(1)}, run.fold(fold).member_path("best"))
+    with pytest.raises(RunError, match=r"train\.epochs: 30 -> 9"):
+        Run.create(changed, tmp_path, overwrite=[0])
+    assert run.begun_folds() == {"0", "1"}, "a refusal must not lose a fold"
+    assert Run.create(config, tmp_path, overwrite=[0]).begun_folds() == {"1"}
+    assert Run.create(changed, tmp_path, overwrite=[1]).begun_folds() == set()
+    assert Run.open(tmp_path / "mine").config == changed
+
+
 def test_what_changes_no_result_may_change(config, tmp_path):
     run = Run.create(config, tmp_path)
     save_member({"a": torch.ones(1)}, run.fold(0).member_path("best"))

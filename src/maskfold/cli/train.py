@@ -23,9 +23,10 @@ def train(
     config: Config, competition: Competition, folds: Sequence[int | str] | None, *, overwrite: bool
 ) -> Run:
     """Train some folds of the config's run (null: all that folds.csv holds) and say how each ended."""
+    forgotten = []
     if overwrite:
-        _forget(config, competition, folds)
-    run = Run.create(config)
+        forgotten = folds if folds is not None else Run.named(config.name).begun_folds()
+    run = Run.create(config, overwrite=forgotten)
     for fold in folds if folds is not None else _fold_numbers(run, competition, config):
         if run.fold(fold).finished():
             print(f"fold {fold} of {run.path} is trained ({_score(run, fold)}): --overwrite trains it again")
@@ -43,12 +44,6 @@ def tell_next(run: Run, flags: str) -> None:
         next_command(f"python src/train_fold.py{flags} --fold {missing[0]}")
     else:
         next_command(f"python src/tune.py --runs {run.path}")
-
-
-def _forget(config: Config, competition: Competition, folds: Sequence[int | str] | None) -> None:
-    run = Run.named(config.name)
-    for fold in folds if folds is not None else _fold_numbers(run, competition, config):
-        run.remove_fold(fold)
 
 
 def _fold_numbers(run: Run, competition: Competition, config: Config) -> list[int]:

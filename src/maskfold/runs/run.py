@@ -4,6 +4,7 @@ import json
 import platform
 import shutil
 import subprocess
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from functools import cached_property
 from importlib.metadata import version
@@ -133,18 +134,31 @@ class Run:
         return run
 
     @classmethod
-    def create(cls, config: Config, root: Path = Path("runs")) -> "Run":
+    def create(
+        cls, config: Config, root: Path = Path("runs"), overwrite: Collection[int | str] = ()
+    ) -> "Run":
         """The run of this config: new, or the existing one if it was made with the same config.
 
+        Args:
+            overwrite: folds whose earlier training is forgotten, once it is sure that the config fits.
+
         Raises:
-            RunError: the folder holds folds that were trained with another config.
+            RunError: the folder holds other folds that were trained with another config.
         """
         run = cls.named(config.name, root)
-        if run.config_path.exists():
-            if not run._differs(config):
-                return run
-            run._discard_untrained(config)
-        save_config(config, run.config_path, **made_with())
+        changes = run._changes(config) if run.config_path.exists() else []
+        if changes and run.begun_folds() - {str(fold) for fold in overwrite}:
+            raise RunError(
+                f"{run.path} was made with another config ({'; '.join(changes)}): "
+                "give this one another --name, or remove the folder"
+            )
+        for fold in overwrite:
+            shutil.rmtree(run.fold(fold).path, ignore_errors=True)
+        if changes:
+            run.folds_path.unlink(missing_ok=True)
+        if changes or not run.config_path.exists():
+            save_config(config, run.config_path, **made_with())
+            run.__dict__.pop("config", None)
         return run
 
     @classmethod
@@ -186,23 +200,14 @@ class Run:
         numbers = [path.name.removeprefix("fold_") for path in self.path.glob("fold_*")]
         return sorted(int(n) for n in numbers if n.isdecimal() and self.fold(n).finished())
 
-    def _differs(self, config: Config) -> list[str]:
+    def begun_folds(self) -> set[str]:
+        """Names of the folds that have a checkpoint: ``0``, ``3``, ``all`` …"""
+        files = [*self.path.glob("fold_*/*.pt"), *self.path.glob("fold_*/*.safetensors")]
+        return {file.parent.name.removeprefix("fold_") for file in files}
+
+    def _changes(self, config: Config) -> list[str]:
         changes = changed_keys(self.config, config)
         return [change for change in changes if change.split(":")[0] not in FREE_KEYS]
-
-    def _discard_untrained(self, config: Config) -> None:
-        """A run in which no fold has begun may take another config; its folds are divided anew."""
-        if any(self.path.glob("fold_*/*.pt")) or any(self.path.glob("fold_*/*.safetensors")):
-            raise RunError(
-                f"{self.path} was made with another config ({'; '.join(self._differs(config))}): "
-                "give this one another --name, or remove the folder"
-            )
-        self.folds_path.unlink(missing_ok=True)
-        self.__dict__.pop("config", None)
-
-    def remove_fold(self, fold: int | str) -> None:
-        """Forget what was trained, for ``--overwrite``."""
-        shutil.rmtree(self.fold(fold).path, ignore_errors=True)
 
 
 def made_with() -> dict[str, str]:
