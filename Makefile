@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 export NO_ALBUMENTATIONS_UPDATE := 1
+# Where bytecode is not kept, every start compiles torch anew: some ten seconds.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test lint bench clean setup
 
