@@ -1,6 +1,7 @@
 """What scripts take: a config or runs, with dotted overrides, and the contest that belongs to them."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,9 @@ def config_parser(description: str) -> argparse.ArgumentParser:
 def parse(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Config]:
     """Parse the command line and load the config that it asks for."""
     arguments, rest = parser.parse_known_args()
-    overrides = dotted_overrides(rest, parser)
+    arguments.overrides = dotted_overrides(rest, parser)
     path = arguments.config or default_config()
-    return arguments, load_config(path, overrides, name=arguments.name)
+    return arguments, load_config(path, arguments.overrides, name=arguments.name)
 
 
 def dotted_overrides(words: list[str], parser: argparse.ArgumentParser) -> dict[str, Any]:
@@ -82,9 +83,9 @@ def default_config() -> Path:
 
 
 def config_flags(arguments: argparse.Namespace) -> str:
-    """``--config`` and ``--name`` as given, for the next command."""
-    flags = [("--config", arguments.config), ("--name", arguments.name)]
-    return "".join(f" {flag} {value}" for flag, value in flags if value is not None)
+    """What the user gave that makes the config, for the next command."""
+    flags = [("config", arguments.config), ("name", arguments.name), *arguments.overrides.items()]
+    return "".join(f" --{flag} {shlex.quote(str(value))}" for flag, value in flags if value is not None)
 
 
 def _options_help(sections: tuple[str, ...] = ()) -> str:
@@ -149,18 +150,29 @@ def parse_sections(
 
 
 def open_runs(paths: list[Path] | None) -> list[Run]:
-    """The runs named, or the one of the contest's config.
+    """The runs named; by default that of the contest's config, or the only one there is.
 
     Raises:
         RunError: a folder is no run, or the runs are of several contests.
     """
-    runs = [Run.open(path) for path in paths or [RUNS / load_config(default_config()).name]]
+    runs = [Run.open(path) for path in paths or [_default_run()]]
     roots = {run.config.competition.root for run in runs}
     if len(roots) > 1:
         raise RunError(
             f"the runs are of several contests ({', '.join(map(str, sorted(roots)))}): name runs of one"
         )
     return runs
+
+
+def _default_run() -> Path:
+    path = RUNS / load_config(default_config()).name
+    others = sorted(config.parent for config in RUNS.glob("*/config.yaml"))
+    if path in others or not others:
+        return path
+    if len(others) > 1:
+        raise RunError(f"there is no {path}, but {', '.join(map(str, others))}: choose with --runs")
+    print(f"Run: {others[0]} (the only one)")
+    return others[0]
 
 
 def run_flags(runs: list[Run]) -> str:
