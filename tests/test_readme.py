@@ -33,7 +33,8 @@ def test_make_targets_exist():
 def test_commands_run(tmp_path, monkeypatch, capsys, contest):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(contest, tmp_path / "data" / "mine")
-    overrides = [word for key, value in {**TINY, "folds.count": 4}.items() for word in (f"--{key}", str(value).replace("'", ""))]
+    tiny = {**TINY, "folds.count": 4}
+    overrides = [word for key, value in tiny.items() for word in (f"--{key}", str(value).replace("'", ""))]
     # One run for all commands; a second one for the row about several runs.
     run = "tianchi_buildings"
     ran = []
