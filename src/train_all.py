@@ -1,6 +1,6 @@
 """Train all folds, one after the other; interrupted, the same command goes on where it stopped."""
 
-from maskfold.cli.arguments import config_flags, config_parser, open_contest, parse, with_root
+from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.script import run_script
 from maskfold.cli.train import tell_next, train
 
@@ -12,8 +12,7 @@ def main() -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="forget these folds' earlier training")
     arguments, config = parse(parser)
-    competition = open_contest(config)
-    run = train(with_root(config, competition), competition, arguments.folds, overwrite=arguments.overwrite)
+    run = train(config, arguments.folds, overwrite=arguments.overwrite)
     tell_next(run, config_flags(arguments))
 
 

@@ -1,6 +1,6 @@
 """Train one fold; interrupted, the same command goes on from the last complete epoch."""
 
-from maskfold.cli.arguments import config_flags, config_parser, open_contest, parse, with_root
+from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.script import run_script
 from maskfold.cli.train import fold_argument, tell_next, train
 
@@ -16,8 +16,7 @@ def main() -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="forget this fold's earlier training")
     arguments, config = parse(parser)
-    competition = open_contest(config)
-    run = train(with_root(config, competition), competition, [arguments.fold], overwrite=arguments.overwrite)
+    run = train(config, [arguments.fold], overwrite=arguments.overwrite)
     tell_next(run, config_flags(arguments))
 
 

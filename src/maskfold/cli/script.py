@@ -11,6 +11,9 @@ def run_script(main: Callable[[], None]) -> None:
     """Run a script's main function; every failure is one message on stderr and exit code 1."""
     logging.basicConfig(format="%(message)s")
     logging.getLogger("maskfold").setLevel(logging.INFO)
+    if os.environ.get("RANK", "0") != "0":
+        # Of the processes that torchrun starts, the first one speaks.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         main()
     except KeyboardInterrupt:

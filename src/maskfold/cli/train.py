@@ -1,15 +1,17 @@
 """What the two training scripts share."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import pandas as pd
 
+from maskfold.cli.arguments import open_contest, with_root
 from maskfold.cli.script import next_command
 from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.runs import Run
-from maskfold.training import ALL, ensure_folds, fit
+from maskfold.training import ALL, ensure_folds, fit, processes
 
 
 def fold_argument(text: str) -> int | str:
@@ -19,20 +21,20 @@ def fold_argument(text: str) -> int | str:
     return text if text == ALL else int(text)
 
 
-def train(
-    config: Config, competition: Competition, folds: Sequence[int | str] | None, *, overwrite: bool
-) -> Run:
+def train(config: Config, folds: Sequence[int | str] | None, *, overwrite: bool) -> Run:
     """Train some folds of the config's run (null: all that folds.csv holds) and say how each ended."""
-    forgotten = []
-    if overwrite:
-        forgotten = folds if folds is not None else Run.named(config.name).begun_folds()
-    run = Run.create(config, overwrite=forgotten)
+    with processes().main_process_first():
+        competition = open_contest(config)
+        config = with_root(config, competition)
+        run = Run.create(config, overwrite=_forgotten(config, folds) if overwrite else [])
     for fold in folds if folds is not None else _fold_numbers(run, competition, config):
         if run.fold(fold).finished():
-            print(f"fold {fold} of {run.path} is trained ({_score(run, fold)}): --overwrite trains it again")
+            score = _score(run.fold(fold).summary())
+            print(f"fold {fold} of {run.path} is trained ({score}): --overwrite trains it again")
             continue
-        fit(config, competition, run, fold)
-        print(f"fold {fold} of {run.path} done: {_score(run, fold)}")
+        summary = fit(config, competition, run, fold)
+        print(f"fold {fold} of {run.path} done: {_score(summary)}")
+    processes().destroy_process_group()
     return run
 
 
@@ -46,12 +48,17 @@ def tell_next(run: Run, flags: str) -> None:
         next_command(f"python src/tune.py --runs {run.path}")
 
 
+def _forgotten(config: Config, folds: Sequence[int | str] | None) -> Collection[int | str]:
+    if not processes().is_main_process:
+        return []  # the main process went first
+    return folds if folds is not None else Run.named(config.name).begun_folds()
+
+
 def _fold_numbers(run: Run, competition: Competition, config: Config) -> list[int]:
     return sorted(set(ensure_folds(run.folds_path, competition, config)["fold"]))
 
 
-def _score(run: Run, fold: int | str) -> str:
-    summary = run.fold(fold).summary()
+def _score(summary: dict[str, Any]) -> str:
     if "score" not in summary:
         return "no validation images"
     return f"{summary['metric']} {summary['score']:.4f} with {summary['best_member']}"

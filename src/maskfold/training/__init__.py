@@ -3,5 +3,6 @@
 from maskfold.training.data import ALL, ensure_folds
 from maskfold.training.errors import TrainingError
 from maskfold.training.loop import fit
+from maskfold.training.processes import processes
 
-__all__ = ["ALL", "TrainingError", "ensure_folds", "fit"]
+__all__ = ["ALL", "TrainingError", "ensure_folds", "fit", "processes"]

@@ -28,11 +28,15 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class FoldData:
-    """Loaders of one fold. ``valid`` is null where the fold is ``all``: nothing is left to validate on."""
+    """Loaders of one fold: ``valid`` of this process's share of the validation images, ``valid_whole`` of all.
+
+    Both are null where the fold is ``all``: nothing is left to validate on.
+    """
 
     train: DataLoader
     sampler: EpochSampler
     valid: DataLoader | None
+    valid_whole: DataLoader | None
     valid_ids: list[str]
 
 
@@ -77,10 +81,13 @@ def fold_data(
         seed=config.seed,
         needs=needs,
     )
+    shared = image_loader(competition, valid, config, rank=rank, world=world) if len(valid) else None
+    alone = world == 1 or shared is None
     return FoldData(
         train=train_loader(dataset, sampler, config.data.workers),
         sampler=sampler,
-        valid=image_loader(competition, valid, config, rank=rank, world=world) if len(valid) else None,
+        valid=shared,
+        valid_whole=shared if alone else image_loader(competition, valid, config),
         valid_ids=list(valid["id"]),
     )
 

@@ -91,8 +91,9 @@ class RunLog:
                 pd.DataFrame(session.history).to_csv(temporary, index=False)
 
     def close(self) -> None:
-        """Flush the trackers."""
-        self.session.accelerator.end_training()
+        """Flush the trackers. The processes stay connected: another fold may follow."""
+        for tracker in self.session.accelerator.trackers:
+            tracker.finish()
 
     def _line(self, row: dict[str, Any]) -> str:
         session = self.session

@@ -1,6 +1,9 @@
 """The training loop of one fold."""
 
+from contextlib import nullcontext
+
 import torch
+from accelerate.utils import broadcast_object_list
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
@@ -11,6 +14,7 @@ from maskfold.training.data import ALL, ensure_folds
 from maskfold.training.errors import TrainingError
 from maskfold.training.logging import EpochLog, RunLog
 from maskfold.training.optim import set_learning_rate
+from maskfold.training.processes import processes
 from maskfold.training.session import Session, open_session
 from maskfold.training.validation import rehearse, validate
 
@@ -23,10 +27,11 @@ def fit(config: Config, competition: Competition, run: Run, fold: int | str) -> 
     Raises:
         TrainingError, RunError, CompetitionError, ModelError: see their messages.
     """
-    folds = ensure_folds(run.folds_path, competition, config)
+    with processes().main_process_first():
+        folds = ensure_folds(run.folds_path, competition, config)
     if fold != ALL:
         fold_parts(folds, fold)  # refuses a number that is no fold before its folder is made
-    with run.fold(fold).lock():
+    with run.fold(fold).lock() if processes().is_main_process else nullcontext():
         session = open_session(config, competition, run, fold, folds)
         session.resume()
         log = RunLog(session)
@@ -125,8 +130,8 @@ def _check_finite(session: Session, means: dict[str, float]) -> None:
 
 
 def _stop_reason(session: Session, log: RunLog) -> str | None:
-    """Why training ends before its last epoch, if it does."""
-    reason = _out_of_time(session) or _no_progress(session)
+    """Why training ends before its last epoch, if it does. Clocks differ: the main process decides for all."""
+    reason = broadcast_object_list([_out_of_time(session) or _no_progress(session)])[0]
     if reason:
         log.say(reason)
     return reason

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import nn
@@ -23,6 +23,7 @@ from maskfold.training.averaging import WeightAverages
 from maskfold.training.data import ALL, FoldData, fold_data
 from maskfold.training.errors import TrainingError
 from maskfold.training.optim import build_optimizer, cycle_ends, lr_schedule
+from maskfold.training.processes import processes
 
 PRECISION_NAMES = {None: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
@@ -165,15 +166,15 @@ def mixed_seed(*parts: int) -> int:
 def _accelerator(config: Config, folder: FoldFolder) -> tuple[torch.dtype | None, Accelerator]:
     # accelerate keeps one precision per process; a second run in the same process (a notebook) may want another.
     AcceleratorState._reset_state()
-    precision = choose_precision(config.train.precision, PartialState().device)
-    # A frozen encoder leaves parameters without gradients, which data parallel must be told.
-    frozen = DistributedDataParallelKwargs(find_unused_parameters=config.optim.freeze_encoder_epochs > 0)
+    precision = choose_precision(config.train.precision, processes().device)
+    # A frozen encoder, or the stages beyond model.options.encoder_depth, get no gradients: data parallel must look.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     return precision, Accelerator(
         mixed_precision=PRECISION_NAMES[precision],
         gradient_accumulation_steps=config.train.accumulate,
         log_with=list(config.train.trackers) or None,
         project_dir=folder.path,
-        kwargs_handlers=[frozen],
+        kwargs_handlers=[unused],
     )
 
 

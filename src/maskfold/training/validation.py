@@ -1,12 +1,12 @@
 """Scores of a network, or of several averaged, on a fold's validation images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 import torch
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast, gather_object
 from torch import nn
 
 from maskfold.config import InferenceConfig
@@ -31,7 +31,11 @@ class Scores:
 def validate(session: Session, networks: Sequence[nn.Module], *, shared: bool = True) -> Scores:
     """Score at threshold 0.5 without views. ``shared``: every process does its part and gets the whole."""
     options = session.config.inference.model_copy(update=NO_VIEWS)
-    found = [(p.index, _stats(session, p)) for p in _predictions(session, networks, options)]
+    if shared:
+        # Batch-norm statistics are each process's own; those of the main process are the ones that are saved.
+        broadcast(list(session.network.buffers()))
+    loader = session.data.valid if shared else session.data.valid_whole
+    found = [(p.index, _stats(session, p)) for p in _predictions(session, networks, options, loader)]
     return _scores(session, gather_object(found) if shared else found)
 
 
@@ -41,7 +45,7 @@ def store_oof(session: Session, networks: Sequence[nn.Module], member: str) -> S
     classes = session.competition.num_classes
     made_with = oof_options(session.config.inference)
     with MapStore.create(session.fold.oof(member).folder, classes, made_with) as store:
-        for prediction in _predictions(session, networks, session.config.inference):
+        for prediction in _predictions(session, networks, session.config.inference, session.data.valid_whole):
             store.write(prediction.id, prediction.probability)
             found.append((prediction.index, _stats(session, prediction)))
     return _scores(session, found)
@@ -51,7 +55,8 @@ def rehearse(session: Session) -> None:
     """Validate two batches and write the state, so that what would break after an hour breaks at once."""
     if session.data.valid is not None:
         try:
-            for prediction in _predictions(session, [session.network], session.config.inference, limit=2):
+            batches = islice(session.data.valid, 2)
+            for prediction in _predictions(session, [session.network], session.config.inference, batches):
                 _stats(session, prediction)
         except InferenceError:
             # Untrained weights may overflow fp16, which says nothing about the training to come.
@@ -61,11 +66,11 @@ def rehearse(session: Session) -> None:
 
 
 def _predictions(
-    session: Session, networks: Sequence[nn.Module], options: InferenceConfig, limit: int | None = None
+    session: Session, networks: Sequence[nn.Module], options: InferenceConfig, batches: Iterable[dict]
 ) -> Iterator[Prediction]:
     return predict_batches(
         networks,
-        islice(session.data.valid, limit),
+        batches,
         options=options,
         device=session.accelerator.device,
         precision=session.precision,
