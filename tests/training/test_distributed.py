@@ -1,0 +1,84 @@
+"""One fold trained by two processes on the CPU: the files of one, every validation image scored once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.scripts.conftest import write_config
+
+from maskfold.runs import Run
+
+SRC = Path(__file__).parents[2] / "src"
+
+
+def torchrun(folder: Path, *words) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SRC)}
+    return subprocess.run(
+        [*command, str(SRC / "train_fold.py"), "--config", "tiny.yaml", *map(str, words)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=140,
+        check=False,
+    )
+
+
+@pytest.fixture
+def here(tmp_path, contest):
+    """A working folder with a config of the tiny contest; batch norm and averages make processes differ."""
+    write_config(
+        tmp_path / "tiny.yaml",
+        competition__root=str(contest),
+        train__batch_size=2,
+        train__epochs=3,
+        averaging__ema=0.8,
+        inference__batch_size=2,
+        train__max_hours=1.0,
+    )
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_two_processes_leave_one_fold_and_resume(here):
+    done = torchrun(here, "--fold", 1)
+    assert done.returncode == 0, done.stderr[-3000:]
+    run = Run(here / "runs/tiny")
+    fold, folds = run.fold(1), pd.read_csv(run.folds_path)
+    assert run.finished_folds() == [1]
+    assert sorted(path.name for path in run.path.glob("fold_*")) == ["fold_1"]
+
+    # Only the first process speaks: one line per epoch, one for the end, one next command.
+    assert done.stdout.count("epoch 2/3") == 1
+    assert done.stdout.count("fold 1 of runs/tiny done: dice") == 1
+    assert done.stdout.count("Next: ") == 1
+
+    # 12 images in batches of 2 on each of 2 processes are 3 steps.
+    summary, table = fold.summary(), pd.read_csv(fold.metrics_path)
+    assert summary["steps"] == 9
+    assert list(table["epoch"]) == [1, 2, 3]
+    assert summary["valid_images"] == 6
+
+    # The score that both processes found together, each on its share, is that of the stored weights on all images.
+    assert summary["candidates"]["best"] == pytest.approx(table["valid_dice"].max(), abs=1e-9)
+    valid = sorted(folds.query("fold == 1 and part == 'valid'")["id"])
+    for member in summary["oof"]:
+        store = fold.oof(member)
+        assert store.ids() == valid
+        assert all(store.read(image_id).std() > 0 for image_id in valid)
+    assert set(json.loads((fold.path / "manifest.json").read_text())) == {"best", "ema"}
+
+    # Killed while candidates were scored, the same command ends where the first one did, bit for bit.
+    wanted = {path: path.read_bytes() for path in [*fold.path.glob("*.safetensors"), *fold.path.glob("oof/*/*.png")]}
+    (fold.path / "summary.json").unlink()
+    fold.member_path("ema").unlink()
+    again = torchrun(here, "--fold", 1)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "going on after epoch 3 of 3" in again.stdout
+    assert fold.finished()
+    assert [path for path, content in wanted.items() if path.read_bytes() != content] == []
