@@ -10,13 +10,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from PIL import Image
-from tqdm import tqdm
 
 from maskfold.competitions import Competition, CompetitionError
 from maskfold.competitions.errors import first_few
 from maskfold.competitions.images import IMAGE_SUFFIXES
 from maskfold.config import FoldsConfig
 from maskfold.datasets.folds import FoldsError, load_groups, make_folds
+from maskfold.progress import progress
 from maskfold.rle import RLEDialect
 
 
@@ -114,7 +114,7 @@ def _image_folders(competition: Competition) -> set[str]:
 def _read_images(competition: Competition, paths: list[str], report: DataReport) -> dict[str, _Image]:
     """Path -> facts of every image that can be read."""
     images, failures = {}, []
-    for path in tqdm(sorted(set(paths)), desc="images", unit="image", disable=None, leave=False):
+    for path in progress(sorted(set(paths)), "images", total=len(set(paths))):
         try:
             images[path] = _read_image(competition, path)
         except (CompetitionError, OSError, SyntaxError, Image.DecompressionBombError) as error:
@@ -173,7 +173,7 @@ def _check_masks(
     coverage, pixels = np.zeros(len(train)), np.zeros(256, np.int64)
     failures, unusual = [], []
     rows = list(zip(train["id"], train["image"], train["masks"], strict=True))
-    for row, (id_, path, masks) in enumerate(tqdm(rows, desc="masks", unit="mask", disable=None, leave=False)):
+    for row, (id_, path, masks) in enumerate(progress(rows, "masks", total=len(rows), unit="mask")):
         if path not in images:
             continue
         try:

@@ -32,11 +32,11 @@ from sklearn.model_selection import (
     StratifiedGroupKFold,
     StratifiedKFold,
 )
-from tqdm import tqdm
 
 from maskfold.competitions import Competition
 from maskfold.competitions.errors import first_few
 from maskfold.config import FoldsConfig
+from maskfold.progress import progress
 
 COLUMNS = ["fold", "id", "part", "times"]
 
@@ -93,8 +93,8 @@ def make_folds(
 def coverages(competition: Competition, samples: pd.DataFrame) -> np.ndarray:
     """(n,) float: the foreground share of each sample's mask, without drawing run lengths."""
     rows = zip(samples["id"], samples["image"], samples["masks"], strict=True)
-    progress = tqdm(rows, total=len(samples), desc="coverage", unit="mask", disable=None, leave=False)
-    return np.array([competition.coverage(masks, competition.size(image), id=id_) for id_, image, masks in progress])
+    shown = progress(rows, "coverage", total=len(samples), unit="mask")
+    return np.array([competition.coverage(masks, competition.size(image), id=id_) for id_, image, masks in shown])
 
 
 def load_groups(competition: Competition, samples: pd.DataFrame, config: FoldsConfig) -> np.ndarray | None:

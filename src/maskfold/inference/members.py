@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from maskfold.competitions import Competition
 from maskfold.config import InferenceConfig
@@ -14,6 +13,7 @@ from maskfold.inference.errors import InferenceError
 from maskfold.inference.loading import image_loader
 from maskfold.inference.predict import predict_batches
 from maskfold.models import build_model
+from maskfold.progress import progress
 from maskfold.runs import FoldFolder, MapStore, Run, load_member
 
 
@@ -66,7 +66,5 @@ def _compute_oof(
         precision=choose_precision(run.config.train.precision, device),
     )
     with MapStore.create(store.folder, store.classes, oof_options(options)) as new:
-        for prediction in tqdm(
-            predictions, total=len(images), desc=f"{run.name} fold {fold} {kind}", leave=False
-        ):
+        for prediction in progress(predictions, f"{run.name} fold {fold} {kind}", total=len(images)):
             new.write(prediction.id, prediction.probability)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from maskfold.competitions import Competition, SubmissionWriter
 from maskfold.config import InferenceConfig
@@ -17,6 +16,7 @@ from maskfold.inference.loading import image_loader
 from maskfold.inference.members import load_networks, oof_options
 from maskfold.inference.postprocess import postprocess
 from maskfold.inference.predict import Prediction, predict_batches
+from maskfold.progress import progress
 from maskfold.runs import EnsembleChoice, MapStore, Run
 from maskfold.runs.ensemble import MemberChoice
 
@@ -122,7 +122,7 @@ def write_submission(
         if probabilities is not None:
             made_with = choice.model_dump(mode="json")
             store = stack.enter_context(MapStore.create(probabilities, competition.num_classes, made_with))
-        for prediction in tqdm(predictions, total=len(ids), desc="predict", unit="image"):
+        for prediction in progress(predictions, "predict", total=len(ids)):
             mask = postprocess(
                 prediction.probability,
                 threshold=choice.threshold,

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from tqdm import tqdm
 
 from maskfold.competitions import Competition
 from maskfold.config import Config, TuneConfig
@@ -20,6 +19,7 @@ from maskfold.inference.members import oof_options
 from maskfold.inference.oof import OofImage, candidate_table, finished_folds, oof_images
 from maskfold.inference.postprocess import postprocess
 from maskfold.metrics import ContestMetric
+from maskfold.progress import progress
 from maskfold.runs import EnsembleChoice, Run
 from maskfold.runs.ensemble import MemberChoice
 
@@ -135,7 +135,7 @@ def evaluate_grid(
     """Statistics of every setting on every image; one image's maps are in memory at a time."""
     rows = [
         _image_rows(image, competition, metric, tried, fill_holes)
-        for image in tqdm(images, desc="settings on out-of-fold images", leave=False, disable=len(tried) == 1)
+        for image in progress(images, f"{len(tried)} settings", total=len(images))
     ]
     return Grid(tried, np.stack(rows, axis=1), _parts(images))
 
