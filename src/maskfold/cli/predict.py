@@ -82,8 +82,9 @@ def submission_path(runs: Sequence[Run], competition: Competition, arguments: ar
 
 
 def compute_oof(choice: EnsembleChoice, competition: Competition, config: Config) -> None:
-    """Compute the out-of-fold maps of all runs with the present views, and say their score."""
-    print(evaluate_oof(choice, competition, config.inference).line())
+    """Compute the out-of-fold maps of all runs as the choice predicts, and say their score."""
+    used = {key: getattr(choice, key) for key in CHOICE_KEYS.values() if hasattr(config.inference, key)}
+    print(evaluate_oof(choice, competition, config.inference.model_copy(update=used)).line())
 
 
 def log_submission(

@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 def run_script(main: Callable[[], None]) -> None:
     """Run a script's main function; every failure is one message on stderr and exit code 1."""
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("maskfold").setLevel(logging.INFO)
+    _speak()
     if os.environ.get("RANK", "0") != "0":
         # Of the processes that torchrun starts, the first one speaks.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
@@ -24,6 +23,15 @@ def run_script(main: Callable[[], None]) -> None:
         if os.environ.get("MASKFOLD_DEBUG"):
             raise
         _fail(describe_error(error))
+
+
+def _speak() -> None:
+    """maskfold's own notes go to stderr as plain lines; the hub's retries, five warnings each, do not."""
+    logger = logging.getLogger("maskfold")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        logger.addHandler(logging.StreamHandler())
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
 
 def describe_error(error: Exception) -> str:

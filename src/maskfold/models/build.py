@@ -99,6 +99,8 @@ def _build_net(name: str, config: ModelConfig, weights: str | None, num_classes:
             f"encoder {encoder} has no weights {weights} (published are: {known}): name another, a file, or null"
         )
     _check_options(name, encoder, config.options)
+    if weights:
+        logger.info("fetching the %s weights of encoder %s, unless they are cached", weights, encoder)
     try:
         return ARCHITECTURES[name](
             encoder_name=encoder,
