@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from maskfold.competitions import Competition
+from maskfold.datasets import load_groups
 from maskfold.inference.errors import InferenceError
 from maskfold.inference.oof import oof_images
 from maskfold.inference.postprocess import postprocess
@@ -70,7 +71,8 @@ def evaluate_oof(choice: EnsembleChoice, competition: Competition, options: Any)
             probability, threshold=choice.threshold, min_area=choice.min_area, fill_holes=choice.fill_holes
         )
         rows.append(metric.image_stats(mask, image.truth(competition, probability.shape[1:])))
-    return Evaluation(metric, [image.id for image in images], np.stack(rows))
+    ids = [image.id for image in images]
+    return Evaluation(metric, ids, np.stack(rows), _groups(runs[0], competition, ids))
 
 
 def evaluate_submission(submission: Path, truth: Path, competition: Competition) -> Evaluation:
@@ -105,6 +107,16 @@ def compare(a: Evaluation, b: Evaluation) -> str:
         f"difference {result.difference:+.4f} (95 % of paired bootstraps: {result.low:+.4f} to {result.high:+.4f}); "
         f"better in {result.share_better:.0%} of them"
     )
+
+
+def _groups(run: Run, competition: Competition, ids: Sequence[str]) -> list[str] | None:
+    """The images' groups, where the run's folds were divided by groups."""
+    samples = competition.samples("train")
+    groups = load_groups(competition, samples, run.config.folds)
+    if groups is None:
+        return None
+    by_id = dict(zip(samples["id"], groups, strict=True))
+    return [by_id[image_id] for image_id in ids]
 
 
 def _same_ids(predicted: dict, true: dict, submission: Path, truth: Path) -> None:

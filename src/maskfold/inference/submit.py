@@ -117,11 +117,12 @@ def write_submission(
     """
     empty = 0
     with ExitStack() as stack:
-        writer = stack.enter_context(SubmissionWriter(competition, path, ids))
         store = None
         if probabilities is not None:
             made_with = choice.model_dump(mode="json")
             store = stack.enter_context(MapStore.create(probabilities, competition.num_classes, made_with))
+        # Entered last, so left first: maps are kept only beside a submission that is valid.
+        writer = stack.enter_context(SubmissionWriter(competition, path, ids))
         for prediction in progress(predictions, "predict", total=len(ids)):
             mask = postprocess(
                 prediction.probability,
