@@ -72,6 +72,16 @@ def test_miou_is_that_of_the_set():
     assert metric.per_image(stats)[7] == pytest.approx((pred[7] == 3).mean())
 
 
+def test_score_of_each_class():
+    pred, target = (np.random.default_rng(seed).integers(0, 3, (4, 5, 6), dtype=np.uint8) for seed in (1, 2))
+    metric = build_metric("miou", num_classes=4)
+    found = metric.per_class(rows_of(metric, pred, target))
+    expected = [((pred == c) & (target == c)).sum() / ((pred == c) | (target == c)).sum() for c in range(3)]
+    assert found[:3] == pytest.approx(expected)
+    assert math.isnan(found[3])
+    assert build_metric("dice").per_class(rows_of(build_metric("dice"), pred % 2, target % 2)) is None
+
+
 def test_miou_of_one_logit_is_over_background_and_foreground():
     pred, target = np.array([[1, 1, 0, 0, 0]], np.uint8), np.array([[1, 0, 0, 0, 1]], np.uint8)
     metric = build_metric("miou", num_classes=1)

@@ -49,6 +49,15 @@ class Evaluation:
         )
 
 
+def class_lines(metric: ContestMetric, stats: np.ndarray, names: Sequence[str]) -> str:
+    """The score of each class, worst first, one to a line; nothing for a binary contest."""
+    scores = metric.per_class(stats)
+    if scores is None:
+        return ""
+    table = pd.Series(scores, index=list(names)[: len(scores)]).sort_values(na_position="first")
+    return "\n" + "\n".join(f"  {name:20} {score:.4f}" for name, score in table.items())
+
+
 def contest_metric(competition: Competition) -> ContestMetric:
     """The metric that the contest ranks by."""
     return build_metric(

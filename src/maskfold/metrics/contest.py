@@ -34,6 +34,10 @@ class ContestMetric(ABC):
     def per_image(self, stats: np.ndarray) -> np.ndarray:
         """A score of each image, (..., n, k) -> (..., n), nan for an image without a valid pixel."""
 
+    def per_class(self, stats: np.ndarray) -> np.ndarray | None:
+        """The score of each class over the set, (n, k) -> (C,); None for a metric of binary masks."""
+        return None
+
     def score(self, stats: np.ndarray) -> np.ndarray | float:
         """The contest's number, (n, k) -> a float, (..., n, k) -> (...); nan when no image can be judged."""
         return nan_mean(self.per_image(stats))[()]
@@ -103,8 +107,12 @@ class MeanIoUMetric(ContestMetric):
     def per_image(self, stats: np.ndarray) -> np.ndarray:
         return nan_mean(of_present(self._by_class(stats), iou))
 
+    def per_class(self, stats: np.ndarray) -> np.ndarray:
+        """IoU of each class over the set, (..., n, k) -> (..., C); nan for a class neither labelled nor predicted."""
+        return iou(self._by_class(stats.sum(-2)))
+
     def score(self, stats: np.ndarray) -> np.ndarray | float:
-        return nan_mean(iou(self._by_class(stats.sum(-2))))[()]
+        return nan_mean(self.per_class(stats))[()]
 
     def _by_class(self, stats: np.ndarray) -> np.ndarray:
         return stats.reshape(*stats.shape[:-1], self.num_classes, 3)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from maskfold.inference.evaluate import class_lines
 from maskfold.inference.members import load_networks
 from maskfold.runs import save_member
 from maskfold.training.averaging import recompute_batch_norm
@@ -56,7 +57,8 @@ def _training_images(session: Session):  # noqa: ANN202
 
 def _score(session: Session, log: RunLog) -> dict[str, Any]:
     kinds = member_kinds(session.fold.members())
-    scores = {kind: validate(session, _networks(session, kind), shared=False).score for kind in kinds}
+    found = {kind: validate(session, _networks(session, kind), shared=False) for kind in kinds}
+    scores = {kind: result.score for kind, result in found.items()}
     ranked = sorted(scores, key=lambda kind: (-scores[kind], kind))
     stored = {
         kind: store_oof(session, _networks(session, kind), kind).score for kind in _stored(session, ranked)
@@ -66,6 +68,8 @@ def _score(session: Session, log: RunLog) -> dict[str, Any]:
             f", with views {session.config.inference.views} {stored[kind]:.4f}" if kind in stored else ""
         )
         log.say(f"fold {session.fold.name} {kind}: {session.metric.name} {scores[kind]:.4f}{with_views}")
+    if classes := class_lines(session.metric, found[ranked[0]].stats, session.competition.class_names):
+        log.say(f"fold {session.fold.name} {ranked[0]}, class by class:{classes}")
     return {"best_member": ranked[0], "score": scores[ranked[0]], "candidates": scores, "oof": stored}
 
 
