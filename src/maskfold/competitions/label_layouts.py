@@ -1,6 +1,7 @@
 """Contests whose masks are image files: binary pngs beside the images, or label maps named in lists."""
 
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -15,16 +16,16 @@ from maskfold.competitions.samples import Part, read_columns, sample_table
 from maskfold.competitions.table import refuse_duplicates
 
 
-class _LabelFiles:
+class _LabelFiles(ABC):
     """Masks that are files: paths inside the contest's folder, or contents where `read_masks` read them."""
 
     submission_kind = "png"
     files: ContestFiles
     class_names: tuple[str, ...]
 
+    @abstractmethod
     def decode(self, data: bytes, name: str) -> np.ndarray:
         """Content of a label file -> uint8 (H, W)."""
-        raise NotImplementedError
 
     def mask(self, masks: str | bytes, shape: tuple[int, int]) -> np.ndarray:
         """See `Competition.mask`."""
@@ -62,9 +63,9 @@ class _LabelFiles:
         refuse_duplicates(names.values(), "the names of the submission's files")
         return names
 
+    @abstractmethod
     def samples(self, part: Part) -> pd.DataFrame:
         """See `Competition.samples`."""
-        raise NotImplementedError
 
 
 class PngMasks(_LabelFiles):

@@ -18,6 +18,8 @@ class Section(BaseModel):
 
 
 class CompetitionConfig(Section):
+    """Which contest, and where its files are."""
+
     profile: str = Field("tianchi-buildings", description="name of a profile, or path to a profile YAML")
     root: Path | None = Field(
         None, description="folder of the contest's files; null: the one found under data/"
@@ -28,12 +30,16 @@ class CompetitionConfig(Section):
 
 
 class GroupConfig(Section):
+    """A table that says which images belong together."""
+
     file: str = Field(description="CSV inside the contest's folder")
     id: str = Field("id", description="its column with the image's id or file name")
     column: str = Field("group", description="its column with the group")
 
 
 class FoldsConfig(Section):
+    """How the training images are divided."""
+
     kind: Literal["holdout", "kfold", "stratified", "grouped", "stratified-grouped", "bootstrap", "given"] = (
         Field("stratified", description="how images are divided; stratified means by mask coverage")
     )
@@ -45,6 +51,8 @@ class FoldsConfig(Section):
 
 
 class DataConfig(Section):
+    """What a training sample looks like."""
+
     crop: Annotated[int, Field(ge=8)] = Field(
         256, description="side of the square training crop in pixels, after scale"
     )
@@ -64,6 +72,8 @@ class DataConfig(Section):
 
 
 class ModelConfig(Section):
+    """The network and the weights it starts from."""
+
     architecture: str = Field("unet", description="any segmentation-models-pytorch architecture")
     encoder: str = Field("resnet34", description="any smp or timm (tu-…) encoder")
     encoder_weights: Annotated[str | None, NoneWord] = Field(
@@ -76,6 +86,8 @@ class ModelConfig(Section):
 
 
 class OptimConfig(Section):
+    """The optimiser."""
+
     name: str = Field("adamw", description="any timm optimiser; prefix lookahead_ wraps it in Lookahead")
     lr: float = Field(1e-3, gt=0, description="peak learning rate")
     weight_decay: float = Field(1e-2, ge=0, description="weight decay (not on biases and norms)")
@@ -90,6 +102,8 @@ class OptimConfig(Section):
 
 
 class ScheduleConfig(Section):
+    """The course of the learning rate."""
+
     name: Literal["constant", "cosine", "one_cycle", "snapshot"] = Field(
         "one_cycle", description="course of the learning rate, per batch"
     )
@@ -101,6 +115,8 @@ class ScheduleConfig(Section):
 
 
 class AveragingConfig(Section):
+    """Averages of weights that are kept beside the best."""
+
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="decay of the moving average of weights per step; null: none"
     )
@@ -113,6 +129,8 @@ class AveragingConfig(Section):
 
 
 class TrainConfig(Section):
+    """Length, batches, precision and logs of the training."""
+
     epochs: Count | None = Field(30, description="length in epochs (null when iterations is given)")
     iterations: Count | None = Field(None, description="length in optimiser steps instead of epochs")
     epoch_images: Count | None = Field(None, description="images drawn per epoch; null: each image once")
@@ -145,6 +163,8 @@ class TrainConfig(Section):
 
 
 class InferenceConfig(Section):
+    """How whole images are predicted."""
+
     views: str = Field("flips", description="test-time views: none, flips (4), d4 (8)")
     scales: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (1.0,), description="test-time scales, each with every view"
@@ -165,12 +185,16 @@ class InferenceConfig(Section):
 
 
 class PostConfig(Section):
+    """How probabilities become masks, where nothing was tuned."""
+
     threshold: Share = Field(0.5, description="probability from which a pixel is foreground")
     min_area: int = Field(0, ge=0, description="components with fewer pixels are removed")
     fill_holes: int = Field(0, ge=0, description="holes of at most this many pixels are filled")
 
 
 class TuneConfig(Section):
+    """What tuning tries."""
+
     thresholds: tuple[Share, ...] = Field(
         tuple(round(0.2 + 0.05 * i, 2) for i in range(13)), description="thresholds tried"
     )
