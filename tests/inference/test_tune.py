@@ -145,6 +145,32 @@ def test_the_known_best_threshold_and_area_are_found(config, competition, truth,
     assert choice.hashes == {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def test_what_is_written_down_is_best_on_all_images(config, competition, truth, tmp_path):
+    """Fold 0 alone would take 0.2; the other two, and all together, 0.3; anything is better than 0.5."""
+    valid = thirds(truth)
+
+    def one(name):
+        probability = 0.1 + 0.25 * truth[name]
+        rows = np.arange(len(probability)) % 4 == 0
+        # In fold 0 a quarter of the building is fainter, elsewhere a quarter of the ground is brighter.
+        probability[rows] = np.where((truth[name] == 1) == (name in valid[0]), 0.25, probability)[rows]
+        return probability
+
+    config = override(config, {"tune.thresholds": [0.2, 0.3, 0.5], "tune.min_areas": [0]})
+    run = make_run(tmp_path, "a", config, {"best": by_fold(valid, one)}, valid)
+
+    def score(threshold, folds):
+        return np.mean([dice((one(n) >= threshold).astype(np.uint8), truth[n]) for f in folds for n in valid[f]])
+
+    assert score(0.2, [0]) > score(0.3, [0]) > score(0.5, [0])
+    assert score(0.3, [0, 1, 2]) > max(score(0.2, [0, 1, 2]), score(0.5, [0, 1, 2]))
+    choice = tune([run], competition, config)
+    assert choice.threshold == 0.3
+    # Each fold's images were judged under what the others would have chosen.
+    others = {fold: max((0.2, 0.3, 0.5), key=lambda t, f=fold: score(t, {0, 1, 2} - {f})) for fold in range(3)}
+    assert choice.scores["after"] == pytest.approx(np.mean([score(others[fold], [fold]) for fold in range(3)]))
+
+
 def split_taste(mask, early):
     """Threshold 0.3 is right for the ``early`` images, 0.7 for the others, and 0.5 middling for both."""
     half = mask.copy()

@@ -1,6 +1,7 @@
 """What scripts take: a config or runs, with dotted overrides, and the contest that belongs to them."""
 
 import argparse
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -93,15 +94,13 @@ def _options_help(sections: tuple[str, ...] = ()) -> str:
     for key, kind, default, text in describe_options():
         if sections and key.split(".")[0] not in sections:
             continue
-        default = "" if key == "loss" else f"; default {_default(default)}"
-        lines.append(f"  --{key}  ({kind}{default})\n      {text}")
+        lines.append(f"  --{key}  ({kind}; default {_default(default)})\n      {text}")
     return "\n".join(lines)
 
 
 def _default(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(str, value)) + "]"
-    return "null" if value is None else "''" if value == "" else str(value)
+    """As it may stand in the YAML file: JSON is YAML, and words need no quotes."""
+    return value if isinstance(value, str) and value else json.dumps(value)
 
 
 def open_contest(config: Config) -> Competition:

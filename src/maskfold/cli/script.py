@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -36,13 +37,19 @@ def _speak() -> None:
 
 def describe_error(error: Exception) -> str:
     """One message for the user: ours as it stands, others with their type."""
-    # A data worker's exception arrives with its traceback in the text; the last line is the message.
-    text = str(error)
-    if "Original Traceback" in text:
-        text = text.strip().splitlines()[-1].split(": ", 1)[-1]
+    text = _own_message(str(error))
     if isinstance(error, ValueError) and (type(error) is not ValueError or _raised_in_maskfold(error)):
         return text
     return f"{type(error).__name__}: {text} (set MASKFOLD_DEBUG=1 for the traceback)"
+
+
+def _own_message(text: str) -> str:
+    """The message alone: a data worker's exception arrives with its traceback in the text."""
+    if "Original Traceback" not in text:
+        return text
+    last = text.rpartition("Traceback (most recent call last):")[2]
+    found = re.search(r"^[\w.]+: (.*)", last, re.MULTILINE | re.DOTALL)
+    return (found[1] if found else last.splitlines()[-1]).strip()
 
 
 def _raised_in_maskfold(error: Exception) -> bool:

@@ -1,6 +1,7 @@
 """From a YAML file and dotted overrides to a `Config`, with errors that name the nearest key."""
 
 import difflib
+import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,15 @@ from maskfold.files import atomic_path
 
 class ConfigError(ValueError):
     """A config file or an override that cannot be used. The message is one sentence for the user."""
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, but 1e-4 is a number as in YAML 1.2: for PyYAML only 1.0e-4 is one, and 1e-4 a text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def load_config(
@@ -136,7 +146,7 @@ def _type_name(annotation: Any) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(Path(path).read_text())
+        tree = yaml.load(Path(path).read_text(), Loader=_Loader)
     except FileNotFoundError:
         raise ConfigError(
             f"there is no config file {path}: configs/ holds those that come with maskfold"
@@ -152,7 +162,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _parse(key: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError:
         raise ConfigError(f"the value of --{key}, '{text}', is not valid YAML") from None
 

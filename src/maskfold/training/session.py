@@ -60,6 +60,11 @@ class Session:
             -self.config.train.iterations // self.steps_per_epoch
         )
         self.total_steps = self.config.train.iterations or self.total_epochs * self.steps_per_epoch
+        if self.config.schedule.cycles > self.total_epochs:
+            raise TrainingError(
+                f"schedule.cycles is {self.config.schedule.cycles} but train.iterations {self.total_steps} are "
+                f"{self.total_epochs} epochs: a cycle needs an epoch at least"
+            )
         self.cycle_ends = cycle_ends(self.total_epochs, self.config.schedule.cycles)
         ends = [min(epoch * self.steps_per_epoch, self.total_steps) for epoch in self.cycle_ends]
         self.lr_factor = lr_schedule(self.config.schedule, ends=ends)

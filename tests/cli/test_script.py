@@ -1,0 +1,123 @@
+"""How scripts end: one message for an error, an exit code, no traceback."""
+
+import sys
+
+import pytest
+from torch.utils.data import DataLoader, Dataset
+
+from maskfold.cli.script import describe_error, next_command, run_script
+from maskfold.competitions import CompetitionError
+from maskfold.config import load_config
+from maskfold.metrics import build_metric
+from maskfold.runs import RunError
+
+NESTED = """Caught CompetitionError in DataLoader worker process 1.
+Original Traceback (most recent call last):
+  File "files.py", line 3, in read
+    raise KeyError("a: b")
+KeyError: 'a: b'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "images.py", line 9, in image
+    raise CompetitionError(
+maskfold.competitions.errors.CompetitionError: T003.jpg: it is broken,
+T004.jpg: and this one too
+"""
+
+
+class Broken(Dataset):
+    """Images that cannot be read."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        raise self.error
+
+
+def caught(error, workers=1):
+    with pytest.raises(type(error)) as found:
+        list(DataLoader(Broken(error), num_workers=workers))
+    return found.value
+
+
+def test_a_data_workers_error_reads_like_our_own():
+    error = CompetitionError("train/T003.jpg: not an image (truncated: 12 bytes), expected JPEG or PNG")
+    arrived = caught(error)
+    assert "Original Traceback" in str(arrived)
+    assert describe_error(arrived) == str(error)
+    assert describe_error(caught(error, workers=0)) == str(error)
+
+
+def test_other_errors_of_workers_name_their_type():
+    text = describe_error(caught(RuntimeError("no memory: 12 MB")))
+    assert text == "RuntimeError: no memory: 12 MB (set MASKFOLD_DEBUG=1 for the traceback)"
+    assert describe_error(caught(AssertionError())).startswith("AssertionError: AssertionError (set")
+
+
+def test_the_last_of_nested_tracebacks_counts():
+    assert describe_error(CompetitionError(NESTED)) == "T003.jpg: it is broken,\nT004.jpg: and this one too"
+
+
+def test_our_errors_stand_alone_and_others_with_their_type():
+    assert describe_error(RunError("there is no run")) == "there is no run"
+    assert describe_error(OSError(28, "No space left on device")) == (
+        "OSError: [Errno 28] No space left on device (set MASKFOLD_DEBUG=1 for the traceback)"
+    )
+    assert describe_error(ValueError("odd")).startswith("ValueError: odd (set")
+    with pytest.raises(ValueError) as found:  # noqa: PT011
+        load_config(None, {"train.epochs": "x"})
+    assert describe_error(found.value) == str(found.value)
+
+
+def test_a_plain_value_error_of_ours_stands_alone():
+    with pytest.raises(ValueError, match="no metric") as found:
+        build_metric("dise")
+    assert describe_error(found.value) == str(found.value)
+
+
+def fail_with(error):
+    def main():
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (RunError("there is no run"), "error: there is no run\n"),
+        (KeyboardInterrupt(), "error: interrupted: the same command goes on where it stopped\n"),
+    ],
+)
+def test_failures_are_one_message_and_exit_code_1(capsys, monkeypatch, error, text):
+    monkeypatch.delenv("MASKFOLD_DEBUG", raising=False)
+    with pytest.raises(SystemExit) as stop:
+        run_script(fail_with(error))
+    assert stop.value.code == 1
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", text)
+
+
+def test_debugging_shows_the_traceback(monkeypatch):
+    monkeypatch.setenv("MASKFOLD_DEBUG", "1")
+    with pytest.raises(RunError):
+        run_script(fail_with(RunError("there is no run")))
+
+
+def test_success_prints_and_returns(capsys):
+    run_script(lambda: next_command("python src/tune.py"))
+    assert capsys.readouterr().out == "Next: python src/tune.py\n"
+
+
+def test_of_several_processes_the_first_one_speaks(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", sys.stdout)  # so that it comes back
+    monkeypatch.setenv("RANK", "1")
+    run_script(lambda: print("twice"))
+    monkeypatch.undo()
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,142 @@
+"""Every config that comes with maskfold loads, is built, and takes two optimiser steps on a twin of its contest."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from tests.conftest import draw_scene, reference_rle, write_tianchi
+
+from maskfold.competitions import open_competition
+from maskfold.config import load_config, override
+from maskfold.losses import build_loss
+from maskfold.runs import Run, load_member
+from maskfold.training import fit
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+CLASSES = [
+    "Sky", "Building", "Pole", "Road", "Pavement", "Tree",
+    "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist",
+]  # fmt: skip
+# As small as the encoders' strides allow; what the configs differ in stays.
+SMALL = {
+    "model.encoder_weights": None,
+    "data.crop": 64,
+    "data.workers": 0,
+    "train.batch_size": 2,
+    "train.epochs": None,
+    "train.iterations": 2,
+    "train.trackers": [],
+    "train.oof_members": 1,
+    "train.precision": "fp32",
+    "averaging.bn_batches": 1,
+}
+
+
+def tianchi_twin(root):
+    write_tianchi(root, train=16, test=2)
+    names = sorted(path.name for path in (root / "train").iterdir())
+    rows = [f"{name},s{number // 2},{number // 2}" for number, name in enumerate(names)]
+    (root / "groups.csv").write_text("\n".join(["name,scene,colour_group", *rows]) + "\n")
+
+
+def tgs_twin(root):
+    rng, rows = np.random.default_rng(1), ["id,rle_mask"]
+    for part, count in (("train", 10), ("test", 2)):
+        (root / part / "images").mkdir(parents=True)
+        for number in range(count):
+            image, mask = draw_scene(rng, 33, 33, buildings=number % 4)
+            cv2.imwrite(str(root / part / "images" / f"{part}{number}.png"), image)
+            rows += [f"train{number},{reference_rle(mask)}"] * (part == "train")
+    (root / "train.csv").write_text("\n".join(rows) + "\n")
+    (root / "sample_submission.csv").write_text("id,rle_mask\ntest0,1 1\ntest1,1 1\n")
+
+
+def file_list_twin(root):
+    rng, names = np.random.default_rng(2), []
+    (root / "labels").mkdir(parents=True)
+    for number in range(10):
+        image, mask = draw_scene(rng, 40, 52, buildings=3)
+        label = np.where(mask, (number + np.arange(52) // 9) % 11, 255 if number == 3 else 3).astype(np.uint8)
+        cv2.imwrite(str(root / f"{number}.png"), image)
+        cv2.imwrite(str(root / "labels" / f"{number}.png"), label)
+        names.append(f"{number}.png labels/{number}.png")
+    (root / "train.txt").write_text("\n".join(names[:7]))
+    (root / "val.txt").write_text("\n".join(names[7:9]))
+    (root / "test.txt").write_text("9.png\n")
+    (root / "labels.txt").write_text("\n".join(CLASSES))
+
+
+def png_twin(root):
+    rng = np.random.default_rng(3)
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for number in range(11):
+        image, mask = draw_scene(rng, 44, 38, buildings=number % 4)
+        cv2.imwrite(str(root / "images" / f"{number}.jpg"), image)
+        if number < 10:
+            cv2.imwrite(str(root / "masks" / f"{number}.png"), mask * 255)
+
+
+TWINS = {
+    "tianchi-buildings": tianchi_twin,
+    "tgs-salt": tgs_twin,
+    "file-list": file_list_twin,
+    "png-masks": png_twin,
+}
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory):
+    """profile -> a small contest of that form."""
+    roots = {profile: tmp_path_factory.mktemp("twins") / profile for profile in TWINS}
+    for profile, root in roots.items():
+        TWINS[profile](root)
+    return roots
+
+
+def test_there_are_configs():
+    assert len(CONFIGS) >= 8
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_loads_and_is_named_after_its_file(path):
+    config = load_config(path)
+    assert config.name == path.stem
+    assert "name" not in yaml.safe_load(path.read_text()), "the file's name is the run's name"
+    assert path.read_text().startswith("# "), "the first line says what it is for"
+    # Terms that begin late are built and finite too.
+    loss = build_loss(config.loss)
+    classes = 11 if config.competition.profile == "file-list" else 1
+    logits = torch.linspace(-3, 3, 2 * classes * 30).reshape(2, classes, 5, 6)
+    target = (logits[:, 0] > 0).long() if classes > 1 else (logits > 0.5).float()
+    loss.set_epoch(config.train.epochs)
+    assert torch.isfinite(loss(logits, target, **dict.fromkeys(loss.needs, logits)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_trains_two_steps(path, twins, tmp_path):
+    given = load_config(path)
+    # Two epochs of one step each, so that a schedule of several cycles has as many as it can.
+    lengths = {
+        "competition.root": twins[given.competition.profile],
+        "train.epoch_images": 2 * given.train.accumulate,
+        "schedule.cycles": min(2, given.schedule.cycles),
+        "train.validate_every": 1,
+    }
+    config = override(given, {**SMALL, **lengths})
+    competition = open_competition(config.competition)
+    run = Run.create(config, tmp_path)
+    summary = fit(config, competition, run, 0)
+    assert (summary["steps"], summary["epochs"]) == (2, 2)
+    assert 0 <= summary["score"] <= 1
+    assert summary["metric"] == competition.metric
+    averages = {"ema": given.averaging.ema, "swa": given.averaging.swa_start}
+    wanted = {"best", given.inference.member, *(name for name, asked in averages.items() if asked)}
+    assert wanted <= set(summary["candidates"])
+    assert all(value.isfinite().all() for value in load_member(run.fold(0).member_path("best")).values())
+    (member,) = summary["oof"]
+    assert len(run.fold(0).oof(member, competition.num_classes).ids()) == summary["valid_images"] > 0
