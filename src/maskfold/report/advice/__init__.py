@@ -1,0 +1,40 @@
+"""What to try next. Every rule looks at figures of the report, and says them."""
+
+from collections.abc import Callable, Iterator
+
+from maskfold.report.advice.advice import Advice
+from maskfold.report.advice.ensemble import several_runs, threshold_at_the_border, untuned, views
+from maskfold.report.advice.images import (
+    calibration,
+    empty_images,
+    label_errors,
+    lopsided_errors,
+    small_objects,
+    uneven_folds,
+)
+from maskfold.report.advice.training import averaging, missing_folds, overfitting, unfinished_rise
+from maskfold.report.findings import Findings
+
+__all__ = ["RULES", "Advice", "advise"]
+
+RULES: tuple[Callable[[Findings], Iterator[Advice]], ...] = (
+    missing_folds,
+    untuned,
+    threshold_at_the_border,
+    views,
+    unfinished_rise,
+    overfitting,
+    averaging,
+    empty_images,
+    small_objects,
+    lopsided_errors,
+    uneven_folds,
+    calibration,
+    several_runs,
+    label_errors,
+)
+
+
+def advise(findings: Findings) -> list[Advice]:
+    """What the rules have to say, in their order."""
+    return [advice for rule in RULES for advice in rule(findings)]

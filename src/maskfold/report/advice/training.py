@@ -1,0 +1,89 @@
+"""What the course of training suggests."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from maskfold.report.advice.advice import Advice
+from maskfold.report.findings import Findings
+from maskfold.report.history import FoldHistory
+
+
+def missing_folds(findings: Findings) -> Iterator[Advice]:
+    """Folds of the division that are not trained: their images are not scored, their networks do not vote."""
+    for training in findings.trainings:
+        trained = training.run.finished_folds()
+        if set(training.divided) - set(trained):
+            yield Advice(
+                "Train the other folds",
+                f"{training.run.name}: {len(trained)} of {len(training.divided)} folds are trained, so "
+                f"{len(findings.table)} images are scored out of fold; every fold adds a network to the ensemble.",
+                "python src/train_all.py, with the --config and --name that the run was made with",
+            )
+
+
+def unfinished_rise(findings: Findings) -> Iterator[Advice]:
+    """The validation score still rises at the end: train for longer."""
+    for training in findings.trainings:
+        rises = [rise for fold in training.history if (rise := _late_rise(fold.scores)) is not None]
+        if rises and np.mean(rises) >= 0.005:
+            epochs = max(len(fold.epochs) for fold in training.history)
+            yield Advice(
+                "Train for longer",
+                f"{training.run.name}: the best validation score still rises by {np.mean(rises):.4f} in the last "
+                f"fifth of {epochs} epochs (mean of {len(rises)} folds).",
+                f"--train.epochs {round(1.5 * epochs)} --name {training.run.name}_longer",
+            )
+
+
+def overfitting(findings: Findings) -> Iterator[Advice]:
+    """The validation score falls behind its best while the loss goes on falling."""
+    for training in findings.trainings:
+        folds = [fold for fold in training.history if len(fold.scores) >= 5]
+        drops = [fold.scores.max() - fold.scores.iloc[-1] for fold in folds]
+        early = [fold.scores.idxmax() / len(fold.epochs) for fold in folds]
+        if folds and np.mean(drops) >= 0.01 and np.mean(early) <= 0.7 and all(map(_loss_falls, folds)):
+            yield Advice(
+                "Fight overfitting",
+                f"{training.run.name}: the last epoch scores {np.mean(drops):.4f} below the best one, which comes "
+                f"after {np.mean(early):.0%} of the epochs on average, while the training loss goes on falling.",
+                f"stronger augmentation than '{training.run.config.data.augment}' (data.augment), fewer epochs, "
+                "more weight decay, or averaged weights (averaging.ema)",
+            )
+
+
+def averaging(findings: Findings) -> Iterator[Advice]:
+    """Nothing averages weights, or what averages them is worth keeping."""
+    for training in findings.trainings:
+        config = training.run.config
+        if (
+            config.averaging.ema is None
+            and config.averaging.swa_start is None
+            and config.schedule.cycles == 1
+        ):
+            swings = [
+                fold.scores.diff().abs().tail(5).mean() for fold in training.history if len(fold.scores) > 5
+            ]
+            if swings and np.mean(swings) >= 0.005:
+                yield Advice(
+                    "Average the weights",
+                    f"{training.run.name}: the validation score moves by {np.mean(swings):.4f} from epoch to epoch "
+                    "at the end, and no average of weights is kept.",
+                    "--averaging.ema 0.99, or --averaging.swa_start 0.75",
+                )
+
+
+def _late_rise(scores: pd.Series) -> float | None:
+    """By how much the best score so far rises in the last fifth of the epochs; null for a short history."""
+    best = np.maximum.accumulate(np.asarray(scores, dtype=float))
+    if len(best) < 5:
+        return None
+    return float(best[-1] - best[-1 - max(1, len(best) // 5)])
+
+
+def _loss_falls(fold: FoldHistory) -> bool:
+    """Whether the loss of the last fifth of the epochs is below that of the fifth before."""
+    loss = fold.epochs["loss"].to_numpy()
+    fifth = max(1, len(loss) // 5)
+    return bool(loss[-fifth:].mean() < loss[-2 * fifth : -fifth].mean())

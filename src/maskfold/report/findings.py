@@ -1,0 +1,151 @@
+"""Everything that the page shows and the advice is derived from, gathered once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from maskfold.competitions import Competition
+from maskfold.config import InferenceConfig
+from maskfold.datasets import load_groups
+from maskfold.inference.evaluate import contest_metric
+from maskfold.inference.oof import OofImage, candidate_table, oof_images
+from maskfold.metrics import ContestMetric, bootstrap_interval
+from maskfold.report.history import FoldHistory, ends_of_cycles, read_history
+from maskfold.report.scores import Scores, score_settings
+from maskfold.report.survey import Survey, survey_images
+from maskfold.report.tables import (
+    calibration_error,
+    calibration_table,
+    coverage_table,
+    failed_by_all,
+    run_table,
+)
+from maskfold.runs import EnsembleChoice, Run
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one run's training left behind. ``divided``: the folds of its folds.csv."""
+
+    run: Run
+    member: str
+    history: list[FoldHistory]
+    cycle_ends: list[int]
+    candidates: pd.DataFrame
+    divided: list[int]
+
+    @property
+    def with_views(self) -> pd.DataFrame:
+        """Validation score of the stored members with the config's views: rows kinds, columns folds."""
+        scores = {int(f.fold): f.summary.get("oof", {}) for f in self.history if f.fold != "all"}
+        return pd.DataFrame(scores).dropna()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Scores are those of the out-of-fold predictions of ``choice``; ``table`` has a row per image."""
+
+    trainings: list[Training]
+    competition: Competition
+    choice: EnsembleChoice
+    metric: ContestMetric
+    images: list[OofImage]
+    scores: Scores
+    survey: Survey
+    table: pd.DataFrame
+    groups: np.ndarray | None
+    interval: tuple[float, float]
+    coverage: pd.DataFrame
+    calibration: pd.DataFrame
+    runs: pd.DataFrame
+    failed: list[int]
+
+    @property
+    def score(self) -> float:
+        """The contest's number, with the settings of ``choice``."""
+        return float(self.metric.score(self.scores.chosen))
+
+    @property
+    def plain_score(self) -> float:
+        """The same with equal weights, threshold 0.5 and no minimum area."""
+        return float(self.metric.score(self.scores.plain))
+
+    @property
+    def tuned(self) -> bool:
+        """Whether tune.py made the choice."""
+        return bool(self.choice.scores)
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error of the pixels."""
+        return calibration_error(self.calibration)
+
+    @property
+    def binary(self) -> bool:
+        """Whether there is one class besides the background."""
+        return self.competition.num_classes == 1
+
+
+def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice) -> Findings:
+    """Judge the out-of-fold predictions of runs; their maps are computed where they are missing.
+
+    Raises:
+        InferenceError: no finished fold, or runs that validate different images.
+        RunError: damaged files.
+    """
+    metric = contest_metric(competition)
+    images = oof_images(
+        runs, [member.member for member in choice.members], competition, _options(runs, choice)
+    )
+    scores = score_settings(images, competition, metric, choice, runs[0].config.tune)
+    survey = survey_images(images, competition, choice)
+    groups = _groups(images, competition, runs[0])
+    per_image = metric.per_image(scores.chosen)
+    alone = np.stack([metric.per_image(stats) for stats in scores.alone])
+    return Findings(
+        trainings=[_training(run, part.member) for run, part in zip(runs, choice.members, strict=True)],
+        competition=competition,
+        choice=choice,
+        metric=metric,
+        images=images,
+        scores=scores,
+        survey=survey,
+        table=survey.images.assign(score=per_image, group=groups),
+        groups=groups,
+        interval=bootstrap_interval(scores.chosen, metric.score, groups=groups),
+        coverage=coverage_table(survey.images["coverage"].to_numpy(), per_image),
+        calibration=calibration_table(survey.levels),
+        runs=run_table([run.name for run in runs], scores.alone, metric, groups),
+        failed=failed_by_all(alone).tolist() if len(runs) > 1 else [],
+    )
+
+
+def _options(runs: Sequence[Run], choice: EnsembleChoice) -> list[InferenceConfig]:
+    """With which views each run's maps are made: the tuned ones, or the run's own."""
+    if not choice.scores:
+        return [run.config.inference for run in runs]
+    tuned = choice.model_dump(include={"views", "scales", "merge", "window", "overlap"})
+    return [run.config.inference.model_copy(update=tuned) for run in runs]
+
+
+def _training(run: Run, member: str) -> Training:
+    history = read_history(run)
+    return Training(
+        run=run,
+        member=member,
+        history=history,
+        cycle_ends=ends_of_cycles(run, history),
+        candidates=candidate_table(run),
+        divided=sorted(set(pd.read_csv(run.folds_path)["fold"])),
+    )
+
+
+def _groups(images: Sequence[OofImage], competition: Competition, run: Run) -> np.ndarray | None:
+    samples = competition.samples("train")
+    groups = load_groups(competition, samples, run.config.folds)
+    if groups is None:
+        return None
+    by_id = dict(zip(samples["id"], groups, strict=True))
+    return np.array([by_id[image.id] for image in images], dtype=object)

@@ -1,0 +1,139 @@
+"""The page: templates, style and script in one HTML file that asks nothing of the network."""
+
+import math
+from datetime import datetime
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from maskfold.config import changed_keys
+from maskfold.report.advice import advise
+from maskfold.report.figures import (
+    Chart,
+    coverage_chart,
+    curve_chart,
+    label_of,
+    learning_charts,
+    reliability_chart,
+    score_chart,
+)
+from maskfold.report.findings import Findings
+from maskfold.report.gallery import MOST_SUSPECTS, Card, suspects
+from maskfold.report.pictures import ERRORS, class_colours
+
+# What the columns of the fine-grained table are, in the order shown.
+FINE_GRAINED = {
+    "d": "all pixels of the set together, then the mean over classes",
+    "i": "image by image, then the mean over images",
+    "c": "class by class over its images, then the mean over classes",
+}
+
+
+def report_page(findings: Findings, cards: list[Card]) -> str:
+    """The whole page."""
+    return render_page(
+        "report.html",
+        title="Report: " + " + ".join(training.run.name for training in findings.trainings),
+        made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        f=findings,
+        label=label_of(findings.metric),
+        advice=advise(findings),
+        charts=_charts(findings),
+        fine=findings.survey.metrics.compute(),
+        classes=findings.survey.metrics.per_class(),
+        fine_grained=FINE_GRAINED,
+        suspects=suspects(findings.table).head(MOST_SUSPECTS),
+        cards=cards,
+        legend=_legend(findings),
+        configs=_configs(findings),
+    )
+
+
+def render_page(template: str, **context: Any) -> str:
+    """A page made of a template that extends ``base.html``; whatever is put in is escaped."""
+    environment = Environment(
+        loader=PackageLoader("maskfold.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"score": score_text, "percent": percent_text, "count": "{:,}".format}
+    style, script = (_asset(name) for name in ("page.css", "page.js"))
+    return environment.get_template(template).render(style=style, script=script, **context)
+
+
+def score_text(value: float | None) -> str:
+    """Four decimals, or a dash where there is no number."""
+    return "–" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def percent_text(share: float) -> str:
+    """A share as per cent, small ones with more digits."""
+    if math.isnan(share):
+        return "–"
+    digits = 0 if share in (0, 1) else 1 if share >= 0.001 else 3
+    return f"{100 * share:.{digits}f} %"
+
+
+def _charts(findings: Findings) -> dict[str, list[Chart]]:
+    label = label_of(findings.metric)
+    per_image = findings.table["score"].to_numpy()
+    named = {
+        "threshold": ("Threshold", "threshold"),
+        "min_area": ("Minimum area", "minimum area in pixels"),
+    }
+    reliability = (
+        ("probability of foreground", "share labelled as foreground")
+        if findings.binary
+        else ("probability of the class chosen", "share that is right")
+    )
+    learning = {
+        training.run.name: learning_charts(training.history, label, training.cycle_ends)
+        for training in findings.trainings
+    }
+    return {
+        **{f"learning {name}": charts for name, charts in learning.items()},
+        "curves": [curve_chart(curve, *named[curve.name], label) for curve in findings.scores.curves],
+        "scores": [score_chart(per_image, label), coverage_chart(findings.coverage, per_image, label)],
+        "calibration": [reliability_chart(findings.calibration, *reliability)],
+    }
+
+
+def _legend(findings: Findings) -> list[tuple[str, str]]:
+    """(colour, meaning) of the masks' and error pictures' colours, as CSS writes them."""
+    if findings.binary:
+        meanings = {1: "right", 2: "predicted, not labelled", 3: "labelled, not predicted"}
+        return [(_css(ERRORS[number]), meaning) for number, meaning in meanings.items()]
+    names = findings.competition.class_names
+    colours = [_css(colour) for colour in class_colours(len(names))]
+    return [
+        *zip(colours, names, strict=True),
+        (_css(ERRORS[4]), "wrong class"),
+        (_css(ERRORS[5]), "not scored"),
+    ]
+
+
+def _css(colour: tuple[int, ...]) -> str:
+    return "rgb({} {} {})".format(*colour[:3])
+
+
+def _configs(findings: Findings) -> list[dict[str, Any]]:
+    """Name, YAML and, for further runs, what differs from the first one."""
+    first = findings.trainings[0].run
+    return [
+        {
+            "name": training.run.name,
+            "text": training.run.config_path.read_text(),
+            "changes": [] if training.run is first else changed_keys(first.config, training.run.config),
+            "ensemble": yaml.safe_dump(findings.choice.model_dump(mode="json"), sort_keys=False),
+        }
+        for training in findings.trainings
+    ]
+
+
+def _asset(name: str) -> Markup:
+    return Markup((files("maskfold.report") / "assets" / name).read_text(encoding="utf-8"))

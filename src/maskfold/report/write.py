@@ -1,0 +1,72 @@
+"""From runs to a report on disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskfold.competitions import Competition
+from maskfold.files import atomic_path
+from maskfold.inference.submit import check_hashes, default_choice
+from maskfold.report.errors import ReportError
+from maskfold.report.findings import Findings, gather
+from maskfold.report.gallery import make_cards, pick_images
+from maskfold.report.page import report_page
+from maskfold.runs import EnsembleChoice, Run, read_ensemble
+
+MOST_IMAGES = 500
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written: the file, the number of images in its gallery, and the figures behind it."""
+
+    path: Path
+    shown: int
+    findings: Findings
+
+
+def make_report(
+    runs: Sequence[Run], competition: Competition, choice: EnsembleChoice, path: Path, *, count: int = 60
+) -> Report:
+    """Write one HTML file about the out-of-fold predictions of ``choice``; ``path`` is replaced as a whole.
+
+    Args:
+        choice: the ensemble of these runs, in their order (see `read_choice`).
+        count: images of the gallery, a third each worst, median and uncertain.
+
+    Raises:
+        ReportError: another suffix than .html, or a count that is not 1 to 500.
+        InferenceError: no finished fold, or runs that validate different images.
+        RunError: damaged files.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ReportError(
+            f"the report is a web page, but it would be called {path}: let the name end in .html"
+        )
+    if not 1 <= count <= MOST_IMAGES:
+        raise ReportError(f"the gallery is to have {count} images: give 1 to {MOST_IMAGES}")
+    findings = gather(runs, competition, choice)
+    picked = pick_images(findings.table, count, findings.failed)
+    cards = make_cards(picked, findings.table, findings.images, competition, choice)
+    page = report_page(findings, cards)
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return Report(path, len(cards), findings)
+
+
+def read_choice(runs: Sequence[Run], ensemble_path: Path) -> EnsembleChoice:
+    """The tuned ensemble of runs or, where there is none, the equal mean of what each predicts with untuned.
+
+    Raises:
+        RunError: a damaged ensemble.yaml.
+        InferenceError: weights that changed since tuning.
+    """
+    if ensemble_path.exists():
+        choice = read_ensemble(ensemble_path)
+        check_hashes(choice)
+        return choice
+    defaults = [default_choice(run) for run in runs]
+    members = [
+        part.model_copy(update={"weight": 1 / len(runs)}) for choice in defaults for part in choice.members
+    ]
+    return defaults[0].model_copy(update={"members": members})

@@ -1,0 +1,179 @@
+"""Each rule speaks when its figures call for it, says them, and is silent otherwise."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.report.conftest import fake_run
+
+from maskfold.competitions import open_competition
+from maskfold.metrics import SegmentationMetrics
+from maskfold.report import read_choice
+from maskfold.report.advice import advise
+from maskfold.report.advice import ensemble as ensemble_rules
+from maskfold.report.advice import images as image_rules
+from maskfold.report.advice import training as training_rules
+from maskfold.report.findings import gather
+from maskfold.report.history import FoldHistory
+
+
+@pytest.fixture(scope="module")
+def findings(run):
+    return gather([run], open_competition(run.config.competition), read_choice([run], run.path / "no.yaml"))
+
+
+def history(scores, losses=None):
+    losses = np.linspace(1, 0.1, len(scores)) if losses is None else losses
+    epochs = pd.DataFrame({"epoch": range(1, len(scores) + 1), "loss": losses, "valid_dice": scores})
+    return FoldHistory("0", epochs, {})
+
+
+def trained(findings, *folds, **changes):
+    training = replace(findings.trainings[0], history=list(folds), **changes)
+    return replace(findings, trainings=[training])
+
+
+def said(rule, findings):
+    return [f"{advice.title}: {advice.figures}" for advice in rule(findings)]
+
+
+def test_rise_at_the_end(findings):
+    rising = trained(findings, history(np.linspace(0.5, 0.8, 10)))
+    (text,) = said(training_rules.unfinished_rise, rising)
+    # The last fifth of ten epochs is two steps of 0.3 / 9.
+    assert "rises by 0.0667 in the last fifth of 10 epochs" in text
+    flat = trained(findings, history([0.5, 0.7, 0.8, 0.8, 0.8, 0.801, 0.801, 0.79, 0.8, 0.8]))
+    assert said(training_rules.unfinished_rise, flat) == []
+
+
+def test_overfitting(findings):
+    scores = [0.5, 0.7, 0.8, 0.79, 0.78, 0.77, 0.77, 0.76, 0.76, 0.75]
+    (text,) = said(training_rules.overfitting, trained(findings, history(scores)))
+    assert "0.0500 below the best one, which comes after 30% of the epochs" in text
+    assert said(training_rules.overfitting, trained(findings, history(scores, np.ones(10)))) == []
+    assert said(training_rules.overfitting, trained(findings, history(sorted(scores)))) == []
+
+
+def test_averaging(findings):
+    swinging = trained(findings, history([0.5, 0.6, 0.7, 0.72, 0.70, 0.72, 0.70, 0.72, 0.70]))
+    assert "moves by 0.0200 from epoch to epoch" in said(training_rules.averaging, swinging)[0]
+    calm = trained(findings, history([0.5, 0.6, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7]))
+    assert said(training_rules.averaging, calm) == []
+
+
+def test_missing_folds_and_tuning(findings, tiles, tmp_path):
+    assert said(training_rules.missing_folds, findings) == []
+    part = fake_run(tmp_path, "part", folds=(0, 2), **{"competition.root": tiles})
+    competition = open_competition(part.config.competition)
+    partial = gather([part], competition, read_choice([part], tmp_path / "no.yaml"))
+    assert "2 of 3 folds are trained, so 16 images" in said(training_rules.missing_folds, partial)[0]
+    assert "Tune the ensemble" in said(ensemble_rules.untuned, findings)[0]
+    tuned = replace(
+        findings, choice=findings.choice.model_copy(update={"scores": {"after": 0.9, "before": 0.8}})
+    )
+    assert said(ensemble_rules.untuned, tuned) == []
+    assert said(ensemble_rules.threshold_at_the_border, tuned) == []
+    border = replace(tuned, choice=tuned.choice.model_copy(update={"threshold": 0.6}))
+    (text,) = said(ensemble_rules.threshold_at_the_border, border)
+    assert "0.6, is the outermost of those tried (0.4 to 0.6)" in text
+
+
+def test_views(findings):
+    assert said(ensemble_rules.views, findings) == []
+    training = findings.trainings[0]
+    better = training.candidates + 0.02
+    (text,) = said(ensemble_rules.views, replace(findings, trainings=[replace(training, candidates=better)]))
+    assert "'best' scores -0.0150" in text
+
+
+def with_table(findings, **columns):
+    n = len(next(iter(columns.values())))
+    base = {"id": [f"i{k}" for k in range(n)], "unlabelled": 0, "unfound": 0, "fold": 0}
+    return replace(findings, table=pd.DataFrame({**base, **columns}))
+
+
+def test_empty_images(findings):
+    coverage, predicted = [0.0] * 6 + [0.2] * 4, [0.1] * 2 + [0] * 4 + [0.2] * 4
+    noisy = with_table(
+        findings, coverage=coverage, predicted=predicted, score=[0, 0, 1, 1, 1, 1, 0.8, 0.9, 0.7, 0.8]
+    )
+    assert (
+        "On 2 of 6 images without a mask something is predicted; their mean score is 0.667, against 0.800"
+        in (said(image_rules.empty_images, noisy)[0])
+    )
+    clean = with_table(findings, coverage=coverage, predicted=[0] * 10, score=[1] * 10)
+    assert said(image_rules.empty_images, clean) == []
+
+
+def test_errors_on_one_side(findings):
+    def counted(fp, fn):
+        metrics = SegmentationMetrics(2)
+        truth, mask = np.zeros((40, 40), np.uint8), np.zeros((40, 40), np.uint8)
+        truth[:10] = mask[:10] = 1
+        mask[20].ravel()[:fp] = 1
+        truth[30].ravel()[:fn] = 1
+        metrics.update(mask, truth)
+        return replace(findings, survey=replace(findings.survey, metrics=metrics))
+
+    (text,) = image_rules.lopsided_errors(counted(10, 30))
+    assert text.figures.startswith("30 foreground pixels are missed and 10 are too much")
+    assert "a lower threshold" in text.action
+    assert "a higher threshold" in next(image_rules.lopsided_errors(counted(30, 10))).action
+    assert said(image_rules.lopsided_errors, counted(20, 25)) == []
+
+
+def test_uneven_folds(findings):
+    rng = np.random.default_rng(0)
+    fold = np.repeat([0, 1], 30)
+    scores = rng.normal(0.8, 0.02, 60)
+    assert said(image_rules.uneven_folds, with_table(findings, fold=fold, score=scores)) == []
+    (text,) = said(
+        image_rules.uneven_folds, with_table(findings, fold=fold, score=scores - 0.1 * (fold == 1))
+    )
+    assert text.startswith("Find out what is different in fold 1")
+
+
+def test_small_objects_calibration_and_labels(findings):
+    def bins(first, last):
+        coverage = pd.DataFrame({"bin": ["empty", "1 to 2 %", "5 to 9 %"], "mean": [1.0, first, last]})
+        return replace(findings, coverage=coverage)
+
+    assert (
+        "score 0.500 on average, those with 5 to 9 % 0.850"
+        in said(image_rules.small_objects, bins(0.5, 0.85))[0]
+    )
+    assert said(image_rules.small_objects, bins(0.8, 0.85)) == []
+
+    def calibrated(observed):
+        table = pd.DataFrame(
+            {"low": [0.0, 0.3, 0.6], "high": [0.1, 0.4, 0.7], "pixels": [900, 50, 50],
+             "predicted": [0.01, 0.35, 0.65], "observed": [0.01, *observed]}
+        )  # fmt: skip
+        return replace(findings, calibration=table)
+
+    assert (
+        "are right 15.0% less often than promised" in said(image_rules.calibration, calibrated([0.2, 0.5]))[0]
+    )
+    assert said(image_rules.calibration, calibrated([0.36, 0.64])) == []
+
+    table = with_table(findings, unlabelled=[0, 30, 0, 99], score=[1.0] * 4)
+    assert "On 2 of 4 images" in said(image_rules.label_errors, table)[0]
+    assert "the most on i3, i1" in said(image_rules.label_errors, table)[0]
+
+
+def test_runs_together(run, weaker):
+    choice = read_choice([run, weaker], run.path / "no.yaml")
+    both = gather([run, weaker], open_competition(run.config.competition), choice)
+    (text,) = said(ensemble_rules.several_runs, both)
+    together, best = (both.plain_score, both.runs["score"].max())
+    assert f"{together:.4f}" in text
+    assert f"({together - best:+.4f})" in text
+    assert said(ensemble_rules.several_runs, SimpleNamespace(runs=both.runs.head(1))) == []
+
+
+def test_all_rules_are_asked(findings):
+    titles = [advice.title for advice in advise(findings)]
+    assert titles[0] == "Tune the ensemble"
+    assert len(titles) == len(set(titles))

@@ -1,0 +1,77 @@
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskfold.report.pictures import GALLERY_BYTES, fitting_size, make_pictures, picture_side
+
+
+def decoded(uri):
+    return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+
+
+@pytest.fixture
+def scene():
+    """12 x 20 with one pixel of each kind: right, too much, missed, not scored; the rest background."""
+    truth, mask = np.zeros((12, 20), np.uint8), np.zeros((12, 20), np.uint8)
+    truth[1, 2] = mask[1, 2] = 1
+    mask[3, 4] = 1
+    truth[5, 6] = 1
+    truth[7, 8], mask[7, 8] = 255, 1
+    return truth, mask
+
+
+def draw(truth, mask, classes=1, count=1, image=None):
+    image = np.full((*truth.shape, 3), (200, 100, 50), np.uint8) if image is None else image
+    return make_pictures(image, truth, mask, ignore_index=255, classes=classes, count=count)
+
+
+def test_masks_and_errors_of_a_binary_image(scene):
+    pictures = draw(*scene)
+    truth, prediction = (
+        np.array(decoded(uri).convert("RGBA").convert("L")) for uri in (pictures.truth, pictures.prediction)
+    )
+    assert np.argwhere(truth > 200).tolist() == [[1, 2], [5, 6]]
+    assert np.argwhere(prediction > 200).tolist() == [[1, 2], [3, 4], [7, 8]]
+    assert truth[7, 8] not in (truth[0, 0], truth[1, 2])
+    errors = np.array(decoded(pictures.errors).convert("RGBA"))
+    red, green, blue, opacity = errors[3, 4]
+    assert (red > green > blue, opacity > 150) == (True, True)
+    red, green, blue, opacity = errors[5, 6]
+    assert (red < green < blue, opacity > 150) == (True, True)
+    opaque = set(zip(*np.nonzero(errors[..., 3]), strict=True))
+    assert opaque == {(1, 2), (3, 4), (5, 6), (7, 8)}
+    photograph = np.array(decoded(pictures.image)).astype(int)
+    assert photograph.shape == (12, 20, 3)
+    assert np.abs(photograph - (200, 100, 50)).max() < 12
+
+
+def test_every_mistake_counts_with_several_classes():
+    truth = np.array([[0, 1, 2, 3, 255]], np.uint8).repeat(4, 0)
+    mask = np.array([[0, 0, 2, 1, 1]], np.uint8).repeat(4, 0)
+    pictures = draw(truth, mask, classes=4)
+    shown = np.array(decoded(pictures.truth).convert("RGBA"))
+    assert len(np.unique(shown.reshape(-1, 4), axis=0)) == 5
+    opacity = np.array(decoded(pictures.errors).convert("RGBA"))[0, :, 3]
+    assert (opacity > 0).tolist() == [False, True, False, True, True]
+
+
+def test_sizes():
+    assert fitting_size((101, 101), 256) == (101, 101)
+    assert fitting_size((500, 1000), 256) == (256, 128)
+    assert fitting_size((3000, 1), 256) == (1, 256)
+    assert [picture_side(count) for count in (60, 61, 180, 181, 500)] == [512, 384, 384, 256, 256]
+
+
+def test_500_images_of_noise_fit():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (512, 640, 3), np.uint8)
+    truth = (rng.random((512, 640)) < 0.02).astype(np.uint8)
+    pictures = draw(truth, 1 - truth, count=500, image=image)
+    encoded = sum(len(uri) for uri in (pictures.image, pictures.truth, pictures.prediction, pictures.errors))
+    assert encoded * 500 < GALLERY_BYTES * 1.05
+    assert max(pictures.width, pictures.height) == 256
+    # Alone, the same image may be larger.
+    assert len(draw(truth, 1 - truth, count=1, image=image).image) > 4 * len(pictures.image)

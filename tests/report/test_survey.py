@@ -1,0 +1,63 @@
+import math
+
+import numpy as np
+import pytest
+
+from maskfold.report.survey import confident_disagreement, level_counts, mean_entropy
+
+EVERYWHERE = np.ones((20, 30), bool)
+
+
+def test_confident_patches_are_found_and_borders_are_not():
+    truth = np.zeros((20, 30), np.uint8)
+    truth[2:10, 2:10] = 1
+    probability = np.full((1, 20, 30), 0.02, np.float32)
+    probability[0, 2:10, 2:10] = 0.97
+    probability[0, 10:12, 2:10] = 0.99  # a border two pixels further out
+    assert not np.any(confident_disagreement(probability, truth, EVERYWHERE))
+
+    probability[0, 11:17, 15:22] = 0.96
+    unlabelled, unfound = confident_disagreement(probability, truth, EVERYWHERE)
+    assert (unlabelled.sum(), unfound.sum()) == (42, 0)
+    assert unlabelled[11:17, 15:22].all()
+    probability[0, 2:9, 2:8] = 0.03
+    unlabelled, unfound = confident_disagreement(probability, truth, EVERYWHERE)
+    assert (unlabelled.sum(), unfound.sum()) == (42, 42)
+    probability[0, 11:17, 15:22] = 0.9
+    assert not confident_disagreement(probability, truth, EVERYWHERE)[0].any()
+    assert not confident_disagreement(probability, truth, ~EVERYWHERE)[1].any()
+
+
+def test_confident_patches_of_several_classes():
+    truth = np.repeat(np.arange(3, dtype=np.uint8), 10)[None].repeat(20, 0)
+    label = truth.copy()
+    label[0:6, 0:6] = 2
+    label[8:14, 11:18] = 0
+    probability = np.stack([np.where(label == c, 0.96, 0.02) for c in range(3)]).astype(np.float32)
+    unlabelled, unfound = confident_disagreement(probability, truth, EVERYWHERE)
+    assert (unlabelled.sum(), unfound.sum()) == (36, 42)
+
+
+def test_entropy():
+    scored = np.array([[True, True, False]])
+    binary = np.array([[[0.5, 1.0, 0.5]]], np.float32)
+    assert mean_entropy(binary, scored) == pytest.approx(0.5)
+    p = 0.2
+    expected = -(p * math.log2(p) + (1 - p) * math.log2(1 - p))
+    assert mean_entropy(np.full((1, 2, 2), p, np.float32), np.ones((2, 2), bool)) == pytest.approx(expected)
+    even = np.full((4, 1, 3), 0.25, np.float32)
+    assert mean_entropy(even, scored) == pytest.approx(1)
+    assert mean_entropy(binary, np.zeros((1, 3), bool)) == 0
+
+
+def test_levels():
+    probability = np.array([[[0, 51, 51, 255]]], np.float32) / 255
+    truth = np.array([[0, 1, 0, 255]], np.uint8)
+    counts = level_counts(probability, truth, truth != 255)
+    assert counts.sum(0).tolist() == [3, 1]
+    assert counts[51].tolist() == [2, 1]
+    assert counts[0].tolist() == [1, 0]
+    several = np.array([[[0.2, 0.6]], [[0.8, 0.4]]], np.float32)
+    counts = level_counts(several, np.array([[1, 1]], np.uint8), np.ones((1, 2), bool))
+    assert counts[204].tolist() == [1, 1]
+    assert counts[153].tolist() == [1, 0]

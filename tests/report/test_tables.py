@@ -1,0 +1,52 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from maskfold.metrics import build_metric
+from maskfold.report.gallery import pick_images
+from maskfold.report.tables import failed_by_all, run_table
+
+
+def test_failed_by_all_runs():
+    rng = np.random.default_rng(3)
+    scores = rng.uniform(0.5, 0.9, (2, 40))
+    scores[:, 7] = 0.3, 0.2
+    scores[:, 23] = 0.1, 0.15
+    scores[0, 11] = 0.05  # one run only
+    assert failed_by_all(scores).tolist() == [23, 7]
+    scores[:, 30] = np.nan
+    assert failed_by_all(scores).tolist() == [23, 7]
+    assert failed_by_all(np.ones((2, 40))).tolist() == []
+
+
+def test_runs_against_the_first():
+    metric = build_metric("dice")
+    rng = np.random.default_rng(0)
+    right = rng.integers(50, 100, 30).astype(float)
+    stats = [np.stack([right, wrong, wrong], 1) for wrong in (np.full(30, 20.0), np.full(30, 10.0))]
+    table = run_table(["a", "b"], stats, metric, None)
+    dice = [np.mean(2 * right / (2 * right + 2 * wrong)) for wrong in (20, 10)]
+    assert table["score"].tolist() == pytest.approx(dice)
+    assert table["difference"][1] == pytest.approx(dice[1] - dice[0])
+    assert table["better"][1] == 1
+    assert np.isnan(table["difference"][0])
+    # Groups are drawn together: thirty images of two scenes say less.
+    wide = run_table(["a"], stats[:1], metric, np.array([0] * 15 + [1] * 15))
+    assert wide["high"][0] - wide["low"][0] != table["high"][0] - table["low"][0]
+
+
+def test_picking():
+    table = pd.DataFrame(
+        {
+            "score": [0.9, 0.1, 0.5, 0.6, 0.7, np.nan, 0.95],
+            "uncertainty": [0.1, 0.2, 0.3, 0.9, 0.0, 1.0, 0.0],
+            "unlabelled": [0, 0, 0, 0, 30, 0, 0],
+            "unfound": [0, 0, 0, 0, 0, 0, 0],
+        }
+    )
+    assert pick_images(table, 3, failed=[1]) == {
+        1: ("worst", "all fail"),
+        3: ("median", "uncertain"),
+        4: ("suspect",),
+    }
+    assert len(pick_images(table, 60, failed=[])) == 6

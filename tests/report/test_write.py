@@ -1,0 +1,278 @@
+"""The page as a whole: what it holds, that it stands alone, and that its figures are right."""
+
+import base64
+import re
+
+import cv2
+import numpy as np
+import pytest
+from tests.report.conftest import BAD_NAME, truths
+from tests.report.html import Page, rows, tables
+
+from maskfold.competitions import open_competition
+from maskfold.inference.tune import tune
+from maskfold.report import ReportError, make_report, read_choice
+from maskfold.runs import RunError, write_ensemble
+
+
+def write(runs, path, count=9, ensemble=None):
+    choice = read_choice(runs, ensemble or path.with_name("none.yaml"))
+    report = make_report(runs, open_competition(runs[0].config.competition), choice, path, count=count)
+    return report, Page(path.read_text()).root
+
+
+@pytest.fixture(scope="module")
+def page(run, tmp_path_factory):
+    return write([run], tmp_path_factory.mktemp("page") / "report.html")[1]
+
+
+@pytest.fixture(scope="module")
+def pair(run, weaker, tmp_path_factory):
+    return write([run, weaker], tmp_path_factory.mktemp("pair") / "report.html", count=72)[1]
+
+
+@pytest.fixture(scope="module")
+def classes(street, tmp_path_factory):
+    return write([street], tmp_path_factory.mktemp("classes") / "report.html", count=30)[1]
+
+
+@pytest.fixture(scope="module")
+def predictions(run, tiles):
+    """id -> (stored map, truth), read without maskfold."""
+    found = {}
+    for name, truth in truths(tiles).items():
+        stored = name.replace("<", "%3C").replace(">", "%3E").replace("&", "%26").replace("'", "%27")
+        (path,) = run.path.glob(f"fold_*/oof/best/{stored}.png")
+        found[name] = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED), truth)
+    return found
+
+
+def dice(mask, truth):
+    total = mask.sum() + truth.sum()
+    return 1.0 if total == 0 else 2 * (mask & truth).sum() / total
+
+
+def scores(predictions, threshold=0.5):
+    return {
+        name: dice((levels >= threshold * 255).astype(np.uint8), truth)
+        for name, (levels, truth) in predictions.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["page", "pair", "classes"])
+def test_nothing_is_asked_of_the_network(name, request):
+    root = request.getfixturevalue(name)
+    policy = next(e for e in root.all("meta") if "http-equiv" in e.attributes).attributes["content"]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    for element in every(root):
+        for attribute in ("src", "href", "srcset", "poster", "action", "data", "background"):
+            value = element.attributes.get(attribute)
+            assert value is None or value.startswith(("data:", "#")), (element.tag, value[:80])
+        assert not any(key.startswith("on") and key != "onsubmit" for key in element.attributes)
+    style = "".join(e.text for e in root.all("style")) + "".join(
+        e.attributes.get("style") or "" for e in every(root)
+    )
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def every(element):
+    for child in element.children:
+        yield child
+        yield from every(child)
+
+
+@pytest.mark.parametrize("name", ["page", "pair", "classes"])
+def test_every_picture_is_there_and_is_one(name, request):
+    images = list(request.getfixturevalue(name).all("img"))
+    assert len(images) > 20
+    for image in images:
+        assert image.attributes["alt"]
+        kind, content = re.fullmatch(r"data:image/([a-z+]+);base64,(.+)", image.attributes["src"]).groups()
+        content = base64.b64decode(content, validate=True)
+        if kind == "svg+xml":
+            assert b"<svg" in content[:700]
+        else:
+            decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+            size = tuple(int(image.attributes[side]) for side in ("height", "width"))
+            assert decoded.shape[:2] == size
+
+
+def test_names_with_html_in_them_are_text(page, pair, classes):
+    card = next(e for e in pair.all("article") if e.attributes["data-id"] == BAD_NAME)
+    assert card.one("h3").text == BAD_NAME
+    assert page.one("h1").text == "Report: tiny<1>"
+    assert [row[0] for row in tables(classes.one("section", id="fine"))[1]] == [
+        "sky",
+        "road",
+        "<b>$car$</b>",
+        "tree",
+    ]
+    # The legend of the charts is SVG, in which the same must hold.
+    for chart in classes.all("img"):
+        if "svg" in chart.attributes["src"][:20]:
+            svg = base64.b64decode(chart.attributes["src"].partition(",")[2])
+            assert b"<b>" not in svg
+
+
+def test_the_score_and_the_scores_of_the_images(page, predictions, run):
+    expected = scores(predictions)
+    tile = page.one("div", class_="tile main")
+    assert float(tile.one("strong").text) == pytest.approx(np.mean(list(expected.values())), abs=5e-5)
+    low, high = (float(word) for word in re.search(r"interval (0\.\d+) to (0\.\d+)", tile.text).groups())
+    assert low < np.mean(list(expected.values())) < high
+    # The normal approximation of the interval, from the spread of the images' scores.
+    error = np.std(list(expected.values())) / np.sqrt(len(expected))
+    assert (low, high) == pytest.approx(
+        np.mean(list(expected.values())) + np.array([-1.96, 1.96]) * error, abs=0.5 * error
+    )
+    for card in page.all("article"):
+        assert float(card.attributes["data-score"]) == pytest.approx(expected[card.attributes["data-id"]])
+
+
+def test_the_threshold_curve(page, predictions):
+    (curve, areas) = page.one("section", id="settings").all("table")
+    values = [float(cell.text) for cell in list(curve.one("thead").all("th"))[1:]]
+    assert {0.05, 0.5, 0.95} <= set(values)
+    for value, score in zip(values, rows(curve)[0][1:], strict=True):
+        # A threshold on the grid of the stored levels is decided by float rounding: leave it out.
+        if (value * 255) % 1 > 0.01:
+            assert float(score) == pytest.approx(np.mean(list(scores(predictions, value).values())), abs=5e-5)
+    assert [cell.text for cell in list(areas.one("thead").all("th"))[1:]] == ["0", "9"]
+
+
+def test_coverage_bins(page, predictions):
+    table = tables(page.one("section", id="images"))[0]
+    expected = scores(predictions)
+    empty = [name for name, (_, truth) in predictions.items() if not truth.any()]
+    assert table[0][:3] == ["empty", str(len(empty)), f"{np.mean([expected[n] for n in empty]):.4f}"]
+    filled = sorted((truth.mean(), expected[name]) for name, (_, truth) in predictions.items() if truth.any())
+    assert [int(row[1]) for row in table[1:]] == [5, 5, 5, 5]
+    for part, row in enumerate(table[1:]):
+        values = [score for _, score in filled[5 * part : 5 * part + 5]]
+        found = [float(word) for word in row[2:]]
+        assert found == pytest.approx([np.mean(values), np.median(values), np.min(values)], abs=5e-5)
+
+
+def test_calibration(page, predictions):
+    levels = np.concatenate([levels.ravel() for levels, _ in predictions.values()])
+    labels = np.concatenate([truth.ravel() for _, truth in predictions.values()])
+    table = tables(page.one("section", id="calibration"))[0]
+    error = 0
+    for number, row in enumerate(table):
+        inside = (levels.astype(int) * 10 // 255).clip(max=9) == number
+        assert row[1] == f"{inside.sum():,}"
+        mean, observed = levels[inside].mean() / 255, labels[inside].mean()
+        assert [float(word) for word in row[2:]] == pytest.approx([mean, observed], abs=5e-5)
+        error += inside.mean() * abs(mean - observed)
+    assert f"{error:.4f}" in page.one("section", id="calibration").text
+
+
+def test_fine_grained(page, predictions):
+    table = tables(page.one("section", id="fine"))
+    ious = []
+    for levels, truth in predictions.values():
+        pairs = [((levels >= 127.5) == value, truth == value) for value in (0, 1)]
+        ious.append([(p & t).sum() / (p | t).sum() if t.any() else np.nan for p, t in pairs])
+    per_image = np.sort(np.nanmean(ious, axis=1))
+    found = {row[0]: [float(w) if w != "–" else None for w in row[2:]] for row in table[0]}
+    # Of 24 images the worst 5 % is one image.
+    assert found["I"][:2] == pytest.approx([per_image.mean(), per_image[0]], abs=5e-5)
+    assert found["C"][0] == pytest.approx(np.nanmean(ious, axis=0).mean(), abs=5e-5)
+    assert [row[:2] for row in table[1]] == [
+        ["background", "24"],
+        ["building", str(sum(truth.any() for _, truth in predictions.values()))],
+    ]
+
+
+def test_members_and_learning(page):
+    learning = page.one("section", id="learning")
+    assert [c.one("figcaption").text for c in learning.all("figure")] == [
+        "Training loss",
+        "Training loss: bce",
+        "Training loss: dice",
+        "Validation Dice (threshold 0.5, no views)",
+        "Learning rate",
+    ]
+    assert tables(learning)[0][1] == ["1", "6", "0.8100", "6", "0.8100", "12 / 8", "1.5", "cpu, float32"]
+    members = tables(page.one("section", id="members"))
+    assert members[0][0] == ["ema", "none", "0.8200", "0.8300", "0.8400", "0.8300"]
+    assert members[0][2] == ["best", "flips", "0.8050", "0.8150", "0.8250", "0.8150"]
+
+
+def test_the_gallery_can_be_sorted_and_filtered(page, predictions):
+    cards = list(page.all("article"))
+    keys = {option.attributes["value"] for option in page.one("select", id="sort").all("option")}
+    assert keys == {"score", "uncertainty", "coverage", "suspect", "id"}
+    for card in cards:
+        assert all(float(card.attributes[f"data-{key}"]) >= 0 for key in keys - {"id"})
+        assert [panel.attributes["class"] for panel in card.all("span") if "class" in panel.attributes] == [
+            "panel image",
+            "panel truth",
+            "panel prediction",
+            "panel errors",
+        ]
+    reasons = {card.attributes["data-id"]: card.attributes["data-reasons"].split(",") for card in cards}
+    ranked = sorted(scores(predictions).items(), key=lambda item: item[1])
+    assert {name for name, why in reasons.items() if "worst" in why} == {name for name, _ in ranked[:3]}
+    assert [c.attributes["data-score"] for c in cards] == sorted(
+        (c.attributes["data-score"] for c in cards), key=float
+    )
+    options = {option.text for option in page.one("select", id="reason").all("option")} - {"all"}
+    assert {why for card in reasons.values() for why in card} <= options
+
+
+def test_config_and_choice_are_shown(page, run):
+    shown = [element.text for element in page.one("section", id="config").all("pre")]
+    assert shown[0] == " ".join(run.config_path.read_text().split())
+    assert "views: flips" in shown[1]
+
+
+def test_several_runs(pair, run, weaker):
+    members = tables(pair.one("section", id="members"))
+    alone = members[-1]
+    assert [row[0] for row in alone] == ["tiny<1>", "weaker"]
+    assert float(alone[1][4]) == pytest.approx(float(alone[1][2]) - float(alone[0][2]), abs=1.5e-4)
+    assert float(alone[1][4]) < 0
+    changes = [code.text for code in pair.one("section", id="config").all("code")]
+    assert changes == ["name: tiny<1> -> weaker"]
+    assert "all fail" in pair.one("select", id="reason").text
+    failed = list(pair.one("section", id="suspects").one("ul").all("li"))
+    shown = {c.attributes["data-id"]: c.attributes["data-reasons"] for c in pair.all("article")}
+    assert failed
+    assert all("all fail" in shown[li.one("button").attributes["data-show"]] for li in failed)
+
+
+def test_several_classes(classes):
+    assert not list(classes.all("section", id="settings"))
+    assert "4 classes" in classes.one("section", class_="tiles").text
+    legend = classes.one("p", class_="legend")
+    assert [span.text for span in legend.all("span")] == [
+        "sky", "road", "<b>$car$</b>", "tree", "wrong class", "not scored",
+    ]  # fmt: skip
+    assert len(list(classes.all("article"))) == 6
+
+
+def test_a_tuned_run_shows_the_cross_fitted_score(run, tiles, tmp_path):
+    choice = tune([run], open_competition(run.config.competition), run.config)
+    write_ensemble(choice, tmp_path / "ensemble.yaml")
+    report, root = write([run], tmp_path / "tuned.html", ensemble=tmp_path / "ensemble.yaml")
+    tile = root.one("div", class_="tile main")
+    assert "cross-fitted" in tile.text
+    assert tile.one("strong").text == f"{choice.scores['after']:.4f}"
+    assert root.one("section", class_="tiles").text.count(f"{choice.scores['before']:.4f}") == 1
+    assert report.findings.tuned
+    assert "Tune the ensemble" not in root.one("section", id="next").text
+
+
+def test_what_cannot_be_written(run, tmp_path):
+    competition = open_competition(run.config.competition)
+    choice = read_choice([run], tmp_path / "none.yaml")
+    with pytest.raises(ReportError, match=r"let the name end in \.html"):
+        make_report([run], competition, choice, tmp_path / "train.csv")
+    with pytest.raises(ReportError, match="give 1 to 500"):
+        make_report([run], competition, choice, tmp_path / "a.html", count=501)
+    (tmp_path / "ensemble.yaml").write_text("members: 3")
+    with pytest.raises(RunError, match="damaged"):
+        read_choice([run], tmp_path / "ensemble.yaml")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ensemble.yaml"]
