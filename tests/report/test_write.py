@@ -191,7 +191,7 @@ def test_members_and_learning(page):
         "Training loss",
         "Training loss: bce",
         "Training loss: dice",
-        "Validation Dice (threshold 0.5, no views)",
+        "Validation Dice, no views",
         "Learning rate",
     ]
     assert tables(learning)[0][1] == ["1", "6", "0.8100", "6", "0.8100", "12 / 8", "1.5", "cpu, float32"]

@@ -70,7 +70,7 @@ def learning_charts(history: Sequence[FoldHistory], metric: str, ends: Sequence[
     ]
     judged = [(f.fold, f.scores.index, f.scores) for f in history if len(f.scores)]
     if judged:
-        charts.append(_epochs_chart(f"Validation {metric} (threshold 0.5, no views)", judged, ends))
+        charts.append(_epochs_chart(f"Validation {metric}, no views", judged, ends))
     rates = [(f.fold, f.epochs["epoch"], f.epochs["lr"]) for f in history if "lr" in f.epochs]
     if rates:
         charts.append(_epochs_chart("Learning rate", rates, ends))

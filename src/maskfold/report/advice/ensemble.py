@@ -66,5 +66,5 @@ def several_runs(findings: Findings) -> Iterator[Advice]:
         "Keep together what helps" if gain > 0 else f"Consider {best['name']} alone",
         f"Together, with equal weights, the runs score {findings.plain_score:.4f}, {together} than {best['name']} "
         f"alone with {best['score']:.4f} ({gain:+.4f}).",
-        "runs that differ more (another encoder, loss or seed) add more to each other",
+        "tuning weighs the runs; those that differ more (another encoder, loss or seed) add more to each other",
     )

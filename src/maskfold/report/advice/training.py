@@ -32,7 +32,7 @@ def unfinished_rise(findings: Findings) -> Iterator[Advice]:
             yield Advice(
                 "Train for longer",
                 f"{training.run.name}: the best validation score still rises by {np.mean(rises):.4f} in the last "
-                f"fifth of {epochs} epochs (mean of {len(rises)} folds).",
+                f"fifth of {epochs} epochs (mean over folds: {len(rises)}).",
                 f"--train.epochs {round(1.5 * epochs)} --name {training.run.name}_longer",
             )
 
