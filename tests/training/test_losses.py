@@ -36,7 +36,6 @@ def check(config, root, name):
     first, last = table[name].iloc[0], table[name].iloc[-1]
     assert last < first - 0.1 * abs(first), f"{name}: {list(table[name])}"
     assert best > untrained + 0.1, f"{untrained} -> {best}"
-    assert best > 0.6
 
 
 def test_the_tables_losses_are_all_here():
