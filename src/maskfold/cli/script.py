@@ -30,8 +30,7 @@ def _speak() -> None:
     """maskfold's own notes go to stderr as plain lines; the hub's retries, five warnings each, do not."""
     logger = logging.getLogger("maskfold")
     logger.setLevel(logging.INFO)
-    if not logger.handlers:
-        logger.addHandler(logging.StreamHandler())
+    logger.handlers = [logging.StreamHandler()]  # anew, since a notebook or a test may have replaced stderr
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
 
