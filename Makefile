@@ -7,7 +7,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Where bytecode is not kept, every start compiles torch anew: some ten seconds.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint bench clean setup
+.PHONY: setup demo test lint bench clean
 
 setup: $(READY)
 
@@ -31,6 +31,7 @@ demo: $(READY)
 	$(BIN)/python src/predict.py $(DEMO)/demo_ensemble.csv
 	$(BIN)/python src/evaluate.py --runs runs/demo --truth data/demo/test_a_truth.csv \
 		--submission submissions/demo_ensemble.csv --against submissions/demo_one_fold.csv
+	$(BIN)/python src/report.py --runs runs/demo
 
 bench: $(READY)
 	$(BIN)/python benchmarks/bench_rle.py
@@ -40,4 +41,4 @@ lint: $(READY)
 	$(BIN)/ruff check .
 
 clean:
-	rm -rf $(VENV) runs data/demo .pytest_cache .ruff_cache
+	rm -rf $(VENV) runs/demo data/demo .pytest_cache .ruff_cache
