@@ -124,8 +124,9 @@ def run(tmp_path_factory, tiles) -> Run:
 
 @pytest.fixture(scope="session")
 def weaker(run, tiles) -> Run:
-    """A second run beside the first, with more noise."""
-    return fake_run(run.path.parent, "weaker", seed=2, noise=0.4, **{"competition.root": tiles})
+    """A second run beside the first, with more noise and other views."""
+    changes = {"competition.root": tiles, "inference.views": "none"}
+    return fake_run(run.path.parent, "weaker", seed=2, noise=0.4, **changes)
 
 
 @pytest.fixture(scope="session")

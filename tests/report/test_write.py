@@ -235,7 +235,7 @@ def test_several_runs(pair, run, weaker):
     assert float(alone[1][4]) == pytest.approx(float(alone[1][2]) - float(alone[0][2]), abs=1.5e-4)
     assert float(alone[1][4]) < 0
     changes = [code.text for code in pair.one("section", id="config").all("code")]
-    assert changes == ["name: tiny<1> -> weaker"]
+    assert changes == ["name: tiny<1> -> weaker", "inference.views: flips -> none"]
     assert "all fail" in pair.one("select", id="reason").text
     failed = list(pair.one("section", id="suspects").one("ul").all("li"))
     shown = {c.attributes["data-id"]: c.attributes["data-reasons"] for c in pair.all("article")}
@@ -255,12 +255,13 @@ def test_several_classes(classes):
 
 def test_a_tuned_run_shows_the_cross_fitted_score(run, tiles, tmp_path):
     choice = tune([run], open_competition(run.config.competition), run.config)
+    choice = choice.model_copy(update={"scores": {"before": 0.4321, "after": 0.5432}})
     write_ensemble(choice, tmp_path / "ensemble.yaml")
     report, root = write([run], tmp_path / "tuned.html", ensemble=tmp_path / "ensemble.yaml")
     tile = root.one("div", class_="tile main")
     assert "cross-fitted" in tile.text
-    assert tile.one("strong").text == f"{choice.scores['after']:.4f}"
-    assert root.one("section", class_="tiles").text.count(f"{choice.scores['before']:.4f}") == 1
+    assert tile.one("strong").text == "0.5432"
+    assert f"chosen on: {report.findings.score:.4f}, 95 % interval" in tile.text
     assert report.findings.tuned
     assert "Tune the ensemble" not in root.one("section", id="next").text
 

@@ -22,7 +22,6 @@ INCHES = (3.8, 2.6)
 SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "maskfold",
-    "text.parse_math": False,  # a class may be called a_$1$
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.grid": True,

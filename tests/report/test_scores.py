@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from tests.report.conftest import truths
+
+from maskfold.competitions import open_competition
+from maskfold.inference.oof import oof_images
+from maskfold.inference.postprocess import remove_small
+from maskfold.metrics import build_metric
+from maskfold.report import read_choice
+from maskfold.report.scores import score_settings
+
+
+def test_each_curve_moves_one_setting_only(run, tiles):
+    competition = open_competition(run.config.competition)
+    options = run.config.inference
+    images = oof_images([run], ["ema"], competition, [options])
+    choice = read_choice([run], run.path / "no.yaml").model_copy(update={"threshold": 0.63, "min_area": 30})
+    scores = score_settings(images, competition, build_metric("dice"), choice, run.config.tune)
+    masks = truths(tiles)
+
+    def expected(threshold, area, folds=(0, 1, 2)):
+        found = []
+        for image in images:
+            if image.part in folds:
+                predicted = (image.probabilities([1.0])[0] >= threshold).astype(np.uint8)
+                predicted = remove_small(predicted, area) if area else predicted
+                total = predicted.sum() + masks[image.id].sum()
+                found.append(2 * (predicted & masks[image.id]).sum() / total if total else 1.0)
+        return np.mean(found)
+
+    threshold, area = scores.curves
+    assert (threshold.chosen, area.chosen) == (0.63, 30)
+    assert list(area.values) == [0, 9, 30]
+    place = list(threshold.values).index(0.3)
+    assert threshold.scores[place] == pytest.approx(expected(0.3, 30))
+    assert threshold.by_fold[1][place] == pytest.approx(expected(0.3, 30, folds=(1,)))
+    assert area.scores == pytest.approx([expected(0.63, value) for value in (0, 9, 30)])
+    assert len(set(area.scores.round(6))) == 3
+    dice = build_metric("dice")
+    assert dice.score(scores.plain) == pytest.approx(expected(0.5, 0))
+    assert dice.score(scores.chosen) == pytest.approx(expected(0.63, 30))
+    assert area.gain == pytest.approx(max(area.scores) - area.scores[2])
