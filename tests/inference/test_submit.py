@@ -19,7 +19,7 @@ from maskfold.inference.submit import (
     write_submission,
 )
 from maskfold.models import build_model
-from maskfold.runs import EnsembleChoice, MapStore, Run, save_member
+from maskfold.runs import EnsembleChoice, MapStore, Run, RunError, save_member
 from maskfold.runs.ensemble import MemberChoice
 
 
@@ -122,6 +122,16 @@ def test_all_predicts_where_it_is_the_only_one(runs, config, competition, contes
     np.testing.assert_allclose(prediction.probability, expected, atol=2e-5)
     with pytest.raises(InferenceError, match="no finished fold: run python src/train_fold"):
         folds_of(Run.create(override(config, {"name": "empty"}), tmp_path))
+
+
+def test_a_fold_that_is_not_trained_to_its_end_is_refused(runs, config, competition):
+    fold = runs[0].fold(2)
+    (fold.path / "summary.json").unlink()
+    predictions = predict_samples(
+        default_choice(runs[0]), competition, competition.samples("test"), [2], batch_size=1
+    )
+    with pytest.raises(RunError, match="fold 2 of .* is not trained to its end"):
+        next(predictions)
 
 
 def test_without_tuning_the_config_decides(config, tmp_path):

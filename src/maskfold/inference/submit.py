@@ -148,6 +148,7 @@ def _run_stream(
     run = Run.open(Path(member.run))
     networks, weights = [], []
     for fold in folds or folds_of(run):
+        run.fold(fold).summary()  # refuses a fold that is not trained to its end
         parts = load_networks(run, run.fold(fold), member.member, competition)
         networks += parts
         weights += [1 / len(parts)] * len(parts)
