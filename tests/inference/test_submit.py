@@ -130,7 +130,7 @@ def test_a_fold_that_is_not_trained_to_its_end_is_refused(runs, config, competit
     predictions = predict_samples(
         default_choice(runs[0]), competition, competition.samples("test"), [2], batch_size=1
     )
-    with pytest.raises(RunError, match="fold 2 of .* is not trained to its end"):
+    with pytest.raises(RunError, match=r"fold 2 of .* is not trained to its end"):
         next(predictions)
 
 
