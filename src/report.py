@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from maskfold.cli.arguments import open_contest, open_runs, run_flags
+from maskfold.cli.arguments import add_runs_argument, open_contest, open_runs, run_flags
 from maskfold.cli.predict import ensemble_run
 from maskfold.cli.script import next_command, run_script
 from maskfold.report import make_report, read_choice
@@ -11,13 +11,7 @@ from maskfold.report import make_report, read_choice
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        nargs="+",
-        metavar="DIR",
-        help="run folders; default: the run of the contest's config",
-    )
+    add_runs_argument(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="page to write or replace; default: report.html in the run"
     )

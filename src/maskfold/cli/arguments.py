@@ -124,14 +124,19 @@ def runs_parser(description: str, sections: tuple[str, ...]) -> argparse.Argumen
         epilog=_options_help(sections),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_runs_argument(parser)
+    return parser
+
+
+def add_runs_argument(parser: argparse.ArgumentParser) -> None:
+    """``--runs``, for `open_runs`."""
     parser.add_argument(
         "--runs",
         type=Path,
         nargs="+",
         metavar="DIR",
-        help="run folders; default: the run of the contest's config",
+        help="run folders; default: the run of the contest's config, or the only one there is",
     )
-    return parser
 
 
 def parse_sections(

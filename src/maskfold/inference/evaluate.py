@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from maskfold.competitions import Competition
+from maskfold.config import InferenceConfig
 from maskfold.datasets import load_groups
 from maskfold.inference.errors import InferenceError
 from maskfold.inference.oof import oof_images
@@ -65,7 +65,7 @@ def contest_metric(competition: Competition) -> ContestMetric:
     )
 
 
-def evaluate_oof(choice: EnsembleChoice, competition: Competition, options: Any) -> Evaluation:
+def evaluate_oof(choice: EnsembleChoice, competition: Competition, options: InferenceConfig) -> Evaluation:
     """Score of a choice on its runs' out-of-fold predictions (a tuned choice was fitted to them)."""
     runs = [Run.open(Path(member.run)) for member in choice.members]
     images = oof_images(

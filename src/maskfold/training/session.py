@@ -15,8 +15,9 @@ from torch import nn
 from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.inference.device import choose_precision
+from maskfold.inference.evaluate import contest_metric
 from maskfold.losses import MixedLoss, build_loss
-from maskfold.metrics import ContestMetric, build_metric
+from maskfold.metrics import ContestMetric
 from maskfold.models import SegmentationModel, build_model, load_weights
 from maskfold.runs import FoldFolder, Run, RunError, load_state, save_member, save_state
 from maskfold.training.averaging import WeightAverages
@@ -154,12 +155,9 @@ def open_session(
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )
-    metric = build_metric(
-        competition.metric, num_classes=competition.num_classes, ignore_index=competition.ignore_index
-    )
     return Session(
         config, competition, run, folder, folds, accelerator, precision, data, network, wrapped,
-        loss.to(accelerator.device), optimizer, averages, metric,
+        loss.to(accelerator.device), optimizer, averages, contest_metric(competition),
     )  # fmt: skip
 
 
