@@ -7,7 +7,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Where bytecode is not kept, every start compiles torch anew: some ten seconds.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench notebooks strip clean
 
 setup: $(READY)
 
@@ -32,6 +32,13 @@ demo: $(READY)
 	$(BIN)/python src/evaluate.py --runs runs/demo --truth data/demo/test_a_truth.csv \
 		--submission submissions/demo_ensemble.csv --against submissions/demo_one_fold.csv
 	$(BIN)/python src/report.py --runs runs/demo
+
+# The executed copies, with their pictures, are in runs/notebooks.
+notebooks: $(READY)
+	$(BIN)/python notebooks/execute.py
+
+strip: $(READY)
+	$(BIN)/nbstripout notebooks/*.ipynb
 
 bench: $(READY)
 	$(BIN)/python benchmarks/bench_rle.py

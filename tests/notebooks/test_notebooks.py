@@ -1,0 +1,60 @@
+"""Every notebook runs from top to bottom, on little data and few epochs, and shows its pictures."""
+
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from maskfold.competitions.demo import make_demo
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "notebooks"))
+from execute import execute, set_parameters  # noqa: E402
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# What makes a notebook quick: names of its cell `parameters`.
+REDUCED: dict[str, dict] = {}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A working folder as the repository's, with a small demo contest."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    (folder / "configs").symlink_to(ROOT / "configs")
+    make_demo(folder / "data/demo", train_tiles=40, test_tiles=6, tile=96)
+    return folder
+
+
+def test_all_lessons_are_there():
+    lessons = ["data", "augment", "models", "losses_metrics", "train_validate", "ensemble_submit"]
+    assert [path.stem for path in NOTEBOOKS] == [f"0{i}_{name}" for i, name in enumerate(lessons, start=1)]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_outputs_are_stripped(path):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    left = [cell.source for cell in cells if cell.outputs or cell.execution_count is not None]
+    assert left == [], "strip it: make strip"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_runs_from_top_to_bottom(path, folder, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    done = execute(path, folder / "executed", folder=folder, settings=REDUCED[path.stem])
+    outputs = [output for cell in nbformat.read(done, as_version=4).cells for output in cell.get("outputs", ())]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(pictures) >= 3
+    warnings = [output.text for output in outputs if output.get("name") == "stderr" and "Warning" in output.text]
+    assert warnings == []
+
+
+def test_a_setting_that_the_notebook_lacks():
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("EPOCHS = 3\nCONFIG = 'a.yaml'", metadata={"tags": ["parameters"]})]
+    )
+    set_parameters(notebook, {"EPOCHS": 1})
+    assert notebook.cells[1].source == "EPOCHS = 1"
+    with pytest.raises(ValueError, match=r"no settings \['EPOCH'\], only \['CONFIG', 'EPOCHS'\]"):
+        set_parameters(notebook, {"EPOCH": 1})
