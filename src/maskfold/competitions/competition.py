@@ -12,7 +12,7 @@ from maskfold.competitions.files import ContestFiles
 from maskfold.competitions.images import decode_image, image_size
 from maskfold.competitions.label_layouts import FileList, PngMasks
 from maskfold.competitions.profile import Profile
-from maskfold.competitions.samples import Part, read_groups
+from maskfold.competitions.samples import Part, Survey, read_groups, sample_table
 from maskfold.config import GroupConfig
 
 LAYOUTS = {"csv": CsvLayout, "png-masks": PngMasks, "file-list": FileList}
@@ -71,9 +71,16 @@ class Competition:
 
         Raises:
             CompetitionError: missing images or labels, duplicate ids, names that leave the contest's
-                folder, tables of another form; the first few are named.
+                folder, tables of another form; all that is wrong, the first few of each kind.
         """
-        return self.layout.samples(part)
+        return self.survey(part).checked()
+
+    def survey(self, part: Part) -> Survey:
+        """The samples of one part that can be used, as `samples` has them, and all problems that it would raise."""
+        try:
+            return self.layout.survey(part)
+        except CompetitionError as error:
+            return Survey(sample_table([]), (str(error),))
 
     def groups(self, samples: pd.DataFrame, group: GroupConfig) -> list[str]:
         """The group of every row of ``samples`` from a CSV of the contest (id, file name or stem).

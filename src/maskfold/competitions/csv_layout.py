@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from maskfold.competitions.errors import CompetitionError, first_few
-from maskfold.competitions.files import ContestFiles, safe_path
+from maskfold.competitions.files import ContestFiles, safe_paths
 from maskfold.competitions.profile import CsvProfile
-from maskfold.competitions.samples import Part, sample_table
-from maskfold.competitions.table import Key, gather_masks, keys, read_table
+from maskfold.competitions.samples import Part, Survey, survey_rows
+from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
 from maskfold.rle import RLEError
 
 
@@ -39,17 +39,22 @@ class CsvLayout:
         folders = [f"{part.folder}/" for part in parts if part.folder and not files.has_folder(part.folder)]
         return tables + folders
 
-    def samples(self, part: Part) -> pd.DataFrame:
-        """See `Competition.samples`."""
+    def survey(self, part: Part) -> Survey:
+        """See `Competition.survey`; raises a CompetitionError where the table cannot be read at all."""
         spec = self.profile.train if part == "train" else self.profile.test
-        masks = gather_masks(self.profile, self._table(spec.table), spec.table)
+        masks, problems = survey_masks(self.profile, self._table(spec.table), spec.table)
+        paths, unsafe = safe_paths(masks)
         rows = [
-            {"id": image, "image": spec.image.replace("{id}", safe_path(image)), "masks": rles}
-            for image, rles in masks.items()
+            {
+                "id": image,
+                "image": spec.image.replace("{id}", path),
+                "masks": masks[image] if part == "train" else None,
+            }
+            for image, path in paths.items()
         ]
-        if part == "test":
-            rows = [{**row, "masks": None} for row in rows]
-        return sample_table(rows, self.files, source=spec.table, group=self.profile.group)
+        return survey_rows(
+            rows, self.files, source=spec.table, group=self.profile.group, problems=[*problems, *unsafe]
+        )
 
     def sample_keys(self) -> list[Key]:
         """The rows of the sample submission, in its order."""

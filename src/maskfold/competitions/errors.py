@@ -18,6 +18,17 @@ def first_few(items: Iterable[object], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def together(messages: Sequence[str], what: str) -> list[str]:
+    """Messages of one kind as at most one problem: the only one, or the number of ``what`` and the first few."""
+    return list(messages) if len(messages) < 2 else [f"{len(messages)} {what}: {first_few(messages)}"]
+
+
+def raise_all(problems: Sequence[str]) -> None:
+    """Raise one CompetitionError of all problems, if there are any."""
+    if problems:
+        raise CompetitionError("; ".join(problems))
+
+
 def repeated(items: Sequence[object]) -> list[object]:
     """The items that occur more than once, each once, in order of their second occurrence."""
     seen: set[object] = set()

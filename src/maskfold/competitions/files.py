@@ -3,12 +3,13 @@
 import os
 import zipfile
 import zlib
+from collections.abc import Iterable
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
 
-from maskfold.competitions.errors import CompetitionError
+from maskfold.competitions.errors import CompetitionError, together
 
 
 def safe_path(name: str) -> str:
@@ -24,6 +25,17 @@ def safe_path(name: str) -> str:
             f"the file name {name!r} is not a plain path inside the contest's folder: it is not opened"
         )
     return str(path)
+
+
+def safe_paths(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Name -> path, of the names that `safe_path` accepts, and at most one problem about the others."""
+    paths, refused = {}, []
+    for name in names:
+        try:
+            paths[name] = safe_path(name)
+        except CompetitionError as error:
+            refused.append(str(error))
+    return paths, together(refused, "names are refused")
 
 
 class ContestFiles:

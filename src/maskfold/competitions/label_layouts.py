@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import pandas as pd
 
-from maskfold.competitions.errors import CompetitionError, first_few
+from maskfold.competitions.errors import CompetitionError, first_few, raise_all, together
 from maskfold.competitions.files import ContestFiles, safe_path
 from maskfold.competitions.images import IMAGE_SUFFIXES, decode_binary, decode_classes
 from maskfold.competitions.profile import FileListProfile, PngMasksProfile
-from maskfold.competitions.samples import Part, read_columns, sample_table
-from maskfold.competitions.table import refuse_duplicates
+from maskfold.competitions.samples import Part, Survey, read_columns, survey_rows
+from maskfold.competitions.table import duplicates
 
 
 class _LabelFiles(ABC):
@@ -47,10 +46,11 @@ class _LabelFiles(ABC):
         """See `Competition.read_masks`."""
         ids = {name: image_id for image_id, name in self.file_names().items()}
         labels = list(read_pngs(path))
-        refuse_duplicates((name for name, _ in labels), str(path))
+        problems = duplicates((name for name, _ in labels), str(path))
         unknown = [name for name, _ in labels if name not in ids]
         if unknown:
-            raise CompetitionError(f"{path} holds {len(unknown)} files of no test image: {first_few(unknown)}")
+            problems.append(f"{path} holds {len(unknown)} files of no test image: {first_few(unknown)}")
+        raise_all(problems)
         return {ids[name]: content for name, content in labels}
 
     def file_names(self) -> dict[str, str]:
@@ -59,13 +59,13 @@ class _LabelFiles(ABC):
         Raises:
             CompetitionError: two ids with one file name.
         """
-        names = {image_id: f"{_stem(image_id)}.png" for image_id in self.samples("test")["id"]}
-        refuse_duplicates(names.values(), "the names of the submission's files")
+        names = {image_id: f"{_stem(image_id)}.png" for image_id in self.survey("test").checked()["id"]}
+        raise_all(duplicates(names.values(), "the names of the submission's files"))
         return names
 
     @abstractmethod
-    def samples(self, part: Part) -> pd.DataFrame:
-        """See `Competition.samples`."""
+    def survey(self, part: Part) -> Survey:
+        """See `Competition.survey`; raises a CompetitionError where a list cannot be read at all."""
 
 
 class PngMasks(_LabelFiles):
@@ -87,40 +87,43 @@ class PngMasks(_LabelFiles):
         """What the profile needs and the folder lacks."""
         return [f"{folder}/" for folder in (profile.images, profile.masks) if not files.has_folder(folder)]
 
-    def samples(self, part: Part) -> pd.DataFrame:
-        """See `Competition.samples`."""
-        images = self._by_stem(self.profile.images)
-        masks = self._by_stem(self.profile.masks)
+    def survey(self, part: Part) -> Survey:
+        """See `Competition.survey`."""
+        images, twice = self._by_stem(self.profile.images)
+        masks, masks_twice = self._by_stem(self.profile.masks)
+        problems = [*twice, *masks_twice]
         strangers = sorted(set(masks) - set(images))
         if strangers:
-            raise CompetitionError(
+            problems.append(
                 f"{len(strangers)} masks have no image of the same stem in {self.profile.images}: "
                 f"{first_few(masks[stem] for stem in strangers)}"
             )
-        splits = self._splits(images, masks)
+        splits, misfits = self._splits(images, masks)
         rows = []
         for stem, split in splits.items():
             if (split == "test") == (part == "test"):
                 row = {"id": stem, "image": images[stem], "masks": masks.get(stem), "split": split}
                 rows.append({**row, "masks": None, "split": None} if part == "test" else row)
-        return sample_table(rows, self.files, source=self.profile.images)
+        return survey_rows(rows, self.files, source=self.profile.images, problems=[*problems, *misfits])
 
     def decode(self, data: bytes, name: str) -> np.ndarray:
         """Content of a mask file -> uint8 (H, W) of 0 and 1."""
         return decode_binary(data, name)
 
-    def _by_stem(self, folder: str) -> dict[str, str]:
+    def _by_stem(self, folder: str) -> tuple[dict[str, str], list[str]]:
+        """Stem -> path of a folder's images, and the stems that two of them share."""
         names = [name for name in self.files.names(folder) if _is_image(name)]
-        refuse_duplicates((PurePosixPath(name).stem for name in names), folder)
-        return {PurePosixPath(name).stem: f"{folder}/{name}" for name in names}
+        problems = duplicates((PurePosixPath(name).stem for name in names), folder)
+        return {PurePosixPath(name).stem: f"{folder}/{name}" for name in names}, problems
 
-    def _splits(self, images: dict[str, str], masks: dict[str, str]) -> dict[str, str | None]:
-        """Stem -> train, valid, test; without a split file test (no mask) or None (mask)."""
+    def _splits(
+        self, images: dict[str, str], masks: dict[str, str]
+    ) -> tuple[dict[str, str | None], list[str]]:
+        """Stem -> train, valid, test; without a split file test (no mask) or None (mask). And what does not fit."""
         source = self.profile.split
         if not self.files.exists(source):
-            return {stem: None if stem in masks else "test" for stem in images}
+            return {stem: None if stem in masks else "test" for stem in images}, []
         rows = read_columns(self.files, source, "id", "split")
-        refuse_duplicates((stem for stem, _ in rows), source)
         splits = dict(rows)
         problems = {
             "ids without an image": sorted(set(splits) - set(images)),
@@ -130,10 +133,13 @@ class PngMasks(_LabelFiles):
                 stem for stem, split in rows if split != "test" and stem not in masks
             ),
         }
-        found = [f"{len(names)} {what}: {first_few(names)}" for what, names in problems.items() if names]
-        if found:
-            raise CompetitionError(f"{source}: {'; '.join(found)}")
-        return splits
+        found = [f"{source}: {len(names)} {what}: {first_few(names)}" for what, names in problems.items() if names]
+        usable = {
+            stem: split
+            for stem, split in splits.items()
+            if stem in images and (split == "test" or (split in ("train", "valid") and stem in masks))
+        }
+        return usable, [*duplicates((stem for stem, _ in rows), source), *found]
 
 
 class FileList(_LabelFiles):
@@ -156,12 +162,19 @@ class FileList(_LabelFiles):
         """What the profile needs and the folder lacks."""
         return [] if files.exists(profile.train) else [profile.train]
 
-    def samples(self, part: Part) -> pd.DataFrame:
-        """See `Competition.samples`."""
+    def survey(self, part: Part) -> Survey:
+        """See `Competition.survey`."""
         lists = {"train": self.profile.train, "valid": self.profile.valid}
         lists = lists if part == "train" else {"test": self.profile.test}
-        rows = [row for split, name in lists.items() for row in self._lines(name, split)]
-        return sample_table(rows, self.files, source=" and ".join(lists.values()))
+        rows, problems = [], []
+        for split, name in lists.items():
+            for number, line in self._lines(name):
+                try:
+                    rows.append(self._row(line, split))
+                except CompetitionError as error:
+                    problems.append(f"{name}, line {number}: {error}")
+        source = " and ".join(lists.values())
+        return survey_rows(rows, self.files, source=source, problems=together(problems, "lines cannot be used"))
 
     def decode(self, data: bytes, name: str) -> np.ndarray:
         """Content of a label file -> uint8 (H, W) of classes, 255 not scored."""
@@ -173,30 +186,28 @@ class FileList(_LabelFiles):
         lines = self.files.read(self.profile.labels).decode("utf-8-sig").splitlines()
         return tuple(line.strip() for line in lines if line.strip())
 
-    def _lines(self, name: str, split: str) -> list[dict[str, str | None]]:
-        """One sample per line of a list; a list that is not there is empty."""
+    def _lines(self, name: str) -> list[tuple[int, str]]:
+        """(number, text) of a list's lines that are not blank; a list that is not there is empty."""
         if not self.files.exists(name):
             return []
-        rows = []
-        for number, line in enumerate(self.files.read(name).decode("utf-8-sig").splitlines(), start=1):
-            fields = [field.strip() for field in line.split(self.profile.separator)]
-            if not line.strip():
-                continue
-            expected = (1, 2) if split == "test" else (2,)
-            if len(fields) not in expected:
-                raise CompetitionError(
-                    f"{name}, line {number}: {len(fields)} fields, expected 'image label'"
-                    + (" or 'image'" if split == "test" else "")
-                )
-            rows.append({"id": fields[0], "image": safe_path(fields[0]), "masks": None, "split": None})
-            if split != "test":
-                rows[-1].update(masks=self._label(fields[1], name, number), split=split)
-        return rows
+        lines = self.files.read(name).decode("utf-8-sig").splitlines()
+        return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
-    def _label(self, path: str, name: str, number: int) -> str:
+    def _row(self, line: str, split: str) -> dict[str, str | None]:
+        """The sample of one line."""
+        fields = [field.strip() for field in line.split(self.profile.separator)]
+        if len(fields) != 2 and (split != "test" or len(fields) != 1):
+            expected = "'image label'" + (" or 'image'" if split == "test" else "")
+            raise CompetitionError(f"{len(fields)} fields, expected {expected}")
+        row = {"id": fields[0], "image": safe_path(fields[0]), "masks": None, "split": None}
+        if split != "test":
+            row |= {"masks": self._label(fields[1]), "split": split}
+        return row
+
+    def _label(self, path: str) -> str:
         path = safe_path(path)
         if not self.files.exists(path):
-            raise CompetitionError(f"{name}, line {number}: there is no label {path}")
+            raise CompetitionError(f"there is no label {path}")
         return path
 
 

@@ -1,41 +1,71 @@
 """The one table that every layout hands on, and the checks it has passed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import pandas as pd
 
-from maskfold.competitions.errors import CompetitionError, first_few
+from maskfold.competitions.errors import CompetitionError, first_few, raise_all
 from maskfold.competitions.files import ContestFiles
-from maskfold.competitions.table import refuse_duplicates
+from maskfold.competitions.table import duplicates
 from maskfold.config import GroupConfig
 
 Part = Literal["train", "test"]
 COLUMNS = ("id", "image", "group", "masks", "split")
 
 
-def sample_table(
-    rows: Sequence[dict[str, Any]], files: ContestFiles, *, source: str, group: GroupConfig | None = None
-) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Survey:
+    """One part of a contest: the samples that can be used, and everything that is wrong with the others."""
+
+    samples: pd.DataFrame
+    problems: tuple[str, ...] = ()
+
+    def checked(self) -> pd.DataFrame:
+        """The samples.
+
+        Raises:
+            CompetitionError: there are problems; all of them in one message.
+        """
+        raise_all(self.problems)
+        return self.samples
+
+
+def survey_rows(
+    rows: Sequence[dict[str, Any]],
+    files: ContestFiles,
+    *,
+    source: str,
+    group: GroupConfig | None = None,
+    problems: Sequence[str] = (),
+) -> Survey:
     """Rows (dicts with some of `COLUMNS`) as a table sorted by id; absent values are None.
 
-    Raises:
-        CompetitionError: duplicate ids, images that are not there, ids without a group.
+    Added to ``problems``: duplicate ids (the first row stays), images that are not there (left out), what is
+    wrong with the groups (the samples stay).
     """
-    refuse_duplicates((row["id"] for row in rows), source)
-    missing = [row["image"] for row in rows if not files.exists(row["image"])]
+    found = [*problems, *duplicates((row["id"] for row in rows), source)]
+    unique = {row["id"]: row for row in reversed(rows)}
+    present = [unique[image_id] for image_id in sorted(unique) if files.exists(unique[image_id]["image"])]
+    missing = [image for image in dict.fromkeys(row["image"] for row in rows) if not files.exists(image)]
     if missing:
-        raise CompetitionError(
-            f"{source} names {len(missing)} images that are not in {files.root}: {first_few(missing)}"
-        )
-    ordered = sorted(rows, key=lambda row: row["id"])
-    columns = {column: [row.get(column) for row in ordered] for column in COLUMNS}
-    samples = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+        found.append(f"{source} names {len(missing)} images that are not in {files.root}: {first_few(missing)}")
+    samples = sample_table(present)
     if group is not None:
-        samples["group"] = pd.Series(read_groups(files, group, samples), dtype=object)
-    return samples
+        try:
+            samples["group"] = pd.Series(read_groups(files, group, samples), dtype=object)
+        except CompetitionError as error:
+            found.append(str(error))
+    return Survey(samples, tuple(found))
+
+
+def sample_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Rows (dicts with some of `COLUMNS`) as they come; absent values are None, every column has dtype object."""
+    columns = {column: [row.get(column) for row in rows] for column in COLUMNS}
+    return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
 
 
 def read_groups(files: ContestFiles, group: GroupConfig, samples: pd.DataFrame) -> list[str]:
@@ -45,7 +75,7 @@ def read_groups(files: ContestFiles, group: GroupConfig, samples: pd.DataFrame) 
         CompetitionError: missing file or columns, a name with two groups, samples without a group.
     """
     names = read_columns(files, group.file, group.id, group.column)
-    refuse_duplicates((name for name, _ in names), group.file)
+    problems = duplicates((name for name, _ in names), group.file)
     groups = dict(names)
     found = []
     for image_id, image in zip(samples["id"], samples["image"], strict=True):
@@ -53,10 +83,11 @@ def read_groups(files: ContestFiles, group: GroupConfig, samples: pd.DataFrame) 
         found.append(next((groups[key] for key in (image_id, path.name, path.stem) if key in groups), None))
     without = [image_id for image_id, value in zip(samples["id"], found, strict=True) if value is None]
     if without:
-        raise CompetitionError(
+        problems.append(
             f"{group.file} has no row for {len(without)} images: {first_few(without)} "
             f"(looked for in its column {group.id})"
         )
+    raise_all(problems)
     return found
 
 

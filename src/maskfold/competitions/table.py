@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from maskfold.competitions.errors import CompetitionError, first_few, repeated
+from maskfold.competitions.errors import CompetitionError, first_few, raise_all, repeated
 from maskfold.competitions.profile import CsvProfile
 
 Key = tuple[str, str]
@@ -71,34 +71,50 @@ def gather_masks(profile: CsvProfile, table: pd.DataFrame, source: str) -> dict[
     Raises:
         CompetitionError: duplicate rows, classes that the profile does not know.
     """
+    masks, problems = survey_masks(profile, table, source)
+    raise_all(problems)
+    return masks
+
+
+def survey_masks(
+    profile: CsvProfile, table: pd.DataFrame, source: str
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """What `gather_masks` returns, without the rows it would refuse, and a message for each kind of them.
+
+    Of rows for the same mask the first one stays.
+    """
+    problems = []
     if profile.rows != "instance":
-        refuse_duplicates((key_name(key) for key in keys(table)), source)
-    if profile.rows != "class":
-        masks: dict[str, list[str]] = {}
-        for image, rle in zip(table["id"], table["mask"], strict=True):
-            masks.setdefault(image, []).append(rle)
-        return {image: tuple(rles) for image, rles in masks.items()}
-    return _gather_classes(profile, table, source)
+        problems += duplicates((key_name(key) for key in keys(table)), source)
+        table = table.drop_duplicates(["id", "class"])
+    if profile.rows == "class":
+        return _survey_classes(profile, table, source, problems)
+    masks: dict[str, list[str]] = {}
+    for image, rle in zip(table["id"], table["mask"], strict=True):
+        masks.setdefault(image, []).append(rle)
+    return {image: tuple(rles) for image, rles in masks.items()}, problems
 
 
-def refuse_duplicates(names: Iterable[str], source: str) -> None:
-    """Raise a CompetitionError that lists the names that occur twice."""
+def duplicates(names: Iterable[str], source: str) -> list[str]:
+    """At most one problem: the names that occur twice."""
     twice = repeated(list(names))
-    if twice:
-        raise CompetitionError(f"{source}: {len(twice)} duplicate ids: {first_few(twice)}")
+    return [f"{source}: {len(twice)} duplicate ids: {first_few(twice)}"] if twice else []
 
 
-def _gather_classes(profile: CsvProfile, table: pd.DataFrame, source: str) -> dict[str, tuple[str, ...]]:
+def _survey_classes(
+    profile: CsvProfile, table: pd.DataFrame, source: str, problems: list[str]
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     place = {value: index for index, value in enumerate(profile.csv_classes)}
     unknown = sorted(set(table["class"]) - set(place))
     if unknown:
-        raise CompetitionError(
-            f"{source} holds the classes {first_few(unknown)}, the profile knows {', '.join(place)}"
-        )
+        problems = [
+            *problems,
+            f"{source} holds the classes {first_few(unknown)}, the profile knows {', '.join(place)}",
+        ]
     rows: dict[str, list[str]] = {}
-    for image, value, rle in table.itertuples(index=False):
+    for image, value, rle in table[table["class"].isin(place)].itertuples(index=False):
         rows.setdefault(image, [""] * len(place))[place[value]] = rle
-    return {image: tuple(rles) for image, rles in rows.items()}
+    return {image: tuple(rles) for image, rles in rows.items()}, problems
 
 
 def _read_cells(data: bytes, separator: str, source: str) -> pd.DataFrame:

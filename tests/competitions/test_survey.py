@@ -1,0 +1,105 @@
+"""`Competition.survey`: what can be used of a part, and all that is wrong with the rest, in one pass."""
+
+import pytest
+
+from maskfold.competitions import CompetitionError
+
+
+def append(path, *lines):
+    with path.open("a") as stream:
+        stream.writelines(f"{line}\n" for line in lines)
+
+
+def survey(twin, part="train"):
+    competition = twin.open()
+    found = competition.survey(part)
+    if found.problems:
+        with pytest.raises(CompetitionError) as caught:
+            competition.samples(part)
+        assert str(caught.value) == "; ".join(found.problems)
+    else:
+        assert competition.samples(part).equals(found.samples)
+    return found
+
+
+@pytest.mark.parametrize("name", ["tianchi", "tgs", "png_masks", "file_list", "clouds", "airbus"])
+def test_sound_parts_have_no_problems(name, request):
+    twin = request.getfixturevalue(name)
+    assert survey(twin).problems == survey(twin, "test").problems == ()
+    assert len(survey(twin).samples) == len(twin.truth)
+
+
+def test_every_fault_of_a_table_at_once(tianchi):
+    append(tianchi.root / "train_mask.csv", "b.jpg\t1 1", "../x.jpg\t", "gone.jpg\t", "/y.jpg\t", "lost.jpg\t2 2")
+    found = survey(tianchi)
+    duplicate, unsafe, missing = found.problems
+    assert duplicate == "train_mask.csv: 1 duplicate ids: b.jpg"
+    assert unsafe.startswith("2 names are refused: the file name '../x.jpg'")
+    assert "'/y.jpg'" in unsafe
+    assert missing.endswith("tianchi: train/gone.jpg, train/lost.jpg")
+    assert list(found.samples["id"]) == ["a.jpg", "b.jpg", "c.jpg"]
+    assert found.samples["masks"][1] != ("1 1",)  # of rows for one image the first stays
+
+
+def test_a_table_that_cannot_be_read_is_one_problem(tgs):
+    (tgs.root / "train.csv").write_text("name,rle\nb1,\n")
+    found = survey(tgs)
+    (problem,) = found.problems
+    assert "has the columns name,rle, expected id,rle_mask" in problem
+    assert found.samples.empty
+    assert list(found.samples) == ["id", "image", "group", "masks", "split"]
+
+
+def test_unknown_classes_duplicates_and_missing_images_at_once(clouds):
+    append(clouds.root / "train.csv", "b_1.jpg_Fish,1 1", "a_0.jpg_Bird,1 1", "z.jpg_Fish,1 1")
+    found = survey(clouds)
+    assert [problem.split(": ")[0].split(" that")[0] for problem in found.problems] == [
+        "train.csv",
+        "train.csv holds the classes Bird, the profile knows Fish, Sugar",
+        "train.csv names 1 images",
+    ]
+    assert list(found.samples["id"]) == ["a_0.jpg", "b_1.jpg"]
+    assert twin_masks(clouds, found)
+
+
+def twin_masks(twin, found):
+    competition = twin.open()
+    rows = zip(found.samples["id"], found.samples["masks"], strict=True)
+    return all((competition.mask(masks, twin.truth[id].shape) == twin.truth[id]).all() for id, masks in rows)
+
+
+def test_groups_that_lack_rows_do_not_hide_missing_images(airbus):
+    with open(airbus.profile, "a") as stream:
+        stream.write("group: {file: places.csv, id: image, column: place}\n")
+    (airbus.root / "places.csv").write_text("image,place\na.jpg,sea\na.jpg,port\n")
+    append(airbus.root / "train_ship_segmentations.csv", "gone.jpg,1 2")
+    missing, groups = survey(airbus).problems
+    assert "train/gone.jpg" in missing
+    assert "1 duplicate ids: a.jpg" in groups
+    assert "no row for 1 images: b.jpg" in groups
+    assert list(survey(airbus).samples["group"]) == [None, None]
+
+
+def test_split_file_and_strange_masks_at_once(png_masks):
+    (png_masks.root / "split.csv").write_text("id,split\nq,train\nm,valid\nx,test\nn,test\nn,test\n")
+    (png_masks.root / "masks/r.png").write_bytes((png_masks.root / "masks/q.png").read_bytes())
+    found = survey(png_masks)
+    strange, twice, unknown, rowless, maskless = found.problems
+    assert "masks/r.png" in strange
+    assert twice == "split.csv: 1 duplicate ids: n"
+    assert unknown == "split.csv: 1 ids without an image: x"
+    assert rowless == "split.csv: 1 images without a row: p"
+    assert maskless == "split.csv: 1 train or valid ids without a mask: m"
+    assert list(found.samples["id"]) == ["q"]
+    assert list(survey(png_masks, "test").samples["id"]) == ["n"]
+
+
+def test_all_bad_lines_of_all_lists(file_list):
+    append(file_list.root / "train.txt", "images/t0.jpg", "../x.jpg labels/a.png")
+    append(file_list.root / "val.txt", "images/t1.jpg labels/none.png", "images/z.jpg labels/a.png")
+    lines, missing = survey(file_list).problems
+    assert lines.startswith("3 lines cannot be used: train.txt, line 4: 1 fields")
+    assert "train.txt, line 5: the file name '../x.jpg'" in lines
+    assert "val.txt, line 3: there is no label labels/none.png" in lines
+    assert missing.endswith("images/z.jpg")
+    assert list(survey(file_list).samples["id"]) == ["images/a.jpg", "images/b.jpg", "images/c.jpg"]
