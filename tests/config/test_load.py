@@ -12,7 +12,6 @@ from maskfold.config import (
     describe_options,
     load_config,
     override,
-    read_saved_config,
     save_config,
 )
 
@@ -98,7 +97,7 @@ def test_missing_file(tmp_path):
 def test_saved_config_is_the_same_and_tells_how_it_was_made(file, tmp_path):
     config = load_config(file, {"competition.root": "data/x", "averaging.ema": "0.9"})
     save_config(config, tmp_path / "saved.yaml", torch="9.9")
-    assert read_saved_config(tmp_path / "saved.yaml") == config
+    assert load_config(tmp_path / "saved.yaml") == config
     assert yaml.safe_load((tmp_path / "saved.yaml").read_text())["made_with"] == {"torch": "9.9"}
 
 

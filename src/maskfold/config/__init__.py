@@ -9,7 +9,6 @@ from maskfold.config.load import (
     nearest,
     option_keys,
     override,
-    read_saved_config,
     save_config,
 )
 from maskfold.config.schema import (
@@ -50,6 +49,5 @@ __all__ = [
     "nearest",
     "option_keys",
     "override",
-    "read_saved_config",
     "save_config",
 ]

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 from maskfold.config.schema import Config
 from maskfold.files import atomic_path
 
+MADE_WITH = "made_with"  # in a run's config.yaml: how it was made, not what it asks for
+
 
 class ConfigError(ValueError):
     """A config file or an override that cannot be used. The message is one sentence for the user."""
@@ -33,13 +35,14 @@ def load_config(
     """Read ``path`` (null: all defaults), apply dotted ``overrides`` such as ``{"train.epochs": "3"}``.
 
     Override values that are strings are read as YAML, as in the file. The run's name is ``name``, else the
-    file's own ``name``, else the file's stem.
+    file's own ``name``, else the file's stem. A run's ``config.yaml`` can be read as well.
 
     Raises:
         ConfigError: missing or malformed file, unknown key (the nearest valid one is named), wrong type or
             value out of range.
     """
     tree = _overridden(_read_yaml(path) if path else {}, overrides or {})
+    tree.pop(MADE_WITH, None)
     if name:
         tree["name"] = name
     tree.setdefault("name", path.stem if path else "default")
@@ -61,19 +64,12 @@ def config_from_tree(tree: Mapping[str, Any], *, source: str) -> Config:
 
 
 def save_config(config: Config, path: Path, **facts: Any) -> None:
-    """Write ``config`` whole, and ``facts`` about its making (versions, commit) under ``made_with``."""
+    """Write ``config`` whole, and ``facts`` about its making (versions, commit) under `MADE_WITH`."""
     tree = config.model_dump(mode="json")
     if facts:
-        tree["made_with"] = facts
+        tree[MADE_WITH] = facts
     with atomic_path(path) as temporary:
         temporary.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
-
-
-def read_saved_config(path: Path) -> Config:
-    """Read what `save_config` wrote."""
-    tree = _read_yaml(path)
-    tree.pop("made_with", None)
-    return config_from_tree(tree, source=str(path))
 
 
 def changed_keys(old: Config, new: Config) -> list[str]:

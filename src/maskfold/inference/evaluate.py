@@ -1,6 +1,6 @@
 """Scores with their uncertainty: of a run's out-of-fold predictions, of a submission whose truth is at hand."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,15 +91,14 @@ def evaluate_submission(submission: Path, truth: Path, competition: Competition)
         InferenceError: an image that only one of the two has, or of unknown size.
     """
     predicted, true = competition.read_masks(submission), competition.read_masks(truth)
-    _same_ids(predicted, true, submission, truth)
-    sizes = _sizes(competition, list(true))
+    refuse_other_images(true, predicted, truth, submission)
+    images = image_paths(competition, list(true))
     metric = contest_metric(competition)
     rows = []
-    for image_id, masks in true.items():
-        target = competition.mask(masks, sizes[image_id], id=image_id)
-        rows.append(
-            metric.image_stats(competition.mask(predicted[image_id], sizes[image_id], id=image_id), target)
-        )
+    for image_id, path in images.items():
+        shape = competition.size(path)
+        mask, target = (competition.mask(part[image_id], shape, id=image_id) for part in (predicted, true))
+        rows.append(metric.image_stats(mask, target))
     return Evaluation(metric, list(true), np.stack(rows))
 
 
@@ -128,23 +127,29 @@ def _groups(run: Run, competition: Competition, ids: Sequence[str]) -> list[str]
     return [by_id[image_id] for image_id in ids]
 
 
-def _same_ids(predicted: dict, true: dict, submission: Path, truth: Path) -> None:
-    missing, extra = sorted(set(true) - set(predicted)), sorted(set(predicted) - set(true))
+def refuse_other_images(expected: Collection[str], found: Collection[str], source: Path, other: Path) -> None:
+    """Raise an `InferenceError` unless ``other`` names the same images as ``source``."""
+    missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     if missing or extra:
         raise InferenceError(
-            f"{submission} lacks {len(missing)} images of {truth} {missing[:3]} and has {len(extra)} others "
+            f"{other} lacks {len(missing)} images of {source} {missing[:3]} and has {len(extra)} others "
             f"{extra[:3]}: both must name the same images"
         )
 
 
-def _sizes(competition: Competition, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+def image_paths(competition: Competition, ids: Sequence[str]) -> dict[str, str]:
+    """id -> path of the image inside the contest's folder, for ids of one part.
+
+    Raises:
+        InferenceError: an id that is no image of that part.
+    """
     # Part by part: a contest may use the same names in both.
     for part in ("test", "train"):
         samples = competition.samples(part)
         images = dict(zip(samples["id"], samples["image"], strict=True))
         if set(ids) <= images.keys():
-            return {image_id: competition.size(images[image_id]) for image_id in ids}
+            return {image_id: images[image_id] for image_id in ids}
     raise InferenceError(
-        f"the truth holds ids that are no images of one part of {competition.root}, such as "
-        f"{next((i for i in ids if i not in images), ids[0])}: give the truth of its test images, or of training images"
+        f"there are ids that are no images of one part of {competition.root}, such as "
+        f"{next((i for i in ids if i not in images), ids[0])}: give masks of its test images, or of training images"
     )

@@ -35,7 +35,9 @@ def error_overlay(
     return (image * (1 - alpha) + painted[..., :3] * alpha).round().astype(np.uint8)
 
 
-def show_images(pictures: Mapping[str, np.ndarray], *, columns: int = 4, vmax: float | None = None) -> Figure:
+def show_images(
+    pictures: Mapping[str, np.ndarray], *, columns: int = 4, vmax: float | None = None, title: str | None = None
+) -> Figure:
     """A sheet of titled pictures: RGB (H, W, 3), or one channel (H, W) in grey levels from 0 to ``vmax``.
 
     Without ``vmax`` a mask or a probability goes from 0 to 1 and uint8 that exceeds 1 from 0 to 255.
@@ -44,10 +46,12 @@ def show_images(pictures: Mapping[str, np.ndarray], *, columns: int = 4, vmax: f
     rows = -(-len(pictures) // columns)
     figure = Figure(figsize=(INCHES * columns, (INCHES + 0.25) * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=False):
+    if title:
+        figure.suptitle(title, fontsize=9)
+    for axis, (name, picture) in zip(axes, pictures.items(), strict=False):
         top = vmax or (255 if picture.max() > 1 else 1)
         axis.imshow(picture, cmap="gray", vmin=0, vmax=top, interpolation="nearest")
-        axis.set_title(title, fontsize=9)
+        axis.set_title(name, fontsize=9, parse_math=False)
     for axis in axes:
         axis.axis("off")
     return figure

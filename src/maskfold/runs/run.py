@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from maskfold.config import Config, changed_keys, read_saved_config, save_config
+from maskfold.config import Config, changed_keys, load_config, save_config
 from maskfold.files import atomic_path
 from maskfold.runs.checkpoint import file_digest
 from maskfold.runs.errors import RunError
@@ -189,7 +189,7 @@ class Run:
     @cached_property
     def config(self) -> Config:
         """The resolved config that the run was made with."""
-        return read_saved_config(self.config_path)
+        return load_config(self.config_path)
 
     def fold(self, fold: int | str) -> FoldFolder:
         """The folder of a fold number, or of ``all``."""

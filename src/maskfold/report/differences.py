@@ -1,0 +1,72 @@
+"""The images on which two submissions differ most, as one picture."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from maskfold.competitions import Competition
+from maskfold.files import atomic_path
+from maskfold.inference.agreement import Agreement
+from maskfold.report.pictures import fitting_size
+from maskfold.report.show import error_overlay, overlay, show_images
+
+SIDE = 512
+DPI = 110
+
+
+def save_differences(
+    agreement: Agreement, competition: Competition, path: Path, *, count: int, truth: dict[str, Any] | None = None
+) -> int:
+    """Write the picture of the ``count`` images that differ most; returns how many there are.
+
+    A row per image: the image, both masks and their difference; with ``truth`` (id -> what `Competition.mask`
+    takes) the image, its truth and the errors of both.
+    Nothing is written where no image differs.
+    """
+    table = agreement.table[agreement.table["differing"] > 0].head(count)
+    if table.empty:
+        return 0
+    pictures = {}
+    for id_, dice in zip(table["id"], table["dice"], strict=True):
+        pictures |= _row(agreement, competition, id_, dice, truth)
+    figure = show_images(pictures, title=_legend(competition.num_classes, truth is not None))
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=DPI)
+    return len(table)
+
+
+def _legend(classes: int, with_truth: bool) -> str:
+    if classes > 1:
+        return "pink: another class than the truth" if with_truth else "pink: another class in a than in b"
+    if with_truth:
+        return "orange: predicted, not labelled; blue: labelled, not predicted"
+    return "orange: in a only; blue: in b only"
+
+
+def _row(
+    agreement: Agreement, competition: Competition, id_: str, dice: float, truth: dict[str, Any] | None
+) -> dict[str, np.ndarray]:
+    """Title -> picture, four of them."""
+    image = competition.image(agreement.images[id_])
+    shape = image.shape[:2]
+    masks = [part[id_] for part in agreement.masks] + ([truth[id_]] if truth is not None else [])
+    decoded = [competition.mask(mask, shape, id=id_) for mask in masks]
+    size = fitting_size(shape, SIDE)
+    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    a, b, *true = (cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) for mask in decoded)
+    kind = {"classes": competition.num_classes, "ignore_index": competition.ignore_index}
+    if true:
+        panels = {
+            "truth": overlay(image, true[0], **kind),
+            "errors of a": error_overlay(image, true[0], a, **kind),
+            "errors of b": error_overlay(image, true[0], b, **kind),
+        }
+    else:
+        panels = {
+            "a": overlay(image, a, **kind),
+            "b": overlay(image, b, **kind),
+            "a against b": error_overlay(image, b, a, **kind),
+        }
+    return {f"{id_}: Dice(a, b) {dice:.3f}": image, **{f"{id_}: {title}": panel for title, panel in panels.items()}}

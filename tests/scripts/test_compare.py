@@ -1,0 +1,54 @@
+"""compare.py as a user runs it."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+from tests.conftest import reference_rle
+from tests.inference.conftest import truth_of
+
+
+@pytest.fixture
+def submissions(here):
+    truth = truth_of(here / "data/mine", "test")
+    for name, step in (("near", 1), ("far", 6)):
+        rows = [f"{image}\t{reference_rle(np.roll(mask, step, axis=1))}\n" for image, mask in truth.items()]
+        (here / f"submissions/{name}.csv").parent.mkdir(exist_ok=True)
+        (here / f"submissions/{name}.csv").write_text("".join(rows))
+    return ["submissions/near.csv", "submissions/far.csv"]
+
+
+def test_two_submissions(here, submissions, script):
+    done = script("compare", *submissions)
+    assert done.code == 0, done.err
+    assert "a = submissions/near.csv: foreground" in done.out
+    assert "Picture: submissions/near_far.png" in done.out
+    assert done.out.splitlines()[-1] == "Next: python src/evaluate.py --submission submissions/near.csv --note-lb SCORE"
+    assert cv2.imread("submissions/near_far.png").shape[2] == 3
+
+
+def test_with_the_truth_the_better_one_is_named(here, submissions, script):
+    done = script("compare", *submissions, "--truth", "data/mine/test_a_truth.csv", "--picture", "p.png", "--images", "2")
+    assert done.code == 0, done.err
+    a, b = (float(re.search(rf"^{part}: dice (0\.\d+)", done.out, re.MULTILINE)[1]) for part in "ab")
+    assert a > b
+    difference = float(re.search(r"^a against b: difference ([+-]0\.\d+)", done.out, re.MULTILINE)[1])
+    assert difference == pytest.approx(a - b, abs=2e-4)
+    two = cv2.imread("p.png").shape[0]
+    script("compare", *submissions, "--picture", "p.png", "--images", "4")
+    assert cv2.imread("p.png").shape[0] > 1.6 * two
+
+
+def test_nothing_to_show(here, submissions, script):
+    done = script("compare", submissions[0], submissions[0])
+    assert done.code == 0, done.err
+    assert "Picture" not in done.out
+    assert not (here / "submissions/near_near.png").exists()
+
+
+def test_errors_are_one_message(here, submissions, script):
+    done = script("compare", submissions[0], "data/mine/train_mask.csv")
+    assert done.code == 1
+    assert "both must name the same images" in done.err
+    assert "error: " in script("compare", submissions[0], "submissions/none.csv").err
