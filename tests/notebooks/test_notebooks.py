@@ -14,7 +14,9 @@ from execute import execute, set_parameters  # noqa: E402
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # What makes a notebook quick: names of its cell `parameters`.
-REDUCED: dict[str, dict] = {}
+REDUCED: dict[str, dict] = {
+    "01_data": {"IMAGES": 20},
+}
 
 
 @pytest.fixture(scope="module")
