@@ -47,6 +47,8 @@ def test_a_sheet_has_a_place_for_each_picture():
     figure.canvas.draw()  # a lone $ is no formula
 
 
-@pytest.mark.parametrize(("picture", "vmax", "top"), [(IMAGE[..., 0], None, 255), (np.eye(3), None, 1), (np.eye(3), 4, 4)])
+@pytest.mark.parametrize(
+    ("picture", "vmax", "top"), [(IMAGE[..., 0], None, 255), (np.eye(3), None, 1), (np.eye(3), 4, 4)]
+)
 def test_grey_levels(picture, vmax, top):
     assert show_images({"one": picture}, vmax=vmax).axes[0].images[0].get_clim() == (0, top)

@@ -29,7 +29,8 @@ def test_two_submissions(here, submissions, script):
 
 
 def test_with_the_truth_the_better_one_is_named(here, submissions, script):
-    done = script("compare", *submissions, "--truth", "data/mine/test_a_truth.csv", "--picture", "p.png", "--images", "2")
+    truth = "data/mine/test_a_truth.csv"
+    done = script("compare", *submissions, "--truth", truth, "--picture", "p.png", "--images", "2")
     assert done.code == 0, done.err
     a, b = (float(re.search(rf"^{part}: dice (0\.\d+)", done.out, re.MULTILINE)[1]) for part in "ab")
     assert a > b
