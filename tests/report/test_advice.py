@@ -124,6 +124,27 @@ def test_errors_on_one_side(findings):
     assert said(image_rules.lopsided_errors, counted(20, 25)) == []
 
 
+def test_classes_that_are_lost(findings):
+    names = ("sky", "road", "car", "pole", "ghost")
+
+    def classes(found_poles):
+        metrics = SegmentationMetrics(5)
+        truth = np.zeros((20, 50), np.uint8)
+        truth[5:10], truth[10:12], truth[12, :40] = 1, 2, 3
+        mask = np.where(truth == 3, 1, truth)
+        mask[12, :found_poles] = 3
+        metrics.update(mask, truth)
+        competition = SimpleNamespace(num_classes=5, class_names=names)
+        return replace(
+            findings, competition=competition, survey=replace(findings.survey, metrics=metrics)
+        )
+
+    (text,) = said(image_rules.lost_classes, classes(found_poles=1))
+    assert text.endswith("IoU is below 0.05 for pole, which have 40 pixels, 4.0% of all.")
+    assert said(image_rules.lost_classes, classes(found_poles=4)) == []
+    assert said(image_rules.lost_classes, findings) == []
+
+
 def test_uneven_folds(findings):
     rng = np.random.default_rng(0)
     fold = np.repeat([0, 1], 30)

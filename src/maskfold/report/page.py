@@ -76,7 +76,7 @@ def percent_text(share: float) -> str:
     if math.isnan(share):
         return "–"
     digits = 0 if share in (0, 1) else 1 if share >= 0.001 else 3
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * share:.{digits}f}\u00a0%"
 
 
 def _charts(findings: Findings) -> dict[str, list[Chart]]:

@@ -9,6 +9,7 @@ from maskfold.report.advice.images import (
     empty_images,
     label_errors,
     lopsided_errors,
+    lost_classes,
     small_objects,
     uneven_folds,
 )
@@ -28,6 +29,7 @@ RULES: tuple[Callable[[Findings], Iterator[Advice]], ...] = (
     empty_images,
     small_objects,
     lopsided_errors,
+    lost_classes,
     uneven_folds,
     calibration,
     several_runs,

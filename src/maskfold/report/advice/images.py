@@ -57,6 +57,24 @@ def lopsided_errors(findings: Findings) -> Iterator[Advice]:
         )
 
 
+def lost_classes(findings: Findings) -> Iterator[Advice]:
+    """Classes of the truth that are hardly ever found."""
+    if findings.binary:
+        return
+    found, wrong, missed = findings.survey.metrics.counts.sum(0).T
+    labelled = found + missed
+    lost = [c for c in np.flatnonzero(labelled) if found[c] < 0.05 * (labelled[c] + wrong[c])]
+    if lost:
+        names = findings.competition.class_names
+        yield Advice(
+            "Teach the classes that are lost",
+            f"IoU is below 0.05 for {', '.join(names[c] for c in lost)}, which have {labelled[lost].sum():,} pixels, "
+            f"{labelled[lost].sum() / labelled.sum():.1%} of all.",
+            "class_weights of the cross_entropy loss, lovasz_softmax or dice beside it, a larger --data.scale, "
+            "more epochs",
+        )
+
+
 def uneven_folds(findings: Findings) -> Iterator[Advice]:
     """One fold scores so differently that chance is no explanation."""
     table = findings.table.dropna(subset="score")
