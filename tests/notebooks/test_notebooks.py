@@ -16,6 +16,8 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # What makes a notebook quick: names of its cell `parameters`.
 REDUCED: dict[str, dict] = {
     "01_data": {"IMAGES": 20},
+    "02_augment": {"TIMED": 4, "CROPS": 20},
+    "04_losses_metrics": {"IMAGES": 40},
 }
 
 
