@@ -73,9 +73,19 @@ class RunLog:
         yield from self.bar
 
     def show(self, log: EpochLog, number: int) -> None:
-        """Put the running mean loss on the bar; every tenth batch, since it makes a GPU wait."""
-        if self.bar is not None and not self.bar.disable and number % 10 == 0:
-            self.bar.set_postfix(loss=f"{log.means()['loss']:.4f}")
+        """Put the running mean loss, the last validation score and the time that is left for all epochs on the bar.
+
+        Every tenth batch, since reading the loss makes a GPU wait. The bar itself tells the epoch's time.
+        """
+        if self.bar is None or self.bar.disable or number % 10:
+            return
+        shown = {"loss": f"{log.means()['loss']:.4f}"}
+        metric = self.session.metric.name
+        judged = [row[f"valid_{metric}"] for row in self.session.history if row[f"valid_{metric}"] is not None]
+        if judged:
+            shown[metric] = f"{judged[-1]:.4f}"
+        done = self.session.epoch - 1 + number / self.session.batches_per_epoch
+        self.bar.set_postfix(shown | {"all epochs": f"{self._left(done)} left"})
 
     def epoch_done(self, row: dict[str, Any]) -> None:
         """Keep the row, write the table, tell trackers and the user."""
@@ -104,11 +114,15 @@ class RunLog:
         judged = ""
         if score is not None:
             judged = f" | {session.metric.name} {score:.4f}" + (" (best)" if score == row["best"] else "")
-        left = session.elapsed() / session.epoch * (session.total_epochs - session.epoch)
+        seconds = time.monotonic() - self.epoch_started
         return (
             f"fold {session.fold.name} epoch {row['epoch']}/{session.total_epochs}: loss {row['loss']:.4f} ({terms})"
-            f"{judged} | lr {row['lr']:.2e} | {time.monotonic() - self.epoch_started:.0f} s, {duration(left)} left"
+            f"{judged} | lr {row['lr']:.2e} | {seconds:.0f} s, {self._left(session.epoch)} left"
         )
+
+    def _left(self, epochs: float) -> str:
+        """Time for the epochs to come, at the pace of those that are done."""
+        return duration(self.session.elapsed() / epochs * (self.session.total_epochs - epochs))
 
 
 _NOT_TERMS = {"epoch", "step", "lr", "loss", "best"}
