@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from maskfold.competitions import Competition, open_competition
+from maskfold.competitions import open_competition
 from maskfold.config import CompetitionConfig, FoldsConfig, GroupConfig
-from maskfold.datasets.checks import DataReport, check_data
+from maskfold.datasets.checks import DataReport, check_data, images
 
 RLES = ["1 5 60 12", "", "14 7", "100 30 200 8", "33 9", "41 3", "7 100"]
 HOLDOUT = FoldsConfig(kind="holdout", valid_share=0.3)
@@ -74,8 +74,8 @@ def test_a_truncated_jpeg_is_found_though_opencv_reads_it(root, monkeypatch):
     blocks = np.random.default_rng(1).integers(0, 256, (8, 8, 3), np.uint8)
     assert cv2.imwrite(str(path), cv2.resize(blocks, (160, 160)))
     path.write_bytes(path.read_bytes()[:1500])
-    # cv2.imread is as lenient in every version as cv2.imdecode was before OpenCV 5.
-    monkeypatch.setattr(Competition, "image", lambda self, name: cv2.imread(str(self.root / name)))
+    # As lenient as OpenCV before version 5.
+    monkeypatch.setattr(images, "decode_image", lambda data, name: np.zeros((160, 160, 3), np.uint8))
     (problem,) = check(root).problems
     assert "train0.jpg" in problem
 
@@ -110,10 +110,14 @@ def test_identical_images(root):
     cv2.imwrite(str(root / "test_a" / "test_a0.png"), tile)
     for name in ("train0", "train1"):
         cv2.imwrite(str(root / "train" / f"{name}.png"), np.zeros((20, 24, 3), np.uint8))
-    flat, within, across = check(root).warnings
+    report = check(root, FoldsConfig(kind="kfold", count=7))
+    flat, within, across, masks, leaks = report.warnings
     assert flat == "2 images have a single colour: train/train0.png, train/train1.png"
-    assert within.startswith("2 training images are identical to others: train/train3.png = train/train5.png")
-    assert across.endswith("train/train3.png = test_a/test_a0.png")
+    assert within == "2 train images are identical to others: train/train3.png = train/train5.png"
+    assert across == "1 test images are identical to training images: train/train3.png = test_a/test_a0.png"
+    assert masks.startswith("2 masks are worth a look")
+    assert {item.id for item in report.suspicious} == {"train0.png", "train5.png"}
+    assert leaks.startswith("2 validation images have a copy")
 
 
 def test_kinds_of_images_and_sizes(root):
