@@ -37,11 +37,17 @@ def test_the_score_goes_to_the_latest_or_to_the_one_named(log):
     assert read_log(log)["sha256"].tolist() == ["0012", "", "99ff"]
 
 
+def test_a_submission_is_found_however_its_path_is_spelt(log, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert note_leaderboard(log, 0.75, tmp_path / "submissions" / "x" / ".." / "a.csv") == "submissions/a.csv"
+    assert read_log(log)["leaderboard"].tolist() == ["", "", "0.75"]
+
+
 def test_submissions_that_are_not_there_are_named(log, tmp_path):
     before = log.read_bytes()
-    with pytest.raises(InferenceError, match=r"log\.csv has no submissions/c\.csv: python src/predict\.py writes"):
+    with pytest.raises(InferenceError, match=r"has no submissions/c\.csv, the latest are submissions/a\.csv, submissions/b, "):
         note_leaderboard(log, 0.9, "submissions/c.csv")
     assert log.read_bytes() == before
-    with pytest.raises(InferenceError, match="has no submission: "):
+    with pytest.raises(InferenceError, match="has no submission, the latest are nothing: "):
         note_leaderboard(tmp_path / "none.csv", 0.9)
     assert not (tmp_path / "none.csv").exists()

@@ -26,11 +26,13 @@ def note_leaderboard(log: Path, score: float, submission: Path | None = None) ->
         InferenceError: no such submission is in the log.
     """
     table = read_log(log)
-    rows = table.index if submission is None else table.index[table["file"] == str(submission)]
+    same = [submission is None or Path(file).resolve() == Path(submission).resolve() for file in table["file"]]
+    rows = table.index[same]
     if rows.empty:
         wanted = f"no {submission}" if submission else "no submission"
+        held = ", ".join(dict.fromkeys(table["file"].tail(5))) or "nothing"
         raise InferenceError(
-            f"{log} has {wanted}: python src/predict.py writes submissions and notes them there"
+            f"{log} has {wanted}, the latest are {held}: python src/predict.py writes submissions and notes them there"
         )
     table.loc[rows[-1], "leaderboard"] = str(score)
     _write(table, log)
