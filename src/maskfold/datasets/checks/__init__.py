@@ -7,16 +7,27 @@ import pandas as pd
 from maskfold.competitions import Competition
 from maskfold.config import FoldsConfig
 from maskfold.datasets.checks.dialect import check_dialect
-from maskfold.datasets.checks.duplicates import check_duplicates
+from maskfold.datasets.checks.duplicates import TURNS, check_duplicates
 from maskfold.datasets.checks.folds import check_folds
-from maskfold.datasets.checks.images import check_images
-from maskfold.datasets.checks.masks import check_masks
+from maskfold.datasets.checks.images import CHANNELS, Images, check_images, pixel_statistics
+from maskfold.datasets.checks.masks import Masks, check_masks, class_names
 from maskfold.datasets.checks.notes import Notes
+from maskfold.datasets.checks.readings import Reading
 from maskfold.datasets.checks.report import DataReport
 from maskfold.datasets.checks.shift import check_shift
 from maskfold.datasets.checks.suspicious import check_suspicious
 
-__all__ = ["DataReport", "check_data"]
+__all__ = [
+    "CHANNELS",
+    "TURNS",
+    "DataReport",
+    "Images",
+    "Masks",
+    "Reading",
+    "check_data",
+    "class_names",
+    "pixel_statistics",
+]
 
 
 def check_data(competition: Competition, folds_config: FoldsConfig) -> DataReport:

@@ -25,8 +25,8 @@ from maskfold.datasets.checks.notes import Notes
 MOST_BITS = 10
 # Copies saved again reach 0.99; of different images none was seen above 0.85.
 LEAST_CORRELATION = 0.9
-# Thumbnails with less contrast than this, in grey levels, hold too little to be recognised by.
-LEAST_CONTRAST = 2.0
+# Thumbnails whose grey levels span less, from the 10th to the 90th percentile, hold too little to be recognised by.
+LEAST_SPAN = 4.0
 # Images of a video or copies by the thousand would make pairs by the million: what matters is known before.
 MOST_PAIRS = 20_000
 CHUNK = 64
@@ -129,8 +129,9 @@ def _representatives(table: pd.DataFrame) -> np.ndarray:
 
 
 def _near_pairs(images: Images, rows: np.ndarray) -> tuple[list[tuple], bool]:
-    contrast = images.thumbnails[rows].reshape(len(rows), -1).std(1) if len(rows) else np.empty(0)
-    rows = rows[contrast >= LEAST_CONTRAST]
+    levels = images.thumbnails[rows].reshape(len(rows), THUMBNAIL**2)
+    low, high = np.percentile(levels, [10, 90], axis=1)
+    rows = rows[high - low >= LEAST_SPAN]
     thumbnails = images.thumbnails[rows]
     train = int((images.table["part"].to_numpy()[rows] == "train").sum())
     codes = perceptual_hash(thumbnails)

@@ -1,7 +1,7 @@
 """Every mask is drawn once: what it covers, in how many pieces, and whether it is written as it should be."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from maskfold.competitions.errors import first_few
 from maskfold.datasets.checks.images import Images
 from maskfold.datasets.checks.notes import Notes, in_threads
 
-COLUMNS = ("id", "path", "coverage", "values", "components", "speck", "streaks", "canonical")
+COLUMNS = ("id", "path", "coverage", "values", "components", "speck", "place", "streaks", "canonical")
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,10 @@ class Masks:
 
     Attributes:
         table: id, path (of the image), coverage (share of the image that is neither class 0 nor 255), values
-            (number of classes that occur), components (8-connected, of classes 1 …), speck (area of the
-            smallest component that does not touch the image's border, NaN where there is none), streaks (share
-            of the foreground in lines one pixel thin, the larger of both directions), canonical.
+            (number of classes that occur), components (8-connected; of label maps in lists also those of class
+            0), speck (area of the smallest component that does not touch the image's border, NaN where there is
+            none), place (its row and column), streaks (share of the foreground in lines one pixel thin, the
+            larger of both directions), canonical.
         pixels: (256,) pixels of each value in all masks together.
         images: (256,) number of masks in which each value occurs.
         areas: class -> areas of its components in pixels.
@@ -80,16 +81,19 @@ def _measure(competition: Competition, sizes: Mapping[str, tuple[int, int]], row
         return str(error)
     pixels = np.bincount(mask.ravel(), minlength=256)
     present = np.flatnonzero(pixels[:255])
-    statistics = {int(value): _components(mask == value) for value in present if value}
+    # In a list of label maps class 0 is a class like the others, elsewhere the background.
+    first = 0 if competition.profile.layout == "file-list" else 1
+    statistics = {int(value): _components(mask == value) for value in present if value >= first}
     areas = {value: stats[:, cv2.CC_STAT_AREA] for value, stats in statistics.items()}
-    inner = [_inner(stats, mask.shape) for stats in statistics.values()]
+    speck, place = _smallest_inner(statistics.values(), mask.shape)
     return {
         "id": row.id,
         "path": row.image,
         "coverage": pixels[1:255].sum() / mask.size,
         "values": len(present),
         "components": sum(map(len, areas.values())),
-        "speck": min((stats.min() for stats in inner if len(stats)), default=np.nan),
+        "speck": speck,
+        "place": place,
         "streaks": _streaks((mask > 0) & (mask < 255)),
         "canonical": _canonical(competition, row.masks, mask),
         "pixels": pixels,
@@ -102,10 +106,17 @@ def _components(foreground: np.ndarray) -> np.ndarray:
     return cv2.connectedComponentsWithStats(foreground.astype(np.uint8), connectivity=8)[2][1:]
 
 
-def _inner(stats: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Areas of the components that the image's border does not cut."""
-    left, top, width, height, area = stats.T
-    return area[(left > 0) & (top > 0) & (left + width < shape[1]) & (top + height < shape[0])]
+def _smallest_inner(
+    statistics: Iterable[np.ndarray], shape: tuple[int, ...]
+) -> tuple[float, tuple[int, int] | None]:
+    """Area and place (row, column) of the smallest component that the image's border does not cut."""
+    left, top, width, height, area = np.concatenate([np.empty((0, 5), np.int32), *statistics]).T
+    inner = (left > 0) & (top > 0) & (left + width < shape[1]) & (top + height < shape[0])
+    if not inner.any():
+        return np.nan, None
+    smallest = np.flatnonzero(inner)[area[inner].argmin()]
+    row, column = top[smallest] + height[smallest] // 2, left[smallest] + width[smallest] // 2
+    return float(area[smallest]), (int(row), int(column))
 
 
 def _streaks(foreground: np.ndarray) -> float:
@@ -161,11 +172,11 @@ def _describe(competition: Competition, masks: Masks, notes: Notes) -> None:
     filled = table[table["coverage"] > 0]
     if len(filled):
         low, middle, high = filled["coverage"].quantile([0.05, 0.5, 0.95])
-        notes.facts["coverage"] = f"median {middle:.1%}, of 90 % {low:.1%} to {high:.1%} (empty masks left out)"
+        notes.facts["coverage"] = f"median {middle:.1%}, 90 % are {low:.1%} to {high:.1%} (empty masks left out)"
         low, middle, high = np.quantile(masks.all_areas, [0.05, 0.5, 0.95])
         notes.facts["components"] = (
             f"median {filled['components'].median():.0f} in a mask that is not empty, at most "
-            f"{filled['components'].max()}; area median {middle:.0f} pixels, of 90 % {low:.0f} to {high:.0f}"
+            f"{filled['components'].max()}; area median {middle:.0f} pixels, 90 % are {low:.0f} to {high:.0f}"
         )
     absent = [name for i, name in enumerate(names) if not masks.pixels[i]]
     if absent:

@@ -33,28 +33,30 @@ MOST_COMPARED = 2000
 
 @dataclass(frozen=True)
 class Suspicion:
-    """One mask and what is strange about it."""
+    """One mask and what is strange about it; ``place`` is the row and column where, if it is in one place."""
 
     id: str
     path: str
     reason: str
+    place: tuple[int, int] | None = None
 
 
 def check_suspicious(
     competition: Competition, train: pd.DataFrame, images: Images, masks: Masks, copies: Duplicates, notes: Notes
 ) -> list[Suspicion]:
     """Masks to look at. A warning with their number; what is usual here is a fact."""
-    table = masks.table.reset_index(drop=True)
-    reasons, usual = [], []
+    table = masks.table
+    found, usual = [], []
     for name, rule in RULES.items():
-        found = rule(table, masks)
-        if len(found) > max(FEW, RARE * len(table)):
-            usual.append(f"{len(found)} {name}")
+        reasons = rule(table, masks)
+        if len(reasons) > max(FEW, RARE * len(table)):
+            usual.append(f"{len(reasons)} {name}")
         else:
-            reasons += found.items()
-    pairs = [*reasons, *_on_flat_images(table, images).items()]
-    suspicions = [Suspicion(table["id"][row], table["path"][row], reason) for row, reason in pairs]
-    suspicions += _disagreements(competition, train, images, copies)
+            places = table["place"] if rule is _specks else dict.fromkeys(table.index)
+            found += ((row, reason, places[row]) for row, reason in reasons.items())
+    found += ((row, reason, None) for row, reason in _on_flat_images(table, images).items())
+    suspicions = _disagreements(competition, train, images, copies)
+    suspicions += [Suspicion(table["id"][row], table["path"][row], reason, place) for row, reason, place in found]
     if usual:
         notes.facts["usual here"] = ", ".join(usual) + ": so many that it is this contest's way"
     if suspicions:

@@ -1,0 +1,87 @@
+"""Charts about a contest's files: how bright images are, how much masks cover, and in how many pieces."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from maskfold.datasets.checks import CHANNELS, Images, Masks
+from maskfold.report.figures import COLOURS, Chart, draw
+
+CHANNEL_COLOURS = dict(zip(CHANNELS, ("#d1495b", "#2e9e5b", "#2f6fc4"), strict=True))
+BINS = 32
+# Up to here numbers are shown one by one, further up on a logarithmic axis.
+FEW = 30
+
+
+def image_charts(images: Images) -> list[Chart]:
+    """Brightness of the parts, and the channels' means; none without images."""
+    table = images.table[images.table["part"] != ""]
+    if table.empty:
+        return []
+    brightness = table[[f"mean {channel}" for channel in CHANNELS]].mean(axis=1)
+    parts = {part: brightness[table["part"] == part] for part in table["part"].unique()}
+    channels = {channel: table[f"mean {channel}"] for channel in CHANNELS}
+    return [
+        _levels_chart("Brightness of the images", parts, dict(zip(parts, COLOURS, strict=False))),
+        _levels_chart("Mean of each channel", channels, CHANNEL_COLOURS),
+    ]
+
+
+def mask_charts(masks: Masks) -> list[Chart]:
+    """Coverage, number and area of components; none without masks, only coverage where all are empty."""
+    table = masks.table
+    filled = table[table["coverage"] > 0]
+    charts = [_coverage_chart(table["coverage"].to_numpy(float))] if len(table) else []
+    if len(filled):
+        charts += [
+            _count_chart("Components in a mask", "components", "masks", filled["components"].to_numpy(float)),
+            _count_chart("Area of the components", "pixels", "components", masks.all_areas.astype(float)),
+        ]
+    return charts
+
+
+def _levels_chart(title: str, values: Mapping[str, pd.Series], colours: Mapping[str, str]) -> Chart:
+    def plot(axes: Axes) -> None:
+        for name, levels in values.items():
+            weights = np.full(len(levels), 1 / len(levels))
+            axes.hist(
+                levels, bins=np.linspace(0, 255, BINS + 1), weights=weights, histtype="step", linewidth=1.6,
+                color=colours[name], label=f"{name} ({len(levels)})",
+            )  # fmt: skip
+        axes.set(xlabel="level, 0 to 255", ylabel="share of the images", xlim=(0, 255))
+        axes.legend()
+
+    means = ", ".join(f"{name} {levels.mean():.0f}" for name, levels in values.items())
+    return draw(title, f"{title}, histograms of the images' means; on average {means}", plot)
+
+
+def _coverage_chart(coverage: np.ndarray) -> Chart:
+    filled = coverage[coverage > 0]
+    empty = len(coverage) - len(filled)
+
+    def plot(axes: Axes) -> None:
+        axes.hist(100 * filled, bins=np.linspace(0, 100, 26), color=COLOURS[0], edgecolor="white")
+        if empty:
+            axes.bar(-4, empty, width=4, color=COLOURS[1], label=f"empty ({empty})")
+            axes.legend()
+        axes.set(xlabel="% of the image that is foreground", ylabel="masks")
+
+    text = f"histogram of {len(filled)} masks that are not empty, and {empty} empty ones"
+    return draw("Coverage", text, plot)
+
+
+def _count_chart(title: str, axis: str, what: str, values: np.ndarray) -> Chart:
+    def plot(axes: Axes) -> None:
+        few = values.max() <= FEW
+        steps = np.arange(values.max() + 2) if few else np.geomspace(values.min(), values.max() + 1, 25).round()
+        # Whole numbers: bins end halfway between them.
+        axes.hist(values, bins=np.unique(steps) - 0.5, color=COLOURS[0], edgecolor="white")
+        median = np.median(values)
+        axes.axvline(median, color="black", linestyle=":", label=f"median {median:g}")
+        axes.set(xlabel=axis, ylabel=what, xscale="linear" if few else "log")
+        axes.legend()
+
+    low, high = values.min(), values.max()
+    return draw(title, f"{title}: median {np.median(values):g}, {low:g} to {high:g}", plot)

@@ -1,0 +1,113 @@
+"""One page about a contest's files: what is there, what is wrong, and what is worth a look."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from maskfold.competitions import Competition
+from maskfold.datasets.checks import DataReport, class_names, pixel_statistics
+from maskfold.files import atomic_path
+from maskfold.report.data_charts import image_charts, mask_charts
+from maskfold.report.data_pictures import example_cards, pair_cards, reading_card, suspicious_cards
+from maskfold.report.errors import ReportError
+from maskfold.report.page import render_page
+from maskfold.report.pictures import class_colours
+
+MOST_SIZES = 12
+MOST_LEAKS = 60
+
+
+def write_data_page(report: DataReport, competition: Competition, path: Path) -> None:
+    """Write what `check_data` found about ``competition``, with pictures; ``path`` is replaced as a whole.
+
+    Raises:
+        ReportError: another suffix than .html.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ReportError(f"the findings are a web page, but it would be called {path}: let the name end in .html")
+    page = data_page(report, competition)
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def data_page(report: DataReport, competition: Competition) -> str:
+    """The whole page."""
+    train = competition.survey("train").samples
+    masks = dict(zip(train["id"], train["masks"], strict=True))
+    return render_page(
+        "data.html",
+        title=f"Data: {competition.name}",
+        made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        root=competition.root,
+        r=report,
+        sizes=size_table(report.images.table),
+        channels=channel_table(report.images.table),
+        classes=class_table(report, competition),
+        charts={"images": image_charts(report.images), "masks": mask_charts(report.masks)},
+        legend=_legend(competition),
+        examples=example_cards(report, competition, masks),
+        suspicious=suspicious_cards(report, competition, masks),
+        pairs=pair_cards(report, competition, masks),
+        reading=reading_card(report, competition, train),
+        leaks=[] if report.division is None else report.division.leaks.head(MOST_LEAKS).to_dict("records"),
+    )
+
+
+def size_table(images: pd.DataFrame) -> list[dict[str, Any]]:
+    """Size, mode and number of images in train and test, the most frequent first; rare ones together."""
+    listed = images[images["part"] != ""]
+    found = Counter(zip(listed["height"], listed["width"], listed["mode"], listed["part"], strict=True))
+    kinds = Counter(zip(listed["height"], listed["width"], listed["mode"], strict=True)).most_common()
+    rows = [
+        {"size": f"{kind[0]} x {kind[1]}", "mode": kind[2], **{part: found[*kind, part] for part in ("train", "test")}}
+        for kind, _ in kinds
+    ]
+    rest = rows[MOST_SIZES:]
+    if rest:
+        others = {part: sum(row[part] for row in rest) for part in ("train", "test")}
+        rows = [*rows[:MOST_SIZES], {"size": f"{len(rest)} others", "mode": "", **others}]
+    return rows
+
+
+def channel_table(images: pd.DataFrame) -> list[dict[str, Any]]:
+    """Part, channel, mean and standard deviation of all its pixels."""
+    return [
+        {"part": part, "channel": channel, "mean": mean, "std": std}
+        for part in ("train", "test")
+        if (images["part"] == part).any()
+        for channel, (mean, std) in pixel_statistics(images[images["part"] == part]).items()
+    ]
+
+
+def class_table(report: DataReport, competition: Competition) -> list[dict[str, Any]]:
+    """A row per class: name, share of the pixels, masks that hold it, components and their median area."""
+    masks = report.masks
+    total = max(1, int(masks.pixels.sum()))
+    names = [*enumerate(class_names(competition))]
+    if masks.pixels[competition.ignore_index]:
+        names.append((competition.ignore_index, "not scored"))
+    rows = []
+    for value, name in names:
+        areas = masks.areas.get(value, np.empty(0))
+        rows.append(
+            {
+                "name": name,
+                "share": masks.pixels[value] / total,
+                "masks": int(masks.images[value]),
+                "components": len(areas) or None,
+                "area": float(np.median(areas)) if len(areas) else None,
+            }
+        )
+    return rows
+
+
+def _legend(competition: Competition) -> list[tuple[str, str]]:
+    """(colour as CSS writes it, class)."""
+    colours: Sequence[tuple[int, ...]] = class_colours(competition.num_classes)
+    names = class_names(competition)
+    return [("rgb({} {} {})".format(*colour[:3]), name) for colour, name in zip(colours, names, strict=True)]
