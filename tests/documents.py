@@ -1,0 +1,78 @@
+"""Reading the documents: their blocks, the commands in them, and what a command is marked to need."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+# A comment of this form, on a line of its own before a block, says why the block's commands are not run by tests.
+MARK = re.compile(r"<!-- needs (.*) -->")
+MARKS = {"a GPU", "a contest's data", "internet"}
+INLINE = re.compile(r"`((?:python|torchrun|make) [^`]*)`")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command as a document shows it, and the mark of its block."""
+
+    text: str
+    document: str
+    mark: str | None = None
+
+
+def commands(path: Path) -> list[Command]:
+    """All commands of a document, in its order: lines of bash blocks, and inline ones."""
+    return [
+        Command(text, path.name, mark)
+        for block, mark in marked_blocks(path.read_text(encoding="utf-8"))
+        for text in block_commands(block)
+    ]
+
+
+def marked_blocks(text: str) -> Iterator[tuple[str, str | None]]:
+    """Each block with the mark that stands directly before it."""
+    mark = None
+    for block in blocks(text):
+        if found := MARK.fullmatch(block):
+            mark = found[1]
+        else:
+            yield block, mark
+            mark = None
+
+
+def blocks(text: str) -> Iterator[str]:
+    """Paragraphs, tables and fenced blocks; a mark is a block of its own."""
+    lines: list[str] = []
+    fenced = False
+    for line in [*text.splitlines(), ""]:
+        alone = not fenced and (not line.strip() or MARK.fullmatch(line.strip()))
+        if lines and (alone or (not fenced and line.startswith("```"))):
+            yield "\n".join(lines)
+            lines = []
+        if line.startswith("```"):
+            fenced = not fenced
+        if alone and line.strip():
+            yield line.strip()
+        elif not alone:
+            lines.append(line)
+            if line.strip() == "```" and not fenced:
+                yield "\n".join(lines)
+                lines = []
+
+
+def block_commands(block: str) -> list[str]:
+    """The commands of a bash block or, of any other text, those in backticks."""
+    if block.startswith("```bash"):
+        joined = "\n".join(block.splitlines()[1:-1]).replace("\\\n", " ")
+        lines = [line.partition(" #")[0].strip() for line in joined.splitlines()]
+        return [" ".join(line.split()) for line in lines if line and not line.startswith("#")]
+    if block.startswith("```"):
+        return []
+    return [" ".join(found.split()) for found in INLINE.findall(block)]
+
+
+def fenced(path: Path, language: str) -> list[str]:
+    """The contents of a document's fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
