@@ -17,6 +17,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 REDUCED: dict[str, dict] = {
     "01_data": {"IMAGES": 20},
     "02_augment": {"TIMED": 4, "CROPS": 20},
+    "03_models": {"SIDE": 64, "FIT_SIDE": 64, "STEPS": 3},
     "04_losses_metrics": {"IMAGES": 40},
 }
 
