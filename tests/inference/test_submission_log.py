@@ -45,7 +45,8 @@ def test_a_submission_is_found_however_its_path_is_spelt(log, tmp_path, monkeypa
 
 def test_submissions_that_are_not_there_are_named(log, tmp_path):
     before = log.read_bytes()
-    with pytest.raises(InferenceError, match=r"has no submissions/c\.csv, the latest are submissions/a\.csv, submissions/b, "):
+    named = r"has no submissions/c\.csv, the latest are submissions/a\.csv, submissions/b, "
+    with pytest.raises(InferenceError, match=named):
         note_leaderboard(log, 0.9, "submissions/c.csv")
     assert log.read_bytes() == before
     with pytest.raises(InferenceError, match="has no submission, the latest are nothing: "):
