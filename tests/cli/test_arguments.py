@@ -83,7 +83,9 @@ def test_negative_numbers_are_values(command, words):
     [
         (["--trian.epochs", "3"], "unknown option --trian.epochs: did you mean train.epochs?"),
         (["--fodl", "3"], "unknown option --fodl: did you mean fold"),
-        (["--epochs=3"], "unknown option --epochs"),
+        (["--epochs=3"], "unknown option --epochs: did you mean train.epochs?"),
+        (["--kind", "x"], "unknown option --kind: did you mean folds.kind?"),
+        (["--quxx", "x"], "unknown option --quxx: --help lists them all"),
         (["--train.epochs"], "--train.epochs needs a value"),
         (["--train.epochs", "3", "4"], "unexpected argument 4"),
         (["5"], "unexpected argument 5"),

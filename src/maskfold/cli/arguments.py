@@ -52,7 +52,7 @@ def dotted_overrides(words: list[str], parser: argparse.ArgumentParser) -> dict[
             parser.error(f"unexpected argument {word}")
         if key.split(".")[0] not in {known.split(".")[0] for known in option_keys()}:
             known = [*option_keys(), *(option.removeprefix("--") for option in parser._option_string_actions)]
-            parser.error(f"unknown option --{key}: {nearest(key, known)}")
+            parser.error(f"unknown option --{key}: {nearest(key, known, otherwise='--help lists them all')}")
         if not equals:
             if not words:
                 parser.error(f"--{key} needs a value")

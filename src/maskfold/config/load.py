@@ -106,10 +106,14 @@ def option_keys() -> list[str]:
     return list(_all_keys(Config))
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
-    """A hint ``, did you mean X?`` for a misspelt word, or the list of what is known."""
-    match = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean {match[0]}?" if match else "known are " + ", ".join(known)
+def nearest(word: str, known: Sequence[str], *, otherwise: str | None = None) -> str:
+    """A hint ``did you mean X?`` for a misspelt word or a key without its section, else ``otherwise``.
+
+    Without ``otherwise`` it is the list of what is known.
+    """
+    placed = [key for key in known if key.endswith("." + word.rpartition(".")[2])]
+    matches = placed or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean {' or '.join(matches)}?" if matches else otherwise or "known are " + ", ".join(known)
 
 
 def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
