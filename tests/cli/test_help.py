@@ -24,7 +24,7 @@ SECTIONS = {
     "evaluate": ("inference",),
 }
 OWN = {
-    "check_data": ["--config FILE", "--name NAME"],
+    "check_data": ["--config FILE", "--name NAME", "--html [FILE]"],
     "train_fold": ["--fold K", "--overwrite"],
     "train_all": ["--folds K", "--overwrite"],
     "tune": ["--runs DIR"],

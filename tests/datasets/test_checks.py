@@ -69,6 +69,48 @@ def test_all_problems_in_one_pass(root):
     assert all(f"Problem: {problem[:20]}" in report.text() for problem in report.problems)
 
 
+def test_eight_different_faults_in_one_pass(root):
+    (root / "train" / "train0.png").write_bytes(b"not an image")
+    (root / "train" / "train1.png").unlink()
+    (root / "test_a" / "test_a1.png").unlink()
+    rows = [f"train{i}.png\t{rle}\n" for i, rle in enumerate(RLES)]
+    rows[3] = "train3.png\t480 2\n"  # past the image
+    rows += ["train4.png\t41 3\n", "../train5.png\t1 1\n"]  # a duplicate, an unsafe name
+    rows[6] = "train6.png\t7 100 9 9\n"  # runs that overlap
+    (root / "train_mask.csv").write_text("".join(rows))
+    tile = cv2.imread(str(root / "train" / "train2.png"))
+    cv2.imwrite(str(root / "train" / "train5.png"), tile)
+    group = GroupConfig(file="groups.csv", id="name", column="place")
+    (root / "groups.csv").write_text("name,place\n" + "".join(f"train{i}.png,p\n" for i in range(5)))
+    report = check(root, FoldsConfig(kind="grouped", count=2, group=group))
+    text = "\n".join(report.problems)
+    for fault in (
+        "1 duplicate ids: train4.png",
+        "'../train5.png' is not a plain path",
+        "train_mask.csv names 1 images that are not in",
+        "test_a_samplesubmit.csv names 1 images",
+        "1 images cannot be read: train/train0.png: it is not an image",
+        "2 masks cannot be used: train3.png: RLE token 2 ('2')",
+        "train6.png: RLE token",
+        "groups.csv has no row for 2 images: train5.png, train6.png",
+    ):
+        assert text.count(fault) == 1, f"{fault}\n\n{text}"
+    assert len(report.problems) == 7
+    assert any("train/train2.png = train/train5.png" in warning for warning in report.warnings)
+    assert report.facts["train images"] == "6"
+
+
+def test_without_any_image(root):
+    for part in ("train", "test_a"):
+        for path in (root / part).iterdir():
+            path.unlink()
+    report = check(root)
+    assert len(report.problems) == 2
+    assert report.division is report.dialect is report.shift is None
+    assert report.images.table.empty
+    assert report.masks.table.empty
+
+
 def test_a_truncated_jpeg_is_found_though_opencv_reads_it(root, monkeypatch):
     path = root / "train" / "train0.jpg"
     blocks = np.random.default_rng(1).integers(0, 256, (8, 8, 3), np.uint8)

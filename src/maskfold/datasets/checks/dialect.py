@@ -73,14 +73,15 @@ def choose_reading(sample: tuple[str, ...], readings: Sequence[Reading]) -> Dial
     own = readings[0]
     fewest = min(reading.failed for reading in readings)
     readable = [reading for reading in readings if reading.failed <= fewest + DAMAGED * len(sample)]
-    chosen = own if own in readable else min(readable, key=lambda reading: len(reading.changes(own)))
+    readable.sort(key=lambda reading: len(reading.changes(own)))
+    chosen = readable[0]
     reasons = [_about_reading(chosen, own, readable, len(sample))]
+    proof = _about_order(chosen, readable)
     for reading in readable:
         evidence = _evidence(reading, chosen)
         if evidence:
-            chosen, reasons = reading, [evidence]
-    if len(reasons) == 1 and chosen in (own, readable[0]):
-        reasons.append(_about_order(chosen, readable))
+            chosen, proof = reading, evidence
+    reasons.append(proof)
     reasons.append(_about_start(chosen, readable))
     ordered = sorted(readings, key=lambda reading: (reading.failed, -np.nan_to_num(reading.fit, nan=-2.0)))
     return DialectGuess(sample, own, chosen, tuple(ordered), "; ".join(filter(None, reasons)))
@@ -88,7 +89,7 @@ def choose_reading(sample: tuple[str, ...], readings: Sequence[Reading]) -> Dial
 
 def _about_reading(chosen: Reading, own: Reading, readable: Sequence[Reading], count: int) -> str:
     if chosen is not own:
-        return f"it cannot read {chosen.failed} of {count} masks, the profile's reading {own.failed}"
+        return f"{count - chosen.failed} of {count} masks can be read so, {count - own.failed} as the profile says"
     layouts = {reading.dialect.layout for reading in readable}
     alone = ", as by no other layout" if len(layouts) == 1 and own.dialect.layout != "counts" else ""
     return f"{count - own.failed} of {count} masks can be read{alone}"
@@ -114,7 +115,12 @@ def _about_start(chosen: Reading, readable: Sequence[Reading]) -> str:
 
 
 def _evidence(reading: Reading, against: Reading) -> str:
-    """Why ``reading`` is clearly the better one; empty where it is not."""
+    """Why ``reading`` is clearly the better one; empty where it is not, or where only the first number differs.
+
+    A shift by one pixel is less than the care with which edges are drawn.
+    """
+    if reading.changes(against) in ([], ["start"]):
+        return ""
     if against.roughness >= ROUGHER * reading.roughness:
         return f"{against.name} makes stripes, with outlines {against.roughness / reading.roughness:.1f} times as long"
     sure = _sureness(reading, against)

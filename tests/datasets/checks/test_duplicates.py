@@ -1,0 +1,122 @@
+import cv2
+import numpy as np
+import pytest
+from tests.datasets.checks.conftest import texture
+
+from maskfold.datasets.checks import TURNS
+from maskfold.datasets.checks.duplicates import check_duplicates, fine_detail, perceptual_hash
+from maskfold.datasets.checks.images import check_images
+from maskfold.datasets.checks.notes import Notes
+
+
+def find(contest, train, test=()):
+    """The pairs as (first, second, kind, turn's name), the warnings, and the sets' numbers by id."""
+    competition = contest(train, dict.fromkeys(train, ""), test)
+    images = check_images(competition, {part: competition.survey(part).samples for part in ("train", "test")}, Notes())
+    notes = Notes()
+    found = check_duplicates(images, notes)
+    ids = images.table["id"]
+    pairs = [(ids[row.first], ids[row.second], row.kind, TURNS[row.turn].name) for row in found.pairs.itertuples()]
+    return pairs, notes.warnings, dict(zip(ids, found.sets, strict=True))
+
+
+def saved_again(image, quality=70):
+    data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def test_the_hash_by_its_formula():
+    image = cv2.cvtColor(texture(3, (32, 32)), cv2.COLOR_RGB2GRAY)
+    x = np.arange(32)
+    waves = np.array([np.cos(np.pi * (2 * x + 1) * k / 64) for k in range(1, 9)])
+    low = (waves @ image.astype(float) @ waves.T).ravel()
+    bits = "".join("1" if value > np.median(low) else "0" for value in low)
+    code = perceptual_hash(image[None])[0]
+    assert "".join(f"{byte:08b}" for byte in code.tobytes()) == bits
+
+
+def test_different_images_are_no_copies(contest):
+    train = {f"a{seed}": texture(seed) for seed in range(12)}
+    # The same large shapes with other small ones, as two views of one sky.
+    smooth = cv2.GaussianBlur(texture(0), (0, 0), 6)
+    for seed in (20, 21):
+        noise = np.random.default_rng(seed).normal(0, 9, (24, 32, 3))
+        train[f"sky{seed}"] = (smooth + cv2.resize(noise, (64, 48))).clip(0, 255).astype(np.uint8)
+    pairs, warnings, sets = find(contest, train, {"t": texture(99)})
+    assert pairs == warnings == []
+    assert len(set(sets.values())) == 15
+
+
+def test_the_same_pixels(contest):
+    train = {"a": texture(1), "b": texture(2), "c": texture(1), "d": texture(1)}
+    pairs, warnings, sets = find(contest, train, {"t": texture(2), "u": texture(5), "v": texture(5)})
+    assert sorted(pairs) == [("a", "c", "exact", ""), ("a", "d", "exact", ""), ("b", "t", "exact", "")]
+    assert warnings[0].startswith("3 train images are identical to others: train/a.png = train/c.png")
+    assert warnings[1].startswith("1 test images are identical to training images: train/b.png = test/t.png")
+    assert sets["a"] == sets["c"] == sets["d"]
+    assert sets["b"] == sets["t"]
+    assert len({sets["a"], sets["b"], sets["u"], sets["v"]}) == 4
+
+
+def test_images_saved_again_or_brightened(contest):
+    base = texture(4)
+    train = {
+        "a": base,
+        "jpeg": saved_again(base),
+        "bright": (base * 0.9 + 20).astype(np.uint8),
+        "small": cv2.resize(texture(7, (96, 128)), (64, 48), interpolation=cv2.INTER_AREA),
+    }
+    pairs, warnings, sets = find(contest, train, {"large": texture(7, (96, 128)), "other": texture(8)})
+    assert {pair[:3] for pair in pairs} == {
+        ("a", "bright", "near"), ("a", "jpeg", "near"), ("bright", "jpeg", "near"), ("small", "large", "near"),
+    }  # fmt: skip
+    assert {pair[3] for pair in pairs} == {""}
+    assert warnings[0].startswith("3 train images are nearly the same as others")
+    assert warnings[1].endswith("training images: train/small.png ~ test/large.png")
+    assert sets["a"] == sets["jpeg"] == sets["bright"] != sets["small"] == sets["large"]
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_mirrored_and_turned_images(contest, number):
+    base = texture(11)
+    changed = [
+        np.rot90(base, 1), np.rot90(base, 2), np.rot90(base, 3), base[:, ::-1],
+        np.swapaxes(base, 0, 1), base[::-1], np.rot90(np.swapaxes(base, 0, 1), 2),
+    ][number - 1]  # fmt: skip
+    pairs, warnings, _ = find(contest, {"a": base, "b": np.ascontiguousarray(changed), "c": texture(12)})
+    ((first, second, kind, name),) = pairs
+    assert (first, second, kind) == ("a", "b", "near")
+    turn = next(turn for turn in TURNS if turn.name == name)
+    assert (np.moveaxis(turn.apply(np.moveaxis(changed, 2, 0)), 0, 2) == base).all()
+    assert name in warnings[0]
+
+
+def test_the_eight_turns_are_eight():
+    pixels = np.arange(12).reshape(3, 4)
+    assert len({turn.apply(pixels).tobytes() + bytes(turn.apply(pixels).shape) for turn in TURNS}) == 8
+    assert (TURNS[0].apply(pixels) == pixels).all()
+
+
+def test_plain_images_are_not_compared(contest):
+    flat = np.full((48, 64, 3), 90, np.uint8)
+    dark = [np.zeros((48, 64, 3), np.uint8) for _ in range(2)]
+    for seed, image in enumerate(dark):
+        image[0, seed] = 200  # all but black, and not the same
+    pairs, _, _ = find(contest, {"a": flat, "b": flat, "c": dark[0], "d": dark[1]})
+    assert pairs == []
+
+
+def test_images_of_no_table_are_no_copies(contest, tmp_path):
+    competition = contest({"a": texture(1)}, {"a": ""}, {"t": texture(2)})
+    cv2.imwrite(str(tmp_path / "contest/train/stranger.png"), texture(1)[..., ::-1])
+    images = check_images(competition, {"train": competition.samples("train")}, Notes())
+    assert "train/stranger.png" in set(images.table["path"])
+    assert check_duplicates(images, Notes()).pairs.empty
+
+
+def test_fine_detail_ignores_brightness_and_contrast():
+    thumbnail = cv2.cvtColor(texture(5, (32, 32)), cv2.COLOR_RGB2GRAY)
+    other = (thumbnail * 0.5 + 60).round().astype(np.uint8)
+    one, two = fine_detail(np.stack([thumbnail, other]))
+    assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
+    assert one @ two > 0.99

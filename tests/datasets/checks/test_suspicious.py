@@ -1,0 +1,161 @@
+import cv2
+import numpy as np
+import pytest
+from tests.datasets.checks.conftest import encode, texture
+
+from maskfold.competitions import open_competition
+from maskfold.config import CompetitionConfig, FoldsConfig
+from maskfold.datasets.checks import check_data
+from maskfold.datasets.checks.suspicious import mask_agreement
+
+SIZE = (60, 80)
+
+
+def usual(seed):
+    """Two or three rectangles inside the image."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros(SIZE, np.uint8)
+    for left in (4, 30, 56)[: 2 + seed % 2]:
+        top = rng.integers(2, 20)
+        mask[top : top + rng.integers(20, 30), left : left + rng.integers(14, 20)] = 1
+    return mask
+
+
+def check(contest, masks, images=None):
+    names = [f"i{number:02d}" for number in range(len(masks))]
+    images = {name: texture(number, SIZE) for number, name in enumerate(names)} | (images or {})
+    texts = {name: encode(mask) for name, mask in zip(names, masks, strict=True)}
+    return check_data(contest(images, texts), FoldsConfig(kind="holdout"))
+
+
+def changed(change, count=40, at=(7,)):
+    masks = [usual(seed) for seed in range(count)]
+    for place in at:
+        masks[place] = change(masks[place].copy())
+    return masks
+
+
+def whole(mask):
+    mask[:] = 1
+    mask[0, 0] = 0
+    return mask
+
+
+def speck(mask):
+    mask[56:58, 41] = 1
+    return mask
+
+
+def sliver_at_the_border(mask):
+    mask[58:, 41] = 1
+    return mask
+
+
+def confetti(mask):
+    mask[::3, ::4] = 1
+    return mask
+
+
+def stripes(mask):
+    mask[:] = 0
+    mask[::2] = 1
+    return mask
+
+
+def thin_rim(mask):
+    mask[:] = 0
+    mask[-1, 10:70] = 1
+    return mask
+
+
+def test_sound_masks_are_not_suspicious(contest):
+    report = check(contest, changed(sliver_at_the_border, at=(3, 9)))
+    assert report.suspicious == []
+    assert "usual here" not in report.facts
+    assert report.warnings == ["there are no test images"] or not any("look" in text for text in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (whole, "covers 100.0% of the image"),
+        (speck, "has a component of 2 pixels, where half of all have"),
+        (confetti, "has 276 components, half of the others at most 2"),
+        (stripes, "consists of lines one pixel thin (97% of it)"),
+    ],
+)
+def test_each_rule(contest, change, reason):
+    report = check(contest, changed(change))
+    assert any(reason in item.reason for item in report.suspicious), report.suspicious
+    assert {item.id for item in report.suspicious} == {"i07"}
+    assert {item.path for item in report.suspicious} == {"train/i07.png"}
+    assert any("worth a look: i07" in text for text in report.warnings)
+
+
+@pytest.mark.parametrize("change", [sliver_at_the_border, thin_rim])
+def test_what_the_border_cuts_is_no_mistake(contest, change):
+    assert check(contest, changed(change)).suspicious == []
+
+
+def test_the_place_of_a_speck(contest):
+    (item,) = check(contest, changed(speck)).suspicious
+    assert item.place == (57, 41)
+
+
+def test_what_many_masks_have_is_this_contests_way(contest):
+    report = check(contest, changed(whole, at=range(8)))
+    assert report.suspicious == []
+    assert report.facts["usual here"].startswith("8 masks cover the whole image")
+
+
+def test_a_mask_on_a_single_colour(contest):
+    flat = np.full((*SIZE, 3), 40, np.uint8)
+    report = check(contest, [usual(seed) for seed in range(12)], {"i05": flat})
+    (item,) = report.suspicious
+    assert (item.id, item.reason) == ("i05", "marks part of an image of a single colour")
+
+
+def test_copies_whose_masks_differ(contest):
+    masks = [usual(seed) for seed in range(12)]
+    masks[9] = masks[2].copy()
+    masks[10] = np.roll(masks[4], 9, axis=1)
+    images = {"i09": texture(2, SIZE), "i10": texture(4, SIZE)}
+    (item,) = check(contest, masks, images).suspicious
+    assert item.id == "i10"
+    overlap = (masks[4] & masks[10]).sum() / (masks[4] | masks[10]).sum()
+    assert item.reason == f"has the same pixels as i04, but their masks overlap to {overlap:.0%} only"
+
+
+@pytest.mark.parametrize("turned", [True, False], ids=["mask turned too", "mask not turned"])
+def test_the_masks_of_turned_copies_are_turned(contest, turned):
+    masks = [usual(seed) for seed in range(12)]
+    masks[11] = np.rot90(masks[3], 2) if turned else masks[3]
+    images = {"i11": np.ascontiguousarray(np.rot90(texture(3, SIZE), 2))}
+    found = check(contest, masks, images).suspicious
+    assert [item.id for item in found] == ([] if turned else ["i11"])
+
+
+def test_agreement():
+    one = np.array([[0, 1, 2], [2, 255, 1]], np.uint8)
+    two = np.array([[0, 1, 1], [2, 2, 0]], np.uint8)
+    assert mask_agreement(one, two) == pytest.approx(2 / 5)
+    assert mask_agreement(np.zeros((2, 2)), np.zeros((2, 2))) == 1.0
+
+
+def test_one_class_alone_in_a_contest_of_several(tmp_path):
+
+    lines = []
+    for number in range(12):
+        label = (np.arange(SIZE[1]) // 30 + np.zeros(SIZE, int)).astype(np.uint8)
+        if number == 4:
+            label[:] = 2
+        for folder, array in (("images", texture(number, SIZE)), ("labels", label)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / folder / f"{number:02d}.png"), array)
+        lines.append(f"images/{number:02d}.png labels/{number:02d}.png\n")
+    (tmp_path / "train.txt").write_text("".join(lines))
+    config = CompetitionConfig(profile="file-list", root=tmp_path, class_names=("sky", "road", "car"))
+    report = check_data(open_competition(config), FoldsConfig(kind="holdout"))
+    assert [(item.id, item.reason) for item in report.suspicious] == [("images/04.png", "is of a single class")]
+    # Class 0 is a class like the others: three stripes in each of 11, one in the other.
+    assert report.masks.table["components"].sum() == 34

@@ -1,0 +1,194 @@
+"""The page about a contest's files: it stands alone, escapes names, and shows what the checks found."""
+
+import base64
+import re
+
+import cv2
+import numpy as np
+import pytest
+from tests.datasets.checks.conftest import encode, texture, write_contest
+from tests.report.html import Page, rows
+
+from maskfold.competitions import open_competition
+from maskfold.config import CompetitionConfig, FoldsConfig
+from maskfold.datasets import check_data
+from maskfold.report import ReportError
+from maskfold.report.data_page import write_data_page
+from maskfold.report.data_pictures import EXAMPLES, MOST_PAIRS, MOST_SUSPICIOUS, RING
+
+SIZE = (48, 64)
+BAD_NAME = "a<b>&'c"
+KFOLD = FoldsConfig(kind="kfold", count=4)
+
+
+def scene(seed, size=SIZE):
+    """An image and the mask of its bright rectangle, which the border does not touch."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros(size, np.uint8)
+    top, left = rng.integers(2, 14), rng.integers(2, 20)
+    mask[top : top + rng.integers(18, 28), left : left + rng.integers(20, 36)] = 1
+    image = texture(seed, size).astype(float) * 0.5 + 100 * mask[..., None]
+    return image.clip(0, 255).astype(np.uint8), mask
+
+
+def write(competition, path, config=KFOLD):
+    report = check_data(competition, config)
+    write_data_page(report, competition, path)
+    return report, Page(path.read_text()).root
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory):
+    """60 images; 3 = 20 (other masks), 5 = t1, 8 ~ 9 mirrored; a speck; a name that must be escaped."""
+    folder = tmp_path_factory.mktemp("busy")
+    scenes = {f"i{seed:02d}": scene(seed) for seed in range(59)} | {BAD_NAME: scene(70)}
+    images = {name: image for name, (image, _) in scenes.items()}
+    masks = {name: mask for name, (_, mask) in scenes.items()}
+    images["i20"] = images["i03"]
+    images["i09"] = np.ascontiguousarray(images["i08"][:, ::-1])
+    masks["i09"] = masks["i08"][:, ::-1]
+    masks["i33"][46, 61] = 1
+    masks[BAD_NAME][44, 60] = 1
+    test = {f"t{seed}": texture(900 + seed, SIZE) for seed in range(44)} | {"t1": images["i05"]}
+    competition = write_contest(folder / "contest", images, {name: encode(mask) for name, mask in masks.items()}, test)
+    return *write(competition, folder / "data.html"), folder / "data.html"
+
+
+def section(page, name):
+    return page.one("section", id=name)
+
+
+def cards(page, name):
+    return list(section(page, name).all("article"))
+
+
+def test_the_page_stands_alone(busy):
+    text = busy[2].read_text()
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", text)
+    assert "://" not in text
+    assert "default-src 'none'" in text
+    assert len(text) < 10_000_000
+
+
+def test_names_are_escaped(busy):
+    assert "<b>&'c" not in busy[2].read_text()
+    assert any(BAD_NAME in card.one("h3").text for card in cards(busy[1], "suspicious"))
+
+
+def test_every_sentence_stands_on_the_page(busy):
+    report, page, _ = busy
+    assert report.warnings
+    found = section(page, "found")
+    assert [item.text for item in found.all("li")] == [f"Warning. {' '.join(text.split())}" for text in report.warnings]
+    facts = zip(found.all("dt"), found.all("dd"), strict=True)
+    assert {name.text: text.text for name, text in facts} == report.facts
+
+
+def test_tiles_and_tables(busy):
+    report, page, _ = busy
+    tiles = [tile.one("strong").text for tile in page.all("div") if "tile" in tile.attributes.get("class", "").split()]
+    assert tiles == ["0", str(len(report.warnings)), "60", "44", "0"]
+    sizes, channels = (rows(table) for table in section(page, "images").all("table"))
+    assert sizes == [["48 x 64", "RGB", "60", "44"]]
+    assert [row[:2] for row in channels] == [[part, c] for part in ("train", "test") for c in ("red", "green", "blue")]
+    (classes,) = (rows(table) for table in section(page, "masks").all("table"))
+    assert [row[0] for row in classes] == ["background", "foreground"]
+    assert classes[1][2:4] == ["60", "62"]
+
+
+def test_suspicions_with_a_ring_around_the_speck(busy):
+    found = {card.one("h3").text: card for card in cards(busy[1], "suspicious")}
+    assert set(found) == {"i20", "i33", BAD_NAME}
+    assert "same pixels as i03" in found["i20"].one("p").text
+    mask = list(found["i33"].all("img"))[1]
+    data = base64.b64decode(mask.attributes["src"].split(",")[1])
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    ring = np.argwhere((picture == RING).all(-1))
+    assert len(ring) > 10
+    assert np.abs(np.hypot(*(ring - (46, 61)).T) - 12).max() < 3
+
+
+def test_pairs_side_by_side(busy):
+    found = cards(busy[1], "copies")
+    assert [card.one("h3").text for card in found] == ["i03 and i20", "i05 and t1", "i08 and i09"]
+    assert [len(list(card.all("img"))) for card in found] == [4, 3, 4]
+    parts = [card.one("p").text.split(";")[0] for card in found]
+    assert parts == ["train and train", "train and test", "train and train"]
+    assert found[2].one("p").text.endswith("mirrored left to right")
+
+
+def test_folds_dialect_and_shift(busy):
+    report, page, _ = busy
+    balance, leaks = (rows(table) for table in section(page, "folds").all("table"))
+    assert [row[:3] for row in balance] == [[str(fold), "45", "15"] for fold in range(4)]
+    assert sum(int(row[6]) for row in balance) == len(leaks) == len(report.division.leaks)
+    readings = rows(section(page, "dialect").one("table"))
+    assert readings[0][0] == "F, 1-based, start-length"
+    assert len(readings) == 10
+    (card,) = cards(page, "dialect")
+    assert [panel.text for panel in card.all("small")] == [
+        "image", "F, 1-based, start-length", "C, 1-based, start-length",
+    ]  # fmt: skip
+    assert f"AUC of {report.shift.auc:.2f}" in section(page, "shift").text
+    assert len(rows(section(page, "shift").one("table"))) == 6
+
+
+def test_pictures_have_limits(tmp_path):
+    images = {f"i{number:02d}": texture(1, SIZE) for number in range(70)}
+    masks = {name: encode(scene(number)[1]) for number, name in enumerate(images)}
+    report, page = write(write_contest(tmp_path / "c", images, masks), tmp_path / "data.html")
+    assert len(report.duplicates.pairs) == 69
+    assert len(report.suspicious) > MOST_SUSPICIOUS
+    assert len(cards(page, "copies")) == MOST_PAIRS
+    assert len(cards(page, "suspicious")) == MOST_SUSPICIOUS
+    assert len(cards(page, "masks")) == EXAMPLES
+    assert f"the first {MOST_PAIRS} shown" in section(page, "copies").text
+
+
+def test_a_page_of_problems(tmp_path):
+    """Unreadable images, masks and folds: the page is there, with what could be found out."""
+    images = {f"i{number}": texture(number, SIZE) for number in range(6)}
+    masks = {name: encode(scene(1)[1]) for name in images} | {"i2": "5000 1", "i9": ""}
+    competition = write_contest(tmp_path / "c", images, masks)
+    (tmp_path / "c/train/i4.png").write_bytes(b"no image")
+    report, page = write(competition, tmp_path / "data.html", FoldsConfig(kind="kfold", count=9))
+    sentences = [item.text for item in section(page, "found").all("li")]
+    assert [text for text in sentences if text.startswith("Problem.")] == [
+        f"Problem. {problem}" for problem in report.problems
+    ]
+    assert len(report.problems) == 5
+    assert not list(page.all("section", id="folds"))
+
+
+def test_a_page_of_nothing(tmp_path):
+    competition = write_contest(tmp_path / "c", {}, {"gone": ""})
+    report, page = write(competition, tmp_path / "data.html")
+    assert not report.ok
+    assert not list(page.all("article"))
+    assert not list(page.all("section", id="masks"))
+
+
+def test_several_classes(tmp_path):
+    lines = []
+    for number in range(5):
+        label = np.repeat([0, 2, 255], [10, 30, 24]).astype(np.uint8) + np.zeros((48, 1), np.uint8)
+        for folder, array in (("images", texture(number, SIZE)), ("labels", label)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / folder / f"{number}.png"), array)
+        lines.append(f"images/{number}.png labels/{number}.png\n")
+    (tmp_path / "train.txt").write_text("".join(lines))
+    config = CompetitionConfig(profile="file-list", root=tmp_path, class_names=("sky", "road", "car"))
+    _, page = write(open_competition(config), tmp_path / "data.html")
+    (classes,) = (rows(table) for table in section(page, "masks").all("table"))
+    assert classes == [
+        ["sky", "15.6 %", "5", "5", "480 px"],
+        ["road", "0 %", "0", "–", "–"],
+        ["car", "46.9 %", "5", "5", "1440 px"],
+        ["not scored", "37.5 %", "5", "–", "–"],
+    ]
+    assert cards(page, "masks")[0].one("p").text == "2 classes"
+
+
+def test_the_name_must_be_a_page(busy, tmp_path):
+    with pytest.raises(ReportError, match=r"out\.txt: let the name end in \.html"):
+        write_data_page(busy[0], None, tmp_path / "out.txt")
