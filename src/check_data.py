@@ -16,7 +16,7 @@ def main() -> None:
         nargs="?",
         const="",
         metavar="FILE",
-        help="also write all findings with pictures and tables, as one page; FILE: runs/NAME/data.html",
+        help="also write all findings with pictures and tables, as one page; default FILE: runs/NAME/data.html",
     )
     arguments, config = parse(parser)
     competition = open_contest(config)

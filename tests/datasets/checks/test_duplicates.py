@@ -1,11 +1,12 @@
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from tests.datasets.checks.conftest import texture
 
 from maskfold.datasets.checks import TURNS
 from maskfold.datasets.checks.duplicates import check_duplicates, fine_detail, perceptual_hash
-from maskfold.datasets.checks.images import check_images
+from maskfold.datasets.checks.images import Images, check_images
 from maskfold.datasets.checks.notes import Notes
 
 
@@ -36,15 +37,50 @@ def test_the_hash_by_its_formula():
 
 
 def test_different_images_are_no_copies(contest):
-    train = {f"a{seed}": texture(seed) for seed in range(12)}
-    # The same large shapes with other small ones, as two views of one sky.
-    smooth = cv2.GaussianBlur(texture(0), (0, 0), 6)
-    for seed in (20, 21):
-        noise = np.random.default_rng(seed).normal(0, 9, (24, 32, 3))
-        train[f"sky{seed}"] = (smooth + cv2.resize(noise, (64, 48))).clip(0, 255).astype(np.uint8)
-    pairs, warnings, sets = find(contest, train, {"t": texture(99)})
+    pairs, warnings, sets = find(contest, {f"a{seed}": texture(seed) for seed in range(12)}, {"t": texture(99)})
     assert pairs == warnings == []
-    assert len(set(sets.values())) == 15
+    assert len(set(sets.values())) == 13
+
+
+def test_copies_within_the_test_part_are_not_looked_for(contest):
+    base = texture(30)
+    pairs, _, _ = find(contest, {"a": texture(31)}, {"t": base, "u": saved_again(base), "v": base})
+    assert pairs == []
+
+
+def test_the_turn_that_fits_best_is_named(contest):
+    """An image that is nearly its own mirror image, and its mirror image."""
+    half = texture(40).astype(float)
+    base = (half + half[:, ::-1]) / 2
+    base[10:16, 8:14] += 40
+    base = base.clip(0, 255).astype(np.uint8)
+    pairs, _, _ = find(contest, {"a": base, "b": np.ascontiguousarray(base[:, ::-1])})
+    assert pairs == [("a", "b", "near", "mirrored left to right")]
+
+
+def test_copies_far_down_a_long_list():
+    rng = np.random.default_rng(0)
+    thumbnails = rng.integers(0, 256, (300, 32, 32), np.uint8)
+    for first, second, change in ((200, 290, np.flipud), (131, 140, np.rot90)):
+        thumbnails[second] = change(thumbnails[first])
+    names = [f"{number}" for number in range(300)]
+    table = pd.DataFrame({"part": "train", "id": names, "path": names, "digest": names, "flat": False})
+    pairs = check_duplicates(Images(table, thumbnails), Notes()).pairs
+    assert sorted(zip(pairs["first"], pairs["second"], strict=True)) == [(131, 140), (200, 290)]
+
+
+def test_the_same_large_shapes_with_other_small_ones_are_no_copies(contest):
+    waves = texture(0)
+    skies = []
+    for seed in (20, 21):
+        noise = np.random.default_rng(seed).normal(0, 30, (48, 64, 1))
+        small = noise - cv2.GaussianBlur(noise, (0, 0), 1)[..., None]
+        skies.append((cv2.GaussianBlur(waves, (0, 0), 2) + small).clip(0, 255).astype(np.uint8))
+    grey = [cv2.cvtColor(sky, cv2.COLOR_RGB2GRAY) for sky in skies]
+    thumbnails = [cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA) for image in grey]
+    assert np.bitwise_count(np.bitwise_xor(*perceptual_hash(np.stack(thumbnails)))) <= 10
+    pairs, _, _ = find(contest, {"a": skies[0], "b": skies[1]})
+    assert pairs == []
 
 
 def test_the_same_pixels(contest):
@@ -108,7 +144,7 @@ def test_plain_images_are_not_compared(contest):
 
 def test_images_of_no_table_are_no_copies(contest, tmp_path):
     competition = contest({"a": texture(1)}, {"a": ""}, {"t": texture(2)})
-    cv2.imwrite(str(tmp_path / "contest/train/stranger.png"), texture(1)[..., ::-1])
+    cv2.imwrite(str(tmp_path / "contest/train/stranger.png"), saved_again(texture(1))[..., ::-1])
     images = check_images(competition, {"train": competition.samples("train")}, Notes())
     assert "train/stranger.png" in set(images.table["path"])
     assert check_duplicates(images, Notes()).pairs.empty

@@ -123,7 +123,7 @@ def test_copies_whose_masks_differ(contest):
     (item,) = check(contest, masks, images).suspicious
     assert item.id == "i10"
     overlap = (masks[4] & masks[10]).sum() / (masks[4] | masks[10]).sum()
-    assert item.reason == f"has the same pixels as i04, but their masks overlap to {overlap:.0%} only"
+    assert item.reason == f"has the same pixels as i04, but their masks overlap by only {overlap:.0%}"
 
 
 @pytest.mark.parametrize("turned", [True, False], ids=["mask turned too", "mask not turned"])

@@ -135,7 +135,7 @@ def _disagreements(
         agreement = _agreement(competition, masks, first, second, pair.turn)
         if agreement < LEAST_AGREEMENT[pair.kind]:
             like = "has the same pixels as" if pair.kind == "exact" else "is nearly the same as"
-            reason = f"{like} {first['id']}, but their masks overlap to {agreement:.0%} only"
+            reason = f"{like} {first['id']}, but their masks overlap by only {agreement:.0%}"
             found.append(Suspicion(second["id"], second["path"], reason))
     return found
 
