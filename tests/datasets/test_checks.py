@@ -137,6 +137,16 @@ def test_images_without_a_row(root):
     assert report.warnings == ["1 images stand in no table and are not used: train/train6.png"]
 
 
+def test_images_of_a_broken_table_are_no_strangers_but_still_read(root):
+    (root / "train_mask.csv").write_text("one column\n")
+    (root / "train" / "train5.png").write_bytes(b"")
+    report = check(root)
+    table, damaged = report.problems
+    assert "the train part: train_mask.csv has 1 columns" in table
+    assert "train5.png" in damaged
+    assert not any("stand in no table" in warning for warning in report.warnings)
+
+
 def test_canonical_strings(root):
     write_masks(root, ["1 5 6 12", "", "14  7", RLES[3] + " ", *RLES[4:]])
     report = check(root)

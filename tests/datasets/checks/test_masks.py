@@ -17,11 +17,14 @@ def measure(competition):
 
 
 def drawn():
-    """Three components of 6, 50 and 12 pixels; the smallest touches the border."""
+    """Two components of 50 and 13 pixels, one of them connected over a corner, and one at each border."""
     mask = np.zeros(SIZE, np.uint8)
-    mask[0:2, 10:13] = 1
     mask[8:13, 20:30] = 1
-    mask[30:34, 7:10] = 1
+    mask[30:34, 7:10] = mask[34, 10] = 1
+    mask[0:2, 10:13] = 1
+    mask[20:22, 0] = 1
+    mask[25, 53:] = 1
+    mask[36:, 44] = 1
     return mask
 
 
@@ -33,21 +36,21 @@ def test_figures_of_a_mask(contest):
     images = {name: texture(seed, SIZE) for seed, name in enumerate(named)}
     masks, notes = measure(contest(images, {name: encode(mask) for name, mask in named.items()}))
     table = masks.table.set_index("id")
-    assert table["coverage"]["a"] == pytest.approx(68 / (40 * 56))
-    assert list(table["components"]) == [3, 0, 10]
-    assert table["speck"]["a"] == 12
-    assert table["place"]["a"] == (32, 8)
+    assert table["coverage"]["a"] == pytest.approx(78 / (40 * 56))
+    assert list(table["components"]) == [6, 0, 10]
+    assert table["speck"]["a"] == 13
+    assert table["place"]["a"] == (32, 9)
     assert np.isnan(table["speck"]["b"])
     assert table["place"]["b"] is None
-    assert table["streaks"]["a"] == table["streaks"]["b"] == 0
+    assert table["streaks"]["b"] == 0
     assert table["streaks"]["c"] == pytest.approx(9 * 16 / (9 * 16 + 60))
     assert list(table["values"]) == [2, 1, 2]
-    assert sorted(masks.areas[1]) == sorted([6, 50, 12, *[16] * 9, 60])
-    assert masks.pixels[1] == 68 + 9 * 16 + 60
+    assert sorted(masks.areas[1]) == sorted([50, 13, 6, 2, 3, 4, *[16] * 9, 60])
+    assert masks.pixels[1] == 78 + 9 * 16 + 60
     assert masks.pixels.sum() == 3 * 40 * 56
     assert (masks.images[0], masks.images[1], masks.classes) == (3, 2, 1)
     assert notes.facts["empty masks"] == "1 of 3"
-    assert notes.facts["components"].startswith("median 6 in a mask that is not empty, at most 10; area median 16 ")
+    assert notes.facts["components"].startswith("median 8 in a mask that is not empty, at most 10; area median 16 ")
     assert notes.warnings == notes.problems == []
 
 

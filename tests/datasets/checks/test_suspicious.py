@@ -68,6 +68,12 @@ def thin_rim(mask):
     return mask
 
 
+def one_line(mask):
+    mask[:] = 0
+    mask[30, 10:50] = 1
+    return mask
+
+
 def test_sound_masks_are_not_suspicious(contest):
     report = check(contest, changed(sliver_at_the_border, at=(3, 9)))
     assert report.suspicious == []
@@ -92,8 +98,8 @@ def test_each_rule(contest, change, reason):
     assert any("worth a look: i07" in text for text in report.warnings)
 
 
-@pytest.mark.parametrize("change", [sliver_at_the_border, thin_rim])
-def test_what_the_border_cuts_is_no_mistake(contest, change):
+@pytest.mark.parametrize("change", [sliver_at_the_border, thin_rim, one_line])
+def test_what_is_no_mistake(contest, change):
     assert check(contest, changed(change)).suspicious == []
 
 
