@@ -103,3 +103,11 @@ def test_all_bad_lines_of_all_lists(file_list):
     assert "val.txt, line 3: there is no label labels/none.png" in lines
     assert missing.endswith("images/z.jpg")
     assert list(survey(file_list).samples["id"]) == ["images/a.jpg", "images/b.jpg", "images/c.jpg"]
+
+
+def test_of_two_lines_for_one_image_the_first_stays(file_list):
+    append(file_list.root / "val.txt", "images/a.jpg labels/b.png")
+    found = survey(file_list)
+    assert found.problems == ("train.txt and val.txt: 1 duplicate ids: images/a.jpg",)
+    assert list(found.samples["masks"]) == ["labels/a.png", "labels/b.png", "labels/c.png"]
+    assert list(found.samples["split"]) == ["train", "train", "valid"]
