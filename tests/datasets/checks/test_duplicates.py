@@ -21,13 +21,18 @@ def find(contest, train, test=()):
     return pairs, notes.warnings, dict(zip(ids, found.sets, strict=True))
 
 
+def thumbnail(image):
+    grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+    return cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA)
+
+
 def saved_again(image, quality=70):
     data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
 def test_the_hash_by_its_formula():
-    image = cv2.cvtColor(texture(3, (32, 32)), cv2.COLOR_RGB2GRAY)
+    image = thumbnail(texture(3, (32, 32)))
     x = np.arange(32)
     waves = np.array([np.cos(np.pi * (2 * x + 1) * k / 64) for k in range(1, 9)])
     low = (waves @ image.astype(float) @ waves.T).ravel()
@@ -48,16 +53,6 @@ def test_copies_within_the_test_part_are_not_looked_for(contest):
     assert pairs == []
 
 
-def test_the_turn_that_fits_best_is_named(contest):
-    """An image that is nearly its own mirror image, and its mirror image."""
-    half = texture(40).astype(float)
-    base = (half + half[:, ::-1]) / 2
-    base[10:16, 8:14] += 40
-    base = base.clip(0, 255).astype(np.uint8)
-    pairs, _, _ = find(contest, {"a": base, "b": np.ascontiguousarray(base[:, ::-1])})
-    assert pairs == [("a", "b", "near", "mirrored left to right")]
-
-
 def test_copies_far_down_a_long_list():
     rng = np.random.default_rng(0)
     thumbnails = rng.integers(0, 256, (300, 32, 32), np.uint8)
@@ -70,15 +65,16 @@ def test_copies_far_down_a_long_list():
 
 
 def test_the_same_large_shapes_with_other_small_ones_are_no_copies(contest):
-    waves = texture(0)
+    waves = cv2.GaussianBlur(texture(0), (0, 0), 1)
     skies = []
     for seed in (20, 21):
-        noise = np.random.default_rng(seed).normal(0, 30, (48, 64, 1))
+        noise = np.random.default_rng(seed).normal(0, 16, (48, 64, 1))
         small = noise - cv2.GaussianBlur(noise, (0, 0), 1)[..., None]
-        skies.append((cv2.GaussianBlur(waves, (0, 0), 2) + small).clip(0, 255).astype(np.uint8))
-    grey = [cv2.cvtColor(sky, cv2.COLOR_RGB2GRAY) for sky in skies]
-    thumbnails = [cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA) for image in grey]
-    assert np.bitwise_count(np.bitwise_xor(*perceptual_hash(np.stack(thumbnails)))) <= 10
+        skies.append((waves + small).clip(0, 255).astype(np.uint8))
+    both = np.stack([thumbnail(sky) for sky in skies])
+    assert np.bitwise_count(np.bitwise_xor(*perceptual_hash(both))) <= 10
+    one, two = fine_detail(both)
+    assert 0.4 < one @ two < 0.85
     pairs, _, _ = find(contest, {"a": skies[0], "b": skies[1]})
     assert pairs == []
 
@@ -151,8 +147,8 @@ def test_images_of_no_table_are_no_copies(contest, tmp_path):
 
 
 def test_fine_detail_ignores_brightness_and_contrast():
-    thumbnail = cv2.cvtColor(texture(5, (32, 32)), cv2.COLOR_RGB2GRAY)
-    other = (thumbnail * 0.5 + 60).round().astype(np.uint8)
-    one, two = fine_detail(np.stack([thumbnail, other]))
+    image = thumbnail(texture(5))
+    other = (image * 0.5 + 60).round().astype(np.uint8)
+    one, two = fine_detail(np.stack([image, other]))
     assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
     assert one @ two > 0.99
