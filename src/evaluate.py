@@ -38,12 +38,13 @@ def main() -> None:
         note(arguments.note_lb, arguments.submission)
     elif arguments.truth:
         config = open_runs(arguments.runs)[0].config if arguments.runs else load_config(default_config())
-        show_submission(arguments.submission, arguments.truth, arguments.against, open_contest(config))
+        competition = open_contest(override(config, overrides))
+        show_submission(arguments.submission, arguments.truth, arguments.against, competition)
     else:
         runs = open_runs(arguments.runs)
         config = override(runs[0].config, overrides)
         show_runs(runs, open_contest(config), config)
-        next_command(f"python src/tune.py{run_flags(runs)}")
+        next_command(f"python src/tune.py{run_flags(runs, overrides)}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main() -> None:
     choice = choose(runs, config, set(overrides), untuned=arguments.untuned)
     if arguments.oof:
         compute_oof(choice, competition, config)
-        return next_command(f"python src/tune.py{run_flags(runs)}")
+        return next_command(f"python src/tune.py{run_flags(runs, overrides)}")
     path = submission_path(runs, competition, arguments)
     folds = arguments.folds or folds_of(runs[0])
     print(describe_folds(runs, folds))

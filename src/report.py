@@ -1,17 +1,16 @@
 """Write one self-contained HTML page about one or several runs: scores, curves, errors, what to try next."""
 
-import argparse
 from pathlib import Path
 
-from maskfold.cli.arguments import add_runs_argument, open_contest, open_runs, run_flags
+from maskfold.cli.arguments import open_contest, open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.predict import ensemble_run
 from maskfold.cli.script import next_command, run_script
+from maskfold.config import override
 from maskfold.report import make_report, read_choice
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_runs_argument(parser)
+    parser = runs_parser(__doc__)
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="page to write or replace; default: report.html in the run"
     )
@@ -22,14 +21,14 @@ def main() -> None:
         metavar="N",
         help="images of the gallery, a third each worst, median and most uncertain; suspects are added; default 60",
     )
-    arguments = parser.parse_args()
+    arguments, overrides = parse_sections(parser)
     runs = open_runs(arguments.runs)
     together = ensemble_run(runs)
     choice = read_choice(runs, together.ensemble_path)
     path = arguments.out or together.path / "report.html"
-    report = make_report(runs, open_contest(runs[0].config), choice, path, count=arguments.images)
+    report = make_report(runs, open_contest(override(runs[0].config, overrides)), choice, path, count=arguments.images)
     print(f"Report: {report.path} ({report.shown} images, {report.path.stat().st_size / 1e6:.1f} MB)")
-    next_command(f"python src/{'predict' if report.findings.tuned else 'tune'}.py{run_flags(runs)}")
+    next_command(f"python src/{'predict' if report.findings.tuned else 'tune'}.py{run_flags(runs, overrides)}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def main() -> None:
         f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before, {choice.scores['after']:.4f} after "
         f"(cross-fitted). Ensemble: {path}"
     )
-    next_command(f"python src/predict.py{run_flags(runs)}")
+    next_command(f"python src/predict.py{run_flags(runs, overrides)}")
 
 
 if __name__ == "__main__":

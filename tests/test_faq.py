@@ -56,4 +56,5 @@ def test_what_people_ask_is_there():
 
 def test_quotes_of_other_words_would_be_noticed():
     assert not any("there is no such threshold" in message for message in MESSAGES)
-    assert "competition.root is …: there is no such folder" in MESSAGES
+    there = "competition.root is …: there is no such folder; say where the contest lies with --competition.root"
+    assert there in MESSAGES

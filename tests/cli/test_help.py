@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ SECTIONS = {
     "tune": ("inference", "tune", "post"),
     "predict": ("inference", "post"),
     "evaluate": ("inference",),
+    "report": (),
 }
 OWN = {
     "check_data": ["--config FILE", "--name NAME", "--html [FILE]"],
@@ -30,6 +32,8 @@ OWN = {
     "tune": ["--runs DIR"],
     "predict": ["--folds K", "--untuned", "--out FILE", "--overwrite", "--save-probabilities", "--oof"],
     "evaluate": ["--submission FILE", "--truth FILE", "--against FILE", "--note-lb SCORE"],
+    "report": ["--runs DIR", "--out FILE", "--images N"],
+    "compare": ["--truth FILE", "--config FILE", "--picture FILE", "--images N"],
     "make_demo": ["--out OUT", "(default: data/demo)", "--seed SEED", "(default: 0)", "--tiles", "(default: 160)"],
 }
 
@@ -74,8 +78,9 @@ def test_every_option_has_its_default_and_an_explanation(helps):
     checked = 0
     for name, sections in SECTIONS.items():
         lines = helps[name].stdout.splitlines()
-        found = {line.split()[0]: (line, text) for line, text in pairwise(lines) if "; default " in line}
-        wanted = [option for option in describe_options() if option[0].split(".")[0] in sections]
+        found = {line.split()[0]: (line, text) for line, text in pairwise(lines) if re.match(r"  --[\w.]+  \(", line)}
+        listed = [(option, option[0].split(".")[0] in sections) for option in describe_options()]
+        wanted = [option for option, of_section in listed if of_section or option[0] == "competition.root"]
         assert {f"--{key}" for key, *_ in wanted} == set(found), name
         for key, kind, default, description in wanted:
             line, text = found[f"--{key}"]

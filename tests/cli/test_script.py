@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from maskfold.cli.script import describe_error, next_command, run_script
@@ -52,6 +53,13 @@ def test_a_data_workers_error_reads_like_our_own():
     assert "Original Traceback" in str(arrived)
     assert describe_error(arrived) == str(error)
     assert describe_error(caught(error, workers=0)) == str(error)
+
+
+def test_a_gpu_that_is_full_is_told_what_to_lower():
+    text = describe_error(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore about it"))
+    assert "lower train.batch_size" in text
+    assert "inference.batch_size" in text
+    assert text.endswith("(CUDA out of memory. Tried to allocate 2 GiB.)")
 
 
 def test_other_errors_of_workers_name_their_type():

@@ -73,6 +73,29 @@ def test_from_files_to_a_scored_submission(trained, script, contest):
 
 
 @pytest.mark.slow
+def test_runs_and_contest_that_were_moved(here, script):
+    """As in a notebook whose inputs lie in folders of their own."""
+    assert script("train_fold", *CONFIG, "--fold", "0").code == 0
+    assert script("tune", "--runs", "runs/tiny").code == 0
+    assert script("predict", "--runs", "runs/tiny", "--out", "before.csv").code == 0
+    for name in ("runs", "data"):
+        (here / name).rename(here / f"input_{name}")
+    refused = script("predict", "--runs", "input_runs/tiny")
+    assert refused.code == 1
+    assert "data/mine: there is no such folder; say where the contest lies with --competition.root" in refused.err
+    place = ("--runs", "input_runs/tiny", "--competition.root", "input_data/mine")
+    predicted = script("predict", *place, "--out", "after.csv")
+    assert predicted.code == 0, predicted.err
+    assert "Ensemble: input_runs/tiny/ensemble.yaml" in predicted.out
+    assert (here / "after.csv").read_text() == (here / "before.csv").read_text()
+    assert script("evaluate", *place).code == 0
+    assert script("report", *place, "--out", "page.html").out.splitlines()[-1] == (
+        "Next: python src/predict.py --runs input_runs/tiny --competition.root input_data/mine"
+    )
+    assert not (here / "runs").exists()
+
+
+@pytest.mark.slow
 def test_folds_missing_untuned_and_added_later(here, script):
     refused = script("predict", "--runs", "runs/tiny")
     assert refused.code == 1

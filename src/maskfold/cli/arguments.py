@@ -15,6 +15,8 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 DATA = Path("data")
 RUNS = Path("runs")
 SUBMISSIONS = Path("submissions")
+# The one key of a run's config that any script may change: the contest may lie elsewhere than it was trained.
+ROOT = "competition.root"
 DEMO = DATA / "demo"
 
 
@@ -89,10 +91,10 @@ def config_flags(arguments: argparse.Namespace) -> str:
     return "".join(f" --{flag} {shlex.quote(str(value))}" for flag, value in flags if value is not None)
 
 
-def _options_help(sections: tuple[str, ...] = ()) -> str:
+def _options_help(sections: tuple[str, ...] | None = None) -> str:
     lines = ["options of the config, as in the YAML file (--inference.views d4):"]
     for key, kind, default, text in describe_options():
-        if sections and key.split(".")[0] not in sections:
+        if sections is not None and key.split(".")[0] not in sections and key != ROOT:
             continue
         lines.append(f"  --{key}  ({kind}; default {_default(default)})\n      {text}")
     return "\n".join(lines)
@@ -117,19 +119,13 @@ def with_root(config: Config, competition: Competition) -> Config:
     return config.model_copy(update={"competition": section})
 
 
-def runs_parser(description: str, sections: tuple[str, ...]) -> argparse.ArgumentParser:
-    """A parser with ``--runs``, whose help lists the config options of some sections."""
+def runs_parser(description: str, sections: tuple[str, ...] = ()) -> argparse.ArgumentParser:
+    """A parser with ``--runs``, whose help lists `ROOT` and the config options of some sections."""
     parser = argparse.ArgumentParser(
         description=description,
         epilog=_options_help(sections),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_runs_argument(parser)
-    return parser
-
-
-def add_runs_argument(parser: argparse.ArgumentParser) -> None:
-    """``--runs``, for `open_runs`."""
     parser.add_argument(
         "--runs",
         type=Path,
@@ -137,18 +133,19 @@ def add_runs_argument(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="run folders; default: the run of the contest's config, or the only one there is",
     )
+    return parser
 
 
 def parse_sections(
-    parser: argparse.ArgumentParser, sections: tuple[str, ...]
+    parser: argparse.ArgumentParser, sections: tuple[str, ...] = ()
 ) -> tuple[argparse.Namespace, dict]:
-    """Parse arguments and dotted overrides; an override outside ``sections`` is a usage error."""
+    """Parse arguments and dotted overrides; an override outside ``sections``, but `ROOT`, is a usage error."""
     arguments, rest = parser.parse_known_args()
     overrides = dotted_overrides(rest, parser)
     for key in overrides:
-        if key.split(".")[0] not in sections:
+        if key.split(".")[0] not in sections and key != ROOT:
             parser.error(
-                f"--{key} cannot be changed here, the run's own config holds (only {', '.join(sections)})"
+                f"--{key} cannot be changed here, the run's own config holds (only {', '.join((*sections, ROOT))})"
             )
     return arguments, overrides
 
@@ -179,6 +176,7 @@ def _default_run() -> Path:
     return others[0]
 
 
-def run_flags(runs: list[Run]) -> str:
-    """``--runs …`` for the next command."""
-    return " --runs " + " ".join(str(run.path) for run in runs)
+def run_flags(runs: list[Run], overrides: dict[str, Any]) -> str:
+    """``--runs …`` for the next command, and where the contest lies if the user said it."""
+    place = f" --{ROOT} {shlex.quote(str(overrides[ROOT]))}" if ROOT in overrides else ""
+    return " --runs " + " ".join(shlex.quote(str(run.path)) for run in runs) + place

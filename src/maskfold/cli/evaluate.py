@@ -34,7 +34,7 @@ def show_runs(runs: list[Run], competition: Competition, config: Config) -> None
         )
     path = ensemble_run(runs).ensemble_path
     if path.exists():
-        choice = read_ensemble(path)
+        choice = read_ensemble(path, [run.path for run in runs])
         print(
             f"{path}: {choice.metric} {choice.scores['before']:.4f} before tuning, "
             f"{choice.scores['after']:.4f} after (cross-fitted)"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from maskfold.cli.arguments import RUNS, SUBMISSIONS
+from maskfold.cli.arguments import SUBMISSIONS
 from maskfold.competitions import Competition, SubmissionError
 from maskfold.config import Config
 from maskfold.inference.evaluate import evaluate_oof
@@ -24,8 +24,8 @@ CHOICE_KEYS = {
 
 
 def ensemble_run(runs: Sequence[Run]) -> Run:
-    """Where the ensemble of these runs lives: the run itself, or runs/A+B."""
-    return runs[0] if len(runs) == 1 else Run(RUNS / "+".join(run.name for run in runs))
+    """Where the ensemble of these runs lives: the run itself, or A+B beside the first one."""
+    return runs[0] if len(runs) == 1 else Run(runs[0].path.parent / "+".join(run.name for run in runs))
 
 
 def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: bool) -> EnsembleChoice:
@@ -37,7 +37,7 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
     """
     path = ensemble_run(runs).ensemble_path
     if path.exists() and not untuned:
-        choice = read_ensemble(path)
+        choice = read_ensemble(path, [run.path for run in runs])
         print(f"Ensemble: {path} (out-of-fold {choice.metric} {choice.score:.4f})")
         if added := check_hashes(choice):
             print(

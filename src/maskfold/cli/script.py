@@ -7,6 +7,11 @@ import sys
 import traceback
 from collections.abc import Callable
 
+OUT_OF_MEMORY = (
+    "the GPU's memory does not suffice: in training lower train.batch_size (train.accumulate makes up for it) or "
+    "data.crop; in validation and prediction lower inference.batch_size, or set inference.window"
+)
+
 
 def run_script(main: Callable[[], None]) -> None:
     """Run a script's main function; every failure is one message on stderr and exit code 1."""
@@ -37,6 +42,8 @@ def _speak() -> None:
 def describe_error(error: Exception) -> str:
     """One message for the user: ours as it stands, others with their type."""
     text = _own_message(str(error))
+    if type(error).__name__ == "OutOfMemoryError":
+        return f"{OUT_OF_MEMORY} ({text.splitlines()[0]})"
     if isinstance(error, ValueError) and (type(error) is not ValueError or _raised_in_maskfold(error)):
         return text
     return f"{type(error).__name__}: {text} (set MASKFOLD_DEBUG=1 for the traceback)"

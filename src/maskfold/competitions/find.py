@@ -33,7 +33,9 @@ def open_competition(config: CompetitionConfig, *, data_root: Path = Path("data"
     profile = load_profile(config.profile)
     root = config.root if config.root is not None else _only_folder(profile, Path(data_root))
     if not Path(root).is_dir():
-        raise CompetitionError(f"competition.root is {root}: there is no such folder")
+        raise CompetitionError(
+            f"competition.root is {root}: there is no such folder; say where the contest lies with --competition.root"
+        )
     missing = missing_files(profile, ContestFiles(root))
     if missing:
         raise CompetitionError(

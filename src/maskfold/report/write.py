@@ -62,7 +62,7 @@ def read_choice(runs: Sequence[Run], ensemble_path: Path) -> EnsembleChoice:
         InferenceError: weights that changed since tuning.
     """
     if ensemble_path.exists():
-        choice = read_ensemble(ensemble_path)
+        choice = read_ensemble(ensemble_path, [run.path for run in runs])
         check_hashes(choice)
         return choice
     defaults = [default_choice(run) for run in runs]

@@ -1,5 +1,6 @@
 """``ensemble.yaml``: what tuning chose, what it was chosen on, and what it gained."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +46,16 @@ class EnsembleChoice(BaseModel):
         """Out-of-fold score of the choice itself, cross-fitted; null if it was not tuned."""
         return self.scores.get("after")
 
+    def moved_to(self, runs: Sequence[Path]) -> "EnsembleChoice":
+        """The same choice where its runs lie now; ``runs`` in the members' order."""
+        places = dict(zip((member.run for member in self.members), map(str, runs), strict=True))
+        hashes = {}
+        for file, digest in self.hashes.items():
+            run = next((run for run in places if Path(file).is_relative_to(run)), None)
+            hashes[file if run is None else str(Path(places[run], Path(file).relative_to(run)))] = digest
+        members = [member.model_copy(update={"run": places[member.run]}) for member in self.members]
+        return self.model_copy(update={"members": members, "hashes": hashes})
+
 
 def write_ensemble(choice: EnsembleChoice, path: Path) -> None:
     """Write a choice whole."""
@@ -52,17 +63,20 @@ def write_ensemble(choice: EnsembleChoice, path: Path) -> None:
         temporary.write_text(yaml.safe_dump(choice.model_dump(mode="json"), sort_keys=False))
 
 
-def read_ensemble(path: Path) -> EnsembleChoice:
-    """Read a choice.
+def read_ensemble(path: Path, runs: Sequence[Path]) -> EnsembleChoice:
+    """Read a choice that was made for ``runs``, in this order; their folders may have been moved since.
 
     Raises:
-        RunError: the file is missing or not such a file.
+        RunError: the file is missing, not such a file, or of another number of runs.
     """
     try:
         content: Any = yaml.safe_load(path.read_text())
-        return EnsembleChoice.model_validate(content)
+        choice = EnsembleChoice.model_validate(content)
     except FileNotFoundError:
         raise RunError(f"there is no {path}: run python src/tune.py first") from None
     except (yaml.YAMLError, ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{path} is damaged ({reason}): run python src/tune.py again") from None
+    if len(choice.members) != len(runs):
+        raise RunError(f"{path} is of {len(choice.members)} runs, not of {len(runs)}: run python src/tune.py again")
+    return choice.moved_to(runs)

@@ -19,7 +19,7 @@ from maskfold.runs.lock import exclusive
 from maskfold.runs.maps import MapStore
 
 # They change speed or comfort, never a result: a run may go on with other values.
-FREE_KEYS = ("data.workers", "train.max_hours", "train.trackers")
+FREE_KEYS = ("data.workers", "inference.batch_size", "train.max_hours", "train.trackers")
 REPORTED_PACKAGES = (
     "torch",
     "segmentation-models-pytorch",
