@@ -1,4 +1,4 @@
-"""One self-contained HTML page about one or several runs, from their out-of-fold predictions."""
+"""Self-contained HTML pages about runs and about a contest's data, and pictures of masks."""
 
 from maskfold.report.errors import ReportError
 from maskfold.report.write import Report, make_report, read_choice
