@@ -38,7 +38,7 @@ notebooks: $(READY)
 	$(BIN)/python notebooks/execute.py
 
 strip: $(READY)
-	$(BIN)/nbstripout notebooks/*.ipynb
+	$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
 bench: $(READY)
 	$(BIN)/python benchmarks/bench_rle.py
