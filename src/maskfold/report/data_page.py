@@ -14,8 +14,7 @@ from maskfold.datasets.checks import DataReport, class_names, pixel_statistics
 from maskfold.files import atomic_path
 from maskfold.report.data_charts import image_charts, mask_charts
 from maskfold.report.data_pictures import example_cards, pair_cards, reading_card, suspicious_cards
-from maskfold.report.errors import ReportError
-from maskfold.report.page import render_page
+from maskfold.report.page import refuse_other_suffix, render_page
 from maskfold.report.pictures import class_colours
 
 MOST_SIZES = 12
@@ -28,8 +27,7 @@ def write_data_page(report: DataReport, competition: Competition, path: Path) ->
     Raises:
         ReportError: another suffix than .html.
     """
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise ReportError(f"the findings are a web page, but it would be called {path}: let the name end in .html")
+    refuse_other_suffix(path)
     page = data_page(report, competition)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

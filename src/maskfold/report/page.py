@@ -3,6 +3,7 @@
 import math
 from datetime import datetime
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,6 +12,7 @@ from markupsafe import Markup
 
 from maskfold.config import changed_keys
 from maskfold.report.advice import advise
+from maskfold.report.errors import ReportError
 from maskfold.report.figures import (
     Chart,
     coverage_chart,
@@ -50,6 +52,12 @@ def report_page(findings: Findings, cards: list[Card]) -> str:
         legend=_legend(findings),
         configs=_configs(findings),
     )
+
+
+def refuse_other_suffix(path: Path) -> None:
+    """Raise a `ReportError` unless a page's name ends in .html or .htm."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ReportError(f"a web page is written, but it would be called {path}: let the name end in .html")
 
 
 def render_page(template: str, **context: Any) -> str:

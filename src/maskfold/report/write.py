@@ -10,7 +10,7 @@ from maskfold.inference.submit import check_hashes, default_choice
 from maskfold.report.errors import ReportError
 from maskfold.report.findings import Findings, gather
 from maskfold.report.gallery import make_cards, pick_images
-from maskfold.report.page import report_page
+from maskfold.report.page import refuse_other_suffix, report_page
 from maskfold.runs import EnsembleChoice, Run, read_ensemble
 
 MOST_IMAGES = 500
@@ -39,10 +39,7 @@ def make_report(
         InferenceError: no finished fold, or runs that validate different images.
         RunError: damaged files.
     """
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise ReportError(
-            f"the report is a web page, but it would be called {path}: let the name end in .html"
-        )
+    refuse_other_suffix(path)
     if not 1 <= count <= MOST_IMAGES:
         raise ReportError(f"the gallery is to have {count} images: give 1 to {MOST_IMAGES}")
     findings = gather(runs, competition, choice)
