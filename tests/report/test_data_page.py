@@ -6,11 +6,10 @@ import re
 import cv2
 import numpy as np
 import pytest
-from tests.datasets.checks.conftest import encode, texture, write_contest
+from tests.datasets.checks.conftest import encode, texture, write_contest, write_label_maps
 from tests.report.html import Page, rows
 
-from maskfold.competitions import open_competition
-from maskfold.config import CompetitionConfig, FoldsConfig
+from maskfold.config import FoldsConfig
 from maskfold.datasets import check_data
 from maskfold.report import ReportError
 from maskfold.report.data_page import write_data_page
@@ -169,16 +168,8 @@ def test_a_page_of_nothing(tmp_path):
 
 
 def test_several_classes(tmp_path):
-    lines = []
-    for number in range(5):
-        label = np.repeat([0, 2, 255], [10, 30, 24]).astype(np.uint8) + np.zeros((48, 1), np.uint8)
-        for folder, array in (("images", texture(number, SIZE)), ("labels", label)):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            cv2.imwrite(str(tmp_path / folder / f"{number}.png"), array)
-        lines.append(f"images/{number}.png labels/{number}.png\n")
-    (tmp_path / "train.txt").write_text("".join(lines))
-    config = CompetitionConfig(profile="file-list", root=tmp_path, class_names=("sky", "road", "car"))
-    _, page = write(open_competition(config), tmp_path / "data.html")
+    label = np.repeat([0, 2, 255], [10, 30, 24]).astype(np.uint8) + np.zeros((48, 1), np.uint8)
+    _, page = write(write_label_maps(tmp_path, [label] * 5, SIZE), tmp_path / "data.html")
     (classes,) = (rows(table) for table in section(page, "masks").all("table"))
     assert classes == [
         ["sky", "15.6 %", "5", "5", "480 px"],

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from maskfold.datasets.checks import DataReport, class_names, pixel_statistics
 from maskfold.files import atomic_path
 from maskfold.report.data_charts import image_charts, mask_charts
 from maskfold.report.data_pictures import example_cards, pair_cards, reading_card, suspicious_cards
-from maskfold.report.page import refuse_other_suffix, render_page
+from maskfold.report.page import css_colour, refuse_other_suffix, render_page
 from maskfold.report.pictures import class_colours
 
 MOST_SIZES = 12
@@ -40,7 +39,6 @@ def data_page(report: DataReport, competition: Competition) -> str:
     return render_page(
         "data.html",
         title=f"Data: {competition.name}",
-        made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         root=competition.root,
         r=report,
         sizes=size_table(report.images.table),
@@ -108,4 +106,4 @@ def _legend(competition: Competition) -> list[tuple[str, str]]:
     """(colour as CSS writes it, class)."""
     colours: Sequence[tuple[int, ...]] = class_colours(competition.num_classes)
     names = class_names(competition)
-    return [("rgb({} {} {})".format(*colour[:3]), name) for colour, name in zip(colours, names, strict=True)]
+    return [(css_colour(colour), name) for colour, name in zip(colours, names, strict=True)]

@@ -39,7 +39,6 @@ def report_page(findings: Findings, cards: list[Card]) -> str:
     return render_page(
         "report.html",
         title="Report: " + " + ".join(training.run.name for training in findings.trainings),
-        made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         f=findings,
         label=label_of(findings.metric),
         advice=advise(findings),
@@ -61,7 +60,7 @@ def refuse_other_suffix(path: Path) -> None:
 
 
 def render_page(template: str, **context: Any) -> str:
-    """A page made of a template that extends ``base.html``; whatever is put in is escaped."""
+    """A page made of a template that extends ``base.html``; whatever is put in is escaped. ``made`` is the time."""
     environment = Environment(
         loader=PackageLoader("maskfold.report"),
         autoescape=True,
@@ -71,7 +70,8 @@ def render_page(template: str, **context: Any) -> str:
     )
     environment.filters |= {"score": score_text, "percent": percent_text, "count": "{:,}".format}
     style, script = (_asset(name) for name in ("page.css", "page.js"))
-    return environment.get_template(template).render(style=style, script=script, **context)
+    made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    return environment.get_template(template).render(style=style, script=script, made=made, **context)
 
 
 def score_text(value: float | None) -> str:
@@ -115,17 +115,18 @@ def _legend(findings: Findings) -> list[tuple[str, str]]:
     """(colour, meaning) of the masks' and error pictures' colours, as CSS writes them."""
     if findings.binary:
         meanings = {1: "right", 2: "predicted, not labelled", 3: "labelled, not predicted"}
-        return [(_css(ERRORS[number]), meaning) for number, meaning in meanings.items()]
+        return [(css_colour(ERRORS[number]), meaning) for number, meaning in meanings.items()]
     names = findings.competition.class_names
-    colours = [_css(colour) for colour in class_colours(len(names))]
+    colours = [css_colour(colour) for colour in class_colours(len(names))]
     return [
         *zip(colours, names, strict=True),
-        (_css(ERRORS[4]), "wrong class"),
-        (_css(ERRORS[5]), "not scored"),
+        (css_colour(ERRORS[4]), "wrong class"),
+        (css_colour(ERRORS[5]), "not scored"),
     ]
 
 
-def _css(colour: tuple[int, ...]) -> str:
+def css_colour(colour: tuple[int, ...]) -> str:
+    """RGB as CSS writes it; opacity is dropped."""
     return "rgb({} {} {})".format(*colour[:3])
 
 

@@ -31,6 +31,18 @@ def texture(seed, size=(48, 64)):
     return (120 + 35 * coarse + 25 * fine).clip(0, 255).astype(np.uint8)
 
 
+def write_label_maps(folder, labels, size=(48, 64)):
+    """A contest of listed label maps uint8 of three classes, each beside a texture; ids are images/00.png ..."""
+    lines = []
+    for number, label in enumerate(labels):
+        for part, array in (("images", texture(number, size)), ("labels", label)):
+            (folder / part).mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / part / f"{number:02d}.png"), array)
+        lines.append(f"images/{number:02d}.png labels/{number:02d}.png\n")
+    (folder / "train.txt").write_text("".join(lines))
+    return open_competition(CompetitionConfig(profile="file-list", root=folder, class_names=("sky", "road", "car")))
+
+
 def write_contest(folder, train, masks, test=(), **profile):
     """A CSV contest of pngs. train: id -> RGB; masks: id -> a row's text or texts; test: id -> RGB."""
     tree = {

@@ -1,12 +1,10 @@
-import cv2
 import numpy as np
 import pytest
-from tests.datasets.checks.conftest import encode, texture
+from tests.datasets.checks.conftest import encode, texture, write_label_maps
 
-from maskfold.competitions import open_competition
-from maskfold.config import CompetitionConfig, FoldsConfig
+from maskfold.config import FoldsConfig
 from maskfold.datasets.checks import check_data
-from maskfold.datasets.checks.suspicious import mask_agreement
+from maskfold.datasets.checks.suspicious import foreground_iou
 
 SIZE = (60, 80)
 
@@ -144,24 +142,14 @@ def test_the_masks_of_turned_copies_are_turned(contest, turned):
 def test_agreement():
     one = np.array([[0, 1, 2], [2, 255, 1]], np.uint8)
     two = np.array([[0, 1, 1], [2, 2, 0]], np.uint8)
-    assert mask_agreement(one, two) == pytest.approx(2 / 5)
-    assert mask_agreement(np.zeros((2, 2)), np.zeros((2, 2))) == 1.0
+    assert foreground_iou(one, two) == pytest.approx(2 / 5)
+    assert foreground_iou(np.zeros((2, 2)), np.zeros((2, 2))) == 1.0
 
 
 def test_one_class_alone_in_a_contest_of_several(tmp_path):
-
-    lines = []
-    for number in range(12):
-        label = (np.arange(SIZE[1]) // 30 + np.zeros(SIZE, int)).astype(np.uint8)
-        if number == 4:
-            label[:] = 2
-        for folder, array in (("images", texture(number, SIZE)), ("labels", label)):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            cv2.imwrite(str(tmp_path / folder / f"{number:02d}.png"), array)
-        lines.append(f"images/{number:02d}.png labels/{number:02d}.png\n")
-    (tmp_path / "train.txt").write_text("".join(lines))
-    config = CompetitionConfig(profile="file-list", root=tmp_path, class_names=("sky", "road", "car"))
-    report = check_data(open_competition(config), FoldsConfig(kind="holdout"))
+    labels = [(np.arange(SIZE[1]) // 30 + np.zeros(SIZE, int)).astype(np.uint8) for _ in range(12)]
+    labels[4][:] = 2
+    report = check_data(write_label_maps(tmp_path, labels, SIZE), FoldsConfig(kind="holdout"))
     assert [(item.id, item.reason) for item in report.suspicious] == [("images/04.png", "is of a single class")]
     # Class 0 is a class like the others: three stripes in each of 11, one in the other.
     assert report.masks.table["components"].sum() == 34

@@ -65,7 +65,7 @@ def check_suspicious(
     return suspicions
 
 
-def mask_agreement(first: np.ndarray, second: np.ndarray) -> float:
+def foreground_iou(first: np.ndarray, second: np.ndarray) -> float:
     """Of two masks (H, W): intersection over union of what is neither class 0 nor 255 and of the same class."""
     one, two = ((mask > 0) & (mask < 255) for mask in (first, second))
     union = (one | two).sum()
@@ -149,7 +149,7 @@ def _agreement(
     except ValueError:
         return 1.0
     two = TURNS[turn].apply(two)
-    return mask_agreement(one, two) if one.shape == two.shape else 1.0
+    return foreground_iou(one, two) if one.shape == two.shape else 1.0
 
 
 Rule = Callable[[pd.DataFrame, Masks], dict[int, str]]
