@@ -1,7 +1,7 @@
 """Lovász hinge, forward + backward: ours, segmentation-models-pytorch's and a plain torch.sort per image.
 
-    python benchmarks/bench_losses.py              # 8 x 1 x 512 x 512 on two CPU threads; a GPU's, if there is one
-    python benchmarks/bench_losses.py --step       # and the share of BCE + Dice + Lovász in a U-Net's training step
+python benchmarks/bench_losses.py              # 8 x 1 x 512 x 512 on two CPU threads; a GPU's, if there is one
+python benchmarks/bench_losses.py --step       # and the share of BCE + Dice + Lovász in a U-Net's training step
 """
 
 import argparse

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from maskfold.competitions import open_competition
-from maskfold.inference.oof import OofImage, oof_images
-from maskfold.inference.postprocess import postprocess
-from maskfold.inference.tune import choose_kind
+from maskfold.ensembling.oof import OofImage, oof_images
+from maskfold.ensembling.tune import choose_kind
+from maskfold.inference.decoding import postprocess
 from maskfold.metrics import SegmentationMetrics, bootstrap_interval, build_metric, precision, recall
 from maskfold.runs import Run
 
@@ -23,7 +23,7 @@ def main() -> None:
     competition = open_competition(run.config.competition)
     kind = choose_kind(run, competition, run.config)
     images = oof_images([run], [kind], competition, [run.config.inference])
-    print(f"{len(images)} images, folds {run.finished_folds()}, member {kind}")
+    print(f"{len(images)} images, folds {run.finished_folds()}, checkpoint {kind}")
     print("| threshold | mean Dice (95 %) | mean IoU | worst 5 % IoU | precision | recall | empty tiles right |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, cut in CUTS.items():

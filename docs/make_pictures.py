@@ -11,8 +11,8 @@ from playwright.sync_api import sync_playwright
 from maskfold.competitions import Competition, open_competition
 from maskfold.config import load_config
 from maskfold.files import atomic_path
-from maskfold.inference.agreement import compare_masks
 from maskfold.report.differences import save_differences
+from maskfold.scoring.agreement import compare_masks
 
 OUT = Path(__file__).parent / "pictures"
 RUN = Path("runs/demo")

@@ -1,11 +1,11 @@
-"""Say what a contest's files hold and everything that is wrong with them, before a night is lost."""
+"""Say what a competition's files hold and everything that is wrong with them, before a night is lost."""
 
 import sys
 from pathlib import Path
 
-from maskfold.cli.arguments import RUNS, config_flags, config_parser, open_contest, parse
+from maskfold.checks import check_data
+from maskfold.cli.arguments import RUNS, competition_of, config_flags, config_parser, parse
 from maskfold.cli.script import next_command, run_script
-from maskfold.datasets import check_data
 from maskfold.report.data_page import write_data_page
 
 
@@ -19,7 +19,7 @@ def main() -> None:
         help="also write all findings with pictures and tables, as one page; default FILE: runs/NAME/data.html",
     )
     arguments, config = parse(parser)
-    competition = open_contest(config)
+    competition = competition_of(config)
     report = check_data(competition, config.folds)
     print(report.text())
     if arguments.html is not None:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from maskfold.cli.arguments import (
+    competition_of,
     default_config,
-    open_contest,
     open_runs,
     parse_sections,
     run_flags,
@@ -19,10 +19,8 @@ SECTIONS = ("inference",)
 
 def main() -> None:
     parser = runs_parser(__doc__, SECTIONS)
-    parser.add_argument(
-        "--submission", type=Path, metavar="FILE", help="submission to score or to note a score for"
-    )
-    parser.add_argument("--truth", type=Path, metavar="FILE", help="true masks in the contest's own form")
+    parser.add_argument("--submission", type=Path, metavar="FILE", help="submission to score or to note a score for")
+    parser.add_argument("--truth", type=Path, metavar="FILE", help="true masks in the competition's own form")
     parser.add_argument("--against", type=Path, metavar="FILE", help="another submission to compare with")
     parser.add_argument(
         "--note-lb", type=float, metavar="SCORE", help="leaderboard score of FILE (default: the latest)"
@@ -38,12 +36,12 @@ def main() -> None:
         note(arguments.note_lb, arguments.submission)
     elif arguments.truth:
         config = open_runs(arguments.runs)[0].config if arguments.runs else load_config(default_config())
-        competition = open_contest(override(config, overrides))
+        competition = competition_of(override(config, overrides))
         show_submission(arguments.submission, arguments.truth, arguments.against, competition)
     else:
         runs = open_runs(arguments.runs)
         config = override(runs[0].config, overrides)
-        show_runs(runs, open_contest(config), config)
+        show_runs(runs, competition_of(config), config)
         next_command(f"python src/tune.py{run_flags(runs, overrides)}")
 
 

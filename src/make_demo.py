@@ -1,10 +1,10 @@
-"""Draw the demo data: aerial scenes with buildings, in the files of Tianchi contest 531872."""
+"""Draw the demo data: aerial scenes with buildings, in the files of Tianchi competition 531872."""
 
 import argparse
 from pathlib import Path
 
 from maskfold.cli.script import next_command, run_script
-from maskfold.competitions.demo import make_demo
+from maskfold.demo import make_demo
 
 
 def parse() -> argparse.Namespace:

@@ -1,6 +1,6 @@
 """Predict the test images with a run's (or several runs') folds and write a validated submission."""
 
-from maskfold.cli.arguments import open_contest, open_runs, parse_sections, run_flags, runs_parser
+from maskfold.cli.arguments import competition_of, open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.predict import (
     add_predict_arguments,
     choose,
@@ -11,7 +11,7 @@ from maskfold.cli.predict import (
 )
 from maskfold.cli.script import next_command, run_script
 from maskfold.config import override
-from maskfold.inference.submit import folds_of, predict_samples, test_samples, write_submission
+from maskfold.ensembling.submit import folds_of, predict_samples, test_samples, write_submission
 
 SECTIONS = ("inference", "post")
 
@@ -22,7 +22,7 @@ def main() -> None:
     arguments, overrides = parse_sections(parser, SECTIONS)
     runs = open_runs(arguments.runs)
     config = override(runs[0].config, overrides)
-    competition = open_contest(config)
+    competition = competition_of(config)
     choice = choose(runs, config, set(overrides), untuned=arguments.untuned)
     if arguments.oof:
         compute_oof(choice, competition, config)

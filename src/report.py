@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from maskfold.cli.arguments import open_contest, open_runs, parse_sections, run_flags, runs_parser
+from maskfold.cli.arguments import competition_of, open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.predict import ensemble_run
 from maskfold.cli.script import next_command, run_script
 from maskfold.config import override
@@ -26,7 +26,9 @@ def main() -> None:
     together = ensemble_run(runs)
     choice = read_choice(runs, together.ensemble_path)
     path = arguments.out or together.path / "report.html"
-    report = make_report(runs, open_contest(override(runs[0].config, overrides)), choice, path, count=arguments.images)
+    report = make_report(
+        runs, competition_of(override(runs[0].config, overrides)), choice, path, count=arguments.images
+    )
     print(f"Report: {report.path} ({report.shown} images, {report.path.stat().st_size / 1e6:.1f} MB)")
     next_command(f"python src/{'predict' if report.findings.tuned else 'tune'}.py{run_flags(runs, overrides)}")
 

@@ -7,9 +7,7 @@ from maskfold.cli.train import tell_next, train
 
 def main() -> None:
     parser = config_parser(__doc__)
-    parser.add_argument(
-        "--folds", type=int, nargs="+", metavar="K", help="only these folds; default: all of them"
-    )
+    parser.add_argument("--folds", type=int, nargs="+", metavar="K", help="only these folds; default: all of them")
     parser.add_argument("--overwrite", action="store_true", help="forget these folds' earlier training")
     arguments, config = parse(parser)
     run = train(config, arguments.folds, overwrite=arguments.overwrite)

@@ -1,4 +1,4 @@
-"""A tiny contest in the reference layout, and configs that train on it within seconds."""
+"""A tiny competition in the reference layout, and configs that train on it within seconds."""
 
 from pathlib import Path
 
@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from maskfold.config import Config, load_config
+
+pytest_plugins = ["tests.drawn_runs"]
 
 TINY = {
     "model.encoder": "mobilenet_v2",
@@ -32,9 +34,7 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-def draw_scene(
-    rng: np.random.Generator, height: int, width: int, buildings: int
-) -> tuple[np.ndarray, np.ndarray]:
+def draw_scene(rng: np.random.Generator, height: int, width: int, buildings: int) -> tuple[np.ndarray, np.ndarray]:
     """A noisy dull ground with bright reddish rectangles, and their mask: uint8 (H, W, 3) RGB and (H, W)."""
     image = rng.normal((70, 90, 60), 12, (height, width, 3))
     mask = np.zeros((height, width), np.uint8)
@@ -58,7 +58,7 @@ def reference_rle(mask: np.ndarray) -> str:
 
 
 def write_tianchi(folder: Path, *, train: int = 18, test: int = 5, seed: int = 0) -> Path:
-    """A contest in the tianchi-buildings layout: images of two sizes, every sixth without a building."""
+    """A competition in the tianchi-buildings layout: images of two sizes, every sixth without a building."""
     rng = np.random.default_rng(seed)
     tables: dict[str, list[str]] = {"train": [], "test_a": [], "truth": []}
     for part, count in (("train", train), ("test_a", test)):
@@ -78,12 +78,12 @@ def write_tianchi(folder: Path, *, train: int = 18, test: int = 5, seed: int = 0
 
 
 @pytest.fixture(scope="session")
-def contest(tmp_path_factory) -> Path:
-    """The tiny contest; not to be written to."""
-    return write_tianchi(tmp_path_factory.mktemp("contest"))
+def drawn(tmp_path_factory) -> Path:
+    """The tiny competition; not to be written to."""
+    return write_tianchi(tmp_path_factory.mktemp("competition"))
 
 
 @pytest.fixture
-def tiny(contest) -> Config:
-    """A config that trains on the tiny contest within seconds."""
-    return load_config(None, {**TINY, "competition.root": contest}, name="tiny")
+def tiny(drawn) -> Config:
+    """A config that trains on the tiny competition within seconds."""
+    return load_config(None, {**TINY, "competition.root": drawn}, name="tiny")

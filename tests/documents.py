@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 # A comment of this form, on a line of its own before a block, says why the block's commands are not run by tests.
 MARK = re.compile(r"<!-- needs (.*) -->")
-MARKS = {"a GPU", "a contest's data", "internet"}
+MARKS = {"a GPU", "a competition's data", "internet"}
 INLINE = re.compile(r"`((?:python|torchrun|make) [^`]*)`")
 
 

@@ -1,4 +1,4 @@
-"""Every config that comes with maskfold loads, is built, and takes two optimiser steps on a twin of its contest."""
+"""Every config that comes with maskfold loads, is built, and takes two optimiser steps on a twin of its competition."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.conftest import draw_scene, reference_rle, write_tianchi
 from maskfold.competitions import open_competition
 from maskfold.config import load_config, override
 from maskfold.losses import build_loss
-from maskfold.runs import Run, load_member
+from maskfold.runs import Run, load_checkpoint
 from maskfold.training import fit
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -29,7 +29,7 @@ SMALL = {
     "train.epochs": None,
     "train.iterations": 2,
     "train.trackers": [],
-    "train.oof_members": 1,
+    "train.oof_checkpoints": 1,
     "train.precision": "fp32",
     "averaging.bn_batches": 1,
 }
@@ -90,7 +90,7 @@ TWINS = {
 
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory):
-    """profile -> a small contest of that form."""
+    """profile -> a small competition of that form."""
     roots = {profile: tmp_path_factory.mktemp("twins") / profile for profile in TWINS}
     for profile, root in roots.items():
         TWINS[profile](root)
@@ -133,10 +133,10 @@ def test_config_trains_two_steps(path, twins, tmp_path):
     summary = fit(config, competition, run, 0)
     assert (summary["steps"], summary["epochs"]) == (2, 2)
     assert 0 <= summary["score"] <= 1
-    assert summary["metric"] == competition.metric
+    assert summary["metric"] == competition.metric.name
     averages = {"ema": given.averaging.ema, "swa": given.averaging.swa_start}
-    wanted = {"best", given.inference.member, *(name for name, asked in averages.items() if asked)}
+    wanted = {"best", given.inference.checkpoint, *(name for name, asked in averages.items() if asked)}
     assert wanted <= set(summary["candidates"])
-    assert all(value.isfinite().all() for value in load_member(run.fold(0).member_path("best")).values())
-    (member,) = summary["oof"]
-    assert len(run.fold(0).oof(member, competition.num_classes).ids()) == summary["valid_images"] > 0
+    assert all(value.isfinite().all() for value in load_checkpoint(run.fold(0).checkpoint_path("best")).values())
+    (checkpoint,) = summary["oof"]
+    assert len(run.fold(0).oof(checkpoint, competition.num_classes).ids()) == summary["valid_images"] > 0

@@ -1,4 +1,4 @@
-"""The documents' commands, run in their order on the tiny contest, with a tiny network in the place of the big one.
+"""The documents' commands, run in their order on the tiny competition, with a tiny network in the place of the big one.
 
 What cannot run here is marked in the document (see tests/documents.py); nothing else is left out.
 """
@@ -17,7 +17,7 @@ from tests.scripts.conftest import call
 
 from maskfold.cli.train import train
 from maskfold.config import load_config, option_keys
-from maskfold.inference.submission_log import note_submission
+from maskfold.scoring.submission_log import note_submission
 
 RUN = "tianchi_buildings"
 TRAINS = ("make_folds", "train_fold", "train_all")
@@ -30,7 +30,7 @@ SMALL = {key: value for key, value in TINY.items() if key not in GIVEN} | {"sche
 PLACEHOLDERS = {
     "runs/NAME": f"runs/{RUN}",
     "submissions/NAME": f"submissions/{RUN}",
-    "data/CONTEST": "data/mine",
+    "data/COMPETITION": "data/mine",
     "TRUTH.csv": "data/mine/test_a_truth.csv",
 }
 ALL = [command for path in DOCUMENTS for command in commands(path)]
@@ -43,10 +43,10 @@ def options(values):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, contest):
-    """A folder with the contest below data/, a run whose folds are all trained, and a logged submission."""
+def finished(tmp_path_factory, drawn):
+    """A folder with the competition below data/, a run whose folds are all trained, and a logged submission."""
     folder = tmp_path_factory.mktemp("finished")
-    shutil.copytree(contest, folder / "data" / "mine")
+    shutil.copytree(drawn, folder / "data" / "mine")
     (folder / "configs").symlink_to(ROOT / "configs")
     values = {**GIVEN, **SMALL, "competition.root": "data/mine"}
     with pytest.MonkeyPatch.context() as patch:
@@ -100,12 +100,12 @@ class Reader:
         self.scripts.append(name)
 
 
-def start(path, folder, finished, contest):
+def start(path, folder, finished, drawn):
     """What a document's reader has before its first command."""
     if path.name == "README.md":
-        shutil.copytree(contest, folder / "data" / "mine")
+        shutil.copytree(drawn, folder / "data" / "mine")
     elif path.stem == "kaggle_offline":
-        shutil.copytree(contest, folder / "input" / "contest")
+        shutil.copytree(drawn, folder / "input" / "competition")
         shutil.copytree(finished / "runs", folder / "input" / "my-runs" / "runs")
     else:
         shutil.copytree(finished, folder, symlinks=True, dirs_exist_ok=True)
@@ -115,8 +115,8 @@ def start(path, folder, finished, contest):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RUNNABLE, ids=lambda path: path.name)
-def test_commands_run(path, tmp_path, monkeypatch, capsys, contest, finished):
-    start(path, tmp_path, finished, contest)
+def test_commands_run(path, tmp_path, monkeypatch, capsys, drawn, finished):
+    start(path, tmp_path, finished, drawn)
     monkeypatch.chdir(tmp_path)
     reader = Reader(tmp_path, capsys)
     for command in dict.fromkeys(commands(path)):

@@ -12,7 +12,7 @@ SECTIONS = re.split(r"^## ", PAGES[0].read_text(encoding="utf-8"), flags=re.MULT
 QUOTES = [quote for path in PAGES for quote in re.findall(r"^ *> (.+)$", path.read_text(), re.MULTILINE)]
 TOPICS = (
     *("cv2", "transposed", "divisible", "size", "channel", "255", "batch", "internet", "interrupted", "leaderboard"),
-    *("leak", "threshold", "memory", "NaN", "black", "refused", "slow", "contests", "bf16", "CPU"),
+    *("leak", "threshold", "memory", "NaN", "black", "refused", "slow", "competitions", "bf16", "CPU"),
 )
 
 
@@ -56,5 +56,5 @@ def test_what_people_ask_is_there():
 
 def test_quotes_of_other_words_would_be_noticed():
     assert not any("there is no such threshold" in message for message in MESSAGES)
-    there = "competition.root is …: there is no such folder; say where the contest lies with --competition.root"
+    there = "competition.root is …: there is no such folder; give its folder with --competition.root"
     assert there in MESSAGES

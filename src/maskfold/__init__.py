@@ -1,4 +1,4 @@
-"""maskfold: from a segmentation contest's files to a validated, locally scored submission."""
+"""maskfold: from a segmentation competition's files to a validated, locally scored submission."""
 
 import os
 

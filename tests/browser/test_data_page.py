@@ -1,4 +1,4 @@
-"""The page of check_data in a browser: quiet, on a desk and on a telephone, also about a contest that is broken."""
+"""The page of check_data in a browser: quiet, on a desk and on a telephone, also about a competition that is broken."""
 
 import os
 from pathlib import Path
@@ -7,14 +7,14 @@ import pytest
 from tests.browser.conftest import assert_fits, assert_quiet
 from tests.report.conftest import BAD_NAME, tiles  # noqa: F401
 
+from maskfold.checks import check_data
 from maskfold.competitions import open_competition
 from maskfold.config import CompetitionConfig, FoldsConfig
-from maskfold.datasets import check_data
 from maskfold.report.data_page import write_data_page
 
 
 def look(root: Path, out: Path, visit) -> list:
-    """Write the page about a contest and open it in both widths; returns what was opened."""
+    """Write the page about a competition and open it in both widths; returns what was opened."""
     competition = open_competition(CompetitionConfig(root=root))
     write_data_page(check_data(competition, FoldsConfig()), competition, out)
     opened = [visit(out, width) for width in (1400, 400)]
@@ -25,9 +25,9 @@ def look(root: Path, out: Path, visit) -> list:
     return opened
 
 
-def test_a_contest_whose_names_hold_html(tiles, tmp_path, visit):  # noqa: F811
+def test_a_competition_whose_names_hold_html(tiles, tmp_path, visit):  # noqa: F811
     table = tiles / "train_mask.csv"
-    folder = tmp_path / "contest"
+    folder = tmp_path / "competition"
     folder.mkdir()
     for name in ("train", "test_a", "test_a_samplesubmit.csv"):
         (folder / name).symlink_to(tiles / name)

@@ -10,7 +10,7 @@ from tests.report.conftest import BAD_NAME, run, tiles  # noqa: F401
 from tests.scripts.conftest import call
 
 from maskfold.competitions import open_competition
-from maskfold.competitions.demo import make_demo
+from maskfold.demo import make_demo
 from maskfold.report import make_report, read_choice
 
 ROOT = Path(__file__).parents[2]
@@ -41,9 +41,7 @@ def real_page(tmp_path, monkeypatch, capsys):
         pytest.skip("MASKFOLD_REAL_DATA is not set: it names the folder of the real data sets")
     (tmp_path / "data").mkdir()
     (tmp_path / "data/tiles").symlink_to(Path(os.environ["MASKFOLD_REAL_DATA"]) / "satellite_buildings")
-    return train_and_report(
-        tmp_path, monkeypatch, capsys, "configs/satellite_mobilenet.yaml", **{"data.scale": 0.25}
-    )
+    return train_and_report(tmp_path, monkeypatch, capsys, "configs/satellite_mobilenet.yaml", **{"data.scale": 0.25})
 
 
 @pytest.fixture
@@ -56,9 +54,7 @@ def drawn_page(run, tiles, tmp_path):  # noqa: F811
 
 def cards(page) -> list[dict]:
     """Data of the cards that are shown, in the page's order."""
-    return page.eval_on_selector_all(
-        ".card:not([hidden])", "cards => cards.map(card => ({...card.dataset}))"
-    )
+    return page.eval_on_selector_all(".card:not([hidden])", "cards => cards.map(card => ({...card.dataset}))")
 
 
 def check_page(file: Path, visit) -> None:

@@ -8,19 +8,19 @@ from tests.conftest import write_tianchi
 
 from maskfold.cli.arguments import (
     CONFIGS,
+    competition_of,
     config_flags,
     config_parser,
     default_config,
-    open_contest,
     open_runs,
     parse,
     parse_sections,
     runs_parser,
     with_root,
 )
-from maskfold.competitions import CompetitionError
-from maskfold.config import Config, ConfigError, override
-from maskfold.runs import Run, RunError
+from maskfold.config import Config, override
+from maskfold.errors import CompetitionError, ConfigError, RunError
+from maskfold.runs import Run
 
 
 @pytest.fixture
@@ -146,24 +146,24 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_contest_found_decides_the_config(here, capsys):
+def test_the_competition_found_decides_the_config(here, capsys):
     assert default_config() == CONFIGS / "demo.yaml"
-    assert capsys.readouterr().out == "No contest found under data/: this is the demo (data/demo).\n"
+    assert capsys.readouterr().out == "No competition found under data/: this is the demo (data/demo).\n"
     write_tianchi(here / "data" / "one", train=2, test=1)
     assert default_config() == CONFIGS / "tianchi_buildings.yaml"
-    assert "Contest: data/one (tianchi-buildings)" in capsys.readouterr().out
+    assert "Competition: data/one (tianchi-buildings)" in capsys.readouterr().out
     shutil.copytree(here / "data" / "one", here / "data" / "two")
     with pytest.raises(CompetitionError, match=r"data/one \(tianchi-buildings\), data/two \(tianchi-buildings\)"):
         default_config()
 
 
-def test_the_contests_folder_is_written_into_the_config(here, contest):
-    config = override(Config(name="a"), {"competition.root": contest})
-    found = with_root(override(config, {"competition.root": contest}), open_contest(config))
-    assert found.competition.root == contest
+def test_the_competitions_folder_is_written_into_the_config(here, drawn):
+    config = override(Config(name="a"), {"competition.root": drawn})
+    found = with_root(override(config, {"competition.root": drawn}), competition_of(config))
+    assert found.competition.root == drawn
     write_tianchi(here / "data" / "one", train=2, test=1)
     free = Config(name="a")
-    assert str(with_root(free, open_contest(free)).competition.root) == "data/one"
+    assert str(with_root(free, competition_of(free)).competition.root) == "data/one"
 
 
 def make_runs(**roots):
@@ -185,8 +185,8 @@ def test_runs_are_named_or_the_only_one(here, capsys):
     assert [run.name for run in open_runs([here / "runs" / "other"])] == ["other"]
 
 
-def test_runs_of_several_contests_do_not_go_together(here):
+def test_runs_of_several_competitions_do_not_go_together(here):
     make_runs(a="data/x", b="data/y", c="data/x")
-    with pytest.raises(RunError, match=r"several contests \(data/x, data/y\): name runs of one"):
+    with pytest.raises(RunError, match=r"several competitions \(data/x, data/y\): name runs of one"):
         open_runs([here / "runs/a", here / "runs/b"])
     assert len(open_runs([here / "runs/a", here / "runs/c"])) == 2

@@ -14,12 +14,13 @@ from maskfold.cli.predict import (
     log_submission,
     submission_path,
 )
-from maskfold.competitions import SubmissionError, open_competition
+from maskfold.competitions import open_competition
 from maskfold.config import load_config, override
-from maskfold.inference.submission_log import read_log
-from maskfold.runs import EnsembleChoice, Run, RunError, write_ensemble
+from maskfold.ensembling.choice import CheckpointChoice, EnsembleChoice, write_ensemble
+from maskfold.errors import RunError, SubmissionError
+from maskfold.runs import Run
 from maskfold.runs.checkpoint import file_digest
-from maskfold.runs.ensemble import MemberChoice
+from maskfold.scoring.submission_log import read_log
 
 
 @pytest.fixture
@@ -29,15 +30,15 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(here, contest):
-    keys = {"competition.root": contest, "inference.views": "none", "post.threshold": 0.45}
+def run(here, drawn):
+    keys = {"competition.root": drawn, "inference.views": "none", "post.threshold": 0.45}
     return Run.create(load_config(None, keys, name="mine"))
 
 
 def tuned(*runs):
     weight = 1 / len(runs)
     return EnsembleChoice(
-        members=[MemberChoice(run=str(run.path), member="ema", weight=weight) for run in runs],
+        checkpoints=[CheckpointChoice(run=str(run.path), checkpoint="ema", weight=weight) for run in runs],
         views="d4",
         threshold=0.35,
         min_area=20,
@@ -54,7 +55,7 @@ def config_with(run, **changes):
 def test_the_tuned_ensemble_is_taken_unless_asked_otherwise(run, capsys):
     plain = choose([run], run.config, set(), untuned=False)
     assert (plain.views, plain.threshold, plain.score) == ("none", 0.45, None)
-    assert "Not tuned: equal mean of member 'best', threshold 0.45, views none" in capsys.readouterr().out
+    assert "Not tuned: equal mean of checkpoint 'best', threshold 0.45, views none" in capsys.readouterr().out
     write_ensemble(tuned(run), run.ensemble_path)
     assert choose([run], run.config, set(), untuned=False) == tuned(run)
     assert "Ensemble: runs/mine/ensemble.yaml (out-of-fold dice 0.7500)" in capsys.readouterr().out
@@ -73,12 +74,12 @@ def test_the_command_line_changes_the_tuned_choice_and_forgets_its_score(run, ca
     # What is given as it was tuned is no change; nor is the batch size.
     config, changed = config_with(run, post__threshold=0.35, inference__batch_size=3)
     assert choose([run], config, changed, untuned=False) == tuned(run)
-    config, changed = config_with(run, inference__member="swa")
-    assert choose([run], config, changed, untuned=False).members[0].member == "swa"
+    config, changed = config_with(run, inference__checkpoint="swa")
+    assert choose([run], config, changed, untuned=False).checkpoints[0].checkpoint == "swa"
 
 
-def test_several_runs_need_tuning(run, contest):
-    other = Run.create(load_config(None, {"competition.root": contest}, name="other"))
+def test_several_runs_need_tuning(run, drawn):
+    other = Run.create(load_config(None, {"competition.root": drawn}, name="other"))
     with pytest.raises(RunError, match=r"there is no runs/mine\+other/ensemble\.yaml: run python src/tune\.py --runs"):
         choose([run, other], run.config, set(), untuned=False)
     path = ensemble_run([run, other]).ensemble_path
@@ -103,13 +104,13 @@ def test_out_of_fold_maps_are_made_as_the_choice_predicts(run, monkeypatch, caps
 
 def test_folds_that_do_not_predict_are_named(run):
     rows = [f"{fold},{name},{part},1" for fold in range(3) for name, part in (("a", "train"), ("b", "valid"))]
-    run.folds_path.write_text("\n".join(["fold,id,part,times", *rows]) + "\n")
+    run.folds_path.write_text("\n".join(["fold,id,split,times", *rows]) + "\n")
     assert describe_folds([run], [0, 1, 2]) == "Folds: 0, 1, 2"
     assert describe_folds([run], ["2", "0"]) == "Folds: 2, 0; without 1 (not trained to the end, or not asked for)"
     assert describe_folds([run], ["all"]) == "Folds: all"
 
 
-def test_submissions_get_a_name_of_their_own(run, here, contest):
+def test_submissions_get_a_name_of_their_own(run, here, drawn):
     competition = open_competition(run.config.competition)
     nothing = Namespace(out=None, overwrite=False)
     (here / "submissions").mkdir()

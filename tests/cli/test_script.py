@@ -7,10 +7,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from maskfold.cli.script import describe_error, next_command, run_script
-from maskfold.competitions import CompetitionError
 from maskfold.config import load_config
+from maskfold.errors import CompetitionError, RunError
 from maskfold.metrics import build_metric
-from maskfold.runs import RunError
 
 NESTED = """Caught CompetitionError in DataLoader worker process 1.
 Original Traceback (most recent call last):
@@ -23,7 +22,7 @@ During handling of the above exception, another exception occurred:
 Traceback (most recent call last):
   File "images.py", line 9, in image
     raise CompetitionError(
-maskfold.competitions.errors.CompetitionError: T003.jpg: it is broken,
+maskfold.errors.CompetitionError: T003.jpg: it is broken,
 T004.jpg: and this one too
 """
 

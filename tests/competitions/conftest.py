@@ -1,4 +1,4 @@
-"""Tiny twins of the contests: a few images of odd sizes, masks known as arrays, files as the contests have them."""
+"""Tiny twins of competitions: a few images of odd sizes, masks known as arrays, files as they are downloaded."""
 
 import itertools
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ def write_image(path, seed, size, channels=3):
 
 @dataclass
 class Twin:
-    """A contest's folder and what is known about it."""
+    """A competition's folder and what is known about it."""
 
     root: Path
     profile: str

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.competitions.conftest import write_image
 
-from maskfold.competitions import CompetitionError
+from maskfold.errors import CompetitionError
 
 
 def archive(folder, target, *, inside=""):
@@ -41,7 +41,10 @@ def test_tianchi_as_downloaded(tianchi):
     archive(tianchi.root / "test_a", tianchi.root / "test_a.zip", inside="test_a/")
     archive(tianchi.root / "train_mask.csv", tianchi.root / "train_mask.csv.zip")
     assert sorted(path.name for path in tianchi.root.iterdir()) == [
-        "test_a.zip", "test_a_samplesubmit.csv", "train.zip", "train_mask.csv.zip",
+        "test_a.zip",
+        "test_a_samplesubmit.csv",
+        "train.zip",
+        "train_mask.csv.zip",
     ]
     same(everything(tianchi.open()), unpacked)
 
@@ -70,10 +73,10 @@ def test_images_are_rgb_and_grey_becomes_rgb(tgs):
 
 def test_facts(tianchi, tgs):
     competition = tianchi.open()
-    facts = (competition.name, competition.metric, competition.num_classes, competition.class_names)
+    facts = (competition.name, competition.metric.name, competition.num_classes, competition.class_names)
     assert facts == ("tianchi-buildings", "dice", 1, ("building",))
     assert (competition.root, competition.ignore_index) == (tianchi.root, 255)
-    assert tgs.open().metric == "tgs_map"
+    assert tgs.open().metric.name == "tgs_map"
 
 
 def test_damaged_image_is_named(tianchi):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tests.competitions.conftest import slow_rle, write_image
 
-from maskfold.competitions import CompetitionError
+from maskfold.errors import CompetitionError
 
 
 def edit(path, old, new):
@@ -78,9 +78,7 @@ def test_a_masks_table_of_the_same_form(tianchi, clouds):
     assert masks == {name: (slow_rle(mask),) for name, mask in tianchi.truth.items()}
     competition = clouds.open()
     read = competition.read_masks(clouds.root / "train.csv")
-    np.testing.assert_array_equal(
-        competition.mask(read["a_0.jpg"], (18, 26)), clouds.truth["a_0.jpg"]
-    )
+    np.testing.assert_array_equal(competition.mask(read["a_0.jpg"], (18, 26)), clouds.truth["a_0.jpg"])
 
 
 def test_duplicate_ids(tianchi):

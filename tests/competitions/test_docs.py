@@ -8,7 +8,7 @@ import numpy as np
 from tests.competitions.conftest import slow_rle, write_image
 
 from maskfold.competitions import SubmissionWriter, load_profile, open_competition
-from maskfold.competitions.profile import CsvPart, CsvProfile, FileListProfile, PngMasksProfile
+from maskfold.competitions.profile import CsvProfile, CsvSplit, FileListProfile, PngMasksProfile
 from maskfold.config import CompetitionConfig
 from maskfold.rle import RLEDialect
 
@@ -50,7 +50,7 @@ def test_the_example_reads_and_writes_rows_per_class(tmp_path):
 def test_every_key_is_in_a_table():
     rows = [line for line in DOCS.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
     documented = {key for row in rows for key in re.findall(r"`([a-z_.]+)`", "|".join(row.split("|")[:3]))}
-    keys = {f"{part}.{key}" for part in ("train", "test") for key in CsvPart.model_fields}
+    keys = {f"{part}.{key}" for part in ("train", "test") for key in CsvSplit.model_fields}
     keys |= set(CsvProfile.model_fields) - {"train", "test", "dialect"}
     keys |= {f"dialect.{field.name}" for field in fields(RLEDialect)}
     keys |= set(PngMasksProfile.model_fields) | set(FileListProfile.model_fields)

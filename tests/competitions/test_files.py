@@ -5,8 +5,8 @@ import zipfile
 
 import pytest
 
-from maskfold.competitions import CompetitionError
-from maskfold.competitions.files import ContestFiles, safe_path
+from maskfold.competitions.files import CompetitionFiles, safe_path
+from maskfold.errors import CompetitionError
 
 
 def zipped(path, members):
@@ -21,7 +21,7 @@ def zipped(path, members):
     ["../x.jpg", "/etc/passwd", "a/../../x.jpg", "..", "", "C:x.jpg", "C:\\x.jpg", "\\\\host\\x", "a\\b.jpg", "a\0b"],
 )
 def test_names_that_leave_the_folder_are_refused(name):
-    with pytest.raises(CompetitionError, match="not a plain path inside the contest's folder"):
+    with pytest.raises(CompetitionError, match="not a plain path inside the competition's folder"):
         safe_path(name)
 
 
@@ -34,7 +34,7 @@ def test_archives_appear_as_folders(tmp_path):
     zipped(tmp_path / "test_a.zip", {"test_a/": b"", "test_a/x.jpg": b"tianchi", "__MACOSX/test_a/._x.jpg": b"no"})
     zipped(tmp_path / "train.zip", {"images/a.png": b"kaggle", "masks/a.png": b"mask"})
     zipped(tmp_path / "train_mask.csv.zip", {"train_mask.csv": b"table"})
-    files = ContestFiles(tmp_path)
+    files = CompetitionFiles(tmp_path)
     assert files.read("test_a/x.jpg") == b"tianchi"
     assert files.read("train/images/a.png") == b"kaggle"
     assert files.read("train_mask.csv") == b"table"
@@ -51,19 +51,19 @@ def test_plain_files_go_before_archives(tmp_path):
     (tmp_path / "train").mkdir()
     (tmp_path / "train/a.txt").write_bytes(b"unpacked")
     (tmp_path / "train/.hidden").write_bytes(b"")
-    files = ContestFiles(tmp_path)
+    files = CompetitionFiles(tmp_path)
     assert files.read("train/a.txt") == b"unpacked"
     assert files.read("train/b.txt") == b"only archived"
     assert files.names("train") == ["a.txt", "b.txt"]
 
 
 def test_missing_file_and_damaged_archives(tmp_path):
-    files = ContestFiles(tmp_path)
+    files = CompetitionFiles(tmp_path)
     with pytest.raises(CompetitionError, match=r"there is no file a/b\.png"):
         files.read("a/b.png")
     (tmp_path / "train.zip").write_bytes(b"PK half a download")
     with pytest.raises(CompetitionError, match=r"train\.zip is not a whole zip archive"):
-        ContestFiles(tmp_path).exists("train/a.png")
+        CompetitionFiles(tmp_path).exists("train/a.png")
 
 
 def test_damaged_member(tmp_path):
@@ -72,12 +72,12 @@ def test_damaged_member(tmp_path):
     content[40] ^= 0xFF  # inside the compressed bytes, behind a header of 35
     (tmp_path / "train.zip").write_bytes(content)
     with pytest.raises(CompetitionError, match=r"a\.txt in .*train\.zip cannot be read"):
-        ContestFiles(tmp_path).read("train/a.txt")
+        CompetitionFiles(tmp_path).read("train/a.txt")
 
 
 def test_pickles_without_open_archives(tmp_path):
     zipped(tmp_path / "train.zip", {"a.txt": b"A"})
-    files = ContestFiles(tmp_path)
+    files = CompetitionFiles(tmp_path)
     files.read("train/a.txt")
     assert pickle.loads(pickle.dumps(files)).read("train/a.txt") == b"A"
 
@@ -92,7 +92,7 @@ def test_forked_processes_do_not_share_a_file_position(tmp_path):
     with zipfile.ZipFile(tmp_path / "train.zip", "w") as archive:
         for name in range(7):
             archive.writestr(f"{name}.bin", bytes([name]) * 5000)
-    files = ContestFiles(tmp_path)
+    files = CompetitionFiles(tmp_path)
     files.read("train/3.bin")
     context = multiprocessing.get_context("fork")
     with context.Pool(4, initializer=_share, initargs=(files,)) as pool:

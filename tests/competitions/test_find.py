@@ -2,11 +2,12 @@ import shutil
 
 import pytest
 
-from maskfold.competitions import CompetitionError, find_competitions, open_competition
+from maskfold.competitions import find_competitions, open_competition
 from maskfold.config import CompetitionConfig
+from maskfold.errors import CompetitionError
 
 
-def test_every_recognised_contest_but_the_demo(tianchi, tgs, png_masks, file_list, airbus, tmp_path):
+def test_every_recognised_competition_but_the_demo(tianchi, tgs, png_masks, file_list, airbus, tmp_path):
     shutil.copytree(tianchi.root, tmp_path / "demo")
     (tmp_path / "notes.txt").write_text("no folder")
     assert find_competitions(tmp_path) == [
@@ -31,18 +32,18 @@ def test_the_only_folder_that_fits_is_opened(tianchi, tgs, tmp_path):
 
 
 def test_no_data(tmp_path):
-    with pytest.raises(CompetitionError, match=r"no contest below .*make_demo"):
+    with pytest.raises(CompetitionError, match=r"no competition below .*make_demo"):
         open_competition(CompetitionConfig(), data_root=tmp_path)
 
 
-def test_several_contests(tianchi, tmp_path):
+def test_several_competitions(tianchi, tmp_path):
     shutil.copytree(tianchi.root, tmp_path / "second")
     message = r"several folders fit the profile tianchi-buildings: .*second, .*tianchi; set competition\.root"
     with pytest.raises(CompetitionError, match=message):
         open_competition(CompetitionConfig(), data_root=tmp_path)
 
 
-def test_only_another_contest(tgs, tmp_path):
+def test_only_another_competition(tgs, tmp_path):
     message = "no folder below .* fits the profile tianchi-buildings; .*tgs fits tgs-salt: set competition.profile"
     with pytest.raises(CompetitionError, match=message):
         open_competition(CompetitionConfig(), data_root=tmp_path)
@@ -57,7 +58,7 @@ def test_wrong_profile_for_a_root(tgs):
         open_competition(CompetitionConfig(root=tgs.root))
 
 
-def test_incomplete_contest_names_what_is_missing(tianchi):
+def test_incomplete_competition_names_what_is_missing(tianchi):
     (tianchi.root / "train_mask.csv").unlink()
     shutil.rmtree(tianchi.root / "test_a")
     with pytest.raises(CompetitionError, match=r"it lacks train_mask\.csv, test_a/$"):
@@ -67,7 +68,7 @@ def test_incomplete_contest_names_what_is_missing(tianchi):
 @pytest.mark.parametrize(
     ("fixture", "part", "lacks"), [("png_masks", "masks", "masks/"), ("file_list", "train.txt", r"train\.txt")]
 )
-def test_incomplete_label_contests(request, fixture, part, lacks):
+def test_incomplete_label_competitions(request, fixture, part, lacks):
     twin = request.getfixturevalue(fixture)
     (twin.root / part).rename(twin.root / "elsewhere")
     with pytest.raises(CompetitionError, match=f"it lacks {lacks}"):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskfold.competitions import CompetitionError
 from maskfold.competitions.images import decode_binary, decode_classes, decode_image, image_size
+from maskfold.errors import CompetitionError
 
 
 def png(array):

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from maskfold.competitions import CompetitionError
+from maskfold.errors import CompetitionError
 
 
 def test_png_masks_by_stem(png_masks):
@@ -18,7 +18,7 @@ def test_png_masks_by_stem(png_masks):
         assert competition.coverage(row.masks, truth.shape) == pytest.approx(truth.mean())
     test = competition.samples("test")
     assert list(test["image"]) == ["images/m.jpg", "images/n.jpg"]
-    assert (competition.num_classes, competition.metric) == (1, "dice")
+    assert (competition.num_classes, competition.metric.name) == (1, "dice")
 
 
 def test_split_file(png_masks):
@@ -79,7 +79,7 @@ def test_other_values(png_masks):
         png_masks.open().coverage("masks/q.png", (18, 27))
 
 
-def test_binary_contests_have_one_class_name(png_masks):
+def test_binary_competitions_have_one_class_name(png_masks):
     png_masks.class_names = ("road",)
     assert png_masks.open().class_names == ("road",)
     png_masks.class_names = ("nothing", "road")

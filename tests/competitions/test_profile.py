@@ -1,8 +1,9 @@
 import pytest
 from tests.competitions.conftest import AIRBUS, CLOUDS
 
-from maskfold.competitions import CompetitionError, load_profile
+from maskfold.competitions import load_profile
 from maskfold.competitions.profile import shipped_profiles
+from maskfold.errors import CompetitionError
 from maskfold.metrics import build_metric
 
 

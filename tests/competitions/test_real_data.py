@@ -1,4 +1,4 @@
-"""Real contest files, where MASKFOLD_REAL_DATA says they are: each opens, and its first masks decode."""
+"""Real competition files, where MASKFOLD_REAL_DATA says they are: each opens, and its first masks decode."""
 
 import os
 from pathlib import Path
@@ -87,4 +87,4 @@ def test_airbus_rows_are_instances(tmp_path):
     for path in sorted(folder.glob("images/*.jpg")):
         shape = decode_image(path.read_bytes(), path.name).shape[:2]
         ships = [profile.dialect.decode(rle, shape) for rle in masks[path.name]]
-        assert np.sum(ships, axis=0).max() <= 1  # the contest's ships do not overlap
+        assert np.sum(ships, axis=0).max() <= 1  # the competition's ships do not overlap

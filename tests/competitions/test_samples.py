@@ -1,7 +1,7 @@
 import pytest
 
-from maskfold.competitions import CompetitionError
 from maskfold.config import GroupConfig
+from maskfold.errors import CompetitionError
 
 
 def with_groups(tianchi, rows, header="name,scene"):

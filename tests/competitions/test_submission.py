@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from tests.competitions.conftest import blobs, slow_rle
 
-from maskfold.competitions import CompetitionError, SubmissionError, SubmissionWriter, validate_submission
+from maskfold.competitions import SubmissionWriter, validate_submission
+from maskfold.errors import CompetitionError, SubmissionError
 
 
 def predictions(twin, classes=1):
@@ -158,7 +159,7 @@ def test_folders_of_other_things_are_left_alone(png_masks, tmp_path):
 
 
 def test_ids_are_compared_before_anything_is_predicted(tianchi, tmp_path):
-    message = r"contest's 3 test ids: 2 missing \(x\.jpg, y\.jpg\), 1 unknown \(a\.jpg\)"
+    message = r"competition's 3 test ids: 2 missing \(x\.jpg, y\.jpg\), 1 unknown \(a\.jpg\)"
     with pytest.raises(SubmissionError, match=message):
         SubmissionWriter(tianchi.open(), tmp_path / "s.csv", ["z.jpg", "a.jpg"])
 
@@ -176,9 +177,10 @@ def test_ids_are_compared_before_anything_is_predicted(tianchi, tmp_path):
     ],
 )
 def test_masks_that_cannot_be_written(tianchi, tmp_path, name, mask, message):
-    with pytest.raises(SubmissionError, match=message), SubmissionWriter(
-        tianchi.open(), tmp_path / "s.csv", tianchi.test
-    ) as writer:
+    with (
+        pytest.raises(SubmissionError, match=message),
+        SubmissionWriter(tianchi.open(), tmp_path / "s.csv", tianchi.test) as writer,
+    ):
         writer.write("z.jpg", np.ones((19, 21), bool))
         writer.write(name, mask)
     assert not (tmp_path / "s.csv").exists()

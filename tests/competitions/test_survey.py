@@ -2,7 +2,7 @@
 
 import pytest
 
-from maskfold.competitions import CompetitionError
+from maskfold.errors import CompetitionError
 
 
 def append(path, *lines):

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskfold.competitions import CompetitionError, load_profile
-from maskfold.competitions.errors import first_few, repeated
+from maskfold.competitions import load_profile
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.table import gather_masks, key_name, keys, read_table, write_table
+from maskfold.errors import CompetitionError, first_few, repeated
 
 PARTS = {"train": {"table": "a.csv", "image": "{id}"}, "test": {"table": "b.csv", "image": "{id}"}}
 

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from maskfold.competitions import SubmissionError, validate_submission
+from maskfold.competitions import validate_submission
+from maskfold.errors import SubmissionError
 
 
 def problems(twin, path, **options):

@@ -5,15 +5,8 @@ import re
 import pytest
 import yaml
 
-from maskfold.config import (
-    Config,
-    ConfigError,
-    changed_keys,
-    describe_options,
-    load_config,
-    override,
-    save_config,
-)
+from maskfold.config import Config, changed_keys, describe_options, load_config, override, save_config
+from maskfold.errors import ConfigError
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A contest that lives in memory: what the datasets package needs of a competition, and nothing else."""
+"""A competition that lives in memory: what the datasets package needs of a competition, and nothing else."""
 
 import numpy as np
 import pandas as pd

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from maskfold.datasets.augment import PRESETS, STEP_SCALES, build_augmentation
-from maskfold.datasets.transforms import AugmentationError, build_transforms, known_transforms
+from maskfold.datasets.transforms import build_transforms, known_transforms
+from maskfold.errors import AugmentationError
 
 GEOMETRIC = ("none", "flips", "d4")
 LISTS = {

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from maskfold.config import FoldsConfig, GroupConfig
-from maskfold.datasets.folds import KINDS, FoldsError, coverage_bins, coverages, load_groups, make_folds
-from maskfold.datasets.folds_file import fold_parts
+from maskfold.datasets.folds import KINDS, coverage_bins, coverages, load_groups, make_folds
+from maskfold.datasets.folds_file import fold_splits
+from maskfold.errors import FoldsError
 
 
 def table(n):
@@ -25,7 +26,7 @@ def table(n):
 
 def sides(folds, fold):
     rows = folds[folds["fold"] == fold]
-    return set(rows.loc[rows["part"] == "train", "id"]), set(rows.loc[rows["part"] == "valid", "id"])
+    return set(rows.loc[rows["split"] == "train", "id"]), set(rows.loc[rows["split"] == "valid", "id"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -37,7 +38,7 @@ def test_every_division(kind, n, count, seed):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         folds = make_folds(samples, coverage, config, groups)
-    assert list(folds.columns) == ["fold", "id", "part", "times"]
+    assert list(folds.columns) == ["fold", "id", "split", "times"]
     expected = 1 if kind in ("holdout", "given") else count
     assert sorted(folds["fold"].unique()) == list(range(expected))
     for fold in range(expected):
@@ -120,10 +121,12 @@ def test_stratified_groups_are_more_even_than_groups():
     labels = pd.Series((coverage > 0).astype(int), index=samples["id"])
 
     def mean_imbalance(kind):
-        return np.mean([
-            imbalance(make_folds(samples, coverage, FoldsConfig(kind=kind, count=5, seed=s), groups), labels, 5)
-            for s in range(8)
-        ])
+        return np.mean(
+            [
+                imbalance(make_folds(samples, coverage, FoldsConfig(kind=kind, count=5, seed=s), groups), labels, 5)
+                for s in range(8)
+            ]
+        )
 
     assert mean_imbalance("stratified-grouped") < 0.5 * mean_imbalance("grouped")
 
@@ -132,7 +135,7 @@ def test_bootstrap_draws_n_of_n_and_validates_out_of_bag():
     samples, coverage, _ = table(400)
     folds = make_folds(samples, coverage, FoldsConfig(kind="bootstrap", count=3, seed=2))
     for fold in range(3):
-        train, valid = fold_parts(folds, fold)
+        train, valid = fold_splits(folds, fold)
         assert train["times"].sum() == 400
         assert train["times"].max() >= 3
         assert set(valid["id"]) == set(samples["id"]) - set(train["id"])
@@ -140,7 +143,7 @@ def test_bootstrap_draws_n_of_n_and_validates_out_of_bag():
     assert sides(folds, 0) != sides(folds, 1)
 
 
-def test_given_is_the_contests_split():
+def test_given_is_the_competitions_split():
     samples, coverage, _ = table(30)
     train, valid = sides(make_folds(samples, coverage, FoldsConfig(kind="given")), 0)
     assert valid == set(samples.loc[samples["split"] == "valid", "id"])
@@ -177,7 +180,7 @@ def test_the_few_images_with_masks_are_spread():
         ({"kind": "stratified-grouped", "count": 3}, 20, ["a", "b"] * 10, "2 groups for 3 folds"),
         ({"kind": "grouped"}, 20, None, "set folds.group"),
         ({"kind": "holdout"}, 1, None, "1 images"),
-        ({"kind": "holdout"}, 20, ["a"] * 20, "leaves a part empty"),
+        ({"kind": "holdout"}, 20, ["a"] * 20, "leaves a split empty"),
     ],
     ids=str,
 )
@@ -190,7 +193,7 @@ def test_what_cannot_be_divided(config, n, groups, message):
 def test_given_needs_a_whole_split():
     samples, coverage, _ = table(20)
     samples.loc[3, "split"] = None
-    with pytest.raises(FoldsError, match="1 without a part"):
+    with pytest.raises(FoldsError, match="1 without one"):
         make_folds(samples, coverage, FoldsConfig(kind="given"))
 
 
@@ -205,7 +208,7 @@ GROUP = GroupConfig(file="groups.csv", id="name", column="place")
 
 
 @pytest.fixture
-def contest():
+def competition():
     seen = []
 
     def groups(samples, group):
@@ -219,18 +222,18 @@ def samples_with(groups):
     return pd.DataFrame({"id": [f"{i}" for i in range(len(groups))], "group": pd.Series(groups, dtype=object)})
 
 
-def test_groups_come_from_the_config_before_the_profile(contest):
+def test_groups_come_from_the_config_before_the_profile(competition):
     samples = samples_with(["a", "b", "a"])
-    chosen = load_groups(contest, samples, FoldsConfig(kind="grouped", group=GROUP))
+    chosen = load_groups(competition, samples, FoldsConfig(kind="grouped", group=GROUP))
     assert list(chosen) == ["place 0", "place 1", "place 2"]
-    assert contest.seen == [GROUP]
-    assert list(load_groups(contest, samples, FoldsConfig(kind="stratified-grouped"))) == ["a", "b", "a"]
-    assert load_groups(contest, samples_with([None, None]), FoldsConfig(kind="grouped")) is None
-    assert load_groups(contest, samples, FoldsConfig(kind="stratified")) is None
+    assert competition.seen == [GROUP]
+    assert list(load_groups(competition, samples, FoldsConfig(kind="stratified-grouped"))) == ["a", "b", "a"]
+    assert load_groups(competition, samples_with([None, None]), FoldsConfig(kind="grouped")) is None
+    assert load_groups(competition, samples, FoldsConfig(kind="stratified")) is None
 
 
-def test_groups_that_do_not_fit(contest):
+def test_groups_that_do_not_fit(competition):
     with pytest.raises(FoldsError, match="stratified ignores groups"):
-        load_groups(contest, samples_with(["a"]), FoldsConfig(kind="stratified", group=GROUP))
+        load_groups(competition, samples_with(["a"]), FoldsConfig(kind="stratified", group=GROUP))
     with pytest.raises(FoldsError, match=r"2 images have no group: 1, 3"):
-        load_groups(contest, samples_with(["a", None, "b", float("nan")]), FoldsConfig(kind="grouped"))
+        load_groups(competition, samples_with(["a", None, "b", float("nan")]), FoldsConfig(kind="grouped"))

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from maskfold.config import FoldsConfig
-from maskfold.datasets.folds import FoldsError, make_folds
-from maskfold.datasets.folds_file import fold_parts, read_folds, write_folds
+from maskfold.datasets.folds import make_folds
+from maskfold.datasets.folds_file import fold_splits, read_folds, write_folds
+from maskfold.errors import FoldsError
 
 IDS = ["007", "NA", "a b", "1e5", "é.jpg", "x,y", "8", "9", "10", "true"]
 
@@ -39,15 +40,15 @@ def test_any_id_survives(ids, tmp_path_factory):
     assert set(read_folds(path, ids)["id"]) == set(ids)
 
 
-def test_fold_parts(folds):
-    train, valid = fold_parts(folds, 1)
+def test_fold_splits(folds):
+    train, valid = fold_splits(folds, 1)
     assert list(train.columns) == ["id", "times"]
     assert list(valid.columns) == ["id"]
     assert set(train["id"]) | set(valid["id"]) == set(IDS)
-    assert set(valid["id"]) == set(folds.query("fold == 1 and part == 'valid'")["id"])
+    assert set(valid["id"]) == set(folds.query("fold == 1 and split == 'valid'")["id"])
     for wrong in (3, -1):
         with pytest.raises(FoldsError, match=rf"no fold {wrong}: the folds are 0, 1, 2"):
-            fold_parts(folds, wrong)
+            fold_splits(folds, wrong)
 
 
 def test_another_data_set(folds, tmp_path):
@@ -59,7 +60,7 @@ def test_another_data_set(folds, tmp_path):
 
 def test_a_group_on_both_sides_is_a_leak(folds, tmp_path):
     write_folds(folds, tmp_path / "folds.csv")
-    fold_of = folds[folds["part"] == "valid"].set_index("id")["fold"]
+    fold_of = folds[folds["split"] == "valid"].set_index("id")["fold"]
     sound = [f"place {fold_of[i]}" for i in IDS]
     assert_frame_equal(read_folds(tmp_path / "folds.csv", IDS, sound), read_folds(tmp_path / "folds.csv", IDS))
     leaking = [sound[0] + " north", *sound[1:]]
@@ -71,17 +72,17 @@ def test_a_group_on_both_sides_is_a_leak(folds, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("times", "count"), "columns fold, id, part, count"),
+        (lambda text: text.replace("times", "count"), "columns fold, id, split, count"),
         (lambda text: text.replace("0,NA,", "zero,NA,", 1), r"fold is 'zero'"),
         (lambda text: text.replace("0,NA,", "5,NA,"), "without a gap"),
-        (lambda text: text.replace(",valid,", ",test,"), "parts test"),
+        (lambda text: text.replace(",valid,", ",test,"), "splits test"),
         (lambda text: text.replace(",valid,1", ",valid,2"), "must be 1"),
         (lambda text: text.replace("train,1", "train,0", 1), "at least 1"),
         (lambda text: text.replace("train,1", "train,1.5", 1), "times is '1.5'"),
         (lambda text: text + "0,8,valid,1\n", "two rows: 8"),
         (lambda text: text.replace("valid", "train"), "no valid images"),
         (lambda text: "", "not a CSV"),
-        (lambda text: "fold,id,part,times\n", "another data set"),
+        (lambda text: "fold,id,split,times\n", "another data set"),
     ],
 )
 def test_damaged_files(folds, tmp_path, change, message):

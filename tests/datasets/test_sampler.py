@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskfold.datasets.sampler import EpochSampler, SamplerError, size_batches
+from maskfold.datasets.sampler import EpochSampler, size_batches
+from maskfold.errors import SamplerError
 
 
 def epoch_of(sampler, epoch=0):
@@ -68,7 +69,10 @@ def test_bootstrap_repeats_are_drawn_as_often_as_told_and_marked():
 
 @settings(max_examples=40, deadline=None)
 @given(
-    share=st.floats(0, 1), size=st.integers(1, 12), world=st.integers(1, 3), epoch=st.integers(0, 4),
+    share=st.floats(0, 1),
+    size=st.integers(1, 12),
+    world=st.integers(1, 3),
+    epoch=st.integers(0, 4),
     seed=st.integers(0, 99),
 )
 def test_positive_share_is_exact_in_every_batch(share, size, world, epoch, seed):
@@ -129,7 +133,8 @@ def test_a_share_that_rounds_to_nothing_needs_no_images_of_that_kind():
 @settings(max_examples=50, deadline=None)
 @given(
     sizes=st.lists(st.sampled_from([(3, 4), (4, 3), (9, 9), (2, 30)]), max_size=40),
-    batch=st.integers(1, 5), world=st.integers(1, 3),
+    batch=st.integers(1, 5),
+    world=st.integers(1, 3),
 )
 def test_size_batches_hold_each_image_once_and_one_size_each(sizes, batch, world):
     ranks = [size_batches(sizes, batch, rank, world) for rank in range(world)]

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from maskfold.config import InferenceConfig, ModelConfig
-from maskfold.inference.errors import InferenceError
+from maskfold.errors import InferenceError
 from maskfold.inference.predict import predict_batches
 from maskfold.models import build_model
 
@@ -97,7 +97,7 @@ def test_a_network_that_knows_left_from_right_sees_every_view():
 
 
 @pytest.mark.parametrize("merge", ["probabilities", "logits", "vote"])
-def test_members_are_weighted_and_merged_as_asked(merge):
+def test_checkpoints_are_weighted_and_merged_as_asked(merge):
     loader, models = [batch(0, 2, (7, 5))], [Pointwise(3, seed) for seed in range(3)]
     predictions = predict(models, loader, weights=[1, 2, 5], merge=merge)
     logits = [model(loader[0]["image"]).detach().double() for model in models]
@@ -111,7 +111,7 @@ def test_members_are_weighted_and_merged_as_asked(merge):
     np.testing.assert_allclose(np.stack([p.probability for p in predictions]), expected.numpy(), atol=1e-5)
 
 
-def test_one_pass_over_the_images_serves_all_members_and_views():
+def test_one_pass_over_the_images_serves_all_checkpoints_and_views():
     taken = []
 
     def loader():
@@ -227,7 +227,7 @@ def test_outputs_that_are_no_numbers_name_the_image(bad, merge):
 def test_no_models_and_unfitting_weights_are_refused():
     with pytest.raises(InferenceError, match="no model"):
         predict([], [batch(0, 1, (4, 4))])
-    with pytest.raises(InferenceError, match="one per member"):
+    with pytest.raises(InferenceError, match="one for each"):
         predict([Pointwise()], [batch(0, 1, (4, 4))], weights=[1, 2])
 
 

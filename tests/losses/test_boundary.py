@@ -64,9 +64,7 @@ def binary_batch():
 def multiclass_batch():
     generator = torch.Generator().manual_seed(0)
     target = torch.randint(3, (2, 4, 5), generator=generator).repeat_interleave(3, 1).repeat_interleave(2, 2)
-    distance = torch.from_numpy(
-        np.stack([[signed_distance(image == c) for c in range(3)] for image in target.numpy()])
-    )
+    distance = torch.from_numpy(np.stack([[signed_distance(image == c) for c in range(3)] for image in target.numpy()]))
     return torch.randn(2, 3, 12, 10, generator=generator), target, distance
 
 
@@ -208,9 +206,7 @@ def test_active_boundary_is_per_image():
     loss = ActiveBoundaryLoss()
     both = loss(logits, target)
     torch.testing.assert_close(loss(logits.repeat(4, 1, 1, 1), target.repeat(4, 1, 1, 1)), both)
-    assert both.item() == pytest.approx(
-        ((loss(logits[:1], target[:1]) + loss(logits[1:], target[1:])) / 2).item()
-    )
+    assert both.item() == pytest.approx(((loss(logits[:1], target[:1]) + loss(logits[1:], target[1:])) / 2).item())
 
 
 def test_active_boundary_of_one_logit_is_that_of_two_classes():

@@ -47,9 +47,7 @@ def sets(logits, target, ignore_index, per_image):
             yield x[:, keep], y[keep]
 
 
-def hinge_reference(
-    logits, target, per_image=True, ignore_index=None, hinge="relu", symmetric=False, skip_empty=False
-):
+def hinge_reference(logits, target, per_image=True, ignore_index=None, hinge="relu", symmetric=False, skip_empty=False):
     shape = {"relu": torch.relu, "elu+1": lambda e: torch.where(e > 0, e + 1, e.clamp(max=0).exp())}[hinge]
     halves = []
     for sign in (1, -1) if symmetric else (1,):

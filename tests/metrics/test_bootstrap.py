@@ -30,9 +30,7 @@ def test_coverage():
     rng = np.random.default_rng(0)
     hits = 0
     for trial in range(300):
-        low, high = bootstrap_interval(
-            column(rng.beta(3, 1, 60)), mean_score, confidence=0.9, repeats=300, seed=trial
-        )
+        low, high = bootstrap_interval(column(rng.beta(3, 1, 60)), mean_score, confidence=0.9, repeats=300, seed=trial)
         hits += low <= 0.75 <= high
     assert 250 <= hits <= 288
 

@@ -104,9 +104,7 @@ def test_a_void_image_has_no_score(score):
     np.testing.assert_array_equal(batch, [np.nan, 1.0])
 
 
-@pytest.mark.parametrize(
-    "probabilities", [np.full((2, 2), 0.7), torch.full((2, 2), 0.7, dtype=torch.bfloat16)]
-)
+@pytest.mark.parametrize("probabilities", [np.full((2, 2), 0.7), torch.full((2, 2), 0.7, dtype=torch.bfloat16)])
 def test_probabilities_are_refused(probabilities):
     with pytest.raises(ValueError, match="threshold probabilities"):
         dice_score(probabilities, np.ones((2, 2), np.uint8))

@@ -83,9 +83,7 @@ def test_equals_brute_force(batch, seed):
     expected = brute_force(pred, target, (1, 5, 70))
     result = metrics.compute()
     assert result == pytest.approx(expected, rel=1e-12)
-    assert len({round(value, 9) for value in expected.values()}) == len(
-        expected
-    )  # no two definitions coincide
+    assert len({round(value, 9) for value in expected.values()}) == len(expected)  # no two definitions coincide
 
 
 def test_single_images_torch_and_sizes_of_their_own():

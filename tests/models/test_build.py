@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from maskfold.config import ModelConfig
-from maskfold.models import ARCHITECTURES, ModelError, build_model
+from maskfold.errors import ModelError
+from maskfold.models import ARCHITECTURES, build_model
 
 CONVOLUTIONAL = sorted(set(ARCHITECTURES) - {"dpt"})
 

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from maskfold.config import ModelConfig
-from maskfold.models import ModelError, build_model, load_encoder_weights, load_weights
+from maskfold.errors import ModelError
+from maskfold.models import build_model, load_encoder_weights, load_weights
 
 
 def build(encoder="mobilenet_v2", num_classes=1, weights=None, **more):
@@ -144,7 +145,7 @@ def test_build_loads_a_local_file_and_logs_what_matched(tmp_path, caplog):
     assert "120 of the encoder's 120 tensors loaded" in caplog.text
 
 
-def test_a_member_comes_back_exactly(tmp_path):
+def test_a_checkpoint_comes_back_exactly(tmp_path):
     torch.manual_seed(5)
     saved = build("resnet18", 3)
     save_file(saved.state_dict(), tmp_path / "best.safetensors")
@@ -153,7 +154,7 @@ def test_a_member_comes_back_exactly(tmp_path):
     assert_equal_states(model.state_dict(), saved.state_dict())
 
 
-def test_a_member_of_another_network_is_refused(tmp_path):
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     save_file(build("resnet18", 11).state_dict(), tmp_path / "best.safetensors")
     with pytest.raises(ModelError, match=r"2 of another shape: net\.segmentation_head.*\(11, .*instead of \(1, "):
         load_weights(build("resnet18", 1), tmp_path / "best.safetensors")

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from maskfold.models import ModelError, SegmentationModel
+from maskfold.errors import ModelError
+from maskfold.models import SegmentationModel
 from maskfold.models.wrapper import reflect_pad
 
 

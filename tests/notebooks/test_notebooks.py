@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from maskfold.competitions.demo import make_demo
+from maskfold.demo import make_demo
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "notebooks"))
@@ -26,7 +26,7 @@ REDUCED: dict[str, dict] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A working folder as the repository's, with a small demo contest."""
+    """A working folder as the repository's, with a small demo competition."""
     folder = tmp_path_factory.mktemp("notebooks")
     (folder / "configs").symlink_to(ROOT / "configs")
     make_demo(folder / "data/demo", train_tiles=40, test_tiles=6, tile=96)

@@ -10,8 +10,8 @@ from tests.conftest import TINY, reference_rle, write_tianchi
 
 from maskfold.competitions import Competition, open_competition
 from maskfold.config import load_config
-from maskfold.datasets import fold_parts
-from maskfold.inference.members import oof_options
+from maskfold.datasets import fold_splits
+from maskfold.ensembling.checkpoints import oof_options
 from maskfold.runs import Run
 from maskfold.training import ensure_folds
 
@@ -28,17 +28,15 @@ def fake_probability(truth: np.ndarray, classes: int, rng: np.random.Generator, 
     return (maps if classes == 1 else maps / maps.sum(0)).astype(np.float32)
 
 
-def fake_run(
-    root: Path, name: str, *, seed: int = 1, noise: float = 0.25, folds: tuple = (0, 1, 2), **changes
-) -> Run:
-    """A finished run of the contest in ``changes['competition.root']`` with members best and ema."""
+def fake_run(root: Path, name: str, *, seed: int = 1, noise: float = 0.25, folds: tuple = (0, 1, 2), **changes) -> Run:
+    """A finished run of the competition in ``changes['competition.root']`` with checkpoints best and ema."""
     config = load_config(None, {**TINY, "train.epochs": EPOCHS, **changes}, name=name)
     competition = open_competition(config.competition)
     run = Run.create(config, root=root)
     table = ensure_folds(run.folds_path, competition, config)
     rng = np.random.default_rng(seed)
     for fold in folds:
-        ids = fold_parts(table, fold)[1]["id"]
+        ids = fold_splits(table, fold)[1]["id"]
         _write_fold(run, competition, fold, ids, rng, noise)
     return run
 
@@ -48,7 +46,7 @@ def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: 
     samples = competition.samples("train").set_index("id")
     folder.path.mkdir()
     for kind in ("best", "ema"):
-        folder.member_path(kind).write_bytes(f"{run.name} {fold} {kind}".encode())
+        folder.checkpoint_path(kind).write_bytes(f"{run.name} {fold} {kind}".encode())
         made_with = oof_options(run.config.inference)
         with folder.oof(kind).create(folder.oof(kind).folder, competition.num_classes, made_with) as store:
             for image_id in ids:
@@ -64,7 +62,7 @@ def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: 
             "loss": np.linspace(0.9, 0.2, EPOCHS),
             "bce": np.linspace(0.8, 0.1, EPOCHS),
             "dice": np.linspace(0.95, 0.3, EPOCHS),
-            f"valid_{competition.metric}": scores,
+            f"valid_{competition.metric.name}": scores,
             "best": scores,
         }
     ).to_csv(folder.metrics_path, index=False)
@@ -72,7 +70,7 @@ def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: 
     folder.finish(
         {
             "fold": str(fold),
-            "metric": competition.metric,
+            "metric": competition.metric.name,
             "epochs": EPOCHS,
             "steps": 4 * EPOCHS,
             "seconds": 90.0,
@@ -80,7 +78,7 @@ def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: 
             "precision": "float32",
             "train_images": 12,
             "valid_images": len(ids),
-            "best_member": "ema",
+            "best_checkpoint": "ema",
             "score": candidates["ema"],
             "candidates": candidates,
             "oof": {kind: score + 0.005 for kind, score in candidates.items()},
@@ -89,7 +87,7 @@ def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: 
 
 
 def write_street(folder: Path, *, count: int = 12, classes: int = 4) -> Path:
-    """A contest of label files: noise images, striped labels of four classes with unscored pixels."""
+    """A competition of label files: noise images, striped labels of four classes with unscored pixels."""
     rng = np.random.default_rng(5)
     (folder / "images").mkdir(parents=True)
     (folder / "labels").mkdir()
@@ -108,7 +106,7 @@ def write_street(folder: Path, *, count: int = 12, classes: int = 4) -> Path:
 
 @pytest.fixture(scope="session")
 def tiles(tmp_path_factory) -> Path:
-    """The tiny contest; one of its images has HTML in its name."""
+    """The tiny competition; one of its images has HTML in its name."""
     folder = write_tianchi(tmp_path_factory.mktemp("tiles"), train=24)
     (folder / "train" / "T000.jpg").rename(folder / "train" / BAD_NAME)
     table = folder / "train_mask.csv"
@@ -118,7 +116,7 @@ def tiles(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory, tiles) -> Run:
-    """Three finished folds on the tiny contest; not to be written to."""
+    """Three finished folds on the tiny competition; not to be written to."""
     return fake_run(tmp_path_factory.mktemp("runs"), "tiny<1>", **{"competition.root": tiles})
 
 
@@ -131,7 +129,7 @@ def weaker(run, tiles) -> Run:
 
 @pytest.fixture(scope="session")
 def street(tmp_path_factory) -> Run:
-    """A run of four classes, divided by the contest."""
+    """A run of four classes, divided by the competition."""
     changes = {
         "competition.profile": "file-list",
         "competition.root": write_street(tmp_path_factory.mktemp("street")),

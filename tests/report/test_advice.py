@@ -16,7 +16,7 @@ from maskfold.report.advice import ensemble as ensemble_rules
 from maskfold.report.advice import images as image_rules
 from maskfold.report.advice import training as training_rules
 from maskfold.report.findings import gather
-from maskfold.report.history import FoldHistory
+from maskfold.runs.history import FoldHistory
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,7 @@ def test_missing_folds_and_tuning(findings, tiles, tmp_path):
     partial = gather([part], competition, read_choice([part], tmp_path / "no.yaml"))
     assert "2 of 3 folds are trained, so 16 images" in said(training_rules.missing_folds, partial)[0]
     assert "Tune the ensemble" in said(ensemble_rules.untuned, findings)[0]
-    tuned = replace(
-        findings, choice=findings.choice.model_copy(update={"scores": {"after": 0.9, "before": 0.8}})
-    )
+    tuned = replace(findings, choice=findings.choice.model_copy(update={"scores": {"after": 0.9, "before": 0.8}}))
     assert said(ensemble_rules.untuned, tuned) == []
     assert said(ensemble_rules.threshold_at_the_border, tuned) == []
     border = replace(tuned, choice=tuned.choice.model_copy(update={"threshold": 0.6}))
@@ -96,9 +94,7 @@ def with_table(findings, **columns):
 
 def test_empty_images(findings):
     coverage, predicted = [0.0] * 6 + [0.2] * 4, [0.1] * 2 + [0] * 4 + [0.2] * 4
-    noisy = with_table(
-        findings, coverage=coverage, predicted=predicted, score=[0, 0, 1, 1, 1, 1, 0.8, 0.9, 0.7, 0.8]
-    )
+    noisy = with_table(findings, coverage=coverage, predicted=predicted, score=[0, 0, 1, 1, 1, 1, 0.8, 0.9, 0.7, 0.8])
     assert (
         "On 2 of 6 images without a mask something is predicted; their mean score is 0.667, against 0.800"
         in (said(image_rules.empty_images, noisy)[0])
@@ -135,9 +131,7 @@ def test_classes_that_are_lost(findings):
         mask[12, :found_poles] = 3
         metrics.update(mask, truth)
         competition = SimpleNamespace(num_classes=5, class_names=names)
-        return replace(
-            findings, competition=competition, survey=replace(findings.survey, metrics=metrics)
-        )
+        return replace(findings, competition=competition, survey=replace(findings.survey, metrics=metrics))
 
     (text,) = said(image_rules.lost_classes, classes(found_poles=1))
     assert text.endswith("IoU is below 0.05 for pole, which have 40 pixels, 4.0% of all.")
@@ -150,9 +144,7 @@ def test_uneven_folds(findings):
     fold = np.repeat([0, 1], 30)
     scores = rng.normal(0.8, 0.02, 60)
     assert said(image_rules.uneven_folds, with_table(findings, fold=fold, score=scores)) == []
-    (text,) = said(
-        image_rules.uneven_folds, with_table(findings, fold=fold, score=scores - 0.1 * (fold == 1))
-    )
+    (text,) = said(image_rules.uneven_folds, with_table(findings, fold=fold, score=scores - 0.1 * (fold == 1)))
     assert text.startswith("Find out what is different in fold 1")
 
 
@@ -161,10 +153,7 @@ def test_small_objects_calibration_and_labels(findings):
         coverage = pd.DataFrame({"bin": ["empty", "1 to 2 %", "5 to 9 %"], "mean": [1.0, first, last]})
         return replace(findings, coverage=coverage)
 
-    assert (
-        "score 0.500 on average, those with 5 to 9 % 0.850"
-        in said(image_rules.small_objects, bins(0.5, 0.85))[0]
-    )
+    assert "score 0.500 on average, those with 5 to 9 % 0.850" in said(image_rules.small_objects, bins(0.5, 0.85))[0]
     assert said(image_rules.small_objects, bins(0.8, 0.85)) == []
 
     def calibrated(observed):
@@ -174,9 +163,7 @@ def test_small_objects_calibration_and_labels(findings):
         )  # fmt: skip
         return replace(findings, calibration=table)
 
-    assert (
-        "are right 15.0% less often than promised" in said(image_rules.calibration, calibrated([0.2, 0.5]))[0]
-    )
+    assert "are right 15.0% less often than promised" in said(image_rules.calibration, calibrated([0.2, 0.5]))[0]
     assert said(image_rules.calibration, calibrated([0.36, 0.64])) == []
 
     table = with_table(findings, unlabelled=[0, 30, 0, 99], score=[1.0] * 4)

@@ -1,4 +1,4 @@
-"""The page about a contest's files: it stands alone, escapes names, and shows what the checks found."""
+"""The page about a competition's files: it stands alone, escapes names, and shows what the checks found."""
 
 import base64
 import re
@@ -6,12 +6,12 @@ import re
 import cv2
 import numpy as np
 import pytest
-from tests.datasets.checks.conftest import encode, texture, write_contest, write_label_maps
+from tests.checks.conftest import encode, texture, write_competition, write_label_maps
 from tests.report.html import Page, rows
 
+from maskfold.checks import check_data
 from maskfold.config import FoldsConfig
-from maskfold.datasets import check_data
-from maskfold.report import ReportError
+from maskfold.errors import ReportError
 from maskfold.report.data_page import write_data_page
 from maskfold.report.data_pictures import EXAMPLES, MOST_PAIRS, MOST_SUSPICIOUS, RING
 
@@ -49,7 +49,9 @@ def busy(tmp_path_factory):
     masks["i33"][46, 61] = 1
     masks[BAD_NAME][44, 60] = 1
     test = {f"t{seed}": texture(900 + seed, SIZE) for seed in range(44)} | {"t1": images["i05"]}
-    competition = write_contest(folder / "contest", images, {name: encode(mask) for name, mask in masks.items()}, test)
+    competition = write_competition(
+        folder / "competition", images, {name: encode(mask) for name, mask in masks.items()}, test
+    )
     return *write(competition, folder / "data.html"), folder / "data.html"
 
 
@@ -135,7 +137,7 @@ def test_folds_dialect_and_shift(busy):
 def test_pictures_have_limits(tmp_path):
     images = {f"i{number:02d}": texture(1, SIZE) for number in range(70)}
     masks = {name: encode(scene(number)[1]) for number, name in enumerate(images)}
-    report, page = write(write_contest(tmp_path / "c", images, masks), tmp_path / "data.html")
+    report, page = write(write_competition(tmp_path / "c", images, masks), tmp_path / "data.html")
     assert len(report.duplicates.pairs) == 69
     assert len(report.suspicious) > MOST_SUSPICIOUS
     assert len(cards(page, "copies")) == MOST_PAIRS
@@ -148,7 +150,7 @@ def test_a_page_of_problems(tmp_path):
     """Unreadable images, masks and folds: the page is there, with what could be found out."""
     images = {f"i{number}": texture(number, SIZE) for number in range(6)}
     masks = {name: encode(scene(1)[1]) for name in images} | {"i2": "5000 1", "i9": ""}
-    competition = write_contest(tmp_path / "c", images, masks)
+    competition = write_competition(tmp_path / "c", images, masks)
     (tmp_path / "c/train/i4.png").write_bytes(b"no image")
     report, page = write(competition, tmp_path / "data.html", FoldsConfig(kind="kfold", count=9))
     sentences = [item.text for item in section(page, "found").all("li")]
@@ -160,7 +162,7 @@ def test_a_page_of_problems(tmp_path):
 
 
 def test_a_page_of_nothing(tmp_path):
-    competition = write_contest(tmp_path / "c", {}, {"gone": ""})
+    competition = write_competition(tmp_path / "c", {}, {"gone": ""})
     report, page = write(competition, tmp_path / "data.html")
     assert not report.ok
     assert not list(page.all("article"))

@@ -7,9 +7,9 @@ from tests.report.conftest import truths
 
 from maskfold.competitions import open_competition
 from maskfold.config import load_config
-from maskfold.inference.agreement import compare_masks
 from maskfold.report import differences
 from maskfold.report.differences import save_differences
+from maskfold.scoring.agreement import compare_masks
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import pytest
 from tests.report.conftest import truths
 
 from maskfold.competitions import open_competition
-from maskfold.inference.oof import oof_images
-from maskfold.inference.postprocess import remove_small
+from maskfold.ensembling.oof import oof_images
+from maskfold.inference.decoding import remove_small
 from maskfold.metrics import build_metric
 from maskfold.report import read_choice
 from maskfold.report.scores import score_settings
@@ -21,7 +21,7 @@ def test_each_curve_moves_one_setting_only(run, tiles):
     def expected(threshold, area, folds=(0, 1, 2)):
         found = []
         for image in images:
-            if image.part in folds:
+            if image.fold in folds:
                 predicted = (image.probabilities([1.0])[0] >= threshold).astype(np.uint8)
                 predicted = remove_small(predicted, area) if area else predicted
                 total = predicted.sum() + masks[image.id].sum()

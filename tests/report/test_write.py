@@ -10,9 +10,10 @@ from tests.report.conftest import BAD_NAME, truths
 from tests.report.html import Page, rows, tables
 
 from maskfold.competitions import open_competition
-from maskfold.inference.tune import tune
-from maskfold.report import ReportError, make_report, read_choice
-from maskfold.runs import RunError, write_ensemble
+from maskfold.ensembling.choice import write_ensemble
+from maskfold.ensembling.tune import tune
+from maskfold.errors import ReportError, RunError
+from maskfold.report import make_report, read_choice
 
 
 def write(runs, path, count=9, ensemble=None):
@@ -54,8 +55,7 @@ def dice(mask, truth):
 
 def scores(predictions, threshold=0.5):
     return {
-        name: dice((levels >= threshold * 255).astype(np.uint8), truth)
-        for name, (levels, truth) in predictions.items()
+        name: dice((levels >= threshold * 255).astype(np.uint8), truth) for name, (levels, truth) in predictions.items()
     }
 
 
@@ -69,9 +69,7 @@ def test_nothing_is_asked_of_the_network(name, request):
             value = element.attributes.get(attribute)
             assert value is None or value.startswith(("data:", "#")), (element.tag, value[:80])
         assert not any(key.startswith("on") and key != "onsubmit" for key in element.attributes)
-    style = "".join(e.text for e in root.all("style")) + "".join(
-        e.attributes.get("style") or "" for e in every(root)
-    )
+    style = "".join(e.text for e in root.all("style")) + "".join(e.attributes.get("style") or "" for e in every(root))
     assert "url(" not in style
     assert "@import" not in style
 
@@ -185,7 +183,7 @@ def test_fine_grained(page, predictions):
     ]
 
 
-def test_members_and_learning(page):
+def test_checkpoints_and_learning(page):
     learning = page.one("section", id="learning")
     assert [c.one("figcaption").text for c in learning.all("figure")] == [
         "Training loss",
@@ -195,9 +193,9 @@ def test_members_and_learning(page):
         "Learning rate",
     ]
     assert tables(learning)[0][1] == ["1", "6", "0.8100", "6", "0.8100", "12 / 8", "1.5", "cpu, float32"]
-    members = tables(page.one("section", id="members"))
-    assert members[0][0] == ["ema", "none", "0.8200", "0.8300", "0.8400", "0.8300"]
-    assert members[0][2] == ["best", "flips", "0.8050", "0.8150", "0.8250", "0.8150"]
+    checkpoints = tables(page.one("section", id="checkpoints"))
+    assert checkpoints[0][0] == ["ema", "none", "0.8200", "0.8300", "0.8400", "0.8300"]
+    assert checkpoints[0][2] == ["best", "flips", "0.8050", "0.8150", "0.8250", "0.8150"]
 
 
 def test_the_gallery_can_be_sorted_and_filtered(page, predictions):
@@ -215,9 +213,7 @@ def test_the_gallery_can_be_sorted_and_filtered(page, predictions):
     reasons = {card.attributes["data-id"]: card.attributes["data-reasons"].split(",") for card in cards}
     ranked = sorted(scores(predictions).items(), key=lambda item: item[1])
     assert {name for name, why in reasons.items() if "worst" in why} == {name for name, _ in ranked[:3]}
-    assert [c.attributes["data-score"] for c in cards] == sorted(
-        (c.attributes["data-score"] for c in cards), key=float
-    )
+    assert [c.attributes["data-score"] for c in cards] == sorted((c.attributes["data-score"] for c in cards), key=float)
     options = {option.text for option in page.one("select", id="reason").all("option")} - {"all"}
     assert {why for card in reasons.values() for why in card} <= options
 
@@ -229,8 +225,8 @@ def test_config_and_choice_are_shown(page, run):
 
 
 def test_several_runs(pair, run, weaker):
-    members = tables(pair.one("section", id="members"))
-    alone = members[-1]
+    checkpoints = tables(pair.one("section", id="checkpoints"))
+    alone = checkpoints[-1]
     assert [row[0] for row in alone] == ["tiny<1>", "weaker"]
     assert float(alone[1][4]) == pytest.approx(float(alone[1][2]) - float(alone[0][2]), abs=1.5e-4)
     assert float(alone[1][4]) < 0
@@ -273,7 +269,7 @@ def test_what_cannot_be_written(run, tmp_path):
         make_report([run], competition, choice, tmp_path / "train.csv")
     with pytest.raises(ReportError, match="give 1 to 500"):
         make_report([run], competition, choice, tmp_path / "a.html", count=501)
-    (tmp_path / "ensemble.yaml").write_text("members: 3")
+    (tmp_path / "ensemble.yaml").write_text("checkpoints: 3")
     with pytest.raises(RunError, match="damaged"):
         read_choice([run], tmp_path / "ensemble.yaml")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ensemble.yaml"]

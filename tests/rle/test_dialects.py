@@ -20,9 +20,7 @@ DIALECTS = [
     )
     if start == 0 or layout.startswith("start")
 ]
-all_dialects = pytest.mark.parametrize(
-    "dialect", DIALECTS, ids=lambda d: f"{d.layout}-{d.order}-{d.start}"
-)
+all_dialects = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda d: f"{d.layout}-{d.order}-{d.start}")
 
 MASK = np.array(
     [
@@ -221,9 +219,7 @@ def test_order_is_not_transposition_of_the_result():
     assert rle_decode("1 3", (3, 2), order="C").tolist() == [[1, 1], [1, 0], [0, 0]]
 
 
-@pytest.mark.parametrize(
-    "nothing", ["", " ", "\n\t ", None, float("nan"), np.float32("nan"), np.float64("nan"), pd.NA]
-)
+@pytest.mark.parametrize("nothing", ["", " ", "\n\t ", None, float("nan"), np.float32("nan"), np.float64("nan"), pd.NA])
 @all_dialects
 def test_missing_values_are_empty_masks(dialect, nothing):
     mask = dialect.decode(nothing, (3, 5))

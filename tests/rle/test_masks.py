@@ -18,9 +18,7 @@ def runs_by_numpy(mask, order):
 
 
 @pytest.mark.parametrize("order", ["F", "C"])
-@pytest.mark.parametrize(
-    "dtype", [bool, "u1", "i1", "u2", "i4", "i8", "u8", ">i2", "f2", "f4", "f8", np.longdouble]
-)
+@pytest.mark.parametrize("dtype", [bool, "u1", "i1", "u2", "i4", "i8", "u8", ">i2", "f2", "f4", "f8", np.longdouble])
 def test_any_number_type(dtype, order):
     assert rle_encode(MASK.astype(dtype), order=order) == runs_by_numpy(MASK, order)
 
@@ -107,9 +105,7 @@ def test_masks_are_two_dimensional_and_not_empty(shape):
         rle_encode(np.zeros(shape, np.uint8))
 
 
-@pytest.mark.parametrize(
-    "mask", [np.array([["0", "1"]]), np.array([[0, None]], object), np.ones((2, 2), complex)]
-)
+@pytest.mark.parametrize("mask", [np.array([["0", "1"]]), np.array([[0, None]], object), np.ones((2, 2), complex)])
 def test_other_dtypes_are_refused(mask):
     with pytest.raises(RLEError, match="mask has dtype"):
         RLEDialect().encode(mask)

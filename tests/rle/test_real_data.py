@@ -1,4 +1,4 @@
-"""Every code of real contests' files must come back as it was written."""
+"""Every code of real competitions' files must come back as it was written."""
 
 import csv
 import os

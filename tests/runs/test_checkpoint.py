@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from maskfold.runs import RunError, load_member, load_state, save_member, save_state
+from maskfold.errors import RunError
+from maskfold.runs import load_checkpoint, load_state, save_checkpoint, save_state
 from maskfold.runs.checkpoint import file_digest
 
 
@@ -13,30 +14,30 @@ def weights():
     return {"a": torch.randn(3, 5, generator=generator).t(), "b.count": torch.tensor(7)}
 
 
-def test_member_is_a_copy_of_what_it_was(weights, tmp_path):
+def test_checkpoint_is_a_copy_of_what_it_was(weights, tmp_path):
     path = tmp_path / "best.safetensors"
     before = {key: tensor.clone() for key, tensor in weights.items()}
-    save_member(weights, path)
+    save_checkpoint(weights, path)
     weights["a"].zero_()
-    loaded = load_member(path)
+    loaded = load_checkpoint(path)
     assert loaded.keys() == before.keys()
     assert all(torch.equal(loaded[key], before[key]) for key in before)
 
 
-def test_damage_to_a_member_is_found(weights, tmp_path):
+def test_damage_to_a_checkpoint_is_found(weights, tmp_path):
     path = tmp_path / "best.safetensors"
-    save_member(weights, path)
+    save_checkpoint(weights, path)
     digest = file_digest(path)
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
     with pytest.raises(RunError, match=r"best\.safetensors is damaged"):
-        load_member(path, sha256=digest)
+        load_checkpoint(path, sha256=digest)
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(RunError, match="is damaged"):
-        load_member(path)
+        load_checkpoint(path)
     with pytest.raises(RunError, match="train the fold first"):
-        load_member(tmp_path / "ema.safetensors")
+        load_checkpoint(tmp_path / "ema.safetensors")
 
 
 def test_state_round_trip(weights, tmp_path):

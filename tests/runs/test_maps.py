@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from maskfold.runs import MapStore, RunError
+from maskfold.errors import RunError
+from maskfold.runs import MapStore
 
 
 def test_round_trip_is_exact_to_half_a_step(tmp_path):

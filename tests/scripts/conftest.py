@@ -40,10 +40,10 @@ def write_config(path: Path, **changes) -> Path:
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, contest):
-    """A working folder with the tiny contest under data/ and a config for it."""
+def here(tmp_path, monkeypatch, drawn):
+    """A working folder with the tiny competition under data/ and a config for it."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(contest, tmp_path / "data" / "mine")
+    shutil.copytree(drawn, tmp_path / "data" / "mine")
     write_config(tmp_path / "tiny.yaml")
     return tmp_path
 

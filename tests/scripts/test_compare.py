@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from tests.conftest import reference_rle
-from tests.inference.conftest import truth_of
+from tests.drawn_runs import truth_of
 
 
 @pytest.fixture

@@ -18,24 +18,19 @@ def message(result, code=1):
 
 def test_no_data(here, script):
     shutil.rmtree(here / "data")
-    assert "there is no contest below data" in message(script("train_fold", *CONFIG, "--fold", 0))
+    assert "there is no competition below data" in message(script("train_fold", *CONFIG, "--fold", 0))
 
 
-def test_several_contests(here, script):
+def test_several_competitions(here, script):
     write_tianchi(here / "data" / "other", train=4, test=2)
     text = message(script("check_data"))
-    assert (
-        "several contests are under data: data/mine (tianchi-buildings), data/other (tianchi-buildings)"
-        in text
-    )
+    assert "several competitions are under data: data/mine (tianchi-buildings), data/other (tianchi-buildings)" in text
 
 
-def test_the_one_contest_is_found(here, script):
+def test_the_one_competition_is_found(here, script):
     done = script("check_data")
     assert done.code == 0
-    assert done.out.startswith(
-        "Contest: data/mine (tianchi-buildings), config configs/tianchi_buildings.yaml\n"
-    )
+    assert done.out.startswith("Competition: data/mine (tianchi-buildings), config configs/tianchi_buildings.yaml\n")
 
 
 def test_wrong_profile(here, script):
@@ -128,10 +123,10 @@ def test_existing_output_is_not_replaced(here, script):
     assert (here / "mine.csv").read_text() == "precious"
 
 
-def test_unknown_member_and_options_of_others(here, script):
+def test_unknown_checkpoint_and_options_of_others(here, script):
     assert script("train_fold", *CONFIG, "--fold", 0, "--train.epochs", 1).code == 0
-    text = message(script("predict", "--runs", "runs/tiny", "--inference.member", "swa"))
-    assert "no member 'swa': it has best" in text
+    text = message(script("predict", "--runs", "runs/tiny", "--inference.checkpoint", "swa"))
+    assert "no checkpoint 'swa': it has best" in text
     text = message(script("predict", "--runs", "runs/tiny", "--train.epochs", "3"), code=2)
     assert "--train.epochs cannot be changed here" in text
 

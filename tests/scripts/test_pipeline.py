@@ -1,4 +1,4 @@
-"""The way from a contest's files to a validated and scored submission, through the scripts."""
+"""The way from a competition's files to a validated and scored submission, through the scripts."""
 
 import re
 
@@ -32,7 +32,7 @@ def trained(here, script):
 
 
 @pytest.mark.slow
-def test_from_files_to_a_scored_submission(trained, script, contest):
+def test_from_files_to_a_scored_submission(trained, script, drawn):
     tuned = script("tune", "--runs", "runs/tiny")
     assert tuned.code == 0, tuned.err
     assert tuned.out.strip().splitlines()[-1] == "Next: python src/predict.py --runs runs/tiny"
@@ -45,11 +45,11 @@ def test_from_files_to_a_scored_submission(trained, script, contest):
     path = trained / "submissions/tiny.csv"
     assert f"Valid submission: {path.relative_to(trained)}" in predicted.out
     submission = table(path)
-    assert list(submission) == list(table(contest / "test_a_samplesubmit.csv"))
+    assert list(submission) == list(table(drawn / "test_a_samplesubmit.csv"))
 
     # The masks are the stored probabilities at the tuned threshold (8 bits: away from the border).
     maps = MapStore(trained / "submissions/tiny_probabilities")
-    truth, scores = table(contest / "test_a_truth.csv"), []
+    truth, scores = table(drawn / "test_a_truth.csv"), []
     for name, rle in submission.items():
         probability = maps.read(name)[0] / 255
         mask = rle_decode(rle, probability.shape)
@@ -57,9 +57,7 @@ def test_from_files_to_a_scored_submission(trained, script, contest):
             sure = np.abs(probability - choice["threshold"]) > 1 / 255
             assert np.array_equal(mask[sure], (probability >= choice["threshold"])[sure])
         scores.append(dice(mask, rle_decode(truth[name], mask.shape)))
-    scored = script(
-        "evaluate", "--runs", "runs/tiny", "--submission", path, "--truth", "data/mine/test_a_truth.csv"
-    )
+    scored = script("evaluate", "--runs", "runs/tiny", "--submission", path, "--truth", "data/mine/test_a_truth.csv")
     assert scored.code == 0, scored.err
     found = float(re.search(r"tiny\.csv: dice (0\.\d+)", scored.out)[1])
     assert found == pytest.approx(np.mean(scores), abs=1e-4)
@@ -73,7 +71,7 @@ def test_from_files_to_a_scored_submission(trained, script, contest):
 
 
 @pytest.mark.slow
-def test_runs_and_contest_that_were_moved(here, script):
+def test_runs_and_competition_that_were_moved(here, script):
     """As in a notebook whose inputs lie in folders of their own."""
     assert script("train_fold", *CONFIG, "--fold", "0").code == 0
     assert script("tune", "--runs", "runs/tiny").code == 0
@@ -82,7 +80,7 @@ def test_runs_and_contest_that_were_moved(here, script):
         (here / name).rename(here / f"input_{name}")
     refused = script("predict", "--runs", "input_runs/tiny")
     assert refused.code == 1
-    assert "data/mine: there is no such folder; say where the contest lies with --competition.root" in refused.err
+    assert "data/mine: there is no such folder; give its folder with --competition.root" in refused.err
     place = ("--runs", "input_runs/tiny", "--competition.root", "input_data/mine")
     predicted = script("predict", *place, "--out", "after.csv")
     assert predicted.code == 0, predicted.err
@@ -104,7 +102,7 @@ def test_folds_missing_untuned_and_added_later(here, script):
         assert script("train_fold", *CONFIG, "--fold", fold).code == 0
     plain = script("predict", "--runs", "runs/tiny")
     assert plain.code == 0, plain.err
-    assert "Not tuned: equal mean of member 'best', threshold 0.5, views flips" in plain.out
+    assert "Not tuned: equal mean of checkpoint 'best', threshold 0.5, views flips" in plain.out
     assert "Folds: 1, 2; without 0" in plain.out
     assert script("tune", "--runs", "runs/tiny").code == 0
     assert script("train_fold", *CONFIG, "--fold", 0).code == 0
@@ -123,7 +121,7 @@ def test_folds_missing_untuned_and_added_later(here, script):
     assert again.code == 0
     assert "is trained (dice" in again.out
     run = Run(here / "runs/tiny")
-    (run.fold(1).member_path("best")).write_bytes(b"broken")
+    (run.fold(1).checkpoint_path("best")).write_bytes(b"broken")
     damaged = script("predict", "--runs", "runs/tiny", "--untuned")
     assert damaged.code == 1
     assert "best.safetensors is damaged" in damaged.err
@@ -139,7 +137,7 @@ def test_two_runs_are_tuned_and_predicted_together(here, script):
     assert "tune.py --runs runs/a runs/b first" in untuned.err
     assert script("tune", "--runs", "runs/a", "runs/b").code == 0
     choice = yaml.safe_load((here / "runs/a+b/ensemble.yaml").read_text())
-    assert sum(member["weight"] for member in choice["members"]) == pytest.approx(1)
+    assert sum(checkpoint["weight"] for checkpoint in choice["checkpoints"]) == pytest.approx(1)
     done = script("predict", "--runs", "runs/a", "runs/b")
     assert done.code == 0, done.err
     assert (here / "submissions/a+b.csv").exists()

@@ -59,9 +59,7 @@ def test_state_goes_on_where_it_stopped():
     for name, model in first.taken().items():
         assert all(
             torch.equal(a, b)
-            for a, b in zip(
-                model.state_dict().values(), second.taken()[name].state_dict().values(), strict=True
-            )
+            for a, b in zip(model.state_dict().values(), second.taken()[name].state_dict().values(), strict=True)
         )
 
 

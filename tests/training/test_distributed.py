@@ -30,11 +30,11 @@ def torchrun(folder: Path, *words) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture
-def here(tmp_path, contest):
-    """A working folder with a config of the tiny contest; batch norm and averages make processes differ."""
+def here(tmp_path, drawn):
+    """A working folder with a config of the tiny competition; batch norm and averages make processes differ."""
     write_config(
         tmp_path / "tiny.yaml",
-        competition__root=str(contest),
+        competition__root=str(drawn),
         train__batch_size=2,
         train__epochs=3,
         averaging__ema=0.8,
@@ -66,9 +66,9 @@ def test_two_processes_leave_one_fold_and_resume(here):
 
     # The score that both processes found together, each on its share, is that of the stored weights on all images.
     assert summary["candidates"]["best"] == pytest.approx(table["valid_dice"].max(), abs=1e-9)
-    valid = sorted(folds.query("fold == 1 and part == 'valid'")["id"])
-    for member in summary["oof"]:
-        store = fold.oof(member)
+    valid = sorted(folds.query("fold == 1 and split == 'valid'")["id"])
+    for checkpoint in summary["oof"]:
+        store = fold.oof(checkpoint)
         assert store.ids() == valid
         assert all(store.read(image_id).std() > 0 for image_id in valid)
     assert set(json.loads((fold.path / "manifest.json").read_text())) == {"best", "ema"}
@@ -76,7 +76,7 @@ def test_two_processes_leave_one_fold_and_resume(here):
     # Killed while candidates were scored, the same command ends where the first one did, bit for bit.
     wanted = {path: path.read_bytes() for path in [*fold.path.glob("*.safetensors"), *fold.path.glob("oof/*/*.png")]}
     (fold.path / "summary.json").unlink()
-    fold.member_path("ema").unlink()
+    fold.checkpoint_path("ema").unlink()
     again = torchrun(here, "--fold", 1)
     assert again.returncode == 0, again.stderr[-3000:]
     assert "going on after epoch 3 of 3" in again.stdout

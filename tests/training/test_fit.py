@@ -1,20 +1,19 @@
-"""Training of a fold on the tiny contest: what it leaves, what it refuses."""
+"""Training of a fold on the tiny competition: what it leaves, what it refuses."""
 
 import math
+from types import SimpleNamespace
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from maskfold.competitions import open_competition
 from maskfold.config import override
-from maskfold.datasets import FoldsError
+from maskfold.errors import FoldsError, RunError, TrainingError
 from maskfold.models import build_model
-from maskfold.runs import Run, RunError, load_member
-from maskfold.training import TrainingError, fit, loop, validation
+from maskfold.runs import Run, load_checkpoint
+from maskfold.training import fit, loop, validation
 from maskfold.training.session import mixed_seed
-from maskfold.training.validation import Scores
 
 
 @pytest.fixture
@@ -41,8 +40,8 @@ def test_a_fold_learns_and_leaves_everything(tiny, train):
     assert summary == fold.summary()
     assert fold.finished()
     folds = pd.read_csv(run.folds_path)
-    valid = set(folds.query("fold == 0 and part == 'valid'")["id"])
-    assert set(fold.oof(summary["best_member"]).ids()) == valid
+    valid = set(folds.query("fold == 0 and split == 'valid'")["id"])
+    assert set(fold.oof(summary["best_checkpoint"]).ids()) == valid
     assert len(valid) == 6
 
 
@@ -52,11 +51,11 @@ def test_best_is_a_copy_of_the_best_epoch_not_of_the_last(tiny, train, monkeypat
 
     def judged(session, networks):
         weights.append({key: value.clone() for key, value in session.network.state_dict().items()})
-        return Scores(next(given), np.zeros((1, 3)))
+        return SimpleNamespace(score=next(given))
 
     monkeypatch.setattr(loop, "validate", judged)
     run, _ = train(override(tiny, {"train.epochs": 4}))
-    best = load_member(run.fold(0).member_path("best"))
+    best = load_checkpoint(run.fold(0).checkpoint_path("best"))
     assert all(torch.equal(best[key], weights[1][key]) for key in best)
     assert any(not torch.equal(best[key], weights[3][key]) for key in best)
 
@@ -66,7 +65,7 @@ def test_snapshots_are_taken_at_cycle_ends(tiny, train):
     run, summary = train(config)
     assert run.fold(0).snapshots() == ["snapshot_1", "snapshot_2"]
     assert "snapshots" in summary["candidates"]
-    first, second = (load_member(run.fold(0).member_path(name)) for name in ("snapshot_1", "snapshot_2"))
+    first, second = (load_checkpoint(run.fold(0).checkpoint_path(name)) for name in ("snapshot_1", "snapshot_2"))
     assert any(not torch.equal(first[key], second[key]) for key in first)
 
 
@@ -74,7 +73,7 @@ def test_all_trains_on_every_image(tiny, train):
     run, summary = train(tiny, "all")
     assert summary["train_images"] == 18
     assert summary["valid_images"] == 0
-    assert run.fold("all").members() == ["best"]
+    assert run.fold("all").checkpoints() == ["best"]
     assert run.finished_folds() == []
 
 
@@ -103,12 +102,10 @@ def test_accumulation_takes_the_step_of_the_large_batch(tiny, tmp_path):
     }
     ends = []
     for name, sizes in (("large", (8, 1)), ("small", (4, 2))):
-        config = override(
-            tiny, {**changes, "name": name, "train.batch_size": sizes[0], "train.accumulate": sizes[1]}
-        )
+        config = override(tiny, {**changes, "name": name, "train.batch_size": sizes[0], "train.accumulate": sizes[1]})
         run = Run.create(config, tmp_path)
         fit(config, open_competition(config.competition), run, 0)
-        ends.append(load_member(run.fold(0).member_path("best")))
+        ends.append(load_checkpoint(run.fold(0).checkpoint_path("best")))
     decoder = [key for key in ends[0] if "segmentation_head" in key]
     assert decoder
     for key in decoder:
@@ -116,12 +113,10 @@ def test_accumulation_takes_the_step_of_the_large_batch(tiny, tmp_path):
 
 
 def test_frozen_encoder_keeps_its_weights(tiny, train, tmp_path):
-    run, _ = train(
-        override(tiny, {"optim.freeze_encoder_epochs": 1, "train.epochs": 1, "optim.weight_decay": 0.5})
-    )
+    run, _ = train(override(tiny, {"optim.freeze_encoder_epochs": 1, "train.epochs": 1, "optim.weight_decay": 0.5}))
     torch.manual_seed(mixed_seed(tiny.seed, 0, 0))
     start = dict(build_model(tiny.model, num_classes=1).named_parameters())
-    trained = load_member(run.fold(0).member_path("best"))
+    trained = load_checkpoint(run.fold(0).checkpoint_path("best"))
     encoder = [key for key in start if ".encoder." in key]
     assert len(encoder) > 10
     assert all(torch.equal(trained[key], start[key]) for key in encoder)
@@ -132,7 +127,7 @@ def test_init_from_starts_there_and_refuses_another_division(tiny, train, tmp_pa
     first, _ = train(tiny)
     second = {"name": "second", "model.init_from": str(first.path), "optim.lr": 1e-12, "train.epochs": 1}
     run, _ = train(override(tiny, second))
-    start, end = (load_member(r.fold(0).member_path("best")) for r in (first, run))
+    start, end = (load_checkpoint(r.fold(0).checkpoint_path("best")) for r in (first, run))
     weights = [key for key in start if key.endswith("weight")]
     assert all(torch.allclose(start[key], end[key], atol=1e-6) for key in weights)
     with pytest.raises(TrainingError, match="would leak"):
@@ -141,9 +136,7 @@ def test_init_from_starts_there_and_refuses_another_division(tiny, train, tmp_pa
 
 def test_a_loss_that_is_no_number_stops_before_anything_is_kept(tiny, train):
     config = override(tiny, {"optim.lr": 1e30, "optim.name": "sgd", "train.epochs": 5})
-    with pytest.raises(
-        TrainingError, match=r"became (nan|inf|-inf) in epoch \d: nothing of this epoch was kept"
-    ):
+    with pytest.raises(TrainingError, match=r"became (nan|inf|-inf) in epoch \d: nothing of this epoch was kept"):
         train(config)
 
 
@@ -162,7 +155,7 @@ def test_folds_do_not_depend_on_their_order(tiny, tmp_path):
         run = Run.create(tiny, root)
         for fold in order:
             fit(tiny, open_competition(tiny.competition), run, fold)
-        weights.append(run.fold(1).member_path("best").read_bytes())
+        weights.append(run.fold(1).checkpoint_path("best").read_bytes())
     assert weights[0] == weights[1]
 
 

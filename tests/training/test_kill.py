@@ -28,7 +28,7 @@ OVERRIDES = {
     "train.batch_size": "3",
     "train.precision": "fp32",
     "train.trackers": "[]",
-    "train.oof_members": "6",
+    "train.oof_checkpoints": "6",
     "inference.views": "flips",
 }
 
@@ -48,11 +48,11 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def train(folder: Path, contest: Path, kill: tuple[str, str, int] | None = None) -> int:
+def train(folder: Path, drawn: Path, kill: tuple[str, str, int] | None = None) -> int:
     script = str(SRC / "train_fold.py")
     words = ["--fold", "1", "--name", "killed", "--config", "x.yaml"]
     words += [word for key, value in OVERRIDES.items() for word in (f"--{key}", value)]
-    (folder / "x.yaml").write_text(f"competition: {{root: {contest}}}\n")
+    (folder / "x.yaml").write_text(f"competition: {{root: {drawn}}}\n")
     command = [sys.executable, script, *words]
     if kill is not None:
         module, function, call = kill
@@ -76,23 +76,23 @@ def results(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_sigkill_inside_an_epoch_and_inside_the_end_changes_nothing(contest, tmp_path):
+def test_sigkill_inside_an_epoch_and_inside_the_end_changes_nothing(drawn, tmp_path):
     smooth, killed = tmp_path / "smooth", tmp_path / "killed"
     smooth.mkdir()
     killed.mkdir()
-    assert train(smooth, contest) == 0
+    assert train(smooth, drawn) == 0
     # 9 training images in batches of 3: the 5th batch is inside epoch 2.
-    assert train(killed, contest, ("loop", "train_batch", 5)) == -signal.SIGKILL
+    assert train(killed, drawn, ("loop", "train_batch", 5)) == -signal.SIGKILL
     assert len(pd.read_csv(killed / "runs/killed/fold_1/metrics.csv")) == 1
     # Epochs 2 to 4 again; then death while candidates are scored.
-    assert train(killed, contest, ("candidates", "validate", 3)) == -signal.SIGKILL
+    assert train(killed, drawn, ("candidates", "validate", 3)) == -signal.SIGKILL
     assert not (killed / "runs/killed/fold_1/summary.json").exists()
-    assert train(killed, contest) == 0
+    assert train(killed, drawn) == 0
 
     wanted, found = results(smooth), results(killed)
-    members = {"best", "ema", "swa", "snapshot_1", "snapshot_2"}
-    assert {f"{member}.safetensors" for member in members} <= wanted.keys()
-    assert sum(name.endswith(".png") for name in wanted) == 6 * 9, "six member kinds, nine validation images"
+    checkpoints = {"best", "ema", "swa", "snapshot_1", "snapshot_2"}
+    assert {f"{checkpoint}.safetensors" for checkpoint in checkpoints} <= wanted.keys()
+    assert sum(name.endswith(".png") for name in wanted) == 6 * 9, "six checkpoints, nine validation images"
     assert wanted.keys() == found.keys()
     assert [name for name in wanted if wanted[name] != found[name]] == []
     assert len(pd.read_csv(killed / "runs/killed/fold_1/metrics.csv")) == 4

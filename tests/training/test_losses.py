@@ -1,4 +1,4 @@
-"""Every loss of the table trains: on drawn scenes it goes down and the contest's score goes up."""
+"""Every loss of the table trains: on drawn scenes it goes down and the competition's score goes up."""
 
 import cv2
 import numpy as np
@@ -46,7 +46,13 @@ def test_the_tables_losses_are_all_here():
 @pytest.mark.parametrize("name", [*ALONE, *WITH])
 def test_binary(tiny, tmp_path, name):
     terms = [{"name": name, "weight": 0.3 if name in WITH else 1.0}, *([WITH[name]] if name in WITH else [])]
-    changes = {"loss": terms, "train.epochs": 8, "optim.lr": 0.01, "train.oof_members": 1, "inference.views": "none"}
+    changes = {
+        "loss": terms,
+        "train.epochs": 8,
+        "optim.lr": 0.01,
+        "train.oof_checkpoints": 1,
+        "inference.views": "none",
+    }
     check(override(tiny, changes), tmp_path, name)
 
 
@@ -80,7 +86,7 @@ def test_several_classes(streets, tmp_path, name):
         "competition.class_names": ["ground", "block", "pond"],
         "folds.kind": "given",
         "train.epochs": 8,
-        "train.oof_members": 1,
+        "train.oof_checkpoints": 1,
         "inference.views": "none",
         "loss": [{"name": name}],
     }

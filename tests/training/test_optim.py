@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from maskfold.config import OptimConfig, ScheduleConfig
-from maskfold.training.errors import TrainingError
-from maskfold.training.optim import build_optimizer, cycle_ends, lr_schedule, set_learning_rate
+from maskfold.config import OptimConfig
+from maskfold.errors import TrainingError
+from maskfold.schedule import cycle_ends, lr_schedule
+from maskfold.training.optim import build_optimizer, set_learning_rate
 
 
 class Network(nn.Module):
@@ -80,7 +81,7 @@ def test_unknown_names_and_options_are_refused(values):
 
 
 def test_one_cycle_rises_to_the_peak_and_falls_to_the_end():
-    factor = lr_schedule(ScheduleConfig(name="one_cycle", warmup=0.25, final_factor=0.01), ends=[101])
+    factor = lr_schedule("one_cycle", warmup=0.25, final_factor=0.01, ends=[101])
     rates = [factor(step) for step in range(101)]
     assert rates[0] == pytest.approx(0.01)
     assert rates[25] == pytest.approx(1.0)
@@ -92,7 +93,7 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_the_end():
 
 
 def test_cosine_against_its_formula():
-    factor = lr_schedule(ScheduleConfig(name="cosine", warmup=0, final_factor=0), ends=[11])
+    factor = lr_schedule("cosine", warmup=0, final_factor=0, ends=[11])
     assert [factor(step) for step in range(11)] == pytest.approx(
         [(1 + math.cos(math.pi * t / 10)) / 2 for t in range(11)]
     )
@@ -100,17 +101,15 @@ def test_cosine_against_its_formula():
 
 def test_snapshot_restarts_after_every_cycle():
     assert cycle_ends(10, 3) == [3, 7, 10]
-    factor = lr_schedule(
-        ScheduleConfig(name="snapshot", cycles=3, warmup=0, final_factor=0.1), ends=[30, 70, 100]
-    )
+    factor = lr_schedule("snapshot", warmup=0, final_factor=0.1, ends=[30, 70, 100])
     assert [factor(step) for step in (0, 29, 30, 69, 70, 99)] == pytest.approx([1, 0.1, 1, 0.1, 1, 0.1])
 
 
 def test_constant_only_warms_up():
-    factor = lr_schedule(ScheduleConfig(name="constant", warmup=0.5, final_factor=0), ends=[11])
+    factor = lr_schedule("constant", warmup=0.5, final_factor=0, ends=[11])
     assert [factor(step) for step in (0, 1, 5, 7, 10)] == pytest.approx([0, 0.2, 1, 1, 1])
 
 
 def test_steps_past_the_end_stay_at_the_end():
-    factor = lr_schedule(ScheduleConfig(name="one_cycle", final_factor=0.2), ends=[10])
+    factor = lr_schedule("one_cycle", warmup=0.1, final_factor=0.2, ends=[10])
     assert factor(25) == pytest.approx(0.2)

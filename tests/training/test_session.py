@@ -5,8 +5,9 @@ import torch
 
 from maskfold.competitions import open_competition
 from maskfold.config import override
-from maskfold.runs import Run, RunError
-from maskfold.training import TrainingError, ensure_folds
+from maskfold.errors import RunError, TrainingError
+from maskfold.runs import Run
+from maskfold.training import ensure_folds
 from maskfold.training.session import mixed_seed, open_session
 
 

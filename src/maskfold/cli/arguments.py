@@ -1,4 +1,4 @@
-"""What scripts take: a config or runs, with dotted overrides, and the contest that belongs to them."""
+"""What scripts take: a config or runs, with dotted overrides, and the competition that belongs to them."""
 
 import argparse
 import json
@@ -6,16 +6,17 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from maskfold.competitions import Competition, CompetitionError, find_competitions, open_competition
-from maskfold.competitions.demo import make_demo
-from maskfold.config import Config, describe_options, load_config, nearest, option_keys
-from maskfold.runs import Run, RunError
+from maskfold.competitions import Competition, find_competitions, open_competition
+from maskfold.config import Config, describe_options, load_config, option_keys
+from maskfold.demo import make_demo
+from maskfold.errors import CompetitionError, RunError, nearest
+from maskfold.runs import Run
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 DATA = Path("data")
 RUNS = Path("runs")
 SUBMISSIONS = Path("submissions")
-# The one key of a run's config that any script may change: the contest may lie elsewhere than it was trained.
+# The one key of a run's config that any script may change: the competition may lie elsewhere than it was trained.
 ROOT = "competition.root"
 DEMO = DATA / "demo"
 
@@ -29,7 +30,7 @@ def config_parser(description: str) -> argparse.ArgumentParser:
         "--config",
         type=Path,
         metavar="FILE",
-        help="experiment YAML; default: that of the one contest under data/",
+        help="experiment YAML; default: that of the one competition under data/",
     )
     parser.add_argument("--name", help="name of the run, runs/NAME; default: the config file's name")
     return parser
@@ -64,24 +65,24 @@ def dotted_overrides(words: list[str], parser: argparse.ArgumentParser) -> dict[
 
 
 def default_config() -> Path:
-    """The config of the one contest recognised under ``data/``; the demo's where there is none.
+    """The config of the one competition recognised under ``data/``; the demo's where there is none.
 
     Raises:
-        CompetitionError: several contests were found.
+        CompetitionError: several competitions were found.
     """
     found = find_competitions(DATA)
     if len(found) > 1:
         listed = ", ".join(f"{folder} ({profile})" for folder, profile in found)
         raise CompetitionError(
-            f"several contests are under {DATA}: {listed}; choose one with --config FILE, and set competition.root "
+            f"several competitions are under {DATA}: {listed}; choose one with --config FILE, and set competition.root "
             "if two share a profile"
         )
     if not found:
-        print(f"No contest found under {DATA}/: this is the demo ({DEMO}).")
+        print(f"No competition found under {DATA}/: this is the demo ({DEMO}).")
         return CONFIGS / "demo.yaml"
     folder, profile = found[0]
     path = CONFIGS / f"{profile.replace('-', '_')}.yaml"
-    print(f"Contest: {folder} ({profile}), config {path.relative_to(CONFIGS.parent)}")
+    print(f"Competition: {folder} ({profile}), config {path.relative_to(CONFIGS.parent)}")
     return path
 
 
@@ -105,8 +106,8 @@ def _default(value: Any) -> str:
     return value if isinstance(value, str) and value else json.dumps(value)
 
 
-def open_contest(config: Config) -> Competition:
-    """The contest of a config; the demo's files are drawn where they are not there yet."""
+def competition_of(config: Config) -> Competition:
+    """The competition of a config; the demo's files are drawn where they are not there yet."""
     if config.competition.root == DEMO and not DEMO.exists():
         print(f"Drawing the demo data into {DEMO} (python src/make_demo.py does the same).")
         make_demo(DEMO)
@@ -114,7 +115,7 @@ def open_contest(config: Config) -> Competition:
 
 
 def with_root(config: Config, competition: Competition) -> Config:
-    """The config with the contest's folder written down, so that a run finds it again."""
+    """The config with the competition's folder written down, so that a run finds it again."""
     section = config.competition.model_copy(update={"root": competition.root})
     return config.model_copy(update={"competition": section})
 
@@ -131,14 +132,12 @@ def runs_parser(description: str, sections: tuple[str, ...] = ()) -> argparse.Ar
         type=Path,
         nargs="+",
         metavar="DIR",
-        help="run folders; default: the run of the contest's config, or the only one there is",
+        help="run folders; default: the run of the competition's config, or the only one there is",
     )
     return parser
 
 
-def parse_sections(
-    parser: argparse.ArgumentParser, sections: tuple[str, ...] = ()
-) -> tuple[argparse.Namespace, dict]:
+def parse_sections(parser: argparse.ArgumentParser, sections: tuple[str, ...] = ()) -> tuple[argparse.Namespace, dict]:
     """Parse arguments and dotted overrides; an override outside ``sections``, but `ROOT`, is a usage error."""
     arguments, rest = parser.parse_known_args()
     overrides = dotted_overrides(rest, parser)
@@ -151,17 +150,15 @@ def parse_sections(
 
 
 def open_runs(paths: list[Path] | None) -> list[Run]:
-    """The runs named; by default that of the contest's config, or the only one there is.
+    """The runs named; by default that of the competition's config, or the only one there is.
 
     Raises:
-        RunError: a folder is no run, or the runs are of several contests.
+        RunError: a folder is no run, or the runs are of several competitions.
     """
     runs = [Run.open(path) for path in paths or [_default_run()]]
     roots = {run.config.competition.root for run in runs}
     if len(roots) > 1:
-        raise RunError(
-            f"the runs are of several contests ({', '.join(map(str, sorted(roots)))}): name runs of one"
-        )
+        raise RunError(f"the runs are of several competitions ({', '.join(map(str, sorted(roots)))}): name runs of one")
     return runs
 
 
@@ -177,6 +174,6 @@ def _default_run() -> Path:
 
 
 def run_flags(runs: list[Run], overrides: dict[str, Any]) -> str:
-    """``--runs …`` for the next command, and where the contest lies if the user said it."""
+    """``--runs …`` for the next command, and where the competition lies if the user said it."""
     place = f" --{ROOT} {shlex.quote(str(overrides[ROOT]))}" if ROOT in overrides else ""
     return " --runs " + " ".join(shlex.quote(str(run.path)) for run in runs) + place

@@ -6,31 +6,27 @@ from maskfold.cli.arguments import SUBMISSIONS
 from maskfold.cli.predict import ensemble_run
 from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.inference.evaluate import (
-    class_lines,
-    compare,
-    contest_metric,
+from maskfold.ensembling.choice import read_ensemble
+from maskfold.ensembling.oof import candidate_table, finished_folds
+from maskfold.ensembling.submit import default_choice
+from maskfold.runs import Run
+from maskfold.scoring.evaluate import (
     evaluate_oof,
     evaluate_submission,
 )
-from maskfold.inference.oof import candidate_table, finished_folds
-from maskfold.inference.submission_log import note_leaderboard
-from maskfold.inference.submit import default_choice
-from maskfold.runs import Run, read_ensemble
+from maskfold.scoring.submission_log import note_leaderboard
 
 
 def show_runs(runs: list[Run], competition: Competition, config: Config) -> None:
-    """Print the out-of-fold scores of runs, member by member, plain and tuned."""
+    """Print the out-of-fold scores of runs, checkpoint by checkpoint, plain and tuned."""
     for run in runs:
         table = candidate_table(run)
-        print(
-            f"{run.path}: {contest_metric(competition).name} of each fold's members, threshold 0.5, no views"
-        )
+        print(f"{run.path}: {competition.metric.name} of each fold's checkpoints, threshold 0.5, no views")
         print(table.assign(mean=table.mean(axis=1)).to_string(float_format="%.4f"))
         plain = evaluate_oof(default_choice(run), competition, config.inference)
-        classes = class_lines(plain.metric, plain.stats, competition.class_names)
         print(
-            f"out of fold, {len(plain.ids)} images, folds {finished_folds(run)}, not tuned: {plain.line()}{classes}"
+            f"out of fold, {len(plain.ids)} images, folds {finished_folds(run)}, not tuned: {plain.line()}"
+            f"{plain.class_lines(competition.class_names)}"
         )
     path = ensemble_run(runs).ensemble_path
     if path.exists():
@@ -44,13 +40,13 @@ def show_runs(runs: list[Run], competition: Competition, config: Config) -> None
 def show_submission(submission: Path, truth: Path, other: Path | None, competition: Competition) -> None:
     """Print a submission's score against the truth, and how it compares with another submission."""
     found = evaluate_submission(submission, truth, competition)
-    print(f"{submission}: {found.line()}{class_lines(found.metric, found.stats, competition.class_names)}")
+    print(f"{submission}: {found.line()}{found.class_lines(competition.class_names)}")
     worst = ", ".join(f"{row.id} {row.score:.3f}" for row in found.per_image().head(5).itertuples())
     print(f"worst images: {worst}")
     if other is not None:
         second = evaluate_submission(other, truth, competition)
         print(f"{other}: {second.line()}")
-        print(f"{submission} against {other}: {compare(found, second)}")
+        print(f"{submission} against {other}: {found.against(second)}")
 
 
 def note(score: float, submission: Path | None) -> None:

@@ -8,13 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from maskfold.cli.arguments import SUBMISSIONS
-from maskfold.competitions import Competition, SubmissionError
+from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.inference.evaluate import evaluate_oof
-from maskfold.inference.submission_log import note_submission
-from maskfold.inference.submit import check_hashes, default_choice
-from maskfold.runs import EnsembleChoice, Run, RunError, read_ensemble
+from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
+from maskfold.ensembling.submit import check_hashes, default_choice
+from maskfold.errors import RunError, SubmissionError
+from maskfold.runs import Run
 from maskfold.runs.checkpoint import file_digest
+from maskfold.scoring.evaluate import evaluate_oof
+from maskfold.scoring.submission_log import note_submission
 
 # Keys of the config that a tuned choice holds too, and that the command line may change.
 CHOICE_KEYS = {
@@ -40,16 +42,15 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
         choice = read_ensemble(path, [run.path for run in runs])
         print(f"Ensemble: {path} (out-of-fold {choice.metric} {choice.score:.4f})")
         if added := check_hashes(choice):
-            print(
-                f"Note: trained since tuning and used as well: {', '.join(added)}; python src/tune.py tunes on all."
-            )
+            print(f"Note: trained since tuning and used as well: {', '.join(added)}; python src/tune.py tunes on all.")
     elif len(runs) > 1:
         names = " ".join(str(run.path) for run in runs)
         raise RunError(f"there is no {path}: run python src/tune.py --runs {names} first")
     else:
         choice = default_choice(runs[0])
         print(
-            f"Not tuned: equal mean of member '{choice.members[0].member}', threshold {choice.threshold:g}, "
+            f"Not tuned: equal mean of checkpoint '{choice.checkpoints[0].checkpoint}', "
+            f"threshold {choice.threshold:g}, "
             f"views {choice.views} (python src/tune.py chooses them)."
         )
     return _changed(choice, config, changed)
@@ -87,9 +88,7 @@ def compute_oof(choice: EnsembleChoice, competition: Competition, config: Config
     print(evaluate_oof(choice, competition, config.inference.model_copy(update=used)).line())
 
 
-def log_submission(
-    path: Path, choice: EnsembleChoice, runs: Sequence[Run], folds: Sequence[int | str]
-) -> None:
+def log_submission(path: Path, choice: EnsembleChoice, runs: Sequence[Run], folds: Sequence[int | str]) -> None:
     """Note the submission, what made it, and its out-of-fold score, in submissions/log.csv."""
     ensemble = ensemble_run(runs).ensemble_path
     note_submission(
@@ -108,9 +107,7 @@ def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folds", nargs="+", metavar="K", help="folds whose networks are averaged; default: all trained"
     )
-    parser.add_argument(
-        "--untuned", action="store_true", help="ignore ensemble.yaml: the config's own settings"
-    )
+    parser.add_argument("--untuned", action="store_true", help="ignore ensemble.yaml: the config's own settings")
     parser.add_argument(
         "--out",
         type=Path,
@@ -118,12 +115,8 @@ def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
         help="submission to write; default: submissions/RUN.csv (label files: .zip)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    parser.add_argument(
-        "--save-probabilities", action="store_true", help="keep 8-bit probability PNGs beside it"
-    )
-    parser.add_argument(
-        "--oof", action="store_true", help="compute out-of-fold maps with the present views instead"
-    )
+    parser.add_argument("--save-probabilities", action="store_true", help="keep 8-bit probability PNGs beside it")
+    parser.add_argument("--oof", action="store_true", help="compute out-of-fold maps with the present views instead")
 
 
 def _changed(choice: EnsembleChoice, config: Config, changed: set[str]) -> EnsembleChoice:
@@ -132,13 +125,13 @@ def _changed(choice: EnsembleChoice, config: Config, changed: set[str]) -> Ensem
         section, name = key.split(".")
         new, old = getattr(getattr(config, section), name), getattr(choice, CHOICE_KEYS[key])
         if new != old:
-            print(
-                f"Note: {key} is {new}, not {old} as "
-                + ("tuned." if choice.scores else "in the run's config.")
-            )
+            print(f"Note: {key} is {new}, not {old} as " + ("tuned." if choice.scores else "in the run's config."))
             values[name] = new
-    if "inference.member" in changed:
-        members = [member.model_copy(update={"member": config.inference.member}) for member in choice.members]
-        values["members"] = members
+    if "inference.checkpoint" in changed:
+        checkpoints = [
+            checkpoint.model_copy(update={"checkpoint": config.inference.checkpoint})
+            for checkpoint in choice.checkpoints
+        ]
+        values["checkpoints"] = checkpoints
     # A changed choice is not the one whose score is known.
     return choice.model_copy(update={**values, "scores": {}}) if values else choice

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from maskfold.cli.arguments import open_contest, with_root
+from maskfold.cli.arguments import competition_of, with_root
 from maskfold.cli.script import next_command
 from maskfold.competitions import Competition
 from maskfold.config import Config
@@ -24,7 +24,7 @@ def fold_argument(text: str) -> int | str:
 def train(config: Config, folds: Sequence[int | str] | None, *, overwrite: bool) -> Run:
     """Train some folds of the config's run (null: all that folds.csv holds) and say how each ended."""
     with processes().main_process_first():
-        competition = open_contest(config)
+        competition = competition_of(config)
         config = with_root(config, competition)
         run = Run.create(config, overwrite=_forgotten(config, folds) if overwrite else [])
     for fold in folds if folds is not None else _fold_numbers(run, competition, config):
@@ -61,4 +61,4 @@ def _fold_numbers(run: Run, competition: Competition, config: Config) -> list[in
 def _score(summary: dict[str, Any]) -> str:
     if "score" not in summary:
         return "no validation images"
-    return f"{summary['metric']} {summary['score']:.4f} with {summary['best_member']}"
+    return f"{summary['metric']} {summary['score']:.4f} with {summary['best_checkpoint']}"

@@ -1,7 +1,6 @@
-"""What a contest's files look like, in and out."""
+"""What a competition's files look like, in and out."""
 
 from maskfold.competitions.competition import Competition
-from maskfold.competitions.errors import CompetitionError, SubmissionError
 from maskfold.competitions.find import find_competitions, open_competition
 from maskfold.competitions.profile import load_profile
 from maskfold.competitions.submission import SubmissionWriter
@@ -9,8 +8,6 @@ from maskfold.competitions.validate import validate_submission
 
 __all__ = [
     "Competition",
-    "CompetitionError",
-    "SubmissionError",
     "SubmissionWriter",
     "find_competitions",
     "load_profile",

@@ -1,4 +1,4 @@
-"""One contest's files, seen through its profile: samples, images, masks."""
+"""One competition's files, seen through its profile: samples, images, masks."""
 
 from pathlib import Path
 from typing import Any
@@ -7,47 +7,43 @@ import numpy as np
 import pandas as pd
 
 from maskfold.competitions.csv_layout import CsvLayout
-from maskfold.competitions.errors import CompetitionError
-from maskfold.competitions.files import ContestFiles
+from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.images import decode_image, image_size
 from maskfold.competitions.label_layouts import FileList, PngMasks
 from maskfold.competitions.profile import Profile
-from maskfold.competitions.samples import Part, Survey, read_groups, sample_table
+from maskfold.competitions.samples import Split, Survey, read_groups, sample_table
 from maskfold.config import GroupConfig
+from maskfold.errors import CompetitionError
+from maskfold.metrics import build_metric
 
 LAYOUTS = {"csv": CsvLayout, "png-masks": PngMasks, "file-list": FileList}
 
 
 class Competition:
-    """A contest's folder and the profile that says how to read it. Picklable, so that data workers get it.
+    """A competition's folder and the profile that says how to read it. Picklable, so that data workers get it.
 
     Attributes:
         name: the profile's name.
-        root: the contest's folder.
+        root: the competition's folder.
         profile: the profile as read from its YAML.
-        metric: the contest's score, a name of ``maskfold.metrics``.
-        class_names: one name for a binary contest, else the names of classes 0..C-1.
-        num_classes: 1 for a binary contest, else C.
+        metric: the competition's score.
+        class_names: one name for a binary competition, else the names of classes 0..C-1.
+        num_classes: 1 for a binary competition, else C.
         ignore_index: the value of pixels that are not scored.
     """
 
     ignore_index: int = 255
 
-    def __init__(
-        self, profile: Profile, root: Path, *, class_names: tuple[str, ...] | None = None
-    ) -> None:
+    def __init__(self, profile: Profile, root: Path, *, class_names: tuple[str, ...] | None = None) -> None:
         self.profile = profile
         self.root = Path(root)
-        self.files = ContestFiles(self.root)
+        self.files = CompetitionFiles(self.root)
         self.layout = LAYOUTS[profile.layout](profile, self.files, class_names)
+        self.metric = build_metric(profile.metric, num_classes=self.num_classes, ignore_index=self.ignore_index)
 
     @property
     def name(self) -> str:
         return self.profile.name
-
-    @property
-    def metric(self) -> str:
-        return self.profile.metric
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -62,28 +58,28 @@ class Competition:
         """``csv``: one CSV of run lengths; ``png``: a folder (or zip archive) of mask files."""
         return self.layout.submission_kind
 
-    def samples(self, part: Part) -> pd.DataFrame:
-        """The table of one part, sorted by id, every column of dtype object.
+    def samples(self, split: Split) -> pd.DataFrame:
+        """The table of one split, sorted by id, every column of dtype object.
 
-        Columns: ``id`` (str, as in the contest's table), ``image`` (path inside the contest's folder),
+        Columns: ``id`` (str, as in the competition's table), ``image`` (path inside the competition's folder),
         ``group`` (str or None), ``masks`` (train: what `mask` takes; test: None), ``split`` ("train",
-        "valid" or None: given by the contest). A part that the contest does not have is an empty table.
+        "valid" or None: given by the competition). A split that the competition does not have is an empty table.
 
         Raises:
-            CompetitionError: missing images or labels, duplicate ids, names that leave the contest's
+            CompetitionError: missing images or labels, duplicate ids, names that leave the competition's
                 folder, tables of another form; all that is wrong, the first few of each kind.
         """
-        return self.survey(part).checked()
+        return self.survey(split).checked()
 
-    def survey(self, part: Part) -> Survey:
-        """The samples of one part that can be used, as `samples` has them, and all problems that it would raise."""
+    def survey(self, split: Split) -> Survey:
+        """The samples of one split that can be used, as `samples` has them, and all problems that it would raise."""
         try:
-            return self.layout.survey(part)
+            return self.layout.survey(split)
         except CompetitionError as error:
             return Survey(sample_table([]), (str(error),))
 
     def groups(self, samples: pd.DataFrame, group: GroupConfig) -> list[str]:
-        """The group of every row of ``samples`` from a CSV of the contest (id, file name or stem).
+        """The group of every row of ``samples`` from a CSV of the competition (id, file name or stem).
 
         Raises:
             CompetitionError: missing file, columns or rows.
@@ -131,8 +127,8 @@ class Competition:
         return self._named(id, self.layout.coverage, masks, shape)
 
     def read_masks(self, path: Path) -> dict[str, Any]:
-        """id -> what `mask` takes, from a CSV in the contest's form (a submission, a truth): a tuple of
-        strings. A contest of label files: from a folder or zip archive, named as in a submission: bytes.
+        """id -> what `mask` takes, from a CSV in the competition's form (a submission, a truth): a tuple of
+        strings. A competition of label files: from a folder or zip archive, named as in a submission: bytes.
 
         Raises:
             CompetitionError: another form, duplicate rows, unknown classes or files.

@@ -1,4 +1,4 @@
-"""Contests whose masks are run lengths in a CSV."""
+"""Competitions whose masks are run lengths in a CSV."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from maskfold.competitions.errors import CompetitionError, first_few
-from maskfold.competitions.files import ContestFiles, safe_paths
+from maskfold.competitions.files import CompetitionFiles, safe_paths
 from maskfold.competitions.profile import CsvProfile
-from maskfold.competitions.samples import Part, Survey, survey_rows
+from maskfold.competitions.samples import Split, Survey, survey_rows
 from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
+from maskfold.errors import CompetitionError, first_few
 from maskfold.rle import RLEError
 
 
@@ -20,7 +20,7 @@ class CsvLayout:
 
     submission_kind = "csv"
 
-    def __init__(self, profile: CsvProfile, files: ContestFiles, class_names: tuple[str, ...] | None) -> None:
+    def __init__(self, profile: CsvProfile, files: CompetitionFiles, class_names: tuple[str, ...] | None) -> None:
         if class_names is not None and len(class_names) != len(profile.class_names):
             raise CompetitionError(
                 f"competition.class_names has {len(class_names)} names, the profile {profile.name} has "
@@ -32,29 +32,27 @@ class CsvLayout:
         self.dialect = profile.dialect
 
     @staticmethod
-    def missing(profile: CsvProfile, files: ContestFiles) -> list[str]:
+    def missing(profile: CsvProfile, files: CompetitionFiles) -> list[str]:
         """What the profile needs and the folder lacks."""
-        parts = (profile.train, profile.test)
-        tables = [part.table for part in parts if not files.exists(part.table)]
-        folders = [f"{part.folder}/" for part in parts if part.folder and not files.has_folder(part.folder)]
+        splits = (profile.train, profile.test)
+        tables = [split.table for split in splits if not files.exists(split.table)]
+        folders = [f"{split.folder}/" for split in splits if split.folder and not files.has_folder(split.folder)]
         return tables + folders
 
-    def survey(self, part: Part) -> Survey:
+    def survey(self, split: Split) -> Survey:
         """See `Competition.survey`; raises a CompetitionError where the table cannot be read at all."""
-        spec = self.profile.train if part == "train" else self.profile.test
+        spec = self.profile.train if split == "train" else self.profile.test
         masks, problems = survey_masks(self.profile, self._table(spec.table), spec.table)
         paths, unsafe = safe_paths(masks)
         rows = [
             {
                 "id": image,
                 "image": spec.image.replace("{id}", path),
-                "masks": masks[image] if part == "train" else None,
+                "masks": masks[image] if split == "train" else None,
             }
             for image, path in paths.items()
         ]
-        return survey_rows(
-            rows, self.files, source=spec.table, group=self.profile.group, problems=[*problems, *unsafe]
-        )
+        return survey_rows(rows, self.files, source=spec.table, group=self.profile.group, problems=[*problems, *unsafe])
 
     def sample_keys(self) -> list[Key]:
         """The rows of the sample submission, in its order."""

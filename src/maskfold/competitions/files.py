@@ -1,4 +1,4 @@
-"""A contest's folder as one tree: plain files and, read in place, the zip archives at its top."""
+"""A competition's folder as one tree: plain files and, read in place, the zip archives at its top."""
 
 import os
 import zipfile
@@ -9,11 +9,11 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
 
-from maskfold.competitions.errors import CompetitionError, together
+from maskfold.errors import CompetitionError, together
 
 
 def safe_path(name: str) -> str:
-    """Normalise a relative path that came from a contest's table, and keep it inside the contest's folder.
+    """Normalise a relative path that came from a competition's table, and keep it inside the competition's folder.
 
     Raises:
         CompetitionError: empty, absolute or with a drive, with ``..``, a backslash or a NUL.
@@ -22,7 +22,7 @@ def safe_path(name: str) -> str:
     inside = path.parts and not path.is_absolute() and ".." not in path.parts
     if not inside or set(name) & set("\\\0") or PureWindowsPath(name).drive:
         raise CompetitionError(
-            f"the file name {name!r} is not a plain path inside the contest's folder: it is not opened"
+            f"the file name {name!r} is not a plain path inside the competition's folder: it is not opened"
         )
     return str(path)
 
@@ -38,7 +38,7 @@ def safe_paths(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     return paths, together(refused, "names are refused")
 
 
-class ContestFiles:
+class CompetitionFiles:
     """Reads files below ``root`` by paths with ``/``; picklable, each process opens archives for itself.
 
     ``train.zip`` appears as the folder ``train``: its member ``train/a.jpg`` (or ``a.jpg``) is
@@ -111,7 +111,5 @@ class ContestFiles:
             try:
                 self._archives[key] = zipfile.ZipFile(self.root / name)
             except zipfile.BadZipFile:
-                raise CompetitionError(
-                    f"{self.root / name} is not a whole zip archive: download it again"
-                ) from None
+                raise CompetitionError(f"{self.root / name} is not a whole zip archive: download it again") from None
         return self._archives[key]

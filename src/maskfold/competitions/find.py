@@ -1,12 +1,12 @@
-"""Which contest lies where: recognise folders, and open the one a config asks for."""
+"""Which competition lies where: recognise folders, and open the one a config asks for."""
 
 from pathlib import Path
 
 from maskfold.competitions.competition import LAYOUTS, Competition
-from maskfold.competitions.errors import CompetitionError
-from maskfold.competitions.files import ContestFiles
+from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.profile import Profile, load_profile, shipped_profiles
 from maskfold.config import CompetitionConfig
+from maskfold.errors import CompetitionError
 
 DEMO = "demo"
 
@@ -24,7 +24,7 @@ def find_competitions(data_root: Path) -> list[tuple[Path, str]]:
 
 
 def open_competition(config: CompetitionConfig, *, data_root: Path = Path("data")) -> Competition:
-    """Open the contest that ``config`` names; without a root, the one folder below ``data_root`` that fits.
+    """Open the competition that ``config`` names; without a root, the one folder below ``data_root`` that fits.
 
     Raises:
         CompetitionError: no data, several folders that fit, files of the profile missing (and which profile
@@ -34,9 +34,9 @@ def open_competition(config: CompetitionConfig, *, data_root: Path = Path("data"
     root = config.root if config.root is not None else _only_folder(profile, Path(data_root))
     if not Path(root).is_dir():
         raise CompetitionError(
-            f"competition.root is {root}: there is no such folder; say where the contest lies with --competition.root"
+            f"competition.root is {root}: there is no such folder; give its folder with --competition.root"
         )
-    missing = missing_files(profile, ContestFiles(root))
+    missing = missing_files(profile, CompetitionFiles(root))
     if missing:
         raise CompetitionError(
             f"{root} does not fit the profile {profile.name}: it lacks {', '.join(missing)}{_advice(root)}"
@@ -44,8 +44,8 @@ def open_competition(config: CompetitionConfig, *, data_root: Path = Path("data"
     return Competition(profile, root, class_names=config.class_names)
 
 
-def missing_files(profile: Profile, files: ContestFiles) -> list[str]:
-    """Files and folders (with a trailing /) that the profile needs and a contest's folder lacks."""
+def missing_files(profile: Profile, files: CompetitionFiles) -> list[str]:
+    """Files and folders (with a trailing /) that the profile needs and a competition's folder lacks."""
     return LAYOUTS[profile.layout].missing(profile, files)
 
 
@@ -56,12 +56,12 @@ def _folders(data_root: Path) -> list[Path]:
 
 
 def _fitting(folder: Path, profiles: tuple[Profile, ...]) -> str | None:
-    files = ContestFiles(folder)
+    files = CompetitionFiles(folder)
     return next((profile.name for profile in profiles if not missing_files(profile, files)), None)
 
 
 def _only_folder(profile: Profile, data_root: Path) -> Path:
-    fits = [folder for folder in _folders(data_root) if not missing_files(profile, ContestFiles(folder))]
+    fits = [folder for folder in _folders(data_root) if not missing_files(profile, CompetitionFiles(folder))]
     if len(fits) == 1:
         return fits[0]
     if fits:
@@ -76,7 +76,7 @@ def _only_folder(profile: Profile, data_root: Path) -> Path:
             f"no folder below {data_root} fits the profile {profile.name}; {listed}: set competition.profile"
         )
     raise CompetitionError(
-        f"there is no contest below {data_root}: put one there as downloaded, set competition.root, or draw "
+        f"there is no competition below {data_root}: put one there as downloaded, set competition.root, or draw "
         "the demo data with python src/make_demo.py"
     )
 

@@ -1,4 +1,4 @@
-"""Contests whose masks are image files: binary pngs beside the images, or label maps named in lists."""
+"""Competitions whose masks are image files: binary pngs beside the images, or label maps named in lists."""
 
 import zipfile
 from abc import ABC, abstractmethod
@@ -7,19 +7,19 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from maskfold.competitions.errors import CompetitionError, first_few, raise_all, together
-from maskfold.competitions.files import ContestFiles, safe_path
+from maskfold.competitions.files import CompetitionFiles, safe_path
 from maskfold.competitions.images import IMAGE_SUFFIXES, decode_binary, decode_classes
 from maskfold.competitions.profile import FileListProfile, PngMasksProfile
-from maskfold.competitions.samples import Part, Survey, read_columns, survey_rows
+from maskfold.competitions.samples import Split, Survey, read_columns, survey_rows
 from maskfold.competitions.table import duplicates
+from maskfold.errors import CompetitionError, first_few, raise_all, together
 
 
 class _LabelFiles(ABC):
-    """Masks that are files: paths inside the contest's folder, or contents where `read_masks` read them."""
+    """Masks that are files: paths inside the competition's folder, or contents where `read_masks` read them."""
 
     submission_kind = "png"
-    files: ContestFiles
+    files: CompetitionFiles
     class_names: tuple[str, ...]
 
     @abstractmethod
@@ -64,30 +64,26 @@ class _LabelFiles(ABC):
         return names
 
     @abstractmethod
-    def survey(self, part: Part) -> Survey:
+    def survey(self, split: Split) -> Survey:
         """See `Competition.survey`; raises a CompetitionError where a list cannot be read at all."""
 
 
 class PngMasks(_LabelFiles):
     """Reads samples and masks as a `PngMasksProfile` says."""
 
-    def __init__(
-        self, profile: PngMasksProfile, files: ContestFiles, class_names: tuple[str, ...] | None
-    ) -> None:
+    def __init__(self, profile: PngMasksProfile, files: CompetitionFiles, class_names: tuple[str, ...] | None) -> None:
         if class_names is not None and len(class_names) != 1:
-            raise CompetitionError(
-                f"competition.class_names has {len(class_names)} names, binary masks have one class"
-            )
+            raise CompetitionError(f"competition.class_names has {len(class_names)} names, binary masks have one class")
         self.profile = profile
         self.files = files
         self.class_names = class_names or profile.class_names
 
     @staticmethod
-    def missing(profile: PngMasksProfile, files: ContestFiles) -> list[str]:
+    def missing(profile: PngMasksProfile, files: CompetitionFiles) -> list[str]:
         """What the profile needs and the folder lacks."""
         return [f"{folder}/" for folder in (profile.images, profile.masks) if not files.has_folder(folder)]
 
-    def survey(self, part: Part) -> Survey:
+    def survey(self, split: Split) -> Survey:
         """See `Competition.survey`."""
         images, twice = self._by_stem(self.profile.images)
         masks, masks_twice = self._by_stem(self.profile.masks)
@@ -100,10 +96,10 @@ class PngMasks(_LabelFiles):
             )
         splits, misfits = self._splits(images, masks)
         rows = []
-        for stem, split in splits.items():
-            if (split == "test") == (part == "test"):
-                row = {"id": stem, "image": images[stem], "masks": masks.get(stem), "split": split}
-                rows.append({**row, "masks": None, "split": None} if part == "test" else row)
+        for stem, own in splits.items():
+            if (own == "test") == (split == "test"):
+                row = {"id": stem, "image": images[stem], "masks": masks.get(stem), "split": own}
+                rows.append({**row, "masks": None, "split": None} if split == "test" else row)
         return survey_rows(rows, self.files, source=self.profile.images, problems=[*problems, *misfits])
 
     def decode(self, data: bytes, name: str) -> np.ndarray:
@@ -116,9 +112,7 @@ class PngMasks(_LabelFiles):
         problems = duplicates((PurePosixPath(name).stem for name in names), folder)
         return {PurePosixPath(name).stem: f"{folder}/{name}" for name in names}, problems
 
-    def _splits(
-        self, images: dict[str, str], masks: dict[str, str]
-    ) -> tuple[dict[str, str | None], list[str]]:
+    def _splits(self, images: dict[str, str], masks: dict[str, str]) -> tuple[dict[str, str | None], list[str]]:
         """Stem -> train, valid, test; without a split file test (no mask) or None (mask). And what does not fit."""
         source = self.profile.split
         if not self.files.exists(source):
@@ -145,9 +139,7 @@ class PngMasks(_LabelFiles):
 class FileList(_LabelFiles):
     """Reads samples and labels as a `FileListProfile` says."""
 
-    def __init__(
-        self, profile: FileListProfile, files: ContestFiles, class_names: tuple[str, ...] | None
-    ) -> None:
+    def __init__(self, profile: FileListProfile, files: CompetitionFiles, class_names: tuple[str, ...] | None) -> None:
         self.profile = profile
         self.files = files
         self.class_names = class_names or profile.class_names or self._labels_file()
@@ -158,19 +150,19 @@ class FileList(_LabelFiles):
             )
 
     @staticmethod
-    def missing(profile: FileListProfile, files: ContestFiles) -> list[str]:
+    def missing(profile: FileListProfile, files: CompetitionFiles) -> list[str]:
         """What the profile needs and the folder lacks."""
         return [] if files.exists(profile.train) else [profile.train]
 
-    def survey(self, part: Part) -> Survey:
+    def survey(self, split: Split) -> Survey:
         """See `Competition.survey`."""
         lists = {"train": self.profile.train, "valid": self.profile.valid}
-        lists = lists if part == "train" else {"test": self.profile.test}
+        lists = lists if split == "train" else {"test": self.profile.test}
         rows, problems = [], []
-        for split, name in lists.items():
+        for own, name in lists.items():
             for number, line in self._lines(name):
                 try:
-                    rows.append(self._row(line, split))
+                    rows.append(self._row(line, own))
                 except CompetitionError as error:
                     problems.append(f"{name}, line {number}: {error}")
         source = " and ".join(lists.values())

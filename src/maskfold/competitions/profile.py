@@ -1,4 +1,4 @@
-"""What a contest's files look like, as data: the schema of ``profiles/*.yaml`` and of a user's own profile."""
+"""What a competition's files look like, as data: the schema of ``profiles/*.yaml`` and of a user's own profile."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from maskfold.competitions.errors import CompetitionError
-from maskfold.config import GroupConfig, nearest
+from maskfold.config import GroupConfig
+from maskfold.errors import CompetitionError, nearest
 from maskfold.rle import RLEDialect
 
 SHIPPED = Path(__file__).parent / "profiles"
@@ -23,18 +23,18 @@ class _Section(BaseModel):
 
 class _Profile(_Section):
     name: str = Field(description="the profile's name; default: the file's")
-    title: str = Field("", description="the contest, in words")
-    metric: str = Field(description="the contest's score, a name of maskfold.metrics")
+    title: str = Field("", description="the competition, in words")
+    metric: str = Field(description="the competition's score, a name of maskfold.metrics")
 
 
-class CsvPart(_Section):
-    """The train or the test part of a contest with RLE masks."""
+class CsvSplit(_Section):
+    """The train or the test split of a competition with RLE masks."""
 
-    table: str = Field(description="CSV with this part's ids and masks; for test, the sample submission")
+    table: str = Field(description="CSV with this split's ids and masks; for test, the sample submission")
     image: str = Field(description="path of an image, with {id} where the id stands")
 
     @model_validator(mode="after")
-    def _has_id(self) -> "CsvPart":
+    def _has_id(self) -> "CsvSplit":
         if "{id}" not in self.image:
             raise ValueError(f"image is '{self.image}': it must hold {{id}}, as in train/{{id}}.png")
         return self
@@ -49,8 +49,8 @@ class CsvProfile(_Profile):
     """Masks as run lengths in a CSV; the submission is such a CSV."""
 
     layout: Literal["csv"]
-    train: CsvPart
-    test: CsvPart
+    train: CsvSplit
+    test: CsvSplit
     separator: str = Field(",", min_length=1, max_length=1, description="between the fields of a row")
     header: bool = Field(True, description="whether the first row holds column names")
     columns: dict[ColumnRole, str] = Field(description="role -> column name, in a submission's order")
@@ -59,7 +59,7 @@ class CsvProfile(_Profile):
     class_values: tuple[str, ...] = Field((), description="class_names[1:] as the CSV writes them")
     class_separator: str | None = Field(None, description="splits an id column of the form image_class")
     dialect: RLEDialect = Field(RLEDialect(), description="how masks are written, see maskfold.rle")
-    group: GroupConfig | None = Field(None, description="where the contest says which images belong together")
+    group: GroupConfig | None = Field(None, description="where the competition says which images belong together")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "CsvProfile":
@@ -90,7 +90,7 @@ class CsvProfile(_Profile):
 
     @property
     def csv_classes(self) -> tuple[str, ...]:
-        """Classes 1..C-1 as the CSV writes them; empty for a binary contest."""
+        """Classes 1..C-1 as the CSV writes them; empty for a binary competition."""
         return self.class_values or self.class_names[1:]
 
 
@@ -177,6 +177,6 @@ def _explain(item: dict[str, Any]) -> str:
 
 
 def _known_keys() -> list[str]:
-    models = (CsvProfile, PngMasksProfile, FileListProfile, CsvPart, GroupConfig)
+    models = (CsvProfile, PngMasksProfile, FileListProfile, CsvSplit, GroupConfig)
     keys = {key for model in models for key in model.model_fields}
     return sorted(keys | {field.name for field in fields(RLEDialect)})

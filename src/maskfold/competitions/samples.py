@@ -8,18 +8,18 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from maskfold.competitions.errors import CompetitionError, first_few, raise_all
-from maskfold.competitions.files import ContestFiles
+from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.table import duplicates
 from maskfold.config import GroupConfig
+from maskfold.errors import CompetitionError, first_few, raise_all
 
-Part = Literal["train", "test"]
+Split = Literal["train", "test"]
 COLUMNS = ("id", "image", "group", "masks", "split")
 
 
 @dataclass(frozen=True)
 class Survey:
-    """One part of a contest: the samples that can be used, and everything that is wrong with the others."""
+    """One split of a competition: the samples that can be used, and everything that is wrong with the others."""
 
     samples: pd.DataFrame
     problems: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class Survey:
 
 def survey_rows(
     rows: Sequence[dict[str, Any]],
-    files: ContestFiles,
+    files: CompetitionFiles,
     *,
     source: str,
     group: GroupConfig | None = None,
@@ -68,8 +68,8 @@ def sample_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
 
 
-def read_groups(files: ContestFiles, group: GroupConfig, samples: pd.DataFrame) -> list[str]:
-    """The group of every sample, from a CSV of the contest; its rows are named by id, file name or stem.
+def read_groups(files: CompetitionFiles, group: GroupConfig, samples: pd.DataFrame) -> list[str]:
+    """The group of every sample, from a CSV of the competition; its rows are named by id, file name or stem.
 
     Raises:
         CompetitionError: missing file or columns, a name with two groups, samples without a group.
@@ -91,7 +91,7 @@ def read_groups(files: ContestFiles, group: GroupConfig, samples: pd.DataFrame) 
     return found
 
 
-def read_columns(files: ContestFiles, name: str, *columns: str) -> list[tuple[str, ...]]:
+def read_columns(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[str, ...]]:
     """Rows of the named columns, as text, of a comma-separated CSV with a header.
 
     Raises:
@@ -104,7 +104,5 @@ def read_columns(files: ContestFiles, name: str, *columns: str) -> list[tuple[st
         raise CompetitionError(f"{name} is not a CSV separated by commas: {error}") from None
     absent = [column for column in columns if column not in table]
     if absent:
-        raise CompetitionError(
-            f"{name} has the columns {', '.join(table.columns)}, expected also {', '.join(absent)}"
-        )
+        raise CompetitionError(f"{name} has the columns {', '.join(table.columns)}, expected also {', '.join(absent)}")
     return list(table[list(columns)].itertuples(index=False, name=None))

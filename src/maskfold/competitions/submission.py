@@ -1,4 +1,4 @@
-"""Write a submission in the contest's form: whole and validated, or not at all."""
+"""Write a submission in the competition's form: whole and validated, or not at all."""
 
 import os
 import shutil
@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from maskfold.competitions.competition import Competition
-from maskfold.competitions.errors import SubmissionError, first_few
 from maskfold.competitions.table import write_table
 from maskfold.competitions.validate import describe_problems, submission_problems
+from maskfold.errors import SubmissionError, first_few
 from maskfold.files import atomic_path
 
 Sizes = dict[str, tuple[int, int]]
@@ -25,17 +25,17 @@ Add = Callable[[str, np.ndarray], None]
 class SubmissionWriter:
     """Context manager that takes masks in any order and, on a clean exit, leaves a validated submission.
 
-    The form follows the contest: a CSV of run lengths in the sample's order; or one png per image (binary
+    The form follows the competition: a CSV of run lengths in the sample's order; or one png per image (binary
     masks 0/255, else classes) in the folder ``path``, or in an archive where ``path`` ends in ``.zip``. An
     earlier submission at ``path`` is replaced; on an exception it stays and nothing else is left.
 
     Args:
-        competition: the contest.
+        competition: the competition.
         path: the file or folder to write.
-        ids: the ids that will be written, in any order; they must be those of the test part.
+        ids: the ids that will be written, in any order; they must be those of the test split.
 
     Raises:
-        SubmissionError: ids that differ from the test part's, at once; at the end what
+        SubmissionError: ids that differ from the test split's, at once; at the end what
             `validate_submission` finds.
     """
 
@@ -64,7 +64,7 @@ class SubmissionWriter:
             SubmissionError: an unknown id, one written before, another size, values that are no class.
         """
         if id not in self._images:
-            raise SubmissionError(f"{id} is no test image of this contest: it cannot be part of a submission")
+            raise SubmissionError(f"{id} is no test image of this competition: it cannot be part of a submission")
         if id in self._sizes:
             raise SubmissionError(f"{id} is written twice: every test image has one mask")
         size = self.competition.size(self._images[id])
@@ -84,7 +84,7 @@ class SubmissionWriter:
         unknown = [name for name in ids if name not in self._images]
         if missing or unknown:
             raise SubmissionError(
-                f"the ids to be written are not the contest's {len(self._images)} test ids: {len(missing)} "
+                f"the ids to be written are not the competition's {len(self._images)} test ids: {len(missing)} "
                 f"missing ({first_few(missing)}), {len(unknown)} unknown ({first_few(unknown)})"
             )
 
@@ -105,7 +105,7 @@ def _csv_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Ad
         rows[image_id] = layout.encode(mask)
 
     yield add
-    # The sample of a contest with a row per instance may name an image more than once.
+    # The sample of a competition with a row per instance may name an image more than once.
     order = [key for key in dict.fromkeys(layout.sample_keys()) if key[0] in rows]
     with atomic_path(path) as temporary:
         written = ((image, value, rle) for image, value in order for rle in rows[image][value])

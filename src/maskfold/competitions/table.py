@@ -1,4 +1,4 @@
-"""A contest's CSV of masks: read by the profile's form, rows gathered per image."""
+"""A competition's CSV of masks: read by the profile's form, rows gathered per image."""
 
 import csv
 from collections.abc import Iterable
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from maskfold.competitions.errors import CompetitionError, first_few, raise_all, repeated
 from maskfold.competitions.profile import CsvProfile
+from maskfold.errors import CompetitionError, first_few, raise_all, repeated
 
 Key = tuple[str, str]
 """(id, class value); the class value is "" where a row is no (image, class) pair."""
@@ -76,9 +76,7 @@ def gather_masks(profile: CsvProfile, table: pd.DataFrame, source: str) -> dict[
     return masks
 
 
-def survey_masks(
-    profile: CsvProfile, table: pd.DataFrame, source: str
-) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+def survey_masks(profile: CsvProfile, table: pd.DataFrame, source: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     """What `gather_masks` returns, without the rows it would refuse, and a message for each kind of them.
 
     Of rows for the same mask the first one stays.
@@ -119,9 +117,7 @@ def _survey_classes(
 
 def _read_cells(data: bytes, separator: str, source: str) -> pd.DataFrame:
     try:
-        return pd.read_csv(
-            BytesIO(data), sep=separator, header=None, dtype=str, keep_default_na=False
-        ).fillna("")
+        return pd.read_csv(BytesIO(data), sep=separator, header=None, dtype=str, keep_default_na=False).fillna("")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise CompetitionError(f"{source} is not a CSV separated by {separator!r}: {error}") from None
 
@@ -139,7 +135,6 @@ def _named_columns(cells: pd.DataFrame, profile: CsvProfile, source: str, exact:
     fits = found == expected if exact else set(expected) <= set(found) and len(set(found)) == len(found)
     if not fits:
         raise CompetitionError(
-            f"{source} has the columns {profile.separator.join(found)}, expected "
-            f"{profile.separator.join(expected)}"
+            f"{source} has the columns {profile.separator.join(found)}, expected {profile.separator.join(expected)}"
         )
     return cells.set_axis(found, axis=1).iloc[1:]

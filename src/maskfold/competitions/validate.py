@@ -1,24 +1,22 @@
-"""Does a submission have exactly the form that the contest asks for? Every problem is found in one pass."""
+"""Does a submission have exactly the form that the competition asks for? Every problem is found in one pass."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from maskfold.competitions.competition import Competition
-from maskfold.competitions.errors import CompetitionError, SubmissionError, first_few, repeated
 from maskfold.competitions.label_layouts import read_pngs
 from maskfold.competitions.table import key_name, keys, read_table
+from maskfold.errors import CompetitionError, SubmissionError, first_few, repeated
 
 Size = tuple[int, int]
 SizeOf = Callable[[str], Size]
 
 
-def validate_submission(
-    path: Path, competition: Competition, *, sizes: Mapping[str, Size] | None = None
-) -> None:
-    """Check a submission against the contest's sample (or, for label files, its list of test images).
+def validate_submission(path: Path, competition: Competition, *, sizes: Mapping[str, Size] | None = None) -> None:
+    """Check a submission against the competition's sample (or, for label files, its list of test images).
 
     Args:
-        path: a CSV; for a contest of label files a folder or zip archive.
+        path: a CSV; for a competition of label files a folder or zip archive.
         sizes: id -> ``(H, W)`` of the test images; None: read from the images' headers.
 
     Raises:
@@ -35,9 +33,7 @@ def describe_problems(path: Path, problems: Sequence[str]) -> str:
     return f"{path} is not a valid submission:" + "".join(f"\n  - {problem}" for problem in problems)
 
 
-def submission_problems(
-    path: Path, competition: Competition, *, sizes: Mapping[str, Size] | None = None
-) -> list[str]:
+def submission_problems(path: Path, competition: Competition, *, sizes: Mapping[str, Size] | None = None) -> list[str]:
     """What `validate_submission` would list; empty for a valid submission."""
     test = competition.samples("test")
     images = dict(zip(test["id"], test["image"], strict=True))
@@ -62,9 +58,7 @@ def _csv_problems(path: Path, competition: Competition, size_of: SizeOf) -> Iter
         found, expected = list(dict.fromkeys(found)), list(dict.fromkeys(expected))
     else:
         duplicates = [key_name(key) for key in repeated(found)]
-    yield from _name_problems(
-        "ids", [key_name(key) for key in found], [key_name(key) for key in expected], duplicates
-    )
+    yield from _name_problems("ids", [key_name(key) for key in found], [key_name(key) for key in expected], duplicates)
     known = set(expected)
     unreadable = (
         _mask_problem(competition, (rle,), size_of(key[0]), key_name(key)) for key, rle in rows if key in known

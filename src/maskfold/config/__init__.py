@@ -1,12 +1,10 @@
 """The experiment as one typed, frozen tree, read from YAML and the command line."""
 
 from maskfold.config.load import (
-    ConfigError,
     changed_keys,
     config_from_tree,
     describe_options,
     load_config,
-    nearest,
     option_keys,
     override,
     save_config,
@@ -31,7 +29,6 @@ __all__ = [
     "AveragingConfig",
     "CompetitionConfig",
     "Config",
-    "ConfigError",
     "DataConfig",
     "FoldsConfig",
     "GroupConfig",
@@ -46,7 +43,6 @@ __all__ = [
     "config_from_tree",
     "describe_options",
     "load_config",
-    "nearest",
     "option_keys",
     "override",
     "save_config",

@@ -1,9 +1,8 @@
 """From a YAML file and dotted overrides to a `Config`, with errors that name the nearest key."""
 
-import difflib
 import re
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -11,13 +10,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from maskfold.config.schema import Config
+from maskfold.errors import ConfigError, nearest
 from maskfold.files import atomic_path
 
 MADE_WITH = "made_with"  # in a run's config.yaml: how it was made, not what it asks for
-
-
-class ConfigError(ValueError):
-    """A config file or an override that cannot be used. The message is one sentence for the user."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -29,9 +25,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_config(
-    path: Path | None, overrides: Mapping[str, Any] | None = None, *, name: str | None = None
-) -> Config:
+def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None, *, name: str | None = None) -> Config:
     """Read ``path`` (null: all defaults), apply dotted ``overrides`` such as ``{"train.epochs": "3"}``.
 
     Override values that are strings are read as YAML, as in the file. The run's name is ``name``, else the
@@ -88,9 +82,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", value
 
 
-def describe_options(
-    model: type[BaseModel] = Config, prefix: str = ""
-) -> Iterator[tuple[str, str, Any, str]]:
+def describe_options(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
     """Yield ``(dotted key, type, default, description)`` of every option, in the order of the schema."""
     for key, field in model.model_fields.items():
         section = _section(field.annotation)
@@ -104,16 +96,6 @@ def describe_options(
 def option_keys() -> list[str]:
     """All dotted keys that may be overridden, those of optional sections included."""
     return list(_all_keys(Config))
-
-
-def nearest(word: str, known: Sequence[str], *, otherwise: str | None = None) -> str:
-    """A hint ``did you mean X?`` for a misspelt word or a key without its section, else ``otherwise``.
-
-    Without ``otherwise`` it is the list of what is known.
-    """
-    placed = [key for key in known if key.endswith("." + word.rpartition(".")[2])]
-    matches = placed or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean {' or '.join(matches)}?" if matches else otherwise or "known are " + ", ".join(known)
 
 
 def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -148,15 +130,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         tree = yaml.load(Path(path).read_text(), Loader=_Loader)
     except FileNotFoundError:
-        raise ConfigError(
-            f"there is no config file {path}: configs/ holds those that come with maskfold"
-        ) from None
+        raise ConfigError(f"there is no config file {path}: configs/ holds those that come with maskfold") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if tree is not None and not isinstance(tree, dict):
-        raise ConfigError(
-            f"{path} holds a {type(tree).__name__}, a config is a mapping of sections such as 'train:'"
-        )
+        raise ConfigError(f"{path} holds a {type(tree).__name__}, a config is a mapping of sections such as 'train:'")
     return tree or {}
 
 
@@ -185,16 +163,13 @@ def _set(tree: dict[str, Any], dotted: str, value: Any) -> None:
 def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not name or name.startswith(".") or set(name) & set("/\\\0+"):
         raise ConfigError(
-            f"the run's name is {name!r}: it names a folder, so it must not be empty, start with a dot "
-            "or hold / \\ +"
+            f"the run's name is {name!r}: it names a folder, so it must not be empty, start with a dot or hold / \\ +"
         )
 
 
 def _explain(item: Mapping[str, Any]) -> str:
     key = ".".join(
-        str(part)
-        for part in item["loc"]
-        if not str(part).startswith(("function-", "list[", "dict[", "tuple["))
+        str(part) for part in item["loc"] if not str(part).startswith(("function-", "list[", "dict[", "tuple["))
     )
     if item["type"] == "extra_forbidden":
         return f"unknown key {key}: {nearest(key, option_keys())}"

@@ -18,21 +18,17 @@ class Section(BaseModel):
 
 
 class CompetitionConfig(Section):
-    """Which contest, and where its files are."""
+    """Which competition, and where its files are."""
 
     profile: str = Field("tianchi-buildings", description="name of a profile, or path to a profile YAML")
-    root: Path | None = Field(
-        None, description="folder of the contest's files; null: the one found under data/"
-    )
-    class_names: tuple[str, ...] | None = Field(
-        None, description="names of classes 0..C-1; null: the profile's"
-    )
+    root: Path | None = Field(None, description="folder of the competition's files; null: the one found under data/")
+    class_names: tuple[str, ...] | None = Field(None, description="names of classes 0..C-1; null: the profile's")
 
 
 class GroupConfig(Section):
     """A table that says which images belong together."""
 
-    file: str = Field(description="CSV inside the contest's folder")
+    file: str = Field(description="CSV inside the competition's folder")
     id: str = Field("id", description="its column with the image's id or file name")
     column: str = Field("group", description="its column with the group")
 
@@ -40,8 +36,8 @@ class GroupConfig(Section):
 class FoldsConfig(Section):
     """How the training images are divided."""
 
-    kind: Literal["holdout", "kfold", "stratified", "grouped", "stratified-grouped", "bootstrap", "given"] = (
-        Field("stratified", description="how images are divided; stratified means by mask coverage")
+    kind: Literal["holdout", "kfold", "stratified", "grouped", "stratified-grouped", "bootstrap", "given"] = Field(
+        "stratified", description="how images are divided; stratified means by mask coverage"
     )
     count: Count = Field(5, description="number of folds (hold-out and given splits: one)")
     valid_share: float = Field(0.2, gt=0, lt=1, description="hold-out: share of images for validation")
@@ -79,9 +75,7 @@ class ModelConfig(Section):
     encoder_weights: Annotated[str | None, NoneWord] = Field(
         "imagenet", description="imagenet, null, or path of a .pth/.safetensors file"
     )
-    init_from: Path | None = Field(
-        None, description="run folder whose weights of the same fold are the start"
-    )
+    init_from: Path | None = Field(None, description="run folder whose weights of the same fold are the start")
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the architecture")
 
 
@@ -92,9 +86,7 @@ class OptimConfig(Section):
     lr: float = Field(1e-3, gt=0, description="peak learning rate")
     weight_decay: float = Field(1e-2, ge=0, description="weight decay (not on biases and norms)")
     encoder_lr_factor: float = Field(1.0, ge=0, description="the encoder's learning rate relative to lr")
-    freeze_encoder_epochs: int = Field(
-        0, ge=0, description="epochs at the start in which the encoder is kept fixed"
-    )
+    freeze_encoder_epochs: int = Field(0, ge=0, description="epochs at the start in which the encoder is kept fixed")
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(
         None, description="largest gradient norm; null: no clipping"
     )
@@ -109,9 +101,7 @@ class ScheduleConfig(Section):
     )
     warmup: Share = Field(0.1, description="share of the steps (snapshot: of each cycle) with rising rate")
     final_factor: Share = Field(0.01, description="last learning rate relative to the peak")
-    cycles: Count = Field(
-        1, description="snapshot: number of warm restarts, each ending in a stored snapshot"
-    )
+    cycles: Count = Field(1, description="snapshot: number of warm restarts, each ending in a stored snapshot")
 
 
 class AveragingConfig(Section):
@@ -137,12 +127,8 @@ class TrainConfig(Section):
     max_hours: Annotated[float, Field(gt=0)] | None = Field(
         None, description="stop after the epoch that would pass this many hours"
     )
-    early_stop: Count | None = Field(
-        None, description="stop after this many validations without a better score"
-    )
-    validate_every: Count = Field(
-        1, description="epochs between validations (the last epoch always validates)"
-    )
+    early_stop: Count | None = Field(None, description="stop after this many validations without a better score")
+    validate_every: Count = Field(1, description="epochs between validations (the last epoch always validates)")
     batch_size: Count = Field(8, description="images per step and process")
     accumulate: Count = Field(1, description="batches whose gradients are added up for one optimiser step")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
@@ -150,15 +136,13 @@ class TrainConfig(Section):
     )
     channels_last: bool = Field(True, description="memory layout of tensors: channels last")
     compile: bool = Field(False, description="torch.compile the network")
-    oof_members: Count = Field(2, description="best candidates whose out-of-fold predictions are stored")
+    oof_checkpoints: Count = Field(2, description="best candidates whose out-of-fold predictions are stored")
     trackers: tuple[str, ...] = Field(("tensorboard",), description="accelerate trackers that log the run")
 
     @model_validator(mode="after")
     def _one_length(self) -> "TrainConfig":
         if (self.epochs is None) == (self.iterations is None):
-            raise ValueError(
-                f"epochs is {self.epochs} and iterations is {self.iterations}: set one, null the other"
-            )
+            raise ValueError(f"epochs is {self.epochs} and iterations is {self.iterations}: set one, null the other")
         return self
 
 
@@ -170,7 +154,7 @@ class InferenceConfig(Section):
         (1.0,), description="test-time scales, each with every view"
     )
     merge: Literal["probabilities", "logits", "vote"] = Field(
-        "probabilities", description="what is averaged over members and views"
+        "probabilities", description="what is averaged over checkpoints and views"
     )
     batch_size: Count = Field(8, description="images per batch")
     window: Annotated[int, Field(ge=32)] | None = Field(
@@ -179,9 +163,7 @@ class InferenceConfig(Section):
     overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.25, description="overlap of neighbouring windows, share of the side"
     )
-    member: str = Field(
-        "best", description="weights used without a tuned ensemble: best, ema, swa, snapshots …"
-    )
+    checkpoint: str = Field("best", description="weights used without a tuned ensemble: best, ema, swa, snapshots …")
 
 
 class PostConfig(Section):
@@ -198,10 +180,8 @@ class TuneConfig(Section):
     thresholds: tuple[Share, ...] = Field(
         tuple(round(0.2 + 0.05 * i, 2) for i in range(13)), description="thresholds tried"
     )
-    min_areas: tuple[int, ...] = Field(
-        (0, 25, 50, 100, 200, 400), description="minimum areas tried, in pixels"
-    )
-    members: Count = Field(2, description="member kinds compared: the best by mean validation score")
+    min_areas: tuple[int, ...] = Field((0, 25, 50, 100, 200, 400), description="minimum areas tried, in pixels")
+    checkpoints: Count = Field(2, description="checkpoints compared: the best by mean validation score")
 
 
 class Config(Section):

@@ -11,8 +11,8 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from maskfold.config import nearest
-from maskfold.datasets.transforms import AugmentationError, build_transforms
+from maskfold.datasets.transforms import build_transforms
+from maskfold.errors import AugmentationError, nearest
 
 Transforms = list[A.BasicTransform | A.BaseCompose]
 

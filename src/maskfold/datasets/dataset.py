@@ -1,4 +1,4 @@
-"""A contest's samples as tensors: augmented crops for training, whole images for evaluation."""
+"""A competition's samples as tensors: augmented crops for training, whole images for evaluation."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from maskfold.losses.boundary import signed_distance
 
 
 class SegmentationDataset(Dataset[dict[str, Any]]):
-    """Samples of a contest; the key decides what an item is.
+    """Samples of a competition; the key decides what an item is.
 
     ``dataset[index]`` is for evaluation: the whole image, never augmented. ``dataset[epoch, index]`` is for
     training: the image augmented by a pure function of (seed, epoch, index), whatever process asks, in whatever

@@ -1,6 +1,6 @@
 """How images are divided into training and validation, written down once as ``folds.csv``.
 
-``folds.csv`` is in long form, one row per fold and image: ``fold`` (0, 1, …), ``id``, ``part`` (train or valid) and
+``folds.csv`` is in long form, one row per fold and image: ``fold`` (0, 1, …), ``id``, ``split`` (train or valid) and
 ``times`` (how often the image stands in a round of training; more than 1 only in bootstrap folds). It is made so:
 
 1. The samples are sorted by id, so that neither the order of a table nor of a folder matters.
@@ -14,8 +14,8 @@
    - ``grouped``: the same as kfold, with folds of about equal size, and no group is divided;
    - ``stratified-grouped``: no group is divided, and the bins are as even as that allows;
    - ``bootstrap``: ``folds.count`` times, n of n images are drawn with replacement; those never drawn validate;
-   - ``given``: one fold, the contest's own split.
-4. Two parts of a fold never share an image nor, where the division is by groups, a group.
+   - ``given``: one fold, the competition's own split.
+4. The two splits of a fold never share an image nor, where the division is by groups, a group.
 """
 
 import warnings
@@ -34,18 +34,14 @@ from sklearn.model_selection import (
 )
 
 from maskfold.competitions import Competition
-from maskfold.competitions.errors import first_few
 from maskfold.config import FoldsConfig
+from maskfold.errors import FoldsError, first_few
 from maskfold.progress import progress
 
-COLUMNS = ["fold", "id", "part", "times"]
+COLUMNS = ["fold", "id", "split", "times"]
 
 # (training indices, possibly repeated; validation indices)
 Division = tuple[np.ndarray, np.ndarray]
-
-
-class FoldsError(ValueError):
-    """A division that cannot be made, or a folds file that does not fit. The message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def make_folds(
         groups: (n,) group of each sample; needed by the grouped kinds, kept together by holdout.
 
     Returns:
-        Columns fold (int), id (str), part ("train" or "valid"), times (int); sorted by fold, then by id.
+        Columns fold (int), id (str), split ("train" or "valid"), times (int); sorted by fold, then by id.
 
     Raises:
         FoldsError: too few images or groups for the number of folds, groups or a split missing.
@@ -140,19 +136,19 @@ def _fold_table(fold: int, ids: pd.Series, train: np.ndarray, valid: np.ndarray)
         empty = "training" if len(train) == 0 else "validation"
         raise FoldsError(f"fold {fold} has no {empty} images: use fewer folds, another folds.seed or folds.kind")
     times = np.bincount(train, minlength=len(ids))
-    part = np.where(times > 0, "train", "")
-    part[valid] = "valid"
-    table = pd.DataFrame({"fold": fold, "id": ids, "part": part, "times": np.maximum(times, 1)})
-    return table[table["part"] != ""]
+    split = np.where(times > 0, "train", "")
+    split[valid] = "valid"
+    table = pd.DataFrame({"fold": fold, "id": ids, "split": split, "times": np.maximum(times, 1)})
+    return table[table["split"] != ""]
 
 
 def _holdout(images: _Images, config: FoldsConfig) -> Iterator[Division]:
     splitter = ShuffleSplit if images.groups is None else GroupShuffleSplit
     try:
-        split = splitter(1, test_size=config.valid_share, random_state=config.seed)
-        yield from split.split(images.samples, groups=images.groups)
+        splits = splitter(1, test_size=config.valid_share, random_state=config.seed)
+        yield from splits.split(images.samples, groups=images.groups)
     except ValueError as error:
-        raise FoldsError(f"folds.valid_share {config.valid_share} leaves a part empty: {error}") from None
+        raise FoldsError(f"folds.valid_share {config.valid_share} leaves a split empty: {error}") from None
 
 
 def _kfold(images: _Images, config: FoldsConfig) -> Iterator[Division]:
@@ -189,13 +185,13 @@ def _bootstrap(images: _Images, config: FoldsConfig) -> Iterator[Division]:
 
 
 def _given(images: _Images, config: FoldsConfig) -> Iterator[Division]:
-    split = images.samples["split"].to_numpy(object)
-    train, valid = (np.flatnonzero(split == part) for part in ("train", "valid"))
+    given = images.samples["split"].to_numpy(object)
+    train, valid = (np.flatnonzero(given == split) for split in ("train", "valid"))
     rest = len(images) - len(train) - len(valid)
     if rest or not len(train) or not len(valid):
         raise FoldsError(
-            f"folds.kind is given, but the contest's own split has {len(train)} train and {len(valid)} valid images, "
-            f"and {rest} without a part: use another folds.kind"
+            f"folds.kind is given, but the competition's own split has {len(train)} train and {len(valid)} "
+            f"valid images, and {rest} without one: use another folds.kind"
         )
     yield train, valid
 

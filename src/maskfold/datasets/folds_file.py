@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from maskfold.competitions.errors import first_few
-from maskfold.datasets.folds import COLUMNS, FoldsError
+from maskfold.datasets.folds import COLUMNS
+from maskfold.errors import FoldsError, first_few
 from maskfold.files import atomic_path
 
 
@@ -29,8 +29,8 @@ def read_folds(path: Path, ids: Sequence[str], groups: Sequence[str] | np.ndarra
         The table as `make_folds` made it.
 
     Raises:
-        FoldsError: no or another file, ids of another data set, an image or a group in both parts of a fold,
-            folds that are not numbered 0, 1, …, or that lack a part.
+        FoldsError: no or another file, ids of another data set, an image or a group in both splits of a fold,
+            folds that are not numbered 0, 1, …, or that lack a split.
     """
     folds = _read_table(Path(path))
     _check_ids(folds, ids, path)
@@ -42,7 +42,7 @@ def read_folds(path: Path, ids: Sequence[str], groups: Sequence[str] | np.ndarra
     return folds
 
 
-def fold_parts(folds: pd.DataFrame, fold: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def fold_splits(folds: pd.DataFrame, fold: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training (columns id, times) and validation (column id) images of one fold, sorted as in ``folds``.
 
     Raises:
@@ -52,15 +52,15 @@ def fold_parts(folds: pd.DataFrame, fold: int) -> tuple[pd.DataFrame, pd.DataFra
     if fold not in numbers:
         raise FoldsError(f"there is no fold {fold}: the folds are {', '.join(map(str, numbers))}")
     rows = folds[folds["fold"] == fold]
-    train, valid = (rows[rows["part"] == part] for part in ("train", "valid"))
+    train, valid = (rows[rows["split"] == split] for split in ("train", "valid"))
     return train[["id", "times"]].reset_index(drop=True), valid[["id"]].reset_index(drop=True)
 
 
 def check_groups(folds: pd.DataFrame, group_of: dict[str, str], source: object) -> None:
-    """Raise FoldsError where a group stands in both parts of a fold."""
+    """Raise FoldsError where a group stands in both splits of a fold."""
     groups = folds["id"].map(group_of)
     for fold, rows in folds.groupby("fold"):
-        sides = [set(groups[rows.index[rows["part"] == part]]) for part in ("train", "valid")]
+        sides = [set(groups[rows.index[rows["split"] == split]]) for split in ("train", "valid")]
         leaks = sorted(sides[0] & sides[1])
         if leaks:
             raise FoldsError(
@@ -85,9 +85,9 @@ def _read_table(path: Path) -> pd.DataFrame:
         table[column] = table[column].astype(int)
         if (table[column] < least).any():
             raise FoldsError(f"{path}: {column} is {table[column].min()}, expected at least {least}")
-    strange = sorted(set(table["part"]) - {"train", "valid"})
+    strange = sorted(set(table["split"]) - {"train", "valid"})
     if strange:
-        raise FoldsError(f"{path} has the parts {first_few(strange)}: expected train and valid")
+        raise FoldsError(f"{path} has the splits {first_few(strange)}: expected train and valid")
     return table
 
 
@@ -116,8 +116,8 @@ def _check_parts(rows: pd.DataFrame, where: str) -> None:
     twice = sorted(rows.loc[rows["id"].duplicated(), "id"].unique())
     if twice:
         raise FoldsError(f"{where}: {len(twice)} ids stand in two rows: {first_few(twice)}")
-    for part in ("train", "valid"):
-        if not (rows["part"] == part).any():
-            raise FoldsError(f"{where} has no {part} images: expected both parts")
-    if (rows.loc[rows["part"] == "valid", "times"] != 1).any():
+    for split in ("train", "valid"):
+        if not (rows["split"] == split).any():
+            raise FoldsError(f"{where} has no {split} images: expected both splits")
+    if (rows.loc[rows["split"] == "valid", "times"] != 1).any():
         raise FoldsError(f"{where}: times of validation images must be 1")

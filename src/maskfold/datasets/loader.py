@@ -4,8 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import cv2
+import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from maskfold.competitions import Competition
+from maskfold.config import Config
+from maskfold.datasets.dataset import SegmentationDataset
+from maskfold.datasets.sampler import size_batches
 
 
 def train_loader(dataset: Dataset[dict[str, Any]], sampler: Iterable[list[Any]], workers: int) -> DataLoader:
@@ -16,6 +22,19 @@ def train_loader(dataset: Dataset[dict[str, Any]], sampler: Iterable[list[Any]],
 def eval_loader(dataset: Dataset[dict[str, Any]], batches: list[list[int]], workers: int) -> DataLoader:
     """Loader of given batches of indices, each of images of one size (`size_batches`)."""
     return _loader(dataset, batches, workers)
+
+
+def image_loader(
+    competition: Competition, samples: pd.DataFrame, config: Config, *, rank: int = 0, world: int = 1
+) -> DataLoader:
+    """Whole images in batches of one size, never augmented, with truth where ``samples`` has masks.
+
+    ``rank`` of ``world`` processes gets its share of the batches.
+    """
+    dataset = SegmentationDataset(competition, samples, scale=config.data.scale)
+    sizes = [competition.size(image) for image in samples["image"]]
+    batches = size_batches(sizes, config.inference.batch_size, rank=rank, world=world)
+    return eval_loader(dataset, batches, config.data.workers)
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:

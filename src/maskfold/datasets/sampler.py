@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
-
-class SamplerError(ValueError):
-    """Batches that cannot be made from the images at hand. The message is one sentence for the user."""
+from maskfold.errors import SamplerError
 
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):
@@ -54,7 +52,7 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         """
         pool = np.repeat(np.arange(n), np.ones(n, int) if times is None else np.asarray(times, int))
         if len(pool) == 0:
-            raise SamplerError("there are no images to train on: the fold's train part is empty")
+            raise SamplerError("there are no images to train on: the fold's train split is empty")
         per_rank = (len(pool) if epoch_images is None else epoch_images) // world
         if per_rank == 0:
             raise SamplerError(f"an epoch has fewer images than there are processes ({world}): use fewer processes")
@@ -119,9 +117,7 @@ def _repeats(values: np.ndarray) -> np.ndarray:
     return repeats
 
 
-def size_batches(
-    sizes: Sequence[tuple[int, int]], batch_size: int, rank: int = 0, world: int = 1
-) -> list[list[int]]:
+def size_batches(sizes: Sequence[tuple[int, int]], batch_size: int, rank: int = 0, world: int = 1) -> list[list[int]]:
     """Evaluation batches of images of one size, for one process: lists of indices into ``sizes``.
 
     The largest images come first, so that a device too small for them fails at once. The batches of all ranks

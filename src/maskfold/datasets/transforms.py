@@ -19,16 +19,12 @@ from typing import Any
 import albumentations as A
 import cv2
 
-from maskfold.config import nearest
+from maskfold.errors import AugmentationError, nearest
 
 GROUPS = {group.__name__: group for group in (A.OneOf, A.SomeOf, A.RandomOrder, A.OneOrOther, A.Sequential)}
 # Not for image files and their masks: callables, tensors, and what replaces the loop's own work.
 EXCLUDED = {"BasicTransform", "DualTransform", "ImageOnlyTransform", "Lambda", "Normalize", "ToFloat", "ToTensorV2"}
 NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
-
-
-class AugmentationError(ValueError):
-    """An augmentation that cannot be built or applied. The message is one sentence for the user."""
 
 
 def build_transforms(items: Sequence[Any], where: str = "data.augment") -> list[A.BasicTransform | A.BaseCompose]:

@@ -1,1 +1,1 @@
-"""Prediction: views, sliding windows, merging, post-processing, tuning and submissions."""
+"""Prediction of whole images: views, sliding windows, merging, decoding."""

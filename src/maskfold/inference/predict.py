@@ -1,4 +1,4 @@
-"""One pass over the images serves all members and all views, and keeps no more than a batch."""
+"""One pass over the images serves all checkpoints and all views, and keeps no more than a batch."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from maskfold.config import InferenceConfig
-from maskfold.inference.ensemble import MERGES, normalised_weights
-from maskfold.inference.errors import InferenceError
+from maskfold.errors import InferenceError
+from maskfold.inference.merge import MERGES, normalised_weights
 from maskfold.inference.views import build_views, resize
 from maskfold.inference.window import Network, window_logits
 
@@ -89,9 +89,7 @@ def _merged(
     return merge.finish(total), finite
 
 
-def _logits(
-    model: Network, images: Tensor, *, options: InferenceConfig, precision: torch.dtype | None
-) -> Tensor:
+def _logits(model: Network, images: Tensor, *, options: InferenceConfig, precision: torch.dtype | None) -> Tensor:
     """Float32 logits of one model for one view."""
     with torch.autocast(images.device.type, dtype=precision, enabled=precision is not None):
         if options.window is None:

@@ -10,9 +10,7 @@ from torch import Tensor
 Network = Callable[[Tensor], Tensor]
 
 
-def window_logits(
-    network: Network, images: Tensor, *, window: int, overlap: float, batch_size: int = 8
-) -> Tensor:
+def window_logits(network: Network, images: Tensor, *, window: int, overlap: float, batch_size: int = 8) -> Tensor:
     """Logits (N, C, H, W), float32, of images (N, 3, H, W): the weighted mean over overlapping windows.
 
     Windows of ``window`` x ``window`` pixels overlap by the share ``overlap`` of their side or a little more:
@@ -27,10 +25,7 @@ def window_logits(
     rows, columns = (_starts(size, window, overlap) for size in (height, width))
     row_weight, column_weight = (_bump(min(window, size), images.device) for size in (height, width))
     weight = row_weight[:, None] * column_weight
-    places = [
-        (..., slice(y, y + len(row_weight)), slice(x, x + len(column_weight)))
-        for y, x in product(rows, columns)
-    ]
+    places = [(..., slice(y, y + len(row_weight)), slice(x, x + len(column_weight))) for y, x in product(rows, columns)]
     together = max(1, batch_size // len(images))
     total = None
     for first in range(0, len(places), together):

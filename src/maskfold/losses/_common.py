@@ -57,9 +57,7 @@ def prepare_classes(logits: Tensor, target: Tensor, ignore_index: int | None) ->
 def compute_dtype(logits: Tensor) -> Tensor:
     """float16 and bfloat16 as float32; float32 and float64 as they are."""
     if logits.ndim != 4 or not logits.is_floating_point():
-        raise ValueError(
-            f"the logits are {logits.dtype} of shape {tuple(logits.shape)}: expected floats (N, C, H, W)"
-        )
+        raise ValueError(f"the logits are {logits.dtype} of shape {tuple(logits.shape)}: expected floats (N, C, H, W)")
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
@@ -70,8 +68,7 @@ def check_target(logits: Tensor, target: Tensor) -> Tensor:
     if target.shape != logits.shape and (channels == 1 or target.shape != hard):
         also = "" if channels == 1 else f" (soft labels) or {hard} (classes)"
         raise ValueError(
-            f"the target's shape is {tuple(target.shape)}: "
-            f"with such logits it must be {tuple(logits.shape)}{also}"
+            f"the target's shape is {tuple(target.shape)}: with such logits it must be {tuple(logits.shape)}{also}"
         )
     return target
 

@@ -140,9 +140,7 @@ class ActiveBoundaryLoss(SegmentationLoss):
         nearest, direction = around.min(dim=1)
         here = distance[image, y, x]
         moves = nearest < here
-        image, y, x, here, direction, around = (
-            pixels[moves] for pixels in (image, y, x, here, direction, around)
-        )
+        image, y, x, here, direction, around = (pixels[moves] for pixels in (image, y, x, here, direction, around))
         log_p = log_p.permute(0, 2, 3, 1)
         others = _around(F.pad(log_p.detach(), (0, 0, 1, 1, 1, 1)), image, y, x)
         divergence = _divergence(others, log_p[image, y, x].unsqueeze(1), dim=2)

@@ -6,13 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskfold.losses._common import (
-    SegmentationLoss,
-    check_choice,
-    check_number,
-    mean_over_ranks,
-    prepare,
-)
+from maskfold.losses._common import SegmentationLoss, check_choice, check_number, mean_over_ranks, prepare
 
 
 class FocalLoss(SegmentationLoss):

@@ -38,7 +38,7 @@ class CompatibleTverskyLoss(_L1RegionLoss):
         alpha, beta: weights of false positives and false negatives.
         smooth: ``s``.
         aggregation: ``D`` (the whole batch), ``I`` (per image) or ``C`` (per class over images): which
-            pixels make one ratio, see `RegionLoss`. Choose what the contest scores.
+            pixels make one ratio, see `RegionLoss`. Choose what the competition scores.
         classes: ``present`` or ``all``, for hard and soft labels alike, see `RegionLoss`.
         ignore_index: target value that is not scored (soft labels: in any channel); null: none.
 

@@ -27,7 +27,7 @@ class LovaszHingeLoss(SegmentationLoss):
     error, so one pixel gets the whole gradient: ``skip_empty`` and ``hinge="elu+1"`` are the usual remedies.
 
     Args:
-        per_image: one set per image, then their mean (as contests score); else one set per batch
+        per_image: one set per image, then their mean (as competitions score); else one set per batch
             (of this process).
         ignore_index: pixels of this label are removed before sorting; an image without any other leaves the mean.
         hinge: "relu", or "elu+1": exp(e) instead of 0 below e = 0 and e + 1 above, so that pixels that are right
@@ -162,9 +162,7 @@ class _LovaszExtension(torch.autograd.Function):
         return gradient.unsqueeze(1) * weights, None
 
 
-def _lovasz_loss(
-    errors: Tensor, foreground: Tensor, valid: Tensor, per_image: bool, present_only: bool
-) -> Tensor:
+def _lovasz_loss(errors: Tensor, foreground: Tensor, valid: Tensor, per_image: bool, present_only: bool) -> Tensor:
     """Mean over sets and classes of the Lovász extension of errors (N, C, H, W).
 
     Classes leave the mean in a set without a valid pixel or, if ``present_only``, without foreground.

@@ -83,8 +83,7 @@ class MixedLoss(nn.Module):
 def _unique(names: Sequence[str]) -> list[str]:
     """``[a, b, a]`` -> ``[a, b, a_2]``."""
     return [
-        name if names[:i].count(name) == 0 else f"{name}_{names[:i].count(name) + 1}"
-        for i, name in enumerate(names)
+        name if names[:i].count(name) == 0 else f"{name}_{names[:i].count(name) + 1}" for i, name in enumerate(names)
     ]
 
 

@@ -129,9 +129,7 @@ class CrossEntropyLoss(SegmentationLoss):
             mass = None if weights is None else weights[target]
         else:
             logits, target, valid = prepare(logits, target, self.ignore_index)
-        values = F.cross_entropy(
-            logits, target, weights, reduction="none", label_smoothing=self.label_smoothing
-        )
+        values = F.cross_entropy(logits, target, weights, reduction="none", label_smoothing=self.label_smoothing)
         return mean_over_ranks(values, valid[:, 0], mass)
 
     def _weights(self, logits: Tensor) -> Tensor | None:

@@ -63,9 +63,7 @@ class RegionLoss(SegmentationLoss):
             counted = (target > 0).flatten(2).any(dim=2)
         else:
             counted = valid.flatten(1).any(dim=1, keepdim=True).expand_as(counts[0])
-        return {"D": self._of_batch, "I": self._of_images, "C": self._of_classes}[self.aggregation](
-            counts, counted
-        )
+        return {"D": self._of_batch, "I": self._of_images, "C": self._of_classes}[self.aggregation](counts, counted)
 
     def counts(self, predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Soft TP, FP and FN, (N, C) each, of probabilities and labels (N, C, H * W): inner products."""
@@ -105,7 +103,7 @@ class DiceLoss(RegionLoss):
 
     Args:
         smooth: ``s``; that of segmentation_models_pytorch is half of this one.
-        per_image: one ratio per image, then the mean, as contests score; false: one for the whole batch, in
+        per_image: one ratio per image, then the mean, as competitions score; false: one for the whole batch, in
             which false positives on an empty image cost next to nothing.
         squared, beta: see above.
         classes: ``present`` or ``all``, see `RegionLoss`. In a mean over ``all``, an absent class counts

@@ -1,7 +1,8 @@
-"""Metrics of masks and label maps. Knows nothing of files, runs or contests' formats; needs numpy only."""
+"""Metrics of masks and label maps. Knows nothing of files, runs or competitions' formats; needs numpy only."""
 
 from maskfold.metrics.bootstrap import PairedResult, bootstrap_interval, paired_bootstrap
-from maskfold.metrics.contest import METRICS, ContestMetric, build_metric
+from maskfold.metrics.competition import METRICS, CompetitionMetric, build_metric
+from maskfold.metrics.evaluation import Evaluation
 from maskfold.metrics.overlap import (
     ConfusionCounts,
     confusion_counts,
@@ -15,8 +16,9 @@ from maskfold.metrics.tgs import tgs_map
 
 __all__ = [
     "METRICS",
+    "CompetitionMetric",
     "ConfusionCounts",
-    "ContestMetric",
+    "Evaluation",
     "PairedResult",
     "SegmentationMetrics",
     "bootstrap_interval",

@@ -32,7 +32,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """(low, high) of the score over sets of images drawn with replacement; the same for the same seed.
 
-    stats: (n, k), one row per image. score: (..., n, k) -> (...), as `ContestMetric.score`.
+    stats: (n, k), one row per image. score: (..., n, k) -> (...), as `CompetitionMetric.score`.
     groups: n labels; images of one scene share one and are drawn together, so that their likeness does not
         make the interval too narrow.
     Resamples without a score (nan) are left out; (nan, nan) when all are.

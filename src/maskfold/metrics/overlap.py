@@ -45,38 +45,30 @@ def image_counts(pred: Any, target: Any, ignore_index: int | None) -> ConfusionC
     return ConfusionCounts(tp, predicted - tp, labelled - tp, valid - predicted - labelled + tp)
 
 
-def dice_score(
-    pred: Any, target: Any, *, empty: float = 1.0, ignore_index: int | None = 255
-) -> float | np.ndarray:
+def dice_score(pred: Any, target: Any, *, empty: float = 1.0, ignore_index: int | None = 255) -> float | np.ndarray:
     """Dice coefficient (F1) 2 TP / (2 TP + FP + FN) of each image.
 
     pred, target, ignore_index: see `confusion_counts`.
-    empty: the score where both masks are empty. Most contests say 1, some 0.
+    empty: the score where both masks are empty. Most competitions say 1, some 0.
     Returns a float for (H, W), float64 (N,) for (N, H, W); nan for an image without a valid pixel.
     """
     c = confusion_counts(pred, target, ignore_index=ignore_index)
     return _score(2 * c.tp, 2 * c.tp + c.fp + c.fn, c, empty)
 
 
-def iou_score(
-    pred: Any, target: Any, *, empty: float = 1.0, ignore_index: int | None = 255
-) -> float | np.ndarray:
+def iou_score(pred: Any, target: Any, *, empty: float = 1.0, ignore_index: int | None = 255) -> float | np.ndarray:
     """Intersection over union (Jaccard index) TP / (TP + FP + FN); arguments, result as in `dice_score`."""
     c = confusion_counts(pred, target, ignore_index=ignore_index)
     return _score(c.tp, c.tp + c.fp + c.fn, c, empty)
 
 
-def precision(
-    pred: Any, target: Any, *, empty: float = 1.0, ignore_index: int | None = 255
-) -> float | np.ndarray:
+def precision(pred: Any, target: Any, *, empty: float = 1.0, ignore_index: int | None = 255) -> float | np.ndarray:
     """TP / (TP + FP), 0 where only the prediction is empty; arguments and result as in `dice_score`."""
     c = confusion_counts(pred, target, ignore_index=ignore_index)
     return _score(c.tp, c.tp + c.fp, c, empty)
 
 
-def recall(
-    pred: Any, target: Any, *, empty: float = 1.0, ignore_index: int | None = 255
-) -> float | np.ndarray:
+def recall(pred: Any, target: Any, *, empty: float = 1.0, ignore_index: int | None = 255) -> float | np.ndarray:
     """TP / (TP + FN), 0 where only the target is empty; arguments and result as in `dice_score`."""
     c = confusion_counts(pred, target, ignore_index=ignore_index)
     return _score(c.tp, c.tp + c.fn, c, empty)

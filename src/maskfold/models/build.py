@@ -8,7 +8,8 @@ from typing import Any
 import segmentation_models_pytorch as smp
 from torch import nn
 
-from maskfold.config import ModelConfig, nearest
+from maskfold.config import ModelConfig
+from maskfold.errors import ModelError, nearest
 from maskfold.models.encoders import (
     any_size_options,
     check_encoder,
@@ -16,7 +17,6 @@ from maskfold.models.encoders import (
     pretrained_names,
     pretrained_url,
 )
-from maskfold.models.errors import ModelError
 from maskfold.models.weights import load_encoder_weights
 from maskfold.models.wrapper import SegmentationModel
 

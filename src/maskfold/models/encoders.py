@@ -5,7 +5,7 @@ import difflib
 import timm
 from segmentation_models_pytorch.encoders import encoders as SMP_ENCODERS
 
-from maskfold.models.errors import ModelError
+from maskfold.errors import ModelError
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from maskfold.models.errors import ModelError
+from maskfold.errors import ModelError
 from maskfold.models.wrapper import SegmentationModel
 
 # Where training programs put the weights inside their checkpoints.
@@ -68,7 +68,7 @@ def load_encoder_weights(model: SegmentationModel, path: Path) -> LoadReport:
 
 
 def load_weights(model: SegmentationModel, path: Path) -> None:
-    """Load all weights of ``model`` from a member's file; every name and shape must fit.
+    """Load all weights of ``model`` from a checkpoint's file; every name and shape must fit.
 
     Raises:
         ModelError: a file that cannot be read, or names and shapes that differ (the first few are listed).
@@ -97,9 +97,7 @@ def _shape_differences(source: Mapping[str, Tensor], target: Mapping[str, Tensor
 def _align(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[str, str]:
     """Encoder name -> file name, under the prefix (removed from the file's, replaced by ours) that fits best."""
     wanted = {_plain(name): name for name in target}
-    candidates = (
-        _match(source, wanted, prefix, wrapper) for prefix in _prefixes(source) for wrapper in WRAPPERS
-    )
+    candidates = (_match(source, wanted, prefix, wrapper) for prefix in _prefixes(source) for wrapper in WRAPPERS)
 
     def fitting(names: Mapping[str, str]) -> int:
         return sum(source[key].shape == target[name].shape for name, key in names.items())

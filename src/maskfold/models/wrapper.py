@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from maskfold.models.errors import ModelError
+from maskfold.errors import ModelError
 
 
 class SegmentationModel(nn.Module):

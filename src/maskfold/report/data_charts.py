@@ -1,4 +1,4 @@
-"""Charts about a contest's files: how bright images are, how much masks cover, and in how many pieces."""
+"""Charts about a competition's files: how bright images are, how much masks cover, and in how many pieces."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from maskfold.datasets.checks import CHANNELS, Images, Masks
+from maskfold.checks import CHANNELS, Images, Masks
 from maskfold.report.figures import COLOURS, Chart, draw
 
 CHANNEL_COLOURS = dict(zip(CHANNELS, ("#d1495b", "#2e9e5b", "#2f6fc4"), strict=True))
@@ -16,15 +16,15 @@ FEW = 30
 
 
 def image_charts(images: Images) -> list[Chart]:
-    """Brightness of the parts, and the channels' means; none without images."""
-    table = images.table[images.table["part"] != ""]
+    """Brightness of the splits, and the channels' means; none without images."""
+    table = images.table[images.table["split"] != ""]
     if table.empty:
         return []
     brightness = table[[f"mean {channel}" for channel in CHANNELS]].mean(axis=1)
-    parts = {part: brightness[table["part"] == part] for part in table["part"].unique()}
+    splits = {split: brightness[table["split"] == split] for split in table["split"].unique()}
     channels = {channel: table[f"mean {channel}"] for channel in CHANNELS}
     return [
-        _levels_chart("Brightness of the images", parts, dict(zip(parts, COLOURS, strict=False))),
+        _levels_chart("Brightness of the images", splits, dict(zip(splits, COLOURS, strict=False))),
         _levels_chart("Mean of each channel", channels, CHANNEL_COLOURS),
     ]
 

@@ -1,4 +1,4 @@
-"""One page about a contest's files: what is there, what is wrong, and what is worth a look."""
+"""One page about a competition's files: what is there, what is wrong, and what is worth a look."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from maskfold.checks import DataReport, class_names, pixel_statistics
 from maskfold.competitions import Competition
-from maskfold.datasets.checks import DataReport, class_names, pixel_statistics
 from maskfold.files import atomic_path
 from maskfold.report.data_charts import image_charts, mask_charts
 from maskfold.report.data_pictures import example_cards, pair_cards, reading_card, suspicious_cards
@@ -56,16 +56,20 @@ def data_page(report: DataReport, competition: Competition) -> str:
 
 def size_table(images: pd.DataFrame) -> list[dict[str, Any]]:
     """Size, mode and number of images in train and test, the most frequent first; rare ones together."""
-    listed = images[images["part"] != ""]
-    found = Counter(zip(listed["height"], listed["width"], listed["mode"], listed["part"], strict=True))
+    listed = images[images["split"] != ""]
+    found = Counter(zip(listed["height"], listed["width"], listed["mode"], listed["split"], strict=True))
     kinds = Counter(zip(listed["height"], listed["width"], listed["mode"], strict=True)).most_common()
     rows = [
-        {"size": f"{kind[0]} x {kind[1]}", "mode": kind[2], **{part: found[*kind, part] for part in ("train", "test")}}
+        {
+            "size": f"{kind[0]} x {kind[1]}",
+            "mode": kind[2],
+            **{split: found[*kind, split] for split in ("train", "test")},
+        }
         for kind, _ in kinds
     ]
     rest = rows[MOST_SIZES:]
     if rest:
-        others = {part: sum(row[part] for row in rest) for part in ("train", "test")}
+        others = {split: sum(row[split] for row in rest) for split in ("train", "test")}
         rows = [*rows[:MOST_SIZES], {"size": f"{len(rest)} others", "mode": "", **others}]
     return rows
 
@@ -73,10 +77,10 @@ def size_table(images: pd.DataFrame) -> list[dict[str, Any]]:
 def channel_table(images: pd.DataFrame) -> list[dict[str, Any]]:
     """Part, channel, mean and standard deviation of all its pixels."""
     return [
-        {"part": part, "channel": channel, "mean": mean, "std": std}
-        for part in ("train", "test")
-        if (images["part"] == part).any()
-        for channel, (mean, std) in pixel_statistics(images[images["part"] == part]).items()
+        {"split": split, "channel": channel, "mean": mean, "std": std}
+        for split in ("train", "test")
+        if (images["split"] == split).any()
+        for channel, (mean, std) in pixel_statistics(images[images["split"] == split]).items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""Cards of images and masks for the page about a contest's files."""
+"""Cards of images and masks for the page about a competition's files."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from maskfold.competitions import Competition, CompetitionError
-from maskfold.datasets.checks import TURNS, DataReport, Reading
+from maskfold.checks import TURNS, DataReport, Reading
+from maskfold.competitions import Competition
+from maskfold.errors import CompetitionError
 from maskfold.report.pictures import (
     BASE64,
     UNSCORED,
@@ -51,7 +52,7 @@ class Card:
 
 
 def example_cards(report: DataReport, competition: Competition, masks: dict[str, object]) -> list[Card]:
-    """Images and masks spread over the training part, those that are not empty."""
+    """Images and masks spread over the training split, those that are not empty."""
     table = report.masks.table
     filled = table[table["coverage"] > 0]
     places = np.unique(np.linspace(0, len(filled) - 1, min(EXAMPLES, len(filled))).round().astype(int))
@@ -80,14 +81,13 @@ def pair_cards(report: DataReport, competition: Competition, masks: dict[str, ob
     cards = []
     for pair in report.duplicates.pairs.head(MOST_PAIRS).itertuples():
         both = [table.iloc[row] for row in (pair.first, pair.second)]
-        own = [masks[row["id"]] if row["part"] == "train" else None for row in both]
+        own = [masks[row["id"]] if row["split"] == "train" else None for row in both]
         panels = [
-            _panels(competition, row["path"], strings, name=row["id"])
-            for row, strings in zip(both, own, strict=True)
+            _panels(competition, row["path"], strings, name=row["id"]) for row, strings in zip(both, own, strict=True)
         ]
         what = "same pixels" if pair.kind == "exact" else f"{pair.bits} of 64 bits differ, {pair.correlation:.3f} alike"
-        parts = f"{both[0]['part']} and {both[1]['part']}"
-        text = "; ".join(filter(None, (parts, what, TURNS[pair.turn].name)))
+        splits = f"{both[0]['split']} and {both[1]['split']}"
+        text = "; ".join(filter(None, (splits, what, TURNS[pair.turn].name)))
         cards.append(Card(f"{both[0]['id']} and {both[1]['id']}", text, (*panels[0], *panels[1])))
     return cards
 
@@ -140,9 +140,7 @@ def _photograph(image: np.ndarray, text: str) -> Panel:
     return Panel("image", text, data_uri(content, "webp"), width, height)
 
 
-def _mask_panel(
-    competition: Competition, mask: np.ndarray, text: str, place: tuple[int, int] | None = None
-) -> Panel:
+def _mask_panel(competition: Competition, mask: np.ndarray, text: str, place: tuple[int, int] | None = None) -> Panel:
     width, height = fitting_size(mask.shape, SIDE)
     colours = class_colours(competition.num_classes)
     labels = np.where(mask == competition.ignore_index, len(colours), mask).astype(np.uint8)

@@ -8,9 +8,9 @@ import numpy as np
 
 from maskfold.competitions import Competition
 from maskfold.files import atomic_path
-from maskfold.inference.agreement import Agreement
 from maskfold.report.pictures import fitting_size
 from maskfold.report.show import error_overlay, overlay, show_images
+from maskfold.scoring.agreement import Agreement
 
 SIDE = 512
 DPI = 110

@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from maskfold.metrics import ContestMetric
-from maskfold.report.history import FoldHistory
+from maskfold.metrics import CompetitionMetric
 from maskfold.report.scores import Curve
+from maskfold.runs.history import FoldHistory
 
 # Okabe & Ito's colours, told apart by all common kinds of colour vision; styles help where colours run out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -51,9 +51,7 @@ def draw(title: str, text: str, plot: Callable[[Axes], None]) -> Chart:
         plot(figure.add_subplot())
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return Chart(
-        title, "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"), text
-    )
+    return Chart(title, "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"), text)
 
 
 def learning_charts(history: Sequence[FoldHistory], metric: str, ends: Sequence[int]) -> list[Chart]:
@@ -103,9 +101,7 @@ def score_chart(scores: np.ndarray, metric: str) -> Chart:
         axes.set(xlabel=f"{metric} of an image", ylabel="images", xlim=(0, 1))
         axes.legend(loc="upper left")
 
-    return draw(
-        f"{metric} of the images", f"histogram of {len(scores)} scores, mean {scores.mean():.4f}", plot
-    )
+    return draw(f"{metric} of the images", f"histogram of {len(scores)} scores, mean {scores.mean():.4f}", plot)
 
 
 def coverage_chart(table: pd.DataFrame, scores: np.ndarray, metric: str) -> Chart:
@@ -150,9 +146,7 @@ def _epochs_chart(title: str, lines: Sequence[tuple[str, Sequence, Sequence]], e
                 label=f"fold {fold}",
             )
         for end in ends:
-            axes.axvline(
-                end, color="#667788", linestyle=":", label="end of a cycle" if end == ends[0] else None
-            )
+            axes.axvline(end, color="#667788", linestyle=":", label="end of a cycle" if end == ends[0] else None)
         axes.set(xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend()
@@ -162,8 +156,6 @@ def _epochs_chart(title: str, lines: Sequence[tuple[str, Sequence, Sequence]], e
     return draw(title, f"{title} over the epochs; at the end {last}{cycles}", plot)
 
 
-def label_of(metric: ContestMetric) -> str:
+def label_of(metric: CompetitionMetric) -> str:
     """The metric as people write it."""
-    return {"dice": "Dice", "iou": "IoU", "miou": "mean IoU", "tgs_map": "mAP (TGS)"}.get(
-        metric.name, metric.name
-    )
+    return {"dice": "Dice", "iou": "IoU", "miou": "mean IoU", "tgs_map": "mAP (TGS)"}.get(metric.name, metric.name)

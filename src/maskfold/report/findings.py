@@ -9,10 +9,9 @@ import pandas as pd
 from maskfold.competitions import Competition
 from maskfold.config import InferenceConfig
 from maskfold.datasets import load_groups
-from maskfold.inference.evaluate import contest_metric
-from maskfold.inference.oof import OofImage, candidate_table, oof_images
-from maskfold.metrics import ContestMetric, bootstrap_interval
-from maskfold.report.history import FoldHistory, ends_of_cycles, read_history
+from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.oof import OofImage, candidate_table, oof_images
+from maskfold.metrics import CompetitionMetric, bootstrap_interval
 from maskfold.report.scores import Scores, score_settings
 from maskfold.report.survey import Survey, survey_images
 from maskfold.report.tables import (
@@ -22,7 +21,8 @@ from maskfold.report.tables import (
     failed_by_all,
     run_table,
 )
-from maskfold.runs import EnsembleChoice, Run
+from maskfold.runs import Run
+from maskfold.runs.history import FoldHistory, ends_of_cycles, read_history
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Training:
     """What one run's training left behind. ``divided``: the folds of its folds.csv."""
 
     run: Run
-    member: str
+    checkpoint: str
     history: list[FoldHistory]
     cycle_ends: list[int]
     candidates: pd.DataFrame
@@ -38,7 +38,7 @@ class Training:
 
     @property
     def with_views(self) -> pd.DataFrame:
-        """Validation score of the stored members with the config's views: rows kinds, columns folds."""
+        """Validation score of the stored checkpoints with the config's views: rows kinds, columns folds."""
         scores = {int(f.fold): f.summary.get("oof", {}) for f in self.history if f.fold != "all"}
         return pd.DataFrame(scores).dropna()
 
@@ -50,7 +50,7 @@ class Findings:
     trainings: list[Training]
     competition: Competition
     choice: EnsembleChoice
-    metric: ContestMetric
+    metric: CompetitionMetric
     images: list[OofImage]
     scores: Scores
     survey: Survey
@@ -64,7 +64,7 @@ class Findings:
 
     @property
     def score(self) -> float:
-        """The contest's number, with the settings of ``choice``."""
+        """The competition's number, with the settings of ``choice``."""
         return float(self.metric.score(self.scores.chosen))
 
     @property
@@ -95,9 +95,9 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
         InferenceError: no finished fold, or runs that validate different images.
         RunError: damaged files.
     """
-    metric = contest_metric(competition)
+    metric = competition.metric
     images = oof_images(
-        runs, [member.member for member in choice.members], competition, _options(runs, choice)
+        runs, [checkpoint.checkpoint for checkpoint in choice.checkpoints], competition, _options(runs, choice)
     )
     scores = score_settings(images, competition, metric, choice, runs[0].config.tune)
     survey = survey_images(images, competition, choice)
@@ -105,7 +105,7 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
     per_image = metric.per_image(scores.chosen)
     alone = np.stack([metric.per_image(stats) for stats in scores.alone])
     return Findings(
-        trainings=[_training(run, part.member) for run, part in zip(runs, choice.members, strict=True)],
+        trainings=[_training(run, part.checkpoint) for run, part in zip(runs, choice.checkpoints, strict=True)],
         competition=competition,
         choice=choice,
         metric=metric,
@@ -130,11 +130,11 @@ def _options(runs: Sequence[Run], choice: EnsembleChoice) -> list[InferenceConfi
     return [run.config.inference.model_copy(update=tuned) for run in runs]
 
 
-def _training(run: Run, member: str) -> Training:
+def _training(run: Run, checkpoint: str) -> Training:
     history = read_history(run)
     return Training(
         run=run,
-        member=member,
+        checkpoint=checkpoint,
         history=history,
         cycle_ends=ends_of_cycles(run, history),
         candidates=candidate_table(run),

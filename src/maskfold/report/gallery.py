@@ -8,10 +8,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskfold.competitions import Competition
-from maskfold.inference.oof import OofImage
+from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.oof import OofImage
 from maskfold.report.pictures import Pictures, make_pictures
 from maskfold.report.survey import predict_image
-from maskfold.runs import EnsembleChoice
 
 MOST_SUSPECTS = 24
 

@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from maskfold.config import changed_keys
+from maskfold.errors import ReportError
 from maskfold.report.advice import advise
-from maskfold.report.errors import ReportError
 from maskfold.report.figures import (
     Chart,
     coverage_chart,

@@ -8,10 +8,10 @@ import numpy as np
 
 from maskfold.competitions import Competition
 from maskfold.config import TuneConfig
-from maskfold.inference.oof import OofImage
-from maskfold.inference.tune import Grid, Setting, evaluate_grid
-from maskfold.metrics import ContestMetric
-from maskfold.runs import EnsembleChoice
+from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.oof import OofImage
+from maskfold.ensembling.tune import Grid, Setting, evaluate_grid
+from maskfold.metrics import CompetitionMetric
 
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 
@@ -44,7 +44,7 @@ class Scores:
     Plain: equal weights, threshold 0.5, no minimum area. ``curves`` is empty for several classes.
     """
 
-    metric: ContestMetric
+    metric: CompetitionMetric
     chosen: np.ndarray
     plain: np.ndarray
     alone: list[np.ndarray]
@@ -54,14 +54,14 @@ class Scores:
 def score_settings(
     images: Sequence[OofImage],
     competition: Competition,
-    metric: ContestMetric,
+    metric: CompetitionMetric,
     choice: EnsembleChoice,
     tried: TuneConfig,
 ) -> Scores:
     """Judge every setting on every image in one pass."""
-    count = len(choice.members)
-    total = sum(member.weight for member in choice.members)
-    weights = tuple(member.weight / total for member in choice.members)
+    count = len(choice.checkpoints)
+    total = sum(checkpoint.weight for checkpoint in choice.checkpoints)
+    weights = tuple(checkpoint.weight / total for checkpoint in choice.checkpoints)
     chosen = Setting(weights, choice.threshold, choice.min_area)
     plain = Setting((1 / count,) * count)
     alone = [Setting(tuple(float(i == j) for j in range(count))) for i in range(count)]
@@ -69,7 +69,7 @@ def score_settings(
     # Settings of the same weights follow each other, so that an image's maps are read once for all of them.
     settings = sorted({chosen, plain, *alone, *chain(*lines.values())}, key=lambda s: s.weights)
     grid = evaluate_grid(images, competition, metric, settings, choice.fill_holes)
-    folds = np.array([image.part for image in images])
+    folds = np.array([image.fold for image in images])
     return Scores(
         metric=metric,
         chosen=_stats(grid, chosen),
@@ -93,7 +93,7 @@ def _stats(grid: Grid, setting: Setting) -> np.ndarray:
 
 
 def _curve(
-    name: str, line: list[Setting], grid: Grid, metric: ContestMetric, folds: np.ndarray, chosen: Setting
+    name: str, line: list[Setting], grid: Grid, metric: CompetitionMetric, folds: np.ndarray, chosen: Setting
 ) -> Curve:
     stats = np.stack([_stats(grid, setting) for setting in line])
     return Curve(

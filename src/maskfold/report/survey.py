@@ -1,4 +1,4 @@
-"""One look at every out-of-fold image: what its pixels say besides the contest's score."""
+"""One look at every out-of-fold image: what its pixels say besides the competition's score."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from maskfold.competitions import Competition
-from maskfold.inference.oof import OofImage
-from maskfold.inference.postprocess import postprocess
+from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.oof import OofImage
+from maskfold.inference.decoding import postprocess
 from maskfold.metrics import SegmentationMetrics
-from maskfold.runs import EnsembleChoice
 
 # A pixel is confidently wrong when its label has at most this probability.
 DOUBT = 0.05
@@ -52,7 +52,7 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
         rows.append(
             {
                 "id": image.id,
-                "fold": image.part,
+                "fold": image.fold,
                 "coverage": _share(truth > 0, scored),
                 "predicted": _share(mask > 0, scored),
                 "uncertainty": mean_entropy(probability, scored),
@@ -67,11 +67,9 @@ def predict_image(
     image: OofImage, competition: Competition, choice: EnsembleChoice
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probability float32 (C, H, W), truth and mask uint8 (H, W) of the ensemble."""
-    total = sum(member.weight for member in choice.members)
-    probability = image.probabilities([member.weight / total for member in choice.members])
-    mask = postprocess(
-        probability, threshold=choice.threshold, min_area=choice.min_area, fill_holes=choice.fill_holes
-    )
+    total = sum(checkpoint.weight for checkpoint in choice.checkpoints)
+    probability = image.probabilities([checkpoint.weight / total for checkpoint in choice.checkpoints])
+    mask = postprocess(probability, threshold=choice.threshold, min_area=choice.min_area, fill_holes=choice.fill_holes)
     return probability, image.truth(competition, probability.shape[1:]), mask
 
 

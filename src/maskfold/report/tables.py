@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from maskfold.metrics import ContestMetric, bootstrap_interval, paired_bootstrap
+from maskfold.metrics import CompetitionMetric, bootstrap_interval, paired_bootstrap
 
 COVERAGE_BINS = 4
 CONFIDENCE_BINS = 10
@@ -72,7 +72,7 @@ def calibration_error(table: pd.DataFrame) -> float:
 
 
 def run_table(
-    names: Sequence[str], stats: Sequence[np.ndarray], metric: ContestMetric, groups: np.ndarray | None
+    names: Sequence[str], stats: Sequence[np.ndarray], metric: CompetitionMetric, groups: np.ndarray | None
 ) -> pd.DataFrame:
     """A row per run: name, score, low, high and, against the first run, difference, from, to, better.
 

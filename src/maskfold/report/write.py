@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskfold.competitions import Competition
+from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
+from maskfold.ensembling.submit import check_hashes, default_choice
+from maskfold.errors import ReportError
 from maskfold.files import atomic_path
-from maskfold.inference.submit import check_hashes, default_choice
-from maskfold.report.errors import ReportError
 from maskfold.report.findings import Findings, gather
 from maskfold.report.gallery import make_cards, pick_images
 from maskfold.report.page import refuse_other_suffix, report_page
-from maskfold.runs import EnsembleChoice, Run, read_ensemble
+from maskfold.runs import Run
 
 MOST_IMAGES = 500
 
@@ -63,7 +64,7 @@ def read_choice(runs: Sequence[Run], ensemble_path: Path) -> EnsembleChoice:
         check_hashes(choice)
         return choice
     defaults = [default_choice(run) for run in runs]
-    members = [
-        part.model_copy(update={"weight": 1 / len(runs)}) for choice in defaults for part in choice.members
+    checkpoints = [
+        part.model_copy(update={"weight": 1 / len(runs)}) for choice in defaults for part in choice.checkpoints
     ]
-    return defaults[0].model_copy(update={"members": members})
+    return defaults[0].model_copy(update={"checkpoints": checkpoints})

@@ -1,4 +1,4 @@
-"""The ways in which contests write run-length codes, and the most usual of them as two functions."""
+"""The ways in which competitions write run-length codes, and the most usual of them as two functions."""
 
 import reprlib
 from collections.abc import Sequence
@@ -120,7 +120,7 @@ def rle_encode(mask: np.ndarray, *, order: Order = "F", start: Literal[0, 1] = 1
 def rle_decode(
     rle: str | float | None, shape: tuple[int, int], *, order: Order = "F", start: Literal[0, 1] = 1
 ) -> np.ndarray:
-    """"start length" pairs as a uint8 0/1 mask (H, W), C-contiguous; see `RLEDialect.decode`."""
+    """ "start length" pairs as a uint8 0/1 mask (H, W), C-contiguous; see `RLEDialect.decode`."""
     return _start_length(order, start).decode(rle, shape)
 
 

@@ -47,9 +47,7 @@ def parse_numbers(text: np.ndarray, numbers: np.ndarray) -> tuple[int, bool]:
 
 
 @_compiled
-def locate_runs(
-    numbers: np.ndarray, relative: bool, ends: bool, start: int, pixels: int, bounds: np.ndarray
-) -> int:
+def locate_runs(numbers: np.ndarray, relative: bool, ends: bool, start: int, pixels: int, bounds: np.ndarray) -> int:
     """Turn pairs of `numbers` into `bounds` (same size); returns the index of the first bad one, or -1.
 
     Runs must be sorted, apart or touching, at least one pixel long and inside `pixels`. `bounds` is

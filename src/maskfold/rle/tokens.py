@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from maskfold.errors import MaskfoldError
 from maskfold.rle import kernels
 
 
-class RLEError(ValueError):
+class RLEError(MaskfoldError):
     """A run-length code, a mask or a dialect that cannot be what it should be."""
 
 

@@ -1,4 +1,4 @@
-"""Weights of members (safetensors) and the complete training state (``last.pt``), written atomically."""
+"""Weights of checkpoints (safetensors) and the complete training state (``last.pt``), written atomically."""
 
 import hashlib
 import zipfile
@@ -9,19 +9,19 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from maskfold.errors import RunError
 from maskfold.files import atomic_path
-from maskfold.runs.errors import RunError
 
 
-def save_member(weights: dict[str, torch.Tensor], path: Path) -> None:
+def save_checkpoint(weights: dict[str, torch.Tensor], path: Path) -> None:
     """Write one set of weights as safetensors: a copy on disk, never a reference to live weights."""
     copies = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
     with atomic_path(path) as temporary:
         save_file(copies, temporary)
 
 
-def load_member(path: Path, *, sha256: str | None = None) -> dict[str, torch.Tensor]:
-    """Read what `save_member` wrote; ``sha256`` is the digest it must have, if known.
+def load_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, torch.Tensor]:
+    """Read what `save_checkpoint` wrote; ``sha256`` is the digest it must have, if known.
 
     Raises:
         RunError: the file is missing or damaged.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from maskfold.runs.errors import RunError
+from maskfold.errors import RunError
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 import cv2
 import numpy as np
 
-from maskfold.runs.errors import RunError
+from maskfold.errors import RunError
 
 MADE_WITH = "made_with.json"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from maskfold.config import Config, changed_keys, load_config, save_config
+from maskfold.errors import RunError
 from maskfold.files import atomic_path
 from maskfold.runs.checkpoint import file_digest
-from maskfold.runs.errors import RunError
 from maskfold.runs.lock import exclusive
 from maskfold.runs.maps import MapStore
 
@@ -51,35 +51,35 @@ class FoldFolder:
         """One row per epoch."""
         return self.path / "metrics.csv"
 
-    def member_path(self, member: str) -> Path:
-        """Weights of one member."""
-        return self.path / f"{member}.safetensors"
+    def checkpoint_path(self, checkpoint: str) -> Path:
+        """Weights of one checkpoint."""
+        return self.path / f"{checkpoint}.safetensors"
 
-    def members(self) -> list[str]:
-        """Names of all stored members: best, ema, snapshot_1 …"""
+    def checkpoints(self) -> list[str]:
+        """Names of all stored checkpoints: best, ema, snapshot_1 …"""
         return sorted(path.stem for path in self.path.glob("*.safetensors") if path.name[0] != ".")
 
     def snapshots(self) -> list[str]:
         """Names of the snapshots, in the order in which they were taken."""
-        found = [member for member in self.members() if member.startswith("snapshot_")]
-        return sorted(found, key=lambda member: int(member.removeprefix("snapshot_")))
+        found = [checkpoint for checkpoint in self.checkpoints() if checkpoint.startswith("snapshot_")]
+        return sorted(found, key=lambda checkpoint: int(checkpoint.removeprefix("snapshot_")))
 
-    def parts(self, member: str) -> list[str]:
-        """Weights that make up a member kind: ``snapshots`` is all snapshots, every other kind itself.
+    def weights_of(self, checkpoint: str) -> list[str]:
+        """Weights that make up a checkpoint: ``snapshots`` is all snapshots, every other kind itself.
 
         Raises:
-            RunError: the fold has no such member.
+            RunError: the fold has no such checkpoint.
         """
-        found = self.snapshots() if member == "snapshots" else [m for m in self.members() if m == member]
+        found = self.snapshots() if checkpoint == "snapshots" else [m for m in self.checkpoints() if m == checkpoint]
         if not found:
             raise RunError(
-                f"{self.path} has no member '{member}': it has {', '.join(self.members()) or 'none'}"
+                f"{self.path} has no checkpoint '{checkpoint}': it has {', '.join(self.checkpoints()) or 'none'}"
             )
         return found
 
-    def oof(self, member: str, classes: int = 1) -> MapStore:
-        """Out-of-fold probabilities of a member kind on this fold's validation images."""
-        return MapStore(self.path / "oof" / member, classes)
+    def oof(self, checkpoint: str, classes: int = 1) -> MapStore:
+        """Out-of-fold probabilities of a checkpoint on this fold's validation images."""
+        return MapStore(self.path / "oof" / checkpoint, classes)
 
     def finished(self) -> bool:
         """Whether training came to its end."""
@@ -92,21 +92,19 @@ class FoldFolder:
         except FileNotFoundError:
             raise RunError(f"fold {self.name} of {self.path.parent} is not trained to its end") from None
         except ValueError:
-            raise RunError(
-                f"{self.path / 'summary.json'} is damaged: train the fold with --overwrite"
-            ) from None
+            raise RunError(f"{self.path / 'summary.json'} is damaged: train the fold with --overwrite") from None
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the digests of all weights, then the summary, whose presence marks the fold as finished."""
-        digests = {member: file_digest(self.member_path(member)) for member in self.members()}
+        digests = {checkpoint: file_digest(self.checkpoint_path(checkpoint)) for checkpoint in self.checkpoints()}
         for name, content in (("manifest.json", digests), ("summary.json", summary)):
             with atomic_path(self.path / name) as temporary:
                 temporary.write_text(json.dumps(content, indent=2) + "\n")
 
-    def digest(self, member: str) -> str | None:
-        """SHA-256 that a member's weights must have; null while the fold is unfinished."""
+    def digest(self, checkpoint: str) -> str | None:
+        """SHA-256 that a checkpoint's weights must have; null while the fold is unfinished."""
         manifest = self.path / "manifest.json"
-        return json.loads(manifest.read_text()).get(member) if manifest.exists() else None
+        return json.loads(manifest.read_text()).get(checkpoint) if manifest.exists() else None
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep other processes off this fold."""
@@ -128,15 +126,11 @@ class Run:
         """
         run = cls(path)
         if not run.config_path.exists():
-            raise RunError(
-                f"{path} is not a run (no config.yaml): train first, python src/train_fold.py --fold 0"
-            )
+            raise RunError(f"{path} is not a run (no config.yaml): train first, python src/train_fold.py --fold 0")
         return run
 
     @classmethod
-    def create(
-        cls, config: Config, root: Path = Path("runs"), overwrite: Collection[int | str] = ()
-    ) -> "Run":
+    def create(cls, config: Config, root: Path = Path("runs"), overwrite: Collection[int | str] = ()) -> "Run":
         """The run of this config: new, or the existing one if it was made with the same config.
 
         Args:

@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from maskfold.inference.evaluate import class_lines
-from maskfold.inference.members import load_networks
-from maskfold.runs import save_member
+from maskfold.ensembling.checkpoints import load_networks
+from maskfold.runs import save_checkpoint
 from maskfold.training.averaging import recompute_batch_norm
 from maskfold.training.logging import RunLog
 from maskfold.training.session import Session
@@ -23,7 +22,7 @@ def finish(session: Session, log: RunLog) -> dict[str, Any]:
     """
     if not session.is_main:
         return {}
-    if "best" not in session.fold.members():
+    if "best" not in session.fold.checkpoints():
         session.save_weights("best")  # never validated (fold "all"): the last weights stand in
     _store_averages(session)
     summary = _facts(session)
@@ -33,10 +32,10 @@ def finish(session: Session, log: RunLog) -> dict[str, Any]:
     return summary
 
 
-def member_kinds(members: list[str]) -> list[str]:
-    """What may be chosen for prediction: every stored member, and all snapshots together."""
-    snapshots = [member for member in members if member.startswith("snapshot_")]
-    return members + (["snapshots"] if len(snapshots) > 1 else [])
+def checkpoint_names(checkpoints: list[str]) -> list[str]:
+    """What may be chosen for prediction: every stored checkpoint, and all snapshots together."""
+    snapshots = [checkpoint for checkpoint in checkpoints if checkpoint.startswith("snapshot_")]
+    return checkpoints + (["snapshots"] if len(snapshots) > 1 else [])
 
 
 def _store_averages(session: Session) -> None:
@@ -45,7 +44,7 @@ def _store_averages(session: Session) -> None:
         session.seed_epoch(session.total_epochs + 1)
         with session.accelerator.autocast():
             recompute_batch_norm(network, _training_images(session), session.accelerator.device)
-        save_member(network.state_dict(), session.fold.member_path(name))
+        save_checkpoint(network.state_dict(), session.fold.checkpoint_path(name))
 
 
 def _training_images(session: Session):  # noqa: ANN202
@@ -56,25 +55,21 @@ def _training_images(session: Session):  # noqa: ANN202
 
 
 def _score(session: Session, log: RunLog) -> dict[str, Any]:
-    kinds = member_kinds(session.fold.members())
+    kinds = checkpoint_names(session.fold.checkpoints())
     found = {kind: validate(session, _networks(session, kind), shared=False) for kind in kinds}
     scores = {kind: result.score for kind, result in found.items()}
     ranked = sorted(scores, key=lambda kind: (-scores[kind], kind))
-    stored = {
-        kind: store_oof(session, _networks(session, kind), kind).score for kind in _stored(session, ranked)
-    }
+    stored = {kind: store_oof(session, _networks(session, kind), kind).score for kind in _stored(session, ranked)}
     for kind in ranked:
-        with_views = (
-            f", with views {session.config.inference.views} {stored[kind]:.4f}" if kind in stored else ""
-        )
+        with_views = f", with views {session.config.inference.views} {stored[kind]:.4f}" if kind in stored else ""
         log.say(f"fold {session.fold.name} {kind}: {session.metric.name} {scores[kind]:.4f}{with_views}")
-    if classes := class_lines(session.metric, found[ranked[0]].stats, session.competition.class_names):
+    if classes := found[ranked[0]].class_lines(session.competition.class_names):
         log.say(f"fold {session.fold.name} {ranked[0]}, class by class:{classes}")
-    return {"best_member": ranked[0], "score": scores[ranked[0]], "candidates": scores, "oof": stored}
+    return {"best_checkpoint": ranked[0], "score": scores[ranked[0]], "candidates": scores, "oof": stored}
 
 
 def _stored(session: Session, ranked: list[str]) -> list[str]:
-    return ranked[: session.config.train.oof_members]
+    return ranked[: session.config.train.oof_checkpoints]
 
 
 def _networks(session: Session, kind: str) -> list[nn.Module]:

@@ -14,14 +14,14 @@ from maskfold.datasets import (
     SegmentationDataset,
     build_augmentation,
     coverages,
-    fold_parts,
+    fold_splits,
+    image_loader,
     load_groups,
     make_folds,
     read_folds,
     train_loader,
     write_folds,
 )
-from maskfold.inference.loading import image_loader
 
 ALL = "all"
 
@@ -97,7 +97,7 @@ def _parts(
 ) -> tuple[pd.DataFrame, np.ndarray | None, pd.DataFrame]:
     if fold == ALL:
         return samples, None, samples.iloc[:0]
-    train, valid = fold_parts(folds, int(fold))
+    train, valid = fold_splits(folds, int(fold))
     by_id = samples.set_index("id", drop=False)
     rows = by_id.loc[train["id"]].reset_index(drop=True)
     return rows, train["times"].to_numpy(), by_id.loc[valid["id"]].reset_index(drop=True)

@@ -45,13 +45,9 @@ class RunLog:
         self.bar: tqdm | None = None
         self.epoch_started = time.monotonic()
         if session.config.train.trackers:
-            session.accelerator.init_trackers(
-                "tracker", config={"run": session.run.name, "fold": session.fold.name}
-            )
+            session.accelerator.init_trackers("tracker", config={"run": session.run.name, "fold": session.fold.name})
         if session.epoch:
-            self.say(
-                f"fold {session.fold.name}: going on after epoch {session.epoch} of {session.total_epochs}"
-            )
+            self.say(f"fold {session.fold.name}: going on after epoch {session.epoch} of {session.total_epochs}")
 
     def say(self, text: str) -> None:
         """One line for the user."""
@@ -107,9 +103,7 @@ class RunLog:
 
     def _line(self, row: dict[str, Any]) -> str:
         session = self.session
-        terms = " ".join(
-            f"{n} {v:.4f}" for n, v in row.items() if n not in _NOT_TERMS and not n.startswith("valid_")
-        )
+        terms = " ".join(f"{n} {v:.4f}" for n, v in row.items() if n not in _NOT_TERMS and not n.startswith("valid_"))
         score = row[f"valid_{session.metric.name}"]
         judged = ""
         if score is not None:

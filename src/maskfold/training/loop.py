@@ -7,11 +7,11 @@ from accelerate.utils import broadcast_object_list
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.datasets import fold_parts
+from maskfold.datasets import fold_splits
+from maskfold.errors import TrainingError
 from maskfold.runs import Run
 from maskfold.training.candidates import finish
 from maskfold.training.data import ALL, ensure_folds
-from maskfold.training.errors import TrainingError
 from maskfold.training.logging import EpochLog, RunLog
 from maskfold.training.optim import set_learning_rate
 from maskfold.training.processes import processes
@@ -30,7 +30,7 @@ def fit(config: Config, competition: Competition, run: Run, fold: int | str) -> 
     with processes().main_process_first():
         folds = ensure_folds(run.folds_path, competition, config)
     if fold != ALL:
-        fold_parts(folds, fold)  # refuses a number that is no fold before its folder is made
+        fold_splits(folds, fold)  # refuses a number that is no fold before its folder is made
     with run.fold(fold).lock() if processes().is_main_process else nullcontext():
         session = open_session(config, competition, run, fold, folds)
         session.resume()

@@ -2,7 +2,7 @@
 
 from accelerate import PartialState
 
-from maskfold.inference.device import choose_device
+from maskfold.device import choose_device
 
 
 def processes() -> PartialState:

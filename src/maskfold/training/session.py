@@ -14,16 +14,16 @@ from torch import nn
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.inference.device import choose_precision
-from maskfold.inference.evaluate import contest_metric
+from maskfold.device import choose_precision
+from maskfold.errors import RunError, TrainingError
 from maskfold.losses import MixedLoss, build_loss
-from maskfold.metrics import ContestMetric
+from maskfold.metrics import CompetitionMetric
 from maskfold.models import SegmentationModel, build_model, load_weights
-from maskfold.runs import FoldFolder, Run, RunError, load_state, save_member, save_state
+from maskfold.runs import FoldFolder, Run, load_state, save_checkpoint, save_state
+from maskfold.schedule import cycle_ends, lr_schedule
 from maskfold.training.averaging import WeightAverages
 from maskfold.training.data import ALL, FoldData, fold_data
-from maskfold.training.errors import TrainingError
-from maskfold.training.optim import build_optimizer, cycle_ends, lr_schedule
+from maskfold.training.optim import build_optimizer
 from maskfold.training.processes import processes
 
 PRECISION_NAMES = {None: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
@@ -46,7 +46,7 @@ class Session:
     loss: MixedLoss
     optimizer: torch.optim.Optimizer
     averages: WeightAverages
-    metric: ContestMetric
+    metric: CompetitionMetric
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
@@ -57,9 +57,7 @@ class Session:
     def __post_init__(self) -> None:
         self.batches_per_epoch = _usable_batches(len(self.data.sampler), self.config.train.accumulate)
         self.steps_per_epoch = self.batches_per_epoch // self.config.train.accumulate
-        self.total_epochs = self.config.train.epochs or -(
-            -self.config.train.iterations // self.steps_per_epoch
-        )
+        self.total_epochs = self.config.train.epochs or -(-self.config.train.iterations // self.steps_per_epoch)
         self.total_steps = self.config.train.iterations or self.total_epochs * self.steps_per_epoch
         if self.config.schedule.cycles > self.total_epochs:
             raise TrainingError(
@@ -67,8 +65,11 @@ class Session:
                 f"{self.total_epochs} epochs: a cycle needs an epoch at least"
             )
         self.cycle_ends = cycle_ends(self.total_epochs, self.config.schedule.cycles)
+        schedule = self.config.schedule
         ends = [min(epoch * self.steps_per_epoch, self.total_steps) for epoch in self.cycle_ends]
-        self.lr_factor = lr_schedule(self.config.schedule, ends=ends)
+        self.lr_factor = lr_schedule(
+            schedule.name, ends=ends, warmup=schedule.warmup, final_factor=schedule.final_factor
+        )
 
     @property
     def is_main(self) -> bool:
@@ -104,10 +105,10 @@ class Session:
         }
         save_state(state, self.fold.last)
 
-    def save_weights(self, member: str) -> None:
-        """Keep a copy of the present weights on disk as ``member``."""
+    def save_weights(self, checkpoint: str) -> None:
+        """Keep a copy of the present weights on disk as ``checkpoint``."""
         if self.is_main:
-            save_member(self.network.state_dict(), self.fold.member_path(member))
+            save_checkpoint(self.network.state_dict(), self.fold.checkpoint_path(checkpoint))
 
     def resume(self) -> None:
         """Go back to the last complete epoch, if there is one."""
@@ -129,9 +130,7 @@ class Session:
             ) from None
 
 
-def open_session(
-    config: Config, competition: Competition, run: Run, fold: int | str, folds: pd.DataFrame
-) -> Session:
+def open_session(config: Config, competition: Competition, run: Run, fold: int | str, folds: pd.DataFrame) -> Session:
     """Build everything afresh; nothing is carried over from a fold trained before."""
     folder = run.fold(fold)
     precision, accelerator = _accelerator(config, folder)
@@ -157,7 +156,7 @@ def open_session(
     )
     return Session(
         config, competition, run, folder, folds, accelerator, precision, data, network, wrapped,
-        loss.to(accelerator.device), optimizer, averages, contest_metric(competition),
+        loss.to(accelerator.device), optimizer, averages, competition.metric,
     )  # fmt: skip
 
 
@@ -181,9 +180,7 @@ def _accelerator(config: Config, folder: FoldFolder) -> tuple[torch.dtype | None
     )
 
 
-def _start_from(
-    network: SegmentationModel, source: Run, run: Run, fold: int | str, folds: pd.DataFrame
-) -> None:
+def _start_from(network: SegmentationModel, source: Run, run: Run, fold: int | str, folds: pd.DataFrame) -> None:
     """Load the weights of the same fold of another run, after checking that it is the same fold."""
     if fold != ALL:
         theirs = pd.read_csv(source.folds_path, dtype={"id": str})
@@ -192,12 +189,12 @@ def _start_from(
                 f"fold {fold} of {source.path} validates on other images than fold {fold} of {run.path}: starting "
                 "from its weights would leak; make both runs with the same folds section"
             )
-    source.fold(fold).parts("best")
-    load_weights(network, source.fold(fold).member_path("best"))
+    source.fold(fold).weights_of("best")
+    load_weights(network, source.fold(fold).checkpoint_path("best"))
 
 
 def _same_validation(a: pd.DataFrame, b: pd.DataFrame, fold: int) -> bool:
-    ids = [set(folds.loc[(folds["fold"] == fold) & (folds["part"] == "valid"), "id"]) for folds in (a, b)]
+    ids = [set(folds.loc[(folds["fold"] == fold) & (folds["split"] == "valid"), "id"]) for folds in (a, b)]
     return ids[0] == ids[1]
 
 

@@ -1,7 +1,6 @@
 """Scores of a network, or of several averaged, on a fold's validation images."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -10,25 +9,18 @@ from accelerate.utils import broadcast, gather_object
 from torch import nn
 
 from maskfold.config import InferenceConfig
-from maskfold.inference.errors import InferenceError
-from maskfold.inference.members import oof_options
-from maskfold.inference.postprocess import postprocess
+from maskfold.ensembling.checkpoints import oof_options
+from maskfold.errors import InferenceError
+from maskfold.inference.decoding import postprocess
 from maskfold.inference.predict import Prediction, predict_batches
+from maskfold.metrics import Evaluation
 from maskfold.runs import MapStore
 from maskfold.training.session import Session
 
 NO_VIEWS = {"views": "none", "scales": (1.0,), "merge": "probabilities"}
 
 
-@dataclass(frozen=True)
-class Scores:
-    """The contest's score, and the statistics it came from: one row per validation image, in its order."""
-
-    score: float
-    stats: np.ndarray
-
-
-def validate(session: Session, networks: Sequence[nn.Module], *, shared: bool = True) -> Scores:
+def validate(session: Session, networks: Sequence[nn.Module], *, shared: bool = True) -> Evaluation:
     """Score at threshold 0.5 without views. ``shared``: every process does its part and gets the whole."""
     options = session.config.inference.model_copy(update=NO_VIEWS)
     if shared:
@@ -39,12 +31,12 @@ def validate(session: Session, networks: Sequence[nn.Module], *, shared: bool = 
     return _scores(session, gather_object(found) if shared else found)
 
 
-def store_oof(session: Session, networks: Sequence[nn.Module], member: str) -> Scores:
-    """Store a member kind's out-of-fold maps, made with the config's own views, and score them."""
+def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) -> Evaluation:
+    """Store a checkpoint's out-of-fold maps, made with the config's own views, and score them."""
     found = []
     classes = session.competition.num_classes
     made_with = oof_options(session.config.inference)
-    with MapStore.create(session.fold.oof(member).folder, classes, made_with) as store:
+    with MapStore.create(session.fold.oof(checkpoint).folder, classes, made_with) as store:
         for prediction in _predictions(session, networks, session.config.inference, session.data.valid_whole):
             store.write(prediction.id, prediction.probability)
             found.append((prediction.index, _stats(session, prediction)))
@@ -82,7 +74,7 @@ def _stats(session: Session, prediction: Prediction) -> np.ndarray:
     return session.metric.image_stats(mask, prediction.target)
 
 
-def _scores(session: Session, found: list[tuple[int, np.ndarray]]) -> Scores:
+def _scores(session: Session, found: list[tuple[int, np.ndarray]]) -> Evaluation:
     rows = dict(found)
     stats = np.stack([rows[index] for index in range(len(session.data.valid_ids))])
-    return Scores(float(session.metric.score(stats)), stats)
+    return Evaluation(session.metric, session.data.valid_ids, stats)

@@ -1,4 +1,4 @@
-"""What members, views and settings suggest."""
+"""What checkpoints, views and settings suggest."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ def untuned(findings: Findings) -> Iterator[Advice]:
         said = f" On these images {' and '.join(gains)} against the present ones." if gains else ""
         yield Advice(
             "Tune the ensemble",
-            f"Member, weights, threshold and minimum area are those of the config.{said}",
+            f"Checkpoint, weights, threshold and minimum area are those of the config.{said}",
             f"python src/tune.py --runs {runs}",
         )
 
@@ -26,20 +26,19 @@ def threshold_at_the_border(findings: Findings) -> Iterator[Advice]:
     if findings.tuned and findings.binary and len(tried) > 1 and chosen in (min(tried), max(tried)):
         yield Advice(
             "Try thresholds further out",
-            f"The threshold chosen, {chosen:g}, is the outermost of those tried "
-            f"({min(tried):g} to {max(tried):g}).",
+            f"The threshold chosen, {chosen:g}, is the outermost of those tried ({min(tried):g} to {max(tried):g}).",
             f"--tune.thresholds with values beyond {chosen:g}",
         )
 
 
 def views(findings: Findings) -> Iterator[Advice]:
-    """What the test-time views gain or cost, of the members whose maps training stored."""
+    """What the test-time views gain or cost, of the checkpoints whose maps training stored."""
     for training in findings.trainings:
         stored, options = training.with_views, training.run.config.inference
-        if stored.empty or training.member not in stored.index:
+        if stored.empty or training.checkpoint not in stored.index:
             continue
         folds = list(stored.columns)
-        gain = (stored.loc[training.member] - training.candidates.loc[training.member, folds]).mean()
+        gain = (stored.loc[training.checkpoint] - training.candidates.loc[training.checkpoint, folds]).mean()
         if options.views == "none":
             yield Advice(
                 "Try test-time views",
@@ -49,7 +48,8 @@ def views(findings: Findings) -> Iterator[Advice]:
         elif gain < -0.002:
             yield Advice(
                 "Predict without views",
-                f"{training.run.name}: with views '{options.views}' member '{training.member}' scores {gain:+.4f} "
+                f"{training.run.name}: with views '{options.views}' checkpoint '{training.checkpoint}' scores "
+                f"{gain:+.4f} "
                 f"(mean of folds {', '.join(map(str, folds))}, threshold 0.5).",
                 f"python src/tune.py --runs {training.run.path} --inference.views none",
             )

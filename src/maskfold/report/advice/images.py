@@ -108,8 +108,8 @@ def calibration(findings: Findings) -> Iterator[Advice]:
             f"Pixels with probabilities of {middle['low'].min():g} to {middle['high'].max():g} are right "
             f"{abs(gap):.1%} {'more' if gap > 0 else 'less'} often than promised "
             f"(expected calibration error of all pixels {findings.calibration_error:.4f}).",
-            "more weight on bce or cross_entropy in the loss, averaged weights, more members; or only the "
-            "threshold, since the contest does not score probabilities",
+            "more weight on bce or cross_entropy in the loss, averaged weights, more checkpoints; or only the "
+            "threshold, since the competition does not score probabilities",
         )
 
 

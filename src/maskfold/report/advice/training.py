@@ -7,7 +7,7 @@ import pandas as pd
 
 from maskfold.report.advice.advice import Advice
 from maskfold.report.findings import Findings
-from maskfold.report.history import FoldHistory
+from maskfold.runs.history import FoldHistory
 
 
 def missing_folds(findings: Findings) -> Iterator[Advice]:
@@ -57,14 +57,8 @@ def averaging(findings: Findings) -> Iterator[Advice]:
     """Nothing averages weights, or what averages them is worth keeping."""
     for training in findings.trainings:
         config = training.run.config
-        if (
-            config.averaging.ema is None
-            and config.averaging.swa_start is None
-            and config.schedule.cycles == 1
-        ):
-            swings = [
-                fold.scores.diff().abs().tail(5).mean() for fold in training.history if len(fold.scores) > 5
-            ]
+        if config.averaging.ema is None and config.averaging.swa_start is None and config.schedule.cycles == 1:
+            swings = [fold.scores.diff().abs().tail(5).mean() for fold in training.history if len(fold.scores) > 5]
             if swings and np.mean(swings) >= 0.005:
                 yield Advice(
                     "Average the weights",

@@ -1,0 +1,154 @@
+"""Every image is read once: one row of figures and one thumbnail of it are kept, never its pixels."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from maskfold.checks.notes import Notes, counts, in_threads
+from maskfold.competitions import Competition
+from maskfold.competitions.images import IMAGE_SUFFIXES, decode_image
+from maskfold.errors import CompetitionError, first_few
+
+CHANNELS = ("red", "green", "blue")
+# Columns of an image's colour statistics, levels 0 to 255.
+COLOURS = tuple(f"{figure} {channel}" for channel in CHANNELS for figure in ("mean", "std"))
+THUMBNAIL = 32
+
+
+@dataclass(frozen=True)
+class Images:
+    """All images that could be read, a row each; training images first, then test, then those of no table.
+
+    Attributes:
+        table: split ("train", "test" or "" where no table names the image), id, path, height, width, mode (of
+            the file, as Pillow names it), the columns of `COLOURS`, digest (of the pixels), flat (one colour).
+        thumbnails: uint8 (n, 32, 32), grey.
+    """
+
+    table: pd.DataFrame
+    thumbnails: np.ndarray
+
+    def rows_of(self, split: str) -> np.ndarray:
+        """Row numbers of a split's images."""
+        return np.flatnonzero(self.table["split"] == split)
+
+
+def check_images(competition: Competition, tables: Mapping[str, pd.DataFrame], notes: Notes) -> Images:
+    """Read the images of all splits and those that stand beside them.
+
+    Problems: images that cannot be read. Warnings: images that no table names, several kinds of images, images
+    of one colour. Facts: sizes, channels, colours.
+    """
+    listed = [
+        {"split": split, "id": id_, "path": path}
+        for split, table in tables.items()
+        for id_, path in zip(table["id"], table["image"], strict=True)
+    ]
+    unlisted = _unlisted(competition, {row["path"] for row in listed}, notes)
+    rows = [*listed, *({"split": "", "id": "", "path": path} for path in unlisted)]
+    images = _read_all(competition, rows, notes)
+    _describe(images, notes)
+    return images
+
+
+def pixel_statistics(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Channel -> mean and standard deviation of all pixels of the images, levels 0 to 255."""
+    pixels = (table["height"] * table["width"]).to_numpy(float)
+    found = {}
+    for channel in CHANNELS:
+        means, stds = table[f"mean {channel}"].to_numpy(), table[f"std {channel}"].to_numpy()
+        mean = np.average(means, weights=pixels)
+        square = np.average(means**2 + stds**2, weights=pixels)
+        found[channel] = (float(mean), float(np.sqrt(max(0.0, square - mean**2))))
+    return found
+
+
+def _unlisted(competition: Competition, listed: set[str], notes: Notes) -> list[str]:
+    """Images beside those that the tables name."""
+    folders = {str(PurePosixPath(path).parent) for path in listed} | _image_folders(competition)
+    files = (PurePosixPath(folder) / name for folder in sorted(folders) for name in competition.files.names(folder))
+    unlisted = sorted({str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES} - listed)
+    # Where a table is broken, its rows are missing, not the images too many.
+    if unlisted and notes.ok:
+        notes.warnings.append(f"{len(unlisted)} images stand in no table and are not used: {first_few(unlisted)}")
+    return unlisted
+
+
+def _image_folders(competition: Competition) -> set[str]:
+    """Where a profile expects images, so that they are looked at even where a table is broken."""
+    profile = competition.profile
+    if profile.layout == "csv":
+        return {part.folder for part in (profile.train, profile.test) if part.folder}
+    return {profile.images} if profile.layout == "png-masks" else set()
+
+
+def _read_all(competition: Competition, rows: list[dict[str, Any]], notes: Notes) -> Images:
+    paths = sorted({row["path"] for row in rows})
+    found = dict(zip(paths, in_threads(partial(_read_image, competition), paths, "images"), strict=True))
+    failures = [figures for figures in found.values() if isinstance(figures, str)]
+    if failures:
+        notes.problems.append(f"{len(failures)} images cannot be read: {first_few(failures)}")
+    rows = [row for row in rows if not isinstance(found[row["path"]], str)]
+    thumbnails = [found[row["path"]]["thumbnail"] for row in rows]
+    columns = ["split", "id", "path", "height", "width", "mode", *COLOURS, "digest", "flat"]
+    table = pd.DataFrame([{**row, **found[row["path"]]} for row in rows], columns=columns)
+    return Images(table, np.array(thumbnails, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL))
+
+
+def _read_image(competition: Competition, path: str) -> dict[str, Any] | str:
+    """Figures and thumbnail of one image, or what is wrong with it."""
+    try:
+        data = competition.files.read(path)
+        # OpenCV 4 reads the missing rest of a truncated JPEG as grey; Pillow refuses it.
+        with Image.open(BytesIO(data)) as image:
+            mode = image.mode
+            image.load()
+        return {"mode": mode, **_figures(decode_image(data, path))}
+    except (CompetitionError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        # Pillow names the stream, not the file.
+        return str(error) if path in str(error) else f"{path}: {_reason(error)}"
+
+
+def _reason(error: Exception) -> str:
+    return "it is not an image" if "cannot identify image file" in str(error) else str(error)
+
+
+def _figures(pixels: np.ndarray) -> dict[str, Any]:
+    mean, std = (value.ravel() for value in cv2.meanStdDev(pixels))
+    colours = dict(zip(COLOURS, np.stack([mean, std], 1).ravel().tolist(), strict=True))
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return {
+        "height": pixels.shape[0],
+        "width": pixels.shape[1],
+        **colours,
+        "digest": hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest(),
+        "flat": bool((pixels == pixels[0, 0]).all()),
+        "thumbnail": cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA),
+    }
+
+
+def _describe(images: Images, notes: Notes) -> None:
+    table = images.table
+    sizes = Counter(f"{height}x{width}" for height, width in zip(table["height"], table["width"], strict=True))
+    modes = Counter(table["mode"])
+    notes.facts["sizes (H x W)"] = counts(sizes)
+    notes.facts["channels"] = counts(modes)
+    if len(modes) > 1:
+        notes.warnings.append(f"images of several kinds ({counts(modes)}): all are read as RGB, alpha is dropped")
+    train = table[table["split"] == "train"]
+    if len(train):
+        colours = (f"{channel} {mean:.0f} ± {std:.0f}" for channel, (mean, std) in pixel_statistics(train).items())
+        notes.facts["colours (train)"] = ", ".join(colours) + " of 255 (mean ± standard deviation of the pixels)"
+    flat = table["path"][table["flat"] & (table["split"] != "")]
+    if len(flat):
+        notes.warnings.append(f"{len(flat)} images have a single colour: {first_few(flat)}")

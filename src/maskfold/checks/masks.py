@@ -1,0 +1,181 @@
+"""Every mask is drawn once: what it covers, in how many pieces, and whether it is written as it should be."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from maskfold.checks.images import Images
+from maskfold.checks.notes import Notes, in_threads
+from maskfold.competitions import Competition
+from maskfold.errors import CompetitionError, first_few
+
+COLUMNS = ("id", "path", "coverage", "values", "components", "speck", "place", "streaks", "canonical")
+
+
+@dataclass(frozen=True)
+class Masks:
+    """All training masks that could be read, a row each.
+
+    Attributes:
+        table: id, path (of the image), coverage (share of the image that is neither class 0 nor 255), values
+            (number of classes that occur), components (8-connected; of label maps in lists also those of class
+            0), speck (area of the smallest component that does not touch the image's border, NaN where there is
+            none), place (its row and column), streaks (share of the foreground in lines one pixel thin, the
+            larger of both directions), canonical.
+        pixels: (256,) pixels of each value in all masks together.
+        images: (256,) number of masks in which each value occurs.
+        areas: class -> areas of its components in pixels.
+    """
+
+    table: pd.DataFrame
+    pixels: np.ndarray
+    images: np.ndarray
+    areas: Mapping[int, np.ndarray]
+
+    @property
+    def classes(self) -> int:
+        """The highest class that occurs; 1 in a binary competition."""
+        return int(np.flatnonzero(self.pixels[:255]).max(initial=0))
+
+    @property
+    def all_areas(self) -> np.ndarray:
+        """Areas of all components of all classes."""
+        return np.concatenate([np.empty(0, np.int64), *self.areas.values()])
+
+
+def check_masks(competition: Competition, train: pd.DataFrame, images: Images, notes: Notes) -> Masks:
+    """Draw the masks of all training images that could be read.
+
+    Problems: masks that cannot be used. Warnings: run lengths that are not in canonical form, classes without a
+    pixel. Facts: pixels, empty masks, coverage, components.
+    """
+    own = images.table[images.table["split"] == "train"]
+    sizes = dict(zip(own["path"], zip(own["height"], own["width"], strict=True), strict=True))
+    rows = [row for row in train[["id", "image", "masks"]].itertuples(index=False) if row.image in sizes]
+    found = list(in_threads(partial(_measure, competition, sizes), rows, "masks"))
+    failures = [figures for figures in found if isinstance(figures, str)]
+    if failures:
+        notes.problems.append(f"{len(failures)} masks cannot be used: {first_few(failures)}")
+    masks = _gather([figures for figures in found if not isinstance(figures, str)])
+    _describe(competition, masks, notes)
+    return masks
+
+
+def class_names(competition: Competition) -> tuple[str, ...]:
+    """The name of every value of a mask; a binary competition names only its foreground."""
+    names = competition.class_names
+    return ("background", *names) if competition.num_classes == 1 else names
+
+
+def _measure(competition: Competition, sizes: Mapping[str, tuple[int, int]], row: Any) -> dict[str, Any] | str:
+    """Figures of one mask, or what is wrong with it."""
+    try:
+        mask = competition.mask(row.masks, sizes[row.image], id=row.id)
+    except CompetitionError as error:
+        return str(error)
+    pixels = np.bincount(mask.ravel(), minlength=256)
+    present = np.flatnonzero(pixels[:255])
+    # In a list of label maps class 0 is a class like the others, elsewhere the background.
+    first = 0 if competition.profile.layout == "file-list" else 1
+    statistics = {int(value): _components(mask == value) for value in present if value >= first}
+    areas = {value: stats[:, cv2.CC_STAT_AREA] for value, stats in statistics.items()}
+    speck, place = _smallest_inner(statistics.values(), mask.shape)
+    return {
+        "id": row.id,
+        "path": row.image,
+        "coverage": pixels[1:255].sum() / mask.size,
+        "values": len(present),
+        "components": sum(map(len, areas.values())),
+        "speck": speck,
+        "place": place,
+        "streaks": _streaks((mask > 0) & (mask < 255)),
+        "canonical": _canonical(competition, row.masks, mask),
+        "pixels": pixels,
+        "areas": areas,
+    }
+
+
+def _components(foreground: np.ndarray) -> np.ndarray:
+    """(n, 5) of OpenCV's statistics of the 8-connected components: left, top, width, height, area."""
+    return cv2.connectedComponentsWithStats(foreground.astype(np.uint8), connectivity=8)[2][1:]
+
+
+def _smallest_inner(statistics: Iterable[np.ndarray], shape: tuple[int, ...]) -> tuple[float, tuple[int, int] | None]:
+    """Area and place (row, column) of the smallest component that the image's border does not cut."""
+    left, top, width, height, area = np.concatenate([np.empty((0, 5), np.int32), *statistics]).T
+    inner = (left > 0) & (top > 0) & (left + width < shape[1]) & (top + height < shape[0])
+    if not inner.any():
+        return np.nan, None
+    smallest = np.flatnonzero(inner)[area[inner].argmin()]
+    row, column = top[smallest] + height[smallest] // 2, left[smallest] + width[smallest] // 2
+    return float(area[smallest]), (int(row), int(column))
+
+
+def _streaks(foreground: np.ndarray) -> float:
+    area = foreground.sum()
+    if not area:
+        return 0.0
+    # A line along the border may be the rim of something that goes on outside.
+    padded = np.pad(foreground, 1, mode="edge")
+    thin_rows = foreground & ~padded[:-2, 1:-1] & ~padded[2:, 1:-1]
+    thin_columns = foreground & ~padded[1:-1, :-2] & ~padded[1:-1, 2:]
+    return float(max(thin_rows.sum(), thin_columns.sum()) / area)
+
+
+def _canonical(competition: Competition, masks: Any, mask: np.ndarray) -> bool:
+    """Whether every string encodes back to itself; an empty mask may be written in any way the dialect accepts."""
+    if competition.profile.layout != "csv":
+        return True
+    dialect = competition.profile.dialect
+    layers = {
+        "image": lambda: [mask],
+        "class": lambda: [mask == index for index in range(1, len(masks) + 1)],
+        "instance": lambda: [dialect.decode(rle, mask.shape) for rle in masks],
+    }[competition.profile.rows]()
+    return all(not layer.any() or dialect.encode(layer) == rle for layer, rle in zip(layers, masks, strict=True))
+
+
+def _gather(figures: list[dict[str, Any]]) -> Masks:
+    pixels = np.array([row["pixels"] for row in figures], np.int64).reshape(-1, 256)
+    areas: dict[int, list[np.ndarray]] = defaultdict(list)
+    for row in figures:
+        for value, found in row["areas"].items():
+            areas[value].append(found)
+    joined = {value: np.concatenate(parts).astype(np.int64) for value, parts in sorted(areas.items())}
+    return Masks(pd.DataFrame(figures, columns=COLUMNS), pixels.sum(0), (pixels > 0).sum(0), joined)
+
+
+def _describe(competition: Competition, masks: Masks, notes: Notes) -> None:
+    table, total = masks.table, masks.pixels.sum()
+    unusual = table["id"][~table["canonical"].astype(bool)]
+    if len(unusual):
+        notes.warnings.append(
+            f"{len(unusual)} run-length strings are valid but not canonical (runs that touch, blanks), so they do not "
+            f"encode back to themselves: {first_few(unusual)}"
+        )
+    if not total:
+        return
+    names = class_names(competition)
+    shares = [f"{name} {masks.pixels[i] / total:.1%}" for i, name in enumerate(names)]
+    if masks.pixels[255]:
+        shares.append(f"not scored {masks.pixels[255] / total:.1%}")
+    notes.facts["pixels"] = ", ".join(shares)
+    notes.facts["empty masks"] = f"{(table['coverage'] == 0).sum()} of {len(table)}"
+    filled = table[table["coverage"] > 0]
+    if len(filled):
+        low, middle, high = filled["coverage"].quantile([0.05, 0.5, 0.95])
+        notes.facts["coverage"] = f"median {middle:.1%}, 90 % are {low:.1%} to {high:.1%} (empty masks left out)"
+        low, middle, high = np.quantile(masks.all_areas, [0.05, 0.5, 0.95])
+        notes.facts["components"] = (
+            f"median {filled['components'].median():.0f} in a mask that is not empty, at most "
+            f"{filled['components'].max()}; area median {middle:.0f} pixels, 90 % are {low:.0f} to {high:.0f}"
+        )
+    absent = [name for i, name in enumerate(names) if not masks.pixels[i]]
+    if absent:
+        notes.warnings.append(f"no training mask has a pixel of {first_few(absent)}")

@@ -1,5 +1,0 @@
-"""Demo data: drawn aerial scenes in the files of Tianchi contest 531872, made in seconds from a seed."""
-
-from maskfold.competitions.demo.tiles import DemoError, make_demo
-
-__all__ = ["DemoError", "make_demo"]

@@ -1,0 +1,94 @@
+"""What goes wrong, as one family of errors, and the wording that their messages share.
+
+A message is for the user: what was found, what was expected, what to do. Commands print it without a traceback.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class MaskfoldError(ValueError):
+    """A mistake of the user or of their files, not of the program."""
+
+
+class ConfigError(MaskfoldError):
+    """A config file or an override that cannot be used."""
+
+
+class CompetitionError(MaskfoldError):
+    """A competition's files, or the profile that describes them, cannot be used."""
+
+
+class SubmissionError(CompetitionError):
+    """A submission that does not have the form the competition asks for; the message lists every problem."""
+
+
+class FoldsError(MaskfoldError):
+    """Folds that cannot be made, or a folds file that does not fit."""
+
+
+class SamplerError(MaskfoldError):
+    """Batches that cannot be made from the images at hand."""
+
+
+class AugmentationError(MaskfoldError):
+    """An augmentation that cannot be built or applied."""
+
+
+class ModelError(MaskfoldError):
+    """A network that cannot be built, or weights that do not fit."""
+
+
+class RunError(MaskfoldError):
+    """A run folder that is missing, damaged, in use, or of another config."""
+
+
+class InferenceError(MaskfoldError):
+    """Nothing to predict with, predictions that are not numbers, runs that do not fit together …"""
+
+
+class TrainingError(MaskfoldError):
+    """Training cannot start or go on: a loss that is not a number, weights of other folds …"""
+
+
+class ReportError(MaskfoldError):
+    """A report that cannot be written as asked."""
+
+
+def first_few(items: Iterable[object], most: int = 3) -> str:
+    """``a, b, c and 4 more``."""
+    names = [str(item) for item in items]
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def together(messages: Sequence[str], what: str) -> list[str]:
+    """Messages about one thing as at most one problem: the only one, or the number of ``what`` and the first few."""
+    return list(messages) if len(messages) < 2 else [f"{len(messages)} {what}: {first_few(messages)}"]
+
+
+def nearest(word: str, known: Sequence[str], *, otherwise: str | None = None) -> str:
+    """A hint ``did you mean X?`` for a misspelt word or a key without its section, else ``otherwise``.
+
+    Without ``otherwise`` it is the list of what is known.
+    """
+    placed = [key for key in known if key.endswith("." + word.rpartition(".")[2])]
+    matches = placed or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean {' or '.join(matches)}?" if matches else otherwise or "known are " + ", ".join(known)
+
+
+def raise_all(problems: Sequence[str]) -> None:
+    """Raise one CompetitionError of all problems, if there are any."""
+    if problems:
+        raise CompetitionError("; ".join(problems))
+
+
+def repeated(items: Sequence[object]) -> list[object]:
+    """The items that occur more than once, each once, in order of their second occurrence."""
+    seen: set[object] = set()
+    twice: dict[object, None] = {}
+    for item in items:
+        if item in seen:
+            twice[item] = None
+        seen.add(item)
+    return list(twice)

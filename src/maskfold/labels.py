@@ -1,0 +1,145 @@
+"""What a label is: a competition's classes, and which pixels count. No other file asks how many channels there are.
+
+A *mask* is what is drawn, predicted and submitted: uint8, and by the task
+
+- ``binary``: (H, W) of 0 and 1;
+- ``multiclass``: (H, W) of classes 0 .. C - 1, exactly one for each pixel;
+- ``multilabel``: (C, H, W) of 0 and 1, any number of classes for each pixel.
+
+The tasks have the names of segmentation_models_pytorch. A network has one channel for each of ``class_names``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from maskfold.errors import MaskfoldError
+
+if TYPE_CHECKING:
+    import torch
+
+Task = Literal["binary", "multiclass", "multilabel"]
+
+
+@dataclass(frozen=True)
+class Label:
+    """The truth of one image.
+
+    Attributes:
+        values: a mask; or float32 (C, H, W), the share of each class in [0, 1]. 0 where a pixel does not count.
+        valid: bool (H, W), the pixels that count in losses and metrics.
+    """
+
+    values: np.ndarray
+    valid: np.ndarray
+
+    @classmethod
+    def whole(cls, values: np.ndarray) -> "Label":
+        """A label of which every pixel counts."""
+        return cls(values, np.ones(values.shape[-2:], bool))
+
+
+@dataclass(frozen=True)
+class LabelSpec:
+    """Which classes there are and whether they exclude each other.
+
+    Attributes:
+        task: see the module's text.
+        class_names: binary: the foreground's name; multiclass: of classes 0 .. C - 1, the background first where
+            there is one; multilabel: of all classes, without a background.
+
+    Raises:
+        MaskfoldError: an unknown task, a number of names that does not fit it, a name that occurs twice.
+    """
+
+    task: Task
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.task not in get_args(Task):
+            raise MaskfoldError(f"the task is {self.task!r}: expected {', '.join(get_args(Task))}")
+        count = len(self.class_names)
+        if (count != 1) if self.task == "binary" else count < (2 if self.task == "multiclass" else 1):
+            expected = {"binary": "one name", "multiclass": "two or more", "multilabel": "one or more"}[self.task]
+            raise MaskfoldError(
+                f"a {self.task} task has {count} class names {list(self.class_names)}: expected {expected}"
+            )
+        if len(set(self.class_names)) != count:
+            raise MaskfoldError(f"the class names {', '.join(self.class_names)} are not distinct: name each class once")
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network's logits and of probabilities: one for each class name."""
+        return len(self.class_names)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether each pixel has exactly one class, so that the most probable one is decided for."""
+        return self.task == "multiclass"
+
+    @property
+    def value_names(self) -> tuple[str, ...]:
+        """Names of what a mask (or a layer of one) can hold, by value; multilabel: the classes, by layer."""
+        return ("background", *self.class_names) if self.task == "binary" else self.class_names
+
+    def mask_shape(self, size: tuple[int, int]) -> tuple[int, ...]:
+        """Shape of the mask of an image of ``size`` (H, W)."""
+        return (self.channels, *size) if self.task == "multilabel" else tuple(size)
+
+    def layers(self, mask: np.ndarray) -> np.ndarray:
+        """Where each class is: bool (C, H, W) of a mask, one layer for each channel."""
+        if self.exclusive:
+            return mask == np.arange(self.channels, dtype=mask.dtype)[:, None, None]
+        return (mask != 0).reshape(self.channels, *mask.shape[-2:])
+
+    def mask(self, layers: np.ndarray) -> np.ndarray:
+        """The mask of bool or 0/1 layers (C, H, W): the inverse of `layers`."""
+        if self.exclusive:
+            return layers.argmax(0).astype(np.uint8)
+        return np.ascontiguousarray(layers, dtype=np.uint8).reshape(self.mask_shape(layers.shape[-2:]))
+
+    def foreground(self, mask: np.ndarray) -> np.ndarray:
+        """Where any class but a multiclass task's class 0 is: bool (H, W)."""
+        return mask.any(0) if self.task == "multilabel" else mask != 0
+
+    def activate(self, logits: "torch.Tensor") -> "torch.Tensor":
+        """Probabilities of logits (N, C, H, W): softmax where classes exclude each other, else sigmoid."""
+        return logits.softmax(1) if self.exclusive else logits.sigmoid()
+
+    def decide(self, probability: np.ndarray, thresholds: float | Sequence[float] = 0.5) -> np.ndarray:
+        """The mask of probabilities (C, H, W).
+
+        Args:
+            probability: float32, or uint8 v that stands for the float32 v / 255 and gives the same mask.
+            thresholds: a class is there from this probability on (>=, compared in float32), one for all classes or
+                one for each. Exclusive classes have none: the most probable class is taken, the first of equals.
+        """
+        if self.exclusive:
+            return probability.argmax(0).astype(np.uint8)
+        levels = np.broadcast_to(np.asarray(thresholds, np.float32), (self.channels,))
+        layers = [_reached(layer, level) for layer, level in zip(probability, levels, strict=True)]
+        return layers[0] if self.task == "binary" else np.stack(layers)
+
+    def vote(self, logits: "torch.Tensor") -> "torch.Tensor":
+        """Decisions of logits (N, C, H, W) as float 0 and 1: probability >= 0.5, or the most probable class."""
+        if not self.exclusive:
+            return (logits >= 0).float()
+        first = logits.argmax(1, keepdim=True)
+        return logits.new_zeros(logits.shape).scatter_(1, first, 1).float()
+
+    def target(self, values: "torch.Tensor") -> "torch.Tensor":
+        """What losses compare logits with, of a `Label`'s values (H, W) or (C, H, W) as a tensor.
+
+        Hard labels of exclusive classes: int64 (H, W). Everything else: float32 (C, H, W) in [0, 1].
+        """
+        if self.exclusive and not values.is_floating_point():
+            return values.long()
+        return values.float().reshape(self.channels, *values.shape[-2:])
+
+
+def _reached(probability: np.ndarray, level: np.float32) -> np.ndarray:
+    if probability.dtype == np.uint8:
+        return (np.arange(256, dtype=np.float32) / np.float32(255) >= level).astype(np.uint8)[probability]
+    return (probability >= level).astype(np.uint8)

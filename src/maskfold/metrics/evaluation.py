@@ -1,0 +1,78 @@
+"""A competition's score with its uncertainty, from the statistics of every image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskfold.errors import MaskfoldError
+from maskfold.metrics.bootstrap import bootstrap_interval, paired_bootstrap
+from maskfold.metrics.competition import CompetitionMetric
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Statistics of images, and what follows from them.
+
+    Attributes:
+        metric: the competition's metric.
+        ids: of the images.
+        stats: (n, k), a row of `CompetitionMetric.image_stats` for each image.
+        groups: of the images, where they are known: images of one scene, say. Intervals are then over groups.
+    """
+
+    metric: CompetitionMetric
+    ids: Sequence[str]
+    stats: np.ndarray
+    groups: Sequence[Any] | None = None
+
+    @property
+    def score(self) -> float:
+        """The competition's number; NaN where no image can be scored."""
+        return float(self.metric.score(self.stats))
+
+    def interval(self) -> tuple[float, float]:
+        """95 % bootstrap interval of the score, over images or over groups."""
+        return bootstrap_interval(self.stats, self.metric.score, groups=self.groups)
+
+    def per_image(self) -> "pd.DataFrame":
+        """``id, score``, worst first."""
+        import pandas as pd  # only the tables need it
+
+        table = pd.DataFrame({"id": self.ids, "score": self.metric.per_image(self.stats)})
+        return table.sort_values("score", kind="stable", ignore_index=True)
+
+    def line(self) -> str:
+        """The score in one line."""
+        units = "images" if self.groups is None else "groups"
+        count = len(self.ids) if self.groups is None else len(set(self.groups))
+        if count < 2:
+            return f"{self.metric.name} {self.score:.4f} (no interval: there is one of the {units} only)"
+        low, high = self.interval()
+        return f"{self.metric.name} {self.score:.4f} (95 % of bootstraps over {units}: {low:.4f} to {high:.4f})"
+
+    def class_lines(self, names: Sequence[str]) -> str:
+        """The score of each class, worst first, one to a line; nothing where the metric has one class only."""
+        scores = self.metric.per_class(self.stats)
+        if scores is None:
+            return ""
+        worst_first = sorted(zip(scores, names, strict=True), key=lambda pair: np.nan_to_num(pair[0], nan=-1))
+        return "".join(f"\n  {name:20} {score:.4f}" for score, name in worst_first)
+
+    def against(self, other: "Evaluation") -> str:
+        """One line: by how much this is better than ``other`` on the same images, and how sure that is.
+
+        Raises:
+            MaskfoldError: they do not hold the same images.
+        """
+        if list(self.ids) != list(other.ids):
+            raise MaskfoldError("the two do not hold the same images: only the same images can be compared")
+        result = paired_bootstrap(self.stats, other.stats, self.metric.score, groups=self.groups)
+        return (
+            f"difference {result.difference:+.4f} (95 % of paired bootstraps: {result.low:+.4f} to "
+            f"{result.high:+.4f}); better in {result.share_better:.0%} of them"
+        )

@@ -1,0 +1,89 @@
+"""Two submissions compared with each other: where do they differ, and by how much?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from maskfold.competitions import Competition
+from maskfold.metrics import dice_score
+from maskfold.metrics.arrays import nan_mean
+from maskfold.progress import progress
+from maskfold.scoring.evaluate import image_paths, refuse_other_images
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What two submissions have in common.
+
+    Attributes:
+        names: what the two are called.
+        masks: of each, id -> what `Competition.mask` takes.
+        images: id -> path of the image inside the competition's folder.
+        table: one row per image, those that differ most first: ``id``; ``dice`` between the two masks (1 where both
+            are empty; several classes: mean over those that either has); ``pixels``; ``differing`` of them;
+            ``a``, ``b``: pixels that are not class 0.
+    """
+
+    names: tuple[str, str]
+    masks: tuple[dict[str, Any], dict[str, Any]]
+    images: dict[str, str]
+    table: pd.DataFrame
+
+    def text(self) -> str:
+        """The comparison in a few lines."""
+        table, pixels = self.table, self.table["pixels"].sum()
+        lines = [
+            f"{part} = {name}: foreground {table[part].sum() / pixels:.2%}, {(table[part] == 0).sum()} empty masks"
+            for name, part in zip(self.names, ("a", "b"), strict=True)
+        ]
+        same = (table["differing"] == 0).sum()
+        alone = ((table["a"] == 0) != (table["b"] == 0)).sum()
+        lines += [
+            f"{len(table)} images: {same} with the same mask, {alone} empty in one of the two only; "
+            f"{1 - table['differing'].sum() / pixels:.2%} of all pixels agree",
+            f"Dice between a and b: mean {table['dice'].mean():.4f}, median {table['dice'].median():.4f}",
+        ]
+        if same < len(table):
+            worst = table[table["differing"] > 0].head(5)
+            lines.append("lowest: " + ", ".join(f"{row.id} {row.dice:.3f}" for row in worst.itertuples()))
+        return "\n".join(lines)
+
+
+def compare_masks(a: Path, b: Path, competition: Competition) -> Agreement:
+    """Compare two submissions image by image.
+
+    Raises:
+        CompetitionError: one of them is not in the competition's form.
+        InferenceError: they do not name the same images, or ids that are no images of the competition.
+    """
+    masks = competition.read_masks(a), competition.read_masks(b)
+    refuse_other_images(*masks, a, b)
+    images = image_paths(competition, list(masks[0]))
+    rows = [_row(competition, masks, id_, images[id_]) for id_ in progress(images, "images", total=len(images))]
+    table = pd.DataFrame(rows).sort_values(["dice", "differing"], ascending=[True, False], ignore_index=True)
+    return Agreement((str(a), str(b)), masks, images, table)
+
+
+def _row(competition: Competition, masks: Sequence[dict[str, Any]], id_: str, image: str) -> dict[str, Any]:
+    shape = competition.size(image)
+    a, b = (competition.mask(part[id_], shape, id=id_) for part in masks)
+    return {
+        "id": id_,
+        "dice": mask_agreement(a, b, competition.num_classes),
+        "pixels": a.size,
+        "differing": np.count_nonzero(a != b),
+        "a": np.count_nonzero(a),
+        "b": np.count_nonzero(b),
+    }
+
+
+def mask_agreement(a: np.ndarray, b: np.ndarray, classes: int) -> float:
+    """Dice between two masks uint8 (H, W); several classes: the mean over those that either has."""
+    if classes == 1:
+        return dice_score(a, b)
+    scores = [dice_score(a == value, b == value, empty=float("nan")) for value in range(classes)]
+    return float(nan_mean(np.array(scores)))

@@ -1,0 +1,51 @@
+"""``submissions/log.csv``: where every submission came from, and what the leaderboard said."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from maskfold.errors import InferenceError
+from maskfold.files import atomic_path
+
+COLUMNS = ["time", "file", "sha256", "runs", "folds", "ensemble_sha256", "oof_score", "leaderboard"]
+
+
+def note_submission(log: Path, **row: object) -> None:
+    """Append one submission."""
+    table = read_log(log)
+    row = {"time": datetime.now().isoformat(timespec="seconds"), **row}
+    table.loc[len(table)] = ["" if row.get(column) is None else str(row[column]) for column in COLUMNS]
+    _write(table, log)
+
+
+def note_leaderboard(log: Path, score: float, submission: Path | None = None) -> str:
+    """Add the leaderboard's score to a submission (default: the latest) and return its file name.
+
+    Raises:
+        InferenceError: no such submission is in the log.
+    """
+    table = read_log(log)
+    same = [submission is None or Path(file).resolve() == Path(submission).resolve() for file in table["file"]]
+    rows = table.index[same]
+    if rows.empty:
+        wanted = f"no {submission}" if submission else "no submission"
+        held = ", ".join(dict.fromkeys(table["file"].tail(5))) or "nothing"
+        raise InferenceError(
+            f"{log} has {wanted}, the latest are {held}: python src/predict.py writes submissions and notes them there"
+        )
+    table.loc[rows[-1], "leaderboard"] = str(score)
+    _write(table, log)
+    return table.loc[rows[-1], "file"]
+
+
+def read_log(log: Path) -> pd.DataFrame:
+    """The log as text columns; empty where there is none yet."""
+    if not log.exists():
+        return pd.DataFrame(columns=COLUMNS, dtype=object)
+    return pd.read_csv(log, dtype=str, keep_default_na=False).astype(object)
+
+
+def _write(table: pd.DataFrame, log: Path) -> None:
+    with atomic_path(log) as temporary:
+        table.to_csv(temporary, index=False)

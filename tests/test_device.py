@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from maskfold.device import choose_device, choose_precision
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+def test_the_device_exists():
+    assert torch.zeros(2, device=choose_device()).sum() == 0
+    assert choose_device().type == "cuda" or not torch.cuda.is_available()
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("fp32", None), ("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_a_named_precision_is_taken_as_it_is(name, dtype):
+    assert choose_precision(name, CPU) == choose_precision(name, GPU) == dtype
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype"), [((9, 0), torch.bfloat16), ((8, 0), torch.bfloat16), ((7, 5), torch.float16)]
+)
+def test_auto_on_a_gpu_follows_its_generation(capability, dtype, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert choose_precision("auto", GPU) == dtype
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx", "dtype"), [(True, False, torch.bfloat16), (False, True, torch.bfloat16), (False, False, None)]
+)
+def test_auto_on_a_cpu_is_bf16_where_it_has_instructions_for_it(amx, avx, dtype, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx, raising=False)
+    assert choose_precision("auto", CPU) == dtype
+
+
+def test_auto_on_a_cpu_survives_a_torch_that_does_not_tell(monkeypatch):
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert choose_precision("auto", CPU) is None
+
+
+def test_auto_elsewhere_is_float32():
+    assert choose_precision("auto", torch.device("mps")) is None
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="precision is half, it must be auto, fp32, bf16, fp16"):
+        choose_precision("half", CPU)
