@@ -62,7 +62,7 @@ def test_parts_are_the_first_runs_first_fold(two_runs, config, competition):
     runs = [run for run, _ in two_runs]
     images = oof_images(runs, ["ema", "ema"], competition, [config.inference] * 2)
     names = list(competition.samples("train")["id"])
-    found = {names.index(image.id): image.split for image in images}
+    found = {names.index(image.id): image.fold for image in images}
     assert found == {0: 0, 3: 0, 4: 0, 5: 0, 9: 0, 8: 1, 12: 1, 13: 2}
 
 

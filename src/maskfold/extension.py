@@ -1,0 +1,37 @@
+"""Names in a config that mean a class: those of a table, and anyone's own as ``package.module:Name``."""
+
+import importlib
+from collections.abc import Mapping
+from typing import TypeVar
+
+from maskfold.errors import MaskfoldError, nearest
+
+Thing = TypeVar("Thing")
+
+
+def load_named(name: str, table: Mapping[str, Thing], what: str) -> Thing:
+    """What ``name`` stands for: an entry of ``table``, or the attribute of a module that can be imported.
+
+    Args:
+        name: a key of the table, or ``package.module:Name``.
+        table: the names that come with maskfold.
+        what: what is looked for, as messages call it: ``loss``, ``metric``.
+
+    Raises:
+        MaskfoldError: an unknown name (the nearest is named), a module that cannot be imported or lacks the name.
+    """
+    if name in table:
+        return table[name]
+    module, colon, attribute = str(name).partition(":")
+    if not colon:
+        hint = nearest(str(name), list(table))
+        raise MaskfoldError(f"there is no {what} {name!r}: {hint} One of your own is given as package.module:Name.")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise MaskfoldError(
+            f"the {what} {name} cannot be imported ({error}): is the folder of {module.partition('.')[0]} the current "
+            "one, or on PYTHONPATH?"
+        ) from None
+    except AttributeError:
+        raise MaskfoldError(f"the module {module} has no {attribute}: the {what} {name} is not there") from None
