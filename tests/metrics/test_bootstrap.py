@@ -3,8 +3,11 @@ import math
 import numpy as np
 import pytest
 
+from maskfold.labels import LabelSpec
 from maskfold.metrics import bootstrap as module
 from maskfold.metrics import bootstrap_interval, build_metric, paired_bootstrap
+
+BINARY = LabelSpec("binary", ("roof",))
 
 
 def mean_score(stats):
@@ -37,7 +40,7 @@ def test_coverage():
 
 def test_seed_decides_and_memory_does_not(monkeypatch):
     stats = np.random.default_rng(2).integers(1, 50, (37, 3)).astype(float)
-    score = build_metric("dice").score
+    score = build_metric("dice", BINARY).score
     first = bootstrap_interval(stats, score, seed=7)
     assert first == bootstrap_interval(stats, score, seed=7)
     assert first != bootstrap_interval(stats, score, seed=8)
@@ -96,7 +99,7 @@ def test_paired_with_itself_and_by_groups():
 
 @pytest.mark.filterwarnings("error")
 def test_void_images_and_sets_without_score():
-    metric = build_metric("dice")
+    metric = build_metric("dice", BINARY)
     stats = np.array([[5, 1, 2], [np.nan] * 3, [7, 0, 3]])
     low, high = bootstrap_interval(stats, metric.score)  # resamples of void rows only are left out
     assert (low, high) == pytest.approx((10 / 13, 14 / 17))

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from maskfold.metrics.fine_grained import class_counts, mean_c, mean_i, worst_mean
+from maskfold.metrics.fine_grained import class_counts, layer_counts, mean_c, mean_i, worst_mean
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_many_classes_in_bytes():
     """Class numbers that do not fit the labels' own type times the number of classes."""
     pred = np.array([[200, 3], [254, 0]], np.uint8)
     target = np.array([[200, 254], [254, 255]], np.uint8)
-    counts = class_counts(pred, target, 300)
+    counts = class_counts(pred, target, 300, target != 255)
     assert counts.shape == (300, 3)
     expected = np.zeros((300, 3), int)
     expected[200] = 1, 0, 0
@@ -57,8 +57,16 @@ def test_other_integer_types(dtype):
     np.testing.assert_array_equal(class_counts(labels, labels, 3)[:, 0], [1, 2, 3])
 
 
-def test_ignore_index_may_be_a_class_number_and_negative():
-    pred, target = np.array([[1, 1, 2]]), np.array([[0, 1, 1]])
-    np.testing.assert_array_equal(class_counts(pred, target, 3, 0), [[0, 0, 0], [1, 0, 1], [0, 1, 0]])
+def test_any_pixel_may_be_left_out():
+    pred, target, valid = np.array([[1, 1, 2]]), np.array([[0, 1, 1]]), np.array([[False, True, True]])
+    np.testing.assert_array_equal(class_counts(pred, target, 3, valid), [[0, 0, 0], [1, 0, 1], [0, 1, 0]])
     target = np.array([[-1, 1, 1]])
-    np.testing.assert_array_equal(class_counts(pred, target, 3, -1), [[0, 0, 0], [1, 0, 1], [0, 1, 0]])
+    np.testing.assert_array_equal(class_counts(pred, target, 3, valid), [[0, 0, 0], [1, 0, 1], [0, 1, 0]])
+
+
+def test_layers_are_counted_one_by_one():
+    pred = np.array([[[1, 1, 0, 1]], [[0, 1, 1, 0]], [[0, 0, 0, 0]]])
+    target = np.array([[[1, 0, 0, 1]], [[0, 1, 1, 1]], [[0, 0, 0, 0]]])
+    valid = np.array([[True, True, True, False]])
+    np.testing.assert_array_equal(layer_counts(pred, target), [[2, 1, 0], [2, 0, 1], [0, 0, 0]])
+    np.testing.assert_array_equal(layer_counts(pred, target, valid), [[1, 1, 0], [2, 0, 0], [0, 0, 0]])

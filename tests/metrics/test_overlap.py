@@ -7,18 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from maskfold.errors import MaskfoldError
 from maskfold.metrics import confusion_counts, dice_score, iou_score, precision, recall
 
 SCORES = [dice_score, iou_score, precision, recall]
 
 PRED = np.array([[1, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
-TARGET = np.array([[1, 0, 1, 1], [0, 0, 0, 255], [1, 1, 0, 255]])  # TP 2, FP 2, FN 3, TN 3, two ignored
+VALID = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 1, 0]], bool)
+# TP 2, FP 2, FN 3, TN 3; what stands where nothing counts does not matter
+TARGET = np.array([[1, 0, 1, 1], [0, 0, 0, 255], [1, 1, 0, -7]])
 
 
-def count_by_loop(pred, target, ignore_index=255):
+def count_by_loop(pred, target, valid):
     tp = fp = fn = tn = 0
-    for p, t in zip(pred.ravel().tolist(), target.ravel().tolist(), strict=True):
-        if t == ignore_index:
+    for p, t, counts in zip(pred.ravel().tolist(), target.ravel().tolist(), valid.ravel().tolist(), strict=True):
+        if not counts:
             continue
         tp += p == 1 and t == 1
         fp += p == 1 and t == 0
@@ -28,30 +31,32 @@ def count_by_loop(pred, target, ignore_index=255):
 
 
 def test_hand_counted_case():
-    assert confusion_counts(PRED, TARGET) == (2, 2, 3, 3)
-    assert dice_score(PRED, TARGET) == pytest.approx(4 / 9, rel=1e-15)
-    assert iou_score(PRED, TARGET) == pytest.approx(2 / 7, rel=1e-15)
-    assert precision(PRED, TARGET) == pytest.approx(2 / 4, rel=1e-15)
-    assert recall(PRED, TARGET) == pytest.approx(2 / 5, rel=1e-15)
+    assert confusion_counts(PRED, TARGET, valid=VALID) == (2, 2, 3, 3)
+    assert dice_score(PRED, TARGET, valid=VALID) == pytest.approx(4 / 9, rel=1e-15)
+    assert iou_score(PRED, TARGET, valid=VALID) == pytest.approx(2 / 7, rel=1e-15)
+    assert precision(PRED, TARGET, valid=VALID) == pytest.approx(2 / 4, rel=1e-15)
+    assert recall(PRED, TARGET, valid=VALID) == pytest.approx(2 / 5, rel=1e-15)
 
 
 @given(
     hnp.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 1)),
-    hnp.arrays(np.uint8, (3, 4, 5), elements=st.sampled_from([0, 1, 255])),
+    hnp.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 1)),
+    hnp.arrays(bool, (3, 4, 5)),
 )
-def test_counts_equal_a_loop_and_batches_equal_images(pred, target):
-    batch = confusion_counts(pred, target)
+def test_counts_equal_a_loop_and_batches_equal_images(pred, target, valid):
+    batch = confusion_counts(pred, target, valid=valid)
     for i in range(3):
-        assert confusion_counts(pred[i], target[i]) == count_by_loop(pred[i], target[i])
-        assert tuple(column[i] for column in batch) == count_by_loop(pred[i], target[i])
+        assert confusion_counts(pred[i], target[i], valid=valid[i]) == count_by_loop(pred[i], target[i], valid[i])
+        assert tuple(column[i] for column in batch) == count_by_loop(pred[i], target[i], valid[i])
     for score in SCORES:
-        np.testing.assert_array_equal(score(pred, target), [score(pred[i], target[i]) for i in range(3)])
+        found = [score(pred[i], target[i], valid=valid[i]) for i in range(3)]
+        np.testing.assert_array_equal(score(pred, target, valid=valid), found)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.int32, np.int64, np.uint64])
 def test_any_integer_type_and_layout(dtype):
-    target = np.where(TARGET == 255, 0, TARGET)
-    expected = count_by_loop(PRED, target)
+    target = np.where(VALID, TARGET, 0)
+    expected = count_by_loop(PRED, target, np.ones_like(VALID))
     assert confusion_counts(PRED.astype(dtype), np.asfortranarray(target).astype(dtype)) == expected
     padded = np.zeros((6, 8), dtype)
     padded[::2, ::2] = PRED
@@ -59,27 +64,19 @@ def test_any_integer_type_and_layout(dtype):
 
 
 def test_torch_equals_numpy_and_nothing_is_written():
-    pred, target = torch.tensor(PRED), torch.tensor(TARGET)
+    pred, target, valid = torch.tensor(PRED), torch.tensor(TARGET), torch.tensor(VALID)
     before = target.clone()
-    assert confusion_counts(pred.bool(), target) == (2, 2, 3, 3)
-    assert dice_score(pred.to(torch.uint8), target.to(torch.uint8)) == dice_score(PRED, TARGET)
+    assert confusion_counts(pred.bool(), target, valid=valid) == (2, 2, 3, 3)
+    assert dice_score(pred.to(torch.uint8), target, valid=valid) == dice_score(PRED, TARGET, valid=VALID)
     assert torch.equal(target, before)
-    assert isinstance(dice_score(pred, target), float)
-
-
-@pytest.mark.parametrize("ignore_index", [-100, 255, 7])
-def test_other_ignore_indices(ignore_index):
-    target = np.where(TARGET == 255, ignore_index, TARGET)
-    assert confusion_counts(PRED, target, ignore_index=ignore_index) == (2, 2, 3, 3)
+    assert isinstance(dice_score(pred, target, valid=valid), float)
 
 
 @pytest.mark.parametrize("score", SCORES)
 def test_both_empty_is_the_argument(score):
     empty = np.zeros((3, 4), np.uint8)
-    half_void = empty.copy()
-    half_void[1:] = 255
     assert score(empty, empty) == 1.0
-    assert score(empty, half_void) == 1.0
+    assert score(empty, empty, valid=VALID) == 1.0
     assert score(empty, empty, empty=0.0) == 0.0
 
 
@@ -90,17 +87,16 @@ def test_one_empty_scores_nothing_whatever_the_argument():
         assert score(full, empty) == 0.0
 
 
-def test_predictions_on_void_do_not_count():
-    target = np.array([[0, 0, 255], [0, 0, 255]], np.uint8)
-    pred = np.array([[0, 0, 1], [0, 0, 1]], np.uint8)
-    assert dice_score(pred, target) == 1.0
+def test_predictions_where_nothing_counts_do_not_count():
+    target, valid = np.zeros((2, 3), np.uint8), np.array([[1, 1, 0], [1, 1, 0]], bool)
+    assert dice_score(np.array([[0, 0, 1], [0, 0, 1]], np.uint8), target, valid=valid) == 1.0
 
 
 @pytest.mark.parametrize("score", SCORES)
 def test_a_void_image_has_no_score(score):
-    void = np.full((2, 3), 255, np.uint8)
-    assert math.isnan(score(np.zeros((2, 3), np.uint8), void))
-    batch = score(np.ones((2, 2, 3), np.uint8), np.stack([void, np.ones_like(void)]))
+    void = np.zeros((2, 3), bool)
+    assert math.isnan(score(np.zeros((2, 3), np.uint8), np.zeros((2, 3), np.uint8), valid=void))
+    batch = score(np.ones((2, 2, 3), np.uint8), np.ones((2, 2, 3), np.uint8), valid=np.stack([void, ~void]))
     np.testing.assert_array_equal(batch, [np.nan, 1.0])
 
 
@@ -127,6 +123,12 @@ def test_bad_masks_are_refused(pred, target, message):
         confusion_counts(pred, target)
 
 
-def test_void_is_a_value_like_others_without_ignore_index():
-    with pytest.raises(ValueError, match="target holds the values 0, 1, 255"):
-        dice_score(PRED, TARGET, ignore_index=None)
+@pytest.mark.parametrize("valid", [np.ones((4, 3), bool), np.full((3, 4), 255), np.ones((1, 3, 4), bool)])
+def test_what_counts_is_bool_and_of_the_masks_shape(valid):
+    with pytest.raises(MaskfoldError, match=r"valid is .*: expected bool \(3, 4\)"):
+        dice_score(PRED, np.abs(PRED), valid=valid)
+
+
+def test_without_valid_255_is_a_value_like_others():
+    with pytest.raises(MaskfoldError, match="target holds the values 0, 1, 255"):
+        dice_score(PRED, np.where(VALID, TARGET, 255))

@@ -60,9 +60,8 @@ def test_empty_masks():
 
 def test_batches_and_void():
     pred, target = pair(14, 20)
-    half = target.copy()
-    half[0, 14:20] = 255  # the false positives are void: a perfect hit
-    void = np.full_like(target, 255)
-    scores = tgs_map(np.stack([pred] * 3), np.stack([target, half, void]))
+    whole, half = np.ones(target.shape, bool), np.ones(target.shape, bool)
+    half[0, 14:20] = False  # the false positives do not count: a perfect hit
+    scores = tgs_map(np.stack([pred] * 3), np.stack([target] * 3), valid=np.stack([whole, half, ~whole]))
     np.testing.assert_array_equal(scores, [0.4, 1.0, np.nan])
-    assert math.isnan(tgs_map(pred, void))
+    assert math.isnan(tgs_map(pred, target, valid=~whole))

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from maskfold.errors import MaskfoldError
+
 Score = Callable[[np.ndarray], Any]
 CHUNK_VALUES = 1_000_000  # statistics gathered at once: 8 MB, whatever the number of images and repeats
 
@@ -36,7 +38,7 @@ def bootstrap_interval(
     groups: n labels; images of one scene share one and are drawn together, so that their likeness does not
         make the interval too narrow.
     Resamples without a score (nan) are left out; (nan, nan) when all are.
-    Raises ValueError for no images, for groups of another length and for a score of another shape.
+    Raises MaskfoldError for no images, for groups of another length and for a score of another shape.
     """
     _check_confidence(confidence)
     drawn = _bootstrap((np.asarray(stats),), score, repeats, seed, groups)[0]
@@ -61,7 +63,7 @@ def paired_bootstrap(
     _check_confidence(confidence)
     stats_a, stats_b = np.asarray(stats_a), np.asarray(stats_b)
     if stats_a.shape != stats_b.shape:
-        raise ValueError(f"the statistics are {stats_a.shape} and {stats_b.shape}: expected the same images.")
+        raise MaskfoldError(f"the statistics are {stats_a.shape} and {stats_b.shape}: expected the same images.")
     drawn_a, drawn_b = _bootstrap((stats_a, stats_b), score, repeats, seed, groups)
     difference = drawn_a - drawn_b
     difference = difference[~np.isnan(difference)]
@@ -74,9 +76,9 @@ def _bootstrap(
 ) -> np.ndarray:
     """Scores (len(sets), repeats) of shared resamples."""
     if sets[0].ndim != 2 or not len(sets[0]):
-        raise ValueError(f"the statistics are {sets[0].shape}, expected (n, k) with at least one image.")
+        raise MaskfoldError(f"the statistics are {sets[0].shape}, expected (n, k) with at least one image.")
     if repeats < 1:
-        raise ValueError(f"repeats is {repeats}, expected at least 1.")
+        raise MaskfoldError(f"repeats is {repeats}, expected at least 1.")
     rng = np.random.default_rng(seed)
     n = len(sets[0])
     if groups is None:
@@ -84,7 +86,7 @@ def _bootstrap(
     elif len(groups) == n:
         draws = _draw_groups(groups, repeats, rng)
     else:
-        raise ValueError(f"there are {len(groups)} groups for {n} images: expected one label per image.")
+        raise MaskfoldError(f"there are {len(groups)} groups for {n} images: expected one label per image.")
     return np.concatenate([_score_rows(sets, rows, score) for rows in draws], axis=1)
 
 
@@ -106,7 +108,7 @@ def _score_rows(sets: tuple[np.ndarray, ...], rows: np.ndarray, score: Score) ->
     scores = np.array([score(stats[rows]) for stats in sets], dtype=np.float64)
     if scores.shape != (len(sets), len(rows)):
         found, r = scores.shape[1:], len(rows)
-        raise ValueError(f"score gave the shape {found} for (r, n, k) with r = {r}, expected ({r},).")
+        raise MaskfoldError(f"score gave the shape {found} for (r, n, k) with r = {r}, expected ({r},).")
     return scores
 
 
@@ -120,4 +122,4 @@ def _percentiles(values: np.ndarray, confidence: float) -> tuple[float, float]:
 
 def _check_confidence(confidence: float) -> None:
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}, expected a share between 0 and 1 such as 0.95.")
+        raise MaskfoldError(f"confidence is {confidence}, expected a share between 0 and 1 such as 0.95.")

@@ -5,85 +5,133 @@ of images. So a metric is split in two: `image_stats` looks at the pixels of an 
 rows of any selection into the competition's number.
 """
 
-import difflib
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 
+from maskfold.errors import MaskfoldError
+from maskfold.extension import load_named
+from maskfold.labels import Label, LabelSpec, Task
 from maskfold.metrics.arrays import nan_mean, ratio
-from maskfold.metrics.fine_grained import class_counts, iou, of_present
+from maskfold.metrics.fine_grained import FN, FP, TP, iou, mask_counts, of_present
 from maskfold.metrics.overlap import image_counts
 from maskfold.metrics.tgs import precision_over_thresholds
 
 
 class CompetitionMetric(ABC):
-    """Higher is better. Rows of two sets (or processes) are merged by concatenation."""
+    """Higher is better. Rows of two sets (or processes) are merged by concatenation.
 
-    name: str
+    Attributes:
+        name: as configs and reports call it.
+        tasks: that it can score.
+        labels: of the masks.
+        class_names: what `per_class` has a score of; empty where it has none.
+    """
 
-    def __init__(self, num_classes: int, ignore_index: int | None) -> None:
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
+    name: ClassVar[str]
+    tasks: ClassVar[tuple[Task, ...]] = get_args(Task)
+
+    def __init__(self, labels: LabelSpec) -> None:
+        if labels.task not in self.tasks:
+            raise MaskfoldError(
+                f"the metric {self.name} scores {' and '.join(self.tasks)} masks, and the task is {labels.task}: "
+                "use miou, or a metric of your own as package.module:Name."
+            )
+        self.labels = labels
+        self.class_names: tuple[str, ...] = ()
 
     @abstractmethod
-    def image_stats(self, pred: Any, target: Any) -> np.ndarray:
-        """float64 (k,), all that `score` needs of one image; pred, target: labels (H, W), at best uint8."""
+    def image_stats(self, mask: np.ndarray, label: Label) -> np.ndarray:
+        """float64 (k,), all that `score` needs of one image.
+
+        mask: what was predicted, uint8, see `maskfold.labels`.
+        label: the truth, hard labels of the mask's shape.
+        """
 
     @abstractmethod
     def per_image(self, stats: np.ndarray) -> np.ndarray:
         """A score of each image, (..., n, k) -> (..., n), nan for an image without a valid pixel."""
 
-    def per_class(self, stats: np.ndarray) -> np.ndarray | None:
-        """The score of each class over the set, (n, k) -> (C,); None for a metric of binary masks."""
-        return None
+    def per_class(self, stats: np.ndarray) -> np.ndarray:
+        """The score of each of ``class_names`` over the set, (n, k) -> (C,)."""
+        return np.empty(0)
 
     def score(self, stats: np.ndarray) -> np.ndarray | float:
         """The competition's number, (n, k) -> a float, (..., n, k) -> (...); nan when no image can be judged."""
         return nan_mean(self.per_image(stats))[()]
 
 
-class _BinaryMetric(CompetitionMetric):
-    def __init__(self, num_classes: int, ignore_index: int | None) -> None:
-        if num_classes > 2:
-            raise ValueError(f"{self.name} is a metric of binary masks, got {num_classes} classes: use miou.")
-        super().__init__(num_classes, ignore_index)
+# TP, FP and FN in pixels of each class that can be absent; of a binary mask the fastest way.
+_COUNTS: dict[Task, Callable[[LabelSpec, np.ndarray, Label], Any]] = {
+    "binary": lambda labels, mask, label: image_counts(mask, label.values, label.valid)[:3],
+    "multiclass": lambda labels, mask, label: mask_counts(labels, mask, label.values, label.valid)[1:],
+    "multilabel": lambda labels, mask, label: mask_counts(labels, mask, label.values, label.valid),
+}
 
 
-class _OverlapMetric(_BinaryMetric):
-    """Stats: TP, FP, FN in pixels; nan for an image without a valid pixel, which is no empty mask."""
+class _OverlapMetric(CompetitionMetric):
+    """Mean over images and classes of a ratio of counts, 1 where a class is neither labelled nor predicted.
 
-    def image_stats(self, pred: Any, target: Any) -> np.ndarray:
-        counts = image_counts(pred, target, self.ignore_index)
-        return np.array(counts[:3] if any(counts) else [np.nan] * 3, dtype=np.float64)
+    The classes are those of the task, of exclusive ones without class 0, the background.
+    Stats: TP, FP, FN in pixels, class by class; nan for an image without a valid pixel, which is not an empty mask.
+    """
+
+    def __init__(self, labels: LabelSpec) -> None:
+        super().__init__(labels)
+        self._names = labels.class_names[1:] if labels.exclusive else labels.class_names
+        # One class only: its score is the score.
+        self.class_names = () if labels.task == "binary" else self._names
+
+    def image_stats(self, mask: np.ndarray, label: Label) -> np.ndarray:
+        if not label.valid.any():
+            return np.full(3 * len(self._names), np.nan)
+        counts = _COUNTS[self.labels.task](self.labels, mask, label)
+        return np.ravel(counts).astype(np.float64)
+
+    def per_image(self, stats: np.ndarray) -> np.ndarray:
+        return self._ratios(stats).mean(-1)
+
+    def per_class(self, stats: np.ndarray) -> np.ndarray:
+        return nan_mean(self._ratios(stats), axis=-2) if self.class_names else np.empty(0)
+
+    def _ratios(self, stats: np.ndarray) -> np.ndarray:
+        """(..., n, k) -> (..., n, C)."""
+        return self.ratio(stats.reshape(*stats.shape[:-1], len(self._names), 3))
+
+    @abstractmethod
+    def ratio(self, counts: np.ndarray) -> np.ndarray:
+        """Of the counts (..., 3) of an image and class."""
 
 
 class DiceMetric(_OverlapMetric):
-    """Mean over images of 2 TP / (2 TP + FP + FN), 1 where both masks are empty."""
+    """Mean over images and classes of 2 TP / (2 TP + FP + FN), 1 where both masks are empty."""
 
     name = "dice"
 
-    def per_image(self, stats: np.ndarray) -> np.ndarray:
-        tp2 = 2 * stats[..., 0]
-        return ratio(tp2, tp2 + stats[..., 1] + stats[..., 2], 1.0)
+    def ratio(self, counts: np.ndarray) -> np.ndarray:
+        tp2 = 2 * counts[..., TP]
+        return ratio(tp2, tp2 + counts[..., FP] + counts[..., FN], 1.0)
 
 
 class IoUMetric(_OverlapMetric):
-    """Mean over images of TP / (TP + FP + FN), 1 where both masks are empty."""
+    """Mean over images and classes of TP / (TP + FP + FN), 1 where both masks are empty."""
 
     name = "iou"
 
-    def per_image(self, stats: np.ndarray) -> np.ndarray:
-        return ratio(stats[..., 0], stats[..., 0] + stats[..., 1] + stats[..., 2], 1.0)
+    def ratio(self, counts: np.ndarray) -> np.ndarray:
+        return ratio(counts[..., TP], counts[..., TP] + counts[..., FP] + counts[..., FN], 1.0)
 
 
-class TgsMapMetric(_BinaryMetric):
+class TgsMapMetric(CompetitionMetric):
     """Mean over images of `tgs_map`. Stats: that score."""
 
     name = "tgs_map"
+    tasks = ("binary",)
 
-    def image_stats(self, pred: Any, target: Any) -> np.ndarray:
-        return precision_over_thresholds(image_counts(pred, target, self.ignore_index))[None]
+    def image_stats(self, mask: np.ndarray, label: Label) -> np.ndarray:
+        return precision_over_thresholds(image_counts(mask, label.values, label.valid))[None]
 
     def per_image(self, stats: np.ndarray) -> np.ndarray:
         return stats[..., 0]
@@ -92,17 +140,18 @@ class TgsMapMetric(_BinaryMetric):
 class MeanIoUMetric(CompetitionMetric):
     """miou_d: TP, FP, FN summed over the set, IoU per class, mean over the classes labelled or predicted.
 
-    Stats: TP, FP, FN of class 0, of class 1 ... The score of an image is the mean over the classes in its
-    label. One class (a network of one logit) means background and foreground.
+    The classes are ``labels.value_names``: of a binary task background and foreground. Stats: TP, FP, FN, class by
+    class. The score of an image is the mean over the classes in its label.
     """
 
     name = "miou"
 
-    def __init__(self, num_classes: int, ignore_index: int | None) -> None:
-        super().__init__(max(2, num_classes), ignore_index)
+    def __init__(self, labels: LabelSpec) -> None:
+        super().__init__(labels)
+        self.class_names = labels.value_names
 
-    def image_stats(self, pred: Any, target: Any) -> np.ndarray:
-        return class_counts(pred, target, self.num_classes, self.ignore_index).ravel().astype(np.float64)
+    def image_stats(self, mask: np.ndarray, label: Label) -> np.ndarray:
+        return mask_counts(self.labels, mask, label.values, label.valid).ravel().astype(np.float64)
 
     def per_image(self, stats: np.ndarray) -> np.ndarray:
         return nan_mean(of_present(self._by_class(stats), iou))
@@ -115,7 +164,7 @@ class MeanIoUMetric(CompetitionMetric):
         return nan_mean(self.per_class(stats))[()]
 
     def _by_class(self, stats: np.ndarray) -> np.ndarray:
-        return stats.reshape(*stats.shape[:-1], self.num_classes, 3)
+        return stats.reshape(*stats.shape[:-1], len(self.class_names), 3)
 
 
 METRICS: dict[str, type[CompetitionMetric]] = {
@@ -126,14 +175,10 @@ METRICS: dict[str, type[CompetitionMetric]] = {
 }
 
 
-def build_metric(name: str, *, num_classes: int = 1, ignore_index: int | None = 255) -> CompetitionMetric:
-    """The metric of that name in `METRICS`; a ValueError that names the nearest one if there is none.
+def build_metric(name: str, labels: LabelSpec) -> CompetitionMetric:
+    """The metric of that name in `METRICS`, or anyone's own as ``package.module:Name``.
 
-    num_classes: channels of the network's output, 1 for a binary competition.
-    ignore_index: target pixels of this value are not scored; None: there are none.
+    Raises:
+        MaskfoldError: no such metric (the nearest is named), or one that does not score the task.
     """
-    if name not in METRICS:
-        near = difflib.get_close_matches(str(name), METRICS, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"there is no metric {name!r}: {hint}Choose one of {', '.join(METRICS)}.")
-    return METRICS[name](num_classes, ignore_index)
+    return load_named(name, METRICS, "metric")(labels)

@@ -50,17 +50,17 @@ class Evaluation:
         """The score in one line."""
         units = "images" if self.groups is None else "groups"
         count = len(self.ids) if self.groups is None else len(set(self.groups))
+        if np.isnan(self.score):
+            return f"{self.metric.name} cannot be computed: no pixel of the {len(self.ids)} images counts"
         if count < 2:
             return f"{self.metric.name} {self.score:.4f} (no interval: there is one of the {units} only)"
         low, high = self.interval()
         return f"{self.metric.name} {self.score:.4f} (95 % of bootstraps over {units}: {low:.4f} to {high:.4f})"
 
-    def class_lines(self, names: Sequence[str]) -> str:
+    def class_lines(self) -> str:
         """The score of each class, worst first, one to a line; nothing where the metric has one class only."""
-        scores = self.metric.per_class(self.stats)
-        if scores is None:
-            return ""
-        worst_first = sorted(zip(scores, names, strict=True), key=lambda pair: np.nan_to_num(pair[0], nan=-1))
+        scores = zip(self.metric.per_class(self.stats), self.metric.class_names, strict=True)
+        worst_first = sorted(scores, key=lambda pair: np.nan_to_num(pair[0], nan=-1))
         return "".join(f"\n  {name:20} {score:.4f}" for score, name in worst_first)
 
     def against(self, other: "Evaluation") -> str:

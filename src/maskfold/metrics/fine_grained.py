@@ -1,6 +1,6 @@
 """Fine-grained scores from the counts of every image and class (Wang et al., NeurIPS 2023, arXiv:2310.19252).
 
-`counts` are integers (or whole floats) (..., C, 3): TP, FP, FN of each class in pixels, without ignored ones.
+`counts` are integers (or whole floats) (..., C, 3): TP, FP, FN of each class in pixels, those that count.
 """
 
 from collections.abc import Callable
@@ -8,28 +8,50 @@ from typing import Any
 
 import numpy as np
 
-from maskfold.metrics.arrays import as_image_pair, nan_mean, ratio
+from maskfold.errors import MaskfoldError
+from maskfold.labels import LabelSpec
+from maskfold.metrics.arrays import as_image_pair, as_pair, as_valid, nan_mean, ratio
+from maskfold.metrics.overlap import image_counts
 
 TP, FP, FN = 0, 1, 2
 
 
-def class_counts(pred: Any, target: Any, num_classes: int, ignore_index: int | None = 255) -> np.ndarray:
-    """int64 (C, 3), TP, FP and FN of one image of integer labels (H, W).
+def class_counts(pred: Any, target: Any, classes: int, valid: Any = None) -> np.ndarray:
+    """int64 (C, 3), TP, FP and FN of one image of integer labels (H, W), C = ``classes``.
 
-    Raises ValueError for labels that are neither in 0 .. C - 1 nor (target only) `ignore_index`.
+    valid: bool (H, W), False where a pixel is in none of the counts; None: all count.
+    Raises MaskfoldError for labels that are not in 0 .. C - 1 (where they do not count, the target may hold any).
     """
     pred, target = as_image_pair(pred, target)
-    _check_range(pred, num_classes, "pred", np.False_)
-    void = np.asarray(target == ignore_index) if ignore_index is not None else np.False_
-    _check_range(target, num_classes, "target", void)
+    valid = as_valid(valid, pred.shape)
+    void = np.False_ if valid is None else ~valid
+    _check_range(pred, classes, "pred", np.False_)
+    _check_range(target, classes, "target", void)
     cell = target.astype(np.intp)
-    np.copyto(cell, num_classes, where=void)  # ignored pixels go to a row of their own
-    cell *= num_classes
+    np.copyto(cell, classes, where=void)  # pixels that do not count go to a row of their own
+    cell *= classes
     np.add(cell, pred, out=cell, casting="unsafe")
-    confusion = np.bincount(cell.ravel(), minlength=(num_classes + 1) * num_classes)
-    confusion = confusion.reshape(num_classes + 1, num_classes)[:num_classes]
+    confusion = np.bincount(cell.ravel(), minlength=(classes + 1) * classes)
+    confusion = confusion.reshape(classes + 1, classes)[:classes]
     tp = np.diagonal(confusion)
     return np.stack([tp, confusion.sum(0) - tp, confusion.sum(1) - tp], axis=1)
+
+
+def layer_counts(pred: Any, target: Any, valid: Any = None) -> np.ndarray:
+    """int64 (C, 3), TP, FP and FN of each of C layers of 0 and 1, (C, H, W), that may overlap; ``valid`` (H, W).
+
+    Raises MaskfoldError for other values than 0 and 1, and for differing shapes.
+    """
+    pred, target = as_pair(pred, target)
+    counts = [image_counts(p, t, valid)[:3] for p, t in zip(pred, target, strict=True)]
+    return np.array(counts, dtype=np.int64)
+
+
+def mask_counts(labels: LabelSpec, pred: Any, target: Any, valid: Any = None) -> np.ndarray:
+    """int64 (V, 3), TP, FP and FN of everything that ``labels.value_names`` names, in one image's masks."""
+    if labels.task == "multilabel":
+        return layer_counts(pred, target, valid)
+    return class_counts(pred, target, len(labels.value_names), valid)
 
 
 def iou(counts: np.ndarray) -> np.ndarray:
@@ -71,10 +93,12 @@ def mean_c(table: np.ndarray, q: int = 100) -> float:
     return float(nan_mean(np.array([worst_mean(column, q) for column in table.T])))
 
 
-def _check_range(labels: np.ndarray, num_classes: int, name: str, void: np.ndarray) -> None:
-    if labels.max(initial=0) < num_classes and labels.min(initial=0) >= 0:
+def _check_range(labels: np.ndarray, classes: int, name: str, void: np.ndarray) -> None:
+    if labels.max(initial=0) < classes and labels.min(initial=0) >= 0:
         return
-    wrong = np.unique(labels[~void & ((labels < 0) | (labels >= num_classes))])
+    wrong = np.unique(labels[~void & ((labels < 0) | (labels >= classes))])
     if len(wrong):
-        found, last = ", ".join(map(str, wrong[:6])), num_classes - 1
-        raise ValueError(f"{name} holds the labels {found}: expected 0 to {last} (see also ignore_index).")
+        found = ", ".join(map(str, wrong[:6]))
+        raise MaskfoldError(
+            f"{name} holds the labels {found}: expected 0 to {classes - 1} (mark what does not count in valid)."
+        )

@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskfold.metrics.arrays import as_pair, nan_mean, ratio
+from maskfold.errors import MaskfoldError
+from maskfold.labels import LabelSpec
+from maskfold.metrics.arrays import as_labels, nan_mean, ratio
 from maskfold.metrics.fine_grained import (
     FN,
     FP,
     TP,
     accuracy,
-    class_counts,
     dice,
     iou,
+    mask_counts,
     mean_c,
     mean_i,
     of_present,
@@ -32,60 +34,53 @@ class SegmentationMetrics:
     Keeps TP, FP and FN of every image and class as integers: the result depends neither on the batch size nor
     on the order, and `merge` is exact. It pickles, so processes can send it to each other.
 
-    num_classes: classes C including the background, 2 for a binary mask; labels are 0 .. C - 1.
-    ignore_index: target pixels of this value are left out; None: there are none.
+    labels: the task and its classes. The scores are of the classes ``labels.value_names``: of a binary task
+        background and foreground, of a multilabel task each class by itself.
     worst: whole per cent in 1 .. 100, for which the worst-case scores are computed.
-    class_names: C distinct names for the tables; default "0", "1" ...
 
     Source: Wang et al., "Revisiting Evaluation Metrics for Semantic Segmentation", arXiv:2310.19252.
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        ignore_index: int | None = 255,
-        worst: Sequence[int] = (1, 5),
-        class_names: Sequence[str] | None = None,
-    ) -> None:
-        if num_classes < 2:
-            raise ValueError(f"num_classes is {num_classes}, expected 2 or more: count the background.")
+    def __init__(self, labels: LabelSpec, worst: Sequence[int] = (1, 5)) -> None:
         if any(q != int(q) or not 1 <= q <= 100 for q in worst):
-            raise ValueError(f"worst is {tuple(worst)}, expected whole per cent from 1 to 100.")
-        names = [str(name) for name in (range(num_classes) if class_names is None else class_names)]
-        if len(names) != num_classes or len(set(names)) != num_classes:
-            raise ValueError(f"class_names are {names}, expected {num_classes} distinct names.")
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
+            raise MaskfoldError(f"worst is {tuple(worst)}, expected whole per cent from 1 to 100.")
+        self.labels = labels
         self.worst = tuple(int(q) for q in worst)
-        self.class_names = names
         self._counts: list[np.ndarray] = []
 
     @property
     def counts(self) -> np.ndarray:
         """int64 (n, C, 3): TP, FP and FN of every image and class, in the order of the updates."""
-        return np.array(self._counts, dtype=np.int64).reshape(-1, self.num_classes, 3)
+        return np.array(self._counts, dtype=np.int64).reshape(-1, len(self.labels.value_names), 3)
 
-    def update(self, pred: Any, target: Any) -> None:
-        """Adds images: integer labels (H, W) or (N, H, W), numpy or torch; sizes may differ between calls.
+    def update(self, pred: Any, target: Any, valid: Any = None) -> None:
+        """Adds one image's masks, or N images' with one more axis in front, numpy or torch; sizes may differ.
 
-        Raises ValueError for floats, differing shapes and labels out of range; nothing is added then.
+        pred, target: integer labels (H, W); multilabel: 0/1 (C, H, W).
+        valid: bool (H, W), False where a pixel is not counted; None: all are.
+        Raises MaskfoldError for floats, differing shapes and labels out of range; nothing is added then.
         """
-        pred, target = as_pair(pred, target)
-        images = zip(pred, target, strict=True) if pred.ndim == 3 else [(pred, target)]
-        self._counts += [class_counts(p, t, self.num_classes, self.ignore_index) for p, t in images]
+        pred, target = as_labels(pred, "pred"), as_labels(target, "target")
+        if pred.ndim == len(self.labels.mask_shape((1, 1))):
+            pred, target, valid = pred[None], target[None], None if valid is None else as_labels(valid, "valid")[None]
+        if pred.shape != target.shape:
+            raise MaskfoldError(f"pred is {pred.shape} and target {target.shape}: expected masks of one shape.")
+        valids = [None] * len(pred) if valid is None else as_labels(valid, "valid")
+        images = zip(pred, target, valids, strict=True)
+        self._counts += [mask_counts(self.labels, *image) for image in images]
 
     def merge(self, other: "SegmentationMetrics") -> "SegmentationMetrics":
         """Appends the images of `other`, which stays as it was; returns self."""
-        ours, theirs = ((m.num_classes, m.ignore_index, m.class_names) for m in (self, other))
-        if ours != theirs:
-            raise ValueError(f"cannot merge {ours} and {theirs}: classes, ignore_index and names must agree.")
+        if self.labels != other.labels:
+            raise MaskfoldError(f"cannot merge {self.labels} and {other.labels}: task and names must agree.")
         self._counts = self._counts + other._counts
         return self
 
     def compute(self) -> dict[str, float]:
         """All scores of the images so far, in [0, 1]; nan where no image or class is left to judge.
 
-        acc: share of the pixels that are right; macc: its mean over the classes of the labels.
+        acc: share of the pixels that are right (multilabel: of the labelled pixels of all classes, how many were
+            found); macc: its mean over the classes of the labels.
         miou_d, mdice_d: counts summed over the set, then the mean over classes. A class that is predicted but
             in no label scores 0; one that is neither leaves the mean.
         miou_i, mdice_i: per image the mean over the classes in its label, then over images.
@@ -122,10 +117,10 @@ class SegmentationMetrics:
             columns[f"{name}_c"] = [worst_mean(column) for column in table.T]
             for q in self.worst:
                 columns[f"{name}_c_worst{q}"] = [worst_mean(column, q) for column in table.T]
-        return pd.DataFrame(columns, index=pd.Index(self.class_names, name="class"))
+        return pd.DataFrame(columns, index=pd.Index(self.labels.value_names, name="class"))
 
     def per_image(self) -> "pd.DataFrame":
-        """One row per image, in the order of the updates: valid pixels, accuracy, mean IoU, mean Dice, IoUs.
+        """One row per image, in the order of the updates: pixels that count, accuracy, mean IoU, mean Dice, IoUs.
 
         nan where a class is not in the image's label, and all along an image without a valid pixel.
         """
@@ -136,5 +131,5 @@ class SegmentationMetrics:
         columns = {"pixels": pixels, "acc": ratio(counts[..., TP].sum(1), pixels)}
         columns |= {f"m{name}": nan_mean(of_present(counts, score)) for name, score in SCORES.items()}
         table = of_present(counts, iou)
-        columns |= {f"iou_{name}": table[:, c] for c, name in enumerate(self.class_names)}
+        columns |= {f"iou_{name}": table[:, c] for c, name in enumerate(self.labels.value_names)}
         return pd.DataFrame(columns, index=pd.RangeIndex(len(counts), name="image"))

@@ -7,17 +7,17 @@ import numpy as np
 from maskfold.metrics.overlap import ConfusionCounts, confusion_counts
 
 
-def tgs_map(pred: Any, target: Any, *, ignore_index: int | None = 255) -> float | np.ndarray:
+def tgs_map(pred: Any, target: Any, *, valid: Any = None) -> float | np.ndarray:
     """Mean over the IoU thresholds 0.5, 0.55 .. 0.95 of the precision TP / (TP + FP + FN), of each image.
 
     The whole mask is one object, so the precision at a threshold t is 1 where IoU > t, else 0 (the competition
     says "greater than": an IoU of exactly 0.5 is no hit at 0.5). Both masks empty: 1; only one of them: 0.
     Source: https://www.kaggle.com/competitions/tgs-salt-identification-challenge/overview/evaluation
 
-    pred, target, ignore_index: see `confusion_counts`.
+    pred, target, valid: see `confusion_counts`.
     Returns a float for (H, W), float64 (N,) for (N, H, W); nan for an image without a valid pixel.
     """
-    score = precision_over_thresholds(confusion_counts(pred, target, ignore_index=ignore_index))
+    score = precision_over_thresholds(confusion_counts(pred, target, valid=valid))
     return score if score.ndim else float(score)
 
 
