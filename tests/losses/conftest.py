@@ -1,7 +1,8 @@
 """Targets that losses must survive, and the comparison with a float64 formula that selects valid pixels."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 import torch
@@ -13,7 +14,8 @@ IGNORE = 255
 @dataclass
 class Case:
     logits: Tensor  # float32
-    target: Tensor
+    target: Tensor  # 255 where nothing counts
+    task: str = "binary"
 
 
 def _binary_cases() -> dict[str, Callable[[torch.Generator], Case]]:
@@ -110,7 +112,35 @@ def _multiclass_cases() -> dict[str, Callable[[torch.Generator], Case]]:
     }
 
 
-BINARY, MULTICLASS = _binary_cases(), _multiclass_cases()
+def _multilabel_cases() -> dict[str, Callable[[torch.Generator], Case]]:
+    """Three classes that overlap; the last one is in the first image only."""
+
+    def logits(g, n, h, w):
+        return 3 * torch.randn(n, 3, h, w, generator=g)
+
+    def hard(g, n, h, w):
+        target = (torch.rand(n, 3, h, w, generator=g) < torch.tensor([0.6, 0.3, 0.1])[:, None, None]).float()
+        target[1:, 2] = 0
+        return target
+
+    def ignored(g):
+        target, x = hard(g, 3, 7, 5), logits(g, 3, 7, 5)
+        target[0, :, 2:5, 1:], target[2] = IGNORE, IGNORE
+        x[0, :, 3, 2], x[2, 1, 0, 1] = float("nan"), float("inf")
+        return Case(x, target)
+
+    return {
+        "random": lambda g: Case(logits(g, 3, 7, 5), hard(g, 3, 7, 5)),
+        "uint8": lambda g: Case(logits(g, 2, 4, 9), hard(g, 2, 4, 9).to(torch.uint8)),
+        "empty": lambda g: Case(logits(g, 2, 4, 9), torch.zeros(2, 3, 4, 9)),
+        "ignored": ignored,
+        "void": lambda g: Case(logits(g, 2, 4, 9), torch.full((2, 3, 4, 9), IGNORE)),
+        "soft": lambda g: Case(logits(g, 2, 6, 5), torch.rand(2, 3, 6, 5, generator=g)),
+    }
+
+
+CASES = {"binary": _binary_cases(), "multiclass": _multiclass_cases(), "multilabel": _multilabel_cases()}
+EVERY = [(task, name) for task, cases in CASES.items() for name in cases]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -122,26 +152,42 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(params=BINARY)
-def binary(request) -> Case:
-    return BINARY[request.param](torch.Generator().manual_seed(5))
+def valid_of(target: Tensor) -> Tensor:
+    """Where a target that holds 255 counts, bool (N, H, W)."""
+    return (target != IGNORE).all(1) if target.ndim == 4 else target != IGNORE
 
 
-@pytest.fixture(params=MULTICLASS)
-def multiclass(request) -> Case:
-    return MULTICLASS[request.param](torch.Generator().manual_seed(6))
+def marked(loss):
+    """The loss, told what counts by 255 in the target. What else stands there must not matter: it stays."""
+    return lambda logits, target, **targets: loss(logits, target, valid_of(target), **targets)
 
 
-EVERY = [("binary", name) for name in BINARY] + [("multiclass", name) for name in MULTICLASS]
+def _of_tasks(*tasks: str) -> dict:
+    chosen = [pair for pair in EVERY if pair[0] in tasks]
+    return {"params": chosen, "ids": "-".join}
 
 
-@pytest.fixture(params=EVERY, ids="-".join)
+def _case(request) -> Case:
+    task, name = request.param
+    return replace(CASES[task][name](torch.Generator().manual_seed(7)), task=task)
+
+
+@pytest.fixture(**_of_tasks(*CASES))
 def any_case(request) -> Case:
-    problem, name = request.param
-    return (BINARY if problem == "binary" else MULTICLASS)[name](torch.Generator().manual_seed(7))
+    return _case(request)
 
 
-def select(logits: Tensor, target: Tensor, n: int) -> tuple[Tensor, Tensor]:
+@pytest.fixture(**_of_tasks("multiclass"))
+def multiclass(request) -> Case:
+    return _case(request)
+
+
+@pytest.fixture(**_of_tasks("binary", "multilabel"))
+def independent(request) -> Case:
+    return _case(request)
+
+
+def select(logits: Tensor, target: Tensor, n: int, *, task: str) -> tuple[Tensor, Tensor]:
     """Image ``n``: probabilities (C, M) and labels (C, M) of its valid pixels in float64."""
     x, t = logits[n].double(), target[n].double()
     if t.ndim == 2:
@@ -151,15 +197,17 @@ def select(logits: Tensor, target: Tensor, n: int) -> tuple[Tensor, Tensor]:
         keep = (t != IGNORE).all(0)
         y = t[:, keep]
     x = x[:, keep]
-    if len(x) == 1:
+    if task != "multiclass":
         return 1 / (1 + torch.exp(-x)), y
     e = torch.exp(x - x.max(0).values.detach())
     return e / e.sum(0), y
 
 
 @pytest.fixture
-def image_pixels():
-    return select
+def image_pixels(request):
+    """`select` for the task of the case that the test has."""
+    name = next(name for name in ("any_case", "multiclass", "independent") if name in request.fixturenames)
+    return partial(select, task=request.getfixturevalue(name).task)
 
 
 def _value_and_gradient(function, logits, target):
@@ -175,7 +223,7 @@ def _close(found: Tensor, wanted: Tensor, relative: float) -> bool:
 
 @pytest.fixture
 def agree():
-    """Check a loss against ``reference(logits float64, target) -> scalar`` in every precision."""
+    """Check ``loss(task)`` against ``reference(logits float64, target) -> scalar`` in every precision."""
 
     def check(loss, reference, case: Case) -> None:
         for dtype, of_value, of_gradient in [
@@ -186,7 +234,7 @@ def agree():
         ]:
             logits, target = case.logits.to(dtype), case.target
             before = logits.clone(), target.clone()
-            value, gradient = _value_and_gradient(loss, logits, target)
+            value, gradient = _value_and_gradient(marked(loss(task=case.task)), logits, target)
             wanted_value, wanted_gradient = _value_and_gradient(reference, logits.double(), target)
             assert value.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
             assert value.shape == ()

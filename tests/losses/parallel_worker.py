@@ -32,15 +32,16 @@ SPECS = [
 CHANNELS = {"bce": [1], "cross_entropy": [4]}
 
 
-def problem(channels: int) -> tuple[torch.Tensor, torch.Tensor]:
+def problem(channels: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Five images: unlike numbers of valid pixels, one void, a class in one image only."""
     g = torch.Generator().manual_seed(channels)
     images, target = torch.randn(5, 3, 8, 8, generator=g), torch.randint(0, 2, (5, 8, 8), generator=g)
     if channels > 1:
         target[3, :4] = 3
         target[1, 2] = 2
-    target[0, :5], target[2, 1], target[4] = 255, 255, 255
-    return images, target if channels > 1 else target[:, None].float()
+    valid = torch.ones(5, 8, 8, dtype=torch.bool)
+    valid[0, :5], valid[2, 1], valid[4] = False, False, False
+    return images, target if channels > 1 else target[:, None].float(), valid
 
 
 def network(channels: int) -> torch.nn.Module:
@@ -48,8 +49,8 @@ def network(channels: int) -> torch.nn.Module:
     return torch.nn.Conv2d(3, channels, 3, padding=1)
 
 
-def step(model, loss, images, target) -> list[torch.Tensor]:
-    value = loss(model(images), target)
+def step(model, loss, images, target, valid) -> list[torch.Tensor]:
+    value = loss(model(images), target, valid)
     value.backward()
     return [value.detach(), *(parameter.grad for parameter in model.parameters())]
 
@@ -57,7 +58,7 @@ def step(model, loss, images, target) -> list[torch.Tensor]:
 def main(rank: int, world: int, folder: Path) -> None:
     torch.set_num_threads(1)
     jobs = [
-        (f"{name} {options} {channels}", LOSSES[name](ignore_index=255, **options), channels)
+        (f"{name} {options} {channels}", LOSSES[name]("binary" if channels == 1 else "multiclass", **options), channels)
         for name, options in SPECS
         for channels in CHANNELS.get(name, [1, 4])
     ]
@@ -66,13 +67,13 @@ def main(rank: int, world: int, folder: Path) -> None:
     share = slice(0, 2) if rank == 0 else slice(2, 5)
     together = {}
     for key, loss, channels in jobs:
-        images, target = problem(channels)
-        together[key] = step(DistributedDataParallel(network(channels)), loss, images[share], target[share])
+        batch = [part[share] for part in problem(channels)]
+        together[key] = step(DistributedDataParallel(network(channels)), loss, *batch)
     # Validation may give the processes unlike numbers of batches: nothing may be exchanged then.
     if rank == 0:
         with torch.no_grad():
-            images, target = problem(1)
-            jobs[0][1](network(1)(images), target)
+            images, target, valid = problem(1)
+            jobs[0][1](network(1)(images), target, valid)
     torch.save({"alone": alone, "together": together}, folder / f"{rank}.pt")
     dist.destroy_process_group()
 

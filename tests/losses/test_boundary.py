@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.losses.conftest import marked
 
 from maskfold.losses.boundary import ActiveBoundaryLoss, BoundaryLoss, signed_distance
 
@@ -74,8 +75,8 @@ def test_boundary_loss_of_a_binary_batch():
     p, d = 1 / (1 + (-logits.double()).exp()), distance.double()
     images = [(p[0, 0, 2:] * d[0, 0, 2:]).mean(), (p[1] * d[1]).mean(), (p[2] * d[2]).mean()]
     pixels = torch.cat([(p * d)[0, 0, 2:].flatten(), (p * d)[1:].flatten()])
-    per_image = BoundaryLoss(ignore_index=255)(logits, target, distance=distance)
-    per_batch = BoundaryLoss(per_image=False, ignore_index=255)(logits, target, distance=distance)
+    per_image = marked(BoundaryLoss())(logits, target, distance=distance)
+    per_batch = marked(BoundaryLoss(per_image=False))(logits, target, distance=distance)
     assert per_image.item() == pytest.approx((sum(images) / 3).item(), rel=1e-5)
     assert per_batch.item() == pytest.approx(pixels.mean().item(), rel=1e-5)
 
@@ -83,7 +84,7 @@ def test_boundary_loss_of_a_binary_batch():
 def test_boundary_loss_of_classes_and_its_gradient():
     logits, target, distance = multiclass_batch()
     logits.requires_grad_()
-    BoundaryLoss()(logits, target, distance=distance).backward()
+    BoundaryLoss("multiclass")(logits, target, distance=distance).backward()
     p = (logits.double().exp() / logits.double().exp().sum(1, keepdim=True)).detach()
     d = distance.double() / logits.numel()
     expected = p * (d - (p * d).sum(1, keepdim=True))
@@ -92,7 +93,7 @@ def test_boundary_loss_of_classes_and_its_gradient():
 
 def test_boundary_loss_gradcheck_and_dtypes():
     logits, target, distance = binary_batch()
-    loss = BoundaryLoss(ignore_index=255)
+    loss = marked(BoundaryLoss())
     target[1, 0, 3:5] = 255
     small = logits[:, :, 2:6, 6:11].double().requires_grad_()
     cut = target[:, :, 2:6, 6:11], distance[:, :, 2:6, 6:11]
@@ -112,8 +113,8 @@ def test_ignored_pixels_have_no_say(loss):
     dirty[target == 255], dirty_distance[target == 255] = torch.nan, torch.nan
     clean, dirty = logits.clone().requires_grad_(), dirty.requires_grad_()
     values = [
-        loss(ignore_index=255)(clean, target, distance=distance),
-        loss(ignore_index=255)(dirty, target, distance=dirty_distance),
+        marked(loss())(clean, target, distance=distance),
+        marked(loss())(dirty, target, distance=dirty_distance),
     ]
     for value in values:
         value.backward()
@@ -121,10 +122,10 @@ def test_ignored_pixels_have_no_say(loss):
     assert torch.equal(clean.grad, dirty.grad)
     assert not clean.grad[target == 255].any()
     rest = [tensor[[0, 2]] for tensor in (logits, target, distance)]
-    torch.testing.assert_close(values[0].detach(), loss(ignore_index=255)(rest[0], rest[1], distance=rest[2]))
+    torch.testing.assert_close(values[0].detach(), marked(loss())(rest[0], rest[1], distance=rest[2]))
 
 
-@pytest.mark.parametrize("loss", [BoundaryLoss(ignore_index=255), ActiveBoundaryLoss(ignore_index=255)])
+@pytest.mark.parametrize("loss", [marked(BoundaryLoss()), marked(ActiveBoundaryLoss())])
 @pytest.mark.parametrize("label", [0, 1, 255])
 def test_nothing_to_move_is_a_zero_that_backward_accepts(loss, label):
     logits, target, _ = binary_batch()
@@ -212,7 +213,9 @@ def test_active_boundary_is_per_image():
 def test_active_boundary_of_one_logit_is_that_of_two_classes():
     target, logits = square(9, 12), 4 * square(12, 8) - 2 + torch.randn(1, 1, 40, 44)
     two = torch.cat([torch.zeros_like(logits), logits], 1)
-    torch.testing.assert_close(ActiveBoundaryLoss()(two, target[:, 0].long()), ActiveBoundaryLoss()(logits, target))
+    torch.testing.assert_close(
+        ActiveBoundaryLoss("multiclass")(two, target[:, 0].long()), ActiveBoundaryLoss()(logits, target)
+    )
 
 
 def test_active_boundary_ignores_the_edges_of_void():
@@ -221,61 +224,106 @@ def test_active_boundary_ignores_the_edges_of_void():
     ring = square(7, 10, 24) - target
     target[ring.bool()] = 255
     logits = 4 * square(12, 8) - 2
-    assert ActiveBoundaryLoss(ignore_index=255)(logits, target) == 0
+    assert marked(ActiveBoundaryLoss())(logits, target) == 0
 
 
 def test_active_boundary_predicts_none_at_void():
     target = square(9, 12)
     target[:, :, 12:20, 15:25] = 255
-    assert ActiveBoundaryLoss(ignore_index=255)(torch.full_like(target, 3.0), target) == 0
-    assert ActiveBoundaryLoss(ignore_index=255)(4 * square(12, 8) - 2, target) > 0
+    assert marked(ActiveBoundaryLoss())(torch.full_like(target, 3.0), target) == 0
+    assert marked(ActiveBoundaryLoss())(4 * square(12, 8) - 2, target) > 0
 
 
-def active_boundary_of_an_image(logits, labels, share, max_distance, smoothing):
-    """The definition, pixel by pixel, for logits (C, H, W) and labels (H, W) with void 255."""
-    p = logits.softmax(0)
-    pixels = [pixel for pixel in np.ndindex(labels.shape) if labels[pixel] != 255]
+def active_boundary_of_an_image(p, held, labels, valid, share=0.05, max_distance=2, smoothing=0.1):
+    """The definition in the docstring, pixel by pixel: probabilities (K, H, W), labels and valid (H, W), as numpy.
+
+    ``held`` are the probabilities too: those of the neighbours and of the choice of pixels, which have no gradient.
+    """
+    pixels = [pixel for pixel in np.ndindex(labels.shape) if valid[pixel]]
 
     def kl(a, b):
-        return (p[:, *a].detach() * (p[:, *a].detach() / p[:, *b]).log()).sum()
+        return sum(h * math.log(h / q) for h, q in zip(held[:, *a], held[:, *b], strict=True))
+
+    def score_of(neighbour, here):
+        return sum(h * math.log(h / q) for h, q in zip(held[:, *neighbour], p[:, *here], strict=True))
 
     pairs = [((y, x), other) for y, x in pixels for other in ((y + 1, x), (y, x + 1)) if other in pixels]
-    edge = [a for a, b in pairs if labels[a] != labels[b]]
+    true_boundary = [a for a, b in pairs if labels[a] != labels[b]]
+    if not true_boundary:
+        return 0.0
     divergence = {}
     for a, b in pairs:
-        divergence[a] = max(divergence.get(a, 0), kl(a, b).item())
-    core = sorted(divergence, key=divergence.get)[-int(share * labels.numel()) :]
+        divergence[a] = max(divergence.get(a, 0), kl(a, b))
+    core = sorted(divergence, key=divergence.get)[-int(share * labels.size) :]
     near = {(y, x): [(y + i, x + j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j] for y, x in pixels}
-    distance = {a: min(math.dist(a, b) for b in edge) for a in pixels}
+    distance = {a: min(math.dist(a, b) for b in true_boundary) for a in pixels}
     terms = []
     for a in pixels:
         others = [b for b in near[a] if b in pixels]
-        if a not in core and not set(others) & set(core):
+        if a not in core and not set(near[a]) & set(core):
             continue
         goal = min(others, key=distance.get)
         if distance[goal] >= distance[a]:
             continue
-        scores = torch.stack([kl(b, a) if b in pixels else logits.new_zeros(()) for b in near[a]])
-        shares = torch.full_like(scores, smoothing / 7)
-        shares[near[a].index(goal)] = 1 - smoothing
-        terms.append(-(shares * scores.log_softmax(0)).sum() * min(distance[a], max_distance) / max_distance)
-    return torch.stack(terms).mean()
+        scores = [score_of(b, a) if b in pixels else 0.0 for b in near[a]]
+        normaliser = math.log(sum(map(math.exp, scores)))
+        entropy = 0.0
+        for direction, score in zip(near[a], scores, strict=True):
+            entropy += (1 - smoothing if direction == goal else smoothing / 7) * (normaliser - score)
+        terms.append(entropy * min(distance[a], max_distance) / max_distance)
+    return sum(terms) / len(terms) if terms else 0.0
 
 
-def test_active_boundary_is_the_definition():
-    generator = torch.Generator().manual_seed(2)
-    target = torch.randint(3, (2, 3, 3), generator=generator).repeat_interleave(4, 1).repeat_interleave(5, 2)
-    target[1, 2:6, 7:9] = 255
-    logits = torch.randn(2, 3, 12, 15, generator=generator)
-    logits = (3 * logits + 4 * F.one_hot(target.clamp(max=2).roll((2, 1), (1, 2)), 3).movedim(-1, 1)).requires_grad_()
-    loss = ActiveBoundaryLoss(ignore_index=255, boundary_share=0.05, max_distance=2, smoothing=0.1)
-    value = loss(logits, target)
-    (gradient,) = torch.autograd.grad(value, logits)
-    exact = logits.detach().double().requires_grad_()
-    expected = sum(active_boundary_of_an_image(*pair, 0.05, 2, 0.1) for pair in zip(exact, target, strict=True)) / 2
-    (expected_gradient,) = torch.autograd.grad(expected, exact)
-    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
-    assert (gradient - expected_gradient).norm() <= 1e-4 * expected_gradient.norm()
+def active_case(channels, seed):
+    """Logits that are right in part and shifted, layers (2, C, 12, 15) of large squares, and some void."""
+    generator = torch.Generator().manual_seed(seed)
+    layers = (torch.rand(2, channels, 3, 3, generator=generator) < 0.5).float()
+    layers = layers.repeat_interleave(4, 2).repeat_interleave(5, 3)
+    logits = 3 * torch.randn(2, channels, 12, 15, generator=generator) + 4 * layers.roll((2, 1), (2, 3))
+    valid = torch.ones(2, 12, 15, dtype=torch.bool)
+    valid[0, 3:6, 9:], valid[1, 2:6, 7:9] = False, False
+    return logits, layers, valid
+
+
+@pytest.mark.parametrize(("task", "channels"), [("binary", 1), ("multiclass", 3), ("multilabel", 2)])
+@pytest.mark.parametrize("seed", [2, 5])
+def test_active_boundary_is_the_definition(task, channels, seed):
+    logits, layers, valid = active_case(channels, seed)
+    loss = ActiveBoundaryLoss(task, boundary_share=0.05, max_distance=2, smoothing=0.1)
+    target = layers.argmax(1) if task == "multiclass" else layers
+    spoilt = torch.where(valid if target.ndim == 3 else valid[:, None], target, 7)
+    found = loss(logits, spoilt, valid)
+    exact = logits.double()
+    if task == "multiclass":
+        images = [(x.softmax(0), labels, v) for x, labels, v in zip(exact, target, valid, strict=True)]
+    else:  # every class by itself: background and foreground
+        images = [
+            (torch.stack([(-x).sigmoid(), x.sigmoid()]), layer, v)
+            for x_image, y_image, v in zip(exact, layers, valid, strict=True)
+            for x, layer in zip(x_image, y_image, strict=True)
+        ]
+    parts = [active_boundary_of_an_image(p, p, *rest) for p, *rest in ([x.numpy() for x in i] for i in images)]
+    assert sum(part > 0 for part in parts) >= 2
+    assert found.item() == pytest.approx(sum(parts) / len(parts), rel=1e-5)
+
+
+def test_active_boundary_gradient_holds_the_neighbours_still():
+    logits, layers, valid = active_case(1, 2)
+    leaf = logits.double().requires_grad_()
+    ActiveBoundaryLoss(boundary_share=0.05, max_distance=2, smoothing=0.1)(leaf, layers, valid).backward()
+    gradient = leaf.grad[0, 0].numpy()
+    assert (gradient != 0).sum() > 9
+    x, step = leaf.detach()[0, 0].numpy(), 1e-5
+
+    def value(moved):
+        held, p = (np.stack([1 / (1 + np.exp(z)), 1 / (1 + np.exp(-z))]) for z in (x, moved))
+        return active_boundary_of_an_image(p, held, layers[0, 0].numpy(), valid[0].numpy()) / 2  # of two images
+
+    for place in [*np.argwhere(gradient)[::3], (0, 0)]:
+        shift = np.zeros_like(x)
+        shift[tuple(place)] = step
+        slope = (value(x + shift) - value(x - shift)) / (2 * step)
+        assert gradient[tuple(place)] == pytest.approx(slope, rel=1e-4, abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from maskfold.losses import LOSSES, DiceLoss, build_loss
+from maskfold.labels import LabelSpec
+from maskfold.losses import LOSSES, DiceLoss, build_loss, default_loss
+
+LABELS = {
+    "binary": LabelSpec("binary", ("roof",)),
+    "multiclass": LabelSpec("multiclass", ("ground", "roof", "tree", "car")),
+    "multilabel": LabelSpec("multilabel", ("fish", "flower", "gravel")),
+}
+BINARY = LABELS["binary"]
 
 
 def test_terms_become_what_they_say():
@@ -14,7 +22,8 @@ def test_terms_become_what_they_say():
             {"name": "bce"},
             {"name": "dice", "weight": 0.5, "from_epoch": 2, "until_epoch": 3, "options": {"smooth": 3.0, "beta": 2}},
             {"name": "focal", "weight": 2, "from_epoch": 2, "ramp_epochs": 2, "until_epoch": None, "options": None},
-        ]
+        ],
+        BINARY,
     )
     bce = loss(logits, target)
     assert set(loss.terms) == {"bce"}
@@ -31,13 +40,13 @@ def test_coefficients_multiply_weights():
     g = torch.Generator().manual_seed(1)
     outputs, target = torch.randn(2, 2, 1, 6, 5, generator=g).unbind(), torch.ones(2, 1, 6, 5)
     terms = [{"name": "bce", "weight": 0.5}, {"name": "dice"}]
-    loss = build_loss({"outputs": [terms, terms], "coefficients": [1, 0.4]})
+    loss = build_loss({"outputs": [terms, terms], "coefficients": [1, 0.4]}, BINARY)
     value = loss(outputs, target)
     parts = loss.terms
     assert list(parts) == ["bce", "dice", "bce_2", "dice_2"]
     wanted = 0.5 * parts["bce"] + parts["dice"] + 0.4 * (0.5 * parts["bce_2"] + parts["dice_2"])
     torch.testing.assert_close(value, wanted)
-    plain = build_loss({"outputs": [terms, terms]})(outputs, target)
+    plain = build_loss({"outputs": [terms, terms]}, BINARY)(outputs, target)
     torch.testing.assert_close(plain, 0.5 * parts["bce"] + parts["dice"] + 0.5 * parts["bce_2"] + parts["dice_2"])
 
 
@@ -45,45 +54,61 @@ def extras_for(loss, logits):
     return {name: torch.randn_like(logits) for name in loss.needs}
 
 
-def batch_for(name):
-    channels = 4 if name in ("cross_entropy", "lovasz_softmax") else 1
+def batch_for(labels):
     g = torch.Generator().manual_seed(2)
-    target = torch.randint(0, max(channels, 2), (2, 12, 11), generator=g)
-    target[0, 3:5] = 255
-    target = target if channels > 1 else target[:, None].float()
-    return torch.randn(2, channels, 12, 11, generator=g, requires_grad=True), target
+    logits = torch.randn(2, labels.channels, 12, 11, generator=g, requires_grad=True)
+    if labels.task == "multiclass":
+        target = torch.randint(0, 4, (2, 12, 11), generator=g)
+    else:
+        target = (torch.rand(2, labels.channels, 12, 11, generator=g) < 0.5).float()
+    valid = torch.ones(2, 1, 12, 11, dtype=torch.bool)
+    valid[0, :, 3:5] = False
+    return logits, target, valid
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_every_name_trains(name):
-    logits, target = batch_for(name)
-    loss = build_loss([{"name": name}])
-    value = loss(logits, target, **extras_for(loss, logits))
+SERVED = [(name, task) for name, kind in LOSSES.items() for task in kind.tasks]
+
+
+@pytest.mark.parametrize(("name", "task"), SERVED)
+def test_every_loss_trains_its_tasks(name, task):
+    logits, target, valid = batch_for(LABELS[task])
+    loss = build_loss([{"name": name}], LABELS[task])
+    value = loss(logits, target, valid, **extras_for(loss, logits))
     value.backward()
     assert value.isfinite()
-    assert logits.grad.norm() > 0
+    norms = logits.grad.flatten(2).norm(dim=2)
+    assert norms.max() > 0
+    assert LABELS[task].exclusive or (norms > 0).all()  # every class by itself
     assert not logits.grad[0, :, 3:5].any()
     assert list(loss.terms) == [name]
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_mixed_precision_computes_in_float32(name):
-    logits, target = batch_for(name)
+@pytest.mark.parametrize(("name", "task"), SERVED)
+def test_mixed_precision_computes_in_float32(name, task):
+    logits, target, valid = batch_for(LABELS[task])
     half = logits.detach().bfloat16()
-    loss = build_loss([{"name": name}])
+    loss = build_loss([{"name": name}], LABELS[task])
     extras = extras_for(loss, logits)
     with torch.autocast("cpu", torch.bfloat16):
-        found = loss(half, target, **extras)
+        found = loss(half, target, valid, **extras)
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, loss(half.float(), target, **extras), rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(found, loss(half.float(), target, valid, **extras), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_ignore_index_reaches_every_loss(name):
-    assert build_loss([{"name": name}])._losses[0].ignore_index == 255
-    assert build_loss([{"name": name}], ignore_index=None)._losses[0].ignore_index is None
-    own = {"name": name, "options": {"ignore_index": 7}}
-    assert build_loss([own])._losses[0].ignore_index == 7
+def test_a_loss_says_which_tasks_it_serves(name):
+    for labels in LABELS.values():
+        if labels.task not in LOSSES[name].tasks:
+            with pytest.raises(ValueError, match=rf"loss {name}: this loss is for .* and the task is {labels.task}; t"):
+                build_loss([{"name": name}], labels)
+
+
+def test_the_default_follows_from_the_task():
+    binary = [{"name": "bce", "weight": 0.8}, {"name": "dice", "weight": 0.2}]
+    assert default_loss(LABELS["binary"]) == default_loss(LABELS["multilabel"]) == binary
+    assert [term["name"] for term in default_loss(LABELS["multiclass"])] == ["cross_entropy", "dice"]
+    for labels in LABELS.values():
+        assert build_loss(default_loss(labels), labels)(*batch_for(labels)).isfinite()
 
 
 @pytest.mark.parametrize(
@@ -98,6 +123,7 @@ def test_ignore_index_reaches_every_loss(name):
         ([{"name": "dice", "options": {"smooth": -1}}], "loss dice: smooth is -1"),
         ([{"name": "dice", "options": {"per_image": "yes"}}], "per_image of dice is 'yes'"),
         ([{"name": "dice", "options": [1]}], "options of dice"),
+        ([{"name": "dice", "options": {"task": "multilabel"}}], "unknown option of dice 'task'"),
         ([{"name": "dice", "weight": "1e-3"}], r"1\.0e-3 as a number"),
         ([{"name": "dice", "weight": -1}], "weight of dice is -1"),
         ([{"name": "dice", "weight": True}], "weight of dice is True"),
@@ -117,4 +143,4 @@ def test_ignore_index_reaches_every_loss(name):
 )
 def test_bad_specs(spec, message):
     with pytest.raises(ValueError, match=message):
-        build_loss(spec)
+        build_loss(spec, BINARY)

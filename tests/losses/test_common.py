@@ -3,78 +3,81 @@
 import pytest
 import torch
 
-from maskfold.losses._common import masked_mean, mean_over_ranks, prepare
+from maskfold.errors import MaskfoldError
+from maskfold.losses._common import SegmentationLoss, masked_mean, mean_over_ranks
+
+
+def prepare(logits, target, valid=None, task="binary"):
+    return SegmentationLoss(task).prepare(logits, target, valid)
 
 
 def test_classes_become_one_hot():
-    target = torch.tensor([[[0, 2], [255, 1]]])
+    target, valid = torch.tensor([[[0, 2], [9, 1]]]), torch.tensor([[[True, True], [False, True]]])
     logits = torch.arange(12.0).view(1, 3, 2, 2)
-    pixels = prepare(logits, target, 255)
-    assert pixels.valid.tolist() == [[[[True, True], [False, True]]]]
-    assert pixels.target[0].tolist() == [[[1, 0], [0, 0]], [[0, 0], [0, 1]], [[0, 1], [0, 0]]]
-    assert pixels.logits[0].tolist() == [[[0, 1], [0, 3]], [[4, 5], [0, 7]], [[8, 9], [0, 11]]]
+    for form in (valid, valid[:, None]):
+        pixels = prepare(logits, target, form, "multiclass")
+        assert pixels.valid.tolist() == [[[[True, True], [False, True]]]]
+        assert pixels.target[0].tolist() == [[[1, 0], [0, 0]], [[0, 0], [0, 1]], [[0, 1], [0, 0]]]
+        assert pixels.logits[0].tolist() == [[[0, 1], [0, 3]], [[4, 5], [0, 7]], [[8, 9], [0, 11]]]
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int64, torch.float16, torch.bool])
 def test_any_label_dtype(dtype):
     target = torch.tensor([0, 1, 1, 0]).view(1, 1, 2, 2).to(dtype)
-    pixels = prepare(torch.zeros(1, 1, 2, 2), target, 255)
+    pixels = prepare(torch.zeros(1, 1, 2, 2), target)
     assert pixels.target.dtype == torch.float32
     assert pixels.target.flatten().tolist() == [0, 1, 1, 0]
     assert pixels.valid.all()
 
 
-def test_negative_ignore_index_does_not_wrap_in_uint8():
-    target = torch.tensor([[[156, 1]]], dtype=torch.uint8)  # -100 modulo 256
-    logits = torch.zeros(1, 200, 1, 2)
-    assert prepare(logits, target, -100).valid.all()
-    target = torch.tensor([[[-100, 1]]])
-    assert prepare(logits, target, -100).valid.tolist() == [[[[False, True]]]]
-
-
 def test_half_logits_keep_a_float_target():
     target = torch.full((1, 1, 1, 1), 0.123456789)
-    assert prepare(torch.zeros(1, 1, 1, 1, dtype=torch.bfloat16), target, None).target.item() == target.item()
+    assert prepare(torch.zeros(1, 1, 1, 1, dtype=torch.bfloat16), target).target.item() == target.item()
+
+
+def test_probabilities_follow_from_the_task_and_not_from_the_channels():
+    logits = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(SegmentationLoss("multiclass").probabilities(logits).sum(1), torch.ones(2, 4, 5))
+    for task in ("binary", "multilabel"):
+        torch.testing.assert_close(SegmentationLoss(task).probabilities(logits), 1 / (1 + (-logits).exp()))
 
 
 @pytest.mark.parametrize(
-    ("logits", "target", "message"),
+    ("logits", "target", "task", "message"),
     [
-        (torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4), r"must be \(2, 1, 4, 4\)"),
-        (torch.zeros(2, 3, 4, 4), torch.zeros(2, 1, 4, 4), r"or \(2, 4, 4\) \(classes\)"),
-        (torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 5), "target's shape"),
-        (torch.zeros(2, 4, 4), torch.zeros(2, 4, 4), r"floats \(N, C, H, W\)"),
-        (torch.zeros(2, 1, 4, 4, dtype=torch.long), torch.zeros(2, 1, 4, 4), "torch.int64"),
-        (torch.zeros(1, 3, 2, 2), torch.full((1, 2, 2), 3), "class 3: expected 0 to 2"),
-        (torch.zeros(1, 3, 2, 2), torch.full((1, 2, 2), -1), "class -1"),
-        (torch.zeros(1, 3, 2, 2), torch.full((1, 2, 2), 0.5), "fractions"),
-        (torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 128), "from 128 to 128: expected 0 to 1"),
-        (torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), float("nan")), "from nan"),
-        (torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), -0.1), "from -0.1"),
+        (torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4), "binary", r"binary task it must be \(2, 1, 4, 4\)"),
+        (torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 4), "multilabel", r"multilabel task it must be \(2, 3, 4, 4\)"),
+        (torch.zeros(2, 3, 4, 4), torch.zeros(2, 1, 4, 4), "multiclass", r"or \(2, 4, 4\) \(classes\)"),
+        (torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 5), "multiclass", "target's shape"),
+        (torch.zeros(2, 4, 4), torch.zeros(2, 4, 4), "binary", r"floats \(N, C, H, W\)"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.long), torch.zeros(2, 1, 4, 4), "binary", "torch.int64"),
+        (torch.zeros(1, 3, 2, 2), torch.full((1, 2, 2), 3), "multiclass", "class 3: expected 0 to 2"),
+        (torch.zeros(1, 3, 2, 2), torch.full((1, 2, 2), -1), "multiclass", "class -1"),
+        (torch.zeros(1, 3, 2, 2), torch.full((1, 2, 2), 0.5), "multiclass", "fractions"),
+        (torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 128), "binary", "from 128 to 128: expected 0 to 1"),
+        (torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 255), "binary", "divide masks of 0 and 255 by 255"),
+        (torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), float("nan")), "binary", "from nan"),
+        (torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), -0.1), "multilabel", "from -0.1"),
     ],
 )
-def test_refused(logits, target, message):
-    with pytest.raises(ValueError, match=message):
-        prepare(logits, target, 255)
+def test_refused(logits, target, task, message):
+    with pytest.raises(MaskfoldError, match=message):
+        prepare(logits, target, None, task)
 
 
-def test_an_ignore_index_that_is_a_soft_label_is_refused():
-    with pytest.raises(ValueError, match="ignore_index is 0"):
-        prepare(torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 2, 2), 0)
-    assert not prepare(torch.zeros(1, 3, 2, 2), torch.zeros(1, 2, 2), 0).valid.any()
+@pytest.mark.parametrize("valid", [torch.ones(1, 2, 3, dtype=torch.bool), torch.ones(1, 1, 2, 2)])
+def test_what_counts_is_bool_of_the_image_size(valid):
+    with pytest.raises(MaskfoldError, match=r"valid is .*: expected torch.bool of shape \(1, 1, 2, 2\)"):
+        prepare(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), valid)
 
 
-def test_masks_of_255_without_ignore_index_are_refused():
-    with pytest.raises(ValueError, match="divide masks of 0 and 255 by 255"):
-        prepare(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 255), None)
-
-
-def test_one_channel_ignores_a_soft_pixel():
-    target = torch.full((1, 3, 1, 2), 1 / 3)
-    target[0, 1, 0, 0] = 255
-    pixels = prepare(torch.ones(1, 3, 1, 2), target, 255)
+def test_a_pixel_counts_in_all_classes_or_in_none():
+    pixels = prepare(
+        torch.ones(1, 3, 1, 2), torch.full((1, 3, 1, 2), 1 / 3), torch.tensor([[[False, True]]]), "multilabel"
+    )
     assert pixels.valid.tolist() == [[[[False, True]]]]
     assert not pixels.target[..., 0].any()
+    assert not pixels.logits[..., 0].any()
 
 
 def test_means():

@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from maskfold.config import config_from_tree
+from maskfold.labels import LabelSpec
 from maskfold.losses import LOSSES, build_loss
 
 PAGE = (Path(__file__).parents[2] / "docs" / "losses_metrics.md").read_text()
@@ -44,8 +45,10 @@ def test_every_loss_is_described(name):
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: "+".join(term["name"] for term in terms(recipe)))
 def test_recipe(recipe):
     config = config_from_tree(recipe, source="the recipe")
-    loss = build_loss(config.loss)
-    channels = 4 if {"cross_entropy", "lovasz_softmax"} & {term["name"] for term in terms(recipe)} else 1
+    exclusive = {"cross_entropy", "lovasz_softmax"} & {term["name"] for term in terms(recipe)}
+    labels = LabelSpec("multiclass", tuple("abcd")) if exclusive else LabelSpec("binary", ("a",))
+    loss = build_loss(config.loss, labels)
+    channels = labels.channels
     g = torch.Generator().manual_seed(0)
     target = torch.randint(0, max(2, channels), (2, 16, 12), generator=g)
     target = target if channels > 1 else target[:, None].float()

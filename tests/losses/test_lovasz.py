@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from tests.losses.conftest import marked
 
 from maskfold.losses import lovasz
 from maskfold.losses.lovasz import LovaszHingeLoss, LovaszSoftmaxLoss, lovasz_weights
@@ -133,8 +134,8 @@ def test_hinge_is_the_definition(data, void, options):
     logits, target = data()
     target[1] = 0  # an empty mask; three classes absent
     target = with_void(target) if void else target
-    options = {"ignore_index": 255, **options}
-    check(LovaszHingeLoss(**options), partial(hinge_reference, **options), logits, target)
+    loss = LovaszHingeLoss("binary" if data is binary else "multiclass", **options)
+    check(marked(loss), partial(hinge_reference, ignore_index=255, **options), logits, target)
 
 
 @pytest.mark.parametrize("options", SOFTMAX_OPTIONS, ids=str)
@@ -144,8 +145,8 @@ def test_softmax_is_the_definition(void, options):
     target[target == 2] = 3  # absent from the batch
     target[1] = 0  # absent from an image
     target = with_void(target) if void else target
-    options = {"ignore_index": 255, **options}
-    check(LovaszSoftmaxLoss(**options), partial(softmax_reference, **options), logits, target)
+    loss = LovaszSoftmaxLoss("multiclass", **options)
+    check(marked(loss), partial(softmax_reference, ignore_index=255, **options), logits, target)
 
 
 @pytest.mark.parametrize("options", [{}, {"classes": "all", "per_image": True}, {"classes": [1]}], ids=str)
@@ -153,9 +154,9 @@ def test_softmax_of_one_logit_is_a_sigmoid(options):
     logits, target = binary()
     target[1] = 0
     target = with_void(target)
-    options = {"ignore_index": 255, **options}
-    check(LovaszSoftmaxLoss(**options), partial(softmax_reference, **options), logits, target)
-    _, gradient = value_and_gradient(LovaszSoftmaxLoss(**options), logits, target)
+    loss = marked(LovaszSoftmaxLoss(**options))
+    check(loss, partial(softmax_reference, ignore_index=255, **options), logits, target)
+    _, gradient = value_and_gradient(loss, logits, target)
     assert gradient[0].norm() > 1e-3
 
 
@@ -193,7 +194,7 @@ def test_an_empty_mask_leaves_one_pixel_the_gradient():
 def test_void_is_a_zero_that_backward_accepts(loss, reference):
     logits, target = binary()
     logits[0, 0, 0, 0] = torch.nan
-    value, gradient = value_and_gradient(loss(ignore_index=255), logits, torch.full_like(target, 255))
+    value, gradient = value_and_gradient(marked(loss()), logits, torch.full_like(target, 255))
     assert value == 0
     assert torch.equal(gradient, torch.zeros_like(logits))
 
@@ -203,7 +204,7 @@ def test_a_void_image_leaves_the_mean(loss):
     logits, target = binary()
     target[1] = 255
     expected = loss()(logits[[0, 2]], target[[0, 2]])
-    torch.testing.assert_close(loss(ignore_index=255)(logits, target), expected)
+    torch.testing.assert_close(marked(loss())(logits, target), expected)
 
 
 def test_present_is_judged_without_ignored_pixels():
@@ -211,7 +212,7 @@ def test_present_is_judged_without_ignored_pixels():
     target[target == 2] = 255
     two = partial(softmax_reference, classes=[0, 1], ignore_index=255)
     words = ["pre", "sent"]  # not the interned string: a comparison by identity would fail
-    check(LovaszSoftmaxLoss(classes="".join(words), ignore_index=255), two, logits, target)
+    check(marked(LovaszSoftmaxLoss("multiclass", classes="".join(words))), two, logits, target)
 
 
 def test_the_value_of_ties_is_unique():
@@ -246,7 +247,8 @@ def test_any_label_dtype(dtype):
     assert LovaszHingeLoss()(logits, target.to(dtype)) == LovaszHingeLoss()(logits, target)
     assert LovaszSoftmaxLoss()(logits, target.to(dtype)) == LovaszSoftmaxLoss()(logits, target)
     logits, target = multiclass(classes=2)
-    assert LovaszSoftmaxLoss()(logits, target.to(dtype)) == LovaszSoftmaxLoss()(logits, target)
+    loss = LovaszSoftmaxLoss("multiclass")
+    assert loss(logits, target.to(dtype)) == loss(logits, target)
 
 
 def test_soft_labels_count_above_one_half():
@@ -261,8 +263,8 @@ def test_non_contiguous_inputs():
     wide = logits.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
     turned = target.transpose(1, 2).contiguous().transpose(1, 2)
     assert not wide.is_contiguous()
-    check(LovaszSoftmaxLoss(per_image=True), partial(softmax_reference, per_image=True), wide, turned)
-    check(LovaszHingeLoss(), hinge_reference, wide[:1, :, ::2, 1:], turned[:1, ::2, 1:])
+    check(LovaszSoftmaxLoss("multiclass", per_image=True), partial(softmax_reference, per_image=True), wide, turned)
+    check(LovaszHingeLoss("multiclass"), hinge_reference, wide[:1, :, ::2, 1:], turned[:1, ::2, 1:])
 
 
 @every_loss
@@ -270,7 +272,7 @@ def test_inputs_are_not_written(loss, reference):
     logits, target = binary()
     target = with_void(target)
     before = logits.clone(), target.clone()
-    loss(ignore_index=255)(logits.requires_grad_(), target).backward()
+    marked(loss())(logits.requires_grad_(), target).backward()
     assert torch.equal(logits, before[0])
     assert torch.equal(target, before[1])
 
@@ -295,10 +297,8 @@ def test_half_precision_is_computed_in_float32(loss, reference, dtype):
 def test_float64_is_smooth_between_ties(loss, reference, path):
     logits, target = binary(shape=(2, 1, 3, 4))
     logits, target = logits.double(), with_void(target)
-    assert torch.autograd.gradcheck(
-        lambda x: loss(ignore_index=255)(x, target), logits.requires_grad_(), eps=1e-7, atol=1e-6
-    )
-    value = loss(ignore_index=255)(logits, target)
+    assert torch.autograd.gradcheck(lambda x: marked(loss())(x, target), logits.requires_grad_(), eps=1e-7, atol=1e-6)
+    value = marked(loss())(logits, target)
     assert value.dtype == torch.float64
     assert value.item() == pytest.approx(reference(logits, target, ignore_index=255).item(), rel=1e-13)
 
@@ -366,9 +366,9 @@ def test_nan_is_the_largest_error(sign):
 def test_nan_under_ignored_pixels_stays_there(loss, reference):
     logits, target = binary()
     target = with_void(target)
-    value, gradient = value_and_gradient(loss(ignore_index=255), logits, target)
+    value, gradient = value_and_gradient(marked(loss()), logits, target)
     dirty = torch.where(target == 255, torch.nan, logits)
-    dirty_value, dirty_gradient = value_and_gradient(loss(ignore_index=255), dirty, target)
+    dirty_value, dirty_gradient = value_and_gradient(marked(loss()), dirty, target)
     assert torch.equal(value, dirty_value)
     assert torch.equal(gradient, dirty_gradient)
     assert not gradient[target == 255].any()
@@ -388,10 +388,22 @@ def test_infinite_logits(loss, reference):
 def test_exchanging_foreground_and_background_keeps_the_symmetric_loss():
     logits, target = binary()
     target = with_void(target)
-    loss = LovaszHingeLoss(symmetric=True, ignore_index=255)
+    loss = marked(LovaszHingeLoss(symmetric=True))
     exchanged = torch.where(target == 255, 255, 1 - target)
     torch.testing.assert_close(loss(logits, target), loss(-logits, exchanged))
-    assert loss(logits, target) != LovaszHingeLoss(ignore_index=255)(logits, target)
+    assert loss(logits, target) != marked(LovaszHingeLoss())(logits, target)
+
+
+def test_hinge_of_classes_that_overlap_is_that_of_each():
+    logits, target = binary(shape=(3, 2, 13, 17))
+    target[1, 0] = 0
+    valid = random(3, 1, 13, 17, seed=9) < 0.8
+    parts = [LovaszHingeLoss()(logits[:, [c]], target[:, [c]], valid) for c in range(2)]
+    torch.testing.assert_close(LovaszHingeLoss("multilabel")(logits, target, valid), sum(parts) / 2)
+    with pytest.raises(
+        ValueError, match="for binary and multiclass tasks and the task is multilabel; take lovasz_hinge"
+    ):
+        LovaszSoftmaxLoss("multilabel")
 
 
 def test_bad_options_and_classes_are_refused():
@@ -402,7 +414,7 @@ def test_bad_options_and_classes_are_refused():
         LovaszHingeLoss(hinge="elu")
     for classes in ([4], [-1], []):
         with pytest.raises(ValueError, match="class numbers among"):
-            LovaszSoftmaxLoss(classes=classes)(logits, target)
+            LovaszSoftmaxLoss("multiclass", classes=classes)(logits, target)
     with pytest.raises(ValueError, match="class numbers among"):
         LovaszSoftmaxLoss(classes=[0])(*binary())
     with pytest.raises(ValueError, match="shape"):

@@ -12,10 +12,10 @@ class Constant(SegmentationLoss):
     """Counts its calls, so that a loss that should rest is seen to rest."""
 
     def __init__(self, value: float) -> None:
-        super().__init__()
+        super().__init__("binary")
         self.value, self.calls = value, 0
 
-    def forward(self, logits: Tensor, target: Tensor, **extras: object) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor | None = None, **extras: object) -> Tensor:
         self.calls += 1
         return self.value + 0 * logits.sum()
 
@@ -23,7 +23,9 @@ class Constant(SegmentationLoss):
 class NeedsDistance(SegmentationLoss):
     needs = frozenset({"distance"})
 
-    def forward(self, logits: Tensor, target: Tensor, distance: Tensor, **extras: object) -> Tensor:
+    def forward(
+        self, logits: Tensor, target: Tensor, valid: Tensor | None, distance: Tensor, **extras: object
+    ) -> Tensor:
         return (logits * distance).mean()
 
 
@@ -97,7 +99,7 @@ def test_several_outputs(batch):
 
 
 def test_extras(batch):
-    mixture = MixedLoss([Term("bce", BCEWithLogitsLoss()), Term("far", NeedsDistance(), from_epoch=2)])
+    mixture = MixedLoss([Term("bce", BCEWithLogitsLoss()), Term("far", NeedsDistance("binary"), from_epoch=2)])
     assert mixture.needs == {"distance"}
     logits, target = batch
     with pytest.raises(ValueError, match="lacks distance"):

@@ -1,11 +1,14 @@
 """Cross-entropy losses against their definitions, pixel by pixel."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.losses.conftest import marked
 
+from maskfold.errors import MaskfoldError
 from maskfold.losses import BCEWithLogitsLoss, CrossEntropyLoss
 from maskfold.losses.pixel import contrast
 
@@ -23,13 +26,13 @@ def mean_over_pixels(value, image_pixels):
 
 
 @pytest.mark.parametrize(("pos_weight", "smoothing"), [(1.0, 0.0), (3.0, 0.0), (0.5, 0.2)])
-def test_bce(binary, agree, image_pixels, pos_weight, smoothing):
+def test_bce(independent, agree, image_pixels, pos_weight, smoothing):
     def value(p, y):
         y = y * (1 - smoothing) + 0.5 * smoothing
-        return -(pos_weight * y * p.log() + (1 - y) * (1 - p).log())[0], torch.ones_like(p[0])
+        return -(pos_weight * y * p.log() + (1 - y) * (1 - p).log()), torch.ones_like(p)
 
-    loss = BCEWithLogitsLoss(pos_weight=pos_weight, label_smoothing=smoothing, ignore_index=255)
-    agree(loss, mean_over_pixels(value, image_pixels), binary)
+    loss = partial(BCEWithLogitsLoss, pos_weight=pos_weight, label_smoothing=smoothing)
+    agree(loss, mean_over_pixels(value, image_pixels), independent)
 
 
 def by_hand_contrast(target, valid, radius):
@@ -63,7 +66,7 @@ def test_bce_smooths_along_the_outline_only():
     smoothed = target.clone()
     smoothed[..., 2], smoothed[..., 3] = 0.1, 0.9
     wanted = F.binary_cross_entropy_with_logits(logits[..., 1:], smoothed[..., 1:])
-    found = BCEWithLogitsLoss(label_smoothing=0.2, smoothing="boundary", ignore_index=255)(logits, target)
+    found = marked(BCEWithLogitsLoss(label_smoothing=0.2, smoothing="boundary"))(logits, target)
     torch.testing.assert_close(found, wanted)
 
 
@@ -74,9 +77,9 @@ def test_bce_is_torchs():
     torch.testing.assert_close(BCEWithLogitsLoss(pos_weight=2.5)(logits, target), wanted)
 
 
-def test_bce_refuses_several_channels():
-    with pytest.raises(ValueError, match=r"3 channels.*cross_entropy"):
-        BCEWithLogitsLoss()(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4))
+def test_bce_is_not_for_exclusive_classes():
+    with pytest.raises(MaskfoldError, match="for binary and multilabel tasks and the task is multiclass; take cross_"):
+        BCEWithLogitsLoss("multiclass")
 
 
 @pytest.mark.parametrize("weights", [None, [0.2, 1.0, 3.0, 0.5]])
@@ -89,7 +92,7 @@ def test_cross_entropy(multiclass, agree, image_pixels, weights, smoothing):
         smoothed = y * (1 - smoothing) + smoothing / 4
         return -(w * smoothed * p.log()).sum(0), (w * y).sum(0) if hard else torch.ones_like(p[0])
 
-    loss = CrossEntropyLoss(class_weights=weights, label_smoothing=smoothing, ignore_index=255)
+    loss = partial(CrossEntropyLoss, class_weights=weights, label_smoothing=smoothing)
     agree(loss, mean_over_pixels(value, image_pixels), multiclass)
 
 
@@ -99,7 +102,7 @@ def test_cross_entropy_is_torchs(smoothing):
     logits, weights = torch.randn(2, 4, 6, 5), [0.2, 1.0, 3.0, 0.5]
     target = torch.randint(0, 4, (2, 6, 5))
     target[0, 1:3] = 255
-    loss = CrossEntropyLoss(class_weights=weights, label_smoothing=smoothing, ignore_index=255)
+    loss = marked(CrossEntropyLoss(class_weights=weights, label_smoothing=smoothing))
     wanted = F.cross_entropy(logits, target, torch.tensor(weights), ignore_index=255, label_smoothing=smoothing)
     torch.testing.assert_close(loss(logits, target), wanted)
     soft = torch.rand(2, 4, 6, 5).softmax(1)
@@ -109,7 +112,9 @@ def test_cross_entropy_is_torchs(smoothing):
 
 def test_small_class_weights_cancel():
     logits, target = torch.randn(1, 2, 1, 1), torch.zeros(1, 1, 1, dtype=torch.long)
-    torch.testing.assert_close(CrossEntropyLoss([0.01, 1.0])(logits, target), CrossEntropyLoss()(logits, target))
+    torch.testing.assert_close(
+        CrossEntropyLoss(class_weights=[0.01, 1.0])(logits, target), CrossEntropyLoss()(logits, target)
+    )
 
 
 def test_cross_entropy_of_one_class_without_weight_is_zero():
@@ -120,13 +125,15 @@ def test_cross_entropy_of_one_class_without_weight_is_zero():
     assert not logits.grad.any()
 
 
-@pytest.mark.parametrize(
-    ("channels", "options", "message"),
-    [(1, {}, "1 channel.*bce"), (3, {"class_weights": [1.0, 2.0]}, "2 class_weights and 3 logit channels")],
-)
-def test_cross_entropy_refuses(channels, options, message):
-    with pytest.raises(ValueError, match=message):
-        CrossEntropyLoss(**options)(torch.zeros(1, channels, 4, 4), torch.zeros(1, channels, 4, 4))
+@pytest.mark.parametrize("task", ["binary", "multilabel"])
+def test_cross_entropy_is_for_exclusive_classes(task):
+    with pytest.raises(MaskfoldError, match=f"for multiclass tasks and the task is {task}; take bce"):
+        CrossEntropyLoss(task)
+
+
+def test_cross_entropy_refuses_weights_of_other_classes():
+    with pytest.raises(MaskfoldError, match="2 class_weights and 3 logit channels"):
+        CrossEntropyLoss(class_weights=[1.0, 2.0])(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4))
 
 
 @pytest.mark.parametrize(
@@ -150,6 +157,6 @@ def test_gradcheck():
     binary = torch.randn(2, 1, 3, 4, dtype=torch.float64, requires_grad=True)
     several = torch.randn(2, 3, 3, 4, dtype=torch.float64, requires_grad=True)
     soft, classes = torch.rand(2, 1, 3, 4), torch.randint(0, 3, (2, 3, 4))
-    bce = BCEWithLogitsLoss(2.0, label_smoothing=0.1, smoothing="boundary")
+    bce = BCEWithLogitsLoss(pos_weight=2.0, label_smoothing=0.1, smoothing="boundary")
     assert torch.autograd.gradcheck(lambda x: bce(x, soft), binary)
-    assert torch.autograd.gradcheck(lambda x: CrossEntropyLoss([1.0, 2, 3])(x, classes), several)
+    assert torch.autograd.gradcheck(lambda x: CrossEntropyLoss(class_weights=[1.0, 2, 3])(x, classes), several)

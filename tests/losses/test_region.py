@@ -1,5 +1,7 @@
 """Dice, Jaccard and Tversky losses against their definitions, image by image and class by class."""
 
+from functools import partial
+
 import pytest
 import segmentation_models_pytorch as smp
 import torch
@@ -23,7 +25,11 @@ def by_definition(score, image_pixels, *, per_image=True, classes="present", pow
         for p, y in images:
             if not p.shape[1]:
                 continue
-            counted = [c for c in range(len(p)) if len(p) == 1 or classes == "all" or y[c].sum() > 0]
+            counted = [
+                c
+                for c in range(len(p))
+                if classes == "all" or image_pixels.keywords["task"] != "multiclass" or y[c].sum() > 0
+            ]
             per_image_losses.append(mean([(1 - score(p[c], y[c])) ** power for c in counted]))
         value = mean(per_image_losses)
         return value if value is not None else logits.nan_to_num().sum() * 0
@@ -37,7 +43,7 @@ def test_dice(any_case, agree, image_pixels, per_image, classes):
     def score(p, y):
         return (2 * (p * y).sum() + 1.5) / (p.sum() + y.sum() + 1.5)
 
-    loss = DiceLoss(smooth=1.5, per_image=per_image, classes=classes, ignore_index=255)
+    loss = partial(DiceLoss, smooth=1.5, per_image=per_image, classes=classes)
     agree(loss, by_definition(score, image_pixels, per_image=per_image, classes=classes), any_case)
 
 
@@ -45,7 +51,7 @@ def test_dice_squared_as_in_vnet(any_case, agree, image_pixels):
     def score(p, y):
         return (2 * (p * y).sum() + 1) / ((p**2).sum() + (y**2).sum() + 1)
 
-    agree(DiceLoss(squared=True, ignore_index=255), by_definition(score, image_pixels), any_case)
+    agree(partial(DiceLoss, squared=True), by_definition(score, image_pixels), any_case)
 
 
 @pytest.mark.parametrize("beta", [0.5, 2.0])
@@ -56,7 +62,7 @@ def test_dice_beta(any_case, agree, image_pixels, beta):
         fp, fn = (p * (1 - y)).sum(), ((1 - p) * y).sum()
         return ((1 + beta**2) * tp + 1) / ((1 + beta**2) * tp + beta**2 * fn + fp + 1)
 
-    agree(DiceLoss(beta=beta, ignore_index=255), by_definition(score, image_pixels), any_case)
+    agree(partial(DiceLoss, beta=beta), by_definition(score, image_pixels), any_case)
 
 
 def test_beta_above_one_favours_recall():
@@ -75,7 +81,7 @@ def test_jaccard(any_case, agree, image_pixels, per_image):
         tp = (p * y).sum()
         return (tp + 0.7) / (p.sum() + y.sum() - tp + 0.7)
 
-    loss = JaccardLoss(smooth=0.7, per_image=per_image, ignore_index=255)
+    loss = partial(JaccardLoss, smooth=0.7, per_image=per_image)
     agree(loss, by_definition(score, image_pixels, per_image=per_image), any_case)
 
 
@@ -85,7 +91,7 @@ def test_tversky(any_case, agree, image_pixels, gamma, per_image):
         tp, fp, fn = (p * y).sum(), (p * (1 - y)).sum(), ((1 - p) * y).sum()
         return (tp + 1) / (tp + 0.3 * fp + 0.7 * fn + 1)
 
-    loss = TverskyLoss(alpha=0.3, beta=0.7, gamma=gamma, per_image=per_image, ignore_index=255)
+    loss = partial(TverskyLoss, alpha=0.3, beta=0.7, gamma=gamma, per_image=per_image)
     agree(loss, by_definition(score, image_pixels, per_image=per_image, power=gamma), any_case)
 
 
@@ -99,8 +105,10 @@ def test_tversky_alpha_is_of_false_positives():
 def test_tversky_is_dice_and_jaccard():
     torch.manual_seed(1)
     logits, target = torch.randn(2, 1, 6, 5), torch.rand(2, 1, 6, 5)
-    torch.testing.assert_close(TverskyLoss(0.5, 0.5, smooth=1.0)(logits, target), DiceLoss(smooth=2.0)(logits, target))
-    torch.testing.assert_close(TverskyLoss(1.0, 1.0)(logits, target), JaccardLoss()(logits, target))
+    torch.testing.assert_close(
+        TverskyLoss(alpha=0.5, beta=0.5, smooth=1.0)(logits, target), DiceLoss(smooth=2.0)(logits, target)
+    )
+    torch.testing.assert_close(TverskyLoss(alpha=1.0, beta=1.0)(logits, target), JaccardLoss()(logits, target))
 
 
 @pytest.mark.parametrize("gamma", [0.75, 0.3, 2.0])
@@ -128,10 +136,10 @@ def test_absent_class_leaves_the_mean_or_counts():
     """smp counts an absent class as 0: 3/4 of the mean over the three that are there."""
     torch.manual_seed(2)
     logits, target = torch.randn(1, 4, 8, 8), torch.randint(0, 3, (1, 8, 8))
-    ours = DiceLoss(smooth=0.0, per_image=False)(logits, target)
+    ours = DiceLoss("multiclass", smooth=0.0, per_image=False)(logits, target)
     theirs = smp.losses.DiceLoss("multiclass", smooth=0.0)(logits, target)
     assert theirs.item() == pytest.approx(0.75 * ours.item(), rel=1e-5)
-    everything = DiceLoss(smooth=0.0, per_image=False, classes="all")(logits, target)
+    everything = DiceLoss("multiclass", smooth=0.0, per_image=False, classes="all")(logits, target)
     assert everything.item() == pytest.approx(0.75 * ours.item() + 0.25, rel=1e-5)
 
 
@@ -144,30 +152,41 @@ def test_published_losses_where_they_mean_the_same(problem):
     else:
         logits, target = torch.randn(3, 4, 8, 8), torch.randint(0, 4, (3, 8, 8))
     theirs = smp.losses.DiceLoss(problem, smooth=0.5)(logits, target)
-    torch.testing.assert_close(DiceLoss(smooth=1.0, per_image=False)(logits, target), theirs)
+    torch.testing.assert_close(DiceLoss(problem, smooth=1.0, per_image=False)(logits, target), theirs)
     theirs = smp.losses.TverskyLoss(problem, alpha=0.3, beta=0.7, smooth=0.5, gamma=1.0)(logits, target)
-    torch.testing.assert_close(TverskyLoss(0.3, 0.7, smooth=0.5, per_image=False)(logits, target), theirs)
+    torch.testing.assert_close(
+        TverskyLoss(problem, alpha=0.3, beta=0.7, smooth=0.5, per_image=False)(logits, target), theirs
+    )
     theirs = smp.losses.JaccardLoss(problem, smooth=0.5)(logits, target)
-    torch.testing.assert_close(JaccardLoss(smooth=0.5, per_image=False)(logits, target), theirs)
+    torch.testing.assert_close(JaccardLoss(problem, smooth=0.5, per_image=False)(logits, target), theirs)
 
 
 @pytest.mark.parametrize(
-    "loss",
+    "kind",
     [
-        DiceLoss(),
-        DiceLoss(squared=True, per_image=False),
-        JaccardLoss(),
-        TverskyLoss(0.3, 0.7, gamma=2.0),
-        TverskyLoss(gamma=0.75),
+        DiceLoss,
+        partial(DiceLoss, squared=True, per_image=False),
+        JaccardLoss,
+        partial(TverskyLoss, alpha=0.3, beta=0.7, gamma=2.0),
+        partial(TverskyLoss, gamma=0.75),
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("channels", [1, 3])
-def test_gradcheck(loss, channels):
+@pytest.mark.parametrize(("task", "channels"), [("binary", 1), ("multiclass", 3), ("multilabel", 2)])
+def test_gradcheck(kind, task, channels):
     torch.manual_seed(4)
     logits = torch.randn(2, channels, 3, 4, dtype=torch.float64, requires_grad=True)
     target = torch.rand(2, channels, 3, 4, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: loss(x, target), logits)
+    assert torch.autograd.gradcheck(lambda x: kind(task)(x, target), logits)
+
+
+def test_an_absent_class_of_a_multilabel_task_counts():
+    """Nothing is there and nothing was found: the class's loss is small, where an exclusive one would leave."""
+    logits, target = torch.full((1, 2, 4, 4), -9.0), torch.zeros(1, 2, 4, 4)
+    logits[:, 0], target[:, 0, :2] = 9.0, 1
+    found = DiceLoss("multilabel", smooth=1e-6)(logits, target).item()
+    assert found == pytest.approx((1 - 16 / 24 + 1) / 2, rel=1e-2)
+    assert DiceLoss("multiclass", smooth=1e-6)(logits, target).item() == pytest.approx(1 - 16 / 24, rel=1e-2)
 
 
 @pytest.mark.parametrize("options", [{"smooth": -1}, {"classes": "here"}, {"smooth": "1"}, {"beta": float("nan")}])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskfold.rle import RLEDialect, RLEError, kernels, rle_encode
+from maskfold.rle import RLEDialect, RLEError, rle_encode
 
 MASK = (np.random.default_rng(0).random((37, 22)) < 0.4).astype(np.uint8)
 
@@ -109,13 +109,3 @@ def test_masks_are_two_dimensional_and_not_empty(shape):
 def test_other_dtypes_are_refused(mask):
     with pytest.raises(RLEError, match="mask has dtype"):
         RLEDialect().encode(mask)
-
-
-def test_kernels_compile_where_nothing_can_be_cached(monkeypatch):
-    def njit(cache=False, **options):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: (function, options)
-
-    monkeypatch.setattr(kernels, "njit", njit)
-    assert kernels._compiled(len) == (len, {"nogil": True})

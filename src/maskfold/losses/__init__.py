@@ -1,12 +1,13 @@
-"""Segmentation losses, called ``loss(logits, target, **extras)``; `build_loss` mixes them from a config.
+"""Segmentation losses, called ``loss(logits, target, valid=None, **targets)``; `build_loss` mixes them from a config.
 
-Logits are (N, 1, H, W) for a binary problem, with a target (N, 1, H, W) in [0, 1], or (N, C, H, W) with
-classes (N, H, W) or soft labels (N, C, H, W). All compute in float32 at least, leave their inputs alone, and
-give a finite value and gradient for empty, full and ignored masks.
+Each takes the ``task`` of `maskfold.labels` first. Logits are (N, C, H, W), C = 1 for a binary task; the target has
+their shape, in [0, 1], or for a multiclass task holds classes (N, H, W). ``valid`` is bool (N, 1, H, W), False where
+a pixel does not count. All compute in float32 at least, leave their inputs alone, and give a finite value and
+gradient for empty, full and uncounted masks.
 """
 
 from maskfold.losses.boundary import ActiveBoundaryLoss, BoundaryLoss
-from maskfold.losses.build import LOSSES, build_loss
+from maskfold.losses.build import LOSSES, build_loss, default_loss
 from maskfold.losses.focal import FocalLoss
 from maskfold.losses.jdt import CompatibleTverskyLoss, DiceSemimetricLoss, JaccardMetricLoss
 from maskfold.losses.lovasz import LovaszHingeLoss, LovaszSoftmaxLoss
@@ -32,4 +33,5 @@ __all__ = [
     "Term",
     "TverskyLoss",
     "build_loss",
+    "default_loss",
 ]

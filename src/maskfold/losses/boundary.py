@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskfold.losses._common import SegmentationLoss, check_number, masked_mean, prepare, probabilities
+from maskfold.errors import MaskfoldError
+from maskfold.labels import Task
+from maskfold.losses._common import SegmentationLoss, check_number, masked_mean
 
 _NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 _FLAT = 1e-5  # neighbouring pixels whose divergence is below this are on one side of any predicted boundary
@@ -21,34 +23,41 @@ class BoundaryLoss(SegmentationLoss):
     floor of its own and says nothing about an empty or full mask, where the distance is 0.
 
     Args:
+        task: binary, multiclass or multilabel, see `SegmentationLoss`.
         per_image: mean over each image's pixels and classes, then over images; else over all pixels of the batch.
-        ignore_index: pixels of this label leave the mean; an image without any other leaves it too.
 
     Call with ``distance``, floats in pixels of the logits' shape (N, C, H, W): `signed_distance` of each class's
-    mask (C = 1: of the foreground's), made where the data are loaded. Binary logits (N, 1, H, W) go through a
-    sigmoid, others through a softmax. Returns a scalar in pixels, negative where the prediction lies inside;
-    0 with zero gradient if nothing is valid.
+    mask (binary: of the foreground's), made where the data are loaded. Pixels that do not count leave the mean, and
+    so does an image without any other. Returns a scalar in pixels, negative where the prediction is inside; 0 with
+    zero gradient if nothing counts.
 
     Raises:
-        ValueError: no distance, or one of another shape.
+        MaskfoldError: no distance, or one of another shape.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"distance"})
 
-    def __init__(self, per_image: bool = True, ignore_index: int | None = None) -> None:
-        super().__init__()
+    def __init__(self, task: Task = "binary", per_image: bool = True) -> None:
+        super().__init__(task)
         self.per_image = per_image
-        self.ignore_index = ignore_index
 
-    def forward(self, logits: Tensor, target: Tensor, distance: Tensor | None = None, **_: Any) -> Tensor:
+    def forward(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        valid: Tensor | None = None,
+        *,
+        distance: Tensor | None = None,
+        **targets: Any,
+    ) -> Tensor:
         if distance is None or distance.shape != logits.shape:
             found = None if distance is None else tuple(distance.shape)
-            raise ValueError(
+            raise MaskfoldError(
                 f"the boundary loss found the distance {found}: expected floats of the logits' shape "
                 f"{tuple(logits.shape)}, made by signed_distance for each class"
             )
-        logits, _labels, valid = prepare(logits, target, self.ignore_index)
-        weighted = probabilities(logits) * torch.where(valid, distance.to(logits.dtype), 0)
+        logits, _labels, valid = self.prepare(logits, target, valid)
+        weighted = self.probabilities(logits) * torch.where(valid, distance.to(logits.dtype), 0)
         valid = valid.expand_as(weighted)
         if not self.per_image:
             return masked_mean(weighted, valid)
@@ -61,17 +70,17 @@ def signed_distance(mask: np.ndarray) -> np.ndarray:
     So the mask's outermost pixels are 0. Zeros for an empty or a full mask, which have no boundary.
 
     Args:
-        mask: (H, W), bool or of numbers 0 and 1. Ignored pixels: choose their side, ``signed_distance(mask == 1)``.
+        mask: (H, W), bool or of numbers 0 and 1; choose a side for pixels that do not count.
 
     Returns:
         float32 (H, W).
 
     Raises:
-        ValueError: another shape or other values.
+        MaskfoldError: another shape or other values.
     """
     inside = np.asarray(mask) == 1
     if inside.ndim != 2 or not (inside | (np.asarray(mask) == 0)).all():
-        raise ValueError(
+        raise MaskfoldError(
             f"signed_distance found {np.unique(mask)[:4]} in a mask of shape {np.shape(mask)}: "
             "expected 0 and 1 in (H, W); pass mask == class"
         )
@@ -99,34 +108,38 @@ class ActiveBoundaryLoss(SegmentationLoss):
     to move. Meant as an addition, once there are boundaries. Distances are computed on the CPU at every call.
 
     Args:
-        ignore_index: pixels of this label are neither a boundary nor a direction to go; an image without any
-            other leaves the mean.
+        task: binary, multiclass or multilabel, see `SegmentationLoss`.
+            Of a multilabel task each class is a binary problem of its own.
         boundary_share: share of an image's pixels that the predicted boundary takes, before widening.
         max_distance: in pixels; boundaries farther off than this all count the same.
         smoothing: probability that the cross-entropy's target leaves to the 7 other directions.
 
-    Logits (N, 1, H, W) or (N, C, H, W); soft labels count as the likeliest class. A logit that is not finite
+    Pixels that do not count are neither a boundary nor a direction to go; an image without any other leaves the
+    mean. Soft labels count as the likeliest class, of a sigmoid from above 0.5 on. A logit that is not finite
     makes the loss NaN. Returns a scalar.
     """
 
     def __init__(
         self,
-        ignore_index: int | None = None,
+        task: Task = "binary",
         boundary_share: float = 0.01,
         max_distance: float = 20.0,
         smoothing: float = 0.2,
     ) -> None:
-        super().__init__()
-        self.ignore_index = ignore_index
+        super().__init__(task)
         self.boundary_share = check_number("boundary_share", boundary_share, 0, 1)
         self.max_distance = check_number("max_distance", max_distance, 1)
         self.smoothing = check_number("smoothing", smoothing, 0, 0.875)
 
-    def forward(self, logits: Tensor, target: Tensor, **_: Any) -> Tensor:
-        logits, labels, valid = prepare(logits, target, self.ignore_index)
-        valid = valid.squeeze(1)
-        distance = _distance_to_true_boundary(labels, valid).to(logits)
-        log_p = F.logsigmoid(torch.cat([-logits, logits], 1)) if logits.shape[1] == 1 else logits.log_softmax(1)
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor | None = None, **targets: Any) -> Tensor:
+        logits, labels, valid = self.prepare(logits, target, valid)
+        if self.exclusive:
+            log_p, classes, valid = logits.log_softmax(1), labels.argmax(dim=1), valid.squeeze(1)
+        else:
+            valid = valid.expand_as(labels).flatten(0, 1)
+            each = logits.flatten(0, 1).unsqueeze(1)
+            log_p, classes = F.logsigmoid(torch.cat([-each, each], 1)), labels.flatten(0, 1) > 0.5
+        distance = _distance_to_true_boundary(classes, valid).to(logits)
         boundary = _predicted_boundary(log_p.detach(), valid, self.boundary_share)
         moving, losses = self._pull(log_p, boundary & valid, torch.where(valid, distance, torch.inf))
         pull = masked_mean(losses.flatten(1), moving.flatten(1), dim=1)
@@ -153,9 +166,8 @@ class ActiveBoundaryLoss(SegmentationLoss):
         return moving, torch.zeros_like(distance).index_put(place, losses)
 
 
-def _distance_to_true_boundary(labels: Tensor, valid: Tensor) -> Tensor:
+def _distance_to_true_boundary(classes: Tensor, valid: Tensor) -> Tensor:
     """(N, H, W) float32 on the CPU; zeros, so that nothing moves, where an image has no boundary."""
-    classes = labels.argmax(dim=1) if labels.shape[1] > 1 else labels.squeeze(1) > 0.5
     boundary = torch.zeros_like(valid)
     for dim in (1, 2):
         boundary |= valid & _next(valid, dim) & (classes != _next(classes, dim))

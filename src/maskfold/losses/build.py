@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from maskfold.labels import LabelSpec, Task
 from maskfold.losses._common import SegmentationLoss, check_number
 from maskfold.losses.boundary import ActiveBoundaryLoss, BoundaryLoss
 from maskfold.losses.focal import FocalLoss
@@ -34,7 +35,12 @@ TERM_KEYS = ("name", "weight", "from_epoch", "until_epoch", "ramp_epochs", "opti
 Spec = Sequence[Mapping[str, Any]] | Mapping[str, Any]
 
 
-def build_loss(spec: Spec, ignore_index: int | None = 255) -> MixedLoss:
+def default_loss(labels: LabelSpec) -> list[dict[str, Any]]:
+    """The loss where a config has none: 0.8 cross-entropy (of exclusive classes, else binary) + 0.2 Dice."""
+    return [{"name": "cross_entropy" if labels.exclusive else "bce", "weight": 0.8}, {"name": "dice", "weight": 0.2}]
+
+
+def build_loss(spec: Spec, labels: LabelSpec) -> MixedLoss:
     """Build the loss that ``spec`` describes.
 
     Args:
@@ -42,14 +48,14 @@ def build_loss(spec: Spec, ignore_index: int | None = 255) -> MixedLoss:
             options: {}}``, ``name`` a key of `LOSSES` and ``options`` arguments of that class; for a network
             with several outputs ``{outputs: [terms, terms, ...], coefficients: [1, ...]}``, where an output's
             coefficient multiplies the weights of its terms (all 1 if left out).
-        ignore_index: passed to every loss whose options do not set it; null: no pixel is ignored.
+        labels: their task decides how every loss reads logits and targets.
 
     Raises:
         ValueError: unknown names, keys or options (the nearest valid one is named), values out of range, or
             an epoch without any active term.
     """
     if not isinstance(spec, Mapping):
-        return MixedLoss(_terms(spec, 0, 1.0, ignore_index))
+        return MixedLoss(_terms(spec, 0, 1.0, labels.task))
     _check_keys("key of the loss", spec, ("outputs", "coefficients"))
     outputs = _list("outputs", spec.get("outputs"))
     coefficients = _list("coefficients", spec.get("coefficients", [1.0] * len(outputs)))
@@ -61,19 +67,19 @@ def build_loss(spec: Spec, ignore_index: int | None = 255) -> MixedLoss:
         [
             term
             for output, (terms, coefficient) in enumerate(zip(outputs, coefficients, strict=True))
-            for term in _terms(terms, output, check_number("a coefficient", coefficient, 0), ignore_index)
+            for term in _terms(terms, output, check_number("a coefficient", coefficient, 0), labels.task)
         ]
     )
 
 
-def _terms(spec: Any, output: int, coefficient: float, ignore_index: int | None) -> list[Term]:
+def _terms(spec: Any, output: int, coefficient: float, task: Task) -> list[Term]:
     entries = _list("the loss", spec)
     if not entries or not all(isinstance(entry, Mapping) for entry in entries):
         raise ValueError(f"the loss is {spec!r}: expected terms such as [{{name: bce, weight: 0.8}}]")
-    return [_term(entry, output, coefficient, ignore_index) for entry in entries]
+    return [_term(entry, output, coefficient, task) for entry in entries]
 
 
-def _term(entry: Mapping[str, Any], output: int, coefficient: float, ignore_index: int | None) -> Term:
+def _term(entry: Mapping[str, Any], output: int, coefficient: float, task: Task) -> Term:
     _check_keys("key of a loss term", entry, TERM_KEYS)
     if "name" not in entry:
         raise ValueError(f"the loss term {dict(entry)} has no name: known are {', '.join(LOSSES)}")
@@ -83,7 +89,7 @@ def _term(entry: Mapping[str, Any], output: int, coefficient: float, ignore_inde
     first = _epochs(name, entry, "from_epoch", 1)
     return Term(
         name=name,
-        loss=_loss(name, entry.get("options") or {}, ignore_index),
+        loss=_loss(name, entry.get("options") or {}, task),
         weight=coefficient * check_number(f"the weight of {name}", entry.get("weight", 1.0), 0),
         from_epoch=first,
         until_epoch=None if until is None else _epochs(name, entry, "until_epoch", first),
@@ -92,19 +98,17 @@ def _term(entry: Mapping[str, Any], output: int, coefficient: float, ignore_inde
     )
 
 
-def _loss(name: str, options: Any, ignore_index: int | None) -> SegmentationLoss:
+def _loss(name: str, options: Any, task: Task) -> SegmentationLoss:
     if not isinstance(options, Mapping):
         raise ValueError(f"the options of {name} are {options!r}: expected a mapping such as {{smooth: 1}}")
     kind = LOSSES[name]
-    known = inspect.signature(kind).parameters
+    known = {key: value for key, value in inspect.signature(kind).parameters.items() if key != "task"}
     _check_keys(f"option of {name}", options, known)
     for key, value in options.items():
         if known[key].annotation is bool and not isinstance(value, bool):
             raise ValueError(f"{key} of {name} is {value!r}: expected true or false")
-    if "ignore_index" in known:
-        options = {"ignore_index": ignore_index, **options}
     try:
-        return kind(**options)
+        return kind(task, **options)
     except ValueError as error:
         raise ValueError(f"loss {name}: {error}") from None
 

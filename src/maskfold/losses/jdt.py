@@ -6,6 +6,7 @@ Wang, Ning & Blaschko, NeurIPS 2023 (arXiv 2302.05666); Wang et al., MICCAI 2023
 import torch
 from torch import Tensor
 
+from maskfold.labels import Task
 from maskfold.losses._common import check_number
 from maskfold.losses.region import Aggregation, Classes, RegionLoss
 
@@ -31,36 +32,36 @@ class CompatibleTverskyLoss(_L1RegionLoss):
     weighed by ``alpha``) and ``|y \\ p|`` likewise (false negatives, ``beta``). For 0/1 labels this is the
     soft Tversky loss; for soft ones it is 0 exactly where p = y, which the inner-product form is not.
 
-    The probability is the sigmoid of one logit channel, or the softmax of several. An empty mask gives
+    An empty mask gives
     ``alpha P / (alpha P + s)``: close to 1 with hardly any gradient, so pair with (binary) cross-entropy.
 
     Args:
+        task: binary, multiclass or multilabel, see `SegmentationLoss`.
         alpha, beta: weights of false positives and false negatives.
         smooth: ``s``.
         aggregation: ``D`` (the whole batch), ``I`` (per image) or ``C`` (per class over images): which
             pixels make one ratio, see `RegionLoss`. Choose what the competition scores.
         classes: ``present`` or ``all``, for hard and soft labels alike, see `RegionLoss`.
-        ignore_index: target value that is not scored (soft labels: in any channel); null: none.
 
     Shapes: logits (N, C, H, W); target as for every loss. Returns a scalar in [0, 1].
     """
 
     def __init__(
         self,
+        task: Task = "binary",
         alpha: float = 0.5,
         beta: float = 0.5,
         smooth: float = 1e-3,
         aggregation: Aggregation = "I",
         classes: Classes = "present",
-        ignore_index: int | None = None,
     ) -> None:
         super().__init__(
+            task,
             fp_weight=check_number("alpha", alpha, 0),
             fn_weight=check_number("beta", beta, 0),
             smooth=smooth,
             aggregation=aggregation,
             classes=classes,
-            ignore_index=ignore_index,
         )
 
 
@@ -73,18 +74,18 @@ class JaccardMetricLoss(_L1RegionLoss):
 
     def __init__(
         self,
+        task: Task = "binary",
         smooth: float = 1e-3,
         aggregation: Aggregation = "I",
         classes: Classes = "present",
-        ignore_index: int | None = None,
     ) -> None:
         super().__init__(
+            task,
             fp_weight=1,
             fn_weight=1,
             smooth=smooth,
             aggregation=aggregation,
             classes=classes,
-            ignore_index=ignore_index,
         )
 
 
@@ -97,16 +98,16 @@ class DiceSemimetricLoss(_L1RegionLoss):
 
     def __init__(
         self,
+        task: Task = "binary",
         smooth: float = 1e-3,
         aggregation: Aggregation = "I",
         classes: Classes = "present",
-        ignore_index: int | None = None,
     ) -> None:
         super().__init__(
+            task,
             fp_weight=0.5,
             fn_weight=0.5,
             smooth=check_number("smooth", smooth, 0) / 2,
             aggregation=aggregation,
             classes=classes,
-            ignore_index=ignore_index,
         )

@@ -10,26 +10,29 @@ The usual difference of two neighbouring float32 Jaccard values loses three digi
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from maskfold.losses._common import SegmentationLoss, check_choice, masked_mean, prepare
+from maskfold.errors import MaskfoldError
+from maskfold.labels import Task
+from maskfold.losses._common import SegmentationLoss, check_choice, masked_mean
 from maskfold.losses.lovasz_cpu import lovasz_weights_cpu
 
 
 class LovaszHingeLoss(SegmentationLoss):
     """Lovász hinge: the convex surrogate of 1 - IoU, on logits. Errors are 1 - logit * (2 y - 1).
 
-    Binary logits (N, 1, H, W) or multi-class (N, C, H, W), each class against the rest; the mean over classes,
-    then over images. A soft label counts as foreground above 0.5. Where a mask is empty the loss is the largest
-    error, so one pixel gets the whole gradient: ``skip_empty`` and ``hinge="elu+1"`` are the usual remedies.
+    Each class against the rest; the mean over classes, then over images. Pixels that do not count are removed
+    before sorting; an image without any other leaves the mean. A soft label counts as foreground above 0.5. Where a
+    mask is empty the loss is the largest error, so one pixel gets the whole gradient: ``skip_empty`` and
+    ``hinge="elu+1"`` are the usual remedies.
 
     Args:
+        task: binary, multiclass or multilabel, see `SegmentationLoss`.
         per_image: one set per image, then their mean (as competitions score); else one set per batch
             (of this process).
-        ignore_index: pixels of this label are removed before sorting; an image without any other leaves the mean.
         hinge: "relu", or "elu+1": exp(e) instead of 0 below e = 0 and e + 1 above, so that pixels that are right
             by a margin keep a gradient.
         symmetric: mean of the loss and of that with foreground and background exchanged.
@@ -41,21 +44,20 @@ class LovaszHingeLoss(SegmentationLoss):
 
     def __init__(
         self,
+        task: Task = "binary",
         per_image: bool = True,
-        ignore_index: int | None = None,
         hinge: Literal["relu", "elu+1"] = "relu",
         symmetric: bool = False,
         skip_empty: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(task)
         self.per_image = per_image
-        self.ignore_index = ignore_index
         self.hinge = check_choice("hinge", hinge, ("relu", "elu+1"))
         self.symmetric = symmetric
         self.skip_empty = skip_empty
 
-    def forward(self, logits: Tensor, target: Tensor, **_: Any) -> Tensor:
-        logits, labels, valid = prepare(logits, target, self.ignore_index)
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor | None = None, **targets: Any) -> Tensor:
+        logits, labels, valid = self.prepare(logits, target, valid)
         foreground = labels > 0.5
         errors = 1 - logits * (2 * foreground.to(logits.dtype) - 1)
         if self.hinge == "elu+1":
@@ -70,40 +72,42 @@ class LovaszHingeLoss(SegmentationLoss):
 class LovaszSoftmaxLoss(SegmentationLoss):
     """Lovász-softmax: the Lovász extension of 1 - IoU on probabilities, errors |y - p|; the mean over classes.
 
-    Multi-class logits (N, C, H, W) through a softmax; binary logits (N, 1, H, W) through a sigmoid, whose only
-    class is the foreground, number 1. A soft label counts as its class above 0.5.
+    Of a binary task the only class is the foreground, number 1. A soft label counts as its class above 0.5. Pixels
+    that do not count are removed before sorting; an image without any other leaves the mean.
 
     Args:
-        classes: "present": those with a pixel among the ones not ignored, per image if ``per_image`` (so an image
+        task: binary or multiclass.
+        classes: "present": those with a pixel among the ones that count, per image if ``per_image`` (so an image
             without foreground gives a one-logit network no gradient); "all"; or a list of class numbers.
         per_image: the loss of each image, then their mean; else one set per class over the batch
             (of this process).
-        ignore_index: pixels of this label are removed before sorting; an image without any other leaves the mean.
 
     A NaN logit makes the loss NaN. Half precision is computed in float32. Returns a scalar, 0 with zero gradient
     if nothing counts.
     """
 
+    tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass")
+    instead: ClassVar[str] = "lovasz_hinge"
+
     def __init__(
         self,
+        task: Task = "binary",
         classes: Literal["present", "all"] | Sequence[int] = "present",
         per_image: bool = False,
-        ignore_index: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(task)
         is_word = isinstance(classes, str)
         self.classes = check_choice("classes", classes, ("present", "all")) if is_word else list(classes)
         self.per_image = per_image
-        self.ignore_index = ignore_index
 
-    def forward(self, logits: Tensor, target: Tensor, **_: Any) -> Tensor:
-        logits, labels, valid = prepare(logits, target, self.ignore_index)
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor | None = None, **targets: Any) -> Tensor:
+        logits, labels, valid = self.prepare(logits, target, valid)
         channels = self._channels(logits.shape[1])
         foreground = labels > 0.5
-        if logits.shape[1] == 1:
-            errors = torch.where(foreground, -logits, logits).sigmoid()
-        else:
+        if self.exclusive:
             errors = (foreground.to(logits.dtype) - logits.softmax(dim=1)).abs()
+        else:
+            errors = torch.where(foreground, -logits, logits).sigmoid()
         return _lovasz_loss(
             errors[:, channels], foreground[:, channels], valid, self.per_image, self.classes == "present"
         )
@@ -111,9 +115,9 @@ class LovaszSoftmaxLoss(SegmentationLoss):
     def _channels(self, count: int) -> slice | list[int]:
         if isinstance(self.classes, str):
             return slice(None)
-        known = range(count) if count > 1 else [1]
+        known = range(count) if self.exclusive else [1]
         if not self.classes or not set(self.classes) <= set(known):
-            raise ValueError(
+            raise MaskfoldError(
                 f"classes is {self.classes}: expected class numbers among {list(known)} for {count} logit channels"
             )
         return [known.index(number) for number in self.classes]

@@ -2,10 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
+
+from maskfold.compiled import compiled
 
 # A positive float32 orders like its bits, an integer below 2^31: three digits of 11, 10 and 10 bits.
 _DIGITS = ((0, 11), (11, 10), (21, 10))
@@ -40,7 +41,7 @@ def lovasz_weights_cpu(errors: Tensor, foreground: Tensor) -> tuple[Tensor, Tens
     return values, weights
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _weigh_rows(
     errors: np.ndarray,
     foreground: np.ndarray,
@@ -59,7 +60,7 @@ def _weigh_rows(
         values[row] = _weigh(order, errors[row], foreground[row].sum(), weights[row])
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _pack(errors: np.ndarray, foreground: np.ndarray, items: np.ndarray) -> int:
     """Pack key, label and index of every positive or NaN error into 64 bits; return how many there are.
 
@@ -75,7 +76,7 @@ def _pack(errors: np.ndarray, foreground: np.ndarray, items: np.ndarray) -> int:
     return size
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _sort(items: np.ndarray, spare: np.ndarray) -> np.ndarray:
     """Radix sort by the upper 32 bits, least significant digit first; the result is one of the two arrays."""
     counts = np.zeros((3, 2048), np.int64)
@@ -98,7 +99,7 @@ def _sort(items: np.ndarray, spare: np.ndarray) -> np.ndarray:
     return items
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _weigh(items: np.ndarray, errors: np.ndarray, foreground: int, weights: np.ndarray) -> float:
     """Fill the weights of the sorted items; return their inner product with the errors."""
     union = intersection = float(foreground)

@@ -60,7 +60,9 @@ class MixedLoss(nn.Module):
             raise ValueError(f"the epoch is {epoch}: epochs count from 1")
         self._weights = {key: term.weight_at(epoch) for key, term in self._terms.items()}
 
-    def forward(self, logits: Tensor | Sequence[Tensor], target: Tensor, **extras: Any) -> Tensor:
+    def forward(
+        self, logits: Tensor | Sequence[Tensor], target: Tensor, valid: Tensor | None = None, **extras: Any
+    ) -> Tensor:
         """The weighted sum, a scalar. ``logits`` is a list or tuple if the mixture is of several outputs."""
         outputs = [logits] if isinstance(logits, Tensor) else list(logits)
         if len(outputs) != self._outputs:
@@ -72,7 +74,7 @@ class MixedLoss(nn.Module):
         if missing:
             raise ValueError(f"the batch lacks {', '.join(missing)}: the data set must make what loss.needs names")
         values = {
-            key: self._terms[key].loss(outputs[self._terms[key].output], target, **extras)
+            key: self._terms[key].loss(outputs[self._terms[key].output], target, valid, **extras)
             for key, weight in self._weights.items()
             if weight > 0
         }

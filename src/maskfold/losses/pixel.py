@@ -1,65 +1,62 @@
 """Losses that are a mean over pixels: binary and multi-class cross-entropy."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskfold.errors import MaskfoldError
+from maskfold.labels import Task
 from maskfold.losses._common import (
     SegmentationLoss,
     check_choice,
     check_number,
     compute_dtype,
     mean_over_ranks,
-    prepare,
-    prepare_classes,
 )
 
 
 class BCEWithLogitsLoss(SegmentationLoss):
-    """Binary cross-entropy, the mean over all valid pixels of the batch.
+    """Binary cross-entropy, the mean over all pixels of the batch that count, and over the classes of multilabel.
 
     ``-(w y log p + (1 - y) log(1 - p))`` with ``p = sigmoid(logit)`` and ``w = pos_weight``, after smoothing
     the label: ``y + s (1/2 - y)``. An empty mask gives a plain, well-scaled gradient on every pixel.
 
     Args:
+        task: binary, or multilabel: a sigmoid for each class.
         pos_weight: weight of the foreground part; above 1 favours recall.
         label_smoothing: ``s`` in [0, 1].
         smoothing: ``uniform`` smooths every pixel; ``boundary`` only those within ``boundary_radius`` pixels
             of the mask's outline (chessboard distance), where annotators disagree.
         boundary_radius: half width of the smoothed band in pixels.
-        ignore_index: target value that is not scored; null: none.
 
-    Shapes: logits (N, 1, H, W); target (N, 1, H, W) in [0, 1] of any dtype. Returns a scalar.
+    Shapes: logits (N, C, H, W); target the same, in [0, 1], of any dtype. Returns a scalar.
 
     Raises:
-        ValueError: more than one logit channel (use `CrossEntropyLoss`), or an option out of range.
+        MaskfoldError: a multiclass task (use `CrossEntropyLoss`), or an option out of range.
     """
+
+    tasks: ClassVar[tuple[Task, ...]] = ("binary", "multilabel")
+    instead: ClassVar[str] = "cross_entropy"
 
     def __init__(
         self,
+        task: Task = "binary",
         pos_weight: float = 1.0,
         label_smoothing: float = 0.0,
         smoothing: Literal["uniform", "boundary"] = "uniform",
         boundary_radius: int = 1,
-        ignore_index: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(task)
         self.pos_weight = check_number("pos_weight", pos_weight, 0)
         self.label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1)
         self.smoothing = check_choice("smoothing", smoothing, ("uniform", "boundary"))
         self.boundary_radius = int(check_number("boundary_radius", boundary_radius, 1))
-        self.ignore_index = ignore_index
 
-    def forward(self, logits: Tensor, target: Tensor, **extras: Any) -> Tensor:
-        if logits.ndim == 4 and logits.shape[1] != 1:
-            raise ValueError(
-                f"the logits have {logits.shape[1]} channels: binary cross-entropy needs 1, "
-                "for several classes take cross_entropy"
-            )
-        pixels = prepare(logits, target, self.ignore_index)
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor | None = None, **targets: Any) -> Tensor:
+        pixels = self.prepare(logits, target, valid)
         values = F.binary_cross_entropy_with_logits(
             pixels.logits,
             self._smoothed(pixels.target, pixels.valid),
@@ -80,7 +77,7 @@ class BCEWithLogitsLoss(SegmentationLoss):
 def contrast(target: Tensor, valid: Tensor, radius: int) -> Tensor:
     """Largest minus smallest label within ``radius`` pixels: 1 along the outline of a mask, 0 elsewhere.
 
-    Ignored pixels make no outline. Shapes (N, 1, H, W); ``target`` in [0, 1].
+    Pixels that do not count make no outline. Shapes (N, C, H, W), ``valid`` (N, 1, H, W); ``target`` in [0, 1].
     """
     side = 2 * radius + 1
     highest = F.max_pool2d(torch.where(valid, target, 0), side, stride=1, padding=radius)
@@ -93,54 +90,54 @@ class CrossEntropyLoss(SegmentationLoss):
 
     As in torch, with hard classes and ``class_weights`` the mean is weighted by the weight of each pixel's
     class; with soft labels it is over pixels. Unlike torch's, a batch without valid pixels gives 0 and a
-    zero gradient, and soft labels can be ignored too.
+    zero gradient, and soft labels can be left out too.
 
     Args:
+        task: multiclass, and no other.
         class_weights: one weight per class, or null.
         label_smoothing: share of the label spread evenly over all classes, in [0, 1].
-        ignore_index: class that is not scored (soft labels: in any channel); null: none.
 
-    Shapes: logits (N, C, H, W), C > 1; target classes (N, H, W) or soft labels (N, C, H, W). Returns a scalar.
+    Shapes: logits (N, C, H, W); target classes (N, H, W) or soft labels (N, C, H, W). Returns a scalar.
 
     Raises:
-        ValueError: one logit channel (its softmax is constant), classes or weights that do not fit.
+        MaskfoldError: another task (use `BCEWithLogitsLoss`), classes or weights that do not fit.
     """
+
+    tasks: ClassVar[tuple[Task, ...]] = ("multiclass",)
+    instead: ClassVar[str] = "bce"
 
     def __init__(
         self,
+        task: Task = "multiclass",
         class_weights: Sequence[float] | None = None,
         label_smoothing: float = 0.0,
-        ignore_index: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(task)
         self.label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1)
-        self.ignore_index = ignore_index
         if class_weights is not None:
             if not isinstance(class_weights, Sequence) or not class_weights:
-                raise ValueError(f"class_weights is {class_weights!r}: expected a list, one number per class")
+                raise MaskfoldError(f"class_weights is {class_weights!r}: expected a list, one number per class")
             class_weights = [check_number("a class weight", weight, 0) for weight in class_weights]
         self.class_weights = class_weights
 
-    def forward(self, logits: Tensor, target: Tensor, **extras: Any) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor | None = None, **targets: Any) -> Tensor:
         weights = self._weights(logits)
         mass = None
         if target.ndim == 3:
-            logits, target, valid = prepare_classes(logits, target, self.ignore_index)
+            logits, target, valid = self.prepare_classes(logits, target, valid)
             mass = None if weights is None else weights[target]
         else:
-            logits, target, valid = prepare(logits, target, self.ignore_index)
+            logits, target, valid = self.prepare(logits, target, valid)
         values = F.cross_entropy(logits, target, weights, reduction="none", label_smoothing=self.label_smoothing)
         return mean_over_ranks(values, valid[:, 0], mass)
 
     def _weights(self, logits: Tensor) -> Tensor | None:
         logits = compute_dtype(logits)
         channels = logits.shape[1]
-        if channels == 1:
-            raise ValueError("the logits have 1 channel: a softmax needs several, for a binary problem take bce")
         if self.class_weights is None:
             return None
         if len(self.class_weights) != channels:
-            raise ValueError(
+            raise MaskfoldError(
                 f"there are {len(self.class_weights)} class_weights and {channels} logit channels: "
                 "give one weight per class"
             )

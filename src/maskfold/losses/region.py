@@ -5,14 +5,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from maskfold.labels import Task
 from maskfold.losses._common import (
     SegmentationLoss,
     check_choice,
     check_number,
     masked_mean,
     mean_over_ranks,
-    prepare,
-    probabilities,
     sum_over_ranks,
 )
 
@@ -26,40 +25,39 @@ class RegionLoss(SegmentationLoss):
     This is one minus the usual ratio ``(TP + s) / (TP + a FP + b FN + s)``, free of the cancellation near 0.
 
     Args:
+        task: binary, multiclass or multilabel, see `SegmentationLoss`.
         fp_weight, fn_weight: ``a`` and ``b``.
         smooth: ``s``.
         aggregation: which pixels make one ratio. ``I``: each image's, per class; then the mean over the
             image's classes, then over images. ``C``: the same ratios, then the mean over the images of a
             class, then over classes. ``D``: those of the whole batch, per class; then the mean over classes.
             They mirror mIoU_I, mIoU_C and mIoU_D. Images without valid pixels leave every mean.
-        classes: which classes of a multi-class problem enter the mean: ``present`` in the label of the image
-            (``D``: of the batch) with any value above 0, hard or soft, or ``all``. The one class of a binary
-            problem always counts.
-        ignore_index: target value that is not scored; null: none.
+        classes: which exclusive classes (multiclass) enter the mean: those ``present`` in the label of the image
+            (``D``: of the batch) with any value above 0, hard or soft, or ``all``. The classes of binary and
+            multilabel tasks always count: that a class is not there is then what has to be predicted.
     """
 
     def __init__(
         self,
+        task: Task,
         *,
         fp_weight: float,
         fn_weight: float,
         smooth: float,
         aggregation: Aggregation,
         classes: Classes,
-        ignore_index: int | None,
     ) -> None:
-        super().__init__()
+        super().__init__(task)
         self.fp_weight, self.fn_weight = fp_weight, fn_weight
         self.smooth = check_number("smooth", smooth, 0)
         self.aggregation = check_choice("aggregation", aggregation, ("D", "I", "C"))
         self.classes = check_choice("classes", classes, ("present", "all"))
-        self.ignore_index = ignore_index
 
-    def forward(self, logits: Tensor, target: Tensor, **extras: Any) -> Tensor:
-        logits, target, valid = prepare(logits, target, self.ignore_index)
-        predicted = torch.where(valid, probabilities(logits), 0)
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor | None = None, **targets: Any) -> Tensor:
+        logits, target, valid = self.prepare(logits, target, valid)
+        predicted = torch.where(valid, self.probabilities(logits), 0)
         counts = torch.stack(self.counts(predicted.flatten(2), target.flatten(2)))  # (3, N, C)
-        if target.shape[1] > 1 and self.classes == "present":
+        if self.exclusive and self.classes == "present":
             counted = (target > 0).flatten(2).any(dim=2)
         else:
             counted = valid.flatten(1).any(dim=1, keepdim=True).expand_as(counts[0])
@@ -102,35 +100,35 @@ class DiceLoss(RegionLoss):
     soon as a few pixels fire. Add BCE for those. With smooth 0 it is 1 with a zero gradient.
 
     Args:
+        task: binary, multiclass or multilabel, see `SegmentationLoss`.
         smooth: ``s``; that of segmentation_models_pytorch is half of this one.
         per_image: one ratio per image, then the mean, as competitions score; false: one for the whole batch, in
             which false positives on an empty image cost next to nothing.
         squared, beta: see above.
         classes: ``present`` or ``all``, see `RegionLoss`. In a mean over ``all``, an absent class counts
             with what was wrongly predicted of it.
-        ignore_index: target value that is not scored; null: none.
 
     Shapes: logits (N, C, H, W); target as for every loss. Returns a scalar in [0, 1].
     """
 
     def __init__(
         self,
+        task: Task = "binary",
         smooth: float = 1.0,
         per_image: bool = True,
         squared: bool = False,
         beta: float = 1.0,
         classes: Classes = "present",
-        ignore_index: int | None = None,
     ) -> None:
         check_number("beta", beta, 0)
         share = 1 / (1 + beta**2)
         super().__init__(
+            task,
             fp_weight=share,
             fn_weight=1 - share,
             smooth=share * check_number("smooth", smooth, 0),
             aggregation="I" if per_image else "D",
             classes=classes,
-            ignore_index=ignore_index,
         )
         self.squared = squared
 
@@ -153,18 +151,18 @@ class JaccardLoss(RegionLoss):
 
     def __init__(
         self,
+        task: Task = "binary",
         smooth: float = 1.0,
         per_image: bool = True,
         classes: Classes = "present",
-        ignore_index: int | None = None,
     ) -> None:
         super().__init__(
+            task,
             fp_weight=1,
             fn_weight=1,
             smooth=smooth,
             aggregation="I" if per_image else "D",
             classes=classes,
-            ignore_index=ignore_index,
         )
 
 
@@ -180,21 +178,21 @@ class TverskyLoss(RegionLoss):
 
     def __init__(
         self,
+        task: Task = "binary",
         alpha: float = 0.5,
         beta: float = 0.5,
         gamma: float = 1.0,
         smooth: float = 1.0,
         per_image: bool = True,
         classes: Classes = "present",
-        ignore_index: int | None = None,
     ) -> None:
         super().__init__(
+            task,
             fp_weight=check_number("alpha", alpha, 0),
             fn_weight=check_number("beta", beta, 0),
             smooth=smooth,
             aggregation="I" if per_image else "D",
             classes=classes,
-            ignore_index=ignore_index,
         )
         self.gamma = check_number("gamma", gamma, 0.01)
 

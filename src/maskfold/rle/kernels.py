@@ -4,10 +4,9 @@
 flattened order of the mask. Kernels compile at their first call and are cached on disk.
 """
 
-from collections.abc import Callable
-
 import numpy as np
-from numba import njit
+
+from maskfold.compiled import compiled
 
 MAX_DIGITS = 18  # numbers below 10**18: the sum of two still fits an int64
 BLOCK = 64  # bytes that `find_bounds` looks at together
@@ -15,14 +14,7 @@ BLOCK = 64  # bytes that `find_bounds` looks at together
 _ONES = np.uint64(0x0101010101010101)  # a 1 in every byte
 
 
-def _compiled(function: Callable) -> Callable:
-    try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # no folder for the cache is writable: compile anew in every process
-        return njit(nogil=True)(function)
-
-
-@_compiled
+@compiled
 def parse_numbers(text: np.ndarray, numbers: np.ndarray) -> tuple[int, bool]:
     """Read ASCII `text` (uint8) into `numbers` (int64); returns their count, and whether all of it was read.
 
@@ -46,7 +38,7 @@ def parse_numbers(text: np.ndarray, numbers: np.ndarray) -> tuple[int, bool]:
     return count, True
 
 
-@_compiled
+@compiled
 def locate_runs(numbers: np.ndarray, relative: bool, ends: bool, start: int, pixels: int, bounds: np.ndarray) -> int:
     """Turn pairs of `numbers` into `bounds` (same size); returns the index of the first bad one, or -1.
 
@@ -66,7 +58,7 @@ def locate_runs(numbers: np.ndarray, relative: bool, ends: bool, start: int, pix
     return -1
 
 
-@_compiled
+@compiled
 def fill_rows(mask: np.ndarray, bounds: np.ndarray) -> None:
     """Set the runs of a row-major numbering in the zeroed uint8 `mask` (H, W)."""
     flat = mask.ravel()
@@ -74,7 +66,7 @@ def fill_rows(mask: np.ndarray, bounds: np.ndarray) -> None:
         flat[bounds[i] : bounds[i + 1]] = 1
 
 
-@_compiled
+@compiled
 def fill_columns(mask: np.ndarray, bounds: np.ndarray) -> None:
     """Set the runs of a column-major numbering in the zeroed uint8 `mask` (H, W).
 
@@ -94,7 +86,7 @@ def fill_columns(mask: np.ndarray, bounds: np.ndarray) -> None:
             mask[row, column] ^= mask[row - 1, column]
 
 
-@_compiled
+@compiled
 def find_bounds(words: np.ndarray, bounds: np.ndarray) -> int:
     """Write where a 0/1 uint8 sequence changes value, as far as `bounds` has room.
 
@@ -126,7 +118,7 @@ def find_bounds(words: np.ndarray, bounds: np.ndarray) -> int:
     return -1 if seen & ~_ONES else count
 
 
-@_compiled
+@compiled
 def write_numbers(numbers: np.ndarray, text: np.ndarray) -> int:
     """Write non-negative `numbers` as ASCII with a blank before each, at the end of `text` (uint8).
 
