@@ -66,7 +66,7 @@ def make_run(root: Path, name: str, config, maps: dict, valid: dict[int, list[st
             folder.path.mkdir(parents=True, exist_ok=True)
             save_checkpoint({"a": torch.tensor([hash((name, kind)) % 97 + fold / 7])}, folder.checkpoint_path(kind))
             options = oof_options(config.inference)
-            with MapStore.create(folder.oof(kind).folder, competition.num_classes, options) as store:
+            with MapStore.create(folder.oof(kind).folder, competition.labels.channels, options) as store:
                 for image_id, probability in found.items():
                     store.write(image_id, probability)
     for fold in sorted({fold for folds in maps.values() for fold in folds}):

@@ -11,7 +11,8 @@ from tests.conftest import draw_scene, reference_rle, write_tianchi
 
 from maskfold.competitions import open_competition
 from maskfold.config import load_config, override
-from maskfold.losses import build_loss
+from maskfold.labels import LabelSpec
+from maskfold.losses import build_loss, default_loss
 from maskfold.runs import Run, load_checkpoint
 from maskfold.training import fit
 
@@ -108,10 +109,11 @@ def test_config_loads_and_is_named_after_its_file(path):
     assert "name" not in yaml.safe_load(path.read_text()), "the file's name is the run's name"
     assert path.read_text().startswith("# "), "the first line says what it is for"
     # Terms that begin late are built and finite too.
-    loss = build_loss(config.loss)
-    classes = 11 if config.competition.profile == "file-list" else 1
-    logits = torch.linspace(-3, 3, 2 * classes * 30).reshape(2, classes, 5, 6)
-    target = (logits[:, 0] > 0).long() if classes > 1 else (logits > 0.5).float()
+    several = config.competition.profile == "file-list"
+    labels = LabelSpec("multiclass", tuple("abcdefghijk")) if several else LabelSpec("binary", ("a",))
+    loss = build_loss(config.loss or default_loss(labels), labels)
+    logits = torch.linspace(-3, 3, 2 * labels.channels * 30).reshape(2, labels.channels, 5, 6)
+    target = (logits[:, 0] > 0).long() if several else (logits > 0.5).float()
     loss.set_epoch(config.train.epochs)
     assert torch.isfinite(loss(logits, target, **dict.fromkeys(loss.needs, logits)))
 
@@ -139,4 +141,4 @@ def test_config_trains_two_steps(path, twins, tmp_path):
     assert wanted <= set(summary["candidates"])
     assert all(value.isfinite().all() for value in load_checkpoint(run.fold(0).checkpoint_path("best")).values())
     (checkpoint,) = summary["oof"]
-    assert len(run.fold(0).oof(checkpoint, competition.num_classes).ids()) == summary["valid_images"] > 0
+    assert len(run.fold(0).oof(checkpoint, competition.labels.channels).ids()) == summary["valid_images"] > 0

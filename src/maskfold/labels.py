@@ -82,7 +82,15 @@ class LabelSpec:
     @property
     def value_names(self) -> tuple[str, ...]:
         """Names of what a mask (or a layer of one) can hold, by value; multilabel: the classes, by layer."""
-        return ("background", *self.class_names) if self.task == "binary" else self.class_names
+        if self.task != "binary":
+            return self.class_names
+        name = "foreground" if self.class_names == ("background",) else self.class_names[0]
+        return ("background", name)
+
+    @property
+    def highest(self) -> int:
+        """The largest value of a mask."""
+        return self.channels - 1 if self.exclusive else 1
 
     def mask_shape(self, size: tuple[int, int]) -> tuple[int, ...]:
         """Shape of the mask of an image of ``size`` (H, W)."""
@@ -99,6 +107,16 @@ class LabelSpec:
         if self.exclusive:
             return layers.argmax(0).astype(np.uint8)
         return np.ascontiguousarray(layers, dtype=np.uint8).reshape(self.mask_shape(layers.shape[-2:]))
+
+    def value_layers(self, mask: np.ndarray) -> np.ndarray:
+        """Where each of ``value_names`` is: bool (V, H, W); of a binary mask background and foreground."""
+        layers = self.layers(mask)
+        return np.concatenate([~layers, layers]) if self.task == "binary" else layers
+
+    def differ(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Where two masks are not the same in any class: bool (H, W)."""
+        different = first != second
+        return different.any(0) if self.task == "multilabel" else different
 
     def foreground(self, mask: np.ndarray) -> np.ndarray:
         """Where any class but a multiclass task's class 0 is: bool (H, W)."""

@@ -5,6 +5,7 @@ from tests.checks.conftest import encode, texture, write_label_maps
 from maskfold.checks import check_data
 from maskfold.checks.suspicious import foreground_iou
 from maskfold.config import FoldsConfig
+from maskfold.labels import LabelSpec
 
 SIZE = (60, 80)
 
@@ -140,10 +141,11 @@ def test_the_masks_of_turned_copies_are_turned(make, turned):
 
 
 def test_agreement():
-    one = np.array([[0, 1, 2], [2, 255, 1]], np.uint8)
+    labels = LabelSpec("multiclass", ("a", "b", "c"))
+    one = np.array([[0, 1, 2], [2, 0, 1]], np.uint8)
     two = np.array([[0, 1, 1], [2, 2, 0]], np.uint8)
-    assert foreground_iou(one, two) == pytest.approx(2 / 5)
-    assert foreground_iou(np.zeros((2, 2)), np.zeros((2, 2))) == 1.0
+    assert foreground_iou(labels, one, two) == pytest.approx(2 / 5)
+    assert foreground_iou(labels, np.zeros((2, 2)), np.zeros((2, 2))) == 1.0
 
 
 def test_one_class_alone_in_a_competition_of_several(tmp_path):

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 from maskfold.cli.script import describe_error, next_command, run_script
 from maskfold.config import load_config
 from maskfold.errors import CompetitionError, RunError
+from maskfold.labels import LabelSpec
 from maskfold.metrics import build_metric
 
 NESTED = """Caught CompetitionError in DataLoader worker process 1.
@@ -84,7 +85,7 @@ def test_our_errors_stand_alone_and_others_with_their_type():
 
 def test_a_plain_value_error_of_ours_stands_alone():
     with pytest.raises(ValueError, match="no metric") as found:
-        build_metric("dise")
+        build_metric("dise", LabelSpec("binary", ("roof",)))
     assert describe_error(found.value) == str(found.value)
 
 

@@ -22,7 +22,7 @@ def archive(folder, target, *, inside=""):
 def everything(competition):
     samples = competition.samples("train")
     sizes = [competition.size(path) for path in samples["image"]]
-    masks = [competition.mask(row, size) for row, size in zip(samples["masks"], sizes, strict=True)]
+    masks = [competition.label(row, size).values for row, size in zip(samples["masks"], sizes, strict=True)]
     test = competition.samples("test")
     images = [competition.image(path) for path in [*samples["image"], *test["image"]]]
     return samples.drop(columns="masks").values.tolist(), masks, test["id"].tolist(), images
@@ -73,9 +73,9 @@ def test_images_are_rgb_and_grey_becomes_rgb(tgs):
 
 def test_facts(tianchi, tgs):
     competition = tianchi.open()
-    facts = (competition.name, competition.metric.name, competition.num_classes, competition.class_names)
+    facts = (competition.name, competition.metric.name, competition.labels.channels, competition.labels.class_names)
     assert facts == ("tianchi-buildings", "dice", 1, ("building",))
-    assert (competition.root, competition.ignore_index) == (tianchi.root, 255)
+    assert (competition.root, competition.labels.task) == (tianchi.root, "binary")
     assert tgs.open().metric.name == "tgs_map"
 
 

@@ -22,7 +22,7 @@ def test_masks_decode_to_the_truth(twin):
     assert list(samples["id"]) == sorted(twin.truth)
     for row in samples.itertuples():
         truth = twin.truth[row.id]
-        mask = competition.mask(row.masks, truth.shape)
+        mask = competition.label(row.masks, truth.shape).values
         assert mask.dtype == np.uint8
         np.testing.assert_array_equal(mask, truth)
         assert competition.size(row.image) == truth.shape == competition.image(row.image).shape[:2]
@@ -60,7 +60,7 @@ def test_one_class_per_pixel(clouds):
     masks = (slow_rle(fish), slow_rle(sugar))
     message = r"b_1\.jpg: pixels belong to the class Sugar and also to Fish"
     with pytest.raises(CompetitionError, match=message):
-        clouds.open().mask(masks, (20, 24), id="b_1.jpg")
+        clouds.open().label(masks, (20, 24), id="b_1.jpg")
 
 
 def test_a_mask_that_runs_out_of_its_image(tianchi):
@@ -70,7 +70,7 @@ def test_a_mask_that_runs_out_of_its_image(tianchi):
         with pytest.raises(CompetitionError, match=r"b\.jpg: RLE .*its image is 17x23, height x width"):
             read(masks, (17, 23), id="b.jpg")
     with pytest.raises(CompetitionError, match=r"^RLE"):
-        competition.mask(masks, (17, 23))
+        competition.label(masks, (17, 23))
 
 
 def test_a_masks_table_of_the_same_form(tianchi, clouds):
@@ -78,7 +78,7 @@ def test_a_masks_table_of_the_same_form(tianchi, clouds):
     assert masks == {name: (slow_rle(mask),) for name, mask in tianchi.truth.items()}
     competition = clouds.open()
     read = competition.read_masks(clouds.root / "train.csv")
-    np.testing.assert_array_equal(competition.mask(read["a_0.jpg"], (18, 26)), clouds.truth["a_0.jpg"])
+    np.testing.assert_array_equal(competition.label(read["a_0.jpg"], (18, 26)).values, clouds.truth["a_0.jpg"])
 
 
 def test_duplicate_ids(tianchi):
@@ -105,9 +105,9 @@ def test_ids_that_leave_the_folder(tianchi, name):
 
 def test_class_names_may_be_renamed_but_not_counted_anew(tianchi, clouds):
     tianchi.class_names = ("roof",)
-    assert tianchi.open().class_names == ("roof",)
+    assert tianchi.open().labels.class_names == ("roof",)
     clouds.class_names = ("background", "Fish")
     with pytest.raises(CompetitionError, match="class_names has 2 names, the profile clouds has 3 classes"):
         clouds.open()
     clouds.class_names = None
-    assert clouds.open().num_classes == 3
+    assert clouds.open().labels.channels == 3

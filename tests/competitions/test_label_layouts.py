@@ -14,11 +14,13 @@ def test_png_masks_by_stem(png_masks):
     ]
     for row in samples.itertuples():
         truth = png_masks.truth[row.id]
-        np.testing.assert_array_equal(competition.mask(row.masks, truth.shape), truth)
+        label = competition.label(row.masks, truth.shape)
+        np.testing.assert_array_equal(np.where(label.valid, label.values, 255), truth)
+        assert not label.values[~label.valid].any()
         assert competition.coverage(row.masks, truth.shape) == pytest.approx(truth.mean())
     test = competition.samples("test")
     assert list(test["image"]) == ["images/m.jpg", "images/n.jpg"]
-    assert (competition.num_classes, competition.metric.name) == (1, "dice")
+    assert (competition.labels.channels, competition.metric.name) == (1, "dice")
 
 
 def test_split_file(png_masks):
@@ -70,7 +72,7 @@ def test_masks_without_image_and_two_images_of_one_stem(png_masks):
 def test_masks_of_another_size_name_both(png_masks):
     message = r"q: masks/q\.png is 18x27 \(height x width\), its image 27x18"
     with pytest.raises(CompetitionError, match=message):
-        png_masks.open().mask("masks/q.png", (27, 18), id="q")
+        png_masks.open().label("masks/q.png", (27, 18), id="q")
 
 
 def test_other_values(png_masks):
@@ -81,7 +83,7 @@ def test_other_values(png_masks):
 
 def test_binary_competitions_have_one_class_name(png_masks):
     png_masks.class_names = ("road",)
-    assert png_masks.open().class_names == ("road",)
+    assert png_masks.open().labels.class_names == ("road",)
     png_masks.class_names = ("nothing", "road")
     with pytest.raises(CompetitionError, match="2 names, binary masks have one class"):
         png_masks.open()
@@ -97,11 +99,13 @@ def test_file_lists(file_list):
     ]
     for row in samples.itertuples():
         truth = file_list.truth[row.id]
-        np.testing.assert_array_equal(competition.mask(row.masks, truth.shape), truth)
+        label = competition.label(row.masks, truth.shape)
+        np.testing.assert_array_equal(np.where(label.valid, label.values, 255), truth)
+        assert not label.values[~label.valid].any()
         share = np.isin(truth, [1, 2]).mean()
         assert competition.coverage(row.masks, truth.shape) == pytest.approx(share)
     assert list(competition.samples("test")["id"]) == ["images/t0.jpg", "images/t1.jpg"]
-    assert (competition.num_classes, competition.class_names) == (3, ("sky", "road", "car"))
+    assert (competition.labels.channels, competition.labels.class_names) == (3, ("sky", "road", "car"))
 
 
 def test_lists_that_are_not_there(file_list):
@@ -120,9 +124,9 @@ def test_class_names_from_the_labels_file(file_list):
         file_list.open()
     (file_list.root / "labels.txt").write_text("sky\nroad\n\n")
     competition = file_list.open()
-    assert competition.class_names == ("sky", "road")
+    assert competition.labels.class_names == ("sky", "road")
     with pytest.raises(CompetitionError, match=r"images/a\.jpg: labels/a\.png holds the values 2, "):
-        competition.mask("labels/a.png", (18, 25), id="images/a.jpg")
+        competition.label("labels/a.png", (18, 25), id="images/a.jpg")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from tests.competitions.conftest import AIRBUS, CLOUDS
 from maskfold.competitions import load_profile
 from maskfold.competitions.profile import shipped_profiles
 from maskfold.errors import CompetitionError
+from maskfold.labels import LabelSpec
 from maskfold.metrics import build_metric
 
 
@@ -14,8 +15,8 @@ def test_shipped_profiles_specific_layouts_first():
 
 @pytest.mark.parametrize("profile", shipped_profiles(), ids=lambda profile: profile.name)
 def test_shipped_metrics_exist(profile):
-    num_classes = 3 if profile.layout == "file-list" else len(profile.class_names)
-    assert build_metric(profile.metric, num_classes=num_classes)
+    names = ("a", "b", "c") if profile.layout == "file-list" else profile.class_names
+    assert build_metric(profile.metric, LabelSpec("multiclass" if len(names) > 1 else "binary", names))
 
 
 def test_tianchi_says_what_its_files_look_like():

@@ -47,9 +47,9 @@ def test_samples_and_the_first_masks(folder):
     assert (len(samples), len(competition.samples("test"))) == FOLDERS[folder][2:4]
     for row in samples.head(5).itertuples():
         image = competition.image(row.image)
-        mask = competition.mask(row.masks, image.shape[:2], id=row.id)
-        assert set(np.unique(mask)) <= {*range(max(2, competition.num_classes)), 255}
-        share = np.isin(mask, (0, 255), invert=True).mean()
+        label = competition.label(row.masks, image.shape[:2], id=row.id)
+        assert set(np.unique(label.values)) <= {*range(competition.labels.highest + 1)}
+        share = (label.values > 0).mean()
         assert competition.coverage(row.masks, competition.size(row.image)) == pytest.approx(share)
 
 
@@ -66,8 +66,9 @@ def test_camvid_is_split_and_has_pixels_that_are_not_scored():
     competition = opened("camvid")
     samples = competition.samples("train")
     assert samples["split"].value_counts().to_dict() == {"train": 367, "valid": 101}
-    labels = [competition.mask(masks, (360, 480)) for masks in samples["masks"][:20]]
-    assert {10, 255} <= set(np.unique(labels))
+    labels = [competition.label(masks, (360, 480)) for masks in samples["masks"][:20]]
+    assert 10 in set(np.unique([label.values for label in labels]))
+    assert not all(label.valid.all() for label in labels)
 
 
 def test_groups_of_the_satellite_tiles():

@@ -62,7 +62,7 @@ def test_what_is_written_reads_back(request, tmp_path, fixture, target, classes)
     read = competition.read_masks(tmp_path / "out" / target)
     assert set(read) == set(masks)
     for name, mask in masks.items():
-        np.testing.assert_array_equal(competition.mask(read[name], mask.shape), mask)
+        np.testing.assert_array_equal(competition.label(read[name], mask.shape).values, mask)
     assert leftovers(tmp_path / "out") == [target]
 
 

@@ -65,7 +65,7 @@ def test_unknown_classes_duplicates_and_missing_images_at_once(clouds):
 def twin_masks(twin, found):
     competition = twin.open()
     rows = zip(found.samples["id"], found.samples["masks"], strict=True)
-    return all((competition.mask(masks, twin.truth[id].shape) == twin.truth[id]).all() for id, masks in rows)
+    return all((competition.label(masks, twin.truth[id].shape).values == twin.truth[id]).all() for id, masks in rows)
 
 
 def test_groups_that_lack_rows_do_not_hide_missing_images(airbus):

@@ -4,20 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from maskfold.labels import Label, LabelSpec
+
 
 class FakeCompetition:
     """Images whose content encodes their mask: see `encode`."""
 
-    ignore_index = 255
-
-    def __init__(self, sizes, *, num_classes=1, seed=0, empty=(), ignored=()):
-        self.num_classes = num_classes
-        self.class_names = tuple(f"class {i}" for i in range(max(2, num_classes)))
+    def __init__(self, sizes, *, classes=None, seed=0, empty=(), ignored=()):
+        names = ("foreground",) if classes is None else tuple(f"class {i}" for i in range(classes))
+        self.labels = LabelSpec("binary" if classes is None else "multiclass", names)
         self.name = "fake"
         generator = np.random.default_rng(seed)
         self.arrays = {}
         for i, (height, width) in enumerate(sizes):
-            mask = blocks(generator, height, width, max(2, num_classes))
+            mask = blocks(generator, height, width, self.labels.highest + 1)
             if i in empty:
                 mask[:] = 0
             if i in ignored:
@@ -34,14 +34,25 @@ class FakeCompetition:
     def size(self, path):
         return self.arrays[path][0].shape[:2]
 
-    def mask(self, masks, shape, *, id=""):
+    def label(self, masks, shape, *, id=""):
         mask = self.arrays[masks[0]][1]
         assert mask.shape == tuple(shape)
-        return mask.copy()
+        return unmarked(mask)
 
     def coverage(self, masks, shape, *, id=""):
         mask = self.arrays[masks[0]][1]
         return float(((mask > 0) & (mask != 255)).mean())
+
+
+def unmarked(mask):
+    """The label of a mask that holds 255 where nothing counts."""
+    return Label(np.where(mask == 255, 0, mask).astype(np.uint8), mask != 255)
+
+
+def marked(label):
+    """A label's mask (H, W), 255 where nothing counts; the values there are 0."""
+    assert not label.values[~label.valid].any()
+    return np.where(label.valid, label.values, 255).astype(np.uint8)
 
 
 def blocks(generator, height, width, classes):

@@ -8,10 +8,12 @@ from collections import Counter
 import albumentations as A
 import numpy as np
 import pytest
+from tests.datasets.conftest import marked, unmarked
 
 from maskfold.datasets.augment import PRESETS, STEP_SCALES, build_augmentation
 from maskfold.datasets.transforms import build_transforms, known_transforms
 from maskfold.errors import AugmentationError
+from maskfold.labels import Label
 
 GEOMETRIC = ("none", "flips", "d4")
 LISTS = {
@@ -21,6 +23,12 @@ LISTS = {
         {"SomeOf": {"transforms": ["CLAHE", {"OneOf": {"transforms": ["RGBShift", "Blur"], "p": 1.0}}], "n": 1}},
     ],
 }
+
+
+def moved(augmentation, image, mask, seed):
+    """Image and mask, with 255 where nothing counts, before and after."""
+    image, label = augmentation(image, unmarked(mask), seed)
+    return image, marked(label)
 
 
 @pytest.fixture
@@ -36,8 +44,8 @@ def scene(codec):
 @pytest.mark.parametrize("spec", [*PRESETS, *LISTS.values()], ids=[*PRESETS, *LISTS])
 def test_pure_function_of_the_seed(spec, scene):
     augmentation, other = build_augmentation(spec, crop=48), build_augmentation(spec, crop=48)
-    first = [augmentation(*scene, seed) for seed in range(12)]
-    again = [other(*scene, seed) for seed in reversed(range(12))][::-1]
+    first = [moved(augmentation, *scene, seed) for seed in range(12)]
+    again = [moved(other, *scene, seed) for seed in reversed(range(12))][::-1]
     for (image, mask), (image_again, mask_again) in zip(first, again, strict=True):
         assert np.array_equal(image, image_again)
         assert np.array_equal(mask, mask_again)
@@ -47,17 +55,18 @@ def test_pure_function_of_the_seed(spec, scene):
 @pytest.mark.slow
 def test_same_in_another_process_and_after_pickling(scene, tmp_path):
     augmentations = [build_augmentation(spec, crop=40) for spec in ("heavy", "scale_crop")]
-    augmentations[0](*scene, 3)
+    moved(augmentations[0], *scene, 3)
     (tmp_path / "case.pkl").write_bytes(pickle.dumps((augmentations, scene)))
     code = (
         "import sys, pickle, zlib, numpy as np; np.random.seed(99)\n"
+        "from tests.datasets.test_augment import moved\n"
         "augmentations, scene = pickle.load(open(sys.argv[1], 'rb'))\n"
-        "print([zlib.crc32(b''.join(x.tobytes() for x in a(*scene, s))) for a in augmentations for s in (8, 7)])"
+        "print([zlib.crc32(b''.join(x.tobytes() for x in moved(a, *scene, s))) for a in augmentations for s in (8, 7)])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-c", code, tmp_path / "case.pkl"]
     run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    here = [zlib.crc32(b"".join(x.tobytes() for x in a(*scene, s))) for a in augmentations for s in (7, 8)]
+    here = [zlib.crc32(b"".join(x.tobytes() for x in moved(a, *scene, s))) for a in augmentations for s in (7, 8)]
     assert run.stdout.split("\n")[-2] == str([here[1], here[0], here[3], here[2]])
 
 
@@ -67,7 +76,7 @@ def test_mask_follows_the_image_exactly(spec, crop, scene, codec):
     _, decode = codec
     augmentation = build_augmentation(spec, crop=crop)
     for seed in range(30):
-        image, mask = augmentation(*scene, seed)
+        image, mask = moved(augmentation, *scene, seed)
         assert image.shape == (crop, crop, 3)
         assert mask.shape == (crop, crop)
         assert np.array_equal(decode(image), mask)
@@ -77,7 +86,7 @@ def test_step_scaling_keeps_image_and_mask_together(scene, codec):
     _, decode = codec
     augmentation = build_augmentation("scale_crop", crop=64)
     for seed in range(40):
-        image, mask = augmentation(*scene, seed)
+        image, mask = moved(augmentation, *scene, seed)
         assert set(np.unique(mask)) <= {0, 1, 255}
         # The image is interpolated at edges, the mask is not: they agree everywhere else.
         sure = np.isin(image[..., 0], (30, 47, 250))
@@ -91,7 +100,7 @@ def test_step_scaling_uses_every_step():
     augmentation = build_augmentation("scale_crop", crop=100)
     spans = Counter()
     for seed in range(280):
-        view, _ = augmentation(image, np.zeros((300, 300), np.uint8), seed)
+        view, _ = moved(augmentation, image, np.zeros((300, 300), np.uint8), seed)
         # 100 output rows span 100 / scale input rows, that is 50 / scale steps of the red channel.
         span = np.ptp(view[..., 0].astype(float))
         spans[min(STEP_SCALES, key=lambda scale: abs(50 / scale - span))] += 1
@@ -104,9 +113,9 @@ def test_pixel_transforms_change_the_image_but_not_the_mask_values(spec, scene):
     augmentation, plain = build_augmentation(spec, crop=64), build_augmentation("d4", crop=64)
     changed = 0
     for seed in range(60):
-        image, mask = augmentation(*scene, seed)
+        image, mask = moved(augmentation, *scene, seed)
         # d4 consumes the same first random numbers, so the geometry is that of d4 with the same seed.
-        image_plain, mask_plain = plain(*scene, seed)
+        image_plain, mask_plain = moved(plain, *scene, seed)
         assert np.array_equal(mask, mask_plain)
         assert image.dtype == np.uint8
         changed += not np.array_equal(image, image_plain)
@@ -118,7 +127,7 @@ def test_two_flips_are_independent(codec):
     image[0, 1] = 200
     augmentation = build_augmentation("flips", crop=4)
     mask = image[..., 0] // 200
-    places = Counter(tuple(np.argwhere(augmentation(image, mask, seed)[1])[0]) for seed in range(400))
+    places = Counter(tuple(np.argwhere(moved(augmentation, image, mask, seed)[1])[0]) for seed in range(400))
     assert set(places) == {(0, 1), (0, 2), (3, 1), (3, 2)}
     assert min(places.values()) > 60
 
@@ -127,7 +136,7 @@ def test_d4_has_all_eight_views():
     image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     mask = np.zeros((4, 4), np.uint8)
     augmentation = build_augmentation("d4", crop=4)
-    views = {augmentation(image, mask, seed)[0].tobytes() for seed in range(200)}
+    views = {moved(augmentation, image, mask, seed)[0].tobytes() for seed in range(200)}
     turns = [np.rot90(base, k) for base in (image, image[:, ::-1]) for k in range(4)]
     assert views == {np.ascontiguousarray(turn).tobytes() for turn in turns}
 
@@ -136,18 +145,20 @@ def test_crop_reaches_everywhere_and_padding_reflects():
     rows, columns = np.indices((9, 11))
     image = np.stack([rows, columns, rows * 0], -1).astype(np.uint8)
     crop = build_augmentation("none", crop=8)
-    corners = {tuple(crop(image, rows.astype(np.uint8), seed)[0][0, 0, :2]) for seed in range(200)}
+    corners = {tuple(moved(crop, image, rows.astype(np.uint8), seed)[0][0, 0, :2]) for seed in range(200)}
     assert corners == {(row, column) for row in range(2) for column in range(4)}
-    padded, mask = build_augmentation("none", crop=30)(image, rows.astype(np.uint8), 5)
+    padded, mask = moved(build_augmentation("none", crop=30), image, rows.astype(np.uint8), 5)
     assert np.array_equal(padded[..., 0], mask)
     steps = np.abs(np.diff(padded[..., 0].astype(int), axis=0))
     assert (steps == 1).all(), "reflection about the border pixel neither jumps nor repeats"
-    placed = {build_augmentation("none", crop=30)(image, rows.astype(np.uint8), s)[0].tobytes() for s in range(20)}
+    large, rows = build_augmentation("none", crop=30), rows.astype(np.uint8)
+    placed = {moved(large, image, rows, seed)[0].tobytes() for seed in range(20)}
     assert len(placed) > 10
 
 
 def test_images_of_one_pixel_are_padded():
-    image, mask = build_augmentation("d4", crop=16)(np.full((1, 1, 3), 7, np.uint8), np.ones((1, 1), np.uint8), 0)
+    small = np.full((1, 1, 3), 7, np.uint8), np.ones((1, 1), np.uint8)
+    image, mask = moved(build_augmentation("d4", crop=16), *small, 0)
     assert (image == 7).all()
     assert (mask == 1).all()
 
@@ -160,8 +171,36 @@ def test_masks_are_never_interpolated():
     image = np.repeat(mask[..., None], 3, axis=2)
     values = set()
     for seed in range(20):
-        values |= set(np.unique(augmentation(image, mask, seed)[1]))
+        values |= set(np.unique(moved(augmentation, image, mask, seed)[1]))
     assert values == {0, 7, 255}
+
+
+@pytest.mark.parametrize("classes", [1, 2, 5])
+@pytest.mark.parametrize("spec", [*PRESETS, [{"Affine": {"rotate": [-45, 45], "p": 1.0, "fill_mask": 255}}]], ids=str)
+def test_classes_that_overlap_move_like_each_alone(spec, classes):
+    rng = np.random.default_rng(classes)
+    image = rng.integers(0, 255, (50, 70, 3), np.uint8)
+    layers = (rng.random((classes, 10, 14)) < 0.4).repeat(5, 1).repeat(5, 2).astype(np.uint8)
+    valid = np.ones((50, 70), bool)
+    valid[10:25, 30:50] = False
+    layers &= valid
+    augmentation = build_augmentation(spec, crop=40)
+    for seed in range(6):
+        _, together = augmentation(image, Label(layers, valid), seed)
+        assert together.values.shape == (classes, 40, 40)
+        for layer, found in zip(layers, together.values, strict=True):
+            _, alone = augmentation(image, Label(layer, valid), seed)
+            assert np.array_equal(found, alone.values)
+            assert np.array_equal(together.valid, alone.valid)
+
+
+def test_a_fill_of_0_is_background_and_one_of_255_does_not_count():
+    image, ones = np.full((20, 20, 3), 9, np.uint8), Label.whole(np.ones((20, 20), np.uint8))
+    for fill, uncounted in ((0, 0), (255, 80)):
+        spec = [{"Affine": {"translate_px": {"x": 4, "y": 0}, "fill_mask": fill, "p": 1.0}}]
+        _, label = build_augmentation(spec, crop=20)(image, ones, 0)
+        assert np.count_nonzero(~label.valid) == uncounted
+        assert np.count_nonzero(label.values == 0) == 80
 
 
 @pytest.mark.parametrize(
@@ -197,7 +236,7 @@ def test_errors_name_what_is_wrong(spec, words):
 def test_a_list_that_changes_the_channels_is_refused_when_applied(scene):
     augmentation = build_augmentation([{"ToGray": {"num_output_channels": 1, "p": 1.0}}], crop=32)
     with pytest.raises(AugmentationError, match="expected uint8"):
-        augmentation(*scene, 0)
+        moved(augmentation, *scene, 0)
 
 
 def test_list_arguments_arrive():

@@ -1,13 +1,18 @@
 import numpy as np
 import pytest
 import torch
+from tests.datasets.conftest import marked, unmarked
 
 from maskfold.datasets.augment import build_augmentation
-from maskfold.datasets.dataset import SegmentationDataset, item_seed, resize_image, resize_mask, scaled_size
+from maskfold.datasets.dataset import SegmentationDataset, item_seed, resize_image, resize_label, scaled_size
 from maskfold.datasets.loader import eval_loader, train_loader
 from maskfold.datasets.sampler import EpochSampler, size_batches
+from maskfold.labels import Label, LabelSpec
 from maskfold.losses.boundary import signed_distance
 
+BINARY = LabelSpec("binary", ("roof",))
+CLASSES = LabelSpec("multiclass", tuple(map(str, range(60))))
+OVERLAPPING = LabelSpec("multilabel", ("fish", "sugar"))
 SIZES = [(60, 80), (80, 60), (60, 80), (45, 45), (101, 33)]
 
 
@@ -21,8 +26,8 @@ def test_evaluation_item_is_the_file(binary):
     item = dataset[1]
     image, mask = binary.arrays["001.png"]
     assert torch.equal(item["image"], torch.from_numpy(image).permute(2, 0, 1))
-    assert item["target"].dtype == torch.uint8
-    assert np.array_equal(item["target"].numpy(), mask)
+    assert item["label"].values.dtype == np.uint8
+    assert np.array_equal(marked(item["label"]), mask)
     assert 255 in mask
     assert (item["id"], item["index"], item["size"]) == ("001", 1, (80, 60))
 
@@ -30,7 +35,7 @@ def test_evaluation_item_is_the_file(binary):
 def test_evaluation_target_stays_at_native_size_when_the_image_is_scaled(binary):
     item = SegmentationDataset(binary, binary.samples(), scale=0.5)[4]
     assert item["image"].shape == (3, 50, 16)
-    assert item["target"].shape == (101, 33)
+    assert item["label"].values.shape == (101, 33)
     assert item["size"] == (101, 33)
 
 
@@ -42,29 +47,33 @@ def test_training_item_binary(binary, codec):
         item = dataset[epoch, 1]
         assert item["image"].dtype == torch.uint8
         assert item["image"].shape == (3, 48, 48)
-        assert item["target"].dtype == torch.float32
-        assert item["target"].shape == (1, 48, 48)
-        assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), item["target"][0].numpy())
-        seen |= set(item["target"].unique().tolist())
+        target, valid = item["targets"]["mask"], item["valid"]
+        assert (target.dtype, valid.dtype) == (torch.float32, torch.bool)
+        assert target.shape == valid.shape == (1, 48, 48)
+        known = torch.where(valid, target, 255)[0]
+        assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), known.numpy())
+        seen |= set(known.unique().tolist())
     assert seen == {0.0, 1.0, 255.0}
 
 
 def test_training_item_multi_class(fake, codec):
     _, decode = codec
-    competition = fake(SIZES, num_classes=5, ignored=(0,))
+    competition = fake(SIZES, classes=5, ignored=(0,))
     dataset = SegmentationDataset(competition, competition.samples(), augment=build_augmentation("flips", crop=64))
     item = dataset[0, 0]
-    assert item["target"].dtype == torch.int64
-    assert item["target"].shape == (64, 64)
-    assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), item["target"].numpy())
-    assert {255} < set(item["target"].unique().tolist()) <= {0, 1, 2, 3, 4, 255}
+    target, valid = item["targets"]["mask"], item["valid"]
+    assert (target.dtype, valid.dtype) == (torch.int64, torch.bool)
+    assert (target.shape, valid.shape) == ((64, 64), (1, 64, 64))
+    known = torch.where(valid[0], target, 255)
+    assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), known.numpy())
+    assert {255} < set(known.unique().tolist()) <= {0, 1, 2, 3, 4, 255}
 
 
-def test_samples_without_masks_have_no_target(binary):
+def test_samples_without_masks_have_no_label(binary):
     samples = binary.samples()
     samples["masks"] = None
     item = SegmentationDataset(binary, samples)[0]
-    assert "target" not in item
+    assert "label" not in item
 
 
 def test_augmentation_is_a_function_of_seed_epoch_and_index(binary):
@@ -104,7 +113,8 @@ def test_worker_count_leaves_no_trace(fake):
         assert [batch["id"] for batch in alone] == [batch["id"] for batch in shared]
         for a, b in zip(alone, shared, strict=True):
             assert torch.equal(a["image"], b["image"])
-            assert torch.equal(a["target"], b["target"])
+            assert torch.equal(a["targets"]["mask"], b["targets"]["mask"])
+            assert torch.equal(a["valid"], b["valid"])
     one, two = runs[0]
     assert not torch.equal(one[0]["image"], two[0]["image"])
 
@@ -126,13 +136,13 @@ def test_eval_loader_batches(binary):
     for batch in batches:
         assert batch["image"].ndim == 4
         assert batch["image"].dtype == torch.uint8
-        assert isinstance(batch["target"], list)
-        for image, target, size, index in zip(
-            batch["image"], batch["target"], batch["size"], batch["index"].tolist(), strict=True
+        assert isinstance(batch["label"], list)
+        for image, label, size, index in zip(
+            batch["image"], batch["label"], batch["size"], batch["index"].tolist(), strict=True
         ):
-            assert tuple(target.shape) == size == sizes[index]
+            assert label.values.shape == label.valid.shape == size == sizes[index]
             assert tuple(image.shape[1:]) == scaled_size(size, 0.5)
-            seen[index] = target
+            seen[index] = label
     assert sorted(seen) == list(range(5))
     assert max(len(batch["id"]) for batch in batches) == 2
 
@@ -144,8 +154,8 @@ def test_image_and_mask_scale_about_the_same_centres(scale):
     mask = (ramp >= 128).astype(np.uint8)
     image = resize_image(np.repeat(ramp[..., None], 3, axis=2), scale)[..., 0].astype(int)
     height, width = scaled_size(mask.shape, scale)
-    for binary in (True, False):
-        small = resize_mask(mask, scale, binary=binary)
+    for labels in (BINARY, CLASSES):
+        small = resize_label(Label.whole(mask), scale, labels).values
         assert small.shape == (height, width) == image.shape
         assert small.dtype == np.uint8
         step = 255 / 119 / scale
@@ -158,23 +168,27 @@ def test_binary_masks_scale_by_area_and_keep_255():
     mask = (generator.random((90, 130)) < 0.3).astype(np.uint8)
     mask[30:60, 40:100] = 1
     mask[:21, :51] = 255
-    small = resize_mask(mask, 0.5, binary=True)
+    small = marked(resize_label(unmarked(mask), 0.5, BINARY))
     quarters = (mask == 1).reshape(45, 2, 65, 2).mean(axis=(1, 3))
     expected = (quarters >= 0.5).astype(np.uint8)
     assert np.array_equal(small[small != 255], expected[small != 255])
     assert (small[:10, :25] == 255).all()
     assert (small[11:] != 255).all()
     assert (small[:, 26:] != 255).all()
-    assert resize_mask(mask, 1.0, binary=True) is mask
+    label = unmarked(mask)
+    assert resize_label(label, 1.0, BINARY) is label
+    layered = resize_label(Label(np.stack([label.values, label.values.T.copy().T]), label.valid), 0.5, OVERLAPPING)
+    assert np.array_equal(layered.values[0], np.where(small == 255, 0, small))
+    assert layered.values.shape == (2, *small.shape)
 
 
 @pytest.mark.parametrize("scale", [0.3, 0.5, 0.8, 1.5, 2.5])
 def test_classes_come_from_the_pixel_under_the_centre(scale):
     mask = np.tile(np.arange(60, dtype=np.uint8), (60, 1))
-    small = resize_mask(mask, scale, binary=False)
+    small = resize_label(Label.whole(mask), scale, CLASSES).values
     centres = (np.arange(small.shape[1]) + 0.5) * 60 / small.shape[1]
     assert np.abs(small[0] + 0.5 - centres).max() <= 0.5 + 1e-9
-    assert np.array_equal(resize_mask(mask.T.copy(), scale, binary=False), small.T)
+    assert np.array_equal(resize_label(Label.whole(mask.T.copy()), scale, CLASSES).values, small.T)
 
 
 def test_classes_are_never_mixed_when_scaled():
@@ -183,7 +197,7 @@ def test_classes_are_never_mixed_when_scaled():
     mask[10:30] = 4
     mask[40:] = 255
     for scale in (0.37, 0.5, 2.3):
-        assert set(np.unique(resize_mask(mask, scale, binary=False))) == {0, 4, 9, 255}
+        assert set(np.unique(marked(resize_label(unmarked(mask), scale, CLASSES)))) == {0, 4, 9, 255}
 
 
 def test_scaled_size_is_at_least_one_pixel():
@@ -194,19 +208,29 @@ def test_distance_is_made_of_the_augmented_mask(binary, fake):
     augment, needs = build_augmentation("d4", crop=40), {"distance"}
     dataset = SegmentationDataset(binary, binary.samples(), augment=augment, needs=needs)
     item = dataset[0, 1]
-    assert item["distance"].dtype == torch.float32
-    assert item["distance"].shape == (1, 40, 40)
-    expected = signed_distance(item["target"][0].numpy() == 1)
-    assert np.allclose(item["distance"][0].numpy(), expected, atol=1e-4)
+    targets = item["targets"]
+    assert targets["distance"].dtype == torch.float32
+    assert targets["distance"].shape == (1, 40, 40)
+    expected = signed_distance(targets["mask"][0].numpy() == 1)
+    assert np.allclose(targets["distance"][0].numpy(), expected, atol=1e-4)
     assert np.ptp(expected) > 20
-    assert "distance" not in dataset[1]
-    classes = fake(SIZES, num_classes=3)
+    assert "targets" not in dataset[1]
+    classes = fake(SIZES, classes=3)
     dataset = SegmentationDataset(classes, classes.samples(), augment=augment, needs=needs)
-    item = next(item for item in (dataset[0, i] for i in range(5)) if (item["target"] == 2).any())
-    assert item["distance"].shape == (3, 40, 40)
-    expected = signed_distance(item["target"].numpy() == 2)
-    assert np.allclose(item["distance"][2].numpy(), expected, atol=1e-4)
+    targets = next(t for t in (dataset[0, i]["targets"] for i in range(5)) if (t["mask"] == 2).any())
+    assert targets["distance"].shape == (3, 40, 40)
+    expected = signed_distance(targets["mask"].numpy() == 2)
+    assert np.allclose(targets["distance"][2].numpy(), expected, atol=1e-4)
     assert np.ptp(expected) > 5
+
+
+def test_distance_of_a_class_is_of_what_counts_of_it(fake):
+    """Class 0 is what stands where nothing counts, but not a part of the class."""
+    competition = fake(SIZES, classes=3, ignored=(0,))
+    item = SegmentationDataset(competition, competition.samples(), needs={"distance"})[0, 0]
+    where = (item["targets"]["mask"] == 0) & item["valid"][0]
+    assert (~item["valid"]).sum() > 0
+    assert np.array_equal(item["targets"]["distance"][0].numpy(), signed_distance(where.numpy()))
 
 
 def test_unknown_needs_are_refused(binary):

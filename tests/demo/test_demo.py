@@ -79,7 +79,7 @@ def test_the_competitions_profile_reads_it(demo):
     assert (len(train), len(test)) == (70, 11)
     truth = dict(rows(demo / "train_mask.csv"))
     for row in train.itertuples():
-        mask = competition.mask(row.masks, competition.size(row.image))
+        mask = competition.label(row.masks, competition.size(row.image)).values
         np.testing.assert_array_equal(mask, decode(truth[row.id], TILE))
 
 

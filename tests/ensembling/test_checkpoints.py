@@ -16,14 +16,14 @@ def run(config, tmp_path):
     run = Run.create(config, tmp_path)
     for seed, checkpoint in enumerate(("best", "snapshot_1", "snapshot_2", "snapshot_10")):
         torch.manual_seed(seed)
-        save_checkpoint(build_model(config.model, num_classes=1).state_dict(), run.fold(2).checkpoint_path(checkpoint))
+        save_checkpoint(build_model(config.model, classes=1).state_dict(), run.fold(2).checkpoint_path(checkpoint))
     run.fold(2).finish({"candidates": {"best": 0.5}})
     return run
 
 
 def first_weight(seed, config):
     torch.manual_seed(seed)
-    return next(build_model(config.model, num_classes=1).parameters())
+    return next(build_model(config.model, classes=1).parameters())
 
 
 def test_snapshots_come_in_the_order_they_were_taken(run, config, competition):
@@ -39,7 +39,7 @@ def test_snapshots_come_in_the_order_they_were_taken(run, config, competition):
 def test_weights_have_the_layout_they_were_trained_in(config, competition, tmp_path, channels_last):
     config = override(config, {"name": "layout", "train.channels_last": channels_last})
     run = Run.create(config, tmp_path)
-    save_checkpoint(build_model(config.model, num_classes=1).state_dict(), run.fold(0).checkpoint_path("best"))
+    save_checkpoint(build_model(config.model, classes=1).state_dict(), run.fold(0).checkpoint_path("best"))
     (network,) = load_networks(run, run.fold(0), "best", competition)
     weight = next(p for p in network.parameters() if p.ndim == 4 and p.shape[1] > 1 and p.shape[2] > 1)
     assert weight.is_contiguous(memory_format=torch.channels_last) == channels_last

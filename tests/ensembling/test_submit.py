@@ -24,7 +24,7 @@ from maskfold.runs import MapStore, Run, save_checkpoint
 
 def network(config, seed):
     torch.manual_seed(seed)
-    built = build_model(config.model, num_classes=1)
+    built = build_model(config.model, classes=1)
     # A fresh network's logits are all near 0: these are spread, and differ from seed to seed.
     with torch.no_grad():
         built.net.segmentation_head[0].weight.mul_(12)

@@ -11,6 +11,7 @@ from maskfold.competitions import open_competition
 from maskfold.config import TuneConfig, override
 from maskfold.ensembling.tune import Grid, Setting, choose_kind, settings, tune, weightings
 from maskfold.errors import InferenceError
+from maskfold.labels import LabelSpec
 from maskfold.metrics import build_metric
 
 
@@ -24,8 +25,8 @@ def miou_of(rows):
 
 
 METRICS = {
-    "dice": (build_metric("dice"), 3, dice_of),
-    "miou": (build_metric("miou", num_classes=4), 12, miou_of),
+    "dice": (build_metric("dice", LabelSpec("binary", ("roof",))), 3, dice_of),
+    "miou": (build_metric("miou", LabelSpec("multiclass", tuple("abcd"))), 12, miou_of),
 }
 
 

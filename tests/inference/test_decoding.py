@@ -6,6 +6,10 @@ from scipy import ndimage
 
 from maskfold.errors import InferenceError
 from maskfold.inference.decoding import postprocess
+from maskfold.labels import LabelSpec
+
+BINARY = LabelSpec("binary", ("roof",))
+CLASSES = LabelSpec("multiclass", ("a", "b", "c", "d"))
 
 
 def drawn(text):
@@ -14,15 +18,15 @@ def drawn(text):
 
 
 def clean(mask, **options):
-    return postprocess(mask[None].astype(np.float32), **options)
+    return postprocess(mask[None].astype(np.float32), BINARY, **options)
 
 
 def test_the_threshold_belongs_to_the_foreground():
     probability = np.array([[[0.2, np.nextafter(np.float32(0.2), np.float32(0)), 0.9, 0.0]]], np.float32)
-    assert postprocess(probability, threshold=0.2).tolist() == [[1, 0, 1, 0]]
-    assert postprocess(probability, threshold=0.0).tolist() == [[1, 1, 1, 1]]
-    assert postprocess(probability, threshold=1.0).tolist() == [[0, 0, 0, 0]]
-    assert postprocess(probability).dtype == np.uint8
+    assert postprocess(probability, BINARY, threshold=0.2).tolist() == [[1, 0, 1, 0]]
+    assert postprocess(probability, BINARY, threshold=0.0).tolist() == [[1, 1, 1, 1]]
+    assert postprocess(probability, BINARY, threshold=1.0).tolist() == [[0, 0, 0, 0]]
+    assert postprocess(probability, BINARY).dtype == np.uint8
 
 
 @settings(max_examples=300, deadline=None)
@@ -31,7 +35,7 @@ def test_eight_bit_maps_are_thresholded_as_the_probabilities_that_they_stand_for
     eight_bit = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
     as_float = eight_bit.astype(np.float32) / np.float32(255)
     np.testing.assert_array_equal(
-        postprocess(eight_bit, threshold=threshold), postprocess(as_float, threshold=threshold)
+        postprocess(eight_bit, BINARY, threshold=threshold), postprocess(as_float, BINARY, threshold=threshold)
     )
 
 
@@ -90,10 +94,10 @@ def test_uniform_masks_stay(value):
 
 def test_the_most_probable_class_wins_in_both_forms():
     probability = np.random.default_rng(0).random((4, 6, 5), np.float32)
-    assert (postprocess(probability) == probability.argmax(0)).all()
+    assert (postprocess(probability, CLASSES) == probability.argmax(0)).all()
     eight_bit = np.round(probability * 255).astype(np.uint8)
-    assert (postprocess(eight_bit) == eight_bit.argmax(0)).all()
-    assert postprocess(eight_bit).dtype == np.uint8
+    assert (postprocess(eight_bit, CLASSES) == eight_bit.argmax(0)).all()
+    assert postprocess(eight_bit, CLASSES).dtype == np.uint8
 
 
 @pytest.mark.parametrize(
@@ -101,10 +105,18 @@ def test_the_most_probable_class_wins_in_both_forms():
     [
         (np.zeros((4, 4), np.float32), {}, r"float32 \(4, 4\), expected"),
         (np.zeros((1, 4, 4)), {}, "float64"),
-        (np.zeros((3, 4, 4), np.float32), {"min_area": 5}, "3 classes"),
-        (np.zeros((3, 4, 4), np.uint8), {"fill_holes": 5}, "3 classes"),
+        (np.zeros((3, 4, 4), np.float32), {"min_area": 5}, "exclude each other"),
+        (np.zeros((3, 4, 4), np.uint8), {"fill_holes": 5}, "exclude each other"),
     ],
 )
 def test_what_makes_no_sense_is_refused(probability, options, message):
     with pytest.raises(InferenceError, match=message):
-        postprocess(probability, **options)
+        postprocess(probability, BINARY if len(probability) == 1 else CLASSES, **options)
+
+
+def test_classes_that_overlap_are_cut_and_cleaned_one_by_one():
+    probability = np.random.default_rng(3).random((3, 14, 11), np.float32)
+    options = {"threshold": 0.4, "min_area": 5, "fill_holes": 3}
+    found = postprocess(probability, LabelSpec("multilabel", ("fish", "flower", "sugar")), **options)
+    for layer, alone in zip(found, probability, strict=True):
+        np.testing.assert_array_equal(layer, postprocess(alone[None], BINARY, **options))

@@ -4,11 +4,15 @@ import pytest
 import torch
 
 from maskfold.errors import InferenceError
-from maskfold.inference.merge import MERGES, normalised_weights
+from maskfold.inference.merge import MERGES, build_merge, normalised_weights
+from maskfold.labels import LabelSpec
+
+BINARY = LabelSpec("binary", ("roof",))
+CLASSES = LabelSpec("multiclass", ("a", "b", "c", "d", "e"))
 
 
-def merged(kind, logits, weights):
-    merge = MERGES[kind]
+def merged(kind, logits, weights, labels=BINARY):
+    merge = build_merge(kind, labels)
     return merge.finish(sum(merge.vote(one) * weight for one, weight in zip(logits, weights, strict=True)))
 
 
@@ -28,8 +32,8 @@ def test_binary_merges_by_their_formulas():
 
 
 def test_a_probability_of_exactly_one_half_is_a_vote():
-    assert MERGES["vote"].vote(torch.zeros(1, 1, 1, 1)).item() == 1
-    assert MERGES["vote"].vote(torch.full((1, 1, 1, 1), -1e-6)).item() == 0
+    assert build_merge("vote", BINARY).vote(torch.zeros(1, 1, 1, 1)).item() == 1
+    assert build_merge("vote", BINARY).vote(torch.full((1, 1, 1, 1), -1e-6)).item() == 0
 
 
 def test_multi_class_merges_by_their_formulas():
@@ -47,7 +51,7 @@ def test_multi_class_merges_by_their_formulas():
         "vote": sum(w * (x == x.max(axis=1, keepdims=True)).astype(float) for w, x in zip(weights, exact, strict=True)),
     }
     for kind, expected in by_hand.items():
-        result = merged(kind, list(logits), weights)
+        result = merged(kind, list(logits), weights, CLASSES)
         torch.testing.assert_close(result.double(), torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(result.sum(1), torch.ones(2, 3, 2))
 

@@ -9,8 +9,11 @@ from torch import nn
 from maskfold.config import InferenceConfig, ModelConfig
 from maskfold.errors import InferenceError
 from maskfold.inference.predict import predict_batches
+from maskfold.labels import Label, LabelSpec
 from maskfold.models import build_model
 
+BINARY = LabelSpec("binary", ("roof",))
+CLASSES = LabelSpec("multiclass", ("a", "b", "c"))
 CPU = torch.device("cpu")
 
 
@@ -38,13 +41,25 @@ def batch(first, count, size, labelled=False, native=None):
         "size": [native or size] * count,
     }
     if labelled:
-        items["target"] = [torch.full(native or size, (first + i) % 2, dtype=torch.uint8) for i in range(count)]
+        masks = [np.full(native or size, (first + i) % 2, np.uint8) for i in range(count)]
+        items["label"] = [Label.whole(mask) for mask in masks]
     return items
 
 
 def predict(models, loader, *, weights=None, precision=None, **options):
     options = InferenceConfig(**{"views": "none", **options})
-    return list(predict_batches(models, loader, options=options, weights=weights, device=CPU, precision=precision))
+    labels = labels_of(models)
+    predictions = predict_batches(
+        models, loader, labels=labels, options=options, weights=weights, device=CPU, precision=precision
+    )
+    return list(predictions)
+
+
+def labels_of(models):
+    """Exclusive classes where the networks have several channels."""
+    channels = getattr(getattr(models[0], "layer", None), "out_channels", 1) if models else 1
+    names = tuple(map(str, range(channels)))
+    return LabelSpec("multiclass" if channels > 1 else "binary", names)
 
 
 def plain(model, images):
@@ -63,13 +78,22 @@ def test_predictions_come_in_order_with_their_images_facts():
     for prediction, probability in zip(predictions, expected, strict=True):
         assert prediction.probability.dtype == np.float32
         np.testing.assert_allclose(prediction.probability, probability, atol=1e-6)
-        assert prediction.target.dtype == np.uint8
-        assert prediction.target.shape == probability.shape[1:]
-        assert (prediction.target == prediction.index % 2).all()
+        assert prediction.label.values.shape == probability.shape[1:]
+        assert (prediction.label.values == prediction.index % 2).all()
 
 
-def test_unlabelled_images_have_no_target():
-    assert all(p.target is None for p in predict([Pointwise()], [batch(0, 2, (4, 4))]))
+def test_classes_that_overlap_have_a_sigmoid_each():
+    model, loader = Pointwise(classes=3), [batch(0, 2, (6, 9))]
+    labels = LabelSpec("multilabel", ("a", "b", "c"))
+    options = InferenceConfig(views="none")
+    found = list(predict_batches([model], loader, labels=labels, options=options, device=CPU))
+    with torch.no_grad():
+        expected = model(loader[0]["image"]).sigmoid().numpy()
+    np.testing.assert_allclose(np.stack([p.probability for p in found]), expected, atol=1e-6)
+
+
+def test_unlabelled_images_have_no_label():
+    assert all(p.label is None for p in predict([Pointwise()], [batch(0, 2, (4, 4))]))
 
 
 @pytest.mark.parametrize("views", ["none", "flips", "d4"])
@@ -136,7 +160,9 @@ def test_images_stream_by():
             yield items
             del items
 
-    predictions = predict_batches([Pointwise()], loader(), options=InferenceConfig(views="flips"), device=CPU)
+    predictions = predict_batches(
+        [Pointwise()], loader(), labels=BINARY, options=InferenceConfig(views="flips"), device=CPU
+    )
     assert not alive
     for count, _ in enumerate(predictions, start=1):
         assert len(alive) == (count + 1) // 2
@@ -169,7 +195,7 @@ def test_autocast_and_inference_mode_are_on_for_the_network_only():
     model = Pointwise()
     options = InferenceConfig(views="none")
     loader = [batch(0, 2, (8, 6))]
-    predictions = predict_batches([model], loader, options=options, device=CPU, precision=torch.bfloat16)
+    predictions = predict_batches([model], loader, labels=BINARY, options=options, device=CPU, precision=torch.bfloat16)
     first = next(predictions)
     assert model.calls[0][1:] == (True, True)
     assert not torch.is_inference_mode_enabled()
@@ -188,7 +214,7 @@ def test_models_are_evaluated_and_then_as_they_were():
     before = {name: value.clone() for name, value in model.state_dict().items()}
     items = batch(0, 2, (8, 6))
     items["image"] = items["image"].float()
-    predictions = predict_batches([model], [items], options=InferenceConfig(), device=CPU)
+    predictions = predict_batches([model], [items], labels=BINARY, options=InferenceConfig(), device=CPU)
     next(predictions)
     assert not any(module.training for module in model.modules())
     predictions.close()
@@ -217,7 +243,7 @@ def test_outputs_that_are_no_numbers_name_the_image(bad, merge):
     loader = [batch(0, 3, (8, 6)), batch(3, 3, (8, 6))]
     loader[1]["image"][1] = 0
     predictions = predict_batches(
-        [Broken(), Pointwise()], loader, options=InferenceConfig(merge=merge), device=CPU, precision=None
+        [Broken(), Pointwise()], loader, labels=BINARY, options=InferenceConfig(merge=merge), device=CPU, precision=None
     )
     assert [next(predictions).id for _ in range(3)] == ["tile_0", "tile_1", "tile_2"]
     with pytest.raises(InferenceError, match="image tile_4 is NaN or infinite"):
@@ -234,7 +260,7 @@ def test_no_models_and_unfitting_weights_are_refused():
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_a_real_network_predicts_odd_sizes(channels_last):
     torch.manual_seed(0)
-    model = build_model(ModelConfig(encoder="mobilenet_v2", encoder_weights=None), num_classes=1)
+    model = build_model(ModelConfig(encoder="mobilenet_v2", encoder_weights=None), classes=1)
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
     loader = [batch(0, 2, (33, 41))]
@@ -256,12 +282,14 @@ def test_a_real_network_predicts_odd_sizes(channels_last):
 @pytest.mark.parametrize("precision", [None, torch.bfloat16])
 def test_a_gpu_gives_what_the_cpu_gives(precision):
     torch.manual_seed(0)
-    model = build_model(ModelConfig(encoder="mobilenet_v2", encoder_weights=None), num_classes=3)
+    model = build_model(ModelConfig(encoder="mobilenet_v2", encoder_weights=None), classes=3)
     options = InferenceConfig(views="d4", scales=(1.0, 0.75), window=64)
-    exact = list(predict_batches([model], [batch(0, 2, (101, 90), native=(80, 99))], options=options, device=CPU))
+    exact = list(
+        predict_batches([model], [batch(0, 2, (101, 90), native=(80, 99))], labels=CLASSES, options=options, device=CPU)
+    )
     gpu = torch.device("cuda")
     model.to(gpu, memory_format=torch.channels_last)
     loader = [batch(0, 2, (101, 90), native=(80, 99))]
-    fast = list(predict_batches([model], loader, options=options, device=gpu, precision=precision))
+    fast = list(predict_batches([model], loader, labels=CLASSES, options=options, device=gpu, precision=precision))
     for a, b in zip(exact, fast, strict=True):
         np.testing.assert_allclose(a.probability, b.probability, atol=1e-3 if precision is None else 5e-2)

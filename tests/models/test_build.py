@@ -10,9 +10,9 @@ from maskfold.models import ARCHITECTURES, build_model
 CONVOLUTIONAL = sorted(set(ARCHITECTURES) - {"dpt"})
 
 
-def build(architecture="unet", encoder="resnet18", num_classes=1, **more):
+def build(architecture="unet", encoder="resnet18", classes=1, **more):
     config = ModelConfig(architecture=architecture, encoder=encoder, **{"encoder_weights": None, **more})
-    return build_model(config, num_classes=num_classes)
+    return build_model(config, classes=classes)
 
 
 def check_any_size(model, sizes):
@@ -33,14 +33,14 @@ def check_training(model, size):
 
 @pytest.mark.parametrize("architecture", CONVOLUTIONAL)
 def test_every_architecture_takes_images_of_any_size(architecture):
-    model = build(architecture, "resnet18", num_classes=3)
+    model = build(architecture, "resnet18", classes=3)
     check_any_size(model, [(33, 57), (101, 101), (1, 3)])
     check_training(model, (64, 64))
 
 
 @pytest.mark.parametrize("architecture", CONVOLUTIONAL)
 def test_every_architecture_takes_a_second_encoder(architecture):
-    check_any_size(build(architecture, "mobilenet_v2", num_classes=3), [(33, 57)])
+    check_any_size(build(architecture, "mobilenet_v2", classes=3), [(33, 57)])
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_every_architecture_takes_a_second_encoder(architecture):
     ],
 )
 def test_transformers_take_images_of_any_size(architecture, encoder):
-    model = build(architecture, encoder, num_classes=3)
+    model = build(architecture, encoder, classes=3)
     check_any_size(model, [(33, 57), (1, 3)])
     check_training(model, (24, 40))
 
@@ -118,7 +118,7 @@ def test_without_internet_imagenet_says_which_file_to_bring(encoder, page, monke
 
 def test_weights_that_come_later_need_no_download():
     config = ModelConfig(encoder="resnet18", encoder_weights="imagenet")
-    assert build_model(config, num_classes=2, pretrained=False).eval()(torch.zeros(1, 3, 9, 9)).shape == (1, 2, 9, 9)
+    assert build_model(config, classes=2, pretrained=False).eval()(torch.zeros(1, 3, 9, 9)).shape == (1, 2, 9, 9)
 
 
 def test_nothing_warns():

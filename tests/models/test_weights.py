@@ -12,9 +12,9 @@ from maskfold.errors import ModelError
 from maskfold.models import build_model, load_encoder_weights, load_weights
 
 
-def build(encoder="mobilenet_v2", num_classes=1, weights=None, **more):
+def build(encoder="mobilenet_v2", classes=1, weights=None, **more):
     config = ModelConfig(encoder=encoder, encoder_weights=weights, **more)
-    return build_model(config, num_classes=num_classes)
+    return build_model(config, classes=classes)
 
 
 def random_state(module, seed=0):

@@ -12,6 +12,7 @@ from maskfold.competitions import Competition, open_competition
 from maskfold.config import load_config
 from maskfold.datasets import fold_splits
 from maskfold.ensembling.checkpoints import oof_options
+from maskfold.labels import LabelSpec
 from maskfold.runs import Run
 from maskfold.training import ensure_folds
 
@@ -19,13 +20,12 @@ EPOCHS = 6
 BAD_NAME = "T<i>&'000.jpg"
 
 
-def fake_probability(truth: np.ndarray, classes: int, rng: np.random.Generator, noise: float) -> np.ndarray:
+def fake_probability(truth: np.ndarray, labels: LabelSpec, rng: np.random.Generator, noise: float) -> np.ndarray:
     """Blurred truth plus noise, float32 (C, H, W)."""
-    label = np.where(truth == 255, 0, truth)
-    planes = [label == 1] if classes == 1 else [label == c for c in range(classes)]
+    planes = labels.layers(truth)
     maps = np.stack([cv2.GaussianBlur(plane.astype(np.float32), (5, 5), 0) for plane in planes])
     maps = (0.02 + 0.96 * maps + noise * rng.normal(size=maps.shape)).clip(0.001, 0.999)
-    return (maps if classes == 1 else maps / maps.sum(0)).astype(np.float32)
+    return (maps / maps.sum(0) if labels.exclusive else maps).astype(np.float32)
 
 
 def fake_run(root: Path, name: str, *, seed: int = 1, noise: float = 0.25, folds: tuple = (0, 1, 2), **changes) -> Run:
@@ -48,11 +48,11 @@ def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: 
     for kind in ("best", "ema"):
         folder.checkpoint_path(kind).write_bytes(f"{run.name} {fold} {kind}".encode())
         made_with = oof_options(run.config.inference)
-        with folder.oof(kind).create(folder.oof(kind).folder, competition.num_classes, made_with) as store:
+        with folder.oof(kind).create(folder.oof(kind).folder, competition.labels.channels, made_with) as store:
             for image_id in ids:
                 row = samples.loc[image_id]
-                truth = competition.mask(row["masks"], competition.size(row["image"]))
-                store.write(image_id, fake_probability(truth, competition.num_classes, rng, noise))
+                truth = competition.label(row["masks"], competition.size(row["image"])).values
+                store.write(image_id, fake_probability(truth, competition.labels, rng, noise))
     scores = np.linspace(0.3, 0.8, EPOCHS) + 0.01 * fold
     pd.DataFrame(
         {

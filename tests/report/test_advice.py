@@ -9,6 +9,7 @@ import pytest
 from tests.report.conftest import fake_run
 
 from maskfold.competitions import open_competition
+from maskfold.labels import LabelSpec
 from maskfold.metrics import SegmentationMetrics
 from maskfold.report import read_choice
 from maskfold.report.advice import advise
@@ -105,7 +106,7 @@ def test_empty_images(findings):
 
 def test_errors_on_one_side(findings):
     def counted(fp, fn):
-        metrics = SegmentationMetrics(2)
+        metrics = SegmentationMetrics(LabelSpec("binary", ("roof",)))
         truth, mask = np.zeros((40, 40), np.uint8), np.zeros((40, 40), np.uint8)
         truth[:10] = mask[:10] = 1
         mask[20].ravel()[:fp] = 1
@@ -121,16 +122,16 @@ def test_errors_on_one_side(findings):
 
 
 def test_classes_that_are_lost(findings):
-    names = ("sky", "road", "car", "pole", "ghost")
+    labels = LabelSpec("multiclass", ("sky", "road", "car", "pole", "ghost"))
 
     def classes(found_poles):
-        metrics = SegmentationMetrics(5)
+        metrics = SegmentationMetrics(labels)
         truth = np.zeros((20, 50), np.uint8)
         truth[5:10], truth[10:12], truth[12, :40] = 1, 2, 3
         mask = np.where(truth == 3, 1, truth)
         mask[12, :found_poles] = 3
         metrics.update(mask, truth)
-        competition = SimpleNamespace(num_classes=5, class_names=names)
+        competition = SimpleNamespace(labels=labels)
         return replace(findings, competition=competition, survey=replace(findings.survey, metrics=metrics))
 
     (text,) = said(image_rules.lost_classes, classes(found_poles=1))

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskfold.report.pictures import fitting_size, make_pictures, picture_side
+from maskfold.labels import Label, LabelSpec
+from maskfold.report.pictures import CLASSES, fitting_size, make_pictures, picture_side
+
+BINARY = LabelSpec("binary", ("roof",))
 
 
 def decoded(uri):
@@ -23,9 +26,10 @@ def scene():
     return truth, mask
 
 
-def draw(truth, mask, classes=1, count=1, image=None):
+def draw(truth, mask, labels=BINARY, count=1, image=None):
     image = np.full((*truth.shape, 3), (200, 100, 50), np.uint8) if image is None else image
-    return make_pictures(image, truth, mask, ignore_index=255, classes=classes, count=count)
+    label = Label(np.where(truth == 255, 0, truth), truth != 255)
+    return make_pictures(image, label, mask, labels=labels, count=count)
 
 
 def test_masks_and_errors_of_a_binary_image(scene):
@@ -51,11 +55,23 @@ def test_masks_and_errors_of_a_binary_image(scene):
 def test_every_mistake_counts_with_several_classes():
     truth = np.array([[0, 1, 2, 3, 255]], np.uint8).repeat(4, 0)
     mask = np.array([[0, 0, 2, 1, 1]], np.uint8).repeat(4, 0)
-    pictures = draw(truth, mask, classes=4)
+    pictures = draw(truth, mask, LabelSpec("multiclass", tuple("abcd")))
     shown = np.array(decoded(pictures.truth).convert("RGBA"))
     assert len(np.unique(shown.reshape(-1, 4), axis=0)) == 5
     opacity = np.array(decoded(pictures.errors).convert("RGBA"))[0, :, 3]
     assert (opacity > 0).tolist() == [False, True, False, True, True]
+
+
+def test_of_classes_that_overlap_the_last_is_seen_and_any_mistake_counts():
+    clouds = LabelSpec("multilabel", ("fish", "flower"))
+    truth = np.array([[[1, 1, 0, 0]], [[0, 1, 1, 0]]], np.uint8).repeat(3, 1)
+    mask = np.array([[[1, 0, 0, 0]], [[0, 1, 0, 0]]], np.uint8).repeat(3, 1)
+    image = np.full((3, 4, 3), 90, np.uint8)
+    pictures = make_pictures(image, Label.whole(truth), mask, labels=clouds, count=1)
+    shown = np.array(decoded(pictures.truth).convert("RGB"))[0]
+    assert [tuple(pixel) for pixel in shown] == [CLASSES[1], CLASSES[2], CLASSES[2], CLASSES[0]]
+    wrong = np.array(decoded(pictures.errors).convert("RGBA"))[0, :, 3] > 0
+    assert wrong.tolist() == [False, True, True, False]
 
 
 def test_sizes():

@@ -5,9 +5,12 @@ from tests.report.conftest import truths
 from maskfold.competitions import open_competition
 from maskfold.ensembling.oof import oof_images
 from maskfold.inference.decoding import remove_small
+from maskfold.labels import LabelSpec
 from maskfold.metrics import build_metric
 from maskfold.report import read_choice
 from maskfold.report.scores import score_settings
+
+BINARY = LabelSpec("binary", ("roof",))
 
 
 def test_each_curve_moves_one_setting_only(run, tiles):
@@ -15,7 +18,7 @@ def test_each_curve_moves_one_setting_only(run, tiles):
     options = run.config.inference
     images = oof_images([run], ["ema"], competition, [options])
     choice = read_choice([run], run.path / "no.yaml").model_copy(update={"threshold": 0.63, "min_area": 30})
-    scores = score_settings(images, competition, build_metric("dice"), choice, run.config.tune)
+    scores = score_settings(images, competition, build_metric("dice", BINARY), choice, run.config.tune)
     masks = truths(tiles)
 
     def expected(threshold, area, folds=(0, 1, 2)):
@@ -36,7 +39,7 @@ def test_each_curve_moves_one_setting_only(run, tiles):
     assert threshold.by_fold[1][place] == pytest.approx(expected(0.3, 30, folds=(1,)))
     assert area.scores == pytest.approx([expected(0.63, value) for value in (0, 9, 30)])
     assert len(set(area.scores.round(6))) == 3
-    dice = build_metric("dice")
+    dice = build_metric("dice", BINARY)
     assert dice.score(scores.plain) == pytest.approx(expected(0.5, 0))
     assert dice.score(scores.chosen) == pytest.approx(expected(0.63, 30))
     assert area.gain == pytest.approx(max(area.scores) - area.scores[2])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from maskfold.labels import Label, LabelSpec
 from maskfold.report.pictures import CLASSES, ERRORS, UNSCORED
 from maskfold.report.show import HIGHLIGHT, OPACITY, error_overlay, overlay, show_images
 
@@ -14,16 +15,18 @@ def mixed(pixel, colour, opacity):
 
 
 def test_a_binary_mask_is_laid_over_its_pixels_only():
-    mask = np.array([[0, 1, 0], [0, 0, 255]], np.uint8)
-    picture = overlay(IMAGE, mask)
+    mask, valid = np.array([[0, 1, 0], [0, 0, 0]], np.uint8), np.ones((2, 3), bool)
+    valid[1, 2] = False
+    picture = overlay(IMAGE, mask, valid=valid)
     assert picture.dtype == np.uint8
     assert (picture[0, 1] == mixed(IMAGE[0, 1], HIGHLIGHT, OPACITY)).all()
     assert (picture[1, 2] == mixed(IMAGE[1, 2], UNSCORED, OPACITY)).all()
-    assert (picture[mask == 0] == IMAGE[mask == 0]).all()
+    rest = valid & (mask == 0)
+    assert (picture[rest] == IMAGE[rest]).all()
 
 
 def test_classes_have_their_colours():
-    picture = overlay(IMAGE, np.array([[0, 1, 2], [3, 0, 0]], np.uint8), classes=4)
+    picture = overlay(IMAGE, np.array([[0, 1, 2], [3, 0, 0]], np.uint8), labels=LabelSpec("multiclass", tuple("abcd")))
     for place, value in (((0, 1), 1), ((0, 2), 2), ((1, 0), 3)):
         assert (picture[place] == mixed(IMAGE[place], CLASSES[value], OPACITY)).all()
     assert (picture[0, 0] == IMAGE[0, 0]).all()
@@ -32,7 +35,7 @@ def test_classes_have_their_colours():
 def test_errors_have_theirs():
     truth = np.array([[0, 1, 1], [0, 255, 0]], np.uint8)
     mask = np.array([[1, 1, 0], [0, 1, 0]], np.uint8)
-    picture = error_overlay(IMAGE, truth, mask)
+    picture = error_overlay(IMAGE, Label(np.where(truth == 255, 0, truth), truth != 255), mask)
     for place, kind in (((0, 0), 2), ((0, 1), 1), ((0, 2), 3), ((1, 1), 5)):
         assert (picture[place] == mixed(IMAGE[place], ERRORS[kind][:3], ERRORS[kind][3] / 255)).all()
     assert (picture[1, [0, 2]] == IMAGE[1, [0, 2]]).all()

@@ -3,9 +3,12 @@ import math
 import numpy as np
 import pytest
 
+from maskfold.labels import Label, LabelSpec
 from maskfold.report.survey import confident_disagreement, level_counts, mean_entropy
 
-EVERYWHERE = np.ones((20, 30), bool)
+BINARY = LabelSpec("binary", ("roof",))
+CLASSES = LabelSpec("multiclass", ("a", "b", "c"))
+CLOUDS = LabelSpec("multilabel", ("fish", "flower"))
 
 
 def test_confident_patches_are_found_and_borders_are_not():
@@ -14,18 +17,18 @@ def test_confident_patches_are_found_and_borders_are_not():
     probability = np.full((1, 20, 30), 0.02, np.float32)
     probability[0, 2:10, 2:10] = 0.97
     probability[0, 10:12, 2:10] = 0.99  # a border two pixels further out
-    assert not np.any(confident_disagreement(probability, truth, EVERYWHERE))
+    assert not np.any(confident_disagreement(BINARY, probability, Label.whole(truth)))
 
     probability[0, 11:17, 15:22] = 0.96
-    unlabelled, unfound = confident_disagreement(probability, truth, EVERYWHERE)
+    unlabelled, unfound = confident_disagreement(BINARY, probability, Label.whole(truth))
     assert (unlabelled.sum(), unfound.sum()) == (42, 0)
     assert unlabelled[11:17, 15:22].all()
     probability[0, 2:9, 2:8] = 0.03
-    unlabelled, unfound = confident_disagreement(probability, truth, EVERYWHERE)
+    unlabelled, unfound = confident_disagreement(BINARY, probability, Label.whole(truth))
     assert (unlabelled.sum(), unfound.sum()) == (42, 42)
     probability[0, 11:17, 15:22] = 0.9
-    assert not confident_disagreement(probability, truth, EVERYWHERE)[0].any()
-    assert not confident_disagreement(probability, truth, ~EVERYWHERE)[1].any()
+    assert not confident_disagreement(BINARY, probability, Label.whole(truth))[0].any()
+    assert not confident_disagreement(BINARY, probability, Label(truth, np.zeros((20, 30), bool)))[1].any()
 
 
 def test_confident_patches_of_several_classes():
@@ -34,30 +37,48 @@ def test_confident_patches_of_several_classes():
     label[0:6, 0:6] = 2
     label[8:14, 11:18] = 0
     probability = np.stack([np.where(label == c, 0.96, 0.02) for c in range(3)]).astype(np.float32)
-    unlabelled, unfound = confident_disagreement(probability, truth, EVERYWHERE)
+    unlabelled, unfound = confident_disagreement(CLASSES, probability, Label.whole(truth))
     assert (unlabelled.sum(), unfound.sum()) == (36, 42)
 
 
 def test_entropy():
     scored = np.array([[True, True, False]])
     binary = np.array([[[0.5, 1.0, 0.5]]], np.float32)
-    assert mean_entropy(binary, scored) == pytest.approx(0.5)
+    assert mean_entropy(BINARY, binary, scored) == pytest.approx(0.5)
     p = 0.2
     expected = -(p * math.log2(p) + (1 - p) * math.log2(1 - p))
-    assert mean_entropy(np.full((1, 2, 2), p, np.float32), np.ones((2, 2), bool)) == pytest.approx(expected)
+    assert mean_entropy(BINARY, np.full((1, 2, 2), p, np.float32), np.ones((2, 2), bool)) == pytest.approx(expected)
     even = np.full((4, 1, 3), 0.25, np.float32)
-    assert mean_entropy(even, scored) == pytest.approx(1)
-    assert mean_entropy(binary, np.zeros((1, 3), bool)) == 0
+    assert mean_entropy(LabelSpec("multiclass", tuple("abcd")), even, scored) == pytest.approx(1)
+    assert mean_entropy(BINARY, binary, np.zeros((1, 3), bool)) == 0
 
 
 def test_levels():
     probability = np.array([[[0, 51, 51, 255]]], np.float32) / 255
-    truth = np.array([[0, 1, 0, 255]], np.uint8)
-    counts = level_counts(probability, truth, truth != 255)
+    truth = Label(np.array([[0, 1, 0, 0]], np.uint8), np.array([[True, True, True, False]]))
+    counts = level_counts(BINARY, probability, truth)
     assert counts.sum(0).tolist() == [3, 1]
     assert counts[51].tolist() == [2, 1]
     assert counts[0].tolist() == [1, 0]
     several = np.array([[[0.2, 0.6]], [[0.8, 0.4]]], np.float32)
-    counts = level_counts(several, np.array([[1, 1]], np.uint8), np.ones((1, 2), bool))
+    counts = level_counts(CLASSES, several, Label.whole(np.array([[1, 1]], np.uint8)))
     assert counts[204].tolist() == [1, 1]
     assert counts[153].tolist() == [1, 0]
+
+
+def test_classes_that_overlap_are_looked_at_one_by_one():
+    rng = np.random.default_rng(0)
+    truth, probability = rng.integers(0, 2, (2, 12, 20), np.uint8), rng.random((2, 12, 20), np.float32)
+    truth[0, 2:9, 3:9], probability[0, 2:9, 3:9] = 0, 0.97
+    truth[1, 1:8, 12:18], probability[1, 1:8, 12:18] = 1, 0.01
+    valid = rng.random((12, 20)) < 0.99
+    alone = [Label(layer, valid) for layer in truth]
+    counts = [level_counts(BINARY, p[None], label) for p, label in zip(probability, alone, strict=True)]
+    np.testing.assert_array_equal(level_counts(CLOUDS, probability, Label(truth, valid)), sum(counts))
+    entropies = [mean_entropy(BINARY, p[None], valid) for p in probability]
+    assert mean_entropy(CLOUDS, probability, valid) == pytest.approx(np.mean(entropies))
+    unlabelled, unfound = confident_disagreement(CLOUDS, probability, Label.whole(truth))
+    assert unlabelled[3:8, 4:8].all()
+    assert unfound[2:7, 13:17].all()
+    assert not unlabelled[:, 12:].any()
+    assert not unfound[:, :9].any()

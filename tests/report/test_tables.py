@@ -2,9 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from maskfold.labels import LabelSpec
 from maskfold.metrics import build_metric
 from maskfold.report.gallery import pick_images
 from maskfold.report.tables import failed_by_all, run_table
+
+BINARY = LabelSpec("binary", ("roof",))
 
 
 def test_failed_by_all_runs():
@@ -20,7 +23,7 @@ def test_failed_by_all_runs():
 
 
 def test_runs_against_the_first():
-    metric = build_metric("dice")
+    metric = build_metric("dice", BINARY)
     rng = np.random.default_rng(0)
     right = rng.integers(50, 100, 30).astype(float)
     stats = [np.stack([right, wrong, wrong], 1) for wrong in (np.full(30, 20.0), np.full(30, 10.0))]

@@ -6,6 +6,7 @@ from tests.conftest import reference_rle
 from tests.drawn_runs import truth_of
 
 from maskfold.errors import InferenceError
+from maskfold.labels import LabelSpec
 from maskfold.scoring.agreement import compare_masks, mask_agreement
 
 
@@ -69,4 +70,12 @@ def test_several_classes_count_where_either_has_them():
     a = np.array([[0, 0, 1, 1], [0, 2, 2, 1]], np.uint8)
     b = np.array([[0, 1, 1, 1], [0, 0, 0, 1]], np.uint8)
     # class 0: 2*2 / (3+4); class 1: 2*3 / (3+4); class 2: 0 / (2+0); class 3 is in neither
-    assert mask_agreement(a, b, 4) == pytest.approx((4 / 7 + 6 / 7 + 0) / 3)
+    assert mask_agreement(a, b, LabelSpec("multiclass", tuple("abcd"))) == pytest.approx((4 / 7 + 6 / 7 + 0) / 3)
+
+
+def test_classes_that_overlap_count_where_either_has_them():
+    a = np.array([[[1, 1, 0]], [[0, 1, 0]], [[0, 0, 0]]], np.uint8)
+    b = np.array([[[1, 0, 0]], [[0, 1, 0]], [[0, 0, 0]]], np.uint8)
+    clouds = LabelSpec("multilabel", ("fish", "flower", "sugar"))
+    assert mask_agreement(a, b, clouds) == pytest.approx((2 / 3 + 1) / 2)
+    assert mask_agreement(0 * a, 0 * b, clouds) == 1

@@ -11,8 +11,11 @@ from maskfold.competitions import open_competition
 from maskfold.config import override
 from maskfold.ensembling.choice import CheckpointChoice, EnsembleChoice
 from maskfold.errors import InferenceError, MaskfoldError
+from maskfold.labels import LabelSpec
 from maskfold.metrics import build_metric
 from maskfold.scoring.evaluate import Evaluation, evaluate_oof, evaluate_submission
+
+BINARY = LabelSpec("binary", ("roof",))
 
 
 def write_masks(path, masks):
@@ -98,7 +101,7 @@ def test_training_images_can_be_scored_too(competition, drawn, tmp_path):
 def made_up(scores, groups=None):
     """Images of 100 pixels of truth, of which a share is found."""
     stats = np.array([[score, 1 - score, 1 - score] for score in scores]) * 100
-    return Evaluation(build_metric("dice"), [f"i{k}" for k in range(len(scores))], stats, groups)
+    return Evaluation(build_metric("dice", BINARY), [f"i{k}" for k in range(len(scores))], stats, groups)
 
 
 def test_evaluations_of_other_images_are_not_compared():

@@ -115,7 +115,7 @@ def test_accumulation_takes_the_step_of_the_large_batch(tiny, tmp_path):
 def test_frozen_encoder_keeps_its_weights(tiny, train, tmp_path):
     run, _ = train(override(tiny, {"optim.freeze_encoder_epochs": 1, "train.epochs": 1, "optim.weight_decay": 0.5}))
     torch.manual_seed(mixed_seed(tiny.seed, 0, 0))
-    start = dict(build_model(tiny.model, num_classes=1).named_parameters())
+    start = dict(build_model(tiny.model, classes=1).named_parameters())
     trained = load_checkpoint(run.fold(0).checkpoint_path("best"))
     encoder = [key for key in start if ".encoder." in key]
     assert len(encoder) > 10

@@ -8,7 +8,7 @@ from maskfold.checks.dialect import check_dialect
 from maskfold.checks.duplicates import TURNS, check_duplicates
 from maskfold.checks.folds import check_folds
 from maskfold.checks.images import CHANNELS, Images, check_images, pixel_statistics
-from maskfold.checks.masks import Masks, check_masks, class_names
+from maskfold.checks.masks import Masks, check_masks
 from maskfold.checks.notes import Notes
 from maskfold.checks.readings import Reading
 from maskfold.checks.report import DataReport
@@ -25,7 +25,6 @@ __all__ = [
     "Masks",
     "Reading",
     "check_data",
-    "class_names",
     "pixel_statistics",
 ]
 

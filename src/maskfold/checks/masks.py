@@ -14,6 +14,7 @@ from maskfold.checks.images import Images
 from maskfold.checks.notes import Notes, in_threads
 from maskfold.competitions import Competition
 from maskfold.errors import CompetitionError, first_few
+from maskfold.labels import LabelSpec
 
 COLUMNS = ("id", "path", "coverage", "values", "components", "speck", "place", "streaks", "canonical")
 
@@ -23,25 +24,26 @@ class Masks:
     """All training masks that could be read, a row each.
 
     Attributes:
-        table: id, path (of the image), coverage (share of the image that is neither class 0 nor 255), values
-            (number of classes that occur), components (8-connected; of label maps in lists also those of class
+        labels: the task and its classes; ``labels.value_names`` names the values below.
+        table: id, path (of the image), coverage (share of the image that is foreground and counts), values
+            (number of values that occur), components (8-connected; of label maps in lists also those of class
             0), speck (area of the smallest component that does not touch the image's border, NaN where there is
             none), place (its row and column), streaks (share of the foreground in lines one pixel thin, the
             larger of both directions), canonical.
-        pixels: (256,) pixels of each value in all masks together.
-        images: (256,) number of masks in which each value occurs.
-        areas: class -> areas of its components in pixels.
+        pixels: (V,) pixels of each value in all masks together.
+        images: (V,) number of masks in which each value occurs.
+        areas: value -> areas of its components in pixels.
+        total: pixels of all masks.
+        uncounted: (pixels, masks) that are not scored, and in which there are some.
     """
 
+    labels: LabelSpec
     table: pd.DataFrame
     pixels: np.ndarray
     images: np.ndarray
     areas: Mapping[int, np.ndarray]
-
-    @property
-    def classes(self) -> int:
-        """The highest class that occurs; 1 in a binary competition."""
-        return int(np.flatnonzero(self.pixels[:255]).max(initial=0))
+    total: int
+    uncounted: tuple[int, int]
 
     @property
     def all_areas(self) -> np.ndarray:
@@ -62,41 +64,39 @@ def check_masks(competition: Competition, train: pd.DataFrame, images: Images, n
     failures = [figures for figures in found if isinstance(figures, str)]
     if failures:
         notes.problems.append(f"{len(failures)} masks cannot be used: {first_few(failures)}")
-    masks = _gather([figures for figures in found if not isinstance(figures, str)])
-    _describe(competition, masks, notes)
+    masks = _gather(competition.labels, [figures for figures in found if not isinstance(figures, str)])
+    _describe(masks, notes)
     return masks
-
-
-def class_names(competition: Competition) -> tuple[str, ...]:
-    """The name of every value of a mask; a binary competition names only its foreground."""
-    names = competition.class_names
-    return ("background", *names) if competition.num_classes == 1 else names
 
 
 def _measure(competition: Competition, sizes: Mapping[str, tuple[int, int]], row: Any) -> dict[str, Any] | str:
     """Figures of one mask, or what is wrong with it."""
+    labels = competition.labels
     try:
-        mask = competition.mask(row.masks, sizes[row.image], id=row.id)
+        label = competition.label(row.masks, sizes[row.image], id=row.id)
     except CompetitionError as error:
         return str(error)
-    pixels = np.bincount(mask.ravel(), minlength=256)
-    present = np.flatnonzero(pixels[:255])
-    # In a list of label maps class 0 is a class like the others, elsewhere the background.
-    first = 0 if competition.profile.layout == "file-list" else 1
-    statistics = {int(value): _components(mask == value) for value in present if value >= first}
+    layers = labels.value_layers(label.values) & label.valid
+    pixels = layers.sum((1, 2))
+    # Class 0 is the background, except in lists of label maps, where it is a class like the others.
+    first = 0 if competition.profile.layout == "file-list" or labels.task == "multilabel" else 1
+    statistics = {int(value): _components(layers[value]) for value in np.flatnonzero(pixels) if value >= first}
     areas = {value: stats[:, cv2.CC_STAT_AREA] for value, stats in statistics.items()}
-    speck, place = _smallest_inner(statistics.values(), mask.shape)
+    speck, place = _smallest_inner(statistics.values(), label.valid.shape)
+    foreground = labels.foreground(label.values)
     return {
         "id": row.id,
         "path": row.image,
-        "coverage": pixels[1:255].sum() / mask.size,
-        "values": len(present),
+        "coverage": foreground.sum() / foreground.size,
+        "values": np.count_nonzero(pixels),
         "components": sum(map(len, areas.values())),
         "speck": speck,
         "place": place,
-        "streaks": _streaks((mask > 0) & (mask < 255)),
-        "canonical": _canonical(competition, row.masks, mask),
+        "streaks": _streaks(foreground),
+        "canonical": _canonical(competition, row.masks, label.values),
         "pixels": pixels,
+        "total": foreground.size,
+        "uncounted": np.count_nonzero(~label.valid),
         "areas": areas,
     }
 
@@ -135,24 +135,33 @@ def _canonical(competition: Competition, masks: Any, mask: np.ndarray) -> bool:
     dialect = competition.profile.dialect
     layers = {
         "image": lambda: [mask],
-        "class": lambda: [mask == index for index in range(1, len(masks) + 1)],
+        "class": lambda: competition.labels.layers(mask)[-len(masks) :],  # a multiclass background has no row
         "instance": lambda: [dialect.decode(rle, mask.shape) for rle in masks],
     }[competition.profile.rows]()
     return all(not layer.any() or dialect.encode(layer) == rle for layer, rle in zip(layers, masks, strict=True))
 
 
-def _gather(figures: list[dict[str, Any]]) -> Masks:
-    pixels = np.array([row["pixels"] for row in figures], np.int64).reshape(-1, 256)
+def _gather(labels: LabelSpec, figures: list[dict[str, Any]]) -> Masks:
+    pixels = np.array([row["pixels"] for row in figures], np.int64).reshape(-1, len(labels.value_names))
     areas: dict[int, list[np.ndarray]] = defaultdict(list)
     for row in figures:
         for value, found in row["areas"].items():
             areas[value].append(found)
     joined = {value: np.concatenate(parts).astype(np.int64) for value, parts in sorted(areas.items())}
-    return Masks(pd.DataFrame(figures, columns=COLUMNS), pixels.sum(0), (pixels > 0).sum(0), joined)
+    uncounted = [row["uncounted"] for row in figures]
+    return Masks(
+        labels=labels,
+        table=pd.DataFrame(figures, columns=COLUMNS),
+        pixels=pixels.sum(0),
+        images=(pixels > 0).sum(0),
+        areas=joined,
+        total=sum(row["total"] for row in figures),
+        uncounted=(sum(uncounted), np.count_nonzero(uncounted)),
+    )
 
 
-def _describe(competition: Competition, masks: Masks, notes: Notes) -> None:
-    table, total = masks.table, masks.pixels.sum()
+def _describe(masks: Masks, notes: Notes) -> None:
+    table, total = masks.table, masks.total
     unusual = table["id"][~table["canonical"].astype(bool)]
     if len(unusual):
         notes.warnings.append(
@@ -161,10 +170,10 @@ def _describe(competition: Competition, masks: Masks, notes: Notes) -> None:
         )
     if not total:
         return
-    names = class_names(competition)
+    names = masks.labels.value_names
     shares = [f"{name} {masks.pixels[i] / total:.1%}" for i, name in enumerate(names)]
-    if masks.pixels[255]:
-        shares.append(f"not scored {masks.pixels[255] / total:.1%}")
+    if masks.uncounted[0]:
+        shares.append(f"not scored {masks.uncounted[0] / total:.1%}")
     notes.facts["pixels"] = ", ".join(shares)
     notes.facts["empty masks"] = f"{(table['coverage'] == 0).sum()} of {len(table)}"
     filled = table[table["coverage"] > 0]

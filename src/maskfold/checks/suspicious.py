@@ -15,6 +15,7 @@ from maskfold.checks.masks import Masks
 from maskfold.checks.notes import Notes
 from maskfold.competitions import Competition
 from maskfold.errors import first_few
+from maskfold.labels import LabelSpec
 
 # A rule that more masks fit than this share (or this few) says how the competition is, not what is wrong.
 RARE, FEW = 0.01, 3
@@ -65,15 +66,15 @@ def check_suspicious(
     return suspicions
 
 
-def foreground_iou(first: np.ndarray, second: np.ndarray) -> float:
-    """Of two masks (H, W): intersection over union of what is neither class 0 nor 255 and of the same class."""
-    one, two = ((mask > 0) & (mask < 255) for mask in (first, second))
+def foreground_iou(labels: LabelSpec, first: np.ndarray, second: np.ndarray) -> float:
+    """Of two masks: intersection over union of what is foreground, and in the intersection of the same class."""
+    one, two = (labels.foreground(mask) for mask in (first, second))
     union = (one | two).sum()
-    return float((one & two & (first == second)).sum() / union) if union else 1.0
+    return float((one & two & ~labels.differ(first, second)).sum() / union) if union else 1.0
 
 
 def _whole(table: pd.DataFrame, masks: Masks) -> dict[int, str]:
-    if masks.classes > 1:
+    if masks.labels.exclusive:
         return dict.fromkeys(table.index[table["values"] == 1], "is of a single class")
     found = table["coverage"][table["coverage"] >= WHOLE]
     return {row: f"covers {coverage:.1%} of the image" for row, coverage in found.items()}
@@ -94,7 +95,7 @@ def _many_components(table: pd.DataFrame, masks: Masks) -> dict[int, str]:
 
 
 def _much_coverage(table: pd.DataFrame, masks: Masks) -> dict[int, str]:
-    if masks.classes > 1:
+    if masks.labels.exclusive:
         return {}
     middle, found = _far_out(table["coverage"])
     return {row: f"covers {share:.1%}, half of the others at most {middle:.1%}" for row, share in found.items()}
@@ -145,11 +146,13 @@ def _agreement(
 ) -> float:
     """1.0 where the masks cannot be compared: unreadable, or of another size."""
     try:
-        one, two = (competition.mask(masks[row["id"]], (row["height"], row["width"])) for row in (first, second))
+        one, two = (
+            competition.label(masks[row["id"]], (row["height"], row["width"])).values for row in (first, second)
+        )
     except ValueError:
         return 1.0
     two = TURNS[turn].apply(two)
-    return foreground_iou(one, two) if one.shape == two.shape else 1.0
+    return foreground_iou(competition.labels, one, two) if one.shape == two.shape else 1.0
 
 
 Rule = Callable[[pd.DataFrame, Masks], dict[int, str]]

@@ -26,7 +26,7 @@ def show_runs(runs: list[Run], competition: Competition, config: Config) -> None
         plain = evaluate_oof(default_choice(run), competition, config.inference)
         print(
             f"out of fold, {len(plain.ids)} images, folds {finished_folds(run)}, not tuned: {plain.line()}"
-            f"{plain.class_lines(competition.class_names)}"
+            f"{plain.class_lines()}"
         )
     path = ensemble_run(runs).ensemble_path
     if path.exists():
@@ -40,7 +40,7 @@ def show_runs(runs: list[Run], competition: Competition, config: Config) -> None
 def show_submission(submission: Path, truth: Path, other: Path | None, competition: Competition) -> None:
     """Print a submission's score against the truth, and how it compares with another submission."""
     found = evaluate_submission(submission, truth, competition)
-    print(f"{submission}: {found.line()}{found.class_lines(competition.class_names)}")
+    print(f"{submission}: {found.line()}{found.class_lines()}")
     worst = ", ".join(f"{row.id} {row.score:.3f}" for row in found.per_image().head(5).itertuples())
     print(f"worst images: {worst}")
     if other is not None:

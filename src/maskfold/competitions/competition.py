@@ -14,6 +14,7 @@ from maskfold.competitions.profile import Profile
 from maskfold.competitions.samples import Split, Survey, read_groups, sample_table
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError
+from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
 
 LAYOUTS = {"csv": CsvLayout, "png-masks": PngMasks, "file-list": FileList}
@@ -27,31 +28,23 @@ class Competition:
         root: the competition's folder.
         profile: the profile as read from its YAML.
         metric: the competition's score.
-        class_names: one name for a binary competition, else the names of classes 0..C-1.
-        num_classes: 1 for a binary competition, else C.
-        ignore_index: the value of pixels that are not scored.
+        labels: the task and its classes.
     """
-
-    ignore_index: int = 255
 
     def __init__(self, profile: Profile, root: Path, *, class_names: tuple[str, ...] | None = None) -> None:
         self.profile = profile
         self.root = Path(root)
         self.files = CompetitionFiles(self.root)
         self.layout = LAYOUTS[profile.layout](profile, self.files, class_names)
-        self.metric = build_metric(profile.metric, num_classes=self.num_classes, ignore_index=self.ignore_index)
+        self.metric = build_metric(profile.metric, self.labels)
 
     @property
     def name(self) -> str:
         return self.profile.name
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.layout.class_names
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.class_names)
+    def labels(self) -> LabelSpec:
+        return self.layout.labels
 
     @property
     def submission_kind(self) -> str:
@@ -62,7 +55,7 @@ class Competition:
         """The table of one split, sorted by id, every column of dtype object.
 
         Columns: ``id`` (str, as in the competition's table), ``image`` (path inside the competition's folder),
-        ``group`` (str or None), ``masks`` (train: what `mask` takes; test: None), ``split`` ("train",
+        ``group`` (str or None), ``masks`` (train: what `label` takes; test: None), ``split`` ("train",
         "valid" or None: given by the competition). A split that the competition does not have is an empty table.
 
         Raises:
@@ -103,8 +96,8 @@ class Competition:
         with self.files.open(path) as stream:
             return image_size(stream, path)
 
-    def mask(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> np.ndarray:
-        """uint8 ``(H, W)``: 0/1, or classes 0..C-1 with 255 where nothing is scored.
+    def label(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> Label:
+        """The truth of one image: a mask as ``labels`` has it, and which pixels count.
 
         Args:
             masks: the cell of `samples`, or a value of `read_masks`.
@@ -113,21 +106,21 @@ class Competition:
 
         Raises:
             CompetitionError: a mask that does not fit ``shape``, malformed run lengths, values that are no
-                class, one pixel in two classes.
+                class, one pixel in two exclusive classes.
         """
-        return self._named(id, self.layout.mask, masks, shape)
+        return self._named(id, self.layout.label, masks, shape)
 
     def coverage(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> float:
-        """Share of the image that is foreground (multi-class: not class 0, and scored), without drawing
-        run lengths. Overlapping instances count twice, at most 1.
+        """Share of the image that is foreground (see `LabelSpec.foreground`) and counts, without drawing run lengths
+        where they cannot overlap. Overlapping instances count twice, at most 1.
 
         Raises:
-            CompetitionError: as `mask`.
+            CompetitionError: as `label`.
         """
         return self._named(id, self.layout.coverage, masks, shape)
 
     def read_masks(self, path: Path) -> dict[str, Any]:
-        """id -> what `mask` takes, from a CSV in the competition's form (a submission, a truth): a tuple of
+        """id -> what `label` takes, from a CSV in the competition's form (a submission, a truth): a tuple of
         strings. A competition of label files: from a folder or zip archive, named as in a submission: bytes.
 
         Raises:

@@ -1,6 +1,7 @@
 """Competitions whose masks are run lengths in a CSV."""
 
 from collections.abc import Iterable
+from functools import reduce
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.samples import Split, Survey, survey_rows
 from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
 from maskfold.errors import CompetitionError, first_few
+from maskfold.labels import Label, LabelSpec
 from maskfold.rle import RLEError
 
 
@@ -28,7 +30,8 @@ class CsvLayout:
             )
         self.profile = profile
         self.files = files
-        self.class_names = class_names or profile.class_names
+        task = profile.task if profile.rows == "class" else "binary"
+        self.labels = LabelSpec(task, class_names or profile.class_names)
         self.dialect = profile.dialect
 
     @staticmethod
@@ -62,26 +65,23 @@ class CsvLayout:
         """See `Competition.read_masks`."""
         return gather_masks(self.profile, read_table(self.profile, path.read_bytes(), str(path)), str(path))
 
-    def mask(self, masks: tuple[str, ...], shape: tuple[int, int]) -> np.ndarray:
-        """See `Competition.mask`."""
+    def label(self, masks: tuple[str, ...], shape: tuple[int, int]) -> Label:
+        """See `Competition.label`."""
         try:
             layers = (self.dialect.decode(rle, shape) for rle in masks)
-            if self.profile.rows == "class":
-                return self._exclusive(layers, shape)
-            merged = next(layers)
-            for layer in layers:
-                np.maximum(merged, layer, out=merged)
-            return merged
+            return Label.whole(self._gather(layers, shape))
         except RLEError as error:
             raise _unreadable(error, shape) from None
 
     def coverage(self, masks: tuple[str, ...], shape: tuple[int, int]) -> float:
         """See `Competition.coverage`."""
         try:
-            area = sum(self.dialect.area(rle, shape) for rle in masks)
+            areas = [self.dialect.area(rle, shape) for rle in masks]
         except RLEError as error:
             raise _unreadable(error, shape) from None
-        return min(1.0, area / (shape[0] * shape[1]))  # instances may overlap
+        if self.labels.task == "multilabel" and np.count_nonzero(areas) > 1:
+            return float(self.labels.foreground(self.label(masks, shape).values).mean())
+        return min(1.0, sum(areas) / (shape[0] * shape[1]))  # instances may overlap
 
     def encode(self, mask: np.ndarray) -> dict[str, list[str]]:
         """Class value ("" where rows have none) -> the run-length strings of its rows.
@@ -89,8 +89,9 @@ class CsvLayout:
         An instance is a component of 8-connected pixels; a mask without any is one empty row.
         """
         if self.profile.rows == "class":
-            classes = enumerate(self.profile.csv_classes, start=1)
-            return {value: [self.dialect.encode(mask == index)] for index, value in classes}
+            layers = self.labels.layers(mask)[1:] if self.labels.exclusive else self.labels.layers(mask)
+            classes = zip(self.profile.csv_classes, layers, strict=True)
+            return {value: [self.dialect.encode(layer)] for value, layer in classes}
         if self.profile.rows == "instance" and mask.any():
             count, components = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
             return {"": [self.dialect.encode(components == index) for index in range(1, count)]}
@@ -99,15 +100,21 @@ class CsvLayout:
     def _table(self, name: str) -> pd.DataFrame:
         return read_table(self.profile, self.files.read(name), name)
 
+    def _gather(self, layers: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+        """The mask of the rows' layers."""
+        if self.labels.exclusive:
+            return self._exclusive(layers, shape)
+        return np.stack(list(layers)) if self.labels.task == "multilabel" else reduce(np.maximum, layers)
+
     def _exclusive(self, layers: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
         label = np.zeros(shape, np.uint8)
         for index, layer in enumerate(layers, start=1):
             taken = np.unique(label[(layer != 0) & (label != 0)])
             if taken.size:
-                names = first_few(self.class_names[value] for value in taken)
+                names = first_few(self.labels.class_names[value] for value in taken)
                 raise CompetitionError(
-                    f"pixels belong to the class {self.class_names[index]} and also to {names}: classes must "
-                    "exclude each other"
+                    f"pixels belong to the class {self.labels.class_names[index]} and also to {names}: classes must "
+                    "exclude each other, unless the profile has task: multilabel"
                 )
             label[layer != 0] = index
         return label

@@ -8,7 +8,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from maskfold.errors import CompetitionError, first_few
+from maskfold.labels import Label
 
+# What label files hold where a pixel does not count; nothing but a file holds it.
+NOT_SCORED = 255
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
@@ -59,20 +62,21 @@ def decode_binary(data: bytes, name: str) -> np.ndarray:
     return (mask != 0).astype(np.uint8)
 
 
-def decode_classes(data: bytes, name: str, num_classes: int) -> np.ndarray:
-    """uint8 ``(H, W)`` of classes 0..num_classes-1, and 255 where nothing is scored.
+def decode_classes(data: bytes, name: str, classes: int) -> Label:
+    """Classes 0..classes-1, which count wherever the file does not hold 255.
 
     Raises:
         CompetitionError: not a grey or palette image, or other values (they are listed).
     """
     label = _decode_values(data, name, by_colour=False)
-    wrong = [value for value in _present(label) if num_classes <= value < 255]
+    wrong = [value for value in _present(label) if classes <= value < NOT_SCORED]
     if wrong:
         raise CompetitionError(
-            f"{name} holds the values {first_few(wrong, 8)}, expected classes 0..{num_classes - 1} "
+            f"{name} holds the values {first_few(wrong, 8)}, expected classes 0..{classes - 1} "
             "and 255 (not scored): are there more classes than class_names?"
         )
-    return label
+    valid = label != NOT_SCORED
+    return Label(np.where(valid, label, 0).astype(np.uint8), valid)
 
 
 def _decode_values(data: bytes, name: str, *, by_colour: bool) -> np.ndarray:

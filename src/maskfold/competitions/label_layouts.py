@@ -13,6 +13,7 @@ from maskfold.competitions.profile import FileListProfile, PngMasksProfile
 from maskfold.competitions.samples import Split, Survey, read_columns, survey_rows
 from maskfold.competitions.table import duplicates
 from maskfold.errors import CompetitionError, first_few, raise_all, together
+from maskfold.labels import Label, LabelSpec
 
 
 class _LabelFiles(ABC):
@@ -20,27 +21,27 @@ class _LabelFiles(ABC):
 
     submission_kind = "png"
     files: CompetitionFiles
-    class_names: tuple[str, ...]
+    labels: LabelSpec
 
     @abstractmethod
-    def decode(self, data: bytes, name: str) -> np.ndarray:
-        """Content of a label file -> uint8 (H, W)."""
+    def decode(self, data: bytes, name: str) -> Label:
+        """Content of a label file."""
 
-    def mask(self, masks: str | bytes, shape: tuple[int, int]) -> np.ndarray:
-        """See `Competition.mask`."""
+    def label(self, masks: str | bytes, shape: tuple[int, int]) -> Label:
+        """See `Competition.label`."""
         name = masks if isinstance(masks, str) else "the mask"
-        mask = self.decode(self.files.read(masks) if isinstance(masks, str) else masks, name)
-        if mask.shape != tuple(shape):
+        label = self.decode(self.files.read(masks) if isinstance(masks, str) else masks, name)
+        height, width = label.valid.shape
+        if (height, width) != tuple(shape):
             raise CompetitionError(
-                f"{name} is {mask.shape[0]}x{mask.shape[1]} (height x width), its image "
+                f"{name} is {height}x{width} (height x width), its image "
                 f"{shape[0]}x{shape[1]}: they must be the same size"
             )
-        return mask
+        return label
 
     def coverage(self, masks: str | bytes, shape: tuple[int, int]) -> float:
         """See `Competition.coverage`."""
-        mask = self.mask(masks, shape)
-        return float(np.mean((mask != 0) & (mask != 255)))
+        return float(np.mean(self.labels.foreground(self.label(masks, shape).values)))
 
     def read_masks(self, path: Path) -> dict[str, bytes]:
         """See `Competition.read_masks`."""
@@ -76,7 +77,7 @@ class PngMasks(_LabelFiles):
             raise CompetitionError(f"competition.class_names has {len(class_names)} names, binary masks have one class")
         self.profile = profile
         self.files = files
-        self.class_names = class_names or profile.class_names
+        self.labels = LabelSpec("binary", class_names or profile.class_names)
 
     @staticmethod
     def missing(profile: PngMasksProfile, files: CompetitionFiles) -> list[str]:
@@ -102,9 +103,9 @@ class PngMasks(_LabelFiles):
                 rows.append({**row, "masks": None, "split": None} if split == "test" else row)
         return survey_rows(rows, self.files, source=self.profile.images, problems=[*problems, *misfits])
 
-    def decode(self, data: bytes, name: str) -> np.ndarray:
-        """Content of a mask file -> uint8 (H, W) of 0 and 1."""
-        return decode_binary(data, name)
+    def decode(self, data: bytes, name: str) -> Label:
+        """Content of a mask file, of 0 and 1 (or 255)."""
+        return Label.whole(decode_binary(data, name))
 
     def _by_stem(self, folder: str) -> tuple[dict[str, str], list[str]]:
         """Stem -> path of a folder's images, and the stems that two of them share."""
@@ -142,12 +143,13 @@ class FileList(_LabelFiles):
     def __init__(self, profile: FileListProfile, files: CompetitionFiles, class_names: tuple[str, ...] | None) -> None:
         self.profile = profile
         self.files = files
-        self.class_names = class_names or profile.class_names or self._labels_file()
-        if len(self.class_names) < 2:
+        names = class_names or profile.class_names or self._labels_file()
+        if len(names) < 2:
             raise CompetitionError(
                 f"the names of the classes are not known: set competition.class_names (two or more), or write "
                 f"them into {profile.labels}, one per line"
             )
+        self.labels = LabelSpec("multiclass", names)
 
     @staticmethod
     def missing(profile: FileListProfile, files: CompetitionFiles) -> list[str]:
@@ -168,9 +170,9 @@ class FileList(_LabelFiles):
         source = " and ".join(lists.values())
         return survey_rows(rows, self.files, source=source, problems=together(problems, "lines cannot be used"))
 
-    def decode(self, data: bytes, name: str) -> np.ndarray:
-        """Content of a label file -> uint8 (H, W) of classes, 255 not scored."""
-        return decode_classes(data, name, len(self.class_names))
+    def decode(self, data: bytes, name: str) -> Label:
+        """Content of a label file: classes, and 255 where nothing is scored."""
+        return decode_classes(data, name, self.labels.channels)
 
     def _labels_file(self) -> tuple[str, ...]:
         if not self.files.exists(self.profile.labels):

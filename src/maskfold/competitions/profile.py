@@ -55,8 +55,11 @@ class CsvProfile(_Profile):
     header: bool = Field(True, description="whether the first row holds column names")
     columns: dict[ColumnRole, str] = Field(description="role -> column name, in a submission's order")
     rows: Literal["image", "class", "instance"] = Field("image", description="one row per …")
-    class_names: tuple[str, ...] = Field(("foreground",), description="rows: class: background first")
-    class_values: tuple[str, ...] = Field((), description="class_names[1:] as the CSV writes them")
+    task: Literal["multiclass", "multilabel"] = Field(
+        "multiclass", description="rows: class: classes exclude each other, or may overlap (multilabel)"
+    )
+    class_names: tuple[str, ...] = Field(("foreground",), description="rows: class, multiclass: background first")
+    class_values: tuple[str, ...] = Field((), description="the classes of class_names as the CSV writes them")
     class_separator: str | None = Field(None, description="splits an id column of the form image_class")
     dialect: RLEDialect = Field(RLEDialect(), description="how masks are written, see maskfold.rle")
     group: GroupConfig | None = Field(None, description="where the competition says which images belong together")
@@ -68,30 +71,44 @@ class CsvProfile(_Profile):
             raise ValueError(f"columns lacks {' and '.join(sorted(missing))}")
         if self.rows == "class":
             self._check_classes()
-        elif len(self.class_names) != 1 or self.class_values or self.class_separator or "class" in self.columns:
+        elif (
+            len(self.class_names) != 1
+            or self.class_values
+            or self.class_separator
+            or "class" in self.columns
+            or "task" in self.model_fields_set
+        ):
             raise ValueError(
-                f"rows is {self.rows}, so there is one class: class_names must hold one name, and class_values, "
+                f"rows is {self.rows}, so there is one class: class_names must hold one name, and task, class_values, "
                 "class_separator and columns.class belong to rows: class"
             )
         return self
 
     def _check_classes(self) -> None:
-        if len(self.class_names) < 2:
-            raise ValueError("rows is class: class_names must hold background and at least one class")
+        if not self.classes:
+            first = "background and " if self.task == "multiclass" else ""
+            raise ValueError(f"rows is class: class_names must hold {first}at least one class")
         if ("class" in self.columns) == (self.class_separator is not None):
             raise ValueError(
                 "rows is class: give either columns.class, or class_separator where the id column holds both"
             )
-        if self.class_values and len(self.class_values) != len(self.class_names) - 1:
+        if self.class_values and len(self.class_values) != len(self.classes):
             raise ValueError(
-                f"class_values has {len(self.class_values)} values for the {len(self.class_names) - 1} "
-                "class_names after background"
+                f"class_values has {len(self.class_values)} values for the {len(self.classes)} classes of class_names "
+                "(a multiclass task's background is not in the CSV)"
             )
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that have rows in the CSV; empty for a binary competition."""
+        if self.rows != "class":
+            return ()
+        return self.class_names[1:] if self.task == "multiclass" else self.class_names
+
+    @property
     def csv_classes(self) -> tuple[str, ...]:
-        """Classes 1..C-1 as the CSV writes them; empty for a binary competition."""
-        return self.class_values or self.class_names[1:]
+        """``classes`` as the CSV writes them."""
+        return self.class_values or self.classes
 
 
 class PngMasksProfile(_Profile):

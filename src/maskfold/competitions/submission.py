@@ -58,7 +58,7 @@ class SubmissionWriter:
         self._sink.__exit__(kind, error, trace)
 
     def write(self, id: str, mask: np.ndarray) -> None:
-        """Add one image's mask: bool or integers ``(H, W)``, 0/1 or classes 0..C-1, at the image's own size.
+        """Add one image's mask, bool or integers as the competition's ``labels`` has it, at the image's own size.
 
         Raises:
             SubmissionError: an unknown id, one written before, another size, values that are no class.
@@ -68,13 +68,15 @@ class SubmissionWriter:
         if id in self._sizes:
             raise SubmissionError(f"{id} is written twice: every test image has one mask")
         size = self.competition.size(self._images[id])
-        if mask.shape != size:
-            raise SubmissionError(f"the mask of {id} has shape {mask.shape}, expected its image's {size}")
-        classes = max(2, self.competition.num_classes)
-        if mask.dtype.kind not in "bui" or mask.min() < 0 or mask.max() >= classes:
+        labels = self.competition.labels
+        if mask.shape != labels.mask_shape(size):
+            raise SubmissionError(
+                f"the mask of {id} has shape {mask.shape}, expected its image's {labels.mask_shape(size)}"
+            )
+        if mask.dtype.kind not in "bui" or mask.min() < 0 or mask.max() > labels.highest:
             raise SubmissionError(
                 f"the mask of {id} ({mask.dtype}) holds {mask.min()} to {mask.max()}, expected whole numbers "
-                f"0 to {classes - 1}"
+                f"0 to {labels.highest}"
             )
         self._add(id, mask.astype(np.uint8, copy=False))
         self._sizes[id] = size
@@ -137,7 +139,7 @@ def _folder_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator
 
 
 def _png(competition: Competition, mask: np.ndarray) -> bytes:
-    values = mask * np.uint8(255) if competition.num_classes == 1 else mask
+    values = mask if competition.labels.exclusive else mask * np.uint8(255)
     return cv2.imencode(".png", values)[1].tobytes()
 
 

@@ -81,10 +81,8 @@ def _mask_problem(competition: Competition, masks: tuple[str] | bytes, size: Siz
     try:
         if competition.submission_kind == "csv":
             competition.coverage(masks, size, id=name)  # checks the runs without drawing them
-        elif competition.num_classes > 1 and (competition.mask(masks, size, id=name) == 255).any():
+        elif not competition.label(masks, size, id=name).valid.all():
             return f"{name}: the mask holds 255, which is no class"
-        else:
-            competition.mask(masks, size, id=name)
     except CompetitionError as error:
         return str(error)
     return None

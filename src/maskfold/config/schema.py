@@ -193,9 +193,8 @@ class Config(Section):
     folds: FoldsConfig = FoldsConfig()
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
-    loss: list[dict[str, Any]] | dict[str, Any] = Field(
-        default_factory=lambda: [{"name": "bce", "weight": 0.8}, {"name": "dice", "weight": 0.2}],
-        description="weighted terms, see docs/losses_metrics.md",
+    loss: list[dict[str, Any]] | dict[str, Any] | None = Field(
+        None, description="weighted terms, see docs/losses_metrics.md; null: 0.8 cross-entropy + 0.2 Dice"
     )
     optim: OptimConfig = OptimConfig()
     schedule: ScheduleConfig = ScheduleConfig()

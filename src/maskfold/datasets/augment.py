@@ -13,39 +13,52 @@ import numpy as np
 
 from maskfold.datasets.transforms import build_transforms
 from maskfold.errors import AugmentationError, nearest
+from maskfold.labels import Label
 
 Transforms = list[A.BasicTransform | A.BaseCompose]
+
+# What a transform's ``fill_mask`` writes where pixels shall not count.
+FILLED = np.uint8(255)
 
 # ResizeStepScaling of PaddleSeg: factors 0.5, 0.75 … 2, all equally likely.
 STEP_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 
 
 class Augmentation:
-    """Callable ``(image, mask, seed) -> (image, mask)``: a pure function of its arguments, picklable.
+    """Callable ``(image, label, seed) -> (image, label)``: a pure function of its arguments, picklable.
 
-    ``image`` is uint8 (H, W, 3), ``mask`` uint8 (H, W); both come back as (crop, crop), same types. Masks are
-    never interpolated (nearest neighbour), so labels and 255 stay what they are.
+    ``image`` is uint8 (H, W, 3), the label's values are (H, W) or (C, H, W); both come back as (crop, crop), same
+    types. Labels are never interpolated (nearest neighbour). Where a transform uncovers what was not in the image it
+    fills 0, which is background, or, with ``fill_mask: 255``, pixels that do not count.
     """
 
     def __init__(self, before: Transforms, after: Transforms, *, crop: int) -> None:
         """``before`` sees the whole image, ``after`` only the crop."""
         self.crop = crop
-        self.transforms = A.Compose([*before, *_random_crop(crop), *after], seed=0)
+        # What does not count is moved as a second mask, which holds 255 there, as a fill of 255 does.
+        self.transforms = A.Compose(
+            [*before, *_random_crop(crop), *after], additional_targets={"uncounted": "mask"}, seed=0
+        )
 
-    def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, image: np.ndarray, label: Label, seed: int) -> tuple[np.ndarray, Label]:
         # Compose.set_random_seed would give every transform a generator of its own from this one seed: all would
         # draw the same numbers, and two flips would always happen together. So they share one.
         self.transforms.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        result = self.transforms(image=image, mask=mask)
-        self._check(result["image"], result["mask"])
-        return result["image"], result["mask"]
+        layered = label.values.ndim == 3
+        mask = np.ascontiguousarray(np.moveaxis(label.values, 0, -1)) if layered else label.values
+        uncounted = np.where(label.valid, np.uint8(0), FILLED)
+        result = self.transforms(image=image, mask=mask, uncounted=uncounted)
+        self._check(result["image"], result["mask"], mask)
+        valid = result["uncounted"] != FILLED
+        values = result["mask"].reshape(*valid.shape, -1).transpose(2, 0, 1) if layered else result["mask"]
+        return result["image"], Label(np.where(valid, values, values.dtype.type(0)), valid)
 
-    def _check(self, image: np.ndarray, mask: np.ndarray) -> None:
+    def _check(self, image: np.ndarray, mask: np.ndarray, before: np.ndarray) -> None:
         size = (self.crop, self.crop)
-        if image.dtype != np.uint8 or mask.dtype != np.uint8 or image.shape != (*size, 3) or mask.shape != size:
+        if (image.dtype, mask.dtype, image.shape, mask.shape[:2]) != (np.uint8, before.dtype, (*size, 3), size):
             raise AugmentationError(
                 f"data.augment made a {image.dtype} image {image.shape} and a {mask.dtype} mask {mask.shape}: expected "
-                f"uint8 {(*size, 3)} and uint8 {size}, so leave out what changes the type or the channels"
+                f"uint8 {(*size, 3)} and {before.dtype} {size}, so leave out what changes the type or the channels"
             )
 
 

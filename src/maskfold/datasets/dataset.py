@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from maskfold.competitions import Competition
 from maskfold.datasets.augment import Augmentation
+from maskfold.labels import Label, LabelSpec
 from maskfold.losses.boundary import signed_distance
 
 
@@ -24,10 +25,10 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
     An item is a dict of
 
     - ``image``: uint8 (3, h, w), RGB, scaled by ``scale``, and cropped by the augmentation;
-    - ``target``, where the sample has masks. Training: float32 (1, h, w) of 0, 1 or 255 (binary), else int64
-      (h, w) of classes or 255, in the image's geometry. Evaluation: uint8 (H, W) at native size;
     - ``id`` (str), ``index`` (row of ``samples``), ``size`` ((H, W) of the file);
-    - training only: what ``needs`` names, e.g. ``distance``: float32 (C, h, w).
+    - training: ``targets``, in the image's geometry: ``mask`` as `LabelSpec.target` has it, and what ``needs``
+      names, e.g. ``distance``: float32 (C, h, w); ``valid``: bool (1, h, w), the pixels that count;
+    - evaluation: ``label``, a `Label` at native size, where the sample has masks.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
             scale: factor by which images are resized.
             augment: applied for training, after scaling; None leaves images whole.
             seed: of the augmentation.
-            needs: extras that the loss asks for, keys of `EXTRAS`.
+            needs: further targets that the loss asks for, keys of `EXTRAS`.
         """
         unknown = set(needs) - set(EXTRAS)
         if unknown:
@@ -67,20 +68,22 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         image = self.competition.image(self.images[key])
         item = self._item(key, image, resize_image(image, self.scale))
         if self.masks[key] is not None:
-            item["target"] = torch.from_numpy(self._mask(key, image.shape[:2]))
+            item["label"] = self._label(key, image.shape[:2])
         return item
 
     def _training_item(self, epoch: int, draw: int) -> dict[str, Any]:
         index = draw % len(self)
         native = self.competition.image(self.images[index])
         image = resize_image(native, self.scale)
-        mask = resize_mask(self._mask(index, native.shape[:2]), self.scale, binary=self.competition.num_classes == 1)
+        labels = self.competition.labels
+        label = resize_label(self._label(index, native.shape[:2]), self.scale, labels)
         if self.augment is not None:
-            image, mask = self.augment(image, mask, item_seed(self.seed, epoch, draw))
+            image, label = self.augment(image, label, item_seed(self.seed, epoch, draw))
         item = self._item(index, native, image)
-        item["target"] = _training_target(mask, self.competition.num_classes)
+        item["targets"] = {"mask": labels.target(torch.from_numpy(np.ascontiguousarray(label.values)))}
         for name in sorted(self.needs):
-            item[name] = torch.from_numpy(EXTRAS[name](mask, self.competition.num_classes))
+            item["targets"][name] = torch.from_numpy(EXTRAS[name](label, labels))
+        item["valid"] = torch.from_numpy(np.ascontiguousarray(label.valid))[None]
         return item
 
     def _item(self, index: int, native: np.ndarray, image: np.ndarray) -> dict[str, Any]:
@@ -91,8 +94,8 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
             "size": native.shape[:2],
         }
 
-    def _mask(self, index: int, shape: tuple[int, int]) -> np.ndarray:
-        return self.competition.mask(self.masks[index], shape, id=self.ids[index])
+    def _label(self, index: int, shape: tuple[int, int]) -> Label:
+        return self.competition.label(self.masks[index], shape, id=self.ids[index])
 
 
 def item_seed(seed: int, epoch: int, index: int) -> int:
@@ -113,32 +116,30 @@ def resize_image(image: np.ndarray, scale: float) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
-def resize_mask(mask: np.ndarray, scale: float, *, binary: bool) -> np.ndarray:
-    """Scale uint8 (H, W) labels with 255 = not scored; the pixel centres are those of `resize_image`.
+def resize_label(label: Label, scale: float, labels: LabelSpec) -> Label:
+    """Scale a mask and what counts of it; the pixel centres are those of `resize_image`.
 
-    Classes: nearest neighbour. Binary: the foreground is resized like the image and cut at one half, which keeps
-    the area of thin shapes that nearest neighbour would break up; 255 goes by nearest neighbour.
+    Exclusive classes: nearest neighbour. Others: each class is resized like the image and cut at one half, which keeps
+    the area of thin shapes that nearest neighbour would break up. What counts goes by nearest neighbour.
     """
     if scale == 1:
-        return mask
-    height, width = scaled_size(mask.shape, scale)
-    nearest = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    if not binary:
-        return nearest
-    share = resize_image(np.where(mask == 1, np.uint8(200), np.uint8(0)), scale)
-    return np.where(nearest == 255, nearest, (share >= 100).astype(np.uint8))
+        return label
+    height, width = scaled_size(label.valid.shape, scale)
+
+    def nearest(pixels: np.ndarray) -> np.ndarray:
+        return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+
+    valid = nearest(label.valid.view(np.uint8)).view(bool)
+    if labels.exclusive:
+        return Label(nearest(label.values), valid)
+    shares = [resize_image(np.where(layer, np.uint8(200), np.uint8(0)), scale) for layer in labels.layers(label.values)]
+    return Label(labels.mask(np.stack([(share >= 100) & valid for share in shares])), valid)
 
 
-def signed_distances(mask: np.ndarray, num_classes: int) -> np.ndarray:
-    """float32 (C, H, W): signed distance to each class's boundary; binary: to that of the foreground."""
-    classes = [1] if num_classes == 1 else range(num_classes)
-    return np.stack([signed_distance(mask == value) for value in classes])
+def signed_distances(label: Label, labels: LabelSpec) -> np.ndarray:
+    """float32 (C, H, W): signed distance to the boundary of each class, of what counts of it."""
+    return np.stack([signed_distance(layer & label.valid) for layer in labels.layers(label.values)])
 
 
-def _training_target(mask: np.ndarray, num_classes: int) -> torch.Tensor:
-    target = torch.from_numpy(np.ascontiguousarray(mask))
-    return target.to(torch.float32)[None] if num_classes == 1 else target.to(torch.int64)
-
-
-# What losses ask for beside the target, made here because the data workers have the time: (mask, classes) -> array.
-EXTRAS: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {"distance": signed_distances}
+# What losses ask for beside the mask, made here because the data workers have the time.
+EXTRAS: Mapping[str, Callable[[Label, LabelSpec], np.ndarray]] = {"distance": signed_distances}

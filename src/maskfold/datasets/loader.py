@@ -38,16 +38,18 @@ def image_loader(
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Stack a batch's items: tensors along a new first axis, ``index`` to int64 (N,); ``id`` and ``size`` to lists.
+    """Stack a batch's items: tensors along a new first axis, ``targets`` each, ``index`` to int64 (N,).
 
-    Targets of evaluation (uint8, native size) stay a list: equal size in the batch does not make them an input.
+    ``id``, ``size`` and ``label`` become lists.
     """
     batch: dict[str, Any] = {}
     for name in items[0]:
         values = [item[name] for item in items]
         if name == "index":
             batch[name] = torch.tensor(values)
-        elif isinstance(values[0], torch.Tensor) and not (name == "target" and values[0].dtype == torch.uint8):
+        elif name == "targets":
+            batch[name] = {key: torch.stack([targets[key] for targets in values]) for key in values[0]}
+        elif isinstance(values[0], torch.Tensor):
             batch[name] = torch.stack(values)
         else:
             batch[name] = values

@@ -25,7 +25,7 @@ def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competitio
     layout = torch.channels_last if run.config.train.channels_last else torch.preserve_format
     networks = []
     for checkpoint in fold.weights_of(kind):
-        network = build_model(run.config.model, num_classes=competition.num_classes, pretrained=False)
+        network = build_model(run.config.model, classes=competition.labels.channels, pretrained=False)
         network.load_state_dict(load_checkpoint(fold.checkpoint_path(checkpoint), sha256=fold.digest(checkpoint)))
         networks.append(network.eval().to(memory_format=layout))
     return networks
@@ -39,7 +39,7 @@ def oof_options(options: InferenceConfig) -> dict[str, Any]:
 def ensure_oof(run: Run, fold: int, kind: str, competition: Competition, options: InferenceConfig) -> MapStore:
     """A fold's out-of-fold maps of a checkpoint made with ``options``; computed where they are not there yet."""
     folder = run.fold(fold)
-    store = folder.oof(kind, competition.num_classes)
+    store = folder.oof(kind, competition.labels.channels)
     if store.made_with() != oof_options(options):
         _compute_oof(run, fold, kind, competition, options, store)
     return store
@@ -57,6 +57,7 @@ def _compute_oof(
     predictions = predict_batches(
         load_networks(run, run.fold(fold), kind, competition),
         image_loader(competition, images, run.config.model_copy(update={"inference": options})),
+        labels=competition.labels,
         options=options,
         weights=None,
         device=device,

@@ -11,6 +11,7 @@ from maskfold.config import InferenceConfig
 from maskfold.datasets import fold_splits, read_folds
 from maskfold.ensembling.checkpoints import ensure_oof
 from maskfold.errors import InferenceError
+from maskfold.labels import Label
 from maskfold.runs import MapStore, Run
 
 
@@ -33,9 +34,9 @@ class OofImage:
                 total = values if total is None else total + values
         return total
 
-    def truth(self, competition: Competition, shape: tuple[int, int]) -> np.ndarray:
-        """The labelled mask, uint8 (H, W)."""
-        return competition.mask(self.masks, shape)
+    def truth(self, competition: Competition, shape: tuple[int, int]) -> Label:
+        """The image's label."""
+        return competition.label(self.masks, shape)
 
 
 def oof_images(

@@ -122,12 +122,13 @@ def write_submission(
         store = None
         if probabilities is not None:
             made_with = choice.model_dump(mode="json")
-            store = stack.enter_context(MapStore.create(probabilities, competition.num_classes, made_with))
+            store = stack.enter_context(MapStore.create(probabilities, competition.labels.channels, made_with))
         # Entered last, so left first: maps are kept only beside a submission that is valid.
         writer = stack.enter_context(SubmissionWriter(competition, path, ids))
         for prediction in progress(predictions, "predict", total=len(ids)):
             mask = postprocess(
                 prediction.probability,
+                competition.labels,
                 threshold=choice.threshold,
                 min_area=choice.min_area,
                 fill_holes=choice.fill_holes,
@@ -162,6 +163,7 @@ def _run_stream(
     return predict_batches(
         networks,
         image_loader(competition, samples, run.config.model_copy(update={"inference": options})),
+        labels=competition.labels,
         options=options,
         weights=weights,
         device=device,

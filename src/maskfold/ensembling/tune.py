@@ -105,9 +105,9 @@ def settings(runs: int, competition: Competition, config: TuneConfig) -> Iterato
     """All settings tried, the plain one first."""
     equal = (1 / runs,) * runs
     yield Setting(equal)
-    binary = competition.num_classes == 1
-    thresholds = config.thresholds if binary else (0.5,)
-    min_areas = config.min_areas if binary else (0,)
+    exclusive = competition.labels.exclusive
+    thresholds = (0.5,) if exclusive else config.thresholds
+    min_areas = (0,) if exclusive else config.min_areas
     for weights, threshold, min_area in product(weightings(runs), thresholds, sorted(min_areas)):
         setting = Setting(weights, threshold, min_area)
         if setting != Setting(equal):
@@ -151,7 +151,8 @@ def _image_rows(
         probability = maps[setting.weights]
         if truth is None:
             truth = image.truth(competition, probability.shape[1:])
-        mask = postprocess(probability, threshold=setting.threshold, min_area=setting.min_area, fill_holes=fill_holes)
+        areas = {"min_area": setting.min_area, "fill_holes": fill_holes}
+        mask = postprocess(probability, competition.labels, threshold=setting.threshold, **areas)
         rows.append(metric.image_stats(mask, truth))
     return np.stack(rows)
 

@@ -4,12 +4,13 @@ import cv2
 import numpy as np
 
 from maskfold.errors import InferenceError
+from maskfold.labels import LabelSpec
 
 
 def postprocess(
-    probability: np.ndarray, *, threshold: float = 0.5, min_area: int = 0, fill_holes: int = 0
+    probability: np.ndarray, labels: LabelSpec, *, threshold: float = 0.5, min_area: int = 0, fill_holes: int = 0
 ) -> np.ndarray:
-    """The mask of a probability map (C, H, W): uint8 (H, W), 0/1 for C = 1, the most probable class for C > 1.
+    """The mask of a probability map (C, H, W), as ``labels`` has it; of overlapping classes one by one.
 
     Args:
         probability: float32, or uint8 v that stands for the float32 v / 255 and gives the same mask.
@@ -19,23 +20,26 @@ def postprocess(
             (4 neighbours) that do not touch the image's border. 0: none.
 
     Raises:
-        InferenceError: a map of another shape or type; areas given for several classes.
+        InferenceError: a map of another shape or type; areas given for exclusive classes.
     """
     if probability.ndim != 3 or probability.dtype not in (np.float32, np.uint8):
         raise InferenceError(
             f"a probability map is {probability.dtype} {probability.shape}, expected float32 or uint8 (C, H, W)"
         )
-    if len(probability) > 1:
-        if min_area or fill_holes:
-            raise InferenceError(
-                f"min_area is {min_area} and fill_holes is {fill_holes}, but there are {len(probability)} classes: "
-                "both are for binary masks, set them to 0"
-            )
-        return probability.argmax(0).astype(np.uint8)
-    mask = _foreground(probability[0], threshold)
+    mask = labels.decide(probability, threshold)
+    if not fill_holes and not min_area:
+        return mask
+    if labels.exclusive:
+        raise InferenceError(
+            f"min_area is {min_area} and fill_holes is {fill_holes}, but classes exclude each other: both are for "
+            "classes with a threshold, set them to 0"
+        )
+    layers = mask.reshape(labels.channels, *mask.shape[-2:])
     if fill_holes:
-        mask = fill_small_holes(mask, fill_holes)
-    return remove_small(mask, min_area) if min_area > 1 else mask
+        layers = [fill_small_holes(layer, fill_holes) for layer in layers]
+    if min_area > 1:
+        layers = [remove_small(layer, min_area) for layer in layers]
+    return labels.mask(np.stack(layers))
 
 
 def remove_small(mask: np.ndarray, min_area: int) -> np.ndarray:
@@ -53,10 +57,3 @@ def fill_small_holes(mask: np.ndarray, max_area: int) -> np.ndarray:
     inside = (left > 0) & (top > 0) & (left + width < mask.shape[1]) & (top + height < mask.shape[0])
     fill = inside & (area <= max_area)
     return mask | fill.astype(np.uint8)[labels]
-
-
-def _foreground(probability: np.ndarray, threshold: float) -> np.ndarray:
-    level = np.float32(threshold)
-    if probability.dtype == np.uint8:
-        return (np.arange(256, dtype=np.float32) / np.float32(255) >= level).astype(np.uint8)[probability]
-    return (probability >= level).astype(np.uint8)

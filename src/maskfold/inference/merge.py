@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from maskfold.errors import InferenceError
+from maskfold.labels import LabelSpec
 
 
 @dataclass(frozen=True)
@@ -18,26 +18,19 @@ class Merge:
     finish: Callable[[Tensor], Tensor]
 
 
-def probabilities(logits: Tensor) -> Tensor:
-    """Sigmoid of (N, 1, H, W), softmax over the classes of (N, C, H, W)."""
-    return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
-
-
-def decisions(logits: Tensor) -> Tensor:
-    """0 or 1: probability >= 0.5 for one channel, the most probable class (the lowest of equals) for several."""
-    if logits.shape[1] == 1:
-        return (logits >= 0).float()
-    return F.one_hot(logits.argmax(1), logits.shape[1]).movedim(-1, 1).float()
+def build_merge(name: str, labels: LabelSpec) -> Merge:
+    """The merge called ``name``, a key of `MERGES`, of logits (N, C, H, W) of ``labels``."""
+    return MERGES[name](labels)
 
 
 def _unchanged(maps: Tensor) -> Tensor:
     return maps
 
 
-MERGES = {
-    "probabilities": Merge(probabilities, _unchanged),
-    "logits": Merge(_unchanged, probabilities),
-    "vote": Merge(decisions, _unchanged),
+MERGES: dict[str, Callable[[LabelSpec], Merge]] = {
+    "probabilities": lambda labels: Merge(labels.activate, _unchanged),
+    "logits": lambda labels: Merge(_unchanged, labels.activate),
+    "vote": lambda labels: Merge(labels.vote, _unchanged),
 }
 
 

@@ -12,25 +12,27 @@ from torch import Tensor, nn
 
 from maskfold.config import InferenceConfig
 from maskfold.errors import InferenceError
-from maskfold.inference.merge import MERGES, normalised_weights
+from maskfold.inference.merge import build_merge, normalised_weights
 from maskfold.inference.views import build_views, resize
 from maskfold.inference.window import Network, window_logits
+from maskfold.labels import Label, LabelSpec
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image's merged probability, float32 (C, H, W) at native size, and its mask, uint8 (H, W), if known."""
+    """One image's merged probability, float32 (C, H, W) at native size, and its truth, if known."""
 
     id: str
     index: int
     probability: np.ndarray
-    target: np.ndarray | None
+    label: Label | None
 
 
 def predict_batches(
     models: Sequence[nn.Module],
     loader: Iterable[Mapping[str, Any]],
     *,
+    labels: LabelSpec,
     options: InferenceConfig,
     weights: Sequence[float] | None = None,
     device: torch.device,
@@ -47,7 +49,8 @@ def predict_batches(
     Args:
         models: are moved to ``device``, and are in evaluation mode until the iterator ends, then as before.
         loader: batches with image uint8 (N, 3, h, w), id, index, size (native (H, W) each) and, for labelled
-            images, target (uint8 (H, W) each).
+            images, label (a `Label` each).
+        labels: say how logits become probabilities.
         precision: type of autocast, None for float32.
 
     Raises:
@@ -56,7 +59,7 @@ def predict_batches(
     if not models:
         raise InferenceError("there is no model to predict with: give at least one")
     shares = normalised_weights(weights, len(models))
-    merge = partial(_merged, models, shares, options=options, precision=precision)
+    merge = partial(_merged, models, shares, labels=labels, options=options, precision=precision)
     for model in models:
         model.to(device)
     with _evaluating(models):
@@ -73,11 +76,12 @@ def _merged(
     shares: Sequence[float],
     images: Tensor,
     *,
+    labels: LabelSpec,
     options: InferenceConfig,
     precision: torch.dtype | None,
 ) -> tuple[Tensor, Tensor]:
     """Probability (N, C, h, w), and for each image whether all its logits were finite."""
-    merge, views = MERGES[options.merge], build_views(options.views, options.scales)
+    merge, views = build_merge(options.merge, labels), build_views(options.views, options.scales)
     networks = [partial(_logits, model, options=options, precision=precision) for model in models]
     total, finite = 0, True
     for view in views:
@@ -110,14 +114,14 @@ def _check_finite(finite: Tensor, ids: Sequence[str], precision: torch.dtype | N
 
 
 def _predictions(batch: Mapping[str, Any], probability: Tensor) -> Iterator[Prediction]:
-    targets = batch.get("target")
+    truths = batch.get("label")
     for position, (image_id, size) in enumerate(zip(batch["id"], batch["size"], strict=True)):
         native = resize(probability[position : position + 1], (int(size[0]), int(size[1])))
         yield Prediction(
             id=image_id,
             index=int(batch["index"][position]),
             probability=native[0].cpu().numpy(),
-            target=None if targets is None else np.asarray(targets[position]),
+            label=None if truths is None else truths[position],
         )
 
 

@@ -45,8 +45,8 @@ RESERVED = {
 }
 
 
-def build_model(config: ModelConfig, *, num_classes: int, pretrained: bool = True) -> SegmentationModel:
-    """The network that ``config`` names, with ``num_classes`` output channels (1 = binary).
+def build_model(config: ModelConfig, *, classes: int, pretrained: bool = True) -> SegmentationModel:
+    """The network that ``config`` names, with ``classes`` output channels (1 = binary).
 
     ``encoder_weights`` may be the name of weights that smp or timm can download (``imagenet``) or a local
     file; what a file brought is logged. ``pretrained=False`` leaves the encoder's weights at random, for
@@ -60,7 +60,7 @@ def build_model(config: ModelConfig, *, num_classes: int, pretrained: bool = Tru
     check_encoder(config.encoder)
     weights = config.encoder_weights if pretrained else None
     named = weights in ("imagenet", *pretrained_names(config.encoder))
-    net = _build_net(name, config, weights if named else None, num_classes)
+    net = _build_net(name, config, weights if named else None, classes)
     mean, std = encoder_statistics(config.encoder, config.encoder_weights)
     stride = net.encoder.output_stride
     model = SegmentationModel(
@@ -91,7 +91,7 @@ def _weights_file(weights: str) -> Path:
     return path
 
 
-def _build_net(name: str, config: ModelConfig, weights: str | None, num_classes: int) -> nn.Module:
+def _build_net(name: str, config: ModelConfig, weights: str | None, classes: int) -> nn.Module:
     encoder = config.encoder
     if weights and weights not in pretrained_names(encoder):
         known = ", ".join(pretrained_names(encoder)) or "none"
@@ -105,7 +105,7 @@ def _build_net(name: str, config: ModelConfig, weights: str | None, num_classes:
         return ARCHITECTURES[name](
             encoder_name=encoder,
             encoder_weights=bool(weights) or None if encoder.startswith("tu-") else weights,
-            classes=num_classes,
+            classes=classes,
             **{**any_size_options(encoder), **config.options},
         )
     except OSError as error:

@@ -1,14 +1,13 @@
 """One page about a competition's files: what is there, what is wrong, and what is worth a look."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from maskfold.checks import DataReport, class_names, pixel_statistics
+from maskfold.checks import DataReport, pixel_statistics
 from maskfold.competitions import Competition
 from maskfold.files import atomic_path
 from maskfold.report.data_charts import image_charts, mask_charts
@@ -43,7 +42,7 @@ def data_page(report: DataReport, competition: Competition) -> str:
         r=report,
         sizes=size_table(report.images.table),
         channels=channel_table(report.images.table),
-        classes=class_table(report, competition),
+        classes=class_table(report),
         charts={"images": image_charts(report.images), "masks": mask_charts(report.masks)},
         legend=_legend(competition),
         examples=example_cards(report, competition, masks),
@@ -84,15 +83,12 @@ def channel_table(images: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def class_table(report: DataReport, competition: Competition) -> list[dict[str, Any]]:
+def class_table(report: DataReport) -> list[dict[str, Any]]:
     """A row per class: name, share of the pixels, masks that hold it, components and their median area."""
     masks = report.masks
-    total = max(1, int(masks.pixels.sum()))
-    names = [*enumerate(class_names(competition))]
-    if masks.pixels[competition.ignore_index]:
-        names.append((competition.ignore_index, "not scored"))
+    total = max(1, masks.total)
     rows = []
-    for value, name in names:
+    for value, name in enumerate(masks.labels.value_names):
         areas = masks.areas.get(value, np.empty(0))
         rows.append(
             {
@@ -103,11 +99,12 @@ def class_table(report: DataReport, competition: Competition) -> list[dict[str, 
                 "area": float(np.median(areas)) if len(areas) else None,
             }
         )
+    pixels, count = masks.uncounted
+    if pixels:
+        rows.append({"name": "not scored", "share": pixels / total, "masks": count, "components": None, "area": None})
     return rows
 
 
 def _legend(competition: Competition) -> list[tuple[str, str]]:
     """(colour as CSS writes it, class)."""
-    colours: Sequence[tuple[int, ...]] = class_colours(competition.num_classes)
-    names = class_names(competition)
-    return [(css_colour(colour), name) for colour, name in zip(colours, names, strict=True)]
+    return [(css_colour(colour), name) for colour, name in class_colours(competition.labels)]

@@ -9,10 +9,13 @@ import pandas as pd
 from maskfold.checks import TURNS, DataReport, Reading
 from maskfold.competitions import Competition
 from maskfold.errors import CompetitionError
+from maskfold.labels import Label, LabelSpec
 from maskfold.report.pictures import (
     BASE64,
+    FOREGROUND,
     UNSCORED,
     class_colours,
+    colour_numbers,
     data_uri,
     encode_labels,
     encode_photograph,
@@ -56,7 +59,7 @@ def example_cards(report: DataReport, competition: Competition, masks: dict[str,
     table = report.masks.table
     filled = table[table["coverage"] > 0]
     places = np.unique(np.linspace(0, len(filled) - 1, min(EXAMPLES, len(filled))).round().astype(int))
-    binary = competition.num_classes == 1
+    binary = competition.labels.task == "binary"
     return [
         Card(
             row.id,
@@ -104,13 +107,14 @@ def reading_card(report: DataReport, competition: Competition, train: pd.DataFra
     for reading in report.dialect.readings:
         if reading is chosen or reading.changes(chosen) == ["order"]:
             mask = _as_read(reading, row["masks"], image.shape[:2])
-            panels += [] if mask is None else [_mask_panel(competition, mask, reading.name)]
+            panels += [] if mask is None else [_mask_panel(FOREGROUND, mask, reading.name)]
     return Card(id_, "", tuple(panels))
 
 
-def _as_read(reading: Reading, strings: tuple[str, ...], shape: tuple[int, int]) -> np.ndarray | None:
+def _as_read(reading: Reading, strings: tuple[str, ...], shape: tuple[int, int]) -> Label | None:
+    """All rows of the image together, as a binary mask."""
     try:
-        return np.maximum.reduce([reading.dialect.decode(text, shape) for text in strings])
+        return Label.whole(np.maximum.reduce([reading.dialect.decode(text, shape) for text in strings]))
     except ValueError:
         return None
 
@@ -127,10 +131,10 @@ def _panels(
     image = competition.image(path)
     photograph = _photograph(image, name)
     try:
-        mask = competition.mask(masks, image.shape[:2]) if masks is not None else None
+        label = competition.label(masks, image.shape[:2]) if masks is not None else None
     except CompetitionError:
-        mask = None
-    return (photograph,) if mask is None else (photograph, _mask_panel(competition, mask, "mask", place))
+        label = None
+    return (photograph,) if label is None else (photograph, _mask_panel(competition.labels, label, "mask", place))
 
 
 def _photograph(image: np.ndarray, text: str) -> Panel:
@@ -140,13 +144,14 @@ def _photograph(image: np.ndarray, text: str) -> Panel:
     return Panel("image", text, data_uri(content, "webp"), width, height)
 
 
-def _mask_panel(competition: Competition, mask: np.ndarray, text: str, place: tuple[int, int] | None = None) -> Panel:
-    width, height = fitting_size(mask.shape, SIDE)
-    colours = class_colours(competition.num_classes)
-    labels = np.where(mask == competition.ignore_index, len(colours), mask).astype(np.uint8)
-    small = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
+def _mask_panel(labels: LabelSpec, label: Label, text: str, place: tuple[int, int] | None = None) -> Panel:
+    rows, columns = label.valid.shape
+    width, height = fitting_size((rows, columns), SIDE)
+    colours = [colour for colour, _ in class_colours(labels)]
+    numbers = np.where(label.valid, colour_numbers(labels, label.values), len(colours)).astype(np.uint8)
+    small = cv2.resize(numbers, (width, height), interpolation=cv2.INTER_NEAREST)
     if place is not None:
-        centre = (place[1] * width // mask.shape[1], place[0] * height // mask.shape[0])
+        centre = (place[1] * width // columns, place[0] * height // rows)
         cv2.circle(small, centre, RADIUS, len(colours) + 1, thickness=2)
     content = encode_labels(small, [*colours, UNSCORED, RING])
     return Panel("truth", text, data_uri(content, "png"), width, height)

@@ -8,6 +8,7 @@ import numpy as np
 
 from maskfold.competitions import Competition
 from maskfold.files import atomic_path
+from maskfold.labels import Label, LabelSpec
 from maskfold.report.pictures import fitting_size
 from maskfold.report.show import error_overlay, overlay, show_images
 from maskfold.scoring.agreement import Agreement
@@ -21,7 +22,7 @@ def save_differences(
 ) -> int:
     """Write the picture of the ``count`` images that differ most; returns how many there are.
 
-    A row per image: the image, both masks and their difference; with ``truth`` (id -> what `Competition.mask`
+    A row per image: the image, both masks and their difference; with ``truth`` (id -> what `Competition.label`
     takes) the image, its truth and the errors of both.
     Nothing is written where no image differs.
     """
@@ -31,14 +32,14 @@ def save_differences(
     pictures = {}
     for id_, dice in zip(table["id"], table["dice"], strict=True):
         pictures |= _row(agreement, competition, id_, dice, truth)
-    figure = show_images(pictures, title=_legend(competition.num_classes, truth is not None))
+    figure = show_images(pictures, title=_legend(competition.labels, truth is not None))
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=DPI)
     return len(table)
 
 
-def _legend(classes: int, with_truth: bool) -> str:
-    if classes > 1:
+def _legend(labels: LabelSpec, with_truth: bool) -> str:
+    if labels.task != "binary":
         return "pink: another class than the truth" if with_truth else "pink: another class in a than in b"
     if with_truth:
         return "orange: predicted, not labelled; blue: labelled, not predicted"
@@ -52,21 +53,35 @@ def _row(
     image = competition.image(agreement.images[id_])
     shape = image.shape[:2]
     masks = [part[id_] for part in agreement.masks] + ([truth[id_]] if truth is not None else [])
-    decoded = [competition.mask(mask, shape, id=id_) for mask in masks]
+    decoded = [competition.label(mask, shape, id=id_) for mask in masks]
     size = fitting_size(shape, SIDE)
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    a, b, *true = (cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) for mask in decoded)
-    kind = {"classes": competition.num_classes, "ignore_index": competition.ignore_index}
+    a, b, *true = (_shrunk(label, size) for label in decoded)
+    labels = competition.labels
     if true:
         panels = {
-            "truth": overlay(image, true[0], **kind),
-            "errors of a": error_overlay(image, true[0], a, **kind),
-            "errors of b": error_overlay(image, true[0], b, **kind),
+            "truth": overlay(image, true[0].values, labels=labels, valid=true[0].valid),
+            "errors of a": error_overlay(image, true[0], a.values, labels=labels),
+            "errors of b": error_overlay(image, true[0], b.values, labels=labels),
         }
     else:
         panels = {
-            "a": overlay(image, a, **kind),
-            "b": overlay(image, b, **kind),
-            "a against b": error_overlay(image, b, a, **kind),
+            "a": overlay(image, a.values, labels=labels),
+            "b": overlay(image, b.values, labels=labels),
+            "a against b": error_overlay(image, b, a.values, labels=labels),
         }
     return {f"{id_}: Dice(a, b) {dice:.3f}": image, **{f"{id_}: {title}": panel for title, panel in panels.items()}}
+
+
+def _shrunk(label: Label, size: tuple[int, int]) -> Label:
+    """The label at another size (width, height), by nearest neighbour."""
+
+    def shrink(pixels: np.ndarray) -> np.ndarray:
+        return cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST)
+
+    values = label.values
+    layered = values.ndim > label.valid.ndim
+    return Label(
+        np.stack([shrink(layer) for layer in values]) if layered else shrink(values),
+        shrink(label.valid.view(np.uint8)).view(bool),
+    )

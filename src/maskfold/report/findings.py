@@ -85,7 +85,12 @@ class Findings:
     @property
     def binary(self) -> bool:
         """Whether there is one class besides the background."""
-        return self.competition.num_classes == 1
+        return self.competition.labels.task == "binary"
+
+    @property
+    def thresholded(self) -> bool:
+        """Whether masks come from a threshold, rather than from the most probable class."""
+        return not self.competition.labels.exclusive
 
 
 def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice) -> Findings:

@@ -73,8 +73,7 @@ def make_cards(
             competition.image(images[row].image),
             truth,
             mask,
-            ignore_index=competition.ignore_index,
-            classes=competition.num_classes,
+            labels=competition.labels,
             count=len(rows),
         )
         cards.append(Card(picked[row], table.loc[row].to_dict(), pictures))

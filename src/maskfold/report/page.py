@@ -96,7 +96,7 @@ def _charts(findings: Findings) -> dict[str, list[Chart]]:
     }
     reliability = (
         ("probability of foreground", "share labelled as foreground")
-        if findings.binary
+        if findings.thresholded
         else ("probability of the class chosen", "share that is right")
     )
     learning = {
@@ -116,10 +116,8 @@ def _legend(findings: Findings) -> list[tuple[str, str]]:
     if findings.binary:
         meanings = {1: "right", 2: "predicted, not labelled", 3: "labelled, not predicted"}
         return [(css_colour(ERRORS[number]), meaning) for number, meaning in meanings.items()]
-    names = findings.competition.class_names
-    colours = [css_colour(colour) for colour in class_colours(len(names))]
     return [
-        *zip(colours, names, strict=True),
+        *((css_colour(colour), name) for colour, name in class_colours(findings.competition.labels)),
         (css_colour(ERRORS[4]), "wrong class"),
         (css_colour(ERRORS[5]), "not scored"),
     ]

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from maskfold.labels import Label, LabelSpec
+
 # Bytes that all pictures of a gallery may take once encoded; the rest of the page needs less than 3 MB.
 GALLERY_BYTES = 20_000_000
 BASE64 = 4 / 3
@@ -18,6 +20,7 @@ SMALLEST_SIDE = 256
 QUALITIES = (80, 65, 50, 35, 20, 5)
 UNSCORED = (90, 90, 110)
 # Foreground, then classes 1 … in Okabe & Ito's colours and lighter ones; class 0 is nearly black.
+FOREGROUND = LabelSpec("binary", ("foreground",))
 BINARY = ((18, 24, 34), (240, 240, 235))
 CLASSES = (
     (18, 24, 34), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
@@ -46,23 +49,20 @@ def picture_side(count: int) -> int:
     return next((side for most, side in SIDES if count <= most), SMALLEST_SIDE)
 
 
-def make_pictures(
-    image: np.ndarray, truth: np.ndarray, mask: np.ndarray, *, ignore_index: int, classes: int, count: int
-) -> Pictures:
-    """Pictures of one of ``count`` images; image uint8 RGB (H, W, 3), truth and mask uint8 (H, W).
+def make_pictures(image: np.ndarray, truth: Label, mask: np.ndarray, *, labels: LabelSpec, count: int) -> Pictures:
+    """Pictures of one of ``count`` images; image uint8 RGB (H, W, 3), truth and mask as ``labels`` has them.
 
     Masks and photograph together stay below the image's share of `GALLERY_BYTES`, the photograph by its
     quality. Images are never enlarged.
     """
     width, height = fitting_size(image.shape[:2], picture_side(count))
-    colours = class_colours(classes)
-    truth, mask = (_shrink_labels(labels, (width, height)) for labels in (truth, mask))
-    unscored = truth == ignore_index
-    masks = [
-        encode_labels(np.where(unscored, len(colours), truth), [*colours, UNSCORED]),
-        encode_labels(mask, colours),
-        encode_labels(error_labels(truth, mask, unscored, classes), ERRORS),
+    colours = [colour for colour, _ in class_colours(labels)]
+    drawn = [
+        (np.where(truth.valid, colour_numbers(labels, truth.values), len(colours)), [*colours, UNSCORED]),
+        (colour_numbers(labels, mask), colours),
+        (error_numbers(labels, truth, mask), ERRORS),
     ]
+    masks = [encode_labels(_shrink_labels(numbers, (width, height)), palette) for numbers, palette in drawn]
     budget = GALLERY_BYTES / BASE64 / count - sum(map(len, masks))
     photograph = encode_photograph(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), budget)
     uris = [data_uri(photograph, "webp"), *(data_uri(content, "png") for content in masks)]
@@ -75,20 +75,31 @@ def fitting_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
     return max(1, round(shape[1] * factor)), max(1, round(shape[0] * factor))
 
 
-def error_labels(truth: np.ndarray, mask: np.ndarray, unscored: np.ndarray, classes: int) -> np.ndarray:
-    """Index into `ERRORS` of every pixel. Several classes: class 0 is no background, any mistake is 'wrong class'."""
-    if classes > 1:
-        labels = np.where(truth == mask, 0, 4)
+def error_numbers(labels: LabelSpec, truth: Label, mask: np.ndarray) -> np.ndarray:
+    """Index (H, W) into `ERRORS` of every pixel. Several classes: a mistake in any of them is 'wrong class'."""
+    if labels.task == "binary":
+        true, found = labels.foreground(truth.values), labels.foreground(mask)
+        numbers = np.where(found, np.where(true, 1, 2), np.where(true, 3, 0))
     else:
-        labels = np.where(mask > 0, np.where(truth > 0, 1, 2), np.where(truth > 0, 3, 0))
-    return np.where(unscored, 5, labels)
+        numbers = np.where(labels.differ(truth.values, mask), 4, 0)
+    return np.where(truth.valid, numbers, 5)
 
 
-def class_colours(classes: int) -> list[tuple[int, int, int]]:
-    """One colour per value of a mask; they repeat where there are more classes than colours."""
-    if classes == 1:
-        return list(BINARY)
-    return [CLASSES[number % len(CLASSES)] for number in range(classes)]
+def class_colours(labels: LabelSpec) -> list[tuple[tuple[int, int, int], str]]:
+    """Colour and name of all that a mask's picture shows; colours repeat where there are more classes.
+
+    Classes that overlap have a colour for pixels of none of them first.
+    """
+    names = ("none of them", *labels.class_names) if labels.task == "multilabel" else labels.value_names
+    palette = BINARY if labels.task == "binary" else CLASSES
+    return [(palette[number % len(palette)], name) for number, name in enumerate(names)]
+
+
+def colour_numbers(labels: LabelSpec, mask: np.ndarray) -> np.ndarray:
+    """Index (H, W) into `class_colours` of every pixel of a mask; where classes overlap, the last one's."""
+    if labels.task != "multilabel":
+        return mask
+    return (mask * np.arange(1, labels.channels + 1)[:, None, None]).max(0)
 
 
 def encode_labels(labels: np.ndarray, colours: Sequence[tuple[int, ...]]) -> bytes:
@@ -117,5 +128,5 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _shrink_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+def _shrink_labels(numbers: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(numbers.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)

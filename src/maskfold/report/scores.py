@@ -41,7 +41,7 @@ class Curve:
 class Scores:
     """Statistics (n, k) of the images: with the settings ``chosen``, with ``plain`` ones, of each run alone.
 
-    Plain: equal weights, threshold 0.5, no minimum area. ``curves`` is empty for several classes.
+    Plain: equal weights, threshold 0.5, no minimum area. ``curves`` is empty where classes exclude each other.
     """
 
     metric: CompetitionMetric
@@ -65,7 +65,7 @@ def score_settings(
     chosen = Setting(weights, choice.threshold, choice.min_area)
     plain = Setting((1 / count,) * count)
     alone = [Setting(tuple(float(i == j) for j in range(count))) for i in range(count)]
-    lines = _lines(chosen, tried) if competition.num_classes == 1 else {}
+    lines = _lines(chosen, tried) if not competition.labels.exclusive else {}
     # Settings of the same weights follow each other, so that an image's maps are read once for all of them.
     settings = sorted({chosen, plain, *alone, *chain(*lines.values())}, key=lambda s: s.weights)
     grid = evaluate_grid(images, competition, metric, settings, choice.fill_holes)

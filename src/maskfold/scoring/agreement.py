@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from maskfold.competitions import Competition
+from maskfold.labels import LabelSpec
 from maskfold.metrics import dice_score
 from maskfold.metrics.arrays import nan_mean
 from maskfold.progress import progress
@@ -21,11 +22,11 @@ class Agreement:
 
     Attributes:
         names: what the two are called.
-        masks: of each, id -> what `Competition.mask` takes.
+        masks: of each, id -> what `Competition.label` takes.
         images: id -> path of the image inside the competition's folder.
         table: one row per image, those that differ most first: ``id``; ``dice`` between the two masks (1 where both
-            are empty; several classes: mean over those that either has); ``pixels``; ``differing`` of them;
-            ``a``, ``b``: pixels that are not class 0.
+            are empty; several classes: mean over those that either has); ``pixels``; ``differing`` of them, in any
+            class; ``a``, ``b``: pixels that are foreground (not class 0).
     """
 
     names: tuple[str, str]
@@ -70,20 +71,20 @@ def compare_masks(a: Path, b: Path, competition: Competition) -> Agreement:
 
 def _row(competition: Competition, masks: Sequence[dict[str, Any]], id_: str, image: str) -> dict[str, Any]:
     shape = competition.size(image)
-    a, b = (competition.mask(part[id_], shape, id=id_) for part in masks)
+    labels = competition.labels
+    a, b = (competition.label(part[id_], shape, id=id_).values for part in masks)
     return {
         "id": id_,
-        "dice": mask_agreement(a, b, competition.num_classes),
-        "pixels": a.size,
-        "differing": np.count_nonzero(a != b),
-        "a": np.count_nonzero(a),
-        "b": np.count_nonzero(b),
+        "dice": mask_agreement(a, b, labels),
+        "pixels": shape[0] * shape[1],
+        "differing": np.count_nonzero(labels.differ(a, b)),
+        "a": np.count_nonzero(labels.foreground(a)),
+        "b": np.count_nonzero(labels.foreground(b)),
     }
 
 
-def mask_agreement(a: np.ndarray, b: np.ndarray, classes: int) -> float:
-    """Dice between two masks uint8 (H, W); several classes: the mean over those that either has."""
-    if classes == 1:
-        return dice_score(a, b)
-    scores = [dice_score(a == value, b == value, empty=float("nan")) for value in range(classes)]
-    return float(nan_mean(np.array(scores)))
+def mask_agreement(a: np.ndarray, b: np.ndarray, labels: LabelSpec) -> float:
+    """Dice between two masks; several classes: the mean over those that either has. 1 where both are empty."""
+    pairs = zip(labels.layers(a), labels.layers(b), strict=True)
+    mean = nan_mean(np.array([dice_score(*pair, empty=float("nan")) for pair in pairs]))
+    return 1.0 if np.isnan(mean) else float(mean)

@@ -28,7 +28,11 @@ def evaluate_oof(choice: EnsembleChoice, competition: Competition, options: Infe
     for image in images:
         probability = image.probabilities(weights / weights.sum())
         mask = postprocess(
-            probability, threshold=choice.threshold, min_area=choice.min_area, fill_holes=choice.fill_holes
+            probability,
+            competition.labels,
+            threshold=choice.threshold,
+            min_area=choice.min_area,
+            fill_holes=choice.fill_holes,
         )
         rows.append(metric.image_stats(mask, image.truth(competition, probability.shape[1:])))
     ids = [image.id for image in images]
@@ -48,8 +52,8 @@ def evaluate_submission(submission: Path, truth: Path, competition: Competition)
     rows = []
     for image_id, path in images.items():
         shape = competition.size(path)
-        mask, target = (competition.mask(masks[image_id], shape, id=image_id) for masks in (predicted, true))
-        rows.append(metric.image_stats(mask, target))
+        found, label = (competition.label(masks[image_id], shape, id=image_id) for masks in (predicted, true))
+        rows.append(metric.image_stats(found.values, label))
     return Evaluation(metric, list(true), np.stack(rows))
 
 

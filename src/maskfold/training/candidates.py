@@ -63,7 +63,7 @@ def _score(session: Session, log: RunLog) -> dict[str, Any]:
     for kind in ranked:
         with_views = f", with views {session.config.inference.views} {stored[kind]:.4f}" if kind in stored else ""
         log.say(f"fold {session.fold.name} {kind}: {session.metric.name} {scores[kind]:.4f}{with_views}")
-    if classes := found[ranked[0]].class_lines(session.competition.class_names):
+    if classes := found[ranked[0]].class_lines():
         log.say(f"fold {session.fold.name} {ranked[0]}, class by class:{classes}")
     return {"best_checkpoint": ranked[0], "score": scores[ranked[0]], "candidates": scores, "oof": stored}
 

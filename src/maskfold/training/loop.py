@@ -77,8 +77,8 @@ def train_batch(session: Session, batch: dict) -> dict[str, torch.Tensor]:
     session.wrapped.train()
     with accelerator.accumulate(session.wrapped):
         set_learning_rate(session.optimizer, session.lr_factor(session.step))
-        images, target, extras = _to_device(session, batch)
-        loss = session.loss(session.wrapped(images), target, **extras)
+        images, targets, valid = _to_device(session, batch)
+        loss = session.loss(session.wrapped(images), targets.pop("mask"), valid, **targets)
         accelerator.backward(loss)
         if accelerator.sync_gradients and session.config.optim.clip_norm is not None:
             accelerator.clip_grad_norm_(session.wrapped.parameters(), session.config.optim.clip_norm)
@@ -106,12 +106,12 @@ def judge(session: Session) -> dict:
     return row
 
 
-def _to_device(session: Session, batch: dict) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+def _to_device(session: Session, batch: dict) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
     device = session.accelerator.device
     layout = torch.channels_last if session.config.train.channels_last else torch.preserve_format
     images = batch["image"].to(device, non_blocking=True, memory_format=layout)
-    extras = {name: batch[name].to(device, non_blocking=True) for name in sorted(session.loss.needs)}
-    return images, batch["target"].to(device, non_blocking=True), extras
+    targets = {name: target.to(device, non_blocking=True) for name, target in batch["targets"].items()}
+    return images, targets, batch["valid"].to(device, non_blocking=True)
 
 
 def _freeze_encoder(session: Session, frozen: bool) -> None:

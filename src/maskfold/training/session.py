@@ -16,7 +16,7 @@ from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.device import choose_precision
 from maskfold.errors import RunError, TrainingError
-from maskfold.losses import MixedLoss, build_loss
+from maskfold.losses import MixedLoss, build_loss, default_loss
 from maskfold.metrics import CompetitionMetric
 from maskfold.models import SegmentationModel, build_model, load_weights
 from maskfold.runs import FoldFolder, Run, load_state, save_checkpoint, save_state
@@ -136,12 +136,12 @@ def open_session(config: Config, competition: Competition, run: Run, fold: int |
     precision, accelerator = _accelerator(config, folder)
     set_seed(mixed_seed(config.seed, 0, 0))
     fresh = config.model.init_from is None
-    network = build_model(config.model, num_classes=competition.num_classes, pretrained=fresh)
+    network = build_model(config.model, classes=competition.labels.channels, pretrained=fresh)
     if not fresh:
         _start_from(network, Run.open(config.model.init_from), run, fold, folds)
     network.to(accelerator.device, memory_format=torch.channels_last if config.train.channels_last else None)
     averages = WeightAverages(network, config.averaging)
-    loss = build_loss(config.loss, ignore_index=competition.ignore_index)
+    loss = build_loss(config.loss or default_loss(competition.labels), competition.labels)
     if config.train.compile:
         network.compile()
     wrapped, optimizer = accelerator.prepare(network, build_optimizer(network, config.optim))

@@ -34,7 +34,7 @@ def validate(session: Session, networks: Sequence[nn.Module], *, shared: bool = 
 def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) -> Evaluation:
     """Store a checkpoint's out-of-fold maps, made with the config's own views, and score them."""
     found = []
-    classes = session.competition.num_classes
+    classes = session.competition.labels.channels
     made_with = oof_options(session.config.inference)
     with MapStore.create(session.fold.oof(checkpoint).folder, classes, made_with) as store:
         for prediction in _predictions(session, networks, session.config.inference, session.data.valid_whole):
@@ -63,6 +63,7 @@ def _predictions(
     return predict_batches(
         networks,
         batches,
+        labels=session.competition.labels,
         options=options,
         device=session.accelerator.device,
         precision=session.precision,
@@ -70,8 +71,8 @@ def _predictions(
 
 
 def _stats(session: Session, prediction: Prediction) -> np.ndarray:
-    mask = postprocess(prediction.probability, threshold=0.5, min_area=0, fill_holes=0)
-    return session.metric.image_stats(mask, prediction.target)
+    mask = postprocess(prediction.probability, session.competition.labels)
+    return session.metric.image_stats(mask, prediction.label)
 
 
 def _scores(session: Session, found: list[tuple[int, np.ndarray]]) -> Evaluation:

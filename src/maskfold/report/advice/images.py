@@ -65,7 +65,7 @@ def lost_classes(findings: Findings) -> Iterator[Advice]:
     labelled = found + missed
     lost = [c for c in np.flatnonzero(labelled) if found[c] < 0.05 * (labelled[c] + wrong[c])]
     if lost:
-        names = findings.competition.class_names
+        names = findings.competition.labels.value_names
         yield Advice(
             "Teach the classes that are lost",
             f"IoU is below 0.05 for {', '.join(names[c] for c in lost)}, which have {labelled[lost].sum():,} pixels, "
