@@ -66,7 +66,7 @@ def test_one_class_per_pixel(clouds):
 def test_a_mask_that_runs_out_of_its_image(tianchi):
     competition = tianchi.open()
     masks = (slow_rle(tianchi.truth["b.jpg"]),)
-    for read in (competition.mask, competition.coverage):
+    for read in (competition.label, competition.coverage):
         with pytest.raises(CompetitionError, match=r"b\.jpg: RLE .*its image is 17x23, height x width"):
             read(masks, (17, 23), id="b.jpg")
     with pytest.raises(CompetitionError, match=r"^RLE"):

@@ -16,9 +16,12 @@ DOCS = Path(__file__).parents[2] / "docs/competitions.md"
 
 
 def example(tmp_path):
-    snippet = re.search(r"```yaml\n(layout: csv\n.*?)```", DOCS.read_text(encoding="utf-8"), re.S).group(1)
+    return written_example(tmp_path / "steel.yaml", 0)
+
+
+def written_example(path, number):
+    snippet = re.findall(r"```yaml\n(layout: csv\n.*?)```", DOCS.read_text(encoding="utf-8"), re.S)[number]
     assert len(snippet.splitlines()) < 30
-    path = tmp_path / "steel.yaml"
     path.write_text(snippet)
     return path
 
@@ -45,6 +48,28 @@ def test_the_example_reads_and_writes_rows_per_class(tmp_path):
         writer.write("t.jpg", label)
     written = "".join(f"t.jpg,{index},{runs[index]}\n" for index in (1, 2, 3))
     assert (tmp_path / "s.csv").read_text() == head + written
+
+
+def test_the_example_of_classes_that_overlap(tmp_path):
+    size = (8, 11)
+    layers = np.zeros((4, *size), np.uint8)
+    layers[0, 1:5, 2:8], layers[1, 3:7, 4:10], layers[3, :, -1] = 1, 1, 1
+    write_image(tmp_path / "clouds/train_images/p.jpg", 1, size)
+    write_image(tmp_path / "clouds/test_images/t.jpg", 2, size)
+    names = ("Fish", "Flower", "Gravel", "Sugar")
+    head = "Image_Label,EncodedPixels\n"
+    rows = [f"{name},{slow_rle(layer)}\n" for name, layer in zip(names, layers, strict=True)]
+    (tmp_path / "clouds/train.csv").write_text(head + "".join(f"p.jpg_{row}" for row in rows))
+    (tmp_path / "clouds/sample_submission.csv").write_text(head + "".join(f"t.jpg_{name},1 1\n" for name in names))
+    profile = written_example(tmp_path / "own.yaml", 1)
+    competition = open_competition(CompetitionConfig(profile=str(profile), root=tmp_path / "clouds"))
+    assert (competition.labels.task, competition.labels.class_names) == ("multilabel", names)
+    row = competition.samples("train").iloc[0]
+    np.testing.assert_array_equal(competition.label(row["masks"], size).values, layers)
+    assert competition.coverage(row["masks"], size) == layers.any(0).mean()
+    with SubmissionWriter(competition, tmp_path / "s.csv", ["t.jpg"]) as writer:
+        writer.write("t.jpg", layers)
+    assert (tmp_path / "s.csv").read_text() == head + "".join(f"t.jpg_{row}" for row in rows)
 
 
 def test_every_key_is_in_a_table():

@@ -115,14 +115,18 @@ LABEL = np.array([[0, 1, 2], [255, 2, 1]], np.uint8)
 
 
 def test_labels_keep_void_and_palette_indices():
-    np.testing.assert_array_equal(decode_classes(png(LABEL), "l.png", 3), LABEL)
+    def check(data):
+        label = decode_classes(data, "l.png", 3)
+        assert label.values.dtype == np.uint8
+        np.testing.assert_array_equal(label.values, np.where(LABEL == 255, 0, LABEL))
+        np.testing.assert_array_equal(label.valid, LABEL != 255)
+
+    check(png(LABEL))
     for colours in ([0, 0, 0, 128, 0, 0, 0, 128, 0], [0, 0, 0, 100, 100, 100, 200, 200, 200]):
         indexed = Image.fromarray(LABEL, "P")
         indexed.putpalette(colours + [9] * 759)
-        np.testing.assert_array_equal(decode_classes(pil_png(indexed), "l.png", 3), LABEL)
-    wide = decode_classes(png(LABEL.astype(np.uint16)), "l.png", 3)
-    assert wide.dtype == np.uint8
-    np.testing.assert_array_equal(wide, LABEL)
+        check(pil_png(indexed))
+    check(png(LABEL.astype(np.uint16)))
 
 
 def test_labels_outside_the_classes_are_listed():

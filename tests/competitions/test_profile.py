@@ -60,7 +60,7 @@ def test_numbers_are_class_values(tmp_path):
         (AIRBUS.replace("metric: dice\n", ""), "metric: Field required"),
         (CLOUDS.replace("class_separator: _\n", ""), "either columns.class, or class_separator"),
         (CLOUDS.replace("[background, Fish, Sugar]", "[Fish]"), "background and at least one class"),
-        (CLOUDS + "class_values: [1]\n", "1 values for the 2 class_names"),
+        (CLOUDS + "class_values: [1]\n", "1 values for the 2 classes of class_names"),
         ("- a\n", "holds no mapping"),
         ("a: [\n", "not valid YAML"),
     ],

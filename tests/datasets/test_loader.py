@@ -22,26 +22,26 @@ def test_batches_hold_one_size_and_every_image_once(config, competition, drawn, 
         assert len(set(batch["size"])) == 1
         assert batch["image"].dtype.is_floating_point is False
         assert tuple(batch["image"].shape[-2:]) == batch["size"][0]
-        for name, index, image, target in zip(
-            batch["id"], batch["index"].tolist(), batch["image"], batch["target"], strict=True
+        for name, index, image, label in zip(
+            batch["id"], batch["index"].tolist(), batch["image"], batch["label"], strict=True
         ):
             assert ids[index] == name
             read = cv2.imread(str(drawn / "train" / name))[..., ::-1]
             assert np.array_equal(image.permute(1, 2, 0).numpy(), read), "never augmented"
-            assert np.array_equal(target.numpy(), truth[name])
+            assert np.array_equal(label.values, truth[name])
 
 
 def test_images_to_predict_have_no_truth(config, competition, drawn):
     found = batches(config, competition, "test")
     assert sorted(name for batch in found for name in batch["id"]) == sorted(truth_of(drawn, "test"))
-    assert all("target" not in batch for batch in found)
+    assert all("label" not in batch for batch in found)
 
 
 def test_scale_is_the_networks_not_the_truths(config, competition, truth):
     batch = batches(override(config, {"data.scale": 0.5}), competition)[0]
     height, width = batch["size"][0]
     assert tuple(batch["image"].shape[-2:]) == (height // 2, width // 2)
-    assert batch["target"][0].shape == truth[batch["id"][0]].shape == (height, width)
+    assert batch["label"][0].values.shape == truth[batch["id"][0]].shape == (height, width)
 
 
 @pytest.mark.parametrize("world", [2, 5])
