@@ -1,6 +1,7 @@
 """The architecture, read from the imports: an upper layer may import a lower one, never the reverse."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,45 @@ def test_scripts_are_short():
     scripts = {path: len(path.read_text().splitlines()) for path in SRC.glob("*.py")}
     assert scripts
     assert {path.name: lines for path, lines in scripts.items() if lines > 60} == {}
+
+
+# What only `labels` may decide: how many channels or classes there are, and what that means.
+COUNT = r"(?:shape\[1\]|\b\w*classes|\b\w*channels|len\((?:probability|logits|\w*names)\))"
+COMPARED = re.compile(rf"\b(?:num_classes|ignore_index(?!=True))\b|{COUNT} *[=!<>]=? *\d|\b\d+ *[=!<>]=? *{COUNT}")
+# Reading files: 255 as what does not count, names that a profile gives, channels of an image.
+READING = {"competitions/images.py", "competitions/label_layouts.py"}
+# The channels are those of images.
+OF_IMAGES = {"models/wrapper.py"}
+NOT_SCORED = re.compile(r"[=!<>]= *255\b|\b255 *[=!<>]=|where\(.*, *255\)")
+
+
+def found(pattern: re.Pattern[str], allowed: set[str]) -> dict[str, str]:
+    """``file:line`` -> what matches, outside of ``allowed`` files."""
+    return {
+        f"{path}:{number}": line.strip()
+        for path in FILES
+        if (name := str(path.relative_to(SRC / "maskfold"))) != "labels.py" and name not in allowed
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if pattern.search(line)
+    }
+
+
+def test_nobody_but_labels_asks_how_many_classes_there_are():
+    assert found(COMPARED, READING | OF_IMAGES) == {}
+
+
+def test_255_means_not_scored_in_files_only():
+    pictures = {"report/data_charts.py"}  # levels of grey
+    assert found(NOT_SCORED, READING | pictures) == {}
+
+
+def test_the_patterns_find_what_they_should():
+    for line in (
+        "if logits.shape[1] == 1:",
+        "x if classes > 1 else y",
+        "if len(class_names) < 2",
+        "if 1 < num_classes:",
+    ):
+        assert COMPARED.search(line), line
+    for line in ("if mask[i] == 255", "np.where(void, label, 255)", "valid = target != 255"):
+        assert NOT_SCORED.search(line), line

@@ -3,11 +3,14 @@
 import math
 from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from maskfold.competitions import open_competition
+from maskfold.competitions.profile import SHIPPED
 from maskfold.config import override
 from maskfold.errors import FoldsError, RunError, TrainingError
 from maskfold.models import build_model
@@ -189,3 +192,20 @@ def test_losses_follow_their_epochs_in_the_log(tiny, train):
     table = pd.read_csv(run.fold(0).metrics_path)
     assert [math.isnan(value) for value in table["dice"]] == [False, False, True, True]
     assert [math.isnan(value) for value in table["lovasz_hinge"]] == [True, True, False, False]
+
+
+def test_a_binary_competition_scored_by_miou_says_background_and_foreground(tiny, train, tmp_path, capsys):
+    profile = (SHIPPED / "tianchi-buildings.yaml").read_text().replace("metric: dice", "metric: miou")
+    (tmp_path / "miou.yaml").write_text(profile)
+    run, summary = train(override(tiny, {"train.epochs": 1, "competition.profile": str(tmp_path / "miou.yaml")}))
+    assert 0 < summary["score"] < 1
+    assert {"background", "building"} <= set(capsys.readouterr().out.split())
+    assert "valid_miou" in run.fold(0).metrics_path.read_text()
+
+
+def test_a_fold_of_which_no_pixel_counts_ends(streets, train, tmp_path):
+    config, labels = streets
+    for name in list(labels)[4:]:  # those of val.txt
+        cv2.imwrite(str(config.competition.root / "labels" / name), np.full(labels[name].shape, 255, np.uint8))
+    _, summary = train(override(config, {"folds.kind": "given", "folds.count": 1, "train.epochs": 1}))
+    assert math.isnan(summary["score"])
