@@ -12,6 +12,7 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor
 
+from maskfold.labels import LabelSpec
 from maskfold.losses import build_loss
 from maskfold.losses.lovasz import LovaszHingeLoss
 from timing import interleave, machine
@@ -86,7 +87,7 @@ def measure_step(device: str, images: int, repeats: int) -> None:
     torch.manual_seed(0)
     net = smp.Unet("resnet34", encoder_weights=None).to(device)
     optimizer = torch.optim.AdamW(net.parameters())
-    mixture = build_loss([{"name": name} for name in ("bce", "dice", "lovasz_hinge")])
+    mixture = build_loss([{"name": name} for name in ("bce", "dice", "lovasz_hinge")], LabelSpec("binary", ("a",)))
     pixels = torch.rand(images, 3, 512, 512, device=device)
     _, target = scene(images, 0.23, device)
 

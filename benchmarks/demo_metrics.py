@@ -32,14 +32,15 @@ def main() -> None:
 
 def row(images: list[OofImage], competition, cut: tuple[float, int]) -> list[str]:
     """The scores of one way to cut the maps."""
-    metric, counts = build_metric("dice"), SegmentationMetrics(2, worst=(5,))
+    labels = competition.labels
+    metric, counts = build_metric("dice", labels), SegmentationMetrics(labels, worst=(5,))
     stats, shares, empty = [], [], []
     for image in images:
         probability = image.probabilities((1.0,))
-        truth = image.truth(competition, probability.shape[1:])
-        mask = postprocess(probability, threshold=cut[0], min_area=cut[1])
-        stats.append(metric.image_stats(mask, truth))
-        counts.update(mask, truth)
+        label = image.truth(competition, probability.shape[1:])
+        mask, truth = postprocess(probability, labels, threshold=cut[0], min_area=cut[1]), label.values
+        stats.append(metric.image_stats(mask, label))
+        counts.update(mask, truth, label.valid)
         if truth.any():
             shares.append((precision(mask, truth), recall(mask, truth)))
         else:
