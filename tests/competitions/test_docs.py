@@ -5,12 +5,17 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import pytest
+from tests.clouds import draw_clouds
 from tests.competitions.conftest import slow_rle, write_image
+from tests.conftest import TINY
 
 from maskfold.competitions import SubmissionWriter, load_profile, open_competition
 from maskfold.competitions.profile import CsvProfile, CsvSplit, FileListProfile, PngMasksProfile
-from maskfold.config import CompetitionConfig
+from maskfold.config import CompetitionConfig, load_config
 from maskfold.rle import RLEDialect
+from maskfold.runs import Run
+from maskfold.training import fit
 
 DOCS = Path(__file__).parents[2] / "docs/competitions.md"
 
@@ -70,6 +75,27 @@ def test_the_example_of_classes_that_overlap(tmp_path):
     with SubmissionWriter(competition, tmp_path / "s.csv", ["t.jpg"]) as writer:
         writer.write("t.jpg", layers)
     assert (tmp_path / "s.csv").read_text() == head + "".join(f"t.jpg_{row}" for row in rows)
+
+
+@pytest.mark.parametrize(("number", "loss"), [(0, "cross_entropy"), (1, "bce")])
+def test_the_examples_train_without_a_loss_in_the_config(tmp_path, number, loss):
+    profile = load_profile(str(written_example(tmp_path / "own.yaml", number)))
+    rng, tables = np.random.default_rng(0), {name: [",".join(profile.columns.values())] for name in ("train", "test")}
+    for index in range(4):
+        image, layers = draw_clouds(rng, (40, 48))
+        for split, name in (("train", f"p{index}.png"), ("test", f"t{index}.png")):
+            write_image(tmp_path / f"data/{split}_images/{name}", index, image.shape[:2])
+            for place, value in enumerate(profile.csv_classes):
+                layer = layers[place] & ~layers[:place].any(0) if profile.task == "multiclass" else layers[place]
+                id_ = f"{name}_{value}" if profile.class_separator else f"{name},{value}"
+                tables[split].append(f"{id_},{profile.dialect.encode(layer)}")
+    (tmp_path / "data/train.csv").write_text("\n".join(tables["train"]) + "\n")
+    (tmp_path / "data/sample_submission.csv").write_text("\n".join(tables["test"]) + "\n")
+    keys = {"competition.profile": str(tmp_path / "own.yaml"), "competition.root": tmp_path / "data"}
+    config = load_config(None, {**TINY, **keys, "folds.count": 2, "train.epochs": 1}, name="own")
+    run = Run.create(config, tmp_path / "runs")
+    fit(config, open_competition(config.competition), run, 0)
+    assert loss in run.fold(0).metrics_path.read_text().splitlines()[0].split(",")
 
 
 def test_every_key_is_in_a_table():
