@@ -82,9 +82,9 @@ def test_canonical_strings_of_several_rows(make, rows):
 def test_statistics_of_all_pixels_of_images_of_several_sizes(make):
     images = {"a": texture(1, (20, 30)), "b": texture(2, (40, 50)), "c": np.full((9, 8, 3), 250, np.uint8)}
     competition = make(images, dict.fromkeys(images, ""))
-    table = check_images(competition, {"train": competition.samples("train")}, Notes()).table
+    found = check_images(competition, {"train": competition.samples("train")}, Notes())
     pixels = np.concatenate([image.reshape(-1, 3) for image in images.values()]).astype(float)
-    for number, (mean, std) in enumerate(pixel_statistics(table).values()):
+    for number, (mean, std) in enumerate(pixel_statistics(found, "train").values()):
         assert mean == pytest.approx(pixels[:, number].mean())
         assert std == pytest.approx(pixels[:, number].std())
 

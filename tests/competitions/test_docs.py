@@ -39,8 +39,7 @@ def test_the_example_reads_and_writes_rows_per_class(tmp_path):
     config = CompetitionConfig(profile=str(example(tmp_path)), root=tmp_path / "steel")
     competition = open_competition(config)
     assert competition.class_names == ("background", "scratch", "dent", "hole")
-    row = competition.samples("train").iloc[0]
-    np.testing.assert_array_equal(competition.mask(row["masks"], size), label)
+    np.testing.assert_array_equal(competition.mask(competition.samples("train")[0].masks, size), label)
     with SubmissionWriter(competition, tmp_path / "s.csv", ["t.jpg"]) as writer:
         writer.write("t.jpg", label)
     written = "".join(f"t.jpg,{index},{runs[index]}\n" for index in (1, 2, 3))

@@ -67,6 +67,11 @@ def test_another_order(tianchi, tmp_path):
         ("rle_mask,id\n,t2\n,t1\n", "s.csv has the columns rle_mask,id, expected id,rle_mask"),
         ("id,rle_mask,score\nt2,,1\nt1,,1\n", "s.csv has the columns id,rle_mask,score, expected id,rle_mask"),
         ("id\trle_mask\nt2\t\nt1\t\n", "s.csv has the columns id\trle_mask, expected id,rle_mask"),
+        (
+            "\ufeffid,rle_mask\nt2,\nt1,\n",
+            "s.csv begins with a byte order mark, which a competition reads as part of the first field: save it as "
+            "UTF-8 without one",
+        ),
         ("", "s.csv is not a CSV separated by ',': No columns to parse from file"),
     ],
 )

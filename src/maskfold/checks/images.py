@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from maskfold.checks.notes import Notes, counts, in_threads
 from maskfold.competitions import Competition, Samples
-from maskfold.competitions.images import IMAGE_SUFFIXES, decode_image
+from maskfold.competitions.images import IMAGE_SUFFIXES, TIF_SUFFIXES, decode_image
 from maskfold.errors import CompetitionError, first_few
 from maskfold.images import ImageSpec, to_rgb
 
@@ -118,7 +118,7 @@ def _read_image(competition: Competition, path: str) -> dict[str, Any] | str:
     """Figures and thumbnail of one image, or what is wrong with it."""
     try:
         data = competition.files.read(path)
-        mode = _mode(data)
+        mode = _mode(data, path)
         pixels = decode_image(data, path, competition.images)
         return {"mode": mode or f"{pixels.shape[2]} x {pixels.dtype}", **_figures(pixels, competition.images)}
     except (CompetitionError, OSError, SyntaxError, Image.DecompressionBombError) as error:
@@ -126,8 +126,8 @@ def _read_image(competition: Competition, path: str) -> dict[str, Any] | str:
         return str(error) if path in str(error) else f"{path}: {error}"
 
 
-def _mode(data: bytes) -> str | None:
-    """The kind of pixels as Pillow names it; None where Pillow does not know the format, as of arrays."""
+def _mode(data: bytes, path: str) -> str | None:
+    """The kind of pixels as Pillow names it; None of arrays, and of tifs with pixels that Pillow does not know."""
     try:
         # OpenCV 4 reads the missing rest of a truncated JPEG as grey; Pillow refuses it.
         with Image.open(BytesIO(data)) as image:
@@ -135,7 +135,9 @@ def _mode(data: bytes) -> str | None:
             image.load()
             return mode
     except UnidentifiedImageError:
-        return None
+        if PurePosixPath(path).suffix.lower() in {".npy", *TIF_SUFFIXES}:
+            return None
+        raise CompetitionError(f"{path}: it is not an image") from None
 
 
 def _figures(pixels: np.ndarray, spec: ImageSpec) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from maskfold.errors import CompetitionError, first_few
 from maskfold.images import PLAIN, ImageSpec
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy"})
+TIF_SUFFIXES = frozenset({".tif", ".tiff"})
 
 
 def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
@@ -25,7 +26,7 @@ def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
     Raises:
         CompetitionError: not an image, or one that does not fit ``spec``.
     """
-    image = _read_npy(data, name) if _is_npy(name) else _read_picture(data, name)
+    image = _read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
     found = ImageSpec(image.shape[2], str(image.dtype)) if str(image.dtype) in ("uint8", "uint16", "float32") else None
     if spec.channels == 3 and image.shape[2] in (1, 4):
         image = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image[..., :3]
@@ -42,7 +43,7 @@ def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
 def image_size(stream: BinaryIO, name: str) -> tuple[int, int]:
     """``(H, W)`` from the file's header; nothing else is read."""
     try:
-        if _is_npy(name):
+        if _suffix(name) == ".npy":
             return _npy_header(stream, name)[0][:2]
         try:
             with Image.open(stream) as image:
@@ -53,21 +54,59 @@ def image_size(stream: BinaryIO, name: str) -> tuple[int, int]:
         raise CompetitionError(f"the size of {name} cannot be read: {error}") from None
 
 
-def _is_npy(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() == ".npy"
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
 
 
 def _read_picture(data: bytes, name: str) -> np.ndarray:
+    data = _tif_of_bands(data, name) if _suffix(name) in TIF_SUFFIXES else data
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if image is None:
-        raise CompetitionError(
-            f"{name} is not an image that OpenCV can read: is it damaged or incomplete, or a tif of more than four "
-            "channels (save those as npy)?"
-        )
+        raise CompetitionError(f"{name} is not an image that OpenCV can read: is it damaged or incomplete?")
     if image.ndim == 2:
         return image[..., None]
     conversions = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
     return cv2.cvtColor(image, conversions[image.shape[2]]) if image.shape[2] in conversions else image
+
+
+def _tif_of_bands(data: bytes, name: str) -> bytes:
+    """A tif whose bands OpenCV reads: of bands that are not marked as colours it would take the first alone.
+
+    Raises:
+        CompetitionError: a number of bands, or an order of them in the file, that OpenCV cannot read.
+    """
+    try:
+        places = _tif_values(data)
+        order = "little" if data[:2] == b"II" else "big"
+        values = {tag: int.from_bytes(data[place : place + 2], order) for tag, place in places.items()}
+    except struct.error:
+        return data  # OpenCV says what is wrong
+    bands = values.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
+    if bands not in (1, 3, 4) or (bands > 1 and values.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2):
+        how = f"{bands} bands" if bands not in (3, 4) else "bands that stand one after the other"
+        raise CompetitionError(
+            f"{name} is a tif of {how}: tifs have 1, 3 or 4 bands, pixel by pixel; save others as npy (H, W, C)"
+        )
+    place = places.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
+    if bands == 1 or place is None or values[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] != 1:
+        return data
+    return data[:place] + (2).to_bytes(2, order) + data[place + 2 :]
+
+
+def _tif_values(data: bytes) -> dict[int, int]:
+    """Tag -> where its value stands, of a tif's first directory; empty for what is no tif."""
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None:
+        return {}
+    big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
+    at, counted, entry, head = ("Q", "Q", 20, 12) if big else ("I", "H", 12, 8)
+    (start,) = struct.unpack_from(order + at, data, 8 if big else 4)
+    (count,) = struct.unpack_from(order + counted, data, start)
+    first = start + struct.calcsize(order + counted)
+    if count > 1000:
+        raise struct.error("it is no directory")
+    entries = [first + entry * number for number in range(count)]
+    return {struct.unpack_from(f"{order}H", data, place)[0]: place + head for place in entries}
 
 
 def _read_npy(data: bytes, name: str) -> np.ndarray:
