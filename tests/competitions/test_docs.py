@@ -8,8 +8,9 @@ import numpy as np
 from tests.competitions.conftest import slow_rle, write_image
 
 from maskfold.competitions import SubmissionWriter, load_profile, open_competition
-from maskfold.competitions.profile import CsvProfile, CsvSplit, FileListProfile, PngMasksProfile
+from maskfold.competitions.profile import CsvProfile, CsvSplit, CsvSubmission, FileListProfile, PngMasksProfile
 from maskfold.config import CompetitionConfig
+from maskfold.images import ImageSpec
 from maskfold.rle import RLEDialect
 
 DOCS = Path(__file__).parents[2] / "docs/competitions.md"
@@ -51,7 +52,9 @@ def test_every_key_is_in_a_table():
     documented = {key for row in rows for key in re.findall(r"`([a-z_.]+)`", "|".join(row.split("|")[:3]))}
     keys = {f"{part}.{key}" for part in ("train", "test") for key in CsvSplit.model_fields}
     keys |= set(CsvProfile.model_fields) - {"train", "test", "dialect"}
+    keys = (keys - {"submission"}) | {f"submission.{key}" for key in CsvSubmission.model_fields}
     keys |= {f"dialect.{field.name}" for field in fields(RLEDialect)}
+    keys |= {f"image_spec.{field.name}" for field in fields(ImageSpec)}
     keys |= set(PngMasksProfile.model_fields) | set(FileListProfile.model_fields)
     assert keys <= documented
 

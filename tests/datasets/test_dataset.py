@@ -165,7 +165,11 @@ def test_images_of_any_channels_and_values_scale_and_become_tensors(channels, dt
     assert (small.dtype, small.shape) == (image.dtype, (20, 31, channels))
     blocks = image.astype(float).reshape(20, 2, 31, 2, channels).mean(axis=(1, 3))
     assert np.abs(small - blocks).max() <= (1e-6 if dtype == "float32" else 1)
-    assert resize_image(image, 1.5).shape == (60, 93, channels)
+    for scale, size in ((1.5, (60, 93)), (0.75, (30, 46))):
+        other = resize_image(image, scale)
+        assert other.shape == (*size, channels)
+        alone = np.stack([resize_image(np.ascontiguousarray(image[..., c]), scale) for c in range(channels)], -1)
+        np.testing.assert_array_equal(other, alone)
     made = image_tensor(image)
     assert (made.dtype, tuple(made.shape)) == (tensor, (channels, 40, 62))
     assert np.array_equal(made.permute(1, 2, 0).numpy(), image)

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from maskfold.config import ModelConfig
 from maskfold.errors import ModelError
+from maskfold.images import ImageSpec
 from maskfold.models import build_model, load_encoder_weights, load_weights
 
 

@@ -141,8 +141,11 @@ def resize_image(image: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1:
         return image
     height, width = scaled_size(image.shape[:2], scale)
-    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    return resized.reshape(height, width, *image.shape[2:])  # cv2 drops an axis of one channel
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    # OpenCV averages areas of at most four channels, and drops an axis of one.
+    groups = np.split(image, range(4, image.shape[2], 4), axis=2) if image.ndim == 3 else [image]
+    resized = [cv2.resize(group, (width, height), interpolation=how) for group in groups]
+    return np.concatenate([np.atleast_3d(part) for part in resized], axis=2).reshape(height, width, *image.shape[2:])
 
 
 def resize_mask(mask: np.ndarray, scale: float, *, binary: bool) -> np.ndarray:
