@@ -95,10 +95,10 @@ def test_each_image_is_read_once(make, monkeypatch):
     read = []
     whole = competition.files.read
     monkeypatch.setattr(competition.files, "read", lambda path: read.append(path) or whole(path))
-    tables = {"train": competition.survey("train").samples}
+    train = {split: competition.survey(split).samples for split in ("train", "test")}["train"]
     read.clear()
-    found = check_images(competition, tables, Notes())
-    check_masks(competition, tables["train"], found, Notes())
+    found = check_images(competition, {"train": train}, Notes())
+    check_masks(competition, train, found, Notes())
     assert sorted(read) == ["train/a.png", "train/b.png", "train/c.png"]
     grey = cv2.cvtColor(images["b"], cv2.COLOR_RGB2GRAY)
     assert (found.thumbnails[1] == cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA)).all()

@@ -157,7 +157,7 @@ def test_folders_of_other_things_are_left_alone(png_masks, tmp_path):
     (tmp_path / "home/thesis.txt").write_text("years of work")
     (tmp_path / "a_file").write_text("a file")
     for target in ("home", "a_file"):
-        with pytest.raises(SubmissionError, match="no folder of an earlier submission"):
+        with pytest.raises(SubmissionError, match="not the folder of an earlier submission"):
             write(png_masks, tmp_path / target, predictions(png_masks))
     assert (tmp_path / "home/thesis.txt").read_text() == "years of work"
 
@@ -171,7 +171,7 @@ def test_ids_are_compared_before_anything_is_predicted(tianchi, tmp_path):
 @pytest.mark.parametrize(
     ("name", "mask", "message"),
     [
-        ("a.jpg", np.zeros((17, 23), np.uint8), r"a\.jpg is no test image"),
+        ("a.jpg", np.zeros((17, 23), np.uint8), r"a\.jpg is not a test image"),
         ("y.jpg", np.zeros((30, 16), np.uint8), r"y\.jpg has shape \(30, 16\), expected \(16, 30\): that of its image"),
         ("y.jpg", np.zeros((1, 16, 30), np.uint8), r"has shape \(1, 16, 30\)"),
         ("y.jpg", np.full((16, 30), 255, np.uint8), r"holds 255 to 255, expected whole numbers 0 to 1"),

@@ -109,3 +109,12 @@ def test_of_two_lines_for_one_image_the_first_stays(file_list):
     assert found.problems == ("train.txt and val.txt: 1 duplicate ids: images/a.jpg",)
     assert [sample.masks for sample in found.samples] == ["labels/a.png", "labels/b.png", "labels/c.png"]
     assert [sample.split for sample in found.samples] == ["train", "train", "valid"]
+
+
+def test_images_that_no_table_names(tianchi, file_list):
+    assert tianchi.open().unnamed_images() == []
+    for name in ("train/new.jpg", "test_a/more.PNG", "train/notes.txt", "train/.hidden.jpg"):
+        (tianchi.root / name).write_bytes((tianchi.root / "train/a.jpg").read_bytes())
+    assert tianchi.open().unnamed_images() == ["test_a/more.PNG", "train/new.jpg"]
+    (file_list.root / "images/z.jpg").write_bytes(b"")
+    assert file_list.open().unnamed_images() == ["images/z.jpg"]

@@ -44,7 +44,7 @@ def test_exact_columns_for_submissions():
     ("content", "message"),
     [
         (b"", "not a CSV"),
-        (b"Id,Rle\n", "holds no rows"),
+        (b"Id,Rle\n", "holds nothing but its header"),
         (b"Id;Rle\na;1 2\n", "has the columns Id;Rle, expected Id,Rle"),
         (b"Id,Rle\na,1 2,3\n", "not a CSV separated by ','"),
         (b"Id,Rle\n\xff\xfe,1\n", "neither UTF-8 nor GB18030"),

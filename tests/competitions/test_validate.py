@@ -140,7 +140,7 @@ def test_png_folders(png_masks, tmp_path):
     ]
 
 
-@pytest.mark.parametrize(("value", "problem"), [(3, "holds the values 3"), (255, "holds 255, which is no class")])
+@pytest.mark.parametrize(("value", "problem"), [(3, "holds the values 3"), (255, "holds 255, which is not a class")])
 def test_label_values_and_repeated_members(file_list, tmp_path, value, problem):
     label = np.zeros((18, 25), np.uint8)
     label[0, 0] = value

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from maskfold.checks.notes import Notes, counts, in_threads
 from maskfold.competitions import Competition, Samples
-from maskfold.competitions.images import IMAGE_SUFFIXES, TIF_SUFFIXES, decode_image
+from maskfold.competitions.images import TIF_SUFFIXES, decode_image
 from maskfold.errors import CompetitionError, first_few
 from maskfold.images import ImageSpec, to_rgb
 
@@ -57,7 +57,10 @@ def check_images(competition: Competition, samples: Mapping[str, Samples], notes
     listed = [
         {"split": split, "id": sample.id, "path": sample.image} for split, own in samples.items() for sample in own
     ]
-    unlisted = _unlisted(competition, {row["path"] for row in listed}, notes)
+    unlisted = competition.unnamed_images()
+    # Where a table is broken, its rows are missing, not the images too many.
+    if unlisted and notes.ok:
+        notes.warnings.append(f"{len(unlisted)} images stand in no table and are not used: {first_few(unlisted)}")
     rows = [*listed, *({"split": "", "id": "", "path": path} for path in unlisted)]
     images = _read_all(competition, rows, notes)
     _describe(images, notes)
@@ -75,25 +78,6 @@ def pixel_statistics(images: Images, split: str) -> dict[str, tuple[float, float
         square = np.average(means**2 + stds**2, weights=pixels)
         found[channel] = (float(mean), float(np.sqrt(max(0.0, square - mean**2))))
     return found
-
-
-def _unlisted(competition: Competition, listed: set[str], notes: Notes) -> list[str]:
-    """Images beside those that the tables name."""
-    folders = {str(PurePosixPath(path).parent) for path in listed} | _image_folders(competition)
-    files = (PurePosixPath(folder) / name for folder in sorted(folders) for name in competition.files.names(folder))
-    unlisted = sorted({str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES} - listed)
-    # Where a table is broken, its rows are missing, not the images too many.
-    if unlisted and notes.ok:
-        notes.warnings.append(f"{len(unlisted)} images stand in no table and are not used: {first_few(unlisted)}")
-    return unlisted
-
-
-def _image_folders(competition: Competition) -> set[str]:
-    """Where a profile expects images, so that they are looked at even where a table is broken."""
-    profile = competition.profile
-    if profile.layout == "csv":
-        return {part.folder for part in (profile.train, profile.test) if part.folder}
-    return {profile.images} if profile.layout == "png-masks" else set()
 
 
 def _read_all(competition: Competition, rows: list[dict[str, Any]], notes: Notes) -> Images:

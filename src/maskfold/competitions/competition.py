@@ -1,13 +1,13 @@
 """One competition's files, seen through its profile: samples, images, masks."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from maskfold.competitions.csv_layout import CsvLayout
 from maskfold.competitions.files import CompetitionFiles
-from maskfold.competitions.images import decode_image, image_size
+from maskfold.competitions.images import IMAGE_SUFFIXES, decode_image, image_size
 from maskfold.competitions.label_layouts import FileList, PngMasks
 from maskfold.competitions.profile import Profile
 from maskfold.competitions.samples import Sample, Samples, Split, Survey, read_groups
@@ -87,6 +87,13 @@ class Competition:
             except CompetitionError as error:
                 self._surveys[split] = Survey(Samples(), (str(error),))
         return self._surveys[split]
+
+    def unnamed_images(self) -> list[str]:
+        """Images beside those of the samples, or where the profile expects images, that no table or list names."""
+        named = {sample.image for split in ("train", "test") for sample in self.survey(split).samples}
+        folders = {str(PurePosixPath(path).parent) for path in named} | self.layout.image_folders()
+        files = (PurePosixPath(folder) / name for folder in sorted(folders) for name in self.files.names(folder))
+        return sorted({str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES} - named)
 
     def groups(self, samples: Samples, group: GroupConfig) -> list[str]:
         """The group of every one of ``samples`` from a CSV of the competition (id, file name or stem).

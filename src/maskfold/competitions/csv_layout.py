@@ -39,6 +39,10 @@ class CsvLayout:
         folders = [f"{split.folder}/" for split in splits if split.folder and not files.has_folder(split.folder)]
         return tables + folders
 
+    def image_folders(self) -> set[str]:
+        """Where the profile expects images."""
+        return {split.folder for split in (self.profile.train, self.profile.test) if split.folder}
+
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`; raises a CompetitionError where the table cannot be read at all."""
         spec = self.profile.train if split == "train" else self.profile.test

@@ -94,7 +94,7 @@ def _tif_of_bands(data: bytes, name: str) -> bytes:
 
 
 def _tif_values(data: bytes) -> dict[int, int]:
-    """Tag -> where its value stands, of a tif's first directory; empty for what is no tif."""
+    """Tag -> where its value stands, of a tif's first directory; empty for what is not a tif."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None:
         return {}
@@ -104,7 +104,7 @@ def _tif_values(data: bytes) -> dict[int, int]:
     (count,) = struct.unpack_from(order + counted, data, start)
     first = start + struct.calcsize(order + counted)
     if count > 1000:
-        raise struct.error("it is no directory")
+        raise struct.error("it is not a directory")
     entries = [first + entry * number for number in range(count)]
     return {struct.unpack_from(f"{order}H", data, place)[0]: place + head for place in entries}
 
@@ -137,7 +137,7 @@ def _npy_header(stream: BinaryIO, name: str) -> tuple[tuple[int, ...], np.dtype,
 
 
 def _tiff_size(stream: BinaryIO) -> tuple[int, int]:
-    """``(H, W)`` from a tif's first directory; raises an UnidentifiedImageError for what is no tif."""
+    """``(H, W)`` from a tif's first directory; raises an UnidentifiedImageError for what is not a tif."""
     stream.seek(0)
     head = stream.read(8)
     if head[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):

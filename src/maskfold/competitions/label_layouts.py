@@ -68,6 +68,10 @@ class _LabelFiles(ABC):
         return size
 
     @abstractmethod
+    def image_folders(self) -> set[str]:
+        """Where the profile expects images; empty where lists name them."""
+
+    @abstractmethod
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`; raises a CompetitionError where a list cannot be read at all."""
 
@@ -86,6 +90,10 @@ class PngMasks(_LabelFiles):
     def missing(profile: PngMasksProfile, files: CompetitionFiles) -> list[str]:
         """What the profile needs and the folder lacks."""
         return [f"{folder}/" for folder in (profile.images, profile.masks) if not files.has_folder(folder)]
+
+    def image_folders(self) -> set[str]:
+        """The one folder of images."""
+        return {self.profile.images}
 
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`."""
@@ -158,6 +166,10 @@ class FileList(_LabelFiles):
         """What the profile needs and the folder lacks."""
         return [] if files.exists(profile.train) else [profile.train]
 
+    def image_folders(self) -> set[str]:
+        """None: the lists name the images."""
+        return set()
+
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`."""
         lists = {"train": self.profile.train, "valid": self.profile.valid}
@@ -208,7 +220,7 @@ class FileList(_LabelFiles):
 
 
 def read_pngs(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(file name, content) of what lies in a folder or a zip archive of label files, one at a time.
+    """(file name, content) of what is in a folder or a zip archive of label files, one at a time.
 
     Raises:
         CompetitionError: there is no such folder or archive.

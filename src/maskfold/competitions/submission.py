@@ -60,10 +60,10 @@ class SubmissionWriter:
         """Add one image's mask: bool or integers ``(H, W)``, 0/1 or classes 0..C-1, of `Competition.mask_size`.
 
         Raises:
-            SubmissionError: an unknown id, one written before, another size, values that are no class.
+            SubmissionError: an unknown id, one written before, another size, values that are not classes.
         """
         if id not in self._samples:
-            raise SubmissionError(f"{id} is no test image of this competition: it cannot be part of a submission")
+            raise SubmissionError(f"{id} is not a test image of this competition: it cannot be part of a submission")
         if id in self._sizes:
             raise SubmissionError(f"{id} is written twice: every test image has one mask")
         size = self.competition.mask_size(self._samples[id])
@@ -156,7 +156,7 @@ def _refuse_other_content(path: Path) -> None:
     others = [entry.name for entry in path.iterdir() if entry.suffix != ".png"] if path.is_dir() else [path.name]
     if others:
         raise SubmissionError(
-            f"{path} is no folder of an earlier submission (it holds {first_few(others)}): choose another"
+            f"{path} is not the folder of an earlier submission (it holds {first_few(others)}): choose another"
         )
 
 

@@ -13,7 +13,7 @@ from maskfold.competitions.profile import CsvProfile
 from maskfold.errors import CompetitionError, first_few, raise_all, repeated
 
 Key = tuple[str, str]
-"""(id, class value); the class value is "" where a row is no (image, class) pair."""
+"""(id, class value); the class value is "" where a row is not of one class."""
 
 
 def read_table(profile: CsvProfile, data: bytes, source: str, *, exact: bool = False) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def read_table(profile: CsvProfile, data: bytes, source: str, *, exact: bool = F
     cells = _read_cells(_exact_text(data, source) if exact else decode_text(data, source), profile.separator, source)
     cells = _named_columns(cells, profile, source, exact)
     if cells.empty:
-        raise CompetitionError(f"{source} holds no rows besides its header")
+        raise CompetitionError(f"{source} holds nothing but its header")
     table = pd.DataFrame({role: cells[column] for role, column in profile.columns.items()}, dtype=object)
     if not exact:
         for role in set(table) - {"mask"}:

@@ -81,7 +81,7 @@ def _mask_problem(competition: Competition, masks: tuple[str] | bytes, size: Siz
         if competition.submission_kind == "csv":
             competition.coverage(masks, size, id=name)  # checks the runs without drawing them
         elif competition.num_classes > 1 and (competition.mask(masks, size, id=name) == 255).any():
-            return f"{name}: the mask holds 255, which is no class"
+            return f"{name}: the mask holds 255, which is not a class"
         else:
             competition.mask(masks, size, id=name)
     except CompetitionError as error:

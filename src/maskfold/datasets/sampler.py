@@ -43,8 +43,8 @@ class EpochSampler(Sampler[list[Draw]]):
             seed: seed of the order.
             times: (n,) how often each image stands in a round (bootstrap repeats); default: once.
             positive: (n,) whether the image has any mask; needed for ``positive_share``.
-            positive_share: share of the images drawn that are positive. What is no whole number of a batch is
-                carried over to the next: 0.1 of batches of 4 is one image in two batches of five.
+            positive_share: share of the images drawn that are positive. A fraction of an image is carried over to
+                the next batch: 0.1 of batches of 4 is one image in two batches of five.
             epoch_images: images per epoch over all processes; default: one round.
             rank: this process, 0 <= rank < world.
             world: number of processes.

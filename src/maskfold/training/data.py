@@ -24,6 +24,7 @@ from maskfold.datasets import (
     train_loader,
     write_folds,
 )
+from maskfold.errors import first_few
 
 ALL = "all"
 logger = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ def ensure_folds(path: Path, competition: Competition, config: Config) -> pd.Dat
     if note := ignored_groups(samples, config.folds):
         logger.warning("%s", note)
     if not path.exists():
+        if unnamed := competition.unnamed_images():
+            logger.warning("%d images stand in no table and are not used: %s", len(unnamed), first_few(unnamed))
         write_folds(make_folds(samples, coverages(competition, samples), config.folds, groups), path)
     return read_folds(path, samples.ids, groups=groups)
 
