@@ -31,11 +31,9 @@ def test_images_without_a_row_are_counted_when_folds_are_made(tiny, tmp_path, ca
 def grouped(tiny, tmp_path):
     """The tiny competition, whose profile says which tiles are of one scene."""
     root = shutil.copytree(tiny.competition.root, tmp_path / "c")
-    rows = "".join(
-        f"{path.name},scene {number // 3}\n" for number, path in enumerate(sorted((root / "train").iterdir()))
-    )
-    tests = "".join(f"{path.name},other\n" for path in (root / "test_a").iterdir())
-    (root / "scenes.csv").write_text("tile,scene\n" + rows + tests)
+    tiles = sorted(path.name for path in (root / "train").iterdir())  # those of the test split have the same names
+    rows = [f"{tile},scene {number // 3}" for number, tile in enumerate(tiles)]
+    (root / "scenes.csv").write_text("\n".join(["tile,scene", *rows]) + "\n")
     profile = open_competition(tiny.competition).profile.model_dump(mode="json")
     profile |= {"group": {"file": "scenes.csv", "id": "tile", "column": "scene"}}
     (tmp_path / "own.yaml").write_text(yaml.safe_dump({**profile, "name": "own"}))
