@@ -241,3 +241,13 @@ def test_labels_outside_the_classes_are_listed():
         decode_classes(png(np.array([[0, 700]], np.uint16)), "l.png", 2)
     with pytest.raises(CompetitionError, match=r"l\.png cannot be read as a mask"):
         decode_classes(b"", "l.png", 2)
+
+
+def test_tifs_of_colours_are_read_as_pillow_reads_them():
+    alpha = np.full((7, 11), 90, np.uint8)
+    for image in (Image.fromarray(RGB), Image.fromarray(RGB[..., 0]), Image.fromarray(np.dstack([RGB, alpha]), "RGBA"),
+                  Image.fromarray(np.dstack([RGB[..., 1], alpha]), "LA")):  # fmt: skip
+        stream = io.BytesIO()
+        image.save(stream, "tiff", compression="tiff_lzw")
+        expected = np.atleast_3d(np.array(image))[..., : 3 if image.mode.startswith("RGB") else 1]
+        np.testing.assert_array_equal(decode_image(stream.getvalue(), "a.tif"), np.broadcast_to(expected, (7, 11, 3)))

@@ -16,7 +16,8 @@ from PIL import Image, UnidentifiedImageError
 
 from maskfold.checks.notes import Notes, counts, in_threads
 from maskfold.competitions import Competition, Samples
-from maskfold.competitions.images import TIF_SUFFIXES, decode_image
+from maskfold.competitions.images import decode_image
+from maskfold.competitions.tif import TIF_SUFFIXES
 from maskfold.errors import CompetitionError, first_few
 from maskfold.images import ImageSpec, to_rgb
 

@@ -1,20 +1,19 @@
 """Bytes of image and label files to arrays, nothing guessed."""
 
 import math
-import struct
 from io import BytesIO
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from maskfold.competitions.tif import TIF_SUFFIXES, readable_tif, tif_size
 from maskfold.errors import CompetitionError, first_few
 from maskfold.images import PLAIN, ImageSpec
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy"})
-TIF_SUFFIXES = frozenset({".tif", ".tiff"})
 
 
 def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
@@ -49,7 +48,7 @@ def image_size(stream: BinaryIO, name: str) -> tuple[int, int]:
             with Image.open(stream) as image:
                 return image.height, image.width
         except UnidentifiedImageError:
-            return _tiff_size(stream)  # of kinds of pixels that Pillow does not know
+            return tif_size(stream)  # of kinds of pixels that Pillow does not know
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise CompetitionError(f"the size of {name} cannot be read: {error}") from None
 
@@ -59,7 +58,7 @@ def _suffix(name: str) -> str:
 
 
 def _read_picture(data: bytes, name: str) -> np.ndarray:
-    data = _tif_of_bands(data, name) if _suffix(name) in TIF_SUFFIXES else data
+    data = readable_tif(data, name) if _suffix(name) in TIF_SUFFIXES else data
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if image is None:
         raise CompetitionError(f"{name} is not an image that OpenCV can read: is it damaged or incomplete?")
@@ -67,46 +66,6 @@ def _read_picture(data: bytes, name: str) -> np.ndarray:
         return image[..., None]
     conversions = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
     return cv2.cvtColor(image, conversions[image.shape[2]]) if image.shape[2] in conversions else image
-
-
-def _tif_of_bands(data: bytes, name: str) -> bytes:
-    """A tif whose bands OpenCV reads: of bands that are not marked as colours it would take the first alone.
-
-    Raises:
-        CompetitionError: a number of bands, or an order of them in the file, that OpenCV cannot read.
-    """
-    try:
-        places = _tif_values(data)
-        order = "little" if data[:2] == b"II" else "big"
-        values = {tag: int.from_bytes(data[place : place + 2], order) for tag, place in places.items()}
-    except struct.error:
-        return data  # OpenCV says what is wrong
-    bands = values.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
-    if bands not in (1, 3, 4) or (bands > 1 and values.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2):
-        how = f"{bands} bands" if bands not in (3, 4) else "bands that stand one after the other"
-        raise CompetitionError(
-            f"{name} is a tif of {how}: tifs have 1, 3 or 4 bands, pixel by pixel; save others as npy (H, W, C)"
-        )
-    place = places.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
-    if bands == 1 or place is None or values[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] != 1:
-        return data
-    return data[:place] + (2).to_bytes(2, order) + data[place + 2 :]
-
-
-def _tif_values(data: bytes) -> dict[int, int]:
-    """Tag -> where its value stands, of a tif's first directory; empty for what is not a tif."""
-    order = {b"II": "<", b"MM": ">"}.get(data[:2])
-    if order is None:
-        return {}
-    big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
-    at, counted, entry, head = ("Q", "Q", 20, 12) if big else ("I", "H", 12, 8)
-    (start,) = struct.unpack_from(order + at, data, 8 if big else 4)
-    (count,) = struct.unpack_from(order + counted, data, start)
-    first = start + struct.calcsize(order + counted)
-    if count > 1000:
-        raise struct.error("it is not a directory")
-    entries = [first + entry * number for number in range(count)]
-    return {struct.unpack_from(f"{order}H", data, place)[0]: place + head for place in entries}
 
 
 def _read_npy(data: bytes, name: str) -> np.ndarray:
@@ -134,23 +93,6 @@ def _npy_header(stream: BinaryIO, name: str) -> tuple[tuple[int, ...], np.dtype,
     if held != math.prod(shape) * dtype.itemsize:
         raise CompetitionError(f"{name} is not whole: {held} bytes of pixels, expected {shape} of {dtype}")
     return shape, dtype, fortran
-
-
-def _tiff_size(stream: BinaryIO) -> tuple[int, int]:
-    """``(H, W)`` from a tif's first directory; raises an UnidentifiedImageError for what is not a tif."""
-    stream.seek(0)
-    head = stream.read(8)
-    if head[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        raise UnidentifiedImageError("it is not an image")
-    if b"+" in head[:4]:  # BigTIFF: eight more bytes
-        head += stream.read(8)
-    try:
-        directory = TiffImagePlugin.ImageFileDirectory_v2(head)
-        stream.seek(directory.next)
-        directory.load(stream)
-        return int(directory[TiffImagePlugin.IMAGELENGTH]), int(directory[TiffImagePlugin.IMAGEWIDTH])
-    except (KeyError, struct.error) as error:
-        raise UnidentifiedImageError(f"its tif header is damaged: {error}") from None
 
 
 def decode_binary(data: bytes, name: str) -> np.ndarray:
