@@ -62,6 +62,14 @@ def test_samples_are_a_sequence_that_does_not_change():
         SAMPLES[0] = SAMPLES[1]
 
 
+def test_samples_travel_to_data_workers_by_themselves():
+    alone = len(pickle.dumps(Samples(SAMPLES)))
+    assert SAMPLES.by_id
+    assert SAMPLES.ids
+    assert len(pickle.dumps(SAMPLES)) == alone
+    assert pickle.loads(pickle.dumps(SAMPLES)) == SAMPLES
+
+
 def test_selected_samples_are_in_the_order_of_the_ids():
     assert SAMPLES.select(["NA", "b"]) == Samples([SAMPLES[2], SAMPLES[0]])
     with pytest.raises(CompetitionError, match="2 ids are not among the 3 images: c, d"):

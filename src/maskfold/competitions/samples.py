@@ -43,6 +43,9 @@ class Samples(Sequence[Sample]):
     def __init__(self, samples: Iterable[Sample] = ()) -> None:
         self._samples = tuple(samples)
 
+    def __reduce__(self) -> tuple[type["Samples"], tuple[tuple[Sample, ...]]]:
+        return Samples, (self._samples,)  # without what can be looked up in them
+
     def __len__(self) -> int:
         return len(self._samples)
 
