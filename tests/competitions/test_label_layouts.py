@@ -147,3 +147,24 @@ def test_bad_lines(file_list, name, line, message):
 def test_test_list_may_name_labels_that_are_not_there(file_list):
     (file_list.root / "test.txt").write_text("images/t0.jpg labels/withheld.png\n")
     assert [sample.masks for sample in file_list.open().samples("test")] == [None]
+
+
+def test_lists_and_names_written_by_chinese_programs(file_list):
+    file_list.class_names = None
+    (file_list.root / "labels.txt").write_bytes("天空\n 道路 \n汽车\n".encode("gbk"))
+    for name in ("b", "t1"):
+        (file_list.root / f"images/{name}.jpg").rename(file_list.root / f"images/街道{name}.jpg")
+    (file_list.root / "train.txt").write_bytes("images/街道b.jpg labels/b.png\n".encode("gbk"))
+    (file_list.root / "test.txt").write_bytes("images/街道t1.jpg\n".encode("gb18030"))
+    competition = file_list.open()
+    assert competition.class_names == ("天空", "道路", "汽车")
+    assert competition.samples("train").ids == ("images/c.jpg", "images/街道b.jpg")
+    assert competition.samples("test").ids == ("images/街道t1.jpg",)
+
+
+def test_a_split_file_with_blanks_written_by_a_chinese_program(png_masks):
+    for folder, suffix in (("images", "jpg"), ("masks", "png")):
+        (png_masks.root / f"{folder}/q.{suffix}").rename(png_masks.root / f"{folder}/建筑.{suffix}")
+    table = "id , split\n建筑, valid\np ,train\nm,test\nn,test\n"
+    (png_masks.root / "split.csv").write_bytes(table.encode("gbk"))
+    assert {s.id: s.split for s in png_masks.open().samples("train")} == {"p": "train", "建筑": "valid"}
