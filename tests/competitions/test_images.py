@@ -251,3 +251,17 @@ def test_tifs_of_colours_are_read_as_pillow_reads_them():
         image.save(stream, "tiff", compression="tiff_lzw")
         expected = np.atleast_3d(np.array(image))[..., : 3 if image.mode.startswith("RGB") else 1]
         np.testing.assert_array_equal(decode_image(stream.getvalue(), "a.tif"), np.broadcast_to(expected, (7, 11, 3)))
+
+
+def test_a_fourth_band_that_is_not_alpha_is_not_dropped_in_silence():
+    stream = io.BytesIO()
+    Image.fromarray(np.dstack([RGB, RGB[..., 0]]), "RGBA").save(stream, "tiff")
+    data = bytearray(stream.getvalue())
+    np.testing.assert_array_equal(decode_image(bytes(data), "a.tif"), RGB)
+    (place,) = (i for i in range(len(data) - 12) if data[i : i + 8] == b"\x52\x01\x03\0\x01\0\0\0")  # ExtraSamples
+    assert data[place + 8] == 2
+    data[place + 8] = 0  # something else than alpha, as geographic programs write infrared
+    with pytest.raises(CompetitionError, match=r"a\.tif has 4 channels of uint8, .*: write image_spec: \{channels: 4"):
+        decode_image(bytes(data), "a.tif")
+    image = decode_image(bytes(data), "a.tif", ImageSpec(channels=4))
+    np.testing.assert_array_equal(image, np.dstack([RGB, RGB[..., 0]]))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from maskfold.competitions.tif import TIF_SUFFIXES, readable_tif, tif_size
+from maskfold.competitions.tif import TIF_SUFFIXES, has_fourth_band, readable_tif, tif_size
 from maskfold.errors import CompetitionError, first_few
 from maskfold.images import PLAIN, ImageSpec
 
@@ -27,8 +27,10 @@ def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
     """
     image = _read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
     found = ImageSpec(image.shape[2], str(image.dtype)) if str(image.dtype) in ("uint8", "uint16", "float32") else None
-    if spec.channels == 3 and image.shape[2] in (1, 4):
-        image = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image[..., :3]
+    if spec.channels == 3 and image.shape[2] == 1:
+        image = np.repeat(image, 3, axis=2)
+    elif spec.channels == 3 and image.shape[2] == 4 and not (_suffix(name) in TIF_SUFFIXES and has_fourth_band(data)):
+        image = image[..., :3]
     if str(image.dtype) != spec.dtype or image.shape[2] != spec.channels:
         advice = f"write {found} into the profile" if found else "convert the images to uint8, uint16 or float32"
         held = image.shape[2] if found is None else found.channels

@@ -39,6 +39,14 @@ def readable_tif(data: bytes, name: str) -> bytes:
     return extra.set(data, 0) if bands == 4 and colours.value == RGB and extra.count == 1 else data
 
 
+def has_fourth_band(data: bytes) -> bool:
+    """Whether the fourth band of a tif is said to be something else than an alpha channel."""
+    tags = _tif_tags(data)
+    extra = tags.get(TiffImagePlugin.EXTRASAMPLES, _Tag())
+    grey = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, _Tag()).value == BLACK_IS_ZERO
+    return grey or (extra.count == 1 and extra.value == 0)
+
+
 class _Tag(NamedTuple):
     """One of a tif's tags: how many values it has, the first of them, and where it stands (if there is one only)."""
 
