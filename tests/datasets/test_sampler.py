@@ -53,6 +53,14 @@ def test_order_is_a_function_of_seed_and_epoch_alone():
     assert epoch_of(EpochSampler(40, batch_size=8, seed=4), 1) != first
 
 
+def test_an_epoch_that_has_begun_stays_the_same():
+    sampler = EpochSampler(12, batch_size=4, seed=3)
+    expected = epoch_of(sampler, 1)
+    begun = iter(sampler)
+    sampler.epoch = 5
+    assert list(begun) == expected
+
+
 def test_dropped_rest_varies():
     sampler = EpochSampler(10, batch_size=4, seed=0)
     assert len(sampler) == 2

@@ -75,8 +75,8 @@ class EpochSampler(Sampler[list[Draw]]):
         batches = self._epoch_batches()
         repeats = _repeats(batches.ravel()).reshape(batches.shape)
         mine = slice(self.rank, None, self.world)
-        for indices, numbers in zip(batches[mine].tolist(), repeats[mine].tolist(), strict=True):
-            yield [Draw(self.epoch, index, repeat) for index, repeat in zip(indices, numbers, strict=True)]
+        pairs = zip(batches[mine].tolist(), repeats[mine].tolist(), strict=True)
+        return iter([[Draw(self.epoch, *draw) for draw in zip(*pair, strict=True)] for pair in pairs])
 
     def _epoch_batches(self) -> np.ndarray:
         """(batches * world, size) indices of this epoch, over all processes; positive images first."""
