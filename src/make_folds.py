@@ -1,4 +1,4 @@
-"""Divide the training images into folds and write the division down, runs/NAME/folds.csv."""
+"""Divide the training images into folds and write them down, runs/NAME/folds.csv."""
 
 from maskfold.cli.arguments import competition_of, config_flags, config_parser, parse, with_root
 from maskfold.cli.script import next_command, run_script

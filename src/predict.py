@@ -34,7 +34,7 @@ def main() -> None:
     batch_size = config.inference.batch_size
     predictions = predict_samples(choice, competition, samples, arguments.folds, batch_size=batch_size)
     maps = path.with_name(path.stem + "_probabilities") if arguments.save_probabilities else None
-    counts = write_submission(predictions, choice, competition, path, list(samples["id"]), maps)
+    counts = write_submission(predictions, choice, competition, path, samples.ids, maps)
     log_submission(path, choice, runs, folds)
     print(f"{counts['images']} images, {counts['empty']} with an empty mask. Valid submission: {path}")
     return next_command(

@@ -59,7 +59,7 @@ def make_run(root: Path, name: str, config, maps: dict, valid: dict[int, list[st
     config = config.model_copy(update={"name": name})
     competition = open_competition(config.competition)
     run = Run.create(config, root)
-    write_folds_csv(run.folds_path, list(competition.samples("train")["id"]), valid)
+    write_folds_csv(run.folds_path, competition.samples("train").ids, valid)
     for kind, folds in maps.items():
         for fold, found in folds.items():
             folder = run.fold(fold)

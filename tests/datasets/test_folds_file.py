@@ -1,10 +1,10 @@
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from maskfold.competitions import Sample, Samples
 from maskfold.config import FoldsConfig
 from maskfold.datasets.folds import make_folds
 from maskfold.datasets.folds_file import fold_splits, read_folds, write_folds
@@ -13,15 +13,18 @@ from maskfold.errors import FoldsError
 IDS = ["007", "NA", "a b", "1e5", "é.jpg", "x,y", "8", "9", "10", "true"]
 
 
+def samples_of(ids):
+    return Samples(Sample(image_id, "a.png") for image_id in ids)
+
+
 @pytest.fixture
 def folds():
-    samples = pd.DataFrame({"id": IDS})
-    return make_folds(samples, np.linspace(0, 1, 10), FoldsConfig(kind="kfold", count=3))
+    return make_folds(samples_of(IDS), np.linspace(0, 1, 10), FoldsConfig(kind="kfold", count=3))
 
 
 @pytest.mark.parametrize("kind", ["kfold", "bootstrap", "holdout"])
 def test_round_trip_keeps_ids_as_text(kind, tmp_path):
-    folds = make_folds(pd.DataFrame({"id": IDS}), np.linspace(0, 1, 10), FoldsConfig(kind=kind, count=3))
+    folds = make_folds(samples_of(IDS), np.linspace(0, 1, 10), FoldsConfig(kind=kind, count=3))
     write_folds(folds, tmp_path / "run" / "folds.csv")
     back = read_folds(tmp_path / "run" / "folds.csv", IDS[::-1])
     assert back.astype(object).to_numpy().tolist() == folds.astype(object).to_numpy().tolist()
@@ -35,7 +38,7 @@ ANY_ID = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_
 @given(ids=st.lists(ANY_ID, min_size=4, max_size=12, unique=True))
 def test_any_id_survives(ids, tmp_path_factory):
     path = tmp_path_factory.mktemp("folds") / "folds.csv"
-    folds = make_folds(pd.DataFrame({"id": ids}), np.ones(len(ids)), FoldsConfig(kind="kfold", count=2))
+    folds = make_folds(samples_of(ids), np.ones(len(ids)), FoldsConfig(kind="kfold", count=2))
     write_folds(folds, path)
     assert set(read_folds(path, ids)["id"]) == set(ids)
 

@@ -41,7 +41,7 @@ def two_runs(config, truth, tmp_path):
 def test_maps_are_averaged_over_folds_then_over_runs(two_runs, config, competition):
     runs, maps = zip(*two_runs, strict=True)
     images = oof_images(runs, ["ema", "ema"], competition, [config.inference] * 2)
-    names = list(competition.samples("train")["id"])
+    names = list(competition.samples("train").ids)
     assert [image.id for image in images] == [names[i] for i in (0, 3, 4, 5, 8, 9, 12, 13)]
     weights = (0.3, 0.7)
     counts = set()
@@ -61,7 +61,7 @@ def test_parts_are_the_first_runs_first_fold(two_runs, config, competition):
     """Every image is in one fold only, although several folds validated it."""
     runs = [run for run, _ in two_runs]
     images = oof_images(runs, ["ema", "ema"], competition, [config.inference] * 2)
-    names = list(competition.samples("train")["id"])
+    names = list(competition.samples("train").ids)
     found = {names.index(image.id): image.fold for image in images}
     assert found == {0: 0, 3: 0, 4: 0, 5: 0, 9: 0, 8: 1, 12: 1, 13: 2}
 

@@ -5,7 +5,9 @@ import torch
 
 from maskfold.config import ModelConfig
 from maskfold.errors import ModelError
+from maskfold.images import ImageSpec
 from maskfold.models import ARCHITECTURES, build_model
+from maskfold.models.wrapper import reflect_pad
 
 CONVOLUTIONAL = sorted(set(ARCHITECTURES) - {"dpt"})
 
@@ -134,3 +136,29 @@ def test_a_seed_decides_the_weights():
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tensor"), [("uint8", torch.uint8), ("uint16", torch.int32), ("float32", torch.float32)]
+)
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_images_of_other_channels_and_values(channels, dtype, tensor):
+    images = ImageSpec(channels=channels, dtype=dtype)
+    model = build_model(ModelConfig(encoder="resnet18", encoder_weights=None), num_classes=1, images=images).eval()
+    assert model.net.encoder.conv1.in_channels == channels
+    assert model.mean.shape == (channels, 1, 1)
+    torch.manual_seed(0)
+    values = torch.rand(1, channels, 37, 50) * images.scale
+    with torch.inference_mode():
+        logits = model(values.to(tensor))
+        expected = model.net(reflect_pad((values.to(tensor) / images.scale - model.mean / images.scale)
+                                         / (model.std / images.scale), 64, 64))[..., :37, :50]  # fmt: skip
+        assert torch.allclose(logits, expected, atol=1e-3)
+        with pytest.raises(ModelError, match=rf"it takes images \(N, {channels}, H, W\)"):
+            model(torch.zeros(1, channels + 1, 9, 9))
+
+
+def test_the_values_of_rgb_images_are_normalised_as_ever():
+    model = build()
+    assert torch.equal(model.mean.flatten(), 255 * torch.tensor([0.485, 0.456, 0.406]))
+    assert torch.equal(model.std.flatten(), 255 * torch.tensor([0.229, 0.224, 0.225]))

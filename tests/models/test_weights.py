@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from maskfold.config import ModelConfig
 from maskfold.errors import ModelError
+from maskfold.images import ImageSpec
 from maskfold.models import build_model, load_encoder_weights, load_weights
 
 
@@ -170,3 +171,17 @@ def test_real_weights_match_every_tensor():
     report = load_encoder_weights(build(), Path(root) / "weights/mobilenet_v2_imagenet.safetensors")
     assert len(report.matched) == 312
     assert report.missing == report.unexpected == report.mismatched == ()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 7])
+def test_a_file_for_rgb_serves_images_of_other_channels(channels, tmp_path):
+    """As smp adapts the weights that it downloads."""
+    config = ModelConfig(encoder="resnet18", encoder_weights=None)
+    source = build_model(config, num_classes=1)
+    save_file(source.net.encoder.state_dict(), tmp_path / "rgb.safetensors")
+    model = build_model(config, num_classes=1, images=ImageSpec(channels=channels))
+    report = load_encoder_weights(model, tmp_path / "rgb.safetensors")
+    assert not report.mismatched
+    source.net.encoder.set_in_channels(channels, pretrained=True)
+    assert torch.allclose(model.net.encoder.conv1.weight, source.net.encoder.conv1.weight)
+    assert model.net.encoder.conv1.weight.shape[1] == channels

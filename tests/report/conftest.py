@@ -43,15 +43,15 @@ def fake_run(root: Path, name: str, *, seed: int = 1, noise: float = 0.25, folds
 
 def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: float) -> None:
     folder = run.fold(fold)
-    samples = competition.samples("train").set_index("id")
+    samples = competition.samples("train").by_id
     folder.path.mkdir()
     for kind in ("best", "ema"):
         folder.checkpoint_path(kind).write_bytes(f"{run.name} {fold} {kind}".encode())
         made_with = oof_options(run.config.inference)
         with folder.oof(kind).create(folder.oof(kind).folder, competition.num_classes, made_with) as store:
             for image_id in ids:
-                row = samples.loc[image_id]
-                truth = competition.mask(row["masks"], competition.size(row["image"]))
+                sample = samples[image_id]
+                truth = competition.mask(sample.masks, competition.size(sample.image))
                 store.write(image_id, fake_probability(truth, competition.num_classes, rng, noise))
     scores = np.linspace(0.3, 0.8, EPOCHS) + 0.01 * fold
     pd.DataFrame(

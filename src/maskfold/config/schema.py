@@ -36,14 +36,18 @@ class GroupConfig(Section):
 class FoldsConfig(Section):
     """How the training images are divided."""
 
-    kind: Literal["holdout", "kfold", "stratified", "grouped", "stratified-grouped", "bootstrap", "given"] = Field(
-        "stratified", description="how images are divided; stratified means by mask coverage"
+    kind: Literal["auto", "holdout", "kfold", "stratified", "grouped", "stratified-grouped", "bootstrap", "given"] = (
+        Field(
+            "auto",
+            description="how images are divided; stratified means by mask coverage; auto: stratified, with groups kept "
+            "together where there are any",
+        )
     )
     count: Count = Field(5, description="number of folds (hold-out and given splits: one)")
     valid_share: float = Field(0.2, gt=0, lt=1, description="hold-out: share of images for validation")
     bins: Count = Field(5, description="stratified: coverage bins, besides one for empty masks")
     group: GroupConfig | None = Field(None, description="where groups come from; null: the profile's, if any")
-    seed: int = Field(0, description="seed of the division")
+    seed: int = Field(0, description="seed of the folds")
 
 
 class DataConfig(Section):
@@ -63,7 +67,7 @@ class DataConfig(Section):
     )
     workers: int = Field(2, ge=0, description="data loading processes")
     positive_share: Share | None = Field(
-        None, description="share of each training batch drawn from images with a mask; null: as they come"
+        None, description="share of the training images drawn that have a mask, batch by batch; null: as they come"
     )
 
 

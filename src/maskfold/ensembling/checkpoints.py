@@ -25,7 +25,9 @@ def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competitio
     layout = torch.channels_last if run.config.train.channels_last else torch.preserve_format
     networks = []
     for checkpoint in fold.weights_of(kind):
-        network = build_model(run.config.model, num_classes=competition.num_classes, pretrained=False)
+        network = build_model(
+            run.config.model, num_classes=competition.num_classes, images=competition.images, pretrained=False
+        )
         network.load_state_dict(load_checkpoint(fold.checkpoint_path(checkpoint), sha256=fold.digest(checkpoint)))
         networks.append(network.eval().to(memory_format=layout))
     return networks
@@ -49,10 +51,10 @@ def _compute_oof(
     run: Run, fold: int, kind: str, competition: Competition, options: InferenceConfig, store: MapStore
 ) -> None:
     samples = competition.samples("train")
-    _, valid = fold_splits(read_folds(run.folds_path, list(samples["id"])), fold)
+    _, valid = fold_splits(read_folds(run.folds_path, samples.ids), fold)
     if valid.empty:
         raise InferenceError(f"fold {fold} of {run.path} has no validation images: nothing to score")
-    images = samples[samples["id"].isin(valid["id"])].reset_index(drop=True)
+    images = samples.select(sorted(valid["id"]))
     device = choose_device()
     predictions = predict_batches(
         load_networks(run, run.fold(fold), kind, competition),

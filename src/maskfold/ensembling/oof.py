@@ -41,7 +41,7 @@ class OofImage:
 def oof_images(
     runs: Sequence[Run], kinds: Sequence[str], competition: Competition, options: Sequence[InferenceConfig]
 ) -> list[OofImage]:
-    """Every image validated by a finished fold of all runs, in the order of the sample table.
+    """Every image validated by a finished fold of all runs, in the order of the samples.
 
     ``fold`` is the first fold that validates the image in the first run: folds never share an image, so
     they serve for cross-fitting.
@@ -59,14 +59,14 @@ def oof_images(
             )
     return [
         OofImage(
-            id=row.id,
-            image=row.image,
-            masks=row.masks,
-            fold=maps[0][row.id][0][0],
-            stores=tuple(tuple(store for _, store in found[row.id]) for found in maps),
+            id=sample.id,
+            image=sample.image,
+            masks=sample.masks,
+            fold=maps[0][sample.id][0][0],
+            stores=tuple(tuple(store for _, store in found[sample.id]) for found in maps),
         )
-        for row in samples.itertuples()
-        if row.id in maps[0]
+        for sample in samples
+        if sample.id in maps[0]
     ]
 
 
@@ -74,7 +74,7 @@ def _maps_by_id(
     run: Run, kind: str, options: InferenceConfig, competition: Competition
 ) -> dict[str, list[tuple[int, MapStore]]]:
     folds = finished_folds(run)
-    table = read_folds(run.folds_path, list(competition.samples("train")["id"]))
+    table = read_folds(run.folds_path, competition.samples("train").ids)
     maps: dict[str, list[tuple[int, MapStore]]] = {}
     for fold in folds:
         store = ensure_oof(run, fold, kind, competition, options)

@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from maskfold.competitions import Competition, SubmissionWriter
+from maskfold.competitions import Competition, Samples, SubmissionWriter
 from maskfold.config import InferenceConfig
 from maskfold.datasets import image_loader
 from maskfold.device import choose_device, choose_precision
@@ -56,12 +55,12 @@ def check_hashes(choice: EnsembleChoice) -> list[str]:
 def predict_samples(
     choice: EnsembleChoice,
     competition: Competition,
-    samples: pd.DataFrame,
+    samples: Samples,
     folds: Sequence[int | str] | None = None,
     *,
     batch_size: int,
 ) -> Iterator[Prediction]:
-    """Stream the ensemble's probabilities at native size, each run reading the images once.
+    """Stream the ensemble's probabilities at the size of `Competition.mask_size`, each run reading the images once.
 
     Within a run, all folds' networks and views are merged as ``choice.merge`` says, folds with equal weight;
     runs are then averaged by their weights, as tuning did.
@@ -78,14 +77,14 @@ def predict_samples(
         yield replace(together[0], probability=mean)
 
 
-def test_samples(competition: Competition) -> pd.DataFrame:
+def test_samples(competition: Competition) -> Samples:
     """The images to predict.
 
     Raises:
         InferenceError: there are none.
     """
     samples = competition.samples("test")
-    if samples.empty:
+    if not samples:
         raise InferenceError(f"{competition.root} has no test images: docs/competitions.md says where they belong")
     return samples
 
@@ -143,7 +142,7 @@ def _run_stream(
     choice: EnsembleChoice,
     checkpoint: CheckpointChoice,
     competition: Competition,
-    samples: pd.DataFrame,
+    samples: Samples,
     folds: Sequence[int | str] | None,
     batch_size: int,
 ) -> Iterator[Prediction]:

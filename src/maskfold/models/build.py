@@ -10,8 +10,10 @@ from torch import nn
 
 from maskfold.config import ModelConfig
 from maskfold.errors import ModelError, nearest
+from maskfold.images import PLAIN, ImageSpec
 from maskfold.models.encoders import (
     any_size_options,
+    channel_statistics,
     check_encoder,
     encoder_statistics,
     pretrained_names,
@@ -38,15 +40,17 @@ POOL_TO_ONE = {"deeplabv3", "deeplabv3plus", "pan", "upernet"}
 RESERVED = {
     "encoder_name": "set model.encoder",
     "encoder_weights": "set model.encoder_weights",
-    "in_channels": "images have three channels",
+    "in_channels": "it follows from the profile's image_spec",
     "classes": "it follows from the competition",
     "activation": "the losses and predictions take logits",
     "aux_params": "only masks are trained",
 }
 
 
-def build_model(config: ModelConfig, *, num_classes: int, pretrained: bool = True) -> SegmentationModel:
-    """The network that ``config`` names, with ``num_classes`` output channels (1 = binary).
+def build_model(
+    config: ModelConfig, *, num_classes: int, images: ImageSpec = PLAIN, pretrained: bool = True
+) -> SegmentationModel:
+    """The network that ``config`` names, for such ``images``, with ``num_classes`` output channels (1 = binary).
 
     ``encoder_weights`` may be the name of weights that smp or timm can download (``imagenet``) or a local
     file; what a file brought is logged. ``pretrained=False`` leaves the encoder's weights at random, for
@@ -60,13 +64,14 @@ def build_model(config: ModelConfig, *, num_classes: int, pretrained: bool = Tru
     check_encoder(config.encoder)
     weights = config.encoder_weights if pretrained else None
     named = weights in ("imagenet", *pretrained_names(config.encoder))
-    net = _build_net(name, config, weights if named else None, num_classes)
-    mean, std = encoder_statistics(config.encoder, config.encoder_weights)
+    net = _build_net(name, config, weights if named else None, num_classes, images.channels)
+    mean, std = channel_statistics(encoder_statistics(config.encoder, config.encoder_weights), images.channels)
     stride = net.encoder.output_stride
     model = SegmentationModel(
         net,
         mean=mean,
         std=std,
+        scale=images.scale,
         stride=stride * STRIDE_FACTORS.get(name, 1),
         minimum=max(SMALLEST, stride * MINIMUM_FACTORS.get(name, 1)),
         pools_to_one=name in POOL_TO_ONE,
@@ -91,7 +96,7 @@ def _weights_file(weights: str) -> Path:
     return path
 
 
-def _build_net(name: str, config: ModelConfig, weights: str | None, num_classes: int) -> nn.Module:
+def _build_net(name: str, config: ModelConfig, weights: str | None, num_classes: int, channels: int) -> nn.Module:
     encoder = config.encoder
     if weights and weights not in pretrained_names(encoder):
         known = ", ".join(pretrained_names(encoder)) or "none"
@@ -105,6 +110,7 @@ def _build_net(name: str, config: ModelConfig, weights: str | None, num_classes:
         return ARCHITECTURES[name](
             encoder_name=encoder,
             encoder_weights=bool(weights) or None if encoder.startswith("tu-") else weights,
+            in_channels=channels,
             classes=num_classes,
             **{**any_size_options(encoder), **config.options},
         )

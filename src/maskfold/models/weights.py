@@ -51,6 +51,7 @@ def load_encoder_weights(model: SegmentationModel, path: Path) -> LoadReport:
     target = model.net.encoder.state_dict()
     source = _read_tensors(Path(path))
     names = _align(source, target)
+    source |= {key: _for_channels(source[key], target[name].shape) for name, key in names.items()}
     mismatched = tuple(name for name, key in names.items() if source[key].shape != target[name].shape)
     report = LoadReport(
         path=Path(path),
@@ -65,6 +66,16 @@ def load_encoder_weights(model: SegmentationModel, path: Path) -> LoadReport:
         for name in report.matched:
             target[name].copy_(source[names[name]])
     return report
+
+
+def _for_channels(weights: Tensor, shape: torch.Size) -> Tensor:
+    """A first convolution for other channels than red, green and blue: as smp and timm make one, see
+    `maskfold.models.encoders.channel_statistics`."""
+    if weights.ndim != 4 or weights.shape[1] != 3 or (*weights.shape[:1], shape[1], *weights.shape[2:]) != shape:
+        return weights
+    if shape[1] == 1:
+        return weights.sum(1, keepdim=True)
+    return weights[:, torch.arange(shape[1]) % 3] * (3 / shape[1])
 
 
 def load_weights(model: SegmentationModel, path: Path) -> None:

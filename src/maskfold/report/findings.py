@@ -147,5 +147,5 @@ def _groups(images: Sequence[OofImage], competition: Competition, run: Run) -> n
     groups = load_groups(competition, samples, run.config.folds)
     if groups is None:
         return None
-    by_id = dict(zip(samples["id"], groups, strict=True))
+    by_id = dict(zip(samples.ids, groups, strict=True))
     return np.array([by_id[image.id] for image in images], dtype=object)

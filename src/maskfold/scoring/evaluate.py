@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Sample
 from maskfold.config import InferenceConfig
 from maskfold.datasets import load_groups
 from maskfold.ensembling.choice import EnsembleChoice
@@ -43,11 +43,11 @@ def evaluate_submission(submission: Path, truth: Path, competition: Competition)
     """
     predicted, true = competition.read_masks(submission), competition.read_masks(truth)
     refuse_other_images(true, predicted, truth, submission)
-    images = image_paths(competition, list(true))
+    samples = samples_of(competition, list(true))
     metric = competition.metric
     rows = []
-    for image_id, path in images.items():
-        shape = competition.size(path)
+    for image_id, sample in samples.items():
+        shape = competition.mask_size(sample)
         mask, target = (competition.mask(masks[image_id], shape, id=image_id) for masks in (predicted, true))
         rows.append(metric.image_stats(mask, target))
     return Evaluation(metric, list(true), np.stack(rows))
@@ -59,7 +59,7 @@ def _groups(run: Run, competition: Competition, ids: Sequence[str]) -> list[str]
     groups = load_groups(competition, samples, run.config.folds)
     if groups is None:
         return None
-    by_id = dict(zip(samples["id"], groups, strict=True))
+    by_id = dict(zip(samples.ids, groups, strict=True))
     return [by_id[image_id] for image_id in ids]
 
 
@@ -73,19 +73,18 @@ def refuse_other_images(expected: Collection[str], found: Collection[str], sourc
         )
 
 
-def image_paths(competition: Competition, ids: Sequence[str]) -> dict[str, str]:
-    """id -> path of the image inside the competition's folder, for ids of one split.
+def samples_of(competition: Competition, ids: Sequence[str]) -> dict[str, Sample]:
+    """id -> sample, for ids of one split.
 
     Raises:
         InferenceError: an id that is no image of that split.
     """
     # Split by split: a competition may use the same names in both.
     for split in ("test", "train"):
-        samples = competition.samples(split)
-        images = dict(zip(samples["id"], samples["image"], strict=True))
-        if set(ids) <= images.keys():
-            return {image_id: images[image_id] for image_id in ids}
+        samples = competition.samples(split).by_id
+        if set(ids) <= samples.keys():
+            return {image_id: samples[image_id] for image_id in ids}
     raise InferenceError(
         f"there are ids that are not images of one split of {competition.root}, such as "
-        f"{next((i for i in ids if i not in images), ids[0])}: give masks of its test images, or of training images"
+        f"{next((i for i in ids if i not in samples), ids[0])}: give masks of its test images, or of training images"
     )

@@ -1,5 +1,6 @@
 """What one fold trains and validates on."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,14 +8,15 @@ import numpy as np
 import pandas as pd
 from torch.utils.data import DataLoader
 
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Samples
 from maskfold.config import Config
 from maskfold.datasets import (
     EpochSampler,
-    SegmentationDataset,
+    TrainDataset,
     build_augmentation,
     coverages,
     fold_splits,
+    ignored_groups,
     image_loader,
     load_groups,
     make_folds,
@@ -22,8 +24,10 @@ from maskfold.datasets import (
     train_loader,
     write_folds,
 )
+from maskfold.errors import first_few
 
 ALL = "all"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,16 @@ class FoldData:
 
 
 def ensure_folds(path: Path, competition: Competition, config: Config) -> pd.DataFrame:
-    """The division written down in ``path``; made and written there on the first call."""
+    """The folds written down in ``path``; made and written there on the first call."""
     samples = competition.samples("train")
     groups = load_groups(competition, samples, config.folds)
+    if note := ignored_groups(samples, config.folds):
+        logger.warning("%s", note)
     if not path.exists():
+        if unnamed := competition.unnamed_images():
+            logger.warning("%d images stand in no table and are not used: %s", len(unnamed), first_few(unnamed))
         write_folds(make_folds(samples, coverages(competition, samples), config.folds, groups), path)
-    return read_folds(path, list(samples["id"]), groups=groups)
+    return read_folds(path, samples.ids, groups=groups)
 
 
 def fold_data(
@@ -73,11 +81,11 @@ def fold_data(
         rank=rank,
         world=world,
     )
-    dataset = SegmentationDataset(
+    dataset = TrainDataset(
         competition,
         train,
         scale=config.data.scale,
-        augment=build_augmentation(config.data.augment, crop=config.data.crop),
+        augment=build_augmentation(config.data.augment, crop=config.data.crop, images=competition.images),
         seed=config.seed,
         needs=needs,
     )
@@ -88,22 +96,18 @@ def fold_data(
         sampler=sampler,
         valid=shared,
         valid_whole=shared if alone else image_loader(competition, valid, config),
-        valid_ids=list(valid["id"]),
+        valid_ids=list(valid.ids),
     )
 
 
-def _parts(
-    samples: pd.DataFrame, folds: pd.DataFrame, fold: int | str
-) -> tuple[pd.DataFrame, np.ndarray | None, pd.DataFrame]:
+def _parts(samples: Samples, folds: pd.DataFrame, fold: int | str) -> tuple[Samples, np.ndarray | None, Samples]:
     if fold == ALL:
-        return samples, None, samples.iloc[:0]
+        return samples, None, samples[:0]
     train, valid = fold_splits(folds, int(fold))
-    by_id = samples.set_index("id", drop=False)
-    rows = by_id.loc[train["id"]].reset_index(drop=True)
-    return rows, train["times"].to_numpy(), by_id.loc[valid["id"]].reset_index(drop=True)
+    return samples.select(train["id"]), train["times"].to_numpy(), samples.select(valid["id"])
 
 
-def _positive(competition: Competition, train: pd.DataFrame, config: Config) -> np.ndarray | None:
+def _positive(competition: Competition, train: Samples, config: Config) -> np.ndarray | None:
     if config.data.positive_share is None:
         return None
     return coverages(competition, train) > 0

@@ -136,7 +136,9 @@ def open_session(config: Config, competition: Competition, run: Run, fold: int |
     precision, accelerator = _accelerator(config, folder)
     set_seed(mixed_seed(config.seed, 0, 0))
     fresh = config.model.init_from is None
-    network = build_model(config.model, num_classes=competition.num_classes, pretrained=fresh)
+    network = build_model(
+        config.model, num_classes=competition.num_classes, images=competition.images, pretrained=fresh
+    )
     if not fresh:
         _start_from(network, Run.open(config.model.init_from), run, fold, folds)
     network.to(accelerator.device, memory_format=torch.channels_last if config.train.channels_last else None)
