@@ -14,7 +14,7 @@ from maskfold.cli.evaluate import note, show_runs, show_submission
 from maskfold.cli.script import next_command, run_script
 from maskfold.config import load_config, override
 
-SECTIONS = ("inference",)
+SECTIONS = ("inference", "tta", "post")
 
 
 def main() -> None:

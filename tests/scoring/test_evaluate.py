@@ -8,8 +8,8 @@ from tests.conftest import reference_rle
 from tests.drawn_runs import decode, dice, make_run, read_table, truth_of
 
 from maskfold.competitions import open_competition
-from maskfold.config import override
-from maskfold.ensembling.choice import CheckpointChoice, EnsembleChoice
+from maskfold.config import PostConfig, override
+from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.errors import InferenceError, MaskfoldError
 from maskfold.metrics import build_metric
 from maskfold.scoring.evaluate import Evaluation, evaluate_oof, evaluate_submission
@@ -140,9 +140,9 @@ def oof_run(config, truth, root, name="a"):
 
 def test_out_of_fold_scores_of_a_choice(config, competition, truth, tmp_path):
     (a, maps_a), (b, maps_b) = oof_run(config, truth, tmp_path, "a"), oof_run(config, truth, tmp_path, "bb")
-    checkpoints = [CheckpointChoice(run=str(r.path), checkpoint="best", weight=w) for r, w in ((a, 3.0), (b, 1.0))]
-    choice = EnsembleChoice(checkpoints=checkpoints, views="none", threshold=0.4)
-    found = evaluate_oof(choice, competition, config.inference)
+    parts = [RunChoice(run=str(r.path), checkpoint="best", weight=w) for r, w in ((a, 3.0), (b, 1.0))]
+    choice = EnsembleChoice(runs=parts, tta=config.tta, post=PostConfig(threshold=0.4))
+    found = evaluate_oof(choice, competition)
     expected = []
     for name in sorted(truth):
         probability = 0.75 * np.rint(maps_a[name] * 255) / 255 + 0.25 * np.rint(maps_b[name] * 255) / 255
@@ -151,8 +151,11 @@ def test_out_of_fold_scores_of_a_choice(config, competition, truth, tmp_path):
     assert found.score == pytest.approx(np.mean(expected), abs=2e-3)
     assert found.per_image()["score"].min() == pytest.approx(min(expected), abs=1e-2)
     assert found.groups is None
-    cleaned = evaluate_oof(choice.model_copy(update={"min_area": 10}), competition, config.inference)
-    assert cleaned.score > found.score
+    areas = PostConfig(threshold=0.4, min_area=10)
+    assert evaluate_oof(choice.model_copy(update={"post": areas}), competition).score > found.score
+    second = evaluate_oof(choice, competition, folds=[1])
+    assert second.ids == sorted(truth)[1::2], "the images that fold 1 validates"
+    assert second.score == pytest.approx(np.mean(expected[1::2]), abs=2e-3)
 
 
 def test_groups_come_from_the_runs_division(config, truth, tmp_path):
@@ -166,8 +169,8 @@ def test_groups_come_from_the_runs_division(config, truth, tmp_path):
     }
     config = override(config, keys)
     run, _ = oof_run(config, truth, tmp_path, "a")
-    checkpoints = [CheckpointChoice(run=str(run.path), checkpoint="best", weight=1.0)]
+    parts = [RunChoice(run=str(run.path), checkpoint="best", weight=1.0)]
     competition = open_competition(config.competition)
-    found = evaluate_oof(EnsembleChoice(checkpoints=checkpoints, views="none"), competition, config.inference)
+    found = evaluate_oof(EnsembleChoice(runs=parts, tta=config.tta), competition)
     assert found.groups == [f"scene{number // 4}" for number in range(18)]
     assert "bootstraps over groups" in found.line()

@@ -146,10 +146,10 @@ def test_two_runs_are_tuned_and_predicted_together(here, script):
 def test_views_changed_after_tuning_are_told(here, script):
     assert script("train_fold", *CONFIG, "--fold", 0).code == 0
     assert script("tune", "--runs", "runs/tiny").code == 0
-    done = script("predict", "--runs", "runs/tiny", "--inference.views", "none", "--post.threshold", "0.3")
+    done = script("predict", "--runs", "runs/tiny", "--tta.views", "none", "--post.threshold", "0.3")
     assert done.code == 0, done.err
-    assert "Note: inference.views is none, not flips as tuned." in done.out
-    oof = script("predict", "--runs", "runs/tiny", "--inference.views", "d4", "--oof")
+    assert "Note: tta.views is none, not flips as tuned." in done.out
+    oof = script("predict", "--runs", "runs/tiny", "--tta.views", "d4", "--oof")
     assert oof.code == 0, oof.err
     assert Run(here / "runs/tiny").fold(0).oof("best").made_with()["views"] == "d4"
     shown = script("evaluate", "--runs", "runs/tiny")

@@ -6,7 +6,7 @@ from maskfold.cli.arguments import SUBMISSIONS
 from maskfold.cli.predict import ensemble_run
 from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.ensembling.choice import read_ensemble
+from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
 from maskfold.ensembling.oof import candidate_table, finished_folds
 from maskfold.ensembling.submit import default_choice
 from maskfold.runs import Run
@@ -23,7 +23,7 @@ def show_runs(runs: list[Run], competition: Competition, config: Config) -> None
         table = candidate_table(run)
         print(f"{run.path}: {competition.metric.name} of each fold's checkpoints, threshold 0.5, no views")
         print(table.assign(mean=table.mean(axis=1)).to_string(float_format="%.4f"))
-        plain = evaluate_oof(default_choice(run), competition, config.inference)
+        plain = evaluate_oof(_untuned(run, runs[0], config), competition, batch_size=config.inference.batch_size)
         print(
             f"out of fold, {len(plain.ids)} images, folds {finished_folds(run)}, not tuned: {plain.line()}"
             f"{plain.class_lines(competition.class_names)}"
@@ -35,6 +35,19 @@ def show_runs(runs: list[Run], competition: Competition, config: Config) -> None
             f"{path}: {choice.metric} {choice.scores['before']:.4f} before tuning, "
             f"{choice.scores['after']:.4f} after (cross-fitted)"
         )
+
+
+def _untuned(run: Run, first: Run, config: Config) -> EnsembleChoice:
+    """What a run predicts with untuned, with what the command line changed of the first run's config."""
+    changed = {
+        section: getattr(config, section)
+        for section in ("tta", "post")
+        if getattr(config, section) != getattr(first.config, section)
+    }
+    own = run.config.model_copy(update=changed)
+    if config.inference.checkpoint != first.config.inference.checkpoint:
+        own = own.model_copy(update={"inference": config.inference})
+    return default_choice([run], own)
 
 
 def show_submission(submission: Path, truth: Path, other: Path | None, competition: Competition) -> None:
