@@ -74,17 +74,15 @@ def score_settings(
 ) -> Scores:
     """Score every setting on every image in one pass.
 
-    A curve is drawn over every value of the decoding chain that is a number, with the values that tuning tries
-    (``tune.tried``) and those that its step shows.
+    There is a curve over every number of the decoding chain: those that tuning tries (``tune.tried``), those that the
+    step shows, and the chosen one.
     """
     count = len(choice.runs)
     chosen = Setting.of(choice)
     plain = Setting(chosen.checkpoints, (1 / count,) * count, PostConfig())
     alone = [replace(plain, weights=tuple(float(i == j) for j in range(count))) for i in range(count)]
-    lines = {}
-    for value in tunable_values(choice.post, labels_of(competition), tune.tried):
-        if all(isinstance(number, int | float) for number in (*value.tried, value.value(choice.post))):
-            lines[value] = _line(value, chosen)
+    values = tunable_values(choice.post, labels_of(competition), tune.tried)
+    lines = {value: line for value in values if len(line := _line(value, chosen)) > 1}
     scorer = Scorer(images, competition)
     scorer.look([chosen, plain, *alone, *(setting for line in lines.values() for setting in line.values())])
     folds = np.array([image.fold for image in images])
@@ -98,8 +96,10 @@ def score_settings(
 
 
 def _line(value: Tunable, chosen: Setting) -> dict[Any, Setting]:
-    numbers = sorted({*value.shown, *value.tried, value.value(chosen.post)})
-    return {number: replace(chosen, post=value.moved(chosen.post, number)) for number in numbers}
+    values = {*value.shown, *value.tried, value.value(chosen.post)}
+    if not all(isinstance(number, int | float) for number in values):
+        return {}
+    return {number: replace(chosen, post=value.moved(chosen.post, number)) for number in sorted(values)}
 
 
 def _curve(value: Tunable, line: dict[Any, Setting], scorer: Scorer, folds: np.ndarray, chosen: Setting) -> Curve:
