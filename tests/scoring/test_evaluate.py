@@ -12,7 +12,7 @@ from maskfold.config import PostConfig, override
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.errors import InferenceError, MaskfoldError
 from maskfold.metrics import build_metric
-from maskfold.scoring.evaluate import Evaluation, evaluate_oof, evaluate_submission
+from maskfold.scoring.evaluate import Evaluation, better, evaluate_oof, evaluate_submission, verdict
 
 
 def write_masks(path, masks):
@@ -105,6 +105,25 @@ def test_evaluations_of_other_images_are_not_compared():
     a, b = made_up([0.2, 0.7, 0.4]), made_up([0.2, 0.7])
     with pytest.raises(MaskfoldError, match="do not hold the same images"):
         a.against(b)
+
+
+def test_a_verdict_needs_a_difference_that_the_images_show():
+    rng = np.random.default_rng(1)
+    scores = rng.uniform(0.3, 0.7, 30)
+    plain, clear = made_up(scores), made_up(scores + 0.02 + rng.normal(0, 0.01, 30))
+    unclear = made_up(scores + 0.002 + rng.normal(0, 0.1, 30))
+    assert (better(clear, plain), better(plain, clear), better(unclear, plain)) == (True, False, None)
+    assert verdict(clear, plain, ("a", "b")) == "Verdict: a is better than b"
+    assert verdict(plain, clear, ("a", "b")) == "Verdict: b is better than a"
+    assert verdict(unclear, plain, ("a", "b")) == "Verdict: no difference between a and b that 30 images can show"
+    # A gain in one scene, however many images it has, is a gain in one scene.
+    gains = np.repeat([0.2, -0.01, -0.02, -0.01], [27, 1, 1, 1])
+    scenes = np.repeat(["a", "b", "c", "d"], [27, 1, 1, 1]).tolist()
+    assert better(made_up(scores + gains), plain) is True
+    grouped = made_up(scores + gains, scenes)
+    assert better(grouped, made_up(scores, scenes)) is None
+    assert verdict(grouped, made_up(scores, scenes), ("a", "b")).endswith("that 4 groups of images can show")
+    assert better(made_up(scores + 0.2, ["one"] * 30), made_up(scores, ["one"] * 30)) is None
 
 
 def test_groups_widen_the_interval():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from maskfold.competitions import Competition
-from maskfold.config import TTAConfig
+from maskfold.config import FoldsConfig, TTAConfig
 from maskfold.datasets import fold_splits, load_groups, read_folds
 from maskfold.ensembling.checkpoints import ensure_oof
 from maskfold.errors import InferenceError
@@ -145,14 +145,23 @@ def finished_folds(run: Run) -> list[int]:
     return folds
 
 
-def groups_of(run: Run, competition: Competition, ids: Sequence[str]) -> list[str] | None:
-    """The group of each image, where the run's folds were divided by groups; else `None`."""
-    samples = competition.samples("train")
-    groups = load_groups(competition, samples, run.config.folds)
+def groups_of(competition: Competition, ids: Sequence[str], folds: FoldsConfig | None = None) -> list[str] | None:
+    """The group of each image, for intervals and parts; `None` where groups are not known.
+
+    Args:
+        competition: whose images these are.
+        ids: of images of one split.
+        folds: how a run's folds were divided: then by the groups that it knows, else by those that the competition
+            declares.
+    """
+    split = "test" if set(ids) <= set(competition.samples("test")["id"]) else "train"
+    samples = competition.samples(split)
+    groups = samples["group"] if folds is None else load_groups(competition, samples, folds)
     if groups is None:
         return None
     by_id = dict(zip(samples["id"], groups, strict=True))
-    return [by_id[image_id] for image_id in ids]
+    found = [by_id.get(image_id) for image_id in ids]
+    return None if any(group is None for group in found) else found
 
 
 def candidate_table(run: Run) -> pd.DataFrame:

@@ -51,7 +51,7 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
     wanted = [wanted_checkpoints(run, own, config) for run, own in zip(runs, start.checkpoints, strict=True)]
     tta, batch_size = [config.tta] * len(runs), config.inference.batch_size
     images = oof_images(runs, wanted, competition, tta, batch_size=batch_size)
-    parts = parts_of(images, groups_of(runs[0], competition, [image.id for image in images]))
+    parts = parts_of(images, groups_of(competition, [image.id for image in images], runs[0].config.folds))
     scorer = Scorer(images, competition)
     score = competition.metric.score
     walked = walk(start, steps, parts, scorer, score)

@@ -98,7 +98,7 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
     images = oof_images(runs, [[name] for name in choice.checkpoints], competition, _tta(runs, choice))
     scores = score_settings(images, competition, choice, runs[0].config.tune)
     survey = survey_images(images, competition, choice)
-    found = groups_of(runs[0], competition, [image.id for image in images])
+    found = groups_of(competition, [image.id for image in images], runs[0].config.folds)
     groups = None if found is None else np.array(found, dtype=object)
     per_image = metric.per_image(scores.chosen)
     alone = np.stack([metric.per_image(stats) for stats in scores.alone])

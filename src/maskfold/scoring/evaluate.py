@@ -10,7 +10,7 @@ from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.errors import InferenceError
-from maskfold.metrics import Evaluation
+from maskfold.metrics import Evaluation, paired_bootstrap
 from maskfold.runs import Run
 
 
@@ -34,7 +34,7 @@ def evaluate_oof(
     images = oof_images(runs, names, competition, [choice.tta] * len(runs), folds=folds, batch_size=batch_size)
     ids = [image.id for image in images]
     stats = Scorer(images, competition).stats(Setting.of(choice))
-    return Evaluation(competition.metric, ids, stats, groups_of(runs[0], competition, ids))
+    return Evaluation(competition.metric, ids, stats, groups_of(competition, ids, runs[0].config.folds))
 
 
 def evaluate_submission(submission: Path, truth: Path, competition: Competition) -> Evaluation:
@@ -52,7 +52,28 @@ def evaluate_submission(submission: Path, truth: Path, competition: Competition)
         shape = competition.size(path)
         mask, target = (competition.mask(masks[image_id], shape, id=image_id) for masks in (predicted, true))
         rows.append(metric.image_stats(mask, target))
-    return Evaluation(metric, list(true), np.stack(rows))
+    return Evaluation(metric, list(true), np.stack(rows), groups_of(competition, list(true)))
+
+
+def better(a: Evaluation, b: Evaluation) -> bool | None:
+    """Whether ``a`` is better than ``b`` on the same images; `None`: the images do not show a difference.
+
+    A difference is shown where the 95 % interval of the paired bootstrap, over images or over groups, leaves out 0.
+    """
+    if len(set(a.groups if a.groups is not None else a.ids)) < 2:
+        return None
+    result = paired_bootstrap(a.stats, b.stats, a.metric.score, groups=a.groups)
+    return True if result.low > 0 else False if result.high < 0 else None
+
+
+def verdict(a: Evaluation, b: Evaluation, names: tuple[str, str]) -> str:
+    """Which of two is better, in one line."""
+    found = better(a, b)
+    if found is None:
+        units = f"{len(a.ids)} images" if a.groups is None else f"{len(set(a.groups))} groups of images"
+        return f"Verdict: no difference between {names[0]} and {names[1]} that {units} can show"
+    first, second = names if found else names[::-1]
+    return f"Verdict: {first} is better than {second}"
 
 
 def refuse_other_images(expected: Collection[str], found: Collection[str], source: Path, other: Path) -> None:
