@@ -37,7 +37,7 @@ def test_an_untuned_run_is_to_be_tuned(runs, competition, capsys):
     assert f"not tuned: dice {score:.4f} (95 % of bootstraps over images" in out
     assert "Verdict: not tuned; tuning chooses" in out
     show_runs([a], competition, override(a.config, {"post.threshold": 0.9}))
-    assert "not tuned: dice 0.2" in capsys.readouterr().out, "the command line's threshold: nothing is foreground"
+    assert "not tuned: dice 0.1667" in capsys.readouterr().out, "the command line's threshold: nothing is foreground"
 
 
 def test_the_better_of_two_runs_is_named(runs, competition, capsys):
