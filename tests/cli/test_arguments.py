@@ -127,7 +127,7 @@ def test_the_next_command_says_the_same(command):
 def test_only_some_sections_can_be_changed_of_a_run(monkeypatch, capsys):
     def call(*words):
         monkeypatch.setattr("sys.argv", ["predict.py", *words])
-        return parse_sections(runs_parser("What it does.", ("inference", "post")), ("inference", "post"))
+        return parse_sections(runs_parser("What it does.", ("tta", "post")), ("tta", "post"))
 
     arguments, overrides = call("--runs", "runs/a", "runs/b", "--post.threshold", "0.4", "--tta.views=d4")
     assert [str(path) for path in arguments.runs] == ["runs/a", "runs/b"]
@@ -137,7 +137,7 @@ def test_only_some_sections_can_be_changed_of_a_run(monkeypatch, capsys):
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert "--data.scale cannot be changed here" in error
-    assert "(only inference, post, competition.root)" in error
+    assert "(only tta, post, competition.root)" in error
 
 
 @pytest.fixture
