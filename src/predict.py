@@ -35,8 +35,8 @@ def main() -> None:
     predictions = predict_samples(choice, competition, samples, arguments.folds, batch_size=batch_size)
     maps = path.with_name(path.stem + "_probabilities") if arguments.save_probabilities else None
     counts = write_submission(predictions, choice, competition, path, list(samples["id"]), maps)
-    log_submission(path, choice, competition, runs, folds)
     print(f"{counts['images']} images, {counts['empty']} with an empty mask. Valid submission: {path}")
+    log_submission(path, choice, competition, runs, folds)
     return next_command(
         f"python src/evaluate.py --submission {path} --truth TRUTH (or upload it, then --note-lb SCORE)"
     )

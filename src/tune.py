@@ -6,6 +6,7 @@ from maskfold.cli.script import next_command, run_script
 from maskfold.cli.tune import describe
 from maskfold.config import override
 from maskfold.ensembling.choice import write_ensemble
+from maskfold.ensembling.labels import labels_of
 from maskfold.ensembling.tune import tune
 
 SECTIONS = ("inference", "tta", "post", "tune")
@@ -15,10 +16,11 @@ def main() -> None:
     arguments, overrides = parse_sections(runs_parser(__doc__, SECTIONS), SECTIONS)
     runs = open_runs(arguments.runs)
     config = override(runs[0].config, overrides)
-    choice = tune(runs, competition_of(config), config)
+    competition = competition_of(config)
+    choice = tune(runs, competition, config)
     path = ensemble_run(runs).ensemble_path
     write_ensemble(choice, path)
-    print(describe(choice))
+    print(describe(choice, labels_of(competition)))
     print(f"Ensemble: {path}")
     next_command(f"python src/predict.py{run_flags(runs, overrides)}")
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import warnings
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,11 +11,17 @@ from tests.drawn_runs import dice, make_run
 
 from maskfold.competitions import open_competition
 from maskfold.config import PostConfig, override
+from maskfold.ensembling.crossfit import Step, walk
 from maskfold.ensembling.oof import OofImage
-from maskfold.ensembling.tune import parts_of, ranked_checkpoints, tune, weightings
+from maskfold.ensembling.settings import Scorer, Setting
+from maskfold.ensembling.tune import _moves, parts_of, ranked_checkpoints, tune, weightings
 from maskfold.errors import ConfigError, InferenceError, RunError
+from maskfold.inference.decoding import tunable_values
 from maskfold.inference.decoding.steps import remove_small
+from maskfold.inference.predict import Prediction
+from maskfold.labels import LabelSpec
 from maskfold.runs import MapStore
+from maskfold.scoring.evaluate import evaluate_oof
 
 
 @pytest.mark.parametrize(("runs", "count"), [(1, 1), (2, 5), (3, 16), (4, 1)])
@@ -362,3 +370,79 @@ def test_weights_of_runs_with_several_classes(streets, tmp_path):
     assert choice.weights[1] > 0.5
     assert choice.scores["after"] == 1.0 > choice.scores["before"]
     assert choice.post == PostConfig()
+
+
+class Layers:
+    """An image of two classes that overlap: class 0 is at 0.3 before 0.1, class 1 at 0.9 before 0.6."""
+
+    image = ""
+
+    def __init__(self, number):
+        rng = np.random.default_rng(number)
+        self.id, self.fold = f"i{number}", number % 3
+        self.mask = (rng.random((2, 7, 9)) < 0.4).astype(np.uint8)
+
+    def levels(self, run, checkpoint):
+        low, high = np.array([0.1, 0.6])[:, None, None], np.array([0.3, 0.9])[:, None, None]
+        return [np.rint(255 * np.where(self.mask, high, low)).astype(np.uint8)]
+
+    def prediction(self, probability, competition):
+        return Prediction(self.id, 0, probability)
+
+    def truth(self, competition, shape):
+        return self.mask
+
+
+class PerClassDice:
+    """Mean over images and classes."""
+
+    def image_stats(self, mask, truth):
+        return np.array([dice(a, b) for a, b in zip(mask, truth, strict=True)])
+
+    def score(self, stats):
+        return float(np.mean(stats))
+
+
+def test_classes_that_overlap_are_tuned_class_by_class(monkeypatch):
+    labels = LabelSpec("multilabel", ("fog", "haze"))
+    monkeypatch.setattr("maskfold.ensembling.settings.labels_of", lambda competition: labels)
+    images = [Layers(number) for number in range(9)]
+    scorer = Scorer(images, SimpleNamespace(metric=PerClassDice()))
+    start = Setting(("best",), (1.0,), PostConfig())
+    values = tunable_values(start.post, labels, {"threshold": [0.2, 0.5, 0.8], "fill_holes": [0], "min_area": [0]})
+    steps = [Step(value.name, partial(_moves, value), ordered=True) for value in values]
+    walked = walk(start, steps, parts_of(images, None), scorer, scorer.metric.score)
+    assert walked.chosen.post.threshold == (0.2, 0.8)
+    assert all(setting.post.threshold == (0.2, 0.8) for setting in walked.of_part.values())
+    assert scorer.metric.score(scorer.stats(walked.chosen)) == 1.0
+    assert scorer.metric.score(scorer.stats(start)) < 0.7
+
+
+def test_a_step_of_ones_own_is_tuned_and_sees_the_image(config, competition, truth, tmp_path, monkeypatch):
+    """The maps are the truth at 0.3, and the images are reddish where the truth is."""
+    (tmp_path / "red_steps.py").write_text(
+        """
+from maskfold.inference.decoding import Step
+
+
+class Red(Step):
+    stage = "probability"
+    needs_image = True
+    tried = {"gain": (0.0, 0.2, 0.3)}
+
+    def __init__(self, gain=0.0):
+        self.gain = gain
+
+    def __call__(self, layers, image):
+        return layers + self.gain * (image[..., 0] > 130)
+"""
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    valid = thirds(truth)
+    run = make_run(tmp_path, "a", config, {"best": by_fold(valid, lambda n: 0.3 * np.ones_like(truth[n]))}, valid)
+    asked = override(config, {**tried([0.5]), "post.steps": {"red_steps:Red": {}}})
+    choice = tune([run], competition, asked)
+    assert choice.post.steps == {"red_steps:Red": {"gain": 0.3}}
+    assert choice.scores["before"] < 0.2
+    assert choice.scores["after"] > 0.9
+    assert evaluate_oof(choice, competition).score == pytest.approx(choice.scores["after"])

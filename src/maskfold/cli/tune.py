@@ -1,16 +1,18 @@
 """What tune.py prints of its result."""
 
 from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.inference.decoding import tunable_values
+from maskfold.labels import LabelSpec
 
 
-def describe(choice: EnsembleChoice) -> str:
+def describe(choice: EnsembleChoice, labels: LabelSpec) -> str:
     """The choice, what it scores, and whether tuning helped."""
+    values = [f"{value.name} {value.value(choice.post)}" for value in tunable_values(choice.post, labels, {})]
     lines = [f"{run.run}: {run.checkpoint}, weight {run.weight:.2f}" for run in choice.runs]
-    values = ", ".join(f"{name} {value}" for name, value in choice.post.model_dump(mode="json").items() if value != {})
-    before, after = choice.scores["before"], choice.scores["after"]
     lines += [
-        f"{values}, views {choice.tta.views}",
-        f"Out-of-fold {choice.metric} {before:.4f} before tuning, {after:.4f} after (cross-fitted)",
+        ", ".join([*(values or ["the most probable class"]), f"views {choice.tta.views}"]),
+        f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before tuning, {choice.scores['after']:.4f} after "
+        "(cross-fitted)",
     ]
     if not choice.helped:
         lines.append("Tuning did not help: what the config says is kept, and stands above.")

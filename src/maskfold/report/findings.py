@@ -10,7 +10,7 @@ from maskfold.competitions import Competition
 from maskfold.config import TTAConfig
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
-from maskfold.metrics import CompetitionMetric, bootstrap_interval
+from maskfold.metrics import CompetitionMetric, Evaluation
 from maskfold.report.scores import Scores, score_settings
 from maskfold.report.survey import Survey, survey_images
 from maskfold.report.tables import (
@@ -98,7 +98,8 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
     images = oof_images(runs, [[name] for name in choice.checkpoints], competition, _tta(runs, choice))
     scores = score_settings(images, competition, choice, runs[0].config.tune)
     survey = survey_images(images, competition, choice)
-    found = groups_of(competition, [image.id for image in images], runs[0].config.folds)
+    ids = [image.id for image in images]
+    found = groups_of(competition, ids, runs[0].config.folds)
     groups = None if found is None else np.array(found, dtype=object)
     per_image = metric.per_image(scores.chosen)
     alone = np.stack([metric.per_image(stats) for stats in scores.alone])
@@ -112,7 +113,7 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
         survey=survey,
         table=survey.images.assign(score=per_image, group=groups),
         groups=groups,
-        interval=bootstrap_interval(scores.chosen, metric.score, groups=groups),
+        interval=Evaluation(metric, ids, scores.chosen, groups).interval(),
         coverage=coverage_table(survey.images["coverage"].to_numpy(), per_image),
         calibration=calibration_table(survey.levels),
         runs=run_table([run.name for run in runs], scores.alone, metric, groups),
