@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from maskfold.ensembling.crossfit import Step, cross_fitted, middle, walk
+from maskfold.ensembling.crossfit import Coordinate, cross_fitted, middle, walk
 from maskfold.metrics import build_metric
 
 
@@ -45,7 +45,7 @@ def moved(place, size, now, part):
 
 
 def steps_of(sizes):
-    return [Step(f"step {place}", partial(moved, place, size)) for place, size in enumerate(sizes)]
+    return [Coordinate(f"step {place}", partial(moved, place, size)) for place, size in enumerate(sizes)]
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -111,7 +111,7 @@ def mean(stats):
 def chosen(scores, start, ordered=True):
     """The choice among settings 0, 1 … with the same score on all of four images."""
     table = Scores({setting: [score] * 4 for setting, score in enumerate(scores)})
-    step = Step("value", lambda now, part: range(len(scores)), ordered)
+    step = Coordinate("value", lambda now, part: range(len(scores)), ordered)
     return walk(start, [step], np.arange(4) % 2, table, mean).chosen
 
 
@@ -132,7 +132,7 @@ def test_the_middle_of_the_longest_row(scores, place):
 
 def test_images_that_cannot_be_scored_decide_nothing():
     nan = np.nan
-    step = Step("value", lambda now, part: [0, 1, 2])
+    step = Coordinate("value", lambda now, part: [0, 1, 2])
     table = Scores({0: [0.5, 0.5, nan, nan], 1: [0.6, 0.4, nan, nan], 2: [nan, nan, nan, nan]})
     walked = walk(0, [step], np.array([0, 0, 1, 1]), table, mean)
     assert walked.of_part == {0: 0, 1: 0}, "without part 0 nothing can be scored"
@@ -151,7 +151,7 @@ def test_equal_checkpoints_flatter_nothing():
     The best of both on the same images is 0.018 too good.
     """
     truth, spread, repeats = 0.8, 0.14, 4000
-    step = Step("checkpoint", lambda now, part: [0, 1])
+    step = Coordinate("checkpoint", lambda now, part: [0, 1])
     parts = np.arange(20) % 5
     reported, best_of_both = [], []
     for seed in range(repeats):

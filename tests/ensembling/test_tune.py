@@ -11,7 +11,7 @@ from tests.drawn_runs import dice, make_run
 
 from maskfold.competitions import open_competition
 from maskfold.config import PostConfig, override
-from maskfold.ensembling.crossfit import Step, walk
+from maskfold.ensembling.crossfit import Coordinate, walk
 from maskfold.ensembling.oof import OofImage
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.tune import _moves, parts_of, ranked_checkpoints, tune, weightings
@@ -410,7 +410,7 @@ def test_classes_that_overlap_are_tuned_class_by_class(monkeypatch):
     scorer = Scorer(images, SimpleNamespace(metric=PerClassDice()))
     start = Setting(("best",), (1.0,), PostConfig())
     values = tunable_values(start.post, labels, {"threshold": [0.2, 0.5, 0.8], "fill_holes": [0], "min_area": [0]})
-    steps = [Step(value.name, partial(_moves, value), ordered=True) for value in values]
+    steps = [Coordinate(value.name, partial(_moves, value), ordered=True) for value in values]
     walked = walk(start, steps, parts_of(images, None), scorer, scorer.metric.score)
     assert walked.chosen.post.threshold == (0.2, 0.8)
     assert all(setting.post.threshold == (0.2, 0.8) for setting in walked.of_part.values())

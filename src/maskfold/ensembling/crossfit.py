@@ -22,7 +22,7 @@ class Score(Protocol):
 
 
 @dataclass(frozen=True)
-class Step(Generic[Chosen]):
+class Coordinate(Generic[Chosen]):
     """One choice of the walk.
 
     Attributes:
@@ -55,26 +55,31 @@ class Statistics(Protocol[Chosen]):
 
 
 def walk(
-    start: Chosen, steps: Sequence[Step[Chosen]], parts: np.ndarray, statistics: Statistics[Chosen], score: Score
+    start: Chosen,
+    coordinates: Sequence[Coordinate[Chosen]],
+    parts: np.ndarray,
+    statistics: Statistics[Chosen],
+    score: Score,
 ) -> Walked[Chosen]:
-    """Take the steps one after the other, the earlier choices fixed: without each part, and on all images.
+    """Choose one coordinate after the other, the earlier choices fixed: without each part, and on all images.
 
     Args:
-        start: what is chosen before the first step. It is kept where nothing scores higher.
-        steps: in order.
+        start: what is chosen before the first one. It is kept where nothing scores higher.
+        coordinates: in order.
         parts: (n,) part of each image.
         statistics: of settings on the images.
         score: (n, k) -> a number; NaN where no image can be scored.
     """
     chosen: dict[Part, Chosen] = dict.fromkeys([None, *np.unique(parts).tolist()], start)
-    for step in steps:
-        options = {part: list(step.options(now, part)) for part, now in chosen.items()}
+    for coordinate in coordinates:
+        options = {part: list(coordinate.options(now, part)) for part, now in chosen.items()}
         everything = [*chosen.values(), *(option for of_part in options.values() for option in of_part)]
-        statistics.look(everything, step.name)
+        statistics.look(everything, coordinate.name)
         for part, now in chosen.items():
             used = np.ones(len(parts), bool) if part is None else parts != part
             scores = [_score(statistics.stats(option)[used], score) for option in options[part]]
-            chosen[part] = _best(now, _score(statistics.stats(now)[used], score), options[part], scores, step.ordered)
+            own = _score(statistics.stats(now)[used], score)
+            chosen[part] = _best(now, own, options[part], scores, coordinate.ordered)
     return Walked(chosen.pop(None), chosen)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
-from maskfold.ensembling.crossfit import Part, Step, cross_fitted, walk
+from maskfold.ensembling.crossfit import Coordinate, Part, cross_fitted, walk
 from maskfold.ensembling.labels import labels_of
 from maskfold.ensembling.oof import OofImage, candidate_table, finished_folds, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
@@ -47,14 +47,14 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
     """
     configured = default_choice(runs, config)
     start = Setting.of(configured)
-    steps = walk_steps(runs, configured, config, tunable_values(config.post, labels_of(competition), config.tune.tried))
+    values = tunable_values(config.post, labels_of(competition), config.tune.tried)
     wanted = [wanted_checkpoints(run, own, config) for run, own in zip(runs, start.checkpoints, strict=True)]
     tta, batch_size = [config.tta] * len(runs), config.inference.batch_size
     images = oof_images(runs, wanted, competition, tta, batch_size=batch_size)
     parts = parts_of(images, groups_of(competition, [image.id for image in images], runs[0].config.folds))
     scorer = Scorer(images, competition)
     score = competition.metric.score
-    walked = walk(start, steps, parts, scorer, score)
+    walked = walk(start, coordinates_of(runs, config, values), parts, scorer, score)
     before, after = float(score(scorer.stats(start))), float(score(cross_fitted(walked, parts, scorer)))
     chosen = walked.chosen if after > before else start
     return configured.model_copy(
@@ -71,15 +71,14 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
     )
 
 
-def walk_steps(
-    runs: Sequence[Run], configured: EnsembleChoice, config: Config, values: Sequence[Tunable]
-) -> list[Step[Setting]]:
+def coordinates_of(runs: Sequence[Run], config: Config, values: Sequence[Tunable]) -> list[Coordinate[Setting]]:
     """What is chosen, in order: the checkpoint of each run, the weights, every value of the decoding chain."""
     checkpoints = [
-        Step(f"checkpoint of {run.name}", partial(_checkpoints, run, place, config)) for place, run in enumerate(runs)
+        Coordinate(f"checkpoint of {run.name}", partial(_checkpoints, run, place, config))
+        for place, run in enumerate(runs)
     ]
-    weights = [Step("weights", _weights)] if len(runs) > 1 else []
-    decoding = [Step(value.name, partial(_moves, value), ordered=True) for value in values]
+    weights = [Coordinate("weights", _weights)] if len(runs) > 1 else []
+    decoding = [Coordinate(value.name, partial(_moves, value), ordered=True) for value in values]
     return [*checkpoints, *weights, *decoding]
 
 
@@ -91,7 +90,11 @@ def wanted_checkpoints(run: Run, configured: str, config: Config) -> list[str]:
 
 
 def ranked_checkpoints(run: Run, part: Part, config: Config) -> list[str]:
-    """The best ``tune.checkpoints`` of training's own scores, those of the fold ``part`` left out."""
+    """The best ``tune.checkpoints`` of training's own scores, those of the fold ``part`` left out.
+
+    Of one finished fold these scores are all there is: which checkpoints are compared is then not cross-fitted, only
+    which one of them is chosen.
+    """
     table = candidate_table(run)
     others = table.drop(columns=[fold for fold in table if fold == part and len(table.columns) > 1])
     means = others.mean(axis=1).sort_values(ascending=False, kind="stable", na_position="last")
