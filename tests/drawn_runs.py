@@ -65,7 +65,7 @@ def make_run(root: Path, name: str, config, maps: dict, valid: dict[int, list[st
             folder = run.fold(fold)
             folder.path.mkdir(parents=True, exist_ok=True)
             save_checkpoint({"a": torch.tensor([hash((name, kind)) % 97 + fold / 7])}, folder.checkpoint_path(kind))
-            options = oof_options(config.inference)
+            options = oof_options(config.tta)
             with MapStore.create(folder.oof(kind).folder, competition.num_classes, options) as store:
                 for image_id, probability in found.items():
                     store.write(image_id, probability)
@@ -81,7 +81,7 @@ def truth(drawn):
 
 @pytest.fixture
 def config(drawn):
-    return load_config(None, {**TINY, "competition.root": drawn, "inference.views": "none"}, name="hand")
+    return load_config(None, {**TINY, "competition.root": drawn, "tta.views": "none"}, name="hand")
 
 
 @pytest.fixture
@@ -115,6 +115,6 @@ def streets(tmp_path):
         "competition.root": root,
         "competition.class_names": list(CLASSES),
         "folds.kind": "kfold",
-        "inference.views": "none",
+        "tta.views": "none",
     }
     return load_config(None, {**TINY, **keys}, name="streets"), labels

@@ -24,7 +24,7 @@ LIFTABLE = {
     "metrics": {"errors"},
     "rle": {"errors"},
     "models": {"errors", "config", "images"},
-    "inference": {"errors", "config"},
+    "inference": {"errors", "config", "labels", "extension"},
 }
 
 

@@ -60,8 +60,8 @@ def test_missing_and_changed_weights_are_refused(run, config, competition):
 
 
 def test_maps_depend_on_views_scales_merging_and_windows_only(config):
-    start = oof_options(config.inference)
+    start = oof_options(config.tta)
     for key, value in (("views", "d4"), ("scales", [1.5]), ("merge", "vote"), ("window", 64), ("overlap", 0.1)):
-        assert oof_options(override(config, {f"inference.{key}": value}).inference) != start
+        assert oof_options(override(config, {f"tta.{key}": value}).tta) != start
     for key, value in (("batch_size", 77), ("checkpoint", "ema")):
-        assert oof_options(override(config, {f"inference.{key}": value}).inference) == start
+        assert oof_options(override(config, {f"inference.{key}": value}).tta) == start

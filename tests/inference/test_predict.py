@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from maskfold.config import InferenceConfig, ModelConfig
+from maskfold.config import ModelConfig, TTAConfig
 from maskfold.errors import InferenceError
 from maskfold.inference.predict import predict_batches
 from maskfold.models import build_model
@@ -43,8 +43,8 @@ def batch(first, count, size, labelled=False, native=None):
 
 
 def predict(models, loader, *, weights=None, precision=None, **options):
-    options = InferenceConfig(**{"views": "none", **options})
-    return list(predict_batches(models, loader, options=options, weights=weights, device=CPU, precision=precision))
+    tta = TTAConfig(**{"views": "none", **options})
+    return list(predict_batches(models, loader, tta=tta, weights=weights, device=CPU, precision=precision))
 
 
 def plain(model, images):
@@ -136,7 +136,7 @@ def test_images_stream_by():
             yield items
             del items
 
-    predictions = predict_batches([Pointwise()], loader(), options=InferenceConfig(views="flips"), device=CPU)
+    predictions = predict_batches([Pointwise()], loader(), tta=TTAConfig(views="flips"), device=CPU)
     assert not alive
     for count, _ in enumerate(predictions, start=1):
         assert len(alive) == (count + 1) // 2
@@ -167,9 +167,9 @@ def test_scaled_views_of_a_flat_image_change_nothing():
 
 def test_autocast_and_inference_mode_are_on_for_the_network_only():
     model = Pointwise()
-    options = InferenceConfig(views="none")
+    tta = TTAConfig(views="none")
     loader = [batch(0, 2, (8, 6))]
-    predictions = predict_batches([model], loader, options=options, device=CPU, precision=torch.bfloat16)
+    predictions = predict_batches([model], loader, tta=tta, device=CPU, precision=torch.bfloat16)
     first = next(predictions)
     assert model.calls[0][1:] == (True, True)
     assert not torch.is_inference_mode_enabled()
@@ -188,7 +188,7 @@ def test_models_are_evaluated_and_then_as_they_were():
     before = {name: value.clone() for name, value in model.state_dict().items()}
     items = batch(0, 2, (8, 6))
     items["image"] = items["image"].float()
-    predictions = predict_batches([model], [items], options=InferenceConfig(), device=CPU)
+    predictions = predict_batches([model], [items], tta=TTAConfig(), device=CPU)
     next(predictions)
     assert not any(module.training for module in model.modules())
     predictions.close()
@@ -217,7 +217,7 @@ def test_outputs_that_are_no_numbers_name_the_image(bad, merge):
     loader = [batch(0, 3, (8, 6)), batch(3, 3, (8, 6))]
     loader[1]["image"][1] = 0
     predictions = predict_batches(
-        [Broken(), Pointwise()], loader, options=InferenceConfig(merge=merge), device=CPU, precision=None
+        [Broken(), Pointwise()], loader, tta=TTAConfig(merge=merge), device=CPU, precision=None
     )
     assert [next(predictions).id for _ in range(3)] == ["tile_0", "tile_1", "tile_2"]
     with pytest.raises(InferenceError, match="image tile_4 is NaN or infinite"):
@@ -257,11 +257,11 @@ def test_a_real_network_predicts_odd_sizes(channels_last):
 def test_a_gpu_gives_what_the_cpu_gives(precision):
     torch.manual_seed(0)
     model = build_model(ModelConfig(encoder="mobilenet_v2", encoder_weights=None), num_classes=3)
-    options = InferenceConfig(views="d4", scales=(1.0, 0.75), window=64)
-    exact = list(predict_batches([model], [batch(0, 2, (101, 90), native=(80, 99))], options=options, device=CPU))
+    tta = TTAConfig(views="d4", scales=(1.0, 0.75), window=64)
+    exact = list(predict_batches([model], [batch(0, 2, (101, 90), native=(80, 99))], tta=tta, device=CPU))
     gpu = torch.device("cuda")
     model.to(gpu, memory_format=torch.channels_last)
     loader = [batch(0, 2, (101, 90), native=(80, 99))]
-    fast = list(predict_batches([model], loader, options=options, device=gpu, precision=precision))
+    fast = list(predict_batches([model], loader, tta=tta, device=gpu, precision=precision))
     for a, b in zip(exact, fast, strict=True):
         np.testing.assert_allclose(a.probability, b.probability, atol=1e-3 if precision is None else 5e-2)

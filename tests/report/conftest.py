@@ -47,7 +47,7 @@ def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: 
     folder.path.mkdir()
     for kind in ("best", "ema"):
         folder.checkpoint_path(kind).write_bytes(f"{run.name} {fold} {kind}".encode())
-        made_with = oof_options(run.config.inference)
+        made_with = oof_options(run.config.tta)
         with folder.oof(kind).create(folder.oof(kind).folder, competition.num_classes, made_with) as store:
             for image_id in ids:
                 sample = samples[image_id]
@@ -123,7 +123,7 @@ def run(tmp_path_factory, tiles) -> Run:
 @pytest.fixture(scope="session")
 def weaker(run, tiles) -> Run:
     """A second run beside the first, with more noise and other views."""
-    changes = {"competition.root": tiles, "inference.views": "none"}
+    changes = {"competition.root": tiles, "tta.views": "none"}
     return fake_run(run.path.parent, "weaker", seed=2, noise=0.4, **changes)
 
 

@@ -231,7 +231,7 @@ def test_several_runs(pair, run, weaker):
     assert float(alone[1][4]) == pytest.approx(float(alone[1][2]) - float(alone[0][2]), abs=1.5e-4)
     assert float(alone[1][4]) < 0
     changes = [code.text for code in pair.one("section", id="config").all("code")]
-    assert changes == ["name: tiny<1> -> weaker", "inference.views: flips -> none"]
+    assert changes == ["name: tiny<1> -> weaker", "tta.views: flips -> none"]
     assert "all fail" in pair.one("select", id="reason").text
     failed = list(pair.one("section", id="suspects").one("ul").all("li"))
     shown = {c.attributes["data-id"]: c.attributes["data-reasons"] for c in pair.all("article")}

@@ -29,7 +29,7 @@ OVERRIDES = {
     "train.precision": "fp32",
     "train.trackers": "[]",
     "train.oof_checkpoints": "6",
-    "inference.views": "flips",
+    "tta.views": "flips",
 }
 
 # The script itself, with one function replaced by one that kills the process at a chosen moment.

@@ -51,7 +51,7 @@ def test_binary(tiny, tmp_path, name):
         "train.epochs": 8,
         "optim.lr": 0.01,
         "train.oof_checkpoints": 1,
-        "inference.views": "none",
+        "tta.views": "none",
     }
     check(override(tiny, changes), tmp_path, name)
 
@@ -87,7 +87,7 @@ def test_several_classes(streets, tmp_path, name):
         "folds.kind": "given",
         "train.epochs": 8,
         "train.oof_checkpoints": 1,
-        "inference.views": "none",
+        "tta.views": "none",
         "loss": [{"name": name}],
     }
     config = load_config(None, {**TINY, **keys, "folds.count": 1}, name="streets")

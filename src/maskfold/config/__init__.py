@@ -22,6 +22,7 @@ from maskfold.config.schema import (
     PostConfig,
     ScheduleConfig,
     TrainConfig,
+    TTAConfig,
     TuneConfig,
 )
 
@@ -37,6 +38,7 @@ __all__ = [
     "OptimConfig",
     "PostConfig",
     "ScheduleConfig",
+    "TTAConfig",
     "TrainConfig",
     "TuneConfig",
     "changed_keys",

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from maskfold.config.schema import Config
+from maskfold.config.schema import PER_CLASS_TAGS, RENAMED, Config
 from maskfold.errors import ConfigError, nearest
 from maskfold.files import atomic_path
 
@@ -168,10 +168,11 @@ def _check_name(name: Any) -> None:
 
 
 def _explain(item: Mapping[str, Any]) -> str:
-    key = ".".join(
-        str(part) for part in item["loc"] if not str(part).startswith(("function-", "list[", "dict[", "tuple["))
-    )
+    inner = ("function-", "list[", "dict[", "tuple[", *PER_CLASS_TAGS)
+    key = ".".join(str(part) for part in item["loc"] if not str(part).startswith(inner))
     if item["type"] == "extra_forbidden":
+        if key in RENAMED:
+            return f"{key} is now called {RENAMED[key]}: rename it"
         return f"unknown key {key}: {nearest(key, option_keys())}"
     message = item["msg"].removeprefix("Value error, ")
     if not key:

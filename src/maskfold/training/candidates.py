@@ -61,7 +61,7 @@ def _score(session: Session, log: RunLog) -> dict[str, Any]:
     ranked = sorted(scores, key=lambda kind: (-scores[kind], kind))
     stored = {kind: store_oof(session, _networks(session, kind), kind).score for kind in _stored(session, ranked)}
     for kind in ranked:
-        with_views = f", with views {session.config.inference.views} {stored[kind]:.4f}" if kind in stored else ""
+        with_views = f", with views {session.config.tta.views} {stored[kind]:.4f}" if kind in stored else ""
         log.say(f"fold {session.fold.name} {kind}: {session.metric.name} {scores[kind]:.4f}{with_views}")
     if classes := found[ranked[0]].class_lines(session.competition.class_names):
         log.say(f"fold {session.fold.name} {ranked[0]}, class by class:{classes}")
