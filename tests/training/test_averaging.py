@@ -27,7 +27,7 @@ def test_ema_follows_its_recursion():
         if step:
             decay = min(0.9, (1 + step) / (10 + step))
             expected = decay * expected + (1 - decay) * network.weight.item()
-    assert averages.taken()["ema"].module.weight.item() == pytest.approx(expected)
+    assert averages.begun()["ema"].module.weight.item() == pytest.approx(expected)
 
 
 def test_swa_is_the_mean_of_the_late_epochs():
@@ -36,13 +36,13 @@ def test_swa_is_the_mean_of_the_late_epochs():
     for epoch, network in enumerate(walk(values), start=1):
         averages = averages or WeightAverages(network, AveragingConfig(swa_start=0.4))
         averages.after_epoch(network, epoch / 5)
-    assert averages.taken()["swa"].module.weight.item() == pytest.approx(5.0)
+    assert averages.begun()["swa"].module.weight.item() == pytest.approx(5.0)
 
 
-def test_nothing_is_taken_before_its_time():
+def test_nothing_is_averaged_before_its_time():
     averages = WeightAverages(nn.Linear(1, 1), AveragingConfig(ema=0.9, swa_start=0.5))
     averages.after_epoch(nn.Linear(1, 1), 0.5)
-    assert averages.taken() == {}
+    assert averages.begun() == {}
 
 
 def test_state_goes_on_where_it_stopped():
@@ -56,10 +56,10 @@ def test_state_goes_on_where_it_stopped():
     for averages in (first, second):
         averages.after_step(network)
         averages.after_epoch(network, 0.7)
-    for name, model in first.taken().items():
+    for name, model in first.begun().items():
         assert all(
             torch.equal(a, b)
-            for a, b in zip(model.state_dict().values(), second.taken()[name].state_dict().values(), strict=True)
+            for a, b in zip(model.state_dict().values(), second.begun()[name].state_dict().values(), strict=True)
         )
 
 
@@ -69,7 +69,7 @@ def test_averages_do_not_follow_live_weights():
     averages = WeightAverages(network, AveragingConfig(swa_start=0.1))
     averages.after_epoch(network, 1.0)
     nn.init.constant_(network.weight, 9.0)
-    assert averages.taken()["swa"].module.weight.item() == 2.0
+    assert averages.begun()["swa"].module.weight.item() == 2.0
 
 
 def test_batch_norm_is_that_of_the_given_images():

@@ -11,6 +11,7 @@ import pytest
 from tests.scripts.conftest import write_config
 
 from maskfold.runs import Run
+from maskfold.runs.history import read_epochs
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -59,7 +60,7 @@ def test_two_processes_leave_one_fold_and_resume(here):
     assert done.stdout.count("Next: ") == 1
 
     # 12 images in batches of 2 on each of 2 processes are 3 steps.
-    summary, table = fold.summary(), pd.read_csv(fold.metrics_path)
+    summary, table = fold.summary(), read_epochs(fold)
     assert summary["steps"] == 9
     assert list(table["epoch"]) == [1, 2, 3]
     assert summary["valid_images"] == 6

@@ -24,10 +24,11 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
     An item is a dict of
 
     - ``image``: uint8 (3, h, w), RGB, scaled by ``scale``, and cropped by the augmentation;
-    - ``target``, where the sample has masks. Training: float32 (1, h, w) of 0, 1 or 255 (binary), else int64
-      (h, w) of classes or 255, in the image's geometry. Evaluation: uint8 (H, W) at native size;
     - ``id`` (str), ``index`` (row of ``samples``), ``size`` ((H, W) of the file);
-    - training only: what ``needs`` names, e.g. ``distance``: float32 (C, h, w).
+    - evaluation, where the sample has masks: ``target``, uint8 (H, W) at native size;
+    - training: ``valid``, bool (1, h, w), the pixels that count, and ``targets`` by name, in the image's geometry:
+      ``mask``, float32 (1, h, w) of 0, 1 or 255 (binary), else int64 (h, w) of classes or 255; and what ``needs``
+      names, e.g. ``distance``: float32 (C, h, w).
     """
 
     def __init__(
@@ -78,9 +79,10 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         if self.augment is not None:
             image, mask = self.augment(image, mask, item_seed(self.seed, epoch, draw))
         item = self._item(index, native, image)
-        item["target"] = _training_target(mask, self.competition.num_classes)
+        item["valid"] = torch.from_numpy(mask != self.competition.ignore_index)[None]
+        item["targets"] = {"mask": _training_target(mask, self.competition.num_classes)}
         for name in sorted(self.needs):
-            item[name] = torch.from_numpy(EXTRAS[name](mask, self.competition.num_classes))
+            item["targets"][name] = torch.from_numpy(EXTRAS[name](mask, self.competition.num_classes))
         return item
 
     def _item(self, index: int, native: np.ndarray, image: np.ndarray) -> dict[str, Any]:

@@ -40,13 +40,16 @@ def image_loader(
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     """Stack a batch's items: tensors along a new first axis, ``index`` to int64 (N,); ``id`` and ``size`` to lists.
 
-    Targets of evaluation (uint8, native size) stay a list: equal size in the batch does not make them an input.
+    Named ``targets`` of training are stacked one by one. Those of evaluation (uint8, native size) stay a list: equal
+    size in the batch does not make them an input.
     """
     batch: dict[str, Any] = {}
     for name in items[0]:
         values = [item[name] for item in items]
         if name == "index":
             batch[name] = torch.tensor(values)
+        elif name == "targets":
+            batch[name] = {key: torch.stack([value[key] for value in values]) for key in values[0]}
         elif isinstance(values[0], torch.Tensor) and not (name == "target" and values[0].dtype == torch.uint8):
             batch[name] = torch.stack(values)
         else:

@@ -7,13 +7,13 @@ from torch import nn
 
 from maskfold.competitions import Competition
 from maskfold.config import InferenceConfig
-from maskfold.datasets import fold_splits, image_loader, read_folds
+from maskfold.datasets import fold_splits, image_loader
 from maskfold.device import choose_device, choose_precision
 from maskfold.errors import InferenceError
 from maskfold.inference.predict import predict_batches
 from maskfold.models import build_model
 from maskfold.progress import progress
-from maskfold.runs import FoldFolder, MapStore, Run, load_checkpoint
+from maskfold.runs import FoldFolder, MapStore, Run
 
 
 def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competition) -> list[nn.Module]:
@@ -26,7 +26,7 @@ def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competitio
     networks = []
     for checkpoint in fold.weights_of(kind):
         network = build_model(run.config.model, num_classes=competition.num_classes, pretrained=False)
-        network.load_state_dict(load_checkpoint(fold.checkpoint_path(checkpoint), sha256=fold.digest(checkpoint)))
+        network.load_state_dict(fold.load_checkpoint(checkpoint))
         networks.append(network.eval().to(memory_format=layout))
     return networks
 
@@ -39,7 +39,7 @@ def oof_options(options: InferenceConfig) -> dict[str, Any]:
 def ensure_oof(run: Run, fold: int, kind: str, competition: Competition, options: InferenceConfig) -> MapStore:
     """A fold's out-of-fold maps of a checkpoint made with ``options``; computed where they are not there yet."""
     folder = run.fold(fold)
-    store = folder.oof(kind, competition.num_classes)
+    store = folder.oof(kind)
     if store.made_with() != oof_options(options):
         _compute_oof(run, fold, kind, competition, options, store)
     return store
@@ -49,7 +49,7 @@ def _compute_oof(
     run: Run, fold: int, kind: str, competition: Competition, options: InferenceConfig, store: MapStore
 ) -> None:
     samples = competition.samples("train")
-    _, valid = fold_splits(read_folds(run.folds_path, list(samples["id"])), fold)
+    _, valid = fold_splits(run.folds(competition), fold)
     if valid.empty:
         raise InferenceError(f"fold {fold} of {run.path} has no validation images: nothing to score")
     images = samples[samples["id"].isin(valid["id"])].reset_index(drop=True)
@@ -62,6 +62,6 @@ def _compute_oof(
         device=device,
         precision=choose_precision(run.config.train.precision, device),
     )
-    with MapStore.create(store.folder, store.classes, oof_options(options)) as new:
+    with store.replace(oof_options(options)) as new:
         for prediction in progress(predictions, f"{run.name} fold {fold} {kind}", total=len(images)):
             new.write(prediction.id, prediction.probability)

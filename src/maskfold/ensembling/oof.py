@@ -8,7 +8,7 @@ import pandas as pd
 
 from maskfold.competitions import Competition
 from maskfold.config import InferenceConfig
-from maskfold.datasets import fold_splits, read_folds
+from maskfold.datasets import fold_splits
 from maskfold.ensembling.checkpoints import ensure_oof
 from maskfold.errors import InferenceError
 from maskfold.runs import MapStore, Run
@@ -74,7 +74,7 @@ def _maps_by_id(
     run: Run, kind: str, options: InferenceConfig, competition: Competition
 ) -> dict[str, list[tuple[int, MapStore]]]:
     folds = finished_folds(run)
-    table = read_folds(run.folds_path, list(competition.samples("train")["id"]))
+    table = run.folds(competition)
     maps: dict[str, list[tuple[int, MapStore]]] = {}
     for fold in folds:
         store = ensure_oof(run, fold, kind, competition, options)
@@ -98,9 +98,10 @@ def finished_folds(run: Run) -> list[int]:
 def candidate_table(run: Run) -> pd.DataFrame:
     """Validation scores (threshold 0.5, no views): a row per checkpoint, a column per finished fold.
 
-    Only kinds that every finished fold has, best mean first.
+    Only checkpoints that every finished fold has, best mean first; NaN where a fold could not be scored.
     """
     scores = {fold: run.fold(fold).summary().get("candidates", {}) for fold in finished_folds(run)}
-    table = pd.DataFrame(scores).dropna()
+    everywhere = [kind for kind in next(iter(scores.values())) if all(kind in found for found in scores.values())]
+    table = pd.DataFrame(scores).loc[everywhere]
     order = table.mean(axis=1).sort_values(ascending=False, kind="stable").index
     return table.loc[order]

@@ -14,7 +14,7 @@ from maskfold.config import InferenceConfig
 from maskfold.errors import InferenceError
 from maskfold.inference.merge import MERGES, normalised_weights
 from maskfold.inference.views import build_views, resize
-from maskfold.inference.window import Network, window_logits
+from maskfold.inference.window import window_logits
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ def predict_batches(
     The merged map is resized bilinearly, once, to each image's native size.
 
     Args:
-        models: are moved to ``device``, and are in evaluation mode until the iterator ends, then as before.
+        models: return `maskfold.models.Outputs`. They are moved to ``device``, and are in evaluation mode until the
+            iterator ends, then as before.
         loader: batches with image uint8 (N, 3, h, w), id, index, size (native (H, W) each) and, for labelled
             images, target (uint8 (H, W) each).
         precision: type of autocast, None for float32.
@@ -89,13 +90,17 @@ def _merged(
     return merge.finish(total), finite
 
 
-def _logits(model: Network, images: Tensor, *, options: InferenceConfig, precision: torch.dtype | None) -> Tensor:
+def _logits(model: nn.Module, images: Tensor, *, options: InferenceConfig, precision: torch.dtype | None) -> Tensor:
     """Float32 logits of one model for one view."""
+
+    def network(images: Tensor) -> Tensor:
+        return model(images).logits
+
     with torch.autocast(images.device.type, dtype=precision, enabled=precision is not None):
         if options.window is None:
-            return model(images).float()
+            return network(images).float()
         return window_logits(
-            model, images, window=options.window, overlap=options.overlap, batch_size=options.batch_size
+            network, images, window=options.window, overlap=options.overlap, batch_size=options.batch_size
         )
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from torch import nn
 
 from maskfold.config import ModelConfig
 from maskfold.errors import ModelError, nearest
+from maskfold.extension import load_named
+from maskfold.models.deep import DeeplySupervisedUnet
 from maskfold.models.encoders import (
     any_size_options,
     check_encoder,
@@ -77,7 +80,9 @@ def build_model(config: ModelConfig, *, num_classes: int, pretrained: bool = Tru
 
 
 def _architecture(name: str) -> str:
-    """The table's key for ``name``: ``U-Net++`` and ``unet_plus_plus`` mean unetplusplus."""
+    """The table's key for ``name``: ``U-Net++`` and ``unet_plus_plus`` mean unetplusplus; ``module:Name`` is itself."""
+    if ":" in name:
+        return name
     key = name.lower().replace("+", "plus").replace("-", "").replace("_", "")
     if key not in ARCHITECTURES:
         raise ModelError(f"there is no architecture {name}: {nearest(key, list(ARCHITECTURES))}")
@@ -98,25 +103,38 @@ def _build_net(name: str, config: ModelConfig, weights: str | None, num_classes:
         raise ModelError(
             f"encoder {encoder} has no weights {weights} (published are: {known}): name another, a file, or null"
         )
-    _check_options(name, encoder, config.options)
+    net_class, extra = _net_class(name, config)
+    _check_options(name, net_class, encoder, config.options)
     if weights:
         logger.info("fetching the %s weights of encoder %s, unless they are cached", weights, encoder)
     try:
-        return ARCHITECTURES[name](
+        return net_class(
             encoder_name=encoder,
             encoder_weights=bool(weights) or None if encoder.startswith("tu-") else weights,
             classes=num_classes,
-            **{**any_size_options(encoder), **config.options},
+            **{**any_size_options(encoder), **extra, **config.options},
         )
     except OSError as error:
         raise ModelError(_fetch_advice(encoder, weights)) from error
+    except ModelError:
+        raise
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{name} cannot be built with encoder {encoder} and these options: {error}") from error
 
 
-def _check_options(name: str, encoder: str, options: dict[str, Any]) -> None:
+def _net_class(name: str, config: ModelConfig) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
+    """What makes the network, and arguments that it alone takes."""
+    if not config.deep_supervision:
+        return load_named(name, ARCHITECTURES, "architecture"), {}
+    if name != "unet":
+        raise ModelError(f"model.deep_supervision is for the architecture unet, not for {name}: set it to 0")
+    return DeeplySupervisedUnet, {"deep_supervision": config.deep_supervision}
+
+
+def _check_options(name: str, net_class: Callable[..., nn.Module], encoder: str, options: dict[str, Any]) -> None:
     """smp drops options that it does not know when the encoder is its own; here they are errors."""
-    known = set(inspect.signature(ARCHITECTURES[name]).parameters) - {"kwargs", *RESERVED}
+    made_by = smp.Unet if net_class is DeeplySupervisedUnet else net_class
+    known = set(inspect.signature(made_by).parameters) - {"kwargs", *RESERVED}
     for key in options:
         if key in RESERVED:
             raise ModelError(f"model.options cannot hold {key}: {RESERVED[key]}")

@@ -67,13 +67,13 @@ def load_encoder_weights(model: SegmentationModel, path: Path) -> LoadReport:
     return report
 
 
-def load_weights(model: SegmentationModel, path: Path) -> None:
-    """Load all weights of ``model`` from a checkpoint's file; every name and shape must fit.
+def load_weights(model: SegmentationModel, source: Mapping[str, Tensor], origin: object) -> None:
+    """Load all weights of ``model``, tensors by name; every name and shape must fit.
 
     Raises:
-        ModelError: a file that cannot be read, or names and shapes that differ (the first few are listed).
+        ModelError: names and shapes that differ (the first few are listed); ``origin`` says where they are from.
     """
-    source, target = _read_tensors(Path(path)), model.state_dict()
+    target = model.state_dict()
     problems = [
         ("missing", [name for name in target if name not in source]),
         ("unexpected", [name for name in source if name not in target]),
@@ -82,7 +82,7 @@ def load_weights(model: SegmentationModel, path: Path) -> None:
     found = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in problems if names)
     if found:
         raise ModelError(
-            f"{path} does not fit this network ({found}): it must come from a run with the same architecture, "
+            f"{origin} does not fit this network ({found}): it must come from a run with the same architecture, "
             "encoder and number of classes"
         )
     model.load_state_dict(source)

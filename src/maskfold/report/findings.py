@@ -105,7 +105,9 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
     per_image = metric.per_image(scores.chosen)
     alone = np.stack([metric.per_image(stats) for stats in scores.alone])
     return Findings(
-        trainings=[_training(run, part.checkpoint) for run, part in zip(runs, choice.checkpoints, strict=True)],
+        trainings=[
+            _training(run, part.checkpoint, competition) for run, part in zip(runs, choice.checkpoints, strict=True)
+        ],
         competition=competition,
         choice=choice,
         metric=metric,
@@ -130,7 +132,7 @@ def _options(runs: Sequence[Run], choice: EnsembleChoice) -> list[InferenceConfi
     return [run.config.inference.model_copy(update=tuned) for run in runs]
 
 
-def _training(run: Run, checkpoint: str) -> Training:
+def _training(run: Run, checkpoint: str, competition: Competition) -> Training:
     history = read_history(run)
     return Training(
         run=run,
@@ -138,7 +140,7 @@ def _training(run: Run, checkpoint: str) -> Training:
         history=history,
         cycle_ends=ends_of_cycles(run, history),
         candidates=candidate_table(run),
-        divided=sorted(set(pd.read_csv(run.folds_path)["fold"])),
+        divided=sorted(set(run.folds(competition)["fold"])),
     )
 
 

@@ -35,8 +35,8 @@ class WeightAverages:
         if "swa" in self.models and progress > self.config.swa_start:
             self.models["swa"].update_parameters(model)
 
-    def taken(self) -> dict[str, AveragedModel]:
-        """The averages that hold something."""
+    def begun(self) -> dict[str, AveragedModel]:
+        """The averages that hold something already."""
         return {name: model for name, model in self.models.items() if model.n_averaged > 0}
 
     def state_dict(self) -> dict[str, dict[str, torch.Tensor]]:

@@ -1,7 +1,6 @@
 """What one fold trains and validates on."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,12 +15,9 @@ from maskfold.datasets import (
     coverages,
     fold_splits,
     image_loader,
-    load_groups,
-    make_folds,
-    read_folds,
     train_loader,
-    write_folds,
 )
+from maskfold.runs import Run
 
 ALL = "all"
 
@@ -30,7 +26,7 @@ ALL = "all"
 class FoldData:
     """Loaders of one fold: ``valid`` of this process's share of the validation images, ``valid_whole`` of all.
 
-    Both are null where the fold is ``all``: nothing is left to validate on.
+    Both are None where the fold is ``all``: nothing is left to validate on.
     """
 
     train: DataLoader
@@ -40,28 +36,13 @@ class FoldData:
     valid_ids: list[str]
 
 
-def ensure_folds(path: Path, competition: Competition, config: Config) -> pd.DataFrame:
-    """The division written down in ``path``; made and written there on the first call."""
-    samples = competition.samples("train")
-    groups = load_groups(competition, samples, config.folds)
-    if not path.exists():
-        write_folds(make_folds(samples, coverages(competition, samples), config.folds, groups), path)
-    return read_folds(path, list(samples["id"]), groups=groups)
+def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0, world: int = 1) -> FoldData:
+    """Datasets, sampler and loaders of one fold for one of ``world`` processes.
 
-
-def fold_data(
-    competition: Competition,
-    config: Config,
-    folds: pd.DataFrame,
-    fold: int | str,
-    *,
-    needs: frozenset[str],
-    rank: int = 0,
-    world: int = 1,
-) -> FoldData:
-    """Datasets, sampler and loaders of one fold for one of ``world`` processes."""
-    samples = competition.samples("train")
-    train, times, valid = _parts(samples, folds, fold)
+    ``needs`` names the targets beside the mask that training asks for.
+    """
+    competition, config = run.competition(), run.config
+    train, times, valid = _splits(competition.samples("train"), run.folds(), fold)
     sampler = EpochSampler(
         len(train),
         batch_size=config.train.batch_size,
@@ -92,7 +73,7 @@ def fold_data(
     )
 
 
-def _parts(
+def _splits(
     samples: pd.DataFrame, folds: pd.DataFrame, fold: int | str
 ) -> tuple[pd.DataFrame, np.ndarray | None, pd.DataFrame]:
     if fold == ALL:
