@@ -242,10 +242,9 @@ def test_lookahead_is_validated_and_stored_with_its_slow_weights(tiny, train, mo
     state = run.fold("all").load_state()
     slow = [entry["lookahead_slow_buff"] for entry in state["optimizers"]["network"]["state"].values()]
     best = run.fold("all").load_checkpoint("best")
-    shapes = {tuple(value.shape) for value in slow}
-    stored = {key: value for key, value in best.items() if key in fast[0] and tuple(value.shape) in shapes}
-    assert all(any(torch.equal(value, buffer) for buffer in slow) for value in stored.values())
-    assert any(not torch.equal(value, fast[0][key]) for key, value in stored.items())
+    moved = [key for key, value in fast[0].items() if not torch.equal(best[key], value)]
+    assert len(moved) == len(slow) > 20, "encoder stages beyond the depth have no gradient, and one set of weights"
+    assert all(any(torch.equal(best[key], buffer) for buffer in slow) for key in moved)
     last = state["modules"]["network"]
     assert all(torch.equal(last[key], value) for key, value in fast[0].items()), "training goes on from the fast ones"
 
