@@ -146,7 +146,7 @@ def _fetch_advice(encoder: str, weights: str | None) -> str:
     if weights is None:
         return f"encoder {encoder} wants a file that cannot be read"
     return (
-        f"the {weights} weights of encoder {encoder} could not be downloaded: bring model.safetensors of "
-        f"{pretrained_url(encoder, weights)} here by other means and set model.encoder_weights to its path, "
-        "or to null for random weights"
+        f"the {weights} weights of encoder {encoder} could not be downloaded: copy model.safetensors of "
+        f"{pretrained_url(encoder, weights)} to this machine and set model.encoder_weights to its path, or set it to "
+        "null for random weights"
     )
