@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from maskfold.config import AveragingConfig
+from maskfold.models import SegmentationModel
 from maskfold.training.averaging import WeightAverages, recompute_batch_norm
 
 
@@ -81,4 +82,24 @@ def test_batch_norm_is_that_of_the_given_images():
     expected = torch.stack([batch.mean((0, 2, 3)) for batch in images]).mean(0)
     assert torch.allclose(network.running_mean, expected, atol=1e-5)
     assert network.momentum == 0.1
+    assert not network.training
+
+
+def test_a_frozen_encoder_keeps_its_statistics():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = nn.BatchNorm2d(3)
+            self.decoder = nn.Sequential(nn.BatchNorm2d(3))
+
+        def forward(self, images):
+            return self.decoder(self.encoder(images))
+
+    network = SegmentationModel(Net(), mean=(0.0,) * 3, std=(1 / 255,) * 3, stride=1).eval()
+    network.net.encoder.running_mean.fill_(4.0)
+    images = [torch.rand(6, 3, 4, 4) * 3 + 5, torch.rand(6, 3, 4, 4) + 2]
+    recompute_batch_norm(network, images, torch.device("cpu"), frozen_encoder=True)
+    assert network.net.encoder.running_mean.tolist() == [4, 4, 4]
+    expected = torch.stack([(batch - 4).mean((0, 2, 3)) for batch in images]).mean(0)
+    assert torch.allclose(network.net.decoder[0].running_mean, expected, atol=1e-4)
     assert not network.training

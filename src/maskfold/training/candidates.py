@@ -23,7 +23,7 @@ def finish(session: Session, log: RunLog) -> dict[str, Any]:
     """
     if not session.is_main:
         return {}
-    if "best" not in session.fold.checkpoints():
+    if session.best is None:
         session.save_weights("best")  # never validated (fold "all"): the last weights stand in
     _store_averages(session)
     summary = _facts(session)
@@ -44,7 +44,8 @@ def _store_averages(session: Session) -> None:
         network = copy.deepcopy(average.module)
         session.seed_epoch(session.length.epochs + 1)
         with session.accelerator.autocast():
-            recompute_batch_norm(network, _training_images(session), session.accelerator.device)
+            images, frozen = _training_images(session), session.epoch <= session.config.optim.freeze_encoder_epochs
+            recompute_batch_norm(network, images, session.accelerator.device, frozen_encoder=frozen)
         session.fold.save_checkpoint(name, network.state_dict())
 
 
