@@ -110,11 +110,13 @@ def test_config_loads_and_is_named_after_its_file(path):
     # Terms that begin late are built and finite too.
     loss = build_loss(config.loss)
     loss.check_length(config.train.epochs)
+    names = ["mask", *(f"deep_{number}" for number in range(1, config.model.deep_supervision + 1))]
     classes = 11 if config.competition.profile == "file-list" else 1
     logits = torch.linspace(-3, 3, 2 * classes * 30).reshape(2, classes, 5, 6)
     target = (logits[:, 0] > 0).long() if classes > 1 else (logits > 0.5).float()
+    outputs = dict.fromkeys(names, logits)
     loss.set_epoch(config.train.epochs)
-    assert torch.isfinite(loss({"mask": logits}, {"mask": target, **dict.fromkeys(loss.needs, logits)})[0])
+    assert torch.isfinite(loss(outputs, {"mask": target, **dict.fromkeys(loss.needs, logits)})[0])
 
 
 @pytest.mark.slow

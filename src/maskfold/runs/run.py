@@ -69,12 +69,13 @@ class Run:
         Raises:
             RunError: folds were trained with another config.
         """
-        changes = changed_keys(self.config, config) if self.storage.exists(CONFIG) else [MADE_WITH]
+        known = self.storage.exists(CONFIG)
+        changes = changed_keys(self.config, config) if known else []
         real = self._refuse_changes(changes, self.begun_folds())
         if any(change.startswith(("folds.", "competition.")) for change in real):
             self.storage.remove(FOLDS)
-        if changes:
-            facts = made_with() if real else self._tree().get(MADE_WITH, {})
+        if changes or not known:
+            facts = self._tree().get(MADE_WITH, {}) if known and not real else made_with()
             self.storage.publish(CONFIG, config_yaml(config, **facts).encode())
             self.__dict__.pop("config", None)
             self._competition = self._folds = None
@@ -114,6 +115,10 @@ class Run:
         tree = self._tree()
         tree.pop(MADE_WITH, None)
         return config_from_tree(tree, source=str(self.path / CONFIG))
+
+    def config_text(self) -> str:
+        """``config.yaml`` as it stands: the config, and how the run was made."""
+        return self.storage.read(CONFIG).decode()
 
     def competition(self) -> Competition:
         """The competition that the config names, opened once.
