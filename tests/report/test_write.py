@@ -1,6 +1,7 @@
 """The page as a whole: what it holds, that it stands alone, and that its figures are right."""
 
 import base64
+import json
 import re
 
 import cv2
@@ -40,11 +41,12 @@ def classes(street, tmp_path_factory):
 @pytest.fixture(scope="module")
 def predictions(run, tiles):
     """id -> (stored map, truth), read without maskfold."""
-    found = {}
-    for name, truth in truths(tiles).items():
-        stored = name.replace("<", "%3C").replace(">", "%3E").replace("&", "%26").replace("'", "%27")
-        (path,) = run.path.glob(f"fold_*/oof/best/{stored}.png")
-        found[name] = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED), truth)
+    found, truth = {}, truths(tiles)
+    for folder in run.path.glob("fold_*/oof/best"):
+        for name, (shard, start, length) in json.loads((folder / "maps.json").read_text())["maps"].items():
+            content = (folder / shard).read_bytes()[start : start + length]
+            found[name] = (cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED), truth[name])
+    assert found.keys() == truth.keys()
     return found
 
 
