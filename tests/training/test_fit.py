@@ -15,8 +15,7 @@ from maskfold.errors import ConfigError, FoldsError, RunError, TrainingError
 from maskfold.models import build_model
 from maskfold.runs import Run
 from maskfold.runs.history import read_epochs
-from maskfold.training import candidates, fit, loop, validation
-from maskfold.training.callbacks import StopRule
+from maskfold.training import Callback, candidates, fit, loop, validation
 from maskfold.training.session import mixed_seed
 
 
@@ -189,7 +188,7 @@ def test_a_time_limit_finishes_a_fold_that_may_go_on(tiny, train, capsys):
 
 
 def test_callbacks_follow_and_end_a_training(tiny, tmp_path):
-    class Prune(StopRule):
+    class Prune(Callback):
         steps = 0
 
         def on_step(self, session):

@@ -1,6 +1,6 @@
 """What may follow or end a training from outside: time limits, early stopping, and anyone's own."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from maskfold.config import TrainConfig
 
@@ -8,29 +8,24 @@ if TYPE_CHECKING:
     from maskfold.training.session import Session
 
 
-class Callback(Protocol):
-    """Called while a fold trains, in every process. What `on_epoch` returns counts in the main process."""
+class Callback:
+    """Called while a fold trains, in every process; the answer of `on_epoch` counts in the main one.
+
+    By itself it does nothing: override what you need.
+    """
 
     def on_step(self, session: "Session") -> None:
         """After each optimiser step."""
-        ...
 
     def on_epoch(self, session: "Session") -> str | None:
         """Before each epoch, when all of the epochs before it is saved: why training should end here, or None.
 
         It is asked again when a training goes on, so its answer must follow from the session alone.
         """
-        ...
+        return None
 
 
-class StopRule:
-    """A callback that does nothing at steps."""
-
-    def on_step(self, session: "Session") -> None:
-        pass
-
-
-class TimeLimit(StopRule):
+class TimeLimit(Callback):
     """Ends training before the epoch that would pass ``hours`` at the mean pace so far, but not before the first."""
 
     def __init__(self, hours: float) -> None:
@@ -45,7 +40,7 @@ class TimeLimit(StopRule):
         return f"another epoch would pass train.max_hours {self.hours:g}"
 
 
-class EarlyStopping(StopRule):
+class EarlyStopping(Callback):
     """Ends training after ``patience`` validations without a better score; scores of NaN do not count."""
 
     def __init__(self, patience: int) -> None:
