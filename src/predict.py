@@ -29,7 +29,7 @@ def main() -> None:
         return next_command(f"python src/tune.py{run_flags(runs, overrides)}")
     path = submission_path(runs, competition, arguments)
     folds = arguments.folds or folds_of(runs[0])
-    print(describe_folds(runs, folds))
+    print(describe_folds(runs, competition, folds))
     samples = test_samples(competition)
     batch_size = config.inference.batch_size
     predictions = predict_samples(choice, competition, samples, arguments.folds, batch_size=batch_size)

@@ -12,7 +12,7 @@ from tests.conftest import TINY
 from maskfold.competitions import open_competition
 from maskfold.config import load_config
 from maskfold.ensembling.checkpoints import oof_options
-from maskfold.runs import MapStore, Run, save_checkpoint
+from maskfold.runs import Run
 
 
 def decode(rle, shape):
@@ -63,10 +63,8 @@ def make_run(root: Path, name: str, config, maps: dict, valid: dict[int, list[st
     for kind, folds in maps.items():
         for fold, found in folds.items():
             folder = run.fold(fold)
-            folder.path.mkdir(parents=True, exist_ok=True)
-            save_checkpoint({"a": torch.tensor([hash((name, kind)) % 97 + fold / 7])}, folder.checkpoint_path(kind))
-            options = oof_options(config.tta)
-            with MapStore.create(folder.oof(kind).folder, competition.num_classes, options) as store:
+            folder.save_checkpoint(kind, {"a": torch.tensor([hash((name, kind)) % 97 + fold / 7])})
+            with folder.oof(kind).replace(oof_options(config.tta)) as store:
                 for image_id, probability in found.items():
                     store.write(image_id, probability)
     for fold in sorted({fold for folds in maps.values() for fold in folds}):

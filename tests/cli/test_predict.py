@@ -109,11 +109,13 @@ def test_out_of_fold_maps_are_made_as_the_choice_predicts(run, monkeypatch, caps
 
 
 def test_folds_that_do_not_predict_are_named(run):
-    rows = [f"{fold},{name},{part},1" for fold in range(3) for name, part in (("a", "train"), ("b", "valid"))]
-    run.folds_path.write_text("\n".join(["fold,id,split,times", *rows]) + "\n")
-    assert describe_folds([run], [0, 1, 2]) == "Folds: 0, 1, 2"
-    assert describe_folds([run], ["2", "0"]) == "Folds: 2, 0; without 1 (not trained to the end, or not asked for)"
-    assert describe_folds([run], ["all"]) == "Folds: all"
+    competition = run.competition()
+    assert describe_folds([run], competition, range(5)) == "Folds: 0, 1, 2, 3, 4"
+    assert (
+        describe_folds([run], competition, ["2", "4", "0"])
+        == "Folds: 2, 4, 0; without 1, 3 (not trained to the end, or not asked for)"
+    )
+    assert describe_folds([run], competition, ["all"]) == "Folds: all"
 
 
 def test_submissions_get_a_name_of_their_own(run, here, drawn):

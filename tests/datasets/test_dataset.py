@@ -53,10 +53,13 @@ def test_training_item_binary(binary, codec):
         item = dataset[Draw(epoch, 1)]
         assert item["image"].dtype == torch.uint8
         assert item["image"].shape == (3, 48, 48)
-        assert item["target"].dtype == torch.float32
-        assert item["target"].shape == (1, 48, 48)
-        assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), item["target"][0].numpy())
-        seen |= set(item["target"].unique().tolist())
+        assert item["targets"]["mask"].dtype == torch.float32
+        assert item["targets"]["mask"].shape == (1, 48, 48)
+        assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), item["targets"]["mask"][0].numpy())
+        seen |= set(item["targets"]["mask"].unique().tolist())
+        valid = item["valid"]
+        assert valid.shape == (1, 48, 48)
+        assert torch.equal(valid, item["targets"]["mask"] != 255)
     assert seen == {0.0, 1.0, 255.0}
 
 
@@ -65,10 +68,11 @@ def test_training_item_multi_class(fake, codec):
     competition = fake(SIZES, num_classes=5, ignored=(0,))
     dataset = TrainDataset(competition, competition.samples(), augment=build_augmentation("flips", crop=64))
     item = dataset[Draw(0, 0)]
-    assert item["target"].dtype == torch.int64
-    assert item["target"].shape == (64, 64)
-    assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), item["target"].numpy())
-    assert {255} < set(item["target"].unique().tolist()) <= {0, 1, 2, 3, 4, 255}
+    assert item["targets"]["mask"].dtype == torch.int64
+    assert item["targets"]["mask"].shape == (64, 64)
+    assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), item["targets"]["mask"].numpy())
+    assert torch.equal(item["valid"][0], item["targets"]["mask"] != 255)
+    assert {255} < set(item["targets"]["mask"].unique().tolist()) <= {0, 1, 2, 3, 4, 255}
 
 
 def test_samples_without_masks_have_no_target(binary):
@@ -114,7 +118,7 @@ def test_worker_count_leaves_no_trace(fake):
         assert [batch["id"] for batch in alone] == [batch["id"] for batch in shared]
         for a, b in zip(alone, shared, strict=True):
             assert torch.equal(a["image"], b["image"])
-            assert torch.equal(a["target"], b["target"])
+            assert torch.equal(a["targets"]["mask"], b["targets"]["mask"])
     one, two = runs[0]
     assert not torch.equal(one[0]["image"], two[0]["image"])
 
@@ -232,17 +236,18 @@ def test_distance_is_made_of_the_augmented_mask(binary, fake):
     augment, needs = build_augmentation("d4", crop=40), {"distance"}
     dataset = TrainDataset(binary, binary.samples(), augment=augment, needs=needs)
     item = dataset[Draw(0, 1)]
-    assert item["distance"].dtype == torch.float32
-    assert item["distance"].shape == (1, 40, 40)
-    expected = signed_distance(item["target"][0].numpy() == 1)
-    assert np.allclose(item["distance"][0].numpy(), expected, atol=1e-4)
+    assert item["targets"]["distance"].dtype == torch.float32
+    assert item["targets"]["distance"].shape == (1, 40, 40)
+    expected = signed_distance(item["targets"]["mask"][0].numpy() == 1)
+    assert np.allclose(item["targets"]["distance"][0].numpy(), expected, atol=1e-4)
     assert np.ptp(expected) > 20
     classes = fake(SIZES, num_classes=3)
     dataset = TrainDataset(classes, classes.samples(), augment=augment, needs=needs)
-    item = next(item for item in (dataset[Draw(0, i)] for i in range(5)) if (item["target"] == 2).any())
-    assert item["distance"].shape == (3, 40, 40)
-    expected = signed_distance(item["target"].numpy() == 2)
-    assert np.allclose(item["distance"][2].numpy(), expected, atol=1e-4)
+    items = (dataset[Draw(0, i)] for i in range(5))
+    item = next(item for item in items if (item["targets"]["mask"] == 2).any())
+    assert item["targets"]["distance"].shape == (3, 40, 40)
+    expected = signed_distance(item["targets"]["mask"].numpy() == 2)
+    assert np.allclose(item["targets"]["distance"][2].numpy(), expected, atol=1e-4)
     assert np.ptp(expected) > 5
 
 
@@ -267,6 +272,6 @@ def test_items_of_one_channel(fake, dtype):
     augment = build_augmentation("d4", crop=48, images=competition.images)
     item = TrainDataset(competition, competition.samples(), augment=augment, scale=1.0)[Draw(0, 2)]
     assert item["image"].shape == (1, 48, 48)
-    assert np.array_equal((item["image"][0].numpy() - 30) // 17, item["target"][0].numpy())
+    assert np.array_equal((item["image"][0].numpy() - 30) // 17, item["targets"]["mask"][0].numpy())
     whole = EvalDataset(competition, competition.samples(), scale=0.5)[1]
     assert (tuple(whole["image"].shape), whole["size"]) == ((1, 40, 30), (80, 60))

@@ -55,8 +55,8 @@ def test_from_files_to_logits(stored):
     dataset = TrainDataset(competition, samples, augment=augment, scale=0.75)
     batch = collate_train([dataset[Draw(1, index, repeat)] for index in range(4) for repeat in (0, 1)])
     assert batch["image"].shape == (8, images.channels, 32, 32)
-    logits = network(batch["image"])
-    assert logits.shape == batch["target"].shape
+    logits = network(batch["image"]).logits
+    assert logits.shape == batch["targets"]["mask"].shape
     logits.square().mean().backward()
     assert network.net.encoder.conv1.weight.grad.abs().sum() > 0
     config = Config(data={"workers": 0}, inference={"batch_size": 2})
@@ -64,4 +64,4 @@ def test_from_files_to_logits(stored):
         for batch in image_loader(competition, samples, config):
             whole = np.stack([np.atleast_3d(arrays[name]) for name in batch["id"]]).transpose(0, 3, 1, 2)
             np.testing.assert_array_equal(batch["image"].numpy(), whole)
-            assert network.eval()(batch["image"]).isfinite().all()
+            assert network.eval()(batch["image"]).logits.isfinite().all()

@@ -152,7 +152,7 @@ def test_an_interrupted_computation_leaves_the_old_maps(two_runs, config, compet
     store = run.fold(1).oof("ema")
     assert store.made_with() == oof_options(config.tta)
     assert store.read(min(maps[1])).any()
-    assert [path.name for path in store.folder.parent.iterdir()] == ["ema"]
+    assert len(run.storage.list("fold_1/oof/ema")) == 2, "one shard and the marker"
 
 
 def test_runs_must_have_validated_the_same_images(two_runs, config, competition):
@@ -171,3 +171,14 @@ def test_candidates_are_ranked_by_their_mean_over_folds(config, truth, tmp_path)
     table = candidate_table(run)
     assert list(table.index) == ["ema", "best"], "only what both folds have"
     pd.testing.assert_frame_equal(table, pd.DataFrame({0: [0.7, 0.6], 1: [0.9, 0.8]}, index=["ema", "best"]))
+
+
+def test_a_fold_that_could_not_be_scored_does_not_hide_the_others(config, truth, tmp_path):
+    names = sorted(truth)
+    valid = {0: names[:9], 1: names[9:]}
+    run = make_run(tmp_path, "a", config, {"best": random_maps(truth, valid, 0)}, valid)
+    run.fold(0).finish({"candidates": {"best": float("nan"), "ema": float("nan")}})
+    run.fold(1).finish({"candidates": {"best": 0.6, "ema": 0.7}})
+    table = candidate_table(run)
+    assert list(table.index) == ["ema", "best"]
+    assert table[1].tolist() == [0.7, 0.6]

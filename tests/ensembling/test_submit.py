@@ -19,7 +19,8 @@ from maskfold.ensembling.submit import (
 from maskfold.errors import InferenceError, RunError, SubmissionError
 from maskfold.inference.predict import Prediction
 from maskfold.models import build_model
-from maskfold.runs import MapStore, Run, save_checkpoint
+from maskfold.runs import MapStore, Run
+from maskfold.storage import LocalStorage
 
 
 def network(config, seed):
@@ -37,7 +38,7 @@ def trained(root, name, config, checkpoints):
     run = Run.create(override(config, {"name": name}), root)
     for fold, seeds in checkpoints.items():
         for checkpoint, seed in seeds.items():
-            save_checkpoint(network(config, seed).state_dict(), run.fold(fold).checkpoint_path(checkpoint))
+            run.fold(fold).save_checkpoint(checkpoint, network(config, seed).state_dict())
         run.fold(fold).finish({"candidates": {"best": 0.5}})
     return run
 
@@ -54,7 +55,7 @@ def probabilities(config, seed, image, views="none"):
     axes = {"none": [()], "flips": [(), (2,), (3,), (2, 3)]}[views]
     images = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
     with torch.no_grad():
-        maps = [network(config, seed)(images.flip(axis)).flip(axis).sigmoid() for axis in axes]
+        maps = [network(config, seed)(images.flip(axis)).logits.flip(axis).sigmoid() for axis in axes]
     return torch.stack(maps).mean(0)[0].numpy()
 
 
@@ -173,14 +174,14 @@ def tuned(config, truth, tmp_path):
 
 def retrain(run, fold, value):
     for checkpoint in ("ema", "best"):
-        save_checkpoint({"a": torch.tensor([value])}, run.fold(fold).checkpoint_path(checkpoint))
+        run.fold(fold).save_checkpoint(checkpoint, {"a": torch.tensor([value])})
     run.fold(fold).finish({"candidates": {"ema": 0.9}})
 
 
 def test_weights_must_be_those_of_the_tuning(tuned):
     run, choice = tuned
     assert check_hashes(choice) == []
-    save_checkpoint({"a": torch.tensor([5.0])}, run.fold(1).checkpoint_path("best"))
+    run.fold(1).save_checkpoint("best", {"a": torch.tensor([5.0])})
     run.fold(1).finish({"candidates": {"ema": 0.5}})
     assert check_hashes(choice) == [], "another kind's weights do not matter"
     retrain(run, 2, 3.0)
@@ -239,7 +240,7 @@ def test_the_file_holds_the_masks_in_the_samples_order(competition, drawn, tmp_p
         assert np.array_equal(decode(rle, expected.shape), expected), name
     assert raw >= 3, "post-processing matters on these maps"
     assert counts == {"images": 5, "empty": 1}
-    store = MapStore(folder)
+    store = MapStore(LocalStorage(folder), "")
     assert store.ids() == sorted(maps)
     assert store.made_with()["post"]["threshold"] == 0.55
     for name, probability in maps.items():

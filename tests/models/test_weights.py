@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from maskfold.config import ModelConfig
 from maskfold.errors import ModelError
@@ -151,16 +151,16 @@ def test_a_checkpoint_comes_back_exactly(tmp_path):
     saved = build("resnet18", 3)
     save_file(saved.state_dict(), tmp_path / "best.safetensors")
     model = build("resnet18", 3)
-    load_weights(model, tmp_path / "best.safetensors")
+    load_weights(model, load_file(tmp_path / "best.safetensors"), "best")
     assert_equal_states(model.state_dict(), saved.state_dict())
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     save_file(build("resnet18", 11).state_dict(), tmp_path / "best.safetensors")
     with pytest.raises(ModelError, match=r"2 of another shape: net\.segmentation_head.*\(11, .*instead of \(1, "):
-        load_weights(build("resnet18", 1), tmp_path / "best.safetensors")
+        load_weights(build("resnet18", 1), load_file(tmp_path / "best.safetensors"), "best")
     with pytest.raises(ModelError, match=r"missing: net\.encoder\..* unexpected: net\.encoder"):
-        load_weights(build("mobilenet_v2", 11), tmp_path / "best.safetensors")
+        load_weights(build("mobilenet_v2", 11), load_file(tmp_path / "best.safetensors"), "best")
 
 
 @pytest.mark.real_data

@@ -59,7 +59,7 @@ def test_four_bands_of_sixteen_bits_from_files_to_a_score(tmp_path, monkeypatch,
     write_config(
         tmp_path / "c.yaml", competition__profile="bands.yaml", competition__root="bands", train__epochs=None,
         train__iterations=2, train__batch_size=3, data__augment="heavy", data__scale=0.5, data__crop=24,
-        inference__views="flips", inference__scales=[1.0, 1.5],
+        tta__views="flips", tta__scales=[1.0, 1.5],
     )  # fmt: skip
     config = ("--config", "c.yaml")
     checked = script("check_data", *config, "--html")

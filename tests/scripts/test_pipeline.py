@@ -9,6 +9,7 @@ import yaml
 
 from maskfold.rle import rle_decode
 from maskfold.runs import MapStore, Run
+from maskfold.storage import LocalStorage
 
 CONFIG = ("--config", "tiny.yaml")
 
@@ -50,7 +51,7 @@ def test_from_files_to_a_scored_submission(trained, script, drawn):
     assert list(submission) == list(table(drawn / "test_a_samplesubmit.csv"))
 
     # The masks are the stored probabilities at the tuned threshold (8 bits: away from the border).
-    maps = MapStore(trained / "submissions/tiny_probabilities")
+    maps = MapStore(LocalStorage(trained / "submissions/tiny_probabilities"), "")
     truth, scores = table(drawn / "test_a_truth.csv"), []
     for name, rle in submission.items():
         probability = maps.read(name)[0] / 255

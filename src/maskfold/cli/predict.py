@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
 
-import pandas as pd
-
 from maskfold.cli.arguments import SUBMISSIONS
 from maskfold.competitions import Competition
 from maskfold.config import Config
@@ -53,9 +51,9 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
     return _changed(choice, config, changed)
 
 
-def describe_folds(runs: Sequence[Run], folds: Sequence[int | str]) -> str:
+def describe_folds(runs: Sequence[Run], competition: Competition, folds: Sequence[int | str]) -> str:
     """Which folds predict, and which of the division do not."""
-    rest = sorted(set(pd.read_csv(runs[0].folds_path)["fold"].astype(str)) - set(map(str, folds)))
+    rest = sorted(set(runs[0].folds(competition)["fold"].astype(str)) - set(map(str, folds)))
     missing = f"; without {', '.join(rest)}" if rest and list(folds) != ["all"] else ""
     trained = "" if not missing else " (not trained to the end, or not asked for)"
     return f"Folds: {', '.join(map(str, folds))}{missing}{trained}"
@@ -135,7 +133,7 @@ def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
         help="submission to write; default: submissions/RUN.csv (label files: .zip)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    parser.add_argument("--save-probabilities", action="store_true", help="keep 8-bit probability PNGs beside it")
+    parser.add_argument("--save-probabilities", action="store_true", help="keep 8-bit probability maps beside it")
     parser.add_argument("--oof", action="store_true", help="compute out-of-fold maps with the present views instead")
 
 

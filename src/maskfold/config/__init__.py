@@ -1,13 +1,14 @@
 """The experiment as one typed, frozen tree, read from YAML and the command line."""
 
 from maskfold.config.load import (
+    MADE_WITH,
     changed_keys,
     config_from_tree,
+    config_yaml,
     describe_options,
     load_config,
     option_keys,
     override,
-    save_config,
 )
 from maskfold.config.schema import (
     AveragingConfig,
@@ -27,6 +28,7 @@ from maskfold.config.schema import (
 )
 
 __all__ = [
+    "MADE_WITH",
     "AveragingConfig",
     "CompetitionConfig",
     "Config",
@@ -43,9 +45,9 @@ __all__ = [
     "TuneConfig",
     "changed_keys",
     "config_from_tree",
+    "config_yaml",
     "describe_options",
     "load_config",
     "option_keys",
     "override",
-    "save_config",
 ]

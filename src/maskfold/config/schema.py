@@ -100,6 +100,7 @@ class ModelConfig(Section):
         "imagenet", description="imagenet, null, or path of a .pth/.safetensors file"
     )
     init_from: Path | None = Field(None, description="run folder whose weights of the same fold are the start")
+    deep_supervision: int = Field(0, ge=0, description="unet: coarser decoder stages that the loss sees too; 0: none")
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the architecture")
 
 
@@ -244,7 +245,7 @@ class Config(Section):
     folds: FoldsConfig = FoldsConfig()
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
-    loss: list[dict[str, Any]] | dict[str, Any] = Field(
+    loss: list[dict[str, Any]] = Field(
         default_factory=lambda: [{"name": "bce", "weight": 0.8}, {"name": "dice", "weight": 0.2}],
         description="weighted terms, see docs/losses_metrics.md",
     )

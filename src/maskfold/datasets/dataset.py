@@ -28,9 +28,10 @@ class TrainDataset(Dataset[dict[str, Any]]):
     order. An item is a dict of
 
     - ``image`` (C, h, w), scaled, and cropped by the augmentation: see `image_tensor`;
-    - ``target``: float32 (1, h, w) of 0, 1 or 255 (binary), else int64 (h, w) of classes or 255;
     - ``id`` (str), ``index`` (place in ``samples``);
-    - what ``needs`` names, e.g. ``distance``: float32 (C, h, w).
+    - ``valid``, bool (1, h, w), the pixels that count, and ``targets`` by name, in the image's geometry: ``mask``,
+      float32 (1, h, w) of 0, 1 or 255 (binary), else int64 (h, w) of classes or 255; and what ``needs`` names,
+      e.g. ``distance``: float32 (C, h, w).
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
         image, mask = self._scaled(sample)
         if self.augment is not None:
             image, mask = self.augment(image, mask, item_seed(self.seed, epoch, index + len(self) * repeat))
-        return {"image": image_tensor(image), "id": sample.id, "index": index, **self._targets(mask)}
+        return {"image": image_tensor(image), "id": sample.id, "index": index, **self._truth(mask)}
 
     def _scaled(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         native = self.competition.image(sample.image)
@@ -76,10 +77,13 @@ class TrainDataset(Dataset[dict[str, Any]]):
         binary = self.competition.num_classes == 1
         return resize_image(native, self.scale), resize_mask(mask, self.scale, binary=binary)
 
-    def _targets(self, mask: np.ndarray) -> dict[str, torch.Tensor]:
+    def _truth(self, mask: np.ndarray) -> dict[str, Any]:
         classes = self.competition.num_classes
-        extras = {name: torch.from_numpy(EXTRAS[name](mask, classes)) for name in sorted(self.needs)}
-        return {"target": _training_target(mask, classes), **extras}
+        further = {name: torch.from_numpy(EXTRAS[name](mask, classes)) for name in sorted(self.needs)}
+        return {
+            "valid": torch.from_numpy(mask != self.competition.ignore_index)[None],
+            "targets": {"mask": _training_target(mask, classes), **further},
+        }
 
 
 class EvalDataset(Dataset[dict[str, Any]]):

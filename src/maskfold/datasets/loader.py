@@ -35,9 +35,10 @@ def image_loader(
 
 def collate_train(items: list[Item]) -> Item:
     """A batch of `TrainDataset`: tensors stacked along a new first axis, ``index`` int64 (N,), ``id`` a list."""
-    batch = {name: [item[name] for item in items] for name in items[0]}
-    tensors = {name: torch.stack(values) for name, values in batch.items() if isinstance(values[0], torch.Tensor)}
-    return {**batch, **tensors, "index": torch.tensor(batch["index"])}
+    targets = {name: torch.stack([item["targets"][name] for item in items]) for name in items[0]["targets"]}
+    stacked = {name: torch.stack([item[name] for item in items]) for name in ("image", "valid")}
+    places = torch.tensor([item["index"] for item in items])
+    return {**stacked, "targets": targets, "id": [item["id"] for item in items], "index": places}
 
 
 def collate_eval(items: list[Item]) -> Item:

@@ -7,13 +7,13 @@ from torch import nn
 
 from maskfold.competitions import Competition
 from maskfold.config import Config, TTAConfig
-from maskfold.datasets import fold_splits, image_loader, read_folds
+from maskfold.datasets import fold_splits, image_loader
 from maskfold.device import choose_device, choose_precision
 from maskfold.errors import InferenceError
 from maskfold.inference.predict import predict_batches
 from maskfold.models import build_model
 from maskfold.progress import progress
-from maskfold.runs import FoldFolder, MapStore, Run, load_checkpoint
+from maskfold.runs import FoldFolder, MapStore, Run
 
 
 def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competition) -> list[nn.Module]:
@@ -28,7 +28,7 @@ def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competitio
         network = build_model(
             run.config.model, num_classes=competition.num_classes, images=competition.images, pretrained=False
         )
-        network.load_state_dict(load_checkpoint(fold.checkpoint_path(checkpoint), sha256=fold.digest(checkpoint)))
+        network.load_state_dict(fold.load_checkpoint(checkpoint))
         networks.append(network.eval().to(memory_format=layout))
     return networks
 
@@ -56,7 +56,7 @@ def ensure_oof(
         tta: how the maps are made.
         batch_size: images per batch; `None`: the run's ``inference.batch_size``.
     """
-    store = run.fold(fold).oof(checkpoint, competition.num_classes)
+    store = run.fold(fold).oof(checkpoint)
     if not has_oof(run, fold, checkpoint, tta):
         config = run.config
         if batch_size is not None:
@@ -75,7 +75,7 @@ def _compute_oof(
     run: Run, config: Config, fold: int, checkpoint: str, competition: Competition, tta: TTAConfig, store: MapStore
 ) -> None:
     samples = competition.samples("train")
-    _, valid = fold_splits(read_folds(run.folds_path, samples.ids), fold)
+    _, valid = fold_splits(run.folds(competition), fold)
     if valid.empty:
         raise InferenceError(f"fold {fold} of {run.path} has no validation images: nothing to score")
     images = samples.select(sorted(valid["id"]))
@@ -89,6 +89,6 @@ def _compute_oof(
         device=device,
         precision=choose_precision(run.config.train.precision, device),
     )
-    with MapStore.create(store.folder, store.classes, oof_options(tta)) as new:
+    with store.replace(oof_options(tta)) as new:
         for prediction in progress(predictions, f"{run.name} fold {fold} {checkpoint}", total=len(images)):
             new.write(prediction.id, prediction.probability)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from maskfold.competitions import Competition
 from maskfold.config import FoldsConfig, TTAConfig
-from maskfold.datasets import fold_splits, load_groups, read_folds
+from maskfold.datasets import fold_splits, load_groups
 from maskfold.ensembling.checkpoints import ensure_oof
 from maskfold.errors import InferenceError
 from maskfold.inference.predict import Prediction
@@ -125,7 +125,7 @@ def oof_images(
 
 def _folds_by_id(run: Run, folds: Sequence[int], competition: Competition) -> dict[str, list[int]]:
     """Image -> those of some folds that validate it."""
-    table = read_folds(run.folds_path, competition.samples("train").ids)
+    table = run.folds(competition)
     found: dict[str, list[int]] = {}
     for fold in folds:
         for image_id in fold_splits(table, fold)[1]["id"]:

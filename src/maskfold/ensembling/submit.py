@@ -20,6 +20,7 @@ from maskfold.inference.decoding import build_chain
 from maskfold.inference.predict import Prediction, predict_batches
 from maskfold.progress import progress
 from maskfold.runs import MapStore, Run
+from maskfold.storage import LocalStorage
 
 
 def default_choice(runs: Sequence[Run], config: Config | None = None) -> EnsembleChoice:
@@ -138,7 +139,7 @@ def write_submission(
         store = None
         if probabilities is not None:
             made_with = choice.model_dump(mode="json")
-            store = stack.enter_context(MapStore.create(probabilities, competition.num_classes, made_with))
+            store = stack.enter_context(MapStore(LocalStorage(probabilities), "").replace(made_with))
         # Entered last, so left first: maps are kept only beside a submission that is valid.
         writer = stack.enter_context(SubmissionWriter(competition, path, ids))
         for prediction in progress(predictions, "predict", total=len(ids)):

@@ -14,7 +14,7 @@ from maskfold.config import TTAConfig
 from maskfold.errors import InferenceError
 from maskfold.inference.merge import MERGES, normalised_weights
 from maskfold.inference.views import build_views, resize
-from maskfold.inference.window import Network, window_logits
+from maskfold.inference.window import window_logits
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def predict_batches(
     each image's native size.
 
     Args:
-        models: are moved to ``device``, and are in evaluation mode until the iterator ends, then as before.
+        models: return `maskfold.models.Outputs`. They are moved to ``device``, and are in evaluation mode until the
+            iterator ends, then as before.
         loader: batches with image uint8 (N, 3, h, w), id, index, size (native (H, W) each) and, for labelled
             images, target (uint8 (H, W) each).
         window_batch: windows that go through a network together.
@@ -102,13 +103,17 @@ def _merged(
 
 
 def _logits(
-    model: Network, images: Tensor, *, tta: TTAConfig, window_batch: int, precision: torch.dtype | None
+    model: nn.Module, images: Tensor, *, tta: TTAConfig, window_batch: int, precision: torch.dtype | None
 ) -> Tensor:
     """Float32 logits of one model for one view."""
+
+    def network(images: Tensor) -> Tensor:
+        return model(images).logits
+
     with torch.autocast(images.device.type, dtype=precision, enabled=precision is not None):
         if tta.window is None:
-            return model(images).float()
-        return window_logits(model, images, window=tta.window, overlap=tta.overlap, batch_size=window_batch)
+            return network(images).float()
+        return window_logits(network, images, window=tta.window, overlap=tta.overlap, batch_size=window_batch)
 
 
 def _check_finite(finite: Tensor, ids: Sequence[str], precision: torch.dtype | None) -> None:

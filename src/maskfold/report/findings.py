@@ -104,7 +104,7 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
     per_image = metric.per_image(scores.chosen)
     alone = np.stack([metric.per_image(stats) for stats in scores.alone])
     return Findings(
-        trainings=[_training(*each) for each in zip(runs, choice.checkpoints, strict=True)],
+        trainings=[_training(*each, competition) for each in zip(runs, choice.checkpoints, strict=True)],
         competition=competition,
         choice=choice,
         metric=metric,
@@ -126,7 +126,7 @@ def _tta(runs: Sequence[Run], choice: EnsembleChoice) -> list[TTAConfig]:
     return [choice.tta if choice.scores else run.config.tta for run in runs]
 
 
-def _training(run: Run, checkpoint: str) -> Training:
+def _training(run: Run, checkpoint: str, competition: Competition) -> Training:
     history = read_history(run)
     return Training(
         run=run,
@@ -134,5 +134,5 @@ def _training(run: Run, checkpoint: str) -> Training:
         history=history,
         cycle_ends=ends_of_cycles(run, history),
         candidates=candidate_table(run),
-        divided=sorted(set(pd.read_csv(run.folds_path)["fold"])),
+        divided=sorted(set(run.folds(competition)["fold"])),
     )

@@ -141,7 +141,7 @@ def _configs(findings: Findings) -> list[dict[str, Any]]:
     return [
         {
             "name": training.run.name,
-            "text": training.run.config_path.read_text(),
+            "text": training.run.config_text(),
             "changes": [] if training.run is first else changed_keys(first.config, training.run.config),
             "ensemble": yaml.safe_dump(findings.choice.model_dump(mode="json"), sort_keys=False),
         }

@@ -1,8 +1,6 @@
 """What one fold trains and validates on."""
 
-import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,25 +14,19 @@ from maskfold.datasets import (
     build_augmentation,
     coverages,
     fold_splits,
-    ignored_groups,
     image_loader,
-    load_groups,
-    make_folds,
-    read_folds,
     train_loader,
-    write_folds,
 )
-from maskfold.errors import first_few
+from maskfold.runs import Run
 
 ALL = "all"
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FoldData:
     """Loaders of one fold: ``valid`` of this process's share of the validation images, ``valid_whole`` of all.
 
-    Both are null where the fold is ``all``: nothing is left to validate on.
+    Both are None where the fold is ``all``: nothing is left to validate on.
     """
 
     train: DataLoader
@@ -44,32 +36,13 @@ class FoldData:
     valid_ids: list[str]
 
 
-def ensure_folds(path: Path, competition: Competition, config: Config) -> pd.DataFrame:
-    """The folds written down in ``path``; made and written there on the first call."""
-    samples = competition.samples("train")
-    groups = load_groups(competition, samples, config.folds)
-    if note := ignored_groups(samples, config.folds):
-        logger.warning("%s", note)
-    if not path.exists():
-        if unnamed := competition.unnamed_images():
-            logger.warning("%d images stand in no table and are not used: %s", len(unnamed), first_few(unnamed))
-        write_folds(make_folds(samples, coverages(competition, samples), config.folds, groups), path)
-    return read_folds(path, samples.ids, groups=groups)
+def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0, world: int = 1) -> FoldData:
+    """Datasets, sampler and loaders of one fold for one of ``world`` processes.
 
-
-def fold_data(
-    competition: Competition,
-    config: Config,
-    folds: pd.DataFrame,
-    fold: int | str,
-    *,
-    needs: frozenset[str],
-    rank: int = 0,
-    world: int = 1,
-) -> FoldData:
-    """Datasets, sampler and loaders of one fold for one of ``world`` processes."""
-    samples = competition.samples("train")
-    train, times, valid = _parts(samples, folds, fold)
+    ``needs`` names the targets beside the mask that training asks for.
+    """
+    competition, config = run.competition(), run.config
+    train, times, valid = _splits(competition.samples("train"), run.folds(), fold)
     sampler = EpochSampler(
         len(train),
         batch_size=config.train.batch_size,
@@ -100,7 +73,7 @@ def fold_data(
     )
 
 
-def _parts(samples: Samples, folds: pd.DataFrame, fold: int | str) -> tuple[Samples, np.ndarray | None, Samples]:
+def _splits(samples: Samples, folds: pd.DataFrame, fold: int | str) -> tuple[Samples, np.ndarray | None, Samples]:
     if fold == ALL:
         return samples, None, samples[:0]
     train, valid = fold_splits(folds, int(fold))

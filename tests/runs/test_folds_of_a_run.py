@@ -1,4 +1,4 @@
-"""What `ensure_folds` says when it makes the folds of a run."""
+"""What a run tells when it makes its folds."""
 
 import logging
 import shutil
@@ -9,7 +9,7 @@ import yaml
 from maskfold.competitions import open_competition
 from maskfold.config import load_config, override
 from maskfold.errors import FoldsError
-from maskfold.training import ensure_folds
+from maskfold.runs import Run
 
 
 def test_images_without_a_row_are_counted_when_folds_are_made(tiny, tmp_path, caplog):
@@ -17,10 +17,9 @@ def test_images_without_a_row_are_counted_when_folds_are_made(tiny, tmp_path, ca
     for number in range(4):
         shutil.copy(root / "train/T001.jpg", root / f"train/new{number}.jpg")
     config = override(tiny, {"competition.root": root})
-    competition = open_competition(config.competition)
     with caplog.at_level(logging.WARNING):
-        ensure_folds(tmp_path / "folds.csv", competition, config)
-        ensure_folds(tmp_path / "folds.csv", competition, config)
+        for _ in range(2):
+            Run.create(config, tmp_path).folds()
     (message,) = caplog.messages
     assert message == (
         "4 images stand in no table and are not used: train/new0.jpg, train/new1.jpg, train/new2.jpg and 1 more"
@@ -44,12 +43,12 @@ def test_groups_of_the_profile_are_kept_together_without_being_asked(grouped, tm
     competition = open_competition(grouped.competition)
     scene = {sample.id: sample.group for sample in competition.samples("train")}
     assert len(set(scene.values())) == 6
-    folds = ensure_folds(tmp_path / "folds.csv", competition, grouped)
+    folds = Run.create(grouped, tmp_path).folds()
     for _, rows in folds.groupby("fold"):
         sides = [set(rows.loc[rows["split"] == split, "id"].map(scene)) for split in ("train", "valid")]
         assert not sides[0] & sides[1]
     assert not caplog.messages
-    ensure_folds(tmp_path / "other.csv", competition, override(grouped, {"folds.kind": "stratified"}))
+    Run.create(override(grouped, {"folds.kind": "stratified", "name": "other"}), tmp_path).folds()
     assert "6 groups, but folds.kind stratified divides them" in caplog.text
 
 
@@ -57,4 +56,4 @@ def test_groups_for_folds_that_ignore_them_are_refused(grouped, tmp_path):
     group = {"file": "scenes.csv", "id": "tile", "column": "scene"}
     config = load_config(None, {**grouped.model_dump(), "folds.kind": "kfold", "folds.group": group}, name="x")
     with pytest.raises(FoldsError, match=r"folds\.kind kfold ignores groups: use one of auto, "):
-        ensure_folds(tmp_path / "folds.csv", open_competition(config.competition), config)
+        Run.create(config, tmp_path).folds()
