@@ -1,6 +1,7 @@
 """Compare two submissions: where they differ, as figures and as a picture; with the truth, which one is better."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 from maskfold.cli.arguments import SUBMISSIONS, competition_of, default_config
@@ -8,7 +9,7 @@ from maskfold.cli.script import next_command, run_script
 from maskfold.config import load_config
 from maskfold.report.differences import save_differences
 from maskfold.scoring.agreement import compare_masks
-from maskfold.scoring.evaluate import evaluate_submission
+from maskfold.scoring.evaluate import evaluate_submission, verdict
 
 
 def main() -> None:
@@ -31,14 +32,17 @@ def main() -> None:
     competition = competition_of(load_config(arguments.config or default_config()))
     agreement = compare_masks(a, b, competition)
     print(agreement.text())
+    best = a
     if truth:
         scores = [evaluate_submission(path, truth, competition) for path in (a, b)]
         print(f"a: {scores[0].line()}\nb: {scores[1].line()}\na against b: {scores[0].against(scores[1])}")
+        print(verdict(*scores, (str(a), str(b))))
+        best = b if scores[1].score > scores[0].score else a
     picture = arguments.picture or SUBMISSIONS / f"{a.stem}_{b.stem}.png"
     masks = competition.read_masks(truth) if truth else None
     if save_differences(agreement, competition, picture, count=arguments.images, truth=masks):
         print(f"Picture: {picture}")
-    next_command(f"python src/evaluate.py --submission {a} --note-lb SCORE")
+    next_command(f"python src/evaluate.py --submission {shlex.quote(str(best))} --note-lb SCORE")
 
 
 if __name__ == "__main__":

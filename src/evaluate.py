@@ -1,5 +1,6 @@
 """Score a run out of fold, or a submission whose truth is at hand; note what the leaderboard said."""
 
+import shlex
 from pathlib import Path
 
 from maskfold.cli.arguments import (
@@ -14,7 +15,7 @@ from maskfold.cli.evaluate import note, show_runs, show_submission
 from maskfold.cli.script import next_command, run_script
 from maskfold.config import load_config, override
 
-SECTIONS = ("inference",)
+SECTIONS = ("inference", "tta", "post")
 
 
 def main() -> None:
@@ -37,12 +38,13 @@ def main() -> None:
     elif arguments.truth:
         config = open_runs(arguments.runs)[0].config if arguments.runs else load_config(default_config())
         competition = competition_of(override(config, overrides))
-        show_submission(arguments.submission, arguments.truth, arguments.against, competition)
+        best = show_submission(arguments.submission, arguments.truth, arguments.against, competition)
+        next_command(f"python src/evaluate.py --submission {shlex.quote(str(best))} --note-lb SCORE")
     else:
         runs = open_runs(arguments.runs)
         config = override(runs[0].config, overrides)
-        show_runs(runs, competition_of(config), config)
-        next_command(f"python src/tune.py{run_flags(runs, overrides)}")
+        tuned = show_runs(runs, competition_of(config), config)
+        next_command(f"python src/{'predict' if tuned else 'tune'}.py{run_flags(runs, overrides)}")
 
 
 if __name__ == "__main__":

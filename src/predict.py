@@ -13,7 +13,7 @@ from maskfold.cli.script import next_command, run_script
 from maskfold.config import override
 from maskfold.ensembling.submit import folds_of, predict_samples, test_samples, write_submission
 
-SECTIONS = ("inference", "post")
+SECTIONS = ("inference", "tta", "post")
 
 
 def main() -> None:
@@ -29,14 +29,14 @@ def main() -> None:
         return next_command(f"python src/tune.py{run_flags(runs, overrides)}")
     path = submission_path(runs, competition, arguments)
     folds = arguments.folds or folds_of(runs[0])
-    print(describe_folds(runs, folds))
+    print(describe_folds(runs, competition, folds))
     samples = test_samples(competition)
     batch_size = config.inference.batch_size
     predictions = predict_samples(choice, competition, samples, arguments.folds, batch_size=batch_size)
     maps = path.with_name(path.stem + "_probabilities") if arguments.save_probabilities else None
-    counts = write_submission(predictions, choice, competition, path, list(samples["id"]), maps)
-    log_submission(path, choice, runs, folds)
+    counts = write_submission(predictions, choice, competition, path, samples.ids, maps)
     print(f"{counts['images']} images, {counts['empty']} with an empty mask. Valid submission: {path}")
+    log_submission(path, choice, competition, runs, folds)
     return next_command(
         f"python src/evaluate.py --submission {path} --truth TRUTH (or upload it, then --note-lb SCORE)"
     )

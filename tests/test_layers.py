@@ -10,10 +10,12 @@ SRC = Path(__file__).parents[1] / "src"
 # Bottom first. Packages of one layer do not know each other, except for the pairs named below.
 LAYERS = [
     {"compiled"},
-    {"errors", "files", "progress", "device", "schedule", "labels", "extension", "storage", "rle"},
+    {"errors", "files", "progress", "device", "schedule", "labels", "images", "extension", "rle"},
+    {"storage"},
     {"config", "losses", "metrics"},
     {"competitions", "models", "inference"},
-    {"datasets", "runs", "demo"},
+    {"datasets", "demo"},
+    {"runs"},
     {"ensembling", "checks"},
     {"scoring", "training"},
     {"report"},
@@ -25,8 +27,8 @@ LIFTABLE = {
     "losses": {"errors", "labels", "extension", "compiled"},
     "metrics": {"errors", "labels", "extension"},
     "rle": {"errors", "compiled"},
-    "models": {"errors", "config"},
-    "inference": {"errors", "config", "labels"},
+    "models": {"errors", "config", "images", "extension"},
+    "inference": {"errors", "config", "labels", "extension"},
 }
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from maskfold.checks.images import Images
 from maskfold.checks.notes import Notes, in_threads
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Sample, Samples
 from maskfold.errors import CompetitionError, first_few
 from maskfold.labels import LabelSpec
 
@@ -51,7 +51,7 @@ class Masks:
         return np.concatenate([np.empty(0, np.int64), *self.areas.values()])
 
 
-def check_masks(competition: Competition, train: pd.DataFrame, images: Images, notes: Notes) -> Masks:
+def check_masks(competition: Competition, train: Samples, images: Images, notes: Notes) -> Masks:
     """Draw the masks of all training images that could be read.
 
     Problems: masks that cannot be used. Warnings: run lengths that are not in canonical form, classes without a
@@ -59,8 +59,8 @@ def check_masks(competition: Competition, train: pd.DataFrame, images: Images, n
     """
     own = images.table[images.table["split"] == "train"]
     sizes = dict(zip(own["path"], zip(own["height"], own["width"], strict=True), strict=True))
-    rows = [row for row in train[["id", "image", "masks"]].itertuples(index=False) if row.image in sizes]
-    found = list(in_threads(partial(_measure, competition, sizes), rows, "masks"))
+    usable = [sample for sample in train if sample.image in sizes]
+    found = list(in_threads(partial(_measure, competition, sizes), usable, "masks"))
     failures = [figures for figures in found if isinstance(figures, str)]
     if failures:
         notes.problems.append(f"{len(failures)} masks cannot be used: {first_few(failures)}")
@@ -69,11 +69,11 @@ def check_masks(competition: Competition, train: pd.DataFrame, images: Images, n
     return masks
 
 
-def _measure(competition: Competition, sizes: Mapping[str, tuple[int, int]], row: Any) -> dict[str, Any] | str:
+def _measure(competition: Competition, sizes: Mapping[str, tuple[int, int]], sample: Sample) -> dict[str, Any] | str:
     """Figures of one mask, or what is wrong with it."""
     labels = competition.labels
     try:
-        label = competition.label(row.masks, sizes[row.image], id=row.id)
+        label = competition.label(sample.masks, sizes[sample.image], id=sample.id)
     except CompetitionError as error:
         return str(error)
     layers = labels.value_layers(label.values) & label.valid
@@ -85,15 +85,15 @@ def _measure(competition: Competition, sizes: Mapping[str, tuple[int, int]], row
     speck, place = _smallest_inner(statistics.values(), label.valid.shape)
     foreground = labels.foreground(label.values)
     return {
-        "id": row.id,
-        "path": row.image,
+        "id": sample.id,
+        "path": sample.image,
         "coverage": foreground.sum() / foreground.size,
         "values": np.count_nonzero(pixels),
         "components": sum(map(len, areas.values())),
         "speck": speck,
         "place": place,
         "streaks": _streaks(foreground),
-        "canonical": _canonical(competition, row.masks, label.values),
+        "canonical": _canonical(competition, sample.masks, label.values),
         "pixels": pixels,
         "total": foreground.size,
         "uncounted": np.count_nonzero(~label.valid),

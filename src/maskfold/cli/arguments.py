@@ -93,7 +93,7 @@ def config_flags(arguments: argparse.Namespace) -> str:
 
 
 def _options_help(sections: tuple[str, ...] | None = None) -> str:
-    lines = ["options of the config, as in the YAML file (--inference.views d4):"]
+    lines = ["options of the config, as in the YAML file (--tta.views d4):"]
     for key, kind, default, text in describe_options():
         if sections is not None and key.split(".")[0] not in sections and key != ROOT:
             continue

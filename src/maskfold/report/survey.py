@@ -11,7 +11,7 @@ from tqdm import tqdm
 from maskfold.competitions import Competition
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage
-from maskfold.inference.decoding import postprocess
+from maskfold.inference.decoding import build_chain
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import SegmentationMetrics
 
@@ -67,15 +67,8 @@ def predict_image(
     image: OofImage, competition: Competition, choice: EnsembleChoice
 ) -> tuple[np.ndarray, Label, np.ndarray]:
     """Probability float32 (C, H, W) of the ensemble, the truth, and the ensemble's mask."""
-    total = sum(checkpoint.weight for checkpoint in choice.checkpoints)
-    probability = image.probabilities([checkpoint.weight / total for checkpoint in choice.checkpoints])
-    mask = postprocess(
-        probability,
-        competition.labels,
-        threshold=choice.threshold,
-        min_area=choice.min_area,
-        fill_holes=choice.fill_holes,
-    )
+    probability = image.probability(choice.checkpoints, choice.weights)
+    mask = build_chain(choice.post, competition.labels)(image.prediction(probability, competition))
     return probability, image.truth(competition, probability.shape[1:]), mask
 
 
