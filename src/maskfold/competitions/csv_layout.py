@@ -31,14 +31,6 @@ class CsvLayout:
         self.class_names = class_names or profile.class_names
         self.dialect = profile.dialect
 
-    @staticmethod
-    def missing(profile: CsvProfile, files: CompetitionFiles) -> list[str]:
-        """What the profile needs and the folder lacks."""
-        splits = (profile.train, profile.test)
-        tables = [split.table for split in splits if not files.exists(split.table)]
-        folders = [f"{split.folder}/" for split in splits if split.folder and not files.has_folder(split.folder)]
-        return tables + folders
-
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`; raises a CompetitionError where the table cannot be read at all."""
         spec = self.profile.train if split == "train" else self.profile.test

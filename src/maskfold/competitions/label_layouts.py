@@ -78,11 +78,6 @@ class PngMasks(_LabelFiles):
         self.files = files
         self.class_names = class_names or profile.class_names
 
-    @staticmethod
-    def missing(profile: PngMasksProfile, files: CompetitionFiles) -> list[str]:
-        """What the profile needs and the folder lacks."""
-        return [f"{folder}/" for folder in (profile.images, profile.masks) if not files.has_folder(folder)]
-
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`."""
         images, twice = self._by_stem(self.profile.images)
@@ -148,11 +143,6 @@ class FileList(_LabelFiles):
                 f"the names of the classes are not known: set competition.class_names (two or more), or write "
                 f"them into {profile.labels}, one per line"
             )
-
-    @staticmethod
-    def missing(profile: FileListProfile, files: CompetitionFiles) -> list[str]:
-        """What the profile needs and the folder lacks."""
-        return [] if files.exists(profile.train) else [profile.train]
 
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`."""

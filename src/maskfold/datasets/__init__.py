@@ -1,29 +1,5 @@
 """From a competition's samples to batches of tensors: folds, augmentation, data set, sampler, loaders."""
 
-from maskfold.datasets.augment import PRESETS, Augmentation, build_augmentation
-from maskfold.datasets.dataset import SegmentationDataset, resize_image, scaled_size
-from maskfold.datasets.folds import coverages, load_groups, make_folds
-from maskfold.datasets.folds_file import fold_splits, read_folds, write_folds
-from maskfold.datasets.loader import collate, eval_loader, image_loader, train_loader
-from maskfold.datasets.sampler import EpochSampler, size_batches
+import lazy_loader
 
-__all__ = [
-    "PRESETS",
-    "Augmentation",
-    "EpochSampler",
-    "SegmentationDataset",
-    "build_augmentation",
-    "collate",
-    "coverages",
-    "eval_loader",
-    "fold_splits",
-    "image_loader",
-    "load_groups",
-    "make_folds",
-    "read_folds",
-    "resize_image",
-    "scaled_size",
-    "size_batches",
-    "train_loader",
-    "write_folds",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,13 +1,13 @@
 """Compiled inner loops of the codec: plain arrays in, plain arrays out, no Python objects.
 
 `bounds` are the runs everywhere here: int64 `[begin, end, begin, end, …]`, 0-based, ends exclusive, in the
-flattened order of the mask. Kernels compile at their first call and are cached on disk.
+flattened order of the mask. Kernels compile at their first call, which imports numba, and are cached on disk.
 """
 
 from collections.abc import Callable
+from functools import cache, wraps
 
 import numpy as np
-from numba import njit
 
 MAX_DIGITS = 18  # numbers below 10**18: the sum of two still fits an int64
 BLOCK = 64  # bytes that `find_bounds` looks at together
@@ -16,10 +16,22 @@ _ONES = np.uint64(0x0101010101010101)  # a 1 in every byte
 
 
 def _compiled(function: Callable) -> Callable:
-    try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # no folder for the cache is writable: compile anew in every process
-        return njit(nogil=True)(function)
+    """``function``, compiled when it is first called: a command that only explains itself needs no compiler."""
+
+    @cache
+    def compile_once() -> Callable:
+        from numba import njit
+
+        try:
+            return njit(cache=True, nogil=True)(function)
+        except RuntimeError:  # no folder for the cache is writable: compile in every process
+            return njit(nogil=True)(function)
+
+    @wraps(function)
+    def call(*arguments: object) -> object:
+        return compile_once()(*arguments)
+
+    return call
 
 
 @_compiled

@@ -3,29 +3,33 @@
 import hashlib
 import zipfile
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from typing import TYPE_CHECKING, Any
 
 from maskfold.errors import RunError
 from maskfold.files import atomic_path
 
+if TYPE_CHECKING:  # a run's folder is read without torch: it is imported where tensors are
+    import torch
 
-def save_checkpoint(weights: dict[str, torch.Tensor], path: Path) -> None:
+
+def save_checkpoint(weights: dict[str, "torch.Tensor"], path: Path) -> None:
     """Write one set of weights as safetensors: a copy on disk, never a reference to live weights."""
+    from safetensors.torch import save_file
+
     copies = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
     with atomic_path(path) as temporary:
         save_file(copies, temporary)
 
 
-def load_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, torch.Tensor]:
+def load_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, "torch.Tensor"]:
     """Read what `save_checkpoint` wrote; ``sha256`` is the digest it must have, if known.
 
     Raises:
         RunError: the file is missing or damaged.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     if not path.exists():
         raise RunError(f"there is no {path}: train the fold first (python src/train_fold.py)")
     if sha256 is not None and file_digest(path) != sha256:
@@ -38,6 +42,8 @@ def load_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, torch
 
 def save_state(state: dict[str, Any], path: Path) -> None:
     """Write a complete training state: tensors and plain values only, so that it loads with weights_only."""
+    import torch
+
     with atomic_path(path) as temporary:
         torch.save(state, temporary)
 
@@ -48,6 +54,8 @@ def load_state(path: Path) -> dict[str, Any]:
     Raises:
         RunError: the file is damaged.
     """
+    import torch
+
     try:
         with zipfile.ZipFile(path) as archive:
             bad = archive.testzip()
