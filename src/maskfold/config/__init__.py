@@ -24,6 +24,7 @@ from maskfold.config.schema import (
     TrainConfig,
     TuneConfig,
 )
+from maskfold.config.shipped import find_config, shipped_configs
 
 __all__ = [
     "AveragingConfig",
@@ -42,8 +43,10 @@ __all__ = [
     "changed_keys",
     "config_from_tree",
     "describe_options",
+    "find_config",
     "load_config",
     "option_keys",
     "override",
     "save_config",
+    "shipped_configs",
 ]
