@@ -138,7 +138,7 @@ def test_a_missing_and_an_unknown_key():
 
 def test_several_unknown_keys_are_a_line_each(tmp_path):
     path = tmp_path / "x.yaml"
-    path.write_text("trian: {}\nqux: 1\ntrain: {epohcs: 3}\ninference: {zzzzz: 4}\n")
+    path.write_text("trian: {}\nqux: 1\ntrain: {epohcs: 3}\ndata: {zzzzzzzzz: 4}\n")
     with pytest.raises(ConfigError) as error:
         load_config(path)
     first, *lines = str(error.value).splitlines()
@@ -146,7 +146,7 @@ def test_several_unknown_keys_are_a_line_each(tmp_path):
     assert "  unknown key trian: did you mean train?" in lines
     assert "  unknown key train.epohcs: did you mean train.epochs?" in lines
     assert any(line.startswith("  unknown key qux: a config has name, seed, competition, ") for line in lines)
-    assert any(line.startswith("  unknown key inference.zzzzz: inference has ") for line in lines)
+    assert any(line.startswith("  unknown key data.zzzzzzzzz: data has ") for line in lines)
     assert len(lines) == 4
     assert max(map(len, lines)) < 200
 
