@@ -1,31 +1,7 @@
 """Choose checkpoints, weights, threshold and minimum area on out-of-fold predictions, and write ensemble.yaml."""
 
-from maskfold.cli.arguments import competition_of, open_runs, parse_sections, run_flags, runs_parser
-from maskfold.cli.predict import ensemble_run
-from maskfold.cli.script import next_command, run_script
-from maskfold.config import override
-from maskfold.ensembling.choice import write_ensemble
-from maskfold.ensembling.tune import tune
-
-SECTIONS = ("inference", "tune", "post")
-
-
-def main() -> None:
-    arguments, overrides = parse_sections(runs_parser(__doc__, SECTIONS), SECTIONS)
-    runs = open_runs(arguments.runs)
-    config = override(runs[0].config, overrides)
-    choice = tune(runs, competition_of(config), config)
-    path = ensemble_run(runs).ensemble_path
-    write_ensemble(choice, path)
-    for checkpoint in choice.checkpoints:
-        print(f"{checkpoint.run}: {checkpoint.checkpoint}, weight {checkpoint.weight:.2f}")
-    print(f"threshold {choice.threshold:g}, minimum area {choice.min_area} pixels, views {choice.views}")
-    print(
-        f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before, {choice.scores['after']:.4f} after "
-        f"(cross-fitted). Ensemble: {path}"
-    )
-    next_command(f"python src/predict.py{run_flags(runs, overrides)}")
-
+from maskfold.cli.commands.tune import main
+from maskfold.cli.script import run_script
 
 if __name__ == "__main__":
     run_script(main)

@@ -14,7 +14,7 @@ LAYERS = [
     {"datasets", "runs", "demo"},
     {"ensembling", "checks"},
     {"scoring", "training"},
-    {"report"},
+    {"report", "steps"},
     {"cli"},
 ]
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}

@@ -1,17 +1,14 @@
-"""What the two training scripts share."""
+"""What the two training commands share."""
 
 import argparse
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import pandas as pd
-
-from maskfold.cli.arguments import competition_of, with_root
-from maskfold.cli.script import next_command
-from maskfold.competitions import Competition
+from maskfold.cli.script import next_command, starting
 from maskfold.config import Config
-from maskfold.runs import Run
-from maskfold.training import ALL, ensure_folds, fit, processes
+from maskfold.runs.run import Run
+from maskfold.steps.competition import check_competition
+
+ALL = "all"
 
 
 def fold_argument(text: str) -> int | str:
@@ -21,44 +18,21 @@ def fold_argument(text: str) -> int | str:
     return text if text == ALL else int(text)
 
 
-def train(config: Config, folds: Sequence[int | str] | None, *, overwrite: bool) -> Run:
-    """Train some folds of the config's run (null: all that folds.csv holds) and say how each ended."""
-    with processes().main_process_first():
-        competition = competition_of(config)
-        config = with_root(config, competition)
-        run = Run.create(config, overwrite=_forgotten(config, folds) if overwrite else [])
-    for fold in folds if folds is not None else _fold_numbers(run, competition, config):
-        if run.fold(fold).finished():
-            score = _score(run.fold(fold).summary())
-            print(f"fold {fold} of {run.path} is trained ({score}): --overwrite trains it again")
-            continue
-        summary = fit(config, competition, run, fold)
-        print(f"fold {fold} of {run.path} done: {_score(summary)}")
-    processes().destroy_process_group()
-    return run
+def train_and_tell(config: Config, folds: Sequence[int | str] | None, flags: str, *, overwrite: bool) -> None:
+    """Train some folds (None: all of them), and name the next command: a fold that is still missing, else tuning."""
+    check_competition(config)
+    named = "all folds" if folds is None else f"fold{'s' * (len(folds) > 1)} {', '.join(map(str, folds))}"
+    starting(f"Training {named} of runs/{config.name} …")
+    from maskfold.steps.train import train
+
+    _tell_next(train(config, folds, overwrite=overwrite), flags)
 
 
-def tell_next(run: Run, flags: str) -> None:
-    """Name the next command: a fold that is still missing, else tuning."""
-    finished = run.finished_folds()
-    missing = sorted(set(pd.read_csv(run.folds_path)["fold"]) - set(finished))
+def _tell_next(run: Run, flags: str) -> None:
+    import pandas as pd
+
+    missing = sorted(set(pd.read_csv(run.folds_path)["fold"]) - set(run.finished_folds()))
     if missing:
         next_command(f"python src/train_fold.py{flags} --fold {missing[0]}")
     else:
         next_command(f"python src/tune.py --runs {run.path}")
-
-
-def _forgotten(config: Config, folds: Sequence[int | str] | None) -> Collection[int | str]:
-    if not processes().is_main_process:
-        return []  # the main process went first
-    return folds if folds is not None else Run.named(config.name).begun_folds()
-
-
-def _fold_numbers(run: Run, competition: Competition, config: Config) -> list[int]:
-    return sorted(set(ensure_folds(run.folds_path, competition, config)["fold"]))
-
-
-def _score(summary: dict[str, Any]) -> str:
-    if "score" not in summary:
-        return "no validation images"
-    return f"{summary['metric']} {summary['score']:.4f} with {summary['best_checkpoint']}"

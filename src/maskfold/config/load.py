@@ -31,8 +31,9 @@ def load_config(
 ) -> Config:
     """Read a config (None: all defaults), apply dotted ``overrides`` such as ``{"train.epochs": "3"}``.
 
-    ``path`` is a YAML file, or the name of a config that comes with maskfold, such as ``demo``. Override values that are strings are read as YAML, as in the file. The run's name is ``name``, else the
-    file's own ``name``, else the file's stem. A run's ``config.yaml`` can be read as well.
+    ``path`` is a YAML file (a run's ``config.yaml`` too), or the name of a config that comes with maskfold, such as
+    ``demo``. Override values that are strings are read as YAML, as in the file. The run's name is ``name``, else the
+    file's own ``name``, else the file's stem.
 
     Raises:
         ConfigError: missing or malformed file, unknown key (the nearest valid one is named), wrong type or
@@ -127,7 +128,7 @@ def _type_name(annotation: Any) -> str:
         return " or ".join("null" if arg is type(None) else _type_name(arg) for arg in get_args(annotation))
     if origin is not None and origin.__class__ is not type and "Literal" in str(origin):
         return ", ".join(map(str, get_args(annotation)))
-    return {tuple: "list", dict: "mapping", str: "text"}.get(
+    return {tuple: "list", dict: "mapping", str: "text", Path: "path"}.get(
         origin or annotation, getattr(origin or annotation, "__name__", "any")
     )
 

@@ -10,6 +10,7 @@ from maskfold.competitions import Competition
 from maskfold.config import InferenceConfig
 from maskfold.datasets import fold_splits, read_folds
 from maskfold.ensembling.checkpoints import ensure_oof
+from maskfold.ensembling.finished import finished_folds
 from maskfold.errors import InferenceError
 from maskfold.runs import MapStore, Run
 
@@ -82,17 +83,6 @@ def _maps_by_id(
             maps.setdefault(image_id, []).append((fold, store))
     return maps
 
-
-def finished_folds(run: Run) -> list[int]:
-    """Numbers of the finished folds.
-
-    Raises:
-        InferenceError: there is none.
-    """
-    folds = run.finished_folds()
-    if not folds:
-        raise InferenceError(f"{run.path} has no finished fold: run python src/train_fold.py --fold 0 first")
-    return folds
 
 
 def candidate_table(run: Run) -> pd.DataFrame:

@@ -16,7 +16,8 @@ from maskfold.competitions import Competition
 from maskfold.config import Config, TuneConfig
 from maskfold.ensembling.checkpoints import oof_options
 from maskfold.ensembling.choice import CheckpointChoice, EnsembleChoice
-from maskfold.ensembling.oof import OofImage, candidate_table, finished_folds, oof_images
+from maskfold.ensembling.finished import finished_folds
+from maskfold.ensembling.oof import OofImage, candidate_table, oof_images
 from maskfold.inference.decoding import postprocess
 from maskfold.metrics import CompetitionMetric
 from maskfold.progress import progress
