@@ -83,6 +83,6 @@ def test_a_folder_brings_the_config_of_the_profile_that_fits(here, one):
         default_config({"competition.root": "data/none"})
     (one / "train_mask.csv").unlink()
     with pytest.raises(
-        CompetitionError, match="data/one is nearest to the profile tianchi-buildings: .* it lacks train_"
+        CompetitionError, match=r"data/one is nearest to the profile tianchi-buildings: .* it lacks train_"
     ):
         default_config({"competition.root": "data/one"})
