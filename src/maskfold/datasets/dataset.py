@@ -1,7 +1,7 @@
 """A competition's samples as tensors: augmented crops for training, whole images for evaluation."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -10,8 +10,10 @@ import torch
 from torch.utils.data import Dataset
 
 from maskfold.competitions import Competition
-from maskfold.datasets.augment import Augmentation
 from maskfold.losses.boundary import signed_distance
+
+if TYPE_CHECKING:
+    from maskfold.datasets.augment import Augmentation
 
 
 class SegmentationDataset(Dataset[dict[str, Any]]):
@@ -36,7 +38,7 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         samples: pd.DataFrame,
         *,
         scale: float = 1.0,
-        augment: Augmentation | None = None,
+        augment: "Augmentation | None" = None,
         seed: int = 0,
         needs: frozenset[str] | set[str] = frozenset(),
     ) -> None:

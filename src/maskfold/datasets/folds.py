@@ -21,22 +21,18 @@
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import (
-    GroupKFold,
-    GroupShuffleSplit,
-    KFold,
-    ShuffleSplit,
-    StratifiedGroupKFold,
-    StratifiedKFold,
-)
 
 from maskfold.competitions import Competition
 from maskfold.config import FoldsConfig
 from maskfold.errors import FoldsError, first_few
 from maskfold.progress import progress
+
+if TYPE_CHECKING:  # imported by the functions that divide: prediction reads folds only
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 COLUMNS = ["fold", "id", "split", "times"]
 
@@ -143,6 +139,8 @@ def _fold_table(fold: int, ids: pd.Series, train: np.ndarray, valid: np.ndarray)
 
 
 def _holdout(images: _Images, config: FoldsConfig) -> Iterator[Division]:
+    from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
+
     splitter = ShuffleSplit if images.groups is None else GroupShuffleSplit
     try:
         splits = splitter(1, test_size=config.valid_share, random_state=config.seed)
@@ -153,17 +151,23 @@ def _holdout(images: _Images, config: FoldsConfig) -> Iterator[Division]:
 
 def _kfold(images: _Images, config: FoldsConfig) -> Iterator[Division]:
     _check_count(len(images), "images", config)
+    from sklearn.model_selection import KFold
+
     yield from KFold(config.count, shuffle=True, random_state=config.seed).split(images.samples)
 
 
 def _stratified(images: _Images, config: FoldsConfig) -> Iterator[Division]:
     _check_count(len(images), "images", config)
+    from sklearn.model_selection import StratifiedKFold
+
     splitter = StratifiedKFold(config.count, shuffle=True, random_state=config.seed)
     yield from _split_by_bins(splitter, images, config)
 
 
 def _grouped(images: _Images, config: FoldsConfig) -> Iterator[Division]:
     groups = _check_groups(images, config)
+    from sklearn.model_selection import GroupKFold
+
     # GroupKFold fills the smallest fold with the largest group left, which evens out sizes; its own shuffling does
     # not. So the seed renames the groups, and thereby decides among groups of one size.
     names, codes = np.unique(groups, return_inverse=True)
@@ -173,6 +177,8 @@ def _grouped(images: _Images, config: FoldsConfig) -> Iterator[Division]:
 
 def _stratified_grouped(images: _Images, config: FoldsConfig) -> Iterator[Division]:
     groups = _check_groups(images, config)
+    from sklearn.model_selection import StratifiedGroupKFold
+
     splitter = StratifiedGroupKFold(config.count, shuffle=True, random_state=config.seed)
     yield from _split_by_bins(splitter, images, config, groups)
 
@@ -197,7 +203,7 @@ def _given(images: _Images, config: FoldsConfig) -> Iterator[Division]:
 
 
 def _split_by_bins(
-    splitter: StratifiedKFold | StratifiedGroupKFold,
+    splitter: "StratifiedKFold | StratifiedGroupKFold",
     images: _Images,
     config: FoldsConfig,
     groups: np.ndarray | None = None,

@@ -1,9 +1,10 @@
 """One process at a time per fold."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from maskfold.errors import RunError
 
@@ -16,11 +17,14 @@ def exclusive(folder: Path) -> Iterator[None]:
         RunError: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(
-                f"another process is working on {folder}: wait for it, or choose another fold or --name"
-            ) from None
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(
+            f"another process is working on {folder}: wait for it, or choose another fold or --name"
+        ) from None
+    try:
         yield
+    finally:
+        lock.release()
