@@ -15,7 +15,7 @@ from maskfold.runs.run import Run
 EVERYTHING = tuple(dict.fromkeys(key.split(".")[0] for key in option_keys()))
 
 
-def config_parser(description: str, common: Sequence[str] = COMMON) -> argparse.ArgumentParser:
+def config_parser(description: str | None, common: Sequence[str] = COMMON) -> argparse.ArgumentParser:
     """A parser with ``--config`` and ``--name``, whose help explains the options of the config."""
     parser = command_parser(description, EVERYTHING, common)
     parser.add_argument(
@@ -64,7 +64,7 @@ def config_flags(arguments: argparse.Namespace) -> str:
     return "".join(f" --{flag} {shlex.quote(str(value))}" for flag, value in flags if value is not None)
 
 
-def runs_parser(description: str, sections: Sequence[str] = ()) -> argparse.ArgumentParser:
+def runs_parser(description: str | None, sections: Sequence[str] = ()) -> argparse.ArgumentParser:
     """A parser with ``--runs``, whose help lists `ROOT` and the config options of some sections."""
     parser = command_parser(description, (*sections, ROOT), None)
     parser.add_argument(
@@ -100,7 +100,7 @@ def open_runs(paths: Sequence[Path] | None) -> list[Run]:
     runs = [Run.open(path) for path in paths or [default_run()]]
     roots = {run.config.competition.root for run in runs}
     if len(roots) > 1:
-        raise RunError(f"the runs are of several competitions ({', '.join(map(str, sorted(roots)))}): name runs of one")
+        raise RunError(f"the runs are of several competitions ({', '.join(sorted(map(str, roots)))}): name runs of one")
     return runs
 
 

@@ -84,7 +84,6 @@ def _maps_by_id(
     return maps
 
 
-
 def candidate_table(run: Run) -> pd.DataFrame:
     """Validation scores (threshold 0.5, no views): a row per checkpoint, a column per finished fold.
 

@@ -91,7 +91,6 @@ def test_samples(competition: Competition) -> pd.DataFrame:
     return samples
 
 
-
 def write_submission(
     predictions: Iterator[Prediction],
     choice: EnsembleChoice,
