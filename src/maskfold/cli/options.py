@@ -29,7 +29,9 @@ COMMON = (
 DATA_OPTIONS = ("competition.profile", ROOT, "competition.class_names", "folds.kind", "folds.count", "folds.seed")
 
 
-def command_parser(description: str | None, allowed: Sequence[str], common: Sequence[str] | None) -> argparse.ArgumentParser:
+def command_parser(
+    description: str | None, allowed: Sequence[str], common: Sequence[str] | None
+) -> argparse.ArgumentParser:
     """A parser whose ``--help`` takes a section of the config.
 
     Args:

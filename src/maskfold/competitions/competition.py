@@ -118,8 +118,9 @@ class Competition:
         return self._named(id, self.layout.mask, masks, shape)
 
     def coverage(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> float:
-        """Share of the image that is foreground (multi-class: not class 0, and scored), without drawing
-        run lengths. Overlapping instances count twice, at most 1.
+        """Share of the image that is foreground (multi-class: not class 0, and scored).
+
+        Run lengths are not drawn; overlapping instances count twice, at most 1.
 
         Raises:
             CompetitionError: as `mask`.
@@ -127,8 +128,9 @@ class Competition:
         return self._named(id, self.layout.coverage, masks, shape)
 
     def read_masks(self, path: Path) -> dict[str, Any]:
-        """id -> what `mask` takes, from a CSV in the competition's form (a submission, a truth): a tuple of
-        strings. A competition of label files: from a folder or zip archive, named as in a submission: bytes.
+        """id -> what `mask` takes, from a CSV in the competition's form (a submission, a truth): a tuple of strings.
+
+        A competition of label files: from a folder or zip archive, named as in a submission: bytes.
 
         Raises:
             CompetitionError: another form, duplicate rows, unknown classes or files.

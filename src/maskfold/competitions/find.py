@@ -27,8 +27,9 @@ README = "README.md"
 
 
 def find_competitions(data_root: Path) -> list[tuple[Path, str]]:
-    """(folder, profile name) of every folder below ``data_root`` that fits a profile that comes with
-    maskfold, sorted by folder. The folder ``demo`` is not listed.
+    """(folder, profile name) of every folder below ``data_root`` that fits a profile that comes with maskfold.
+
+    Sorted by folder; the folder ``demo`` is not listed.
 
     Raises:
         CompetitionError: an archive that cannot be opened.

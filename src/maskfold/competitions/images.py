@@ -13,8 +13,9 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".
 
 
 def decode_image(data: bytes, name: str) -> np.ndarray:
-    """uint8 RGB ``(H, W, 3)``. Grey is repeated, an alpha channel is dropped, EXIF rotation is not applied
-    (masks are drawn on the stored pixels).
+    """uint8 RGB ``(H, W, 3)``.
+
+    Grey is repeated, an alpha channel is dropped, EXIF rotation is not applied (masks are drawn on the stored pixels).
 
     Raises:
         CompetitionError: not an image, or not 8 bits per channel.

@@ -42,7 +42,8 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         seed: int = 0,
         needs: frozenset[str] | set[str] = frozenset(),
     ) -> None:
-        """
+        """See the class.
+
         Args:
             competition: reads the images and masks.
             samples: rows of ``competition.samples()``: columns id, image, masks.
