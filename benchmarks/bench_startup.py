@@ -1,8 +1,8 @@
 """CPU seconds until a command has explained itself or refused: what a user waits for before any work begins.
 
-    python benchmarks/bench_startup.py [--repo FOLDER]
+    python benchmarks/bench_startup.py [--repo FOLDER] [--repeat N]
 
-Each case is a fresh process; the lower of two runs counts. "no bytecode" is a first start, or a place where compiled
+Each case is a fresh process; the lowest of its runs counts. "no bytecode" is a first start, or a place where compiled
 files cannot be kept. ``--repo`` measures another checkout with the same Python.
 """
 
@@ -73,7 +73,9 @@ def cpu_seconds(script: Path, words: tuple[str, ...], folder: Path, *, bytecode:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repo", type=Path, default=ROOT, help="checkout to measure; default: this one")
-    source = parser.parse_args().repo.resolve() / "src"
+    parser.add_argument("--repeat", type=int, default=2, help="runs of each case; default 2")
+    arguments = parser.parse_args()
+    source = arguments.repo.resolve() / "src"
     print(f"CPU seconds, {source.parent}, Python {sys.version.split()[0]}")
     print("| command | what happens | bytecode kept | no bytecode |\n| --- | --- | ---: | ---: |")
     for name, what, words in cases():
@@ -82,7 +84,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 place = prepare(Path(folder))
                 script = source / f"{name}.py"
-                seconds.append(min(cpu_seconds(script, words, place, bytecode=bytecode) for _ in range(2)))
+                runs = [cpu_seconds(script, words, place, bytecode=bytecode) for _ in range(arguments.repeat)]
+                seconds.append(min(runs))
         print(f"| {name} | {what} | {seconds[0]:.2f} | {seconds[1]:.2f} |", flush=True)
 
 

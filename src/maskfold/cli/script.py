@@ -1,4 +1,4 @@
-"""How every script ends: one message for an error, no traceback, and the next command."""
+"""How every command begins and ends: what it does, one message for an error, no traceback, the next command."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ OUT_OF_MEMORY = (
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Run a script's main function; every failure is one message on stderr and exit code 1."""
+    """Run a command's main function; every failure is one message on stderr and exit code 1."""
     _speak()
     if os.environ.get("RANK", "0") != "0":
         # Of the processes that torchrun starts, the first one speaks.

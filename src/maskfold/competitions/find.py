@@ -93,7 +93,7 @@ def missing_files(profile: Profile, files: CompetitionFiles) -> list[str]:
 
 
 def unrecognised(data_root: Path) -> list[str]:
-    """A line for everything below ``data_root`` that is no competition: the nearest profile and what it lacks.
+    """A line for everything below ``data_root`` that is not a competition: the nearest profile and what it lacks.
 
     Hidden files, ``demo`` and ``README.md`` are not looked at, and no folder that fits a profile.
     """

@@ -41,9 +41,9 @@ class FoldsConfig(Section):
     )
     count: Count = Field(5, description="number of folds (hold-out and given splits: one)")
     valid_share: float = Field(0.2, gt=0, lt=1, description="hold-out: share of images for validation")
-    bins: Count = Field(5, description="stratified: coverage bins, besides one for empty masks")
+    bins: Count = Field(5, description="stratified: coverage bins, and one more for empty masks")
     group: GroupConfig | None = Field(None, description="where groups come from; null: the profile's, if any")
-    seed: int = Field(0, description="seed of the division")
+    seed: int = Field(0, description="seed of the folds")
 
 
 class DataConfig(Section):
