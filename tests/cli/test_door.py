@@ -64,6 +64,14 @@ def test_nothing_slow_is_imported(folder, name, what, words):
     assert "Traceback" not in done.stderr
 
 
+def test_what_is_being_done_is_said_before_torch_is_imported(folder, drawn):
+    argv = [str(SRC / "train_fold.py"), "--fold", "0", "--config", "good.yaml", "--competition.root", str(drawn)]
+    without = "import sys; sys.modules['torch'] = None\n" + WATCHED.format(source=str(SRC), argv=argv, slow=SLOW)
+    done = run(folder, without)
+    assert done.stdout == "Training fold 0 of runs/good …\n"
+    assert "No module named 'torch" in done.stderr or "import of torch halted" in done.stderr
+
+
 def test_the_cases_are_those_of_every_command():
     assert {name for name, *_ in cases()} == set(COMMANDS) == {path.stem for path in SRC.glob("*.py")}
     assert tuple(name.replace("_", "-") for name in COMMANDS) == doorways.COMMANDS
