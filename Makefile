@@ -26,7 +26,7 @@ DEMO := --runs runs/demo --overwrite --out submissions
 demo: $(READY)
 	test -d data/demo || $(BIN)/python src/make_demo.py
 	$(BIN)/python src/train_all.py --config configs/demo.yaml --folds 0 1 2
-	$(BIN)/python src/predict.py $(DEMO)/demo_one_fold.csv --folds 0 --untuned --inference.views none
+	$(BIN)/python src/predict.py $(DEMO)/demo_one_fold.csv --folds 0 --untuned --tta.views none
 	$(BIN)/python src/tune.py --runs runs/demo
 	$(BIN)/python src/predict.py $(DEMO)/demo_ensemble.csv
 	$(BIN)/python src/evaluate.py --runs runs/demo --truth data/demo/test_a_truth.csv \

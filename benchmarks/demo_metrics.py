@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from maskfold.competitions import open_competition
+from maskfold.config import PostConfig
 from maskfold.ensembling.oof import OofImage, oof_images
-from maskfold.ensembling.tune import choose_kind
-from maskfold.inference.decoding import postprocess
+from maskfold.ensembling.settings import Scorer, Setting
+from maskfold.ensembling.tune import ranked_checkpoints
+from maskfold.inference.decoding import build_chain
+from maskfold.labels import LabelSpec
 from maskfold.metrics import SegmentationMetrics, bootstrap_interval, build_metric, precision, recall
 from maskfold.runs import Run
 
@@ -21,23 +24,27 @@ CUTS = {"0.3": (0.3, 0), "0.5": (0.5, 0), "0.5, area 100": (0.5, 100), "0.7": (0
 def main() -> None:
     run = Run.open(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/demo"))
     competition = open_competition(run.config.competition)
-    kind = choose_kind(run, competition, run.config)
-    images = oof_images([run], [kind], competition, [run.config.inference])
-    print(f"{len(images)} images, folds {run.finished_folds()}, checkpoint {kind}")
+    names = ranked_checkpoints(run, None, run.config)
+    images = oof_images([run], [names], competition, [run.config.tta])
+    scorer = Scorer(images, competition)
+    found = {name: scorer.metric.score(scorer.stats(Setting((name,), (1.0,), PostConfig()))) for name in names}
+    checkpoint = max(found, key=lambda name: found[name])
+    print(f"{len(images)} images, folds {run.finished_folds()}, checkpoint {checkpoint}")
     print("| threshold | mean Dice (95 %) | mean IoU | worst 5 % IoU | precision | recall | empty tiles right |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, cut in CUTS.items():
-        print(f"| {name} | " + " | ".join(row(images, competition, cut)) + " |")
+        print(f"| {name} | " + " | ".join(row(images, competition, checkpoint, cut)) + " |")
 
 
-def row(images: list[OofImage], competition, cut: tuple[float, int]) -> list[str]:
+def row(images: list[OofImage], competition, checkpoint: str, cut: tuple[float, int]) -> list[str]:
     """The scores of one way to cut the maps."""
+    chain = build_chain(PostConfig(threshold=cut[0], min_area=cut[1]), LabelSpec("binary", ("building",)))
     metric, counts = build_metric("dice"), SegmentationMetrics(2, worst=(5,))
     stats, shares, empty = [], [], []
     for image in images:
-        probability = image.probabilities((1.0,))
+        probability = image.probability([checkpoint], (1.0,))
         truth = image.truth(competition, probability.shape[1:])
-        mask = postprocess(probability, threshold=cut[0], min_area=cut[1])
+        mask = chain.decode(probability)
         stats.append(metric.image_stats(mask, truth))
         counts.update(mask, truth)
         if truth.any():

@@ -1,4 +1,4 @@
-"""Choose checkpoints, weights, threshold and minimum area on out-of-fold predictions, and write ensemble.yaml."""
+"""Choose checkpoints, weights and decoding on out-of-fold predictions, and write ensemble.yaml."""
 
 from maskfold.cli.commands.tune import main
 from maskfold.cli.script import run_script

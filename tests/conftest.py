@@ -22,8 +22,7 @@ TINY = {
     "train.batch_size": 4,
     "train.precision": "fp32",
     "train.trackers": [],
-    "tune.thresholds": [0.4, 0.5, 0.6],
-    "tune.min_areas": [0, 9],
+    "tune.tried": {"threshold": [0.4, 0.5, 0.6], "fill_holes": [0], "min_area": [0, 9]},
     "optim.lr": 0.01,
 }
 

@@ -12,7 +12,7 @@ from tests.conftest import TINY
 from maskfold.competitions import open_competition
 from maskfold.config import load_config
 from maskfold.ensembling.checkpoints import oof_options
-from maskfold.runs import MapStore, Run, save_checkpoint
+from maskfold.runs import Run
 
 
 def decode(rle, shape):
@@ -59,14 +59,12 @@ def make_run(root: Path, name: str, config, maps: dict, valid: dict[int, list[st
     config = config.model_copy(update={"name": name})
     competition = open_competition(config.competition)
     run = Run.create(config, root)
-    write_folds_csv(run.folds_path, list(competition.samples("train")["id"]), valid)
+    write_folds_csv(run.folds_path, competition.samples("train").ids, valid)
     for kind, folds in maps.items():
         for fold, found in folds.items():
             folder = run.fold(fold)
-            folder.path.mkdir(parents=True, exist_ok=True)
-            save_checkpoint({"a": torch.tensor([hash((name, kind)) % 97 + fold / 7])}, folder.checkpoint_path(kind))
-            options = oof_options(config.inference)
-            with MapStore.create(folder.oof(kind).folder, competition.num_classes, options) as store:
+            folder.save_checkpoint(kind, {"a": torch.tensor([hash((name, kind)) % 97 + fold / 7])})
+            with folder.oof(kind).replace(oof_options(config.tta)) as store:
                 for image_id, probability in found.items():
                     store.write(image_id, probability)
     for fold in sorted({fold for folds in maps.values() for fold in folds}):
@@ -81,7 +79,7 @@ def truth(drawn):
 
 @pytest.fixture
 def config(drawn):
-    return load_config(None, {**TINY, "competition.root": drawn, "inference.views": "none"}, name="hand")
+    return load_config(None, {**TINY, "competition.root": drawn, "tta.views": "none"}, name="hand")
 
 
 @pytest.fixture
@@ -115,6 +113,6 @@ def streets(tmp_path):
         "competition.root": root,
         "competition.class_names": list(CLASSES),
         "folds.kind": "kfold",
-        "inference.views": "none",
+        "tta.views": "none",
     }
     return load_config(None, {**TINY, **keys}, name="streets"), labels

@@ -12,7 +12,7 @@ from tests.conftest import draw_scene, reference_rle, write_tianchi
 from maskfold.competitions import open_competition
 from maskfold.config import load_config, override
 from maskfold.losses import build_loss
-from maskfold.runs import Run, load_checkpoint
+from maskfold.runs import Run
 from maskfold.training import fit
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -109,11 +109,14 @@ def test_config_loads_and_is_named_after_its_file(path):
     assert path.read_text().startswith("# "), "the first line says what it is for"
     # Terms that begin late are built and finite too.
     loss = build_loss(config.loss)
+    loss.check_length(config.train.epochs)
+    names = ["mask", *(f"deep_{number}" for number in range(1, config.model.deep_supervision + 1))]
     classes = 11 if config.competition.profile == "file-list" else 1
     logits = torch.linspace(-3, 3, 2 * classes * 30).reshape(2, classes, 5, 6)
     target = (logits[:, 0] > 0).long() if classes > 1 else (logits > 0.5).float()
+    outputs = dict.fromkeys(names, logits)
     loss.set_epoch(config.train.epochs)
-    assert torch.isfinite(loss(logits, target, **dict.fromkeys(loss.needs, logits)))
+    assert torch.isfinite(loss(outputs, {"mask": target, **dict.fromkeys(loss.needs, logits)})[0])
 
 
 @pytest.mark.slow
@@ -130,13 +133,13 @@ def test_config_trains_two_steps(path, twins, tmp_path):
     config = override(given, {**SMALL, **lengths})
     competition = open_competition(config.competition)
     run = Run.create(config, tmp_path)
-    summary = fit(config, competition, run, 0)
+    summary = fit(run, 0)
     assert (summary["steps"], summary["epochs"]) == (2, 2)
     assert 0 <= summary["score"] <= 1
     assert summary["metric"] == competition.metric.name
     averages = {"ema": given.averaging.ema, "swa": given.averaging.swa_start}
     wanted = {"best", given.inference.checkpoint, *(name for name, asked in averages.items() if asked)}
     assert wanted <= set(summary["candidates"])
-    assert all(value.isfinite().all() for value in load_checkpoint(run.fold(0).checkpoint_path("best")).values())
+    assert all(value.isfinite().all() for value in run.fold(0).load_checkpoint("best").values())
     (checkpoint,) = summary["oof"]
-    assert len(run.fold(0).oof(checkpoint, competition.num_classes).ids()) == summary["valid_images"] > 0
+    assert len(run.fold(0).oof(checkpoint).ids()) == summary["valid_images"] > 0

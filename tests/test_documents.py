@@ -24,8 +24,8 @@ TRAINS = ("make_folds", "train_fold", "train_all")
 SHELL = ("mkdir", "ln", "cp", "rm")
 TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 # What a document's own options go before, and what keeps every training small whatever they say.
-GIVEN = {key: TINY[key] for key in ("model.options", "train.precision", "train.trackers", "tune.thresholds")}
-GIVEN |= {"folds.count": 4, "tune.min_areas": TINY["tune.min_areas"]}
+GIVEN = {key: TINY[key] for key in ("model.options", "train.precision", "train.trackers", "tune.tried")}
+GIVEN |= {"folds.count": 4}
 SMALL = {key: value for key, value in TINY.items() if key not in GIVEN} | {"schedule.cycles": 1}
 PLACEHOLDERS = {
     "runs/NAME": f"runs/{RUN}",

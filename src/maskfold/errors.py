@@ -43,6 +43,10 @@ class RunError(MaskfoldError):
     """A run folder that is missing, damaged, in use, or of another config."""
 
 
+class StorageError(MaskfoldError):
+    """A key that is none."""
+
+
 class InferenceError(MaskfoldError):
     """Nothing to predict with, predictions that are not numbers, runs that do not fit together …"""
 

@@ -106,7 +106,7 @@ def test_without_any_image(root):
             path.unlink()
     report = check(root)
     assert len(report.problems) == 2
-    assert report.division is report.dialect is report.shift is None
+    assert report.folds is report.dialect is report.shift is None
     assert report.images.table.empty
     assert report.masks.table.empty
 
@@ -117,7 +117,7 @@ def test_a_truncated_jpeg_is_found_though_opencv_reads_it(root, monkeypatch):
     assert cv2.imwrite(str(path), cv2.resize(blocks, (160, 160)))
     path.write_bytes(path.read_bytes()[:1500])
     # As lenient as OpenCV before version 5.
-    monkeypatch.setattr(images, "decode_image", lambda data, name: np.zeros((160, 160, 3), np.uint8))
+    monkeypatch.setattr(images, "decode_image", lambda data, name, spec: np.zeros((160, 160, 3), np.uint8))
     (problem,) = check(root).problems
     assert "train0.jpg" in problem
 

@@ -8,6 +8,7 @@ from maskfold.checks import TURNS
 from maskfold.checks.duplicates import check_duplicates, fine_detail, perceptual_hash
 from maskfold.checks.images import Images, check_images
 from maskfold.checks.notes import Notes
+from maskfold.images import PLAIN
 
 
 def find(make, train, test=()):
@@ -60,7 +61,7 @@ def test_copies_far_down_a_long_list():
         thumbnails[second] = change(thumbnails[first])
     names = [f"{number}" for number in range(300)]
     table = pd.DataFrame({"split": "train", "id": names, "path": names, "digest": names, "flat": False})
-    pairs = check_duplicates(Images(table, thumbnails), Notes()).pairs
+    pairs = check_duplicates(Images(table, thumbnails, PLAIN), Notes()).pairs
     assert sorted(zip(pairs["first"], pairs["second"], strict=True)) == [(131, 140), (200, 290)]
 
 

@@ -43,23 +43,23 @@ def test_copies_on_both_sides_of_a_fold(frames, config):
     folds = make_folds(frames.samples("train"), np.zeros(12), config)
     expected = leaking(folds)
     assert sum(map(len, expected.values())) > 2
-    found = {fold: set(own["id"]) for fold, own in report.division.leaks.groupby("fold")}
+    found = {fold: set(own["id"]) for fold, own in report.folds.leaks.groupby("fold")}
     assert found == {fold: ids for fold, ids in expected.items() if ids}
-    assert list(report.division.balance["leaks"]) == [len(ids) for ids in expected.values()]
+    assert list(report.folds.balance["leaks"]) == [len(ids) for ids in expected.values()]
     warning = next(text for text in report.warnings if "have a copy among their fold's training images" in text)
     assert warning.startswith(f"{len(set().union(*expected.values()))} validation images")
-    assert "folds.kind stratified-grouped" in warning
-    for fold, id_, copy in report.division.leaks.to_numpy():
+    assert f"folds.kind {'bootstrap' if config.kind == 'bootstrap' else 'stratified-grouped'}" in warning
+    for fold, id_, copy in report.folds.leaks.to_numpy():
         assert {id_, copy} <= {"f00", "f05", "f09"} or {id_, copy} == {"f03", "f07"}
         assert copy in set(folds["id"][(folds["fold"] == fold) & (folds["split"] == "train")])
 
 
 def test_groups_that_keep_copies_together_leak_nothing(frames):
     report = check_data(frames, FoldsConfig(kind="grouped", count=3, group=GROUP))
-    assert report.division.leaks.empty
+    assert report.folds.leaks.empty
     assert not any("validation images have a copy" in text for text in report.warnings)
     assert report.facts["groups"] == "9"
-    assert report.division.balance["groups"].sum() == 9
+    assert report.folds.balance["groups"].sum() == 9
 
 
 def test_balance(frames):
@@ -68,7 +68,7 @@ def test_balance(frames):
     heights = {f"f{number:02d}": 3 * ({5: 0, 9: 0}.get(number, number) % 4) for number in range(12)}
     folds = make_folds(frames.samples("train"), np.zeros(12), config)
     valid = folds[folds["split"] == "valid"]
-    for row in report.division.balance.itertuples():
+    for row in report.folds.balance.itertuples():
         own = [heights[id_] for id_ in valid["id"][valid["fold"] == row.fold]]
         assert (row.train, row.valid) == (9, 3)
         assert row.coverage == pytest.approx(np.mean(own) * 30 / (48 * 64))

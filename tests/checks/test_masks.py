@@ -82,9 +82,9 @@ def test_canonical_strings_of_several_rows(make, rows):
 def test_statistics_of_all_pixels_of_images_of_several_sizes(make):
     images = {"a": texture(1, (20, 30)), "b": texture(2, (40, 50)), "c": np.full((9, 8, 3), 250, np.uint8)}
     competition = make(images, dict.fromkeys(images, ""))
-    table = check_images(competition, {"train": competition.samples("train")}, Notes()).table
+    found = check_images(competition, {"train": competition.samples("train")}, Notes())
     pixels = np.concatenate([image.reshape(-1, 3) for image in images.values()]).astype(float)
-    for number, (mean, std) in enumerate(pixel_statistics(table).values()):
+    for number, (mean, std) in enumerate(pixel_statistics(found, "train").values()):
         assert mean == pytest.approx(pixels[:, number].mean())
         assert std == pytest.approx(pixels[:, number].std())
 
@@ -95,10 +95,10 @@ def test_each_image_is_read_once(make, monkeypatch):
     read = []
     whole = competition.files.read
     monkeypatch.setattr(competition.files, "read", lambda path: read.append(path) or whole(path))
-    tables = {"train": competition.survey("train").samples}
+    train = {split: competition.survey(split).samples for split in ("train", "test")}["train"]
     read.clear()
-    found = check_images(competition, tables, Notes())
-    check_masks(competition, tables["train"], found, Notes())
+    found = check_images(competition, {"train": train}, Notes())
+    check_masks(competition, train, found, Notes())
     assert sorted(read) == ["train/a.png", "train/b.png", "train/c.png"]
     grey = cv2.cvtColor(images["b"], cv2.COLOR_RGB2GRAY)
     assert (found.thumbnails[1] == cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA)).all()

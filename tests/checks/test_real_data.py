@@ -27,7 +27,7 @@ def test_building_tiles():
     report = check("tianchi-buildings", "satellite_buildings")
     assert report.ok
     assert not (report.duplicates.pairs["kind"] == "near").any()
-    assert report.division.leaks.empty
+    assert report.folds.leaks.empty
     assert len(report.suspicious) <= 8
     assert report.facts["dialect"].startswith("F, 1-based, start-length; ")
     assert report.shift.auc < 0.75

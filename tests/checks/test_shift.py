@@ -2,15 +2,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from maskfold.checks.images import COLOURS, Images
+from maskfold.checks.images import Images
 from maskfold.checks.notes import Notes
 from maskfold.checks.shift import check_shift
+from maskfold.images import PLAIN
+
+COLOURS = ["mean red", "std red", "mean green", "std green", "mean blue", "std blue"]
 
 
 def images(train, test):
-    table = pd.DataFrame(np.concatenate([train, test]), columns=list(COLOURS))
+    table = pd.DataFrame(np.concatenate([train, test]), columns=COLOURS)
     table["split"] = ["train"] * len(train) + ["test"] * len(test)
-    return Images(table, np.zeros((len(table), 32, 32), np.uint8))
+    return Images(table, np.zeros((len(table), 32, 32), np.uint8), PLAIN)
 
 
 def statistics(count, seed, **moved):

@@ -37,8 +37,8 @@ def command(monkeypatch, tmp_path):
     [
         (["--train.batch_size", "3"], "train.batch_size", 3),
         (["--train.batch_size=3"], "train.batch_size", 3),
-        (["--inference.scales", "[0.5, 1]"], "inference.scales", (0.5, 1.0)),
-        (["--inference.scales=[0.5,2]"], "inference.scales", (0.5, 2.0)),
+        (["--tta.scales", "[0.5, 1]"], "tta.scales", (0.5, 1.0)),
+        (["--tta.scales=[0.5,2]"], "tta.scales", (0.5, 2.0)),
         (["--optim.options", "{momentum: -0.25}"], "optim.options", {"momentum": -0.25}),
         (["--optim.options={momentum: 0.5, text: a=b}"], "optim.options", {"momentum": 0.5, "text": "a=b"}),
         (["--optim.options", "{a: 1e-2, b: -2.5E+1, c: 1e2x}"], "optim.options", {"a": 0.01, "b": -25.0, "c": "1e2x"}),
@@ -121,17 +121,17 @@ def test_the_next_command_says_the_same(command):
 def test_only_some_sections_can_be_changed_of_a_run(monkeypatch, capsys):
     def call(*words):
         monkeypatch.setattr("sys.argv", ["predict.py", *words])
-        return parse_sections(runs_parser("What it does.", ("inference", "post")), ("inference", "post"))
+        return parse_sections(runs_parser("What it does.", ("tta", "post")), ("tta", "post"))
 
-    arguments, overrides = call("--runs", "runs/a", "runs/b", "--post.threshold", "0.4", "--inference.views=d4")
+    arguments, overrides = call("--runs", "runs/a", "runs/b", "--post.threshold", "0.4", "--tta.views=d4")
     assert [str(path) for path in arguments.runs] == ["runs/a", "runs/b"]
-    assert overrides == {"post.threshold": "0.4", "inference.views": "d4"}
+    assert overrides == {"post.threshold": "0.4", "tta.views": "d4"}
     with pytest.raises(SystemExit) as stop:
         call("--data.scale", "2")
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert "--data.scale cannot be changed here" in error
-    assert "(only inference, post, competition.root)" in error
+    assert "(only tta, post, competition.root)" in error
 
 
 @pytest.fixture

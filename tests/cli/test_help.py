@@ -22,9 +22,9 @@ SECTIONS = {
     "make_folds": EVERYTHING,
     "train_fold": EVERYTHING,
     "train_all": EVERYTHING,
-    "tune": ("inference", "tune", "post"),
-    "predict": ("inference", "post"),
-    "evaluate": ("inference",),
+    "tune": ("inference", "tta", "post", "tune"),
+    "predict": ("inference", "tta", "post"),
+    "evaluate": ("inference", "tta", "post"),
     "report": (),
 }
 OWN = {

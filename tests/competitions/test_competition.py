@@ -1,6 +1,7 @@
 import pickle
 import shutil
 import zipfile
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -21,11 +22,10 @@ def archive(folder, target, *, inside=""):
 
 def everything(competition):
     samples = competition.samples("train")
-    sizes = [competition.size(path) for path in samples["image"]]
-    masks = [competition.mask(row, size) for row, size in zip(samples["masks"], sizes, strict=True)]
+    masks = [competition.mask(sample.masks, competition.size(sample.image)) for sample in samples]
     test = competition.samples("test")
-    images = [competition.image(path) for path in [*samples["image"], *test["image"]]]
-    return samples.drop(columns="masks").values.tolist(), masks, test["id"].tolist(), images
+    images = [competition.image(path) for path in [sample.image for sample in (*samples, *test)]]
+    return [replace(sample, masks=None) for sample in samples], masks, test.ids, images
 
 
 def same(left, right):

@@ -19,26 +19,26 @@ def twin(request):
 def test_masks_decode_to_the_truth(twin):
     competition = twin.open()
     samples = competition.samples("train")
-    assert list(samples["id"]) == sorted(twin.truth)
-    for row in samples.itertuples():
+    assert list(samples.ids) == sorted(twin.truth)
+    for row in samples:
         truth = twin.truth[row.id]
         mask = competition.mask(row.masks, truth.shape)
         assert mask.dtype == np.uint8
         np.testing.assert_array_equal(mask, truth)
         assert competition.size(row.image) == truth.shape == competition.image(row.image).shape[:2]
-    assert (samples["group"].isna() & samples["split"].isna()).all()
+    assert {(sample.group, sample.split) for sample in samples} == {(None, None)}
 
 
 def test_the_test_part_has_no_masks(twin):
     samples = twin.open().samples("test")
-    assert list(samples["id"]) == sorted(twin.test)
-    assert list(samples["masks"]) == [None] * len(twin.test)
+    assert list(samples.ids) == sorted(twin.test)
+    assert [sample.masks for sample in samples] == [None] * len(twin.test)
 
 
 def test_coverage_is_the_share_of_foreground(tianchi, clouds):
     for twin in (tianchi, clouds):
         competition = twin.open()
-        for row in competition.samples("train").itertuples():
+        for row in competition.samples("train"):
             truth = twin.truth[row.id]
             assert competition.coverage(row.masks, truth.shape) == pytest.approx(np.mean(truth > 0))
 
@@ -46,7 +46,7 @@ def test_coverage_is_the_share_of_foreground(tianchi, clouds):
 def test_coverage_of_overlapping_instances_is_at_most_one(airbus):
     competition = airbus.open()
     overlap = (10 * 6 + 5 * 5) / (20 * 26)
-    masks = competition.samples("train").set_index("id").loc["b.jpg", "masks"]
+    masks = competition.samples("train").by_id["b.jpg"].masks
     assert competition.coverage(masks, (20, 26)) == pytest.approx(overlap)
     assert overlap > np.mean(airbus.truth["b.jpg"])
     assert competition.coverage(("1 520", "1 520"), (20, 26)) == 1

@@ -8,8 +8,9 @@ import numpy as np
 from tests.competitions.conftest import slow_rle, write_image
 
 from maskfold.competitions import SubmissionWriter, load_profile, open_competition
-from maskfold.competitions.profile import CsvProfile, CsvSplit, FileListProfile, PngMasksProfile
+from maskfold.competitions.profile import CsvProfile, CsvSplit, CsvSubmission, FileListProfile, PngMasksProfile
 from maskfold.config import CompetitionConfig
+from maskfold.images import ImageSpec
 from maskfold.rle import RLEDialect
 
 DOCS = Path(__file__).parents[2] / "docs/competitions.md"
@@ -39,8 +40,7 @@ def test_the_example_reads_and_writes_rows_per_class(tmp_path):
     config = CompetitionConfig(profile=str(example(tmp_path)), root=tmp_path / "steel")
     competition = open_competition(config)
     assert competition.class_names == ("background", "scratch", "dent", "hole")
-    row = competition.samples("train").iloc[0]
-    np.testing.assert_array_equal(competition.mask(row["masks"], size), label)
+    np.testing.assert_array_equal(competition.mask(competition.samples("train")[0].masks, size), label)
     with SubmissionWriter(competition, tmp_path / "s.csv", ["t.jpg"]) as writer:
         writer.write("t.jpg", label)
     written = "".join(f"t.jpg,{index},{runs[index]}\n" for index in (1, 2, 3))
@@ -52,7 +52,9 @@ def test_every_key_is_in_a_table():
     documented = {key for row in rows for key in re.findall(r"`([a-z_.]+)`", "|".join(row.split("|")[:3]))}
     keys = {f"{part}.{key}" for part in ("train", "test") for key in CsvSplit.model_fields}
     keys |= set(CsvProfile.model_fields) - {"train", "test", "dialect"}
+    keys = (keys - {"submission"}) | {f"submission.{key}" for key in CsvSubmission.model_fields}
     keys |= {f"dialect.{field.name}" for field in fields(RLEDialect)}
+    keys |= {f"image_spec.{field.name}" for field in fields(ImageSpec)}
     keys |= set(PngMasksProfile.model_fields) | set(FileListProfile.model_fields)
     assert keys <= documented
 

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from maskfold.competitions.files import CompetitionFiles, safe_path
+from maskfold.competitions.files import CompetitionFiles, decode_text, safe_path
 from maskfold.errors import CompetitionError
 
 
@@ -38,7 +38,8 @@ def test_archives_appear_as_folders(tmp_path):
     assert files.read("test_a/x.jpg") == b"tianchi"
     assert files.read("train/images/a.png") == b"kaggle"
     assert files.read("train_mask.csv") == b"table"
-    assert files.open("train/masks/a.png").read() == b"mask"
+    with files.open("train/masks/a.png") as stream:
+        assert stream.read() == b"mask"
     assert files.names("train/images") == ["a.png"]
     assert files.names("test_a") == ["x.jpg"]
     assert all(files.has_folder(name) for name in ("test_a", "train", "train/images"))
@@ -106,3 +107,31 @@ def _share(files):
 
 def _read_shared(seed):
     return _read_many(shared, seed)
+
+
+def test_of_an_archived_file_no_more_is_unpacked_than_is_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "train.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.bin", os.urandom(3_000_000))
+    content = bytearray((tmp_path / "train.zip").read_bytes())
+    content[2_000_000] ^= 0xFF  # far behind the header: only who reads it all can notice
+    (tmp_path / "train.zip").write_bytes(content)
+    files = CompetitionFiles(tmp_path)
+    with files.open("train/a.bin") as stream:
+        assert len(stream.read(1000)) == 1000
+        stream.seek(0)
+        assert len(stream.read(10)) == 10
+    with pytest.raises(CompetitionError, match=r"a\.bin in .*train\.zip cannot be read"):
+        files.read("train/a.bin")
+
+
+TEXT = "图像,掩码\n建筑_1.jpg,1 2\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16"])
+def test_text_in_the_encodings_that_chinese_programs_write(encoding):
+    assert decode_text(TEXT.encode(encoding), "t.csv") == TEXT
+
+
+def test_text_of_another_encoding_is_named():
+    with pytest.raises(CompetitionError, match=r"t\.csv is neither UTF-8 nor GB18030 \(GBK\) text: save it as UTF-8"):
+        decode_text("caf\xe9 \xff".encode("latin-1"), "t.csv")

@@ -1,4 +1,5 @@
 import io
+import struct
 
 import cv2
 import numpy as np
@@ -7,6 +8,7 @@ from PIL import Image
 
 from maskfold.competitions.images import decode_binary, decode_classes, decode_image, image_size
 from maskfold.errors import CompetitionError
+from maskfold.images import PLAIN, ImageSpec
 
 
 def png(array):
@@ -37,9 +39,102 @@ def test_grey_is_repeated_and_alpha_dropped():
     np.testing.assert_array_equal(decode_image(with_alpha, "a.png"), RGB)
 
 
-def test_sixteen_bits_are_refused():
-    with pytest.raises(CompetitionError, match=r"a\.png has uint16 pixels, expected 8 bits"):
-        decode_image(png(RGB.astype(np.uint16) * 257), "a.png")
+def npy(array, **options):
+    stream = io.BytesIO()
+    np.save(stream, array, **options)
+    return stream.getvalue()
+
+
+def tif(bands, planar=1):
+    """A tif as geographic programs write it, byte by byte: bands uint16 (H, W, C) in file order, none of it colours."""
+    height, width, channels = bands.shape
+    data = bands.astype("<u2").tobytes()
+    rows = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, None), (259, 3, 1, 1), (262, 3, 1, 1),
+            (273, 4, 1, 8), (277, 3, 1, channels), (278, 4, 1, height), (279, 4, 1, len(data)), (284, 3, 1, planar),
+            (338, 3, channels - 1, None)]  # fmt: skip
+    end = 8 + len(data)
+    extra = end + 2 + 12 * len(rows) + 4
+    directory, values = struct.pack("<H", len(rows)), b""
+    for tag, kind, count, value in rows:
+        if value is None:
+            items = struct.pack(f"<{count}H", *[16 if tag == 258 else 0] * count)
+            field = items.ljust(4, b"\0") if len(items) <= 4 else struct.pack("<I", extra + len(values))
+            values += b"" if len(items) <= 4 else items
+        else:
+            field = struct.pack("<I", value)
+        directory += struct.pack("<HHI", tag, kind, count) + field
+    return b"II*\0" + struct.pack("<I", end) + data + directory + b"\0" * 4 + values
+
+
+BANDS = np.random.default_rng(4).integers(0, 65536, (7, 11, 4)).astype(np.uint16)
+FOUR = ImageSpec(channels=4, dtype="uint16")
+
+
+def test_bands_of_a_tif_in_the_order_of_the_file():
+    image = decode_image(tif(BANDS), "a.tif", FOUR)
+    assert (image.dtype, image.flags.c_contiguous) == (np.uint16, True)
+    np.testing.assert_array_equal(image, BANDS)
+    np.testing.assert_array_equal(decode_image(cv2.imencode(".tif", BANDS)[1].tobytes(), "a.tif", FOUR),
+                                  BANDS[..., [2, 1, 0, 3]])  # opencv writes BGRA  # fmt: skip
+    np.testing.assert_array_equal(decode_image(tif(BANDS[..., :3]), "a.TIF", ImageSpec(dtype="uint16")), BANDS[..., :3])
+    assert image_size(io.BytesIO(tif(BANDS)), "a.tif") == (7, 11)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 2, 4, 7])
+def test_arrays_are_taken_as_they_are(channels, dtype):
+    array = (np.random.default_rng(channels).random((7, 11, channels)) * 200).astype(dtype)
+    spec = ImageSpec(channels=channels, dtype=dtype)
+    for stored in (array, np.asfortranarray(array), array.astype(array.dtype.newbyteorder(">"))):
+        image = decode_image(npy(stored), "a.npy", spec)
+        assert image.dtype == np.dtype(dtype)
+        np.testing.assert_array_equal(image, array)
+    if channels == 1:
+        np.testing.assert_array_equal(decode_image(npy(array[..., 0]), "a.npy", spec), array)
+    assert image_size(io.BytesIO(npy(array)), "a.npy") == (7, 11)
+
+
+def test_grey_of_one_channel_and_of_sixteen_bits():
+    grey = decode_image(png(RGB[..., 0]), "a.png", ImageSpec(channels=1))
+    np.testing.assert_array_equal(grey, RGB[..., :1])
+    wide = RGB.astype(np.uint16) * 257
+    np.testing.assert_array_equal(decode_image(png(wide[..., ::-1]), "a.png", ImageSpec(dtype="uint16")), wide)
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "spec", "message"),
+    [
+        (png(RGB.astype(np.uint16) * 257), "a.png", PLAIN,
+         r"a\.png has 3 channels of uint16, the profile expects 3 of uint8: "
+         r"write image_spec: \{channels: 3, dtype: uint16, scale: 65535\} into the profile"),
+        (tif(BANDS), "a.tif", ImageSpec(channels=1, dtype="uint16"), r"write image_spec: \{channels: 4, dtype: uint16"),
+        (png(RGB), "a.png", FOUR, r"has 3 channels of uint8, the profile expects 4 of uint16: write .*channels: 3"),
+        (png(RGB), "a.png", ImageSpec(channels=1), r"has 3 channels of uint8, the profile expects 1 of uint8"),
+        (npy(RGB.astype(float)), "a.npy", PLAIN, r"3 channels of float64.*convert the images to uint8, uint16 or"),
+        (npy(RGB[:, 0, 0]), "a.npy", PLAIN, r"holds uint8 of shape \(7,\), expected numbers of shape"),
+        (npy(RGB)[:-5], "a.npy", PLAIN, r"a\.npy is not whole: 226 bytes of pixels, expected \(7, 11, 3\)"),
+        (png(RGB), "a.npy", PLAIN, r"a\.npy is not an npy file"),
+        (b"", "a.tif", FOUR, "a.tif is not an image that OpenCV can read"),
+        (b"II*\0\xff\0\0\0", "a.tif", FOUR, "a.tif is not an image that OpenCV can read"),
+        (tif(np.repeat(BANDS, 2, axis=2)[..., :5]), "a.tif", FOUR, "a.tif is a tif of 5 bands: .* save others as npy"),
+        (tif(BANDS, planar=2), "a.tif", FOUR, "bands that stand one after the other"),
+    ],
+    ids=range(12),
+)  # fmt: skip
+def test_images_that_do_not_fit_the_profile(data, name, spec, message):
+    with pytest.raises(CompetitionError, match=message):
+        decode_image(data, name, spec)
+
+
+def test_arrays_are_neither_unpickled_nor_believed():
+    harmful = npy(np.array([[{"a": 1}, None]], dtype=object), allow_pickle=True)
+    with pytest.raises(CompetitionError, match="expected numbers"):
+        decode_image(harmful, "a.npy")
+    huge = npy(np.zeros((1, 1), np.uint8)).replace(b"(1, 1), ", b"(9**9,1)"[:0] + b"(1, 1), ")
+    header = huge.replace(b"'shape': (1, 1), }", b"'shape': (99999999, 99999999), }")
+    for read in (lambda: decode_image(header, "a.npy"), lambda: image_size(io.BytesIO(header), "a.npy")):
+        with pytest.raises(CompetitionError, match=r"a\.npy is not"):
+            read()
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", png(RGB)[:20]])
@@ -111,6 +206,20 @@ def test_colourful_masks_are_refused():
         decode_binary(png(RGB), "m.png")
 
 
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_masks_drawn_in_the_alpha_channel_alone_are_refused(mode):
+    for colour in (0, 255):
+        one = Image.fromarray(np.full((7, 11), colour, np.uint8)).convert(mode)
+        one.putalpha(Image.fromarray(MASK * 255))
+        with pytest.raises(CompetitionError, match=r"m\.png has a single colour, its shapes are in the alpha channel"):
+            decode_binary(pil_png(one), "m.png")
+    opaque = Image.fromarray(np.zeros((7, 11), np.uint8)).convert(mode)
+    assert not decode_binary(pil_png(opaque), "m.png").any()
+    both = Image.fromarray(MASK * 255).convert(mode)
+    both.putalpha(Image.fromarray(MASK * 255))
+    np.testing.assert_array_equal(decode_binary(pil_png(both), "m.png"), MASK)
+
+
 LABEL = np.array([[0, 1, 2], [255, 2, 1]], np.uint8)
 
 
@@ -132,3 +241,27 @@ def test_labels_outside_the_classes_are_listed():
         decode_classes(png(np.array([[0, 700]], np.uint16)), "l.png", 2)
     with pytest.raises(CompetitionError, match=r"l\.png cannot be read as a mask"):
         decode_classes(b"", "l.png", 2)
+
+
+def test_tifs_of_colours_are_read_as_pillow_reads_them():
+    alpha = np.full((7, 11), 90, np.uint8)
+    for image in (Image.fromarray(RGB), Image.fromarray(RGB[..., 0]), Image.fromarray(np.dstack([RGB, alpha]), "RGBA"),
+                  Image.fromarray(np.dstack([RGB[..., 1], alpha]), "LA")):  # fmt: skip
+        stream = io.BytesIO()
+        image.save(stream, "tiff", compression="tiff_lzw")
+        expected = np.atleast_3d(np.array(image))[..., : 3 if image.mode.startswith("RGB") else 1]
+        np.testing.assert_array_equal(decode_image(stream.getvalue(), "a.tif"), np.broadcast_to(expected, (7, 11, 3)))
+
+
+def test_a_fourth_band_that_is_not_alpha_is_not_dropped_in_silence():
+    stream = io.BytesIO()
+    Image.fromarray(np.dstack([RGB, RGB[..., 0]]), "RGBA").save(stream, "tiff")
+    data = bytearray(stream.getvalue())
+    np.testing.assert_array_equal(decode_image(bytes(data), "a.tif"), RGB)
+    (place,) = (i for i in range(len(data) - 12) if data[i : i + 8] == b"\x52\x01\x03\0\x01\0\0\0")  # ExtraSamples
+    assert data[place + 8] == 2
+    data[place + 8] = 0  # something else than alpha, as geographic programs write infrared
+    with pytest.raises(CompetitionError, match=r"a\.tif has 4 channels of uint8, .*: write image_spec: \{channels: 4"):
+        decode_image(bytes(data), "a.tif")
+    image = decode_image(bytes(data), "a.tif", ImageSpec(channels=4))
+    np.testing.assert_array_equal(image, np.dstack([RGB, RGB[..., 0]]))

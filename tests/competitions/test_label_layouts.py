@@ -2,35 +2,36 @@ import cv2
 import numpy as np
 import pytest
 
+from maskfold.competitions import Sample
 from maskfold.errors import CompetitionError
 
 
 def test_png_masks_by_stem(png_masks):
     competition = png_masks.open()
     samples = competition.samples("train")
-    assert samples[["id", "image", "masks", "split"]].values.tolist() == [
-        ["p", "images/p.jpg", "masks/p.png", None],
-        ["q", "images/q.jpg", "masks/q.png", None],
+    assert list(samples) == [
+        Sample("p", "images/p.jpg", "masks/p.png"),
+        Sample("q", "images/q.jpg", "masks/q.png"),
     ]
-    for row in samples.itertuples():
+    for row in samples:
         truth = png_masks.truth[row.id]
         np.testing.assert_array_equal(competition.mask(row.masks, truth.shape), truth)
         assert competition.coverage(row.masks, truth.shape) == pytest.approx(truth.mean())
     test = competition.samples("test")
-    assert list(test["image"]) == ["images/m.jpg", "images/n.jpg"]
+    assert [sample.image for sample in test] == ["images/m.jpg", "images/n.jpg"]
     assert (competition.num_classes, competition.metric.name) == (1, "dice")
 
 
 def test_split_file(png_masks):
     (png_masks.root / "split.csv").write_text("id,split\nq,valid\np,train\nm,test\nn,test\n")
     competition = png_masks.open()
-    assert dict(competition.samples("train")[["id", "split"]].values) == {"p": "train", "q": "valid"}
-    assert competition.samples("test")[["id", "split"]].values.tolist() == [["m", None], ["n", None]]
+    assert {sample.id: sample.split for sample in competition.samples("train")} == {"p": "train", "q": "valid"}
+    assert [(sample.id, sample.split) for sample in competition.samples("test")] == [("m", None), ("n", None)]
     # A mask of a test image is not handed out.
     (png_masks.root / "split.csv").write_text("id,split\nq,test\np,train\nm,test\nn,test\n")
-    test = competition.samples("test")
-    assert list(test["id"]) == ["m", "n", "q"]
-    assert test["masks"].isna().all()
+    test = png_masks.open().samples("test")
+    assert test.ids == ("m", "n", "q")
+    assert {sample.masks for sample in test} == {None}
 
 
 def test_split_file_with_every_mistake(png_masks):
@@ -90,17 +91,17 @@ def test_binary_competitions_have_one_class_name(png_masks):
 def test_file_lists(file_list):
     competition = file_list.open()
     samples = competition.samples("train")
-    assert samples[["id", "masks", "split"]].values.tolist() == [
-        ["images/a.jpg", "labels/a.png", "train"],
-        ["images/b.jpg", "labels/b.png", "train"],
-        ["images/c.jpg", "labels/c.png", "valid"],
+    assert list(samples) == [
+        Sample("images/a.jpg", "images/a.jpg", "labels/a.png", split="train"),
+        Sample("images/b.jpg", "images/b.jpg", "labels/b.png", split="train"),
+        Sample("images/c.jpg", "images/c.jpg", "labels/c.png", split="valid"),
     ]
-    for row in samples.itertuples():
+    for row in samples:
         truth = file_list.truth[row.id]
         np.testing.assert_array_equal(competition.mask(row.masks, truth.shape), truth)
         share = np.isin(truth, [1, 2]).mean()
         assert competition.coverage(row.masks, truth.shape) == pytest.approx(share)
-    assert list(competition.samples("test")["id"]) == ["images/t0.jpg", "images/t1.jpg"]
+    assert competition.samples("test").ids == ("images/t0.jpg", "images/t1.jpg")
     assert (competition.num_classes, competition.class_names) == (3, ("sky", "road", "car"))
 
 
@@ -108,10 +109,8 @@ def test_lists_that_are_not_there(file_list):
     (file_list.root / "val.txt").unlink()
     (file_list.root / "test.txt").unlink()
     competition = file_list.open()
-    assert list(competition.samples("train")["split"]) == ["train", "train"]
-    test = competition.samples("test")
-    assert test.empty
-    assert list(test.columns) == ["id", "image", "group", "masks", "split"]
+    assert [sample.split for sample in competition.samples("train")] == ["train", "train"]
+    assert len(competition.samples("test")) == 0
 
 
 def test_class_names_from_the_labels_file(file_list):
@@ -147,4 +146,25 @@ def test_bad_lines(file_list, name, line, message):
 
 def test_test_list_may_name_labels_that_are_not_there(file_list):
     (file_list.root / "test.txt").write_text("images/t0.jpg labels/withheld.png\n")
-    assert file_list.open().samples("test")["masks"].tolist() == [None]
+    assert [sample.masks for sample in file_list.open().samples("test")] == [None]
+
+
+def test_lists_and_names_written_by_chinese_programs(file_list):
+    file_list.class_names = None
+    (file_list.root / "labels.txt").write_bytes("天空\n 道路 \n汽车\n".encode("gbk"))
+    for name in ("b", "t1"):
+        (file_list.root / f"images/{name}.jpg").rename(file_list.root / f"images/街道{name}.jpg")
+    (file_list.root / "train.txt").write_bytes("images/街道b.jpg labels/b.png\n".encode("gbk"))
+    (file_list.root / "test.txt").write_bytes("images/街道t1.jpg\n".encode("gb18030"))
+    competition = file_list.open()
+    assert competition.class_names == ("天空", "道路", "汽车")
+    assert competition.samples("train").ids == ("images/c.jpg", "images/街道b.jpg")
+    assert competition.samples("test").ids == ("images/街道t1.jpg",)
+
+
+def test_a_split_file_with_blanks_written_by_a_chinese_program(png_masks):
+    for folder, suffix in (("images", "jpg"), ("masks", "png")):
+        (png_masks.root / f"{folder}/q.{suffix}").rename(png_masks.root / f"{folder}/建筑.{suffix}")
+    table = "id , split\n建筑, valid\np ,train\nm,test\nn,test\n"
+    (png_masks.root / "split.csv").write_bytes(table.encode("gbk"))
+    assert {s.id: s.split for s in png_masks.open().samples("train")} == {"p": "train", "建筑": "valid"}

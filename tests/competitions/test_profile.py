@@ -74,3 +74,24 @@ def test_profiles_that_do_not_fit(tmp_path, text, message):
 def test_missing_profile_file(tmp_path):
     with pytest.raises(CompetitionError, match="there is no profile"):
         load_profile(str(tmp_path / "absent.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("image_spec: {chanels: 4}", "unknown key image_spec.chanels: did you mean channels?"),
+        (
+            "image_spec: {channels: 4, rgb: [0, 1, 4]}",
+            r"image_spec: rgb is \[0, 1, 4\]: expected three channels",
+        ),
+        ("image_spec: {dtype: int8}", "image_spec.dtype: Input should be 'uint8', 'uint16' or 'float32'"),
+        ("submission: {size: [0, 5]}", "submission.size"),
+        ("submission: {width: 5}", "unknown key submission.width"),
+    ],
+)
+def test_images_and_submissions_that_are_not_described_well(tmp_path, line, message):
+    path = tmp_path / "own.yaml"
+    text = "layout: csv\nmetric: dice\ntrain: {table: a.csv, image: '{id}'}\ntest: {table: b.csv, image: '{id}'}\n"
+    path.write_text(f"{text}columns: {{id: id, mask: rle}}\n{line}\n")
+    with pytest.raises(CompetitionError, match=message):
+        load_profile(str(path))

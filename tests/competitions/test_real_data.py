@@ -1,6 +1,7 @@
 """Real competition files, where MASKFOLD_REAL_DATA says they are: each opens, and its first masks decode."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def test_samples_and_the_first_masks(folder):
     competition = opened(folder)
     samples = competition.samples("train")
     assert (len(samples), len(competition.samples("test"))) == FOLDERS[folder][2:4]
-    for row in samples.head(5).itertuples():
+    for row in samples[:5]:
         image = competition.image(row.image)
         mask = competition.mask(row.masks, image.shape[:2], id=row.id)
         assert set(np.unique(mask)) <= {*range(max(2, competition.num_classes)), 255}
@@ -57,16 +58,15 @@ def test_samples_and_the_first_masks(folder):
 def test_share_of_foreground(folder):
     competition = opened(folder)
     samples = competition.samples("train")
-    rows = zip(samples["image"], samples["masks"], strict=True)
-    shares = [competition.coverage(masks, competition.size(image)) for image, masks in rows]
+    shares = [competition.coverage(sample.masks, competition.size(sample.image)) for sample in samples]
     assert np.mean(shares) == pytest.approx(FOLDERS[folder][4], abs=0.002)
 
 
 def test_camvid_is_split_and_has_pixels_that_are_not_scored():
     competition = opened("camvid")
     samples = competition.samples("train")
-    assert samples["split"].value_counts().to_dict() == {"train": 367, "valid": 101}
-    labels = [competition.mask(masks, (360, 480)) for masks in samples["masks"][:20]]
+    assert Counter(sample.split for sample in samples) == {"train": 367, "valid": 101}
+    labels = [competition.mask(sample.masks, (360, 480)) for sample in samples[:20]]
     assert {10, 255} <= set(np.unique(labels))
 
 

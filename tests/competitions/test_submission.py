@@ -1,9 +1,13 @@
+import time
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from tests.competitions.conftest import blobs, slow_rle
 
-from maskfold.competitions import SubmissionWriter, validate_submission
+from maskfold.competitions import Sample, Samples, SubmissionWriter, validate_submission
+from maskfold.competitions.samples import Survey
 from maskfold.errors import CompetitionError, SubmissionError
 
 
@@ -153,7 +157,7 @@ def test_folders_of_other_things_are_left_alone(png_masks, tmp_path):
     (tmp_path / "home/thesis.txt").write_text("years of work")
     (tmp_path / "a_file").write_text("a file")
     for target in ("home", "a_file"):
-        with pytest.raises(SubmissionError, match="no folder of an earlier submission"):
+        with pytest.raises(SubmissionError, match="not the folder of an earlier submission"):
             write(png_masks, tmp_path / target, predictions(png_masks))
     assert (tmp_path / "home/thesis.txt").read_text() == "years of work"
 
@@ -167,8 +171,8 @@ def test_ids_are_compared_before_anything_is_predicted(tianchi, tmp_path):
 @pytest.mark.parametrize(
     ("name", "mask", "message"),
     [
-        ("a.jpg", np.zeros((17, 23), np.uint8), r"a\.jpg is no test image"),
-        ("y.jpg", np.zeros((30, 16), np.uint8), r"y\.jpg has shape \(30, 16\), expected its image's \(16, 30\)"),
+        ("a.jpg", np.zeros((17, 23), np.uint8), r"a\.jpg is not a test image"),
+        ("y.jpg", np.zeros((30, 16), np.uint8), r"y\.jpg has shape \(30, 16\), expected \(16, 30\): that of its image"),
         ("y.jpg", np.zeros((1, 16, 30), np.uint8), r"has shape \(1, 16, 30\)"),
         ("y.jpg", np.full((16, 30), 255, np.uint8), r"holds 255 to 255, expected whole numbers 0 to 1"),
         ("y.jpg", np.full((16, 30), -1), "holds -1 to -1"),
@@ -202,3 +206,43 @@ def test_two_test_images_of_one_stem(file_list, tmp_path):
     ids = [*file_list.test, "more/t0.jpg"]
     with pytest.raises(CompetitionError, match=r"the submission's files: 1 duplicate ids: t0\.png"):
         SubmissionWriter(file_list.open(), tmp_path / "s", ids).__enter__()
+
+
+def with_size(twin, size):
+    path = Path(twin.profile)
+    path.write_text(path.read_text() + f"submission: {{size: {list(size)}}}\n")
+
+
+def test_masks_of_the_size_that_is_asked_for(clouds, tmp_path):
+    """Clouds asks for 350 x 525 where images are 1400 x 2100."""
+    with_size(clouds, (7, 12))
+    competition = clouds.open()
+    assert {competition.mask_size(sample) for sample in competition.samples("test")} == {(7, 12)}
+    assert [competition.mask_size(s) for s in competition.samples("train")] == [(18, 26), (20, 24)]
+    masks = {name: blobs(seed, (7, 12)) * (1 + seed % 2) for seed, name in enumerate(clouds.test)}
+    write(clouds, tmp_path / "s.csv", masks)
+    found = competition.read_masks(tmp_path / "s.csv")
+    for name, mask in masks.items():
+        np.testing.assert_array_equal(competition.mask(found[name], (7, 12)), mask)
+    validate_submission(tmp_path / "s.csv", competition)
+    with pytest.raises(SubmissionError, match=r"shape \(19, 22\), expected \(7, 12\): .* or of the profile's"):
+        write(clouds, tmp_path / "t.csv", {"t_9.jpg": np.zeros((19, 22), np.uint8)})
+    last = slow_rle(np.arange(84).reshape(7, 12) > 82)
+    text = (tmp_path / "s.csv").read_text().replace("t_9.jpg_Fish,", "t_9.jpg_Fish,85 1", 1)
+    (tmp_path / "s.csv").write_text("\n".join(
+        "t_9.jpg_Fish,85 1" if line.startswith("t_9.jpg_Fish,") else line for line in text.splitlines()
+    ))  # fmt: skip
+    assert last == "84 1"
+    with pytest.raises(SubmissionError, match=r"1 masks that cannot be read: t_9\.jpg \(class Fish\)"):
+        validate_submission(tmp_path / "s.csv", competition)
+
+
+def test_ids_are_compared_in_a_time_that_grows_as_they_do(tianchi):
+    """20,000 ids took minutes when each was looked for in all."""
+    names = [f"i{number:05d}.jpg" for number in range(20_000)]
+    (tianchi.root / "test_a_samplesubmit.csv").write_text("".join(f"{name}\t\n" for name in names))
+    competition = tianchi.open()
+    competition._surveys["test"] = Survey(Samples(Sample(name, name) for name in names))
+    started = time.process_time()
+    SubmissionWriter(competition, tianchi.root / "s.csv", names[::-1])
+    assert time.process_time() - started < 2

@@ -18,7 +18,7 @@ def survey(twin, part="train"):
             competition.samples(part)
         assert str(caught.value) == "; ".join(found.problems)
     else:
-        assert competition.samples(part).equals(found.samples)
+        assert competition.samples(part) == found.samples
     return found
 
 
@@ -37,8 +37,8 @@ def test_every_fault_of_a_table_at_once(tianchi):
     assert unsafe.startswith("2 names are refused: the file name '../x.jpg'")
     assert "'/y.jpg'" in unsafe
     assert missing.endswith("tianchi: train/gone.jpg, train/lost.jpg")
-    assert list(found.samples["id"]) == ["a.jpg", "b.jpg", "c.jpg"]
-    assert found.samples["masks"][1] != ("1 1",)  # of rows for one image the first stays
+    assert found.samples.ids == ("a.jpg", "b.jpg", "c.jpg")
+    assert found.samples[1].masks != ("1 1",)  # of rows for one image the first stays
 
 
 def test_a_table_that_cannot_be_read_is_one_problem(tgs):
@@ -46,8 +46,7 @@ def test_a_table_that_cannot_be_read_is_one_problem(tgs):
     found = survey(tgs)
     (problem,) = found.problems
     assert "has the columns name,rle, expected id,rle_mask" in problem
-    assert found.samples.empty
-    assert list(found.samples) == ["id", "image", "group", "masks", "split"]
+    assert not found.samples
 
 
 def test_unknown_classes_duplicates_and_missing_images_at_once(clouds):
@@ -58,14 +57,13 @@ def test_unknown_classes_duplicates_and_missing_images_at_once(clouds):
         "train.csv holds the classes Bird, the profile knows Fish, Sugar",
         "train.csv names 1 images",
     ]
-    assert list(found.samples["id"]) == ["a_0.jpg", "b_1.jpg"]
+    assert found.samples.ids == ("a_0.jpg", "b_1.jpg")
     assert twin_masks(clouds, found)
 
 
 def twin_masks(twin, found):
     competition = twin.open()
-    rows = zip(found.samples["id"], found.samples["masks"], strict=True)
-    return all((competition.mask(masks, twin.truth[id].shape) == twin.truth[id]).all() for id, masks in rows)
+    return all((competition.mask(s.masks, twin.truth[s.id].shape) == twin.truth[s.id]).all() for s in found.samples)
 
 
 def test_groups_that_lack_rows_do_not_hide_missing_images(airbus):
@@ -77,7 +75,7 @@ def test_groups_that_lack_rows_do_not_hide_missing_images(airbus):
     assert "train/gone.jpg" in missing
     assert "1 duplicate ids: a.jpg" in groups
     assert "no row for 1 images: b.jpg" in groups
-    assert list(survey(airbus).samples["group"]) == [None, None]
+    assert [sample.group for sample in survey(airbus).samples] == [None, None]
 
 
 def test_split_file_and_strange_masks_at_once(png_masks):
@@ -90,8 +88,8 @@ def test_split_file_and_strange_masks_at_once(png_masks):
     assert unknown == "split.csv: 1 ids without an image: x"
     assert rowless == "split.csv: 1 images without a row: p"
     assert maskless == "split.csv: 1 train or valid ids without a mask: m"
-    assert list(found.samples["id"]) == ["q"]
-    assert list(survey(png_masks, "test").samples["id"]) == ["n"]
+    assert found.samples.ids == ("q",)
+    assert survey(png_masks, "test").samples.ids == ("n",)
 
 
 def test_all_bad_lines_of_all_lists(file_list):
@@ -102,12 +100,21 @@ def test_all_bad_lines_of_all_lists(file_list):
     assert "train.txt, line 5: the file name '../x.jpg'" in lines
     assert "val.txt, line 3: there is no label labels/none.png" in lines
     assert missing.endswith("images/z.jpg")
-    assert list(survey(file_list).samples["id"]) == ["images/a.jpg", "images/b.jpg", "images/c.jpg"]
+    assert survey(file_list).samples.ids == ("images/a.jpg", "images/b.jpg", "images/c.jpg")
 
 
 def test_of_two_lines_for_one_image_the_first_stays(file_list):
     append(file_list.root / "val.txt", "images/a.jpg labels/b.png")
     found = survey(file_list)
     assert found.problems == ("train.txt and val.txt: 1 duplicate ids: images/a.jpg",)
-    assert list(found.samples["masks"]) == ["labels/a.png", "labels/b.png", "labels/c.png"]
-    assert list(found.samples["split"]) == ["train", "train", "valid"]
+    assert [sample.masks for sample in found.samples] == ["labels/a.png", "labels/b.png", "labels/c.png"]
+    assert [sample.split for sample in found.samples] == ["train", "train", "valid"]
+
+
+def test_images_that_no_table_names(tianchi, file_list):
+    assert tianchi.open().unnamed_images() == []
+    for name in ("train/new.jpg", "test_a/more.PNG", "train/notes.txt", "train/.hidden.jpg"):
+        (tianchi.root / name).write_bytes((tianchi.root / "train/a.jpg").read_bytes())
+    assert tianchi.open().unnamed_images() == ["test_a/more.PNG", "train/new.jpg"]
+    (file_list.root / "images/z.jpg").write_bytes(b"")
+    assert file_list.open().unnamed_images() == ["images/z.jpg"]

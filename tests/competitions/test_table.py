@@ -44,10 +44,10 @@ def test_exact_columns_for_submissions():
     ("content", "message"),
     [
         (b"", "not a CSV"),
-        (b"Id,Rle\n", "holds no rows"),
+        (b"Id,Rle\n", "holds nothing but its header"),
         (b"Id;Rle\na;1 2\n", "has the columns Id;Rle, expected Id,Rle"),
         (b"Id,Rle\na,1 2,3\n", "not a CSV separated by ','"),
-        (b"Id,Rle\n\xff\xfe,1\n", "not a CSV"),
+        (b"Id,Rle\n\xff\xfe,1\n", "neither UTF-8 nor GB18030"),
         (b"Id,Id,Rle\na,b,1 2\n", "has the columns Id,Id,Rle"),
     ],
 )
@@ -111,3 +111,24 @@ def test_wording():
     assert repeated([3, 1, 3, 2, 1, 3]) == [3, 1]
     assert key_name(("a", "Fish")) == "a (class Fish)"
     assert key_name(("a", "")) == "a"
+
+
+def test_blanks_around_names_are_not_part_of_them():
+    table = read_table(SEPARATE, b"Id, Kind ,Rle \n a.jpg ,1, 3 4\nb.jpg\t, 2,\n", "m.csv")
+    assert keys(table) == [("a.jpg", "1"), ("b.jpg", "2")]
+    assert table["mask"].tolist() == [" 3 4", ""], "run lengths are the dialect's affair"
+
+
+def test_a_submission_is_taken_as_it_is():
+    assert keys(read_table(profile(), b"Id,Rle\n a,\n", "s.csv", exact=True)) == [(" a", "")]
+    with pytest.raises(CompetitionError, match="has the columns Id, Rle, expected Id,Rle"):
+        read_table(profile(), b"Id, Rle\na,\n", "s.csv", exact=True)
+    with pytest.raises(CompetitionError, match=r"s\.csv begins with a byte order mark"):
+        read_table(profile(), "\ufeffId,Rle\na,\n".encode(), "s.csv", exact=True)
+    with pytest.raises(CompetitionError, match=r"s\.csv is not UTF-8"):
+        read_table(profile(), "Id,Rle\n建筑,\n".encode("gbk"), "s.csv", exact=True)
+
+
+def test_tables_written_by_chinese_programs():
+    table = read_table(profile(), "Id,Rle\n建筑.jpg,1 2\n".encode("gbk"), "m.csv")
+    assert keys(table) == [("建筑.jpg", "")]

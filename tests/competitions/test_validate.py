@@ -67,6 +67,11 @@ def test_another_order(tianchi, tmp_path):
         ("rle_mask,id\n,t2\n,t1\n", "s.csv has the columns rle_mask,id, expected id,rle_mask"),
         ("id,rle_mask,score\nt2,,1\nt1,,1\n", "s.csv has the columns id,rle_mask,score, expected id,rle_mask"),
         ("id\trle_mask\nt2\t\nt1\t\n", "s.csv has the columns id\trle_mask, expected id,rle_mask"),
+        (
+            "\ufeffid,rle_mask\nt2,\nt1,\n",
+            "s.csv begins with a byte order mark, which a competition reads as part of the first field: save it as "
+            "UTF-8 without one",
+        ),
         ("", "s.csv is not a CSV separated by ',': No columns to parse from file"),
     ],
 )
@@ -135,7 +140,7 @@ def test_png_folders(png_masks, tmp_path):
     ]
 
 
-@pytest.mark.parametrize(("value", "problem"), [(3, "holds the values 3"), (255, "holds 255, which is no class")])
+@pytest.mark.parametrize(("value", "problem"), [(3, "holds the values 3"), (255, "holds 255, which is not a class")])
 def test_label_values_and_repeated_members(file_list, tmp_path, value, problem):
     label = np.zeros((18, 25), np.uint8)
     label[0, 0] = value

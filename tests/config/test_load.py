@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from maskfold.config import Config, changed_keys, describe_options, load_config, override, save_config, shipped_configs
+from maskfold.config import Config, changed_keys, config_yaml, describe_options, load_config, override, shipped_configs
 from maskfold.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -22,11 +22,9 @@ def file(tmp_path):
 
 
 def test_file_then_overrides(file):
-    config = load_config(
-        file, {"train.batch_size": "3", "inference.scales": "[0.5, 1]", "model.encoder_weights": "none"}
-    )
+    config = load_config(file, {"train.batch_size": "3", "tta.scales": "[0.5, 1]", "model.encoder_weights": "none"})
     assert (config.name, config.train.epochs, config.train.batch_size) == ("mine", 7, 3)
-    assert config.inference.scales == (0.5, 1.0)
+    assert config.tta.scales == (0.5, 1.0)
     assert config.model.encoder_weights is None
     assert config.loss == [{"name": "dice", "weight": 2}]
 
@@ -50,7 +48,7 @@ def test_name_comes_from_argument_then_file_then_stem(file, tmp_path):
         ({"train.epochs": "three"}, r"train\.epochs is 'three': .*integer"),
         ({"train.epochs": "0"}, r"train\.epochs is 0: .*greater than or equal to 1"),
         ({"optim.lr": "-1"}, r"optim\.lr is -1: .*greater than 0"),
-        ({"inference.scales": "[0.5, -1]"}, r"inference\.scales\.1 is -1"),
+        ({"tta.scales": "[0.5, -1]"}, r"tta\.scales\.1 is -1"),
         ({"folds.kind": "kfolds"}, r"folds\.kind is 'kfolds': .*'stratified-grouped'"),
         ({"train.iterations": "30"}, r"epochs is 30 and iterations is 30: set one"),
         ({"schedule.cycles": "2"}, r"schedule\.cycles is 2 but schedule\.name is one_cycle"),
@@ -153,7 +151,7 @@ def test_several_unknown_keys_are_a_line_each(tmp_path):
 
 def test_saved_config_is_the_same_and_tells_how_it_was_made(file, tmp_path):
     config = load_config(file, {"competition.root": "data/x", "averaging.ema": "0.9"})
-    save_config(config, tmp_path / "saved.yaml", torch="9.9")
+    (tmp_path / "saved.yaml").write_text(config_yaml(config, torch="9.9"))
     assert load_config(tmp_path / "saved.yaml") == config
     assert yaml.safe_load((tmp_path / "saved.yaml").read_text())["made_with"] == {"torch": "9.9"}
 
@@ -179,3 +177,50 @@ def test_every_option_is_explained():
     options = list(describe_options())
     assert {"train.epochs", "optim.lr", "loss", "post.min_area"} <= {key for key, *_ in options}
     assert all(re.match(r"\w", text) for _, _, _, text in options)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("inference.views", "tta.views"),
+        ("inference.overlap", "tta.overlap"),
+        ("inference.member", "inference.checkpoint"),
+        ("train.oof_members", "train.oof_checkpoints"),
+        ("tune.members", "tune.checkpoints"),
+        ("tune.thresholds", "tune.tried.threshold"),
+        ("tune.min_areas", "tune.tried.min_area"),
+    ],
+)
+def test_keys_of_earlier_versions_say_what_they_are_called_now(old, new):
+    with pytest.raises(ConfigError, match=re.escape(f"{old} is now called {new}: rename it")):
+        load_config(None, {old: "none"})
+    load_config(None, {new: RIGHT.get(new, "best")})
+
+
+RIGHT = {
+    "tta.views": "d4", "tta.overlap": "0.5", "train.oof_checkpoints": "3", "tune.checkpoints": "1",
+    "tune.tried.threshold": "[0.5]", "tune.tried.min_area": "[0]",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [("0.4", 0.4), ("[0.4, 1]", (0.4, 1.0)), ("{fog: 0.4, haze: 0}", {"fog": 0.4, "haze": 0.0})],
+)
+def test_a_decoding_value_may_differ_by_class(value, read):
+    assert load_config(None, {"post.threshold": value}).post.threshold == read
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("post.threshold", "1.5", r"post\.threshold is 1\.5: input should be less than or equal to 1$"),
+        ("post.threshold", "[0.5, high]", r"post\.threshold\.1 is 'high': input should be a valid number, unable"),
+        ("post.min_area.fog", "-3", r"post\.min_area\.fog is -3: input should be greater than or equal to 0$"),
+    ],
+)
+def test_a_wrong_decoding_value_is_one_message(key, value, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        load_config(None, {key: value})
+    assert "; " not in str(error.value)
+    assert "<" not in str(error.value)

@@ -1,14 +1,17 @@
 """A competition that lives in memory: what the datasets package needs of a competition, and nothing else."""
 
 import numpy as np
-import pandas as pd
 import pytest
+
+from maskfold.competitions import Sample, Samples
+from maskfold.images import PLAIN
 
 
 class FakeCompetition:
     """Images whose content encodes their mask: see `encode`."""
 
     ignore_index = 255
+    images = PLAIN
 
     def __init__(self, sizes, *, num_classes=1, seed=0, empty=(), ignored=()):
         self.num_classes = num_classes
@@ -24,15 +27,17 @@ class FakeCompetition:
                 mask[: height // 3, : width // 4] = 255
             self.arrays[f"{i:03d}.png"] = (encode(mask), mask)
 
-    def samples(self, part="train"):
-        rows = [(name[:3], name, None, (name,), None) for name in sorted(self.arrays)]
-        return pd.DataFrame(rows, columns=["id", "image", "group", "masks", "split"])
+    def samples(self, split="train"):
+        return Samples(Sample(name[:3], name, (name,) if split == "train" else None) for name in sorted(self.arrays))
 
     def image(self, path):
         return self.arrays[path][0].copy()
 
     def size(self, path):
         return self.arrays[path][0].shape[:2]
+
+    def mask_size(self, sample):
+        return self.size(sample.image)
 
     def mask(self, masks, shape, *, id=""):
         mask = self.arrays[masks[0]][1]

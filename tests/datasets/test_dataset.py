@@ -2,10 +2,21 @@ import numpy as np
 import pytest
 import torch
 
+from maskfold.config import Config
 from maskfold.datasets.augment import build_augmentation
-from maskfold.datasets.dataset import SegmentationDataset, item_seed, resize_image, resize_mask, scaled_size
-from maskfold.datasets.loader import eval_loader, train_loader
-from maskfold.datasets.sampler import EpochSampler, size_batches
+from maskfold.datasets.dataset import (
+    Draw,
+    EvalDataset,
+    TrainDataset,
+    image_tensor,
+    item_seed,
+    resize_image,
+    resize_mask,
+    scaled_size,
+)
+from maskfold.datasets.loader import image_loader, train_loader
+from maskfold.datasets.sampler import EpochSampler
+from maskfold.images import ImageSpec
 from maskfold.losses.boundary import signed_distance
 
 SIZES = [(60, 80), (80, 60), (60, 80), (45, 45), (101, 33)]
@@ -17,7 +28,7 @@ def binary(fake):
 
 
 def test_evaluation_item_is_the_file(binary):
-    dataset = SegmentationDataset(binary, binary.samples(), augment=build_augmentation("heavy", crop=32))
+    dataset = EvalDataset(binary, binary.samples())
     item = dataset[1]
     image, mask = binary.arrays["001.png"]
     assert torch.equal(item["image"], torch.from_numpy(image).permute(2, 0, 1))
@@ -28,7 +39,7 @@ def test_evaluation_item_is_the_file(binary):
 
 
 def test_evaluation_target_stays_at_native_size_when_the_image_is_scaled(binary):
-    item = SegmentationDataset(binary, binary.samples(), scale=0.5)[4]
+    item = EvalDataset(binary, binary.samples(), scale=0.5)[4]
     assert item["image"].shape == (3, 50, 16)
     assert item["target"].shape == (101, 33)
     assert item["size"] == (101, 33)
@@ -36,47 +47,50 @@ def test_evaluation_target_stays_at_native_size_when_the_image_is_scaled(binary)
 
 def test_training_item_binary(binary, codec):
     _, decode = codec
-    dataset = SegmentationDataset(binary, binary.samples(), augment=build_augmentation("d4", crop=48), seed=3)
+    dataset = TrainDataset(binary, binary.samples(), augment=build_augmentation("d4", crop=48), seed=3)
     seen = set()
     for epoch in range(4):
-        item = dataset[epoch, 1]
+        item = dataset[Draw(epoch, 1)]
         assert item["image"].dtype == torch.uint8
         assert item["image"].shape == (3, 48, 48)
-        assert item["target"].dtype == torch.float32
-        assert item["target"].shape == (1, 48, 48)
-        assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), item["target"][0].numpy())
-        seen |= set(item["target"].unique().tolist())
+        assert item["targets"]["mask"].dtype == torch.float32
+        assert item["targets"]["mask"].shape == (1, 48, 48)
+        assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), item["targets"]["mask"][0].numpy())
+        seen |= set(item["targets"]["mask"].unique().tolist())
+        valid = item["valid"]
+        assert valid.shape == (1, 48, 48)
+        assert torch.equal(valid, item["targets"]["mask"] != 255)
     assert seen == {0.0, 1.0, 255.0}
 
 
 def test_training_item_multi_class(fake, codec):
     _, decode = codec
     competition = fake(SIZES, num_classes=5, ignored=(0,))
-    dataset = SegmentationDataset(competition, competition.samples(), augment=build_augmentation("flips", crop=64))
-    item = dataset[0, 0]
-    assert item["target"].dtype == torch.int64
-    assert item["target"].shape == (64, 64)
-    assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), item["target"].numpy())
-    assert {255} < set(item["target"].unique().tolist()) <= {0, 1, 2, 3, 4, 255}
+    dataset = TrainDataset(competition, competition.samples(), augment=build_augmentation("flips", crop=64))
+    item = dataset[Draw(0, 0)]
+    assert item["targets"]["mask"].dtype == torch.int64
+    assert item["targets"]["mask"].shape == (64, 64)
+    assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), item["targets"]["mask"].numpy())
+    assert torch.equal(item["valid"][0], item["targets"]["mask"] != 255)
+    assert {255} < set(item["targets"]["mask"].unique().tolist()) <= {0, 1, 2, 3, 4, 255}
 
 
 def test_samples_without_masks_have_no_target(binary):
-    samples = binary.samples()
-    samples["masks"] = None
-    item = SegmentationDataset(binary, samples)[0]
+    item = EvalDataset(binary, binary.samples("test"))[0]
     assert "target" not in item
+    assert item["size"] == (60, 80)
 
 
 def test_augmentation_is_a_function_of_seed_epoch_and_index(binary):
     def make(seed):
-        return SegmentationDataset(binary, binary.samples(), augment=build_augmentation("heavy", crop=40), seed=seed)
+        return TrainDataset(binary, binary.samples(), augment=build_augmentation("heavy", crop=40), seed=seed)
 
     dataset = make(1)
-    first = dataset[2, 4]
-    dataset[0, 1], dataset[3, 4]
-    assert torch.equal(dataset[2, 4]["image"], first["image"])
-    assert torch.equal(make(1)[2, 4]["image"], first["image"])
-    others = [make(2)[2, 4], dataset[3, 4], dataset[2, 4 + len(dataset)]]
+    first = dataset[Draw(2, 4)]
+    dataset[Draw(0, 1)], dataset[Draw(3, 4)]
+    assert torch.equal(dataset[Draw(2, 4)]["image"], first["image"])
+    assert torch.equal(make(1)[Draw(2, 4)]["image"], first["image"])
+    others = [make(2)[Draw(2, 4)], dataset[Draw(3, 4)], dataset[Draw(2, 4, 1)]]
     assert [item["id"] for item in others] == ["004"] * 3
     assert all(not torch.equal(item["image"], first["image"]) for item in others)
     assert others[-1]["index"] == 4
@@ -90,7 +104,7 @@ def test_item_seeds_do_not_collide():
 def test_worker_count_leaves_no_trace(fake):
     competition = fake([(60, 60)] * 11)
     augment = build_augmentation("heavy", crop=32)
-    dataset = SegmentationDataset(competition, competition.samples(), augment=augment, seed=7)
+    dataset = TrainDataset(competition, competition.samples(), augment=augment, seed=7)
     runs = []
     for workers in (0, 2):
         sampler = EpochSampler(11, batch_size=4, seed=7)
@@ -104,24 +118,23 @@ def test_worker_count_leaves_no_trace(fake):
         assert [batch["id"] for batch in alone] == [batch["id"] for batch in shared]
         for a, b in zip(alone, shared, strict=True):
             assert torch.equal(a["image"], b["image"])
-            assert torch.equal(a["target"], b["target"])
+            assert torch.equal(a["targets"]["mask"], b["targets"]["mask"])
     one, two = runs[0]
     assert not torch.equal(one[0]["image"], two[0]["image"])
 
 
 def test_passes_over_a_loader_leave_the_global_generator_alone(binary):
-    dataset = SegmentationDataset(binary, binary.samples(), augment=build_augmentation("d4", crop=32))
+    dataset = TrainDataset(binary, binary.samples(), augment=build_augmentation("d4", crop=32))
     loader = train_loader(dataset, EpochSampler(5, batch_size=2, seed=0), 0)
     before = torch.get_rng_state()
     list(loader)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_eval_loader_batches(binary):
-    samples = binary.samples()
-    sizes = [binary.size(path) for path in samples["image"]]
-    dataset = SegmentationDataset(binary, samples, scale=0.5)
-    batches = list(eval_loader(dataset, size_batches(sizes, 2), 0))
+def test_image_loader_batches(binary):
+    config = Config(data={"scale": 0.5, "workers": 0}, inference={"batch_size": 2})
+    sizes = [binary.size(sample.image) for sample in binary.samples()]
+    batches = list(image_loader(binary, binary.samples(), config))
     seen = {}
     for batch in batches:
         assert batch["image"].ndim == 4
@@ -135,6 +148,35 @@ def test_eval_loader_batches(binary):
             seen[index] = target
     assert sorted(seen) == list(range(5))
     assert max(len(batch["id"]) for batch in batches) == 2
+
+
+def test_draws_of_one_image_are_seeded_as_ever(binary):
+    """Seeds of augmentation are part of every published number: (seed, epoch, index + n * repeat)."""
+    augment = build_augmentation("d4_color", crop=40)
+    dataset = TrainDataset(binary, binary.samples(), augment=augment, seed=9)
+    image, mask = binary.arrays["003.png"]
+    for repeat in range(3):
+        expected, _ = augment(image, mask, item_seed(9, 4, 3 + 5 * repeat))
+        assert np.array_equal(dataset[Draw(4, 3, repeat)]["image"].permute(1, 2, 0).numpy(), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 6])
+@pytest.mark.parametrize(("dtype", "top", "tensor"), [("uint8", 255, torch.uint8), ("uint16", 65535, torch.int32),
+                                                      ("float32", 1.0, torch.float32)])  # fmt: skip
+def test_images_of_any_channels_and_values_scale_and_become_tensors(channels, dtype, top, tensor):
+    image = (np.random.default_rng(3).random((40, 62, channels)) * top).astype(dtype)
+    small = resize_image(image, 0.5)
+    assert (small.dtype, small.shape) == (image.dtype, (20, 31, channels))
+    blocks = image.astype(float).reshape(20, 2, 31, 2, channels).mean(axis=(1, 3))
+    assert np.abs(small - blocks).max() <= (1e-6 if dtype == "float32" else 1)
+    for scale, size in ((1.5, (60, 93)), (0.75, (30, 46))):
+        other = resize_image(image, scale)
+        assert other.shape == (*size, channels)
+        alone = np.stack([resize_image(np.ascontiguousarray(image[..., c]), scale) for c in range(channels)], -1)
+        assert np.abs(other.astype(float) - alone).max() <= (1e-5 if dtype == "float32" else 1)
+    made = image_tensor(image)
+    assert (made.dtype, tuple(made.shape)) == (tensor, (channels, 40, 62))
+    assert np.array_equal(made.permute(1, 2, 0).numpy(), image)
 
 
 @pytest.mark.parametrize("scale", [0.25, 0.5, 0.8, 1.5, 2.0, 3.0])
@@ -192,23 +234,44 @@ def test_scaled_size_is_at_least_one_pixel():
 
 def test_distance_is_made_of_the_augmented_mask(binary, fake):
     augment, needs = build_augmentation("d4", crop=40), {"distance"}
-    dataset = SegmentationDataset(binary, binary.samples(), augment=augment, needs=needs)
-    item = dataset[0, 1]
-    assert item["distance"].dtype == torch.float32
-    assert item["distance"].shape == (1, 40, 40)
-    expected = signed_distance(item["target"][0].numpy() == 1)
-    assert np.allclose(item["distance"][0].numpy(), expected, atol=1e-4)
+    dataset = TrainDataset(binary, binary.samples(), augment=augment, needs=needs)
+    item = dataset[Draw(0, 1)]
+    assert item["targets"]["distance"].dtype == torch.float32
+    assert item["targets"]["distance"].shape == (1, 40, 40)
+    expected = signed_distance(item["targets"]["mask"][0].numpy() == 1)
+    assert np.allclose(item["targets"]["distance"][0].numpy(), expected, atol=1e-4)
     assert np.ptp(expected) > 20
-    assert "distance" not in dataset[1]
     classes = fake(SIZES, num_classes=3)
-    dataset = SegmentationDataset(classes, classes.samples(), augment=augment, needs=needs)
-    item = next(item for item in (dataset[0, i] for i in range(5)) if (item["target"] == 2).any())
-    assert item["distance"].shape == (3, 40, 40)
-    expected = signed_distance(item["target"].numpy() == 2)
-    assert np.allclose(item["distance"][2].numpy(), expected, atol=1e-4)
+    dataset = TrainDataset(classes, classes.samples(), augment=augment, needs=needs)
+    items = (dataset[Draw(0, i)] for i in range(5))
+    item = next(item for item in items if (item["targets"]["mask"] == 2).any())
+    assert item["targets"]["distance"].shape == (3, 40, 40)
+    expected = signed_distance(item["targets"]["mask"].numpy() == 2)
+    assert np.allclose(item["targets"]["distance"][2].numpy(), expected, atol=1e-4)
     assert np.ptp(expected) > 5
 
 
 def test_unknown_needs_are_refused(binary):
     with pytest.raises(ValueError, match=r"skeleton.*distance"):
-        SegmentationDataset(binary, binary.samples(), needs={"skeleton"})
+        TrainDataset(binary, binary.samples(), needs={"skeleton"})
+
+
+def one_channel(fake, dtype):
+    """The same competition, its images the mask's code alone, grey."""
+    competition = fake(SIZES)
+    competition.images = ImageSpec(channels=1, dtype=dtype)
+    competition.arrays = {
+        name: (image[..., :1].astype(dtype), mask) for name, (image, mask) in competition.arrays.items()
+    }
+    return competition
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_items_of_one_channel(fake, dtype):
+    competition = one_channel(fake, dtype)
+    augment = build_augmentation("d4", crop=48, images=competition.images)
+    item = TrainDataset(competition, competition.samples(), augment=augment, scale=1.0)[Draw(0, 2)]
+    assert item["image"].shape == (1, 48, 48)
+    assert np.array_equal((item["image"][0].numpy() - 30) // 17, item["targets"]["mask"][0].numpy())
+    whole = EvalDataset(competition, competition.samples(), scale=0.5)[1]
+    assert (tuple(whole["image"].shape), whole["size"]) == ((1, 40, 30), (80, 60))

@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from maskfold.competitions import Sample, Samples
 from maskfold.config import FoldsConfig, GroupConfig
-from maskfold.datasets.folds import KINDS, coverage_bins, coverages, load_groups, make_folds
+from maskfold.datasets.folds import KINDS, coverage_bins, coverages, ignored_groups, load_groups, make_folds
 from maskfold.datasets.folds_file import fold_splits
 from maskfold.errors import FoldsError
 
@@ -18,10 +20,14 @@ def table(n):
     """n samples whose ids sort differently as text and as numbers, with coverages, groups and a split."""
     generator = np.random.default_rng(n)
     split = ["valid" if i % 4 == 1 else "train" for i in range(n)]
-    samples = pd.DataFrame({"id": [f"tile_{i}" for i in range(n)], "split": split})
+    samples = Samples(Sample(f"tile_{i}", f"{i}.png", split=own) for i, own in enumerate(split))
     coverage = np.where(generator.random(n) < 0.3, 0, generator.beta(1, 4, n))
     groups = np.array([f"scene {g}" for g in generator.integers(0, max(6, n // 6), n)])
     return samples, coverage, groups
+
+
+def plain(ids):
+    return Samples(Sample(image_id, f"{image_id}.png") for image_id in ids)
 
 
 def sides(folds, fold):
@@ -45,19 +51,19 @@ def test_every_division(kind, n, count, seed):
         train, valid = sides(folds, fold)
         assert train
         assert valid
-        assert train | valid == set(samples["id"])
+        assert train | valid == set(samples.ids)
         assert not train & valid
     if kind in ("kfold", "stratified", "grouped", "stratified-grouped"):
         held_out = [image for fold in range(count) for image in sides(folds, fold)[1]]
-        assert sorted(held_out) == sorted(samples["id"])
-    if kind in ("holdout", "grouped", "stratified-grouped"):
-        group_of = dict(zip(samples["id"], groups, strict=True))
+        assert sorted(held_out) == sorted(samples.ids)
+    if kind in ("holdout", "grouped", "stratified-grouped", "bootstrap"):
+        group_of = dict(zip(samples.ids, groups, strict=True))
         for fold in range(expected):
             train, valid = sides(folds, fold)
             assert not {group_of[i] for i in train} & {group_of[i] for i in valid}
 
     shuffled = np.random.default_rng(seed).permutation(n)
-    again = make_folds(samples.iloc[shuffled], coverage[shuffled], config, groups[shuffled])
+    again = make_folds(Samples(samples[i] for i in shuffled), coverage[shuffled], config, groups[shuffled])
     assert_frame_equal(folds, again)
 
 
@@ -103,7 +109,7 @@ def imbalance(folds, labels, count):
 def test_stratified_folds_have_their_share_of_each_bin():
     samples, coverage, _ = table(203)
     half = np.median(coverage[coverage > 0])
-    labels = pd.Series((coverage > 0) + 0 + (coverage > half), index=samples["id"])
+    labels = pd.Series((coverage > 0) + 0 + (coverage > half), index=list(samples.ids))
 
     def imbalances(kind):
         configs = [FoldsConfig(kind=kind, count=5, bins=4, seed=seed) for seed in range(5)]
@@ -117,8 +123,8 @@ def test_stratified_groups_are_more_even_than_groups():
     groups = np.repeat([f"g{i:02d}" for i in range(40)], 5)
     # Whole scenes are empty or built up, as on land and in towns.
     coverage = np.repeat(np.where(np.arange(40) < 15, 0, 0.3), 5) * generator.uniform(0.5, 1, 200)
-    samples = pd.DataFrame({"id": [f"{i:03d}" for i in range(200)]})
-    labels = pd.Series((coverage > 0).astype(int), index=samples["id"])
+    samples = plain(f"{i:03d}" for i in range(200))
+    labels = pd.Series((coverage > 0).astype(int), index=list(samples.ids))
 
     def mean_imbalance(kind):
         return np.mean(
@@ -138,16 +144,38 @@ def test_bootstrap_draws_n_of_n_and_validates_out_of_bag():
         train, valid = fold_splits(folds, fold)
         assert train["times"].sum() == 400
         assert train["times"].max() >= 3
-        assert set(valid["id"]) == set(samples["id"]) - set(train["id"])
+        assert set(valid["id"]) == set(samples.ids) - set(train["id"])
         assert 0.3 < len(valid) / 400 < 0.44  # 1 / e = 0.37 of them
     assert sides(folds, 0) != sides(folds, 1)
+
+
+def test_bootstrap_draws_whole_groups():
+    names = [f"g{i}" for i, size in enumerate([1, 2, 3] * 40) for _ in range(size)]
+    samples = plain(f"{i:03d}" for i in np.random.default_rng(5).permutation(len(names)))
+    group_of = dict(zip(samples.ids, names, strict=True))
+    folds = make_folds(samples, np.zeros(len(names)), FoldsConfig(kind="bootstrap", count=3), np.array(names))
+    for fold in range(3):
+        train, valid = fold_splits(folds, fold)
+        times = train.groupby(train["id"].map(group_of))["times"].agg(["min", "max"])
+        assert (times["min"] == times["max"]).all(), "images of a group are drawn together"
+        assert times["min"].sum() == 120
+        assert not {group_of[i] for i in train["id"]} & {group_of[i] for i in valid["id"]}
+        assert 0.25 < len(set(valid["id"].map(group_of))) / 120 < 0.5
+
+
+def test_auto_keeps_groups_together_where_there_are_any():
+    samples, coverage, groups = table(90)
+    for own, kind in ((groups, "stratified-grouped"), (None, "stratified")):
+        auto = make_folds(samples, coverage, FoldsConfig(seed=3), own)
+        assert_frame_equal(auto, make_folds(samples, coverage, FoldsConfig(kind=kind, seed=3), own))
+    assert FoldsConfig().kind == "auto"
 
 
 def test_given_is_the_competitions_split():
     samples, coverage, _ = table(30)
     train, valid = sides(make_folds(samples, coverage, FoldsConfig(kind="given")), 0)
-    assert valid == set(samples.loc[samples["split"] == "valid", "id"])
-    assert train == set(samples.loc[samples["split"] == "train", "id"])
+    assert valid == {sample.id for sample in samples if sample.split == "valid"}
+    assert train == {sample.id for sample in samples if sample.split == "train"}
 
 
 def test_bins_have_one_for_empty_masks_and_quantiles_of_the_rest():
@@ -160,7 +188,7 @@ def test_bins_have_one_for_empty_masks_and_quantiles_of_the_rest():
 
 
 def test_the_few_images_with_masks_are_spread():
-    samples = pd.DataFrame({"id": [f"{i:02d}" for i in range(40)]})
+    samples = plain(f"{i:02d}" for i in range(40))
     coverage = np.zeros(40)
     coverage[:4] = 0.1
     folds = make_folds(samples, coverage, FoldsConfig(kind="stratified", count=4))
@@ -192,7 +220,7 @@ def test_what_cannot_be_divided(config, n, groups, message):
 
 def test_given_needs_a_whole_split():
     samples, coverage, _ = table(20)
-    samples.loc[3, "split"] = None
+    samples = Samples(replace(sample, split=None if i == 3 else sample.split) for i, sample in enumerate(samples))
     with pytest.raises(FoldsError, match="1 without one"):
         make_folds(samples, coverage, FoldsConfig(kind="given"))
 
@@ -213,13 +241,13 @@ def competition():
 
     def groups(samples, group):
         seen.append(group)
-        return [f"{group.column} {i}" for i in samples["id"]]
+        return [f"{group.column} {i}" for i in samples.ids]
 
     return SimpleNamespace(groups=groups, seen=seen)
 
 
 def samples_with(groups):
-    return pd.DataFrame({"id": [f"{i}" for i in range(len(groups))], "group": pd.Series(groups, dtype=object)})
+    return Samples(Sample(f"{i}", f"{i}.png", group=group) for i, group in enumerate(groups))
 
 
 def test_groups_come_from_the_config_before_the_profile(competition):
@@ -229,11 +257,24 @@ def test_groups_come_from_the_config_before_the_profile(competition):
     assert competition.seen == [GROUP]
     assert list(load_groups(competition, samples, FoldsConfig(kind="stratified-grouped"))) == ["a", "b", "a"]
     assert load_groups(competition, samples_with([None, None]), FoldsConfig(kind="grouped")) is None
+    assert list(load_groups(competition, samples, FoldsConfig())) == ["a", "b", "a"]
+    assert load_groups(competition, samples_with([None, None]), FoldsConfig()) is None
+    assert list(load_groups(competition, samples, FoldsConfig(group=GROUP))) == ["place 0", "place 1", "place 2"]
     assert load_groups(competition, samples, FoldsConfig(kind="stratified")) is None
+
+
+@pytest.mark.parametrize("kind", ["kfold", "stratified", "given"])
+def test_groups_that_are_not_kept_together_are_named(kind):
+    note = ignored_groups(samples_with(["a", "b", "a"]), FoldsConfig(kind=kind))
+    assert "2 groups" in note
+    assert f"folds.kind {kind} divides them" in note
+    assert ignored_groups(samples_with([None, None]), FoldsConfig(kind=kind)) is None
+    for keeps in ("auto", "holdout", "bootstrap", "grouped"):
+        assert ignored_groups(samples_with(["a", "b", "a"]), FoldsConfig(kind=keeps)) is None
 
 
 def test_groups_that_do_not_fit(competition):
     with pytest.raises(FoldsError, match="stratified ignores groups"):
         load_groups(competition, samples_with(["a"]), FoldsConfig(kind="stratified", group=GROUP))
     with pytest.raises(FoldsError, match=r"2 images have no group: 1, 3"):
-        load_groups(competition, samples_with(["a", None, "b", float("nan")]), FoldsConfig(kind="grouped"))
+        load_groups(competition, samples_with(["a", None, "b", ""]), FoldsConfig(kind="grouped"))

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from maskfold.competitions import Sample, Samples
 from maskfold.config import FoldsConfig
 from maskfold.datasets.folds import make_folds
 from maskfold.datasets.folds_file import fold_splits, read_folds, write_folds
@@ -12,20 +14,23 @@ from maskfold.errors import FoldsError
 
 IDS = ["007", "NA", "a b", "1e5", "é.jpg", "x,y", "8", "9", "10", "true"]
 
+PATH = Path("runs/mine/folds.csv")
+
+
+def samples_of(ids):
+    return Samples(Sample(image_id, "a.png") for image_id in ids)
+
 
 @pytest.fixture
 def folds():
-    samples = pd.DataFrame({"id": IDS})
-    return make_folds(samples, np.linspace(0, 1, 10), FoldsConfig(kind="kfold", count=3))
+    return make_folds(samples_of(IDS), np.linspace(0, 1, 10), FoldsConfig(kind="kfold", count=3))
 
 
 @pytest.mark.parametrize("kind", ["kfold", "bootstrap", "holdout"])
-def test_round_trip_keeps_ids_as_text(kind, tmp_path):
-    folds = make_folds(pd.DataFrame({"id": IDS}), np.linspace(0, 1, 10), FoldsConfig(kind=kind, count=3))
-    write_folds(folds, tmp_path / "run" / "folds.csv")
-    back = read_folds(tmp_path / "run" / "folds.csv", IDS[::-1])
+def test_round_trip_keeps_ids_as_text(kind):
+    folds = make_folds(samples_of(IDS), np.linspace(0, 1, 10), FoldsConfig(kind=kind, count=3))
+    back = read_folds(write_folds(folds), PATH, IDS[::-1])
     assert back.astype(object).to_numpy().tolist() == folds.astype(object).to_numpy().tolist()
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["folds.csv"]
 
 
 ANY_ID = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=8)
@@ -33,11 +38,9 @@ ANY_ID = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_
 
 @settings(max_examples=25, deadline=None)
 @given(ids=st.lists(ANY_ID, min_size=4, max_size=12, unique=True))
-def test_any_id_survives(ids, tmp_path_factory):
-    path = tmp_path_factory.mktemp("folds") / "folds.csv"
-    folds = make_folds(pd.DataFrame({"id": ids}), np.ones(len(ids)), FoldsConfig(kind="kfold", count=2))
-    write_folds(folds, path)
-    assert set(read_folds(path, ids)["id"]) == set(ids)
+def test_any_id_survives(ids):
+    folds = make_folds(samples_of(ids), np.ones(len(ids)), FoldsConfig(kind="kfold", count=2))
+    assert set(read_folds(write_folds(folds), PATH, ids)["id"]) == set(ids)
 
 
 def test_fold_splits(folds):
@@ -51,22 +54,20 @@ def test_fold_splits(folds):
             fold_splits(folds, wrong)
 
 
-def test_another_data_set(folds, tmp_path):
-    write_folds(folds, tmp_path / "folds.csv")
+def test_another_data_set(folds):
     message = r"another data set: 2 of its ids .*\(007, 8\) and 3 images .*\(new1, new2, new3\)"
     with pytest.raises(FoldsError, match=message):
-        read_folds(tmp_path / "folds.csv", [*[i for i in IDS if i not in ("007", "8")], "new1", "new2", "new3"])
+        read_folds(write_folds(folds), PATH, [*[i for i in IDS if i not in ("007", "8")], "new1", "new2", "new3"])
 
 
-def test_a_group_on_both_sides_is_a_leak(folds, tmp_path):
-    write_folds(folds, tmp_path / "folds.csv")
+def test_a_group_on_both_sides_is_a_leak(folds):
     fold_of = folds[folds["split"] == "valid"].set_index("id")["fold"]
     sound = [f"place {fold_of[i]}" for i in IDS]
-    assert_frame_equal(read_folds(tmp_path / "folds.csv", IDS, sound), read_folds(tmp_path / "folds.csv", IDS))
+    assert_frame_equal(read_folds(write_folds(folds), PATH, IDS, sound), read_folds(write_folds(folds), PATH, IDS))
     leaking = [sound[0] + " north", *sound[1:]]
     leaking[next(k for k in range(1, 10) if sound[k] != sound[0])] = leaking[0]
     with pytest.raises(FoldsError, match=r"1 groups stand in train and in valid: place \d north"):
-        read_folds(tmp_path / "folds.csv", IDS, np.array(leaking))
+        read_folds(write_folds(folds), PATH, IDS, np.array(leaking))
 
 
 @pytest.mark.parametrize(
@@ -85,14 +86,7 @@ def test_a_group_on_both_sides_is_a_leak(folds, tmp_path):
         (lambda text: "fold,id,split,times\n", "another data set"),
     ],
 )
-def test_damaged_files(folds, tmp_path, change, message):
-    write_folds(folds, tmp_path / "folds.csv")
-    text = (tmp_path / "folds.csv").read_text()
-    (tmp_path / "folds.csv").write_text(change(text))
+def test_damaged_files(folds, change, message):
+    content = change(write_folds(folds).decode()).encode()
     with pytest.raises(FoldsError, match=message):
-        read_folds(tmp_path / "folds.csv", IDS)
-
-
-def test_no_file_says_what_to_run(tmp_path):
-    with pytest.raises(FoldsError, match=r"make_folds\.py"):
-        read_folds(tmp_path / "folds.csv", IDS)
+        read_folds(content, PATH, IDS)

@@ -6,7 +6,7 @@ import pytest
 from tests.drawn_runs import truth_of
 
 from maskfold.config import override
-from maskfold.datasets.images import image_loader
+from maskfold.datasets.loader import image_loader
 
 
 def batches(config, competition, part="train", **options):
@@ -17,7 +17,7 @@ def test_batches_hold_one_size_and_every_image_once(config, competition, drawn, 
     found = batches(override(config, {"inference.batch_size": 4}), competition)
     assert [len(batch["id"]) for batch in found] == [4, 4, 1, 4, 4, 1]
     assert sorted(name for batch in found for name in batch["id"]) == sorted(truth)
-    ids = list(competition.samples("train")["id"])
+    ids = competition.samples("train").ids
     for batch in found:
         assert len(set(batch["size"])) == 1
         assert batch["image"].dtype.is_floating_point is False

@@ -14,8 +14,12 @@ def epoch_of(sampler, epoch=0):
     return list(sampler)
 
 
-def indices(batches, n=10**9):
-    return [index % n for batch in batches for _, index in batch]
+def indices(batches):
+    return [draw.index for batch in batches for draw in batch]
+
+
+def draws(batches):
+    return [(draw.index, draw.repeat) for batch in batches for draw in batch]
 
 
 @settings(max_examples=60, deadline=None)
@@ -36,7 +40,7 @@ def test_ranks_are_disjoint_equal_and_cover_all_but_a_rest(n, size, world, epoch
     assert len(drawn) == len(set(drawn))
     assert set(drawn) <= set(range(n))
     assert 0 <= n - len(drawn) < length * world
-    assert {e for rank in ranks for batch in rank for e, _ in batch} == {epoch}
+    assert {draw.epoch for rank in ranks for batch in rank for draw in batch} == {epoch}
 
 
 def test_order_is_a_function_of_seed_and_epoch_alone():
@@ -47,6 +51,14 @@ def test_order_is_a_function_of_seed_and_epoch_alone():
     assert indices(first) != indices(second)
     assert sorted(indices(first)) == sorted(indices(second)) == list(range(40))
     assert epoch_of(EpochSampler(40, batch_size=8, seed=4), 1) != first
+
+
+def test_an_epoch_that_has_begun_stays_the_same():
+    sampler = EpochSampler(12, batch_size=4, seed=3)
+    expected = epoch_of(sampler, 1)
+    begun = iter(sampler)
+    sampler.epoch = 5
+    assert list(begun) == expected
 
 
 def test_dropped_rest_varies():
@@ -62,9 +74,9 @@ def test_few_images_make_one_short_batch():
 
 def test_bootstrap_repeats_are_drawn_as_often_as_told_and_marked():
     times = np.array([1, 0, 3, 2, 0, 1, 1])
-    keys = indices(epoch_of(EpochSampler(7, batch_size=2, seed=5, times=times), 4))
-    assert Counter(key % 7 for key in keys) == {i: t for i, t in enumerate(times) if t}
-    assert sorted(keys) == [0, 2, 3, 5, 6, 2 + 7, 3 + 7, 2 + 14]
+    drawn = draws(epoch_of(EpochSampler(7, batch_size=2, seed=5, times=times), 4))
+    assert sorted(drawn) == [(0, 0), (2, 0), (2, 1), (2, 2), (3, 0), (3, 1), (5, 0), (6, 0)]
+    assert [repeat for index, repeat in drawn if index == 2] == [0, 1, 2], "numbered in the order of the epoch"
 
 
 @settings(max_examples=40, deadline=None)
@@ -72,41 +84,62 @@ def test_bootstrap_repeats_are_drawn_as_often_as_told_and_marked():
     share=st.floats(0, 1),
     size=st.integers(1, 12),
     world=st.integers(1, 3),
-    epoch=st.integers(0, 4),
     seed=st.integers(0, 99),
 )
-def test_positive_share_is_exact_in_every_batch(share, size, world, epoch, seed):
+def test_positive_share_is_kept_over_the_batches(share, size, world, seed):
     positive = np.arange(50) % 5 == 0
-    for rank in range(world):
-        sampler = EpochSampler(
-            50, batch_size=size, seed=seed, positive=positive, positive_share=share, rank=rank, world=world
-        )
-        for batch in epoch_of(sampler, epoch):
+    arguments = {"batch_size": size, "seed": seed, "positive": positive, "positive_share": share, "world": world}
+    samplers = [EpochSampler(50, **arguments, rank=rank) for rank in range(world)]
+    found = 0
+    for epoch in range(3):
+        ranks = [epoch_of(sampler, epoch) for sampler in samplers]
+        for number, batch in enumerate(batch for together in zip(*ranks, strict=True) for batch in together):
+            count = sum(positive[draw.index] for draw in batch)
             assert len(batch) == size
-            assert sum(positive[index % 50] for _, index in batch) == round(share * size)
+            assert abs(count - share * size) < 1
+            found += count
+            assert abs(found - share * size * (epoch * world * len(samplers[0]) + number + 1)) < 0.51
+
+
+def test_a_small_share_of_small_batches_is_drawn_all_the_same():
+    """0.1 of a batch of 4 is less than one image: two batches of five have one."""
+    positive = np.arange(40) < 8
+    sampler = EpochSampler(40, batch_size=4, seed=1, positive=positive, positive_share=0.1)
+    counts = [sum(positive[i] for i in indices([batch])) for epoch in range(4) for batch in epoch_of(sampler, epoch)]
+    assert len(counts) == 40
+    assert sum(counts) == 16
+    assert set(counts) == {0, 1}
+    assert all(sum(counts[start : start + 5]) == 2 for start in range(0, 40, 5))
+    drawn = [i for epoch in range(2) for i in indices(epoch_of(sampler, epoch)) if positive[i]]
+    assert sorted(drawn) == list(range(8)), "a round of the positive images goes on from epoch to epoch"
+    assert epoch_of(EpochSampler(40, batch_size=4, seed=1, positive=positive, positive_share=0.1), 3) == epoch_of(
+        sampler, 3
+    )
 
 
 def test_positives_and_negatives_are_each_drawn_equally_often():
     positive = np.arange(30) < 7
-    sampler = EpochSampler(30, batch_size=5, seed=0, positive=positive, positive_share=0.4)
-    drawn = Counter(i for epoch in range(11) for i in indices(epoch_of(sampler, epoch), 30))
-    for kind in (positive, ~positive):
-        counts = [drawn[i] for i in np.flatnonzero(kind)]
-        assert max(counts) - min(counts) <= 1
+    for share in (0.4, 0.25):
+        sampler = EpochSampler(30, batch_size=5, seed=0, positive=positive, positive_share=share)
+        drawn = Counter(i for epoch in range(11) for i in indices(epoch_of(sampler, epoch)))
+        for kind in (positive, ~positive):
+            counts = [drawn[i] for i in np.flatnonzero(kind)]
+            assert max(counts) - min(counts) <= 1
 
 
-def test_repeats_within_an_epoch_have_keys_of_their_own():
+def test_repeats_within_an_epoch_are_numbered():
     sampler = EpochSampler(6, batch_size=4, seed=0, epoch_images=20)
     for epoch in range(3):
-        keys = indices(epoch_of(sampler, epoch))
-        assert len(keys) == len(set(keys)) == 20
-        assert max(Counter(key % 6 for key in keys).values()) <= 5
+        drawn = draws(epoch_of(sampler, epoch))
+        assert len(drawn) == len(set(drawn)) == 20
+        for index, count in Counter(index for index, _ in drawn).items():
+            assert [repeat for other, repeat in drawn if other == index] == list(range(count))
 
 
 def test_epoch_images_shorter_than_the_data_go_through_all_of_it():
     sampler = EpochSampler(24, batch_size=4, seed=2, epoch_images=8)
     assert len(sampler) == 2
-    assert sorted(i % 24 for epoch in range(3) for i in indices(epoch_of(sampler, epoch))) == list(range(24))
+    assert sorted(i for epoch in range(3) for i in indices(epoch_of(sampler, epoch))) == list(range(24))
 
 
 @pytest.mark.parametrize(
@@ -114,9 +147,9 @@ def test_epoch_images_shorter_than_the_data_go_through_all_of_it():
     [
         ({"n": 0}, "no images"),
         ({"n": 4, "times": [0, 0, 0, 0]}, "no images"),
-        ({"n": 4, "positive": [1, 1, 1, 1], "positive_share": 0.5}, "none without a mask"),
-        ({"n": 4, "positive": [0, 0, 0, 0], "positive_share": 0.5}, "none with a mask"),
-        ({"n": 4, "positive": [0, 0, 1, 0], "times": [1, 1, 0, 1], "positive_share": 0.5}, "none with a mask"),
+        ({"n": 4, "positive": [1, 1, 1, 1], "positive_share": 0.5}, "no images without a mask"),
+        ({"n": 4, "positive": [0, 0, 0, 0], "positive_share": 0.1}, "no images with a mask"),
+        ({"n": 4, "positive": [0, 0, 1, 0], "times": [1, 1, 0, 1], "positive_share": 0.5}, "no images with a mask"),
         ({"n": 4, "positive_share": 0.5}, "positive=None"),
     ],
 )
@@ -125,9 +158,10 @@ def test_errors(arguments, message):
         EpochSampler(**arguments, batch_size=2, seed=0)
 
 
-def test_a_share_that_rounds_to_nothing_needs_no_images_of_that_kind():
-    sampler = EpochSampler(4, batch_size=2, seed=0, positive=[0, 0, 0, 0], positive_share=0.2)
-    assert sorted(indices(epoch_of(sampler))) == [0, 1, 2, 3]
+def test_a_share_of_nothing_or_all_needs_no_images_of_the_other_kind():
+    for positive, share in (([0, 0, 0, 0], 0), ([1, 1, 1, 1], 1)):
+        sampler = EpochSampler(4, batch_size=2, seed=0, positive=positive, positive_share=share)
+        assert sorted(indices(epoch_of(sampler))) == [0, 1, 2, 3]
 
 
 @settings(max_examples=50, deadline=None)

@@ -78,7 +78,7 @@ def test_the_competitions_profile_reads_it(demo):
     train, test = competition.samples("train"), competition.samples("test")
     assert (len(train), len(test)) == (70, 11)
     truth = dict(rows(demo / "train_mask.csv"))
-    for row in train.itertuples():
+    for row in train:
         mask = competition.mask(row.masks, competition.size(row.image))
         np.testing.assert_array_equal(mask, decode(truth[row.id], TILE))
 

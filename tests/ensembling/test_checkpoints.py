@@ -7,7 +7,7 @@ from maskfold.config import override
 from maskfold.ensembling.checkpoints import load_networks, oof_options
 from maskfold.errors import RunError
 from maskfold.models import build_model
-from maskfold.runs import Run, save_checkpoint
+from maskfold.runs import Run
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def run(config, tmp_path):
     run = Run.create(config, tmp_path)
     for seed, checkpoint in enumerate(("best", "snapshot_1", "snapshot_2", "snapshot_10")):
         torch.manual_seed(seed)
-        save_checkpoint(build_model(config.model, num_classes=1).state_dict(), run.fold(2).checkpoint_path(checkpoint))
+        run.fold(2).save_checkpoint(checkpoint, build_model(config.model, num_classes=1).state_dict())
     run.fold(2).finish({"candidates": {"best": 0.5}})
     return run
 
@@ -39,7 +39,7 @@ def test_snapshots_come_in_the_order_they_were_taken(run, config, competition):
 def test_weights_have_the_layout_they_were_trained_in(config, competition, tmp_path, channels_last):
     config = override(config, {"name": "layout", "train.channels_last": channels_last})
     run = Run.create(config, tmp_path)
-    save_checkpoint(build_model(config.model, num_classes=1).state_dict(), run.fold(0).checkpoint_path("best"))
+    run.fold(0).save_checkpoint("best", build_model(config.model, num_classes=1).state_dict())
     (network,) = load_networks(run, run.fold(0), "best", competition)
     weight = next(p for p in network.parameters() if p.ndim == 4 and p.shape[1] > 1 and p.shape[2] > 1)
     assert weight.is_contiguous(memory_format=torch.channels_last) == channels_last
@@ -60,8 +60,8 @@ def test_missing_and_changed_weights_are_refused(run, config, competition):
 
 
 def test_maps_depend_on_views_scales_merging_and_windows_only(config):
-    start = oof_options(config.inference)
+    start = oof_options(config.tta)
     for key, value in (("views", "d4"), ("scales", [1.5]), ("merge", "vote"), ("window", 64), ("overlap", 0.1)):
-        assert oof_options(override(config, {f"inference.{key}": value}).inference) != start
+        assert oof_options(override(config, {f"tta.{key}": value}).tta) != start
     for key, value in (("batch_size", 77), ("checkpoint", "ema")):
-        assert oof_options(override(config, {f"inference.{key}": value}).inference) == start
+        assert oof_options(override(config, {f"inference.{key}": value}).tta) == start

@@ -3,20 +3,21 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
-from maskfold.ensembling.choice import CheckpointChoice, EnsembleChoice, read_ensemble, write_ensemble
+from maskfold.config import Config, PostConfig, TTAConfig, override
+from maskfold.ensembling.choice import EnsembleChoice, RunChoice, read_ensemble, write_ensemble
 from maskfold.errors import RunError
 
 
 def two_runs():
     return EnsembleChoice(
-        checkpoints=[
-            CheckpointChoice(run="runs/a", checkpoint="swa", weight=0.25),
-            CheckpointChoice(run="runs/b", checkpoint="best", weight=0.75),
+        runs=[
+            RunChoice(run="runs/a", checkpoint="swa", weight=0.25),
+            RunChoice(run="runs/b", checkpoint="best", weight=0.75),
         ],
-        views="d4",
-        threshold=0.45,
-        min_area=50,
+        tta=TTAConfig(views="d4", scales=(1.0, 1.5)),
+        post=PostConfig(threshold=(0.45, 0.6), min_area={"雲": 50, "fog": 3}, steps={"a.b:C": {"sigma": 2}}),
         scores={"before": 0.8, "after": 0.81},
         hashes={"runs/a/fold_0/swa.safetensors": "ab", "runs/b/fold_0/best.safetensors": "cd"},
     )
@@ -27,13 +28,25 @@ def test_round_trip(tmp_path):
     write_ensemble(choice, tmp_path / "ensemble.yaml")
     assert read_ensemble(tmp_path / "ensemble.yaml", [Path("runs/a"), Path("runs/b")]) == choice
     assert choice.score == 0.81
+    tree = yaml.safe_load((tmp_path / "ensemble.yaml").read_text(encoding="utf-8"))
+    assert tree["runs"][1] == {"run": "runs/b", "checkpoint": "best", "weight": 0.75}
+    config = override(Config(name="a"), {f"tta.{key}": value for key, value in tree["tta"].items()})
+    config = override(config, {f"post.{key}": value for key, value in tree["post"].items()})
+    assert (config.tta, config.post) == (choice.tta, choice.post), "nested as the config has it"
+
+
+@pytest.mark.parametrize(("before", "after", "score"), [(0.8, 0.81, 0.81), (0.8, 0.79, 0.8), (0.8, 0.8, 0.8)])
+def test_the_score_is_that_of_what_is_chosen(before, after, score):
+    choice = two_runs().model_copy(update={"scores": {"before": before, "after": after}})
+    assert (choice.score, choice.helped) == (score, after > before)
+    assert choice.model_copy(update={"scores": {}}).score is None
 
 
 def test_runs_that_were_moved(tmp_path):
     write_ensemble(two_runs(), tmp_path / "ensemble.yaml")
     moved = read_ensemble(tmp_path / "ensemble.yaml", [Path("/in/a"), Path("else/b2")])
-    assert [checkpoint.run for checkpoint in moved.checkpoints] == ["/in/a", "else/b2"]
-    assert [checkpoint.checkpoint for checkpoint in moved.checkpoints] == ["swa", "best"]
+    assert [run.run for run in moved.runs] == ["/in/a", "else/b2"]
+    assert moved.checkpoints == ["swa", "best"]
     assert moved.hashes == {"/in/a/fold_0/swa.safetensors": "ab", "else/b2/fold_0/best.safetensors": "cd"}
 
 
@@ -43,7 +56,9 @@ def test_another_number_of_runs(tmp_path):
         read_ensemble(tmp_path / "ensemble.yaml", [Path("runs/a")])
 
 
-@pytest.mark.parametrize("text", ["checkpoints: [", "views: d4\n", "checkpoints: []\nviews: d4\nthreshhold: 0.5\n"])
+@pytest.mark.parametrize(
+    "text", ["runs: [", "tta: {views: d4}\n", "runs: []\npost: {threshhold: 0.5}\n", "checkpoints: []\nviews: d4\n"]
+)
 def test_damage_is_named(text, tmp_path):
     (tmp_path / "ensemble.yaml").write_text(text)
     with pytest.raises(RunError, match=r"ensemble\.yaml is damaged .*tune\.py"):

@@ -40,8 +40,8 @@ def two_runs(config, truth, tmp_path):
 
 def test_maps_are_averaged_over_folds_then_over_runs(two_runs, config, competition):
     runs, maps = zip(*two_runs, strict=True)
-    images = oof_images(runs, ["ema", "ema"], competition, [config.inference] * 2)
-    names = list(competition.samples("train")["id"])
+    images = oof_images(runs, [["ema"], ["ema"]], competition, [config.tta] * 2)
+    names = list(competition.samples("train").ids)
     assert [image.id for image in images] == [names[i] for i in (0, 3, 4, 5, 8, 9, 12, 13)]
     weights = (0.3, 0.7)
     counts = set()
@@ -51,7 +51,7 @@ def test_maps_are_averaged_over_folds_then_over_runs(two_runs, config, competiti
             found = [np.rint(folds[fold][image.id] * 255) / 255 for fold in folds if image.id in folds[fold]]
             counts.add(len(found))
             expected = expected + weight * np.mean(found, axis=0)
-        probability = image.probabilities(weights)
+        probability = image.probability(["ema", "ema"], weights)
         assert probability.dtype == np.float32
         np.testing.assert_allclose(probability, expected, atol=1e-6)
     assert counts == {1, 2, 3}
@@ -60,15 +60,15 @@ def test_maps_are_averaged_over_folds_then_over_runs(two_runs, config, competiti
 def test_parts_are_the_first_runs_first_fold(two_runs, config, competition):
     """Every image is in one fold only, although several folds validated it."""
     runs = [run for run, _ in two_runs]
-    images = oof_images(runs, ["ema", "ema"], competition, [config.inference] * 2)
-    names = list(competition.samples("train")["id"])
+    images = oof_images(runs, [["ema"], ["ema"]], competition, [config.tta] * 2)
+    names = list(competition.samples("train").ids)
     found = {names.index(image.id): image.fold for image in images}
     assert found == {0: 0, 3: 0, 4: 0, 5: 0, 9: 0, 8: 1, 12: 1, 13: 2}
 
 
 def test_the_truth_comes_along(two_runs, config, competition, truth):
     run, _ = two_runs[0]
-    for image in oof_images([run], ["ema"], competition, [config.inference]):
+    for image in oof_images([run], [["ema"]], competition, [config.tta]):
         assert np.array_equal(image.truth(competition, truth[image.id].shape), truth[image.id])
 
 
@@ -82,12 +82,12 @@ def test_classes_are_kept_apart(streets, tmp_path):
         for fold, ids in valid.items()
     }
     run = make_run(tmp_path, "s", config, {"best": maps}, valid)
-    images = oof_images([run], ["best"], competition, [config.inference])
+    images = oof_images([run], [["best"]], competition, [config.tta])
     assert len(images) == 6
     for image in images:
         expected = maps[image.fold][image.id]
-        assert image.probabilities([1.0]).shape == (3, *labels[image.id].shape)
-        np.testing.assert_allclose(image.probabilities([1.0]), expected, atol=1 / 509)
+        assert image.probability(["best"], [1.0]).shape == (3, *labels[image.id].shape)
+        np.testing.assert_allclose(image.probability(["best"], [1.0]), expected, atol=1 / 509)
         assert np.array_equal(image.truth(competition, expected.shape[1:]), labels[image.id])
 
 
@@ -96,10 +96,10 @@ def counted(monkeypatch):
     """`predict_batches` that notes the images it saw and answers with a gradient."""
     seen = []
 
-    def predict(models, loader, *, options, weights, device, precision):
+    def predict(models, loader, *, tta, window_batch, weights, device, precision):
         for batch in loader:
             for image_id, size in zip(batch["id"], batch["size"], strict=True):
-                seen.append((image_id, options.views))
+                seen.append((image_id, tta.views))
                 columns = np.linspace(0, 1, size[1], dtype=np.float32)
                 yield Prediction(image_id, 0, np.broadcast_to(columns, (1, *size)), None)
 
@@ -110,12 +110,12 @@ def counted(monkeypatch):
 
 def test_maps_are_computed_where_they_are_missing_or_made_otherwise(two_runs, config, competition, truth, counted):
     run, maps = two_runs[0]
-    same = ensure_oof(run, 1, "ema", competition, config.inference)
+    same = ensure_oof(run, 1, "ema", competition, config.tta)
     assert counted == []
     assert np.array_equal(same.read(same.ids()[0]), np.rint(maps[1][same.ids()[0]] * 255))
 
     for key, value in (("views", "d4"), ("scales", [1.0, 1.25]), ("merge", "logits"), ("window", 32), ("overlap", 0.5)):
-        changed = override(config, {f"inference.{key}": value}).inference
+        changed = override(config, {f"tta.{key}": value}).tta
         counted.clear()
         store = ensure_oof(run, 1, "ema", competition, changed)
         assert sorted(name for name, _ in counted) == sorted(maps[1]), f"{key} changed: the fold's own images anew"
@@ -127,12 +127,12 @@ def test_maps_are_computed_where_they_are_missing_or_made_otherwise(two_runs, co
         ensure_oof(run, 1, "ema", competition, changed)
         assert counted == [], "what is there is not computed again"
     # Batches and the checkpoint that is used untuned change no map.
-    comfort = override(config, {"inference.batch_size": 3, "inference.checkpoint": "swa", "inference.overlap": 0.5})
-    ensure_oof(run, 1, "ema", competition, comfort.inference)
+    comfort = override(config, {"inference.batch_size": 3, "inference.checkpoint": "swa", "tta.overlap": 0.5})
+    ensure_oof(run, 1, "ema", competition, comfort.tta)
     assert counted == []
     # Another kind has maps of its own.
     counted.clear()
-    ensure_oof(run, 0, "best", competition, config.inference)
+    ensure_oof(run, 0, "best", competition, config.tta)
     assert sorted(name for name, _ in counted) == sorted(maps[0])
     assert run.fold(0).oof("ema").ids() == sorted(maps[0])
 
@@ -148,18 +148,18 @@ def test_an_interrupted_computation_leaves_the_old_maps(two_runs, config, compet
     monkeypatch.setattr(checkpoints, "predict_batches", broken)
     monkeypatch.setattr(checkpoints, "load_networks", lambda *arguments: [])
     with pytest.raises(InferenceError, match="no more"):
-        ensure_oof(run, 1, "ema", competition, override(config, {"inference.views": "flips"}).inference)
+        ensure_oof(run, 1, "ema", competition, override(config, {"tta.views": "flips"}).tta)
     store = run.fold(1).oof("ema")
-    assert store.made_with() == oof_options(config.inference)
+    assert store.made_with() == oof_options(config.tta)
     assert store.read(min(maps[1])).any()
-    assert [path.name for path in store.folder.parent.iterdir()] == ["ema"]
+    assert len(run.storage.list("fold_1/oof/ema")) == 2, "one shard and the marker"
 
 
 def test_runs_must_have_validated_the_same_images(two_runs, config, competition):
     (a, _), (b, _) = two_runs
     (b.fold(0).path / "summary.json").unlink()
     with pytest.raises(InferenceError, match=r"of 8 and 7 images, 7 in common"):
-        oof_images([a, b], ["ema", "ema"], competition, [config.inference] * 2)
+        oof_images([a, b], [["ema"], ["ema"]], competition, [config.tta] * 2)
 
 
 def test_candidates_are_ranked_by_their_mean_over_folds(config, truth, tmp_path):
@@ -171,3 +171,14 @@ def test_candidates_are_ranked_by_their_mean_over_folds(config, truth, tmp_path)
     table = candidate_table(run)
     assert list(table.index) == ["ema", "best"], "only what both folds have"
     pd.testing.assert_frame_equal(table, pd.DataFrame({0: [0.7, 0.6], 1: [0.9, 0.8]}, index=["ema", "best"]))
+
+
+def test_a_fold_that_could_not_be_scored_does_not_hide_the_others(config, truth, tmp_path):
+    names = sorted(truth)
+    valid = {0: names[:9], 1: names[9:]}
+    run = make_run(tmp_path, "a", config, {"best": random_maps(truth, valid, 0)}, valid)
+    run.fold(0).finish({"candidates": {"best": float("nan"), "ema": float("nan")}})
+    run.fold(1).finish({"candidates": {"best": 0.6, "ema": 0.7}})
+    table = candidate_table(run)
+    assert list(table.index) == ["ema", "best"]
+    assert table[1].tolist() == [0.7, 0.6]

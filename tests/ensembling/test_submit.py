@@ -7,8 +7,8 @@ import torch
 from scipy import ndimage
 from tests.drawn_runs import decode, make_run, read_table, truth_of
 
-from maskfold.config import override
-from maskfold.ensembling.choice import CheckpointChoice, EnsembleChoice
+from maskfold.config import PostConfig, TTAConfig, override
+from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.submit import (
     check_hashes,
@@ -19,7 +19,8 @@ from maskfold.ensembling.submit import (
 from maskfold.errors import InferenceError, RunError, SubmissionError
 from maskfold.inference.predict import Prediction
 from maskfold.models import build_model
-from maskfold.runs import MapStore, Run, save_checkpoint
+from maskfold.runs import MapStore, Run
+from maskfold.storage import LocalStorage
 
 
 def network(config, seed):
@@ -37,7 +38,7 @@ def trained(root, name, config, checkpoints):
     run = Run.create(override(config, {"name": name}), root)
     for fold, seeds in checkpoints.items():
         for checkpoint, seed in seeds.items():
-            save_checkpoint(network(config, seed).state_dict(), run.fold(fold).checkpoint_path(checkpoint))
+            run.fold(fold).save_checkpoint(checkpoint, network(config, seed).state_dict())
         run.fold(fold).finish({"candidates": {"best": 0.5}})
     return run
 
@@ -54,7 +55,7 @@ def probabilities(config, seed, image, views="none"):
     axes = {"none": [()], "flips": [(), (2,), (3,), (2, 3)]}[views]
     images = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
     with torch.no_grad():
-        maps = [network(config, seed)(images.flip(axis)).flip(axis).sigmoid() for axis in axes]
+        maps = [network(config, seed)(images.flip(axis)).logits.flip(axis).sigmoid() for axis in axes]
     return torch.stack(maps).mean(0)[0].numpy()
 
 
@@ -67,11 +68,11 @@ def images_of(drawn):
 
 def two_run_choice(runs, weights=(0.25, 0.75), **options):
     kinds = ("best", "snapshots")
-    checkpoints = [
-        CheckpointChoice(run=str(run.path), checkpoint=kind, weight=weight)
+    parts = [
+        RunChoice(run=str(run.path), checkpoint=kind, weight=weight)
         for run, kind, weight in zip(runs, kinds, weights, strict=True)
     ]
-    return EnsembleChoice(**{"checkpoints": checkpoints, "views": "none", **options})
+    return EnsembleChoice(runs=parts, tta=TTAConfig(**{"views": "none", **options}))
 
 
 def test_folds_weigh_the_same_and_runs_as_chosen(runs, config, competition, drawn):
@@ -89,6 +90,7 @@ def test_folds_weigh_the_same_and_runs_as_chosen(runs, config, competition, draw
         np.testing.assert_allclose(prediction.probability, 0.25 * first + 0.75 * second, atol=2e-5)
         assert prediction.probability.dtype == np.float32
         assert prediction.probability.shape == (1, *image.shape[:2])
+        assert np.array_equal(prediction.image(), image), "for a decoding step that asks for it"
 
 
 def test_merging_is_within_a_run_and_folds_can_be_chosen(runs, config, competition, drawn):
@@ -114,7 +116,7 @@ def test_all_predicts_where_it_is_the_only_one(runs, config, competition, drawn,
     alone = trained(tmp_path, "c", config, {"all": {"best": 7}})
     (alone.fold(0).path).mkdir()  # begun, not finished
     assert folds_of(alone) == ["all"]
-    prediction = next(predict_samples(default_choice(alone), competition, competition.samples("test"), batch_size=1))
+    prediction = next(predict_samples(default_choice([alone]), competition, competition.samples("test"), batch_size=1))
     expected = probabilities(config, 7, images_of(drawn)[prediction.id])
     np.testing.assert_allclose(prediction.probability, expected, atol=2e-5)
     with pytest.raises(InferenceError, match="no finished fold: run python src/train_fold"):
@@ -124,25 +126,40 @@ def test_all_predicts_where_it_is_the_only_one(runs, config, competition, drawn,
 def test_a_fold_that_is_not_trained_to_its_end_is_refused(runs, config, competition):
     fold = runs[0].fold(2)
     (fold.path / "summary.json").unlink()
-    predictions = predict_samples(default_choice(runs[0]), competition, competition.samples("test"), [2], batch_size=1)
+    predictions = predict_samples(default_choice(runs[:1]), competition, competition.samples("test"), [2], batch_size=1)
     with pytest.raises(RunError, match=r"fold 2 of .* is not trained to its end"):
         next(predictions)
 
 
 def test_without_tuning_the_config_decides(config, tmp_path):
     changes = {
-        "inference.checkpoint": "snapshots", "inference.views": "d4", "inference.scales": [1.0, 1.5],
-        "inference.merge": "vote", "inference.window": 96, "inference.overlap": 0.5,
+        "inference.checkpoint": "snapshots", "tta.views": "d4", "tta.scales": [1.0, 1.5],
+        "tta.merge": "vote", "tta.window": 96, "tta.overlap": 0.5,
         "post.threshold": 0.4, "post.min_area": 7, "post.fill_holes": 3,
     }  # fmt: skip
     run = Run.create(override(config, changes), tmp_path)
-    choice = default_choice(run)
+    choice = default_choice([run])
     assert choice == EnsembleChoice(
-        checkpoints=[CheckpointChoice(run=str(run.path), checkpoint="snapshots", weight=1.0)],
-        views="d4", scales=(1.0, 1.5), merge="vote", window=96, overlap=0.5,
-        threshold=0.4, min_area=7, fill_holes=3,
-    )  # fmt: skip
+        runs=[RunChoice(run=str(run.path), checkpoint="snapshots", weight=1.0)],
+        tta=TTAConfig(views="d4", scales=(1.0, 1.5), merge="vote", window=96, overlap=0.5),
+        post=PostConfig(threshold=0.4, min_area=7, fill_holes=3),
+    )
     assert choice.score is None
+
+
+def test_what_the_command_line_changes_is_changed_for_all_runs(config, tmp_path):
+    first, second = (
+        Run.create(override(config, {"name": name, "inference.checkpoint": name, "post.min_area": area}), tmp_path)
+        for name, area in (("ema", 5), ("swa", 6))
+    )
+    untouched = default_choice([first, second])
+    assert (untouched.checkpoints, untouched.weights) == (["ema", "swa"], (0.5, 0.5))
+    assert untouched.post.min_area == 5
+    comfort = override(first.config, {"inference.batch_size": 2, "post.min_area": 9})
+    assert default_choice([first, second], comfort).checkpoints == ["ema", "swa"]
+    assert default_choice([first, second], comfort).post.min_area == 9
+    best = override(first.config, {"inference.checkpoint": "best"})
+    assert default_choice([first, second], best).checkpoints == ["best", "best"]
 
 
 @pytest.fixture
@@ -152,21 +169,19 @@ def tuned(config, truth, tmp_path):
     maps = {fold: {name: 0.5 * truth[name][None] for name in ids} for fold, ids in valid.items() if fold < 2}
     run = make_run(tmp_path, "t", config, {"ema": maps, "best": maps}, valid)
     hashes = {str(run.fold(fold).checkpoint_path("ema")): run.fold(fold).digest("ema") for fold in (0, 1)}
-    return run, EnsembleChoice(
-        checkpoints=[CheckpointChoice(run=str(run.path), checkpoint="ema", weight=1.0)], views="none", hashes=hashes
-    )
+    return run, EnsembleChoice(runs=[RunChoice(run=str(run.path), checkpoint="ema", weight=1.0)], hashes=hashes)
 
 
 def retrain(run, fold, value):
     for checkpoint in ("ema", "best"):
-        save_checkpoint({"a": torch.tensor([value])}, run.fold(fold).checkpoint_path(checkpoint))
+        run.fold(fold).save_checkpoint(checkpoint, {"a": torch.tensor([value])})
     run.fold(fold).finish({"candidates": {"ema": 0.9}})
 
 
 def test_weights_must_be_those_of_the_tuning(tuned):
     run, choice = tuned
     assert check_hashes(choice) == []
-    save_checkpoint({"a": torch.tensor([5.0])}, run.fold(1).checkpoint_path("best"))
+    run.fold(1).save_checkpoint("best", {"a": torch.tensor([5.0])})
     run.fold(1).finish({"candidates": {"ema": 0.5}})
     assert check_hashes(choice) == [], "another kind's weights do not matter"
     retrain(run, 2, 3.0)
@@ -209,7 +224,7 @@ def cleaned(probability, threshold, min_area, fill_holes):
 
 def test_the_file_holds_the_masks_in_the_samples_order(competition, drawn, tmp_path):
     maps = maps_of(drawn)
-    choice = EnsembleChoice(checkpoints=[], views="none", threshold=0.55, min_area=14, fill_holes=6)
+    choice = EnsembleChoice(runs=[], post=PostConfig(threshold=0.55, min_area=14, fill_holes=6))
     shuffled = sorted(maps, key=lambda name: maps[name][0, 0, 0])
     assert shuffled != list(maps)
     maps[shuffled[2]][:] *= 0.5
@@ -225,16 +240,16 @@ def test_the_file_holds_the_masks_in_the_samples_order(competition, drawn, tmp_p
         assert np.array_equal(decode(rle, expected.shape), expected), name
     assert raw >= 3, "post-processing matters on these maps"
     assert counts == {"images": 5, "empty": 1}
-    store = MapStore(folder)
+    store = MapStore(LocalStorage(folder), "")
     assert store.ids() == sorted(maps)
-    assert store.made_with()["threshold"] == 0.55
+    assert store.made_with()["post"]["threshold"] == 0.55
     for name, probability in maps.items():
         assert np.array_equal(store.read(name), np.rint(probability * 255))
 
 
 def test_an_error_in_the_middle_leaves_nothing(competition, drawn, tmp_path):
     maps = maps_of(drawn)
-    choice = EnsembleChoice(checkpoints=[], views="none")
+    choice = EnsembleChoice(runs=[])
 
     def stream(error):
         yield from (Prediction(name, 0, maps[name], None) for name in list(maps)[:3])

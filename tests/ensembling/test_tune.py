@@ -2,101 +2,26 @@
 
 import hashlib
 import warnings
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tests.drawn_runs import dice, make_run
 
 from maskfold.competitions import open_competition
-from maskfold.config import TuneConfig, override
-from maskfold.ensembling.tune import Grid, Setting, choose_kind, settings, tune, weightings
-from maskfold.errors import InferenceError
-from maskfold.metrics import build_metric
-
-
-def dice_of(rows):
-    return np.mean([1.0 if tp + fp + fn == 0 else 2 * tp / (2 * tp + fp + fn) for tp, fp, fn in rows])
-
-
-def miou_of(rows):
-    sums = np.sum(rows, axis=0).reshape(-1, 3)
-    return np.mean([tp / (tp + fp + fn) for tp, fp, fn in sums if tp + fp + fn > 0])
-
-
-METRICS = {
-    "dice": (build_metric("dice"), 3, dice_of),
-    "miou": (build_metric("miou", num_classes=4), 12, miou_of),
-}
-
-
-def random_grid(name, seed, parts=4):
-    metric, width, score = METRICS[name]
-    rng = np.random.default_rng(seed)
-    stats = rng.integers(0, 9, (7, 23, width)).astype(float)
-    stats[:, rng.random(23) < 0.2] = 0
-    if name == "miou":
-        stats[..., 6:9] = 0  # a class that is nowhere
-    grid = Grid([Setting((1.0,), threshold=i / 7) for i in range(7)], stats, rng.permutation(23) % parts)
-    return grid, metric, score
-
-
-@pytest.mark.parametrize("name", METRICS)
-@pytest.mark.parametrize("seed", range(8))
-def test_cross_fitting_by_brute_force(name, seed):
-    grid, metric, score = random_grid(name, seed)
-    rows, chosen = [None] * 23, {}
-    for part in range(4):
-        others = [i for i in range(23) if grid.parts[i] != part]
-        scores = [score([grid.stats[s, i] for i in others]) for s in range(7)]
-        chosen[part] = scores.index(max(scores))
-        assert grid.best(metric, grid.parts != part) == chosen[part]
-        for i in np.flatnonzero(grid.parts == part):
-            rows[i] = grid.stats[chosen[part], i]
-    assert grid.cross_fitted(metric) == pytest.approx(score(rows), abs=1e-12)
-
-
-def test_the_plain_setting_wins_a_tie():
-    stats = np.tile(np.array([3.0, 1.0, 2.0]), (4, 5, 1))
-    grid = Grid([Setting((1.0,))] * 4, stats, np.arange(5))
-    assert grid.best(METRICS["dice"][0], np.ones(5, bool)) == 0
-
-
-@pytest.mark.parametrize("part", range(3))
-def test_an_images_own_part_never_influences_its_setting(part):
-    """Setting 3 becomes perfect on one part: the others' choices may follow, that part's own may not."""
-    metric = METRICS["dice"][0]
-    grid, _, _ = random_grid("dice", 5, parts=3)
-    inside = grid.parts == part
-    own = grid.best(metric, ~inside)
-    changed = grid.stats.copy()
-    changed[:, inside] = (0.0, 50.0, 50.0)
-    changed[3, inside] = (1000.0, 0.0, 0.0)
-    tempted = Grid(grid.settings, changed, grid.parts)
-    assert tempted.best(metric, np.ones(23, bool)) == 3, "in sample, everybody would take it"
-    assert own != 3
-    assert tempted.best(metric, ~inside) == own
-    rows = np.concatenate([changed[tempted.best(metric, grid.parts != p)][grid.parts == p] for p in range(3)])
-    assert tempted.cross_fitted(metric) == pytest.approx(dice_of(rows))
-    # Its own images score zero under `own`: the temptation does not pay.
-    assert dice_of(changed[own, inside]) == 0
-
-
-def test_settings_begin_with_the_plain_one_and_repeat_nothing(competition):
-    config = TuneConfig(thresholds=(0.7, 0.5, 0.3), min_areas=(40, 0))
-    tried = list(settings(1, competition, config))
-    assert tried[0] == Setting((1.0,), 0.5, 0)
-    assert len(tried) == len(set(tried)) == 6
-    assert {(s.threshold, s.min_area) for s in tried} == {(t, a) for t in (0.7, 0.5, 0.3) for a in (40, 0)}
-    assert len(list(settings(2, competition, config))) == 5 * 6
-    # The plain one is compared with even where the user's lists lack it.
-    lacking = list(settings(1, competition, TuneConfig(thresholds=(0.2,), min_areas=(9,))))
-    assert lacking == [Setting((1.0,), 0.5, 0), Setting((1.0,), 0.2, 9)]
-
-
-def test_several_classes_have_weights_but_no_thresholds(streets):
-    competition = open_competition(streets[0].competition)
-    tried = list(settings(2, competition, TuneConfig(thresholds=(0.1, 0.9), min_areas=(0, 5))))
-    assert [(s.threshold, s.min_area) for s in tried] == [(0.5, 0)] * 5
+from maskfold.config import PostConfig, override
+from maskfold.ensembling.crossfit import Coordinate, walk
+from maskfold.ensembling.oof import OofImage
+from maskfold.ensembling.settings import Scorer, Setting
+from maskfold.ensembling.tune import _moves, parts_of, ranked_checkpoints, tune, weightings
+from maskfold.errors import ConfigError, InferenceError, RunError
+from maskfold.inference.decoding import tunable_values
+from maskfold.inference.decoding.steps import remove_small
+from maskfold.inference.predict import Prediction
+from maskfold.labels import LabelSpec
+from maskfold.runs import MapStore
+from maskfold.scoring.evaluate import evaluate_oof
 
 
 @pytest.mark.parametrize(("runs", "count"), [(1, 1), (2, 5), (3, 16), (4, 1)])
@@ -107,6 +32,12 @@ def test_weightings_are_shares(runs, count):
     assert all(len(w) == runs and sum(w) == pytest.approx(1) and min(w) >= 0 for w in found)
     if runs in (2, 3):
         assert {(1.0,) + (0.0,) * (runs - 1), (0.0,) * (runs - 1) + (1.0,)} <= set(found)
+
+
+def tried(thresholds, min_areas=(0,)):
+    """Overrides of what tuning tries; holes are not filled."""
+    values = {"threshold": list(thresholds), "fill_holes": [0], "min_area": list(min_areas)}
+    return {f"tune.tried.{name}": each for name, each in values.items()}
 
 
 def thirds(ids):
@@ -128,19 +59,20 @@ def faint(mask, *, speck):
 
 
 def test_the_known_best_threshold_and_area_are_found(config, competition, truth, tmp_path):
-    config = override(config, {"tune.thresholds": [0.2, 0.5, 0.35, 0.05], "tune.min_areas": [0, 5, 3000]})
+    config = override(config, tried([0.2, 0.5, 0.35, 0.05], [0, 5, 3000]))
     valid = thirds(truth)
     run = make_run(
         tmp_path, "a", config, {"best": by_fold(valid, lambda n: faint(truth[n], speck=n != "T000.jpg"))}, valid
     )
     choice = tune([run], competition, config)
-    assert (choice.threshold, choice.min_area) == (0.2, 5)
+    # 0.2 and 0.35 are equal but for the threshold between 0.3 and 0.35: the probabilities are 0.3, 0.1 and 0.45.
+    assert choice.post == PostConfig(threshold=0.2, min_area=5)
     assert choice.metric == "dice"
-    assert choice.views == "none"
+    assert choice.tta.views == "none"
     empty = sum(not mask.any() for mask in truth.values()) / len(truth)
     assert 0 < empty < 0.5
     assert choice.scores == pytest.approx({"before": empty, "after": 1.0})
-    assert choice.checkpoints[0].model_dump() == {"run": str(run.path), "checkpoint": "best", "weight": 1.0}
+    assert choice.runs[0].model_dump() == {"run": str(run.path), "checkpoint": "best", "weight": 1.0}
     files = [run.fold(fold).checkpoint_path("best") for fold in range(3)]
     assert choice.hashes == {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
@@ -156,7 +88,7 @@ def test_what_is_written_down_is_best_on_all_images(config, competition, truth, 
         probability[rows] = np.where((truth[name] == 1) == (name in valid[0]), 0.25, probability)[rows]
         return probability
 
-    config = override(config, {"tune.thresholds": [0.2, 0.3, 0.5], "tune.min_areas": [0]})
+    config = override(config, tried([0.2, 0.3, 0.5]))
     run = make_run(tmp_path, "a", config, {"best": by_fold(valid, one)}, valid)
 
     def score(threshold, folds):
@@ -165,7 +97,7 @@ def test_what_is_written_down_is_best_on_all_images(config, competition, truth, 
     assert score(0.2, [0]) > score(0.3, [0]) > score(0.5, [0])
     assert score(0.3, [0, 1, 2]) > max(score(0.2, [0, 1, 2]), score(0.5, [0, 1, 2]))
     choice = tune([run], competition, config)
-    assert choice.threshold == 0.3
+    assert choice.post.threshold == 0.3
     # Each fold's images were judged under what the others would have chosen.
     others = {fold: max((0.2, 0.3, 0.5), key=lambda t, f=fold: score(t, {0, 1, 2} - {f})) for fold in range(3)}
     assert choice.scores["after"] == pytest.approx(np.mean([score(others[fold], [fold]) for fold in range(3)]))
@@ -188,7 +120,7 @@ def test_what_only_helps_in_sample_is_not_kept(config, competition, truth, tmp_p
     valid = {0: sorted({*truth} - {*names[::3]}), 1: names[::3]}
     maps = {name: split_taste(mask, early=name in valid[0]) for name, mask in truth.items()}
     run = make_run(tmp_path, "a", config, {"best": by_fold(valid, maps.get)}, valid)
-    config = override(config, {"tune.thresholds": [0.3, 0.5, 0.7], "tune.min_areas": [0]})
+    config = override(config, tried([0.3, 0.5, 0.7]))
 
     def score(thresholds):
         return np.mean([
@@ -199,8 +131,10 @@ def test_what_only_helps_in_sample_is_not_kept(config, competition, truth, tmp_p
     in_sample, plain, swapped = score({0: 0.3, 1: 0.3}), score({0: 0.5, 1: 0.5}), score({0: 0.7, 1: 0.3})
     assert in_sample > plain + 0.02 > swapped + 0.04
     choice = tune([run], competition, config)
-    assert (choice.threshold, choice.min_area) == (0.5, 0)
-    assert choice.scores == pytest.approx({"before": plain, "after": plain}, abs=1e-9)
+    assert choice.post == PostConfig()
+    assert choice.scores == pytest.approx({"before": plain, "after": swapped}, abs=1e-9), "also where it is lower"
+    assert choice.score == choice.scores["before"]
+    assert not choice.helped
 
 
 def noisy(mask, seed, strength):
@@ -213,10 +147,61 @@ def test_checkpoint_names_are_chosen_out_of_fold_among_the_first_of_training(con
     strengths = {"best": 0.5, "ema": 0.2, "swa": 0.0}
     maps = {kind: by_fold(valid, lambda n, s=strength: noisy(truth[n], 1, s)) for kind, strength in strengths.items()}
     run = make_run(tmp_path, "a", config, maps, valid, scores={"best": 0.9, "ema": 0.8, "swa": 0.7})
-    assert choose_kind(run, competition, override(config, {"tune.checkpoints": 1})) == "best"
-    assert choose_kind(run, competition, override(config, {"tune.checkpoints": 2})) == "ema"
-    assert choose_kind(run, competition, override(config, {"tune.checkpoints": 3})) == "swa"
-    assert tune([run], competition, config).checkpoints[0].checkpoint == "ema"
+    for count, expected in ((1, "best"), (2, "ema"), (3, "swa")):
+        few = override(config, {"tune.checkpoints": count})
+        assert ranked_checkpoints(run, None, few) == ["best", "ema", "swa"][:count]
+        assert tune([run], competition, few).checkpoints == [expected]
+    # The configured one is compared as well, wherever training ranks it.
+    swa = override(config, {"tune.checkpoints": 1, "inference.checkpoint": "swa"})
+    assert tune([run], competition, swa).checkpoints == ["swa"]
+    with pytest.raises(RunError, match="has no checkpoint 'snapshots': it has best, ema, swa"):
+        tune([run], competition, override(config, {"inference.checkpoint": "snapshots"}))
+
+
+def test_training_ranks_checkpoints_without_the_part_in_question(config, competition, truth, tmp_path):
+    valid = thirds(truth)
+    maps = {kind: by_fold(valid, lambda n: noisy(truth[n], 1, 0.2)) for kind in ("best", "ema", "swa")}
+    run = make_run(tmp_path, "a", config, maps, valid)
+    for fold, scores in enumerate([(0.9, 0.1, float("nan")), (0.5, 0.6, 0.56), (0.6, 0.7, 0.54)]):
+        run.fold(fold).finish({"candidates": {**dict(zip(maps, scores, strict=True)), f"snapshot_{fold}": 1.0}})
+    one = override(config, {"tune.checkpoints": 1})
+    assert [ranked_checkpoints(run, part, one) for part in (None, 0, 1, 2)] == [["best"], ["ema"], ["best"], ["best"]]
+    # A fold without a score, as where only ignored pixels are validated, counts for nothing.
+    assert ranked_checkpoints(run, 1, override(config, {"tune.checkpoints": 3})) == ["best", "swa", "ema"]
+    assert tune([run], competition, one).scores["after"] > 0
+
+
+def test_checkpoints_are_cross_fitted_too(config, competition, truth, tmp_path):
+    """In fold 0 only ema is good, elsewhere only best: fold 0 is scored with best, as the others would have it."""
+    valid = thirds(truth)
+
+    def maps(good):
+        return {
+            fold: {n: (0.3 + 0.4 * (truth[n] if fold in good else 1 - truth[n]))[None] for n in ids}
+            for fold, ids in valid.items()
+        }
+
+    run = make_run(tmp_path, "a", config, {"best": maps((1, 2)), "ema": maps((0,))}, valid)
+    config = override(config, tried([0.5]))
+
+    def score(kinds):
+        right = {"best": (1, 2), "ema": (0,)}
+        return np.mean([
+            dice(truth[n] if fold in right[kind] else 1 - truth[n], truth[n])
+            for fold, kind in enumerate(kinds) for n in valid[fold]
+        ])  # fmt: skip
+
+    choice = tune([run], competition, config)
+
+    # Folds 1 and 2 are each scored by what the other and fold 0 prefer: equal numbers, so the images decide.
+    def others(fold):
+        rest = [f for f in range(3) if f != fold]
+        found = {k: np.mean([dice(truth[n] if f in r else 1 - truth[n], truth[n]) for f in rest for n in valid[f]])
+                 for k, r in (("best", (1, 2)), ("ema", (0,)))}  # fmt: skip
+        return "ema" if found["ema"] > found["best"] else "best"
+
+    assert choice.scores == pytest.approx({"before": score(["best"] * 3), "after": score(map(others, range(3)))})
+    assert others(0) == "best"
 
 
 def test_weights_of_runs(config, competition, truth, tmp_path):
@@ -224,9 +209,11 @@ def test_weights_of_runs(config, competition, truth, tmp_path):
     valid = thirds(truth)
     good = make_run(tmp_path, "a", config, {"best": by_fold(valid, lambda n: 0.3 + 0.4 * truth[n])}, valid)
     bad = make_run(tmp_path, "b", config, {"best": by_fold(valid, lambda n: 1.0 - truth[n])}, valid)
-    choice = tune([bad, good], competition, override(config, {"tune.thresholds": [0.5], "tune.min_areas": [0]}))
-    assert [checkpoint.run for checkpoint in choice.checkpoints] == [str(bad.path), str(good.path)]
-    assert [checkpoint.weight for checkpoint in choice.checkpoints] == [0.0, 1.0]
+    choice = tune(
+        [bad, good], competition, override(config, {"tune.tried.threshold": [0.5], "tune.tried.min_area": [0]})
+    )
+    assert [run.run for run in choice.runs] == [str(bad.path), str(good.path)]
+    assert choice.weights == (0.0, 1.0)
     assert choice.scores["after"] == 1.0
     # At equal weights the mean is 0.65 off the buildings and 0.35 on them.
     full = [np.ones_like(mask) - mask for mask in truth.values()]
@@ -250,18 +237,87 @@ def test_runs_that_validated_other_images_are_refused(config, competition, truth
 
 
 def test_one_finished_fold_is_divided_for_cross_fitting(config, competition, truth, tmp_path):
+    """Five parts: what each image is scored under, tried out by hand."""
     valid = {0: list(truth)[:11], 1: list(truth)[11:]}
     maps = {0: by_fold(valid, lambda n: noisy(truth[n], 2, 0.45))[0]}
-    config = override(config, {"tune.thresholds": [0.3, 0.4, 0.5, 0.6, 0.7], "tune.min_areas": [0]})
+    config = override(config, tried([0.3, 0.4, 0.5, 0.6, 0.7]))
     run = make_run(tmp_path, "a", config, {"best": maps}, valid)
-    grids = []
-    with pytest.MonkeyPatch.context() as patch:
-        original = Grid.cross_fitted
-        patch.setattr(Grid, "cross_fitted", lambda self, m: grids.append(self) or original(self, m))
-        first, second = (tune([run], competition, config) for _ in range(2))
+    first, second = (tune([run], competition, config) for _ in range(2))
     assert first == second
-    assert sorted(np.bincount(grids[0].parts)) == [2, 2, 2, 2, 3]
-    assert first.scores["after"] >= first.scores["before"]
+    parts = parts_of([OofImage(name, "", None, 0, ()) for name in valid[0]], None)
+    assert sorted(np.bincount(parts)) == [2, 2, 2, 2, 3]
+    scores = {
+        threshold: np.array([
+            dice((np.rint(maps[0][name][0] * 255) / 255 >= threshold).astype(np.uint8), truth[name])
+            for name in valid[0]
+        ])
+        for threshold in (0.5, 0.3, 0.4, 0.6, 0.7)
+    }  # fmt: skip
+    rows = np.empty(11)
+    for part in range(5):
+        best = max(scores, key=lambda threshold, part=part: scores[threshold][parts != part].mean())
+        rows[parts == part] = scores[best][parts == part]
+    assert first.scores["after"] == pytest.approx(rows.mean(), abs=5e-3)
+    assert first.scores["before"] == pytest.approx(scores[0.5].mean(), abs=5e-3)
+
+
+def test_parts_of_one_fold_keep_groups_together():
+    images = [OofImage(f"i{number}", "", None, 3, ()) for number in range(40)]
+    groups = [f"scene {number % 7}" for number in range(40)]
+    parts = parts_of(images, groups)
+    assert all(len(set(parts[np.array(groups) == group])) == 1 for group in set(groups))
+    assert len(set(parts)) == 5
+    assert len(set(parts_of(images, ["one"] * 40))) == 1
+    several = [OofImage(f"i{number}", "", None, number % 2, ()) for number in range(40)]
+    assert (parts_of(several, groups) == np.arange(40) % 2).all(), "several folds are the parts"
+
+
+def test_what_is_configured_is_the_start_and_wins_ties(config, competition, truth, tmp_path):
+    """Every threshold from 0.35 to 0.65 is perfect, and so is every small area."""
+    valid = thirds(truth)
+    run = make_run(tmp_path, "a", config, {"best": by_fold(valid, lambda n: 0.3 + 0.4 * truth[n])}, valid)
+    tries = tried([0.1, 0.35, 0.4, 0.5, 0.6, 0.65, 0.9], [0, 2, 3000])
+    for post in (PostConfig(threshold=0.4, min_area=2), PostConfig(threshold=0.42, fill_holes=1)):
+        asked = override(config, {**tries, **{f"post.{key}": value for key, value in post.model_dump().items()}})
+        choice = tune([run], competition, asked)
+        assert choice.post == post
+        assert choice.scores == {"before": 1.0, "after": 1.0}
+    choice = tune([run], competition, override(config, {**tries, "post.threshold": 0.9}))
+    assert choice.post.threshold == 0.5, "from a bad start the middle of the five equal ones is taken"
+
+
+def test_before_is_what_the_config_predicts(config, competition, truth, tmp_path):
+    valid = thirds(truth)
+    maps = {"best": by_fold(valid, lambda n: noisy(truth[n], 1, 0.4)), "ema": by_fold(valid, lambda n: truth[n] * 0.9)}
+    run = make_run(tmp_path, "a", config, maps, valid)
+    asked = override(config, {**tried([0.3, 0.5]), "post.threshold": 0.3, "post.min_area": 4})
+    choice = tune([run], competition, asked)
+    chain = [
+        dice(
+            remove_small((np.rint(maps["best"][f][n][0] * 255) / 255 >= 0.3).astype(np.uint8), 4), truth[n]
+        ) for f in valid for n in valid[f]
+    ]  # fmt: skip
+    assert choice.scores["before"] == pytest.approx(np.mean(chain), abs=5e-3)
+    assert choice.checkpoints == ["ema"]
+    assert choice.scores["after"] == 1.0
+
+
+def test_one_map_is_read_once_for_all_settings_of_a_pass(config, competition, truth, tmp_path, monkeypatch):
+    valid = thirds(truth)
+    run = make_run(tmp_path, "a", config, {"best": by_fold(valid, lambda n: noisy(truth[n], 3, 0.3))}, valid)
+    reads = []
+    original = MapStore.read
+    monkeypatch.setattr(MapStore, "read", lambda self, name: reads.append(name) or original(self, name))
+    tune([run], competition, override(config, tried([0.3, 0.4, 0.5, 0.6], [0, 3, 9])))
+    # The configured setting comes with the first step; filled holes are at 0 alone, which is looked at before.
+    assert max(map(reads.count, set(reads))) <= 3
+
+
+def test_values_that_no_step_has_are_refused(config, competition, truth, tmp_path):
+    valid = thirds(truth)
+    run = make_run(tmp_path, "a", config, {"best": by_fold(valid, lambda n: 0.9 * truth[n])}, valid)
+    with pytest.raises(ConfigError, match="the step areas, which is not in the chain"):
+        tune([run], competition, override(config, {"tune.tried.areas": [3]}))
 
 
 def test_a_fold_of_one_image_keeps_the_plain_setting(config, competition, truth, tmp_path):
@@ -271,10 +327,10 @@ def test_a_fold_of_one_image_keeps_the_plain_setting(config, competition, truth,
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         choice = tune([run], competition, config)
-    assert (choice.threshold, choice.min_area) == (0.5, 0)
+    assert choice.post == PostConfig()
 
 
-def test_holes_are_filled_as_the_config_says(config, competition, truth, tmp_path):
+def test_holes_are_filled_as_the_config_says_or_as_tuning_finds(config, competition, truth, tmp_path):
     valid = thirds(truth)
 
     def pierced(name):
@@ -288,9 +344,12 @@ def test_holes_are_filled_as_the_config_says(config, competition, truth, tmp_pat
 
     run = make_run(tmp_path, "a", config, {"best": by_fold(valid, pierced)}, valid)
     filled = tune([run], competition, override(config, {"post.fill_holes": 2}))
-    assert filled.fill_holes == 2
+    assert filled.post.fill_holes == 2
     assert filled.scores["after"] == 1.0
     assert tune([run], competition, config).scores["after"] < 1.0
+    found = tune([run], competition, override(config, {"tune.tried.fill_holes": [0, 3]}))
+    assert found.post.fill_holes == 3
+    assert found.scores["after"] == 1.0
 
 
 def test_weights_of_runs_with_several_classes(streets, tmp_path):
@@ -308,6 +367,82 @@ def test_weights_of_runs_with_several_classes(streets, tmp_path):
     wrong, right = (make_run(tmp_path, name, config, maps(shift), valid) for name, shift in (("w", 1), ("r", 0)))
     choice = tune([wrong, right], competition, config)
     assert choice.metric == "miou"
-    assert choice.checkpoints[1].weight > 0.5
+    assert choice.weights[1] > 0.5
     assert choice.scores["after"] == 1.0 > choice.scores["before"]
-    assert (choice.threshold, choice.min_area) == (0.5, 0)
+    assert choice.post == PostConfig()
+
+
+class Layers:
+    """An image of two classes that overlap: class 0 is at 0.3 before 0.1, class 1 at 0.9 before 0.6."""
+
+    image = ""
+
+    def __init__(self, number):
+        rng = np.random.default_rng(number)
+        self.id, self.fold = f"i{number}", number % 3
+        self.mask = (rng.random((2, 7, 9)) < 0.4).astype(np.uint8)
+
+    def levels(self, run, checkpoint):
+        low, high = np.array([0.1, 0.6])[:, None, None], np.array([0.3, 0.9])[:, None, None]
+        return [np.rint(255 * np.where(self.mask, high, low)).astype(np.uint8)]
+
+    def prediction(self, probability, competition):
+        return Prediction(self.id, 0, probability)
+
+    def truth(self, competition, shape):
+        return self.mask
+
+
+class PerClassDice:
+    """Mean over images and classes."""
+
+    def image_stats(self, mask, truth):
+        return np.array([dice(a, b) for a, b in zip(mask, truth, strict=True)])
+
+    def score(self, stats):
+        return float(np.mean(stats))
+
+
+def test_classes_that_overlap_are_tuned_class_by_class(monkeypatch):
+    labels = LabelSpec("multilabel", ("fog", "haze"))
+    monkeypatch.setattr("maskfold.ensembling.settings.labels_of", lambda competition: labels)
+    images = [Layers(number) for number in range(9)]
+    scorer = Scorer(images, SimpleNamespace(metric=PerClassDice()))
+    start = Setting(("best",), (1.0,), PostConfig())
+    values = tunable_values(start.post, labels, {"threshold": [0.2, 0.5, 0.8], "fill_holes": [0], "min_area": [0]})
+    steps = [Coordinate(value.name, partial(_moves, value), ordered=True) for value in values]
+    walked = walk(start, steps, parts_of(images, None), scorer, scorer.metric.score)
+    assert walked.chosen.post.threshold == (0.2, 0.8)
+    assert all(setting.post.threshold == (0.2, 0.8) for setting in walked.of_part.values())
+    assert scorer.metric.score(scorer.stats(walked.chosen)) == 1.0
+    assert scorer.metric.score(scorer.stats(start)) < 0.7
+
+
+def test_a_step_of_ones_own_is_tuned_and_sees_the_image(config, competition, truth, tmp_path, monkeypatch):
+    """The maps are the truth at 0.3, and the images are reddish where the truth is."""
+    (tmp_path / "red_steps.py").write_text(
+        """
+from maskfold.inference.decoding import Step
+
+
+class Red(Step):
+    stage = "probability"
+    needs_image = True
+    tried = {"gain": (0.0, 0.2, 0.3)}
+
+    def __init__(self, gain=0.0):
+        self.gain = gain
+
+    def __call__(self, layers, image):
+        return layers + self.gain * (image[..., 0] > 130)
+"""
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    valid = thirds(truth)
+    run = make_run(tmp_path, "a", config, {"best": by_fold(valid, lambda n: 0.3 * np.ones_like(truth[n]))}, valid)
+    asked = override(config, {**tried([0.5]), "post.steps": {"red_steps:Red": {}}})
+    choice = tune([run], competition, asked)
+    assert choice.post.steps == {"red_steps:Red": {"gain": 0.3}}
+    assert choice.scores["before"] < 0.2
+    assert choice.scores["after"] > 0.9
+    assert evaluate_oof(choice, competition).score == pytest.approx(choice.scores["after"])

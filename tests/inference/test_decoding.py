@@ -4,8 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from maskfold.errors import InferenceError
-from maskfold.inference.decoding import postprocess
+from maskfold.config import PostConfig
+from maskfold.errors import ConfigError, InferenceError, MaskfoldError
+from maskfold.inference.decoding import build_chain, tunable_values
+from maskfold.inference.predict import Prediction
+from maskfold.labels import LabelSpec
+
+BINARY = LabelSpec("binary", ("building",))
+CLOUDS = LabelSpec("multilabel", ("cirrus", "fog", "haze"))
+STREET = LabelSpec("multiclass", ("sky", "road", "car"))
 
 
 def drawn(text):
@@ -13,16 +20,20 @@ def drawn(text):
     return np.array([[pixel == "#" for pixel in line] for line in text.split()], np.uint8)
 
 
+def decode(probability, labels=BINARY, image=None, **post):
+    return build_chain(PostConfig(**post), labels).decode(probability, image)
+
+
 def clean(mask, **options):
-    return postprocess(mask[None].astype(np.float32), **options)
+    return decode(mask[None].astype(np.float32), **options)
 
 
 def test_the_threshold_belongs_to_the_foreground():
     probability = np.array([[[0.2, np.nextafter(np.float32(0.2), np.float32(0)), 0.9, 0.0]]], np.float32)
-    assert postprocess(probability, threshold=0.2).tolist() == [[1, 0, 1, 0]]
-    assert postprocess(probability, threshold=0.0).tolist() == [[1, 1, 1, 1]]
-    assert postprocess(probability, threshold=1.0).tolist() == [[0, 0, 0, 0]]
-    assert postprocess(probability).dtype == np.uint8
+    assert decode(probability, threshold=0.2).tolist() == [[1, 0, 1, 0]]
+    assert decode(probability, threshold=0.0).tolist() == [[1, 1, 1, 1]]
+    assert decode(probability, threshold=1.0).tolist() == [[0, 0, 0, 0]]
+    assert decode(probability).dtype == np.uint8
 
 
 @settings(max_examples=300, deadline=None)
@@ -30,9 +41,7 @@ def test_the_threshold_belongs_to_the_foreground():
 def test_eight_bit_maps_are_thresholded_as_the_probabilities_that_they_stand_for(threshold):
     eight_bit = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
     as_float = eight_bit.astype(np.float32) / np.float32(255)
-    np.testing.assert_array_equal(
-        postprocess(eight_bit, threshold=threshold), postprocess(as_float, threshold=threshold)
-    )
+    np.testing.assert_array_equal(decode(eight_bit, threshold=threshold), decode(as_float, threshold=threshold))
 
 
 def test_small_components_go_and_diagonal_neighbours_are_one():
@@ -89,22 +98,197 @@ def test_uniform_masks_stay(value):
 
 
 def test_the_most_probable_class_wins_in_both_forms():
-    probability = np.random.default_rng(0).random((4, 6, 5), np.float32)
-    assert (postprocess(probability) == probability.argmax(0)).all()
+    probability = np.random.default_rng(0).random((3, 6, 5), np.float32)
     eight_bit = np.round(probability * 255).astype(np.uint8)
-    assert (postprocess(eight_bit) == eight_bit.argmax(0)).all()
-    assert postprocess(eight_bit).dtype == np.uint8
+    for maps in (probability, eight_bit):
+        mask = decode(maps, STREET, threshold=0.9)
+        assert (mask == maps.argmax(0)).all(), "exclusive classes have no threshold"
+        assert mask.dtype == np.uint8
+
+
+LAYERS = [drawn("##.. .... ...# ####"), drawn(".#.. #.#. .#.. ...."), drawn("#... .... .... ...#")]
+
+
+@pytest.mark.parametrize("form", ["list", "mapping"])
+def test_layers_that_overlap_have_values_of_their_own(form):
+    probability = np.stack([0.1 + 0.4 * layer for layer in LAYERS]).astype(np.float32)
+    values = {"threshold": [0.4, 0.5, 0.6], "fill_holes": [0, 1, 0], "min_area": [3, 0, 0]}
+    if form == "mapping":
+        names = CLOUDS.class_names[::-1]
+        values = {key: dict(zip(names, each[::-1], strict=True)) for key, each in values.items()}
+    mask = decode(probability, CLOUDS, **values)
+    assert mask.dtype == np.uint8
+    assert mask.tolist() == [
+        drawn(".... .... ...# ####").tolist(),
+        drawn(".#.. ###. .#.. ....").tolist(),
+        drawn(".... .... .... ....").tolist(),
+    ]
+    same = decode(probability, CLOUDS, threshold=0.5, min_area=2)
+    assert [layer.sum() for layer in same] == [7, 4, 0]
+    assert (decode(probability, CLOUDS, threshold=0.0) == 1).all()
+
+
+@pytest.fixture
+def own_steps(tmp_path, monkeypatch):
+    (tmp_path / "their_steps.py").write_text(
+        """
+import cv2
+import numpy as np
+from maskfold.inference.decoding import Step
+
+
+class Add(Step):
+    stage = "probability"
+    tried = {"share": (0.0, 0.2)}
+
+    def __init__(self, share, factor=1.0):
+        self.share, self.factor = share, factor
+
+    def __call__(self, layers, image):
+        assert layers.dtype == np.float32 and image is None
+        return layers * self.factor + self.share
+
+
+class Double(Step):
+    stage = "probability"
+
+    def __call__(self, layers, image):
+        return 2.0 * layers
+
+
+class OnBright(Step):
+    each_class = False
+    needs_image = True
+    tried = {"level": (50, 100)}
+
+    def __init__(self, level=100):
+        self.level = level
+
+    def __call__(self, layers, image):
+        assert layers.ndim == 3 and layers.dtype == np.uint8
+        return layers & (image.max(-1) >= self.level)
+
+
+class Wrong(Step):
+    def __call__(self, layers, image):
+        return layers[1:]
+
+
+class NoStep:
+    pass
+"""
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("own_steps")
+def test_steps_of_ones_own_come_in_the_order_given():
+    eight_bit = np.array([[[51, 102]]], np.uint8)  # 0.2 and 0.4
+    add, double = "their_steps:Add", "their_steps:Double"
+    assert decode(eight_bit, steps={add: {"share": 0.1}, double: {}}, threshold=0.7).tolist() == [[0, 1]]
+    # 2 * 0.2 + 0.1 and 2 * 0.4 + 0.1, against 2 * (0.2 + 0.1) and 2 * (0.4 + 0.1)
+    assert decode(eight_bit, steps={double: {}, add: {"share": 0.1}}, threshold=0.55).tolist() == [[0, 1]]
+    assert decode(eight_bit, steps={add: {"share": 0.1}, double: {}}, threshold=0.55).tolist() == [[1, 1]]
+    shares = {"cirrus": 0.3, "haze": 0.0, "fog": 0.1}
+    mask = decode(np.full((3, 1, 2), 0.45, np.float32), CLOUDS, steps={add: {"share": shares}})
+    assert mask[:, 0, 0].tolist() == [1, 1, 0]
+
+
+@pytest.mark.usefixtures("own_steps")
+def test_the_image_is_loaded_once_and_only_where_a_step_asks():
+    loads = []
+
+    def image():
+        loads.append(1)
+        return np.array([[[200, 0, 0], [0, 10, 99]]], np.uint8)
+
+    ones = np.ones((3, 1, 2), np.float32)
+    steps = {"their_steps:OnBright": {}}
+    mask = build_chain(PostConfig(steps=steps), CLOUDS)(Prediction("a", 0, ones, image=image))
+    assert mask[:, 0].tolist() == [[1, 0]] * 3
+    assert len(loads) == 1
+    decode(ones, CLOUDS, image)
+    assert len(loads) == 1
+    with pytest.raises(InferenceError, match="OnBright asks for the image"):
+        decode(ones, CLOUDS, steps=steps)
+
+
+@pytest.mark.usefixtures("own_steps")
+@pytest.mark.parametrize(
+    ("probability", "labels", "post", "message"),
+    [
+        (np.zeros((4, 4), np.float32), BINARY, {}, r"float32 \(4, 4\), expected"),
+        (np.zeros((1, 4, 4)), BINARY, {}, "float64"),
+        (np.zeros((2, 4, 4), np.float32), BINARY, {}, r"\(2, 4, 4\), expected .* C = 1"),
+        (None, STREET, {"min_area": 5}, "post.min_area is 5, but the 3 classes exclude each other"),
+        (None, STREET, {"fill_holes": [0, 4, 0]}, r"post.fill_holes is \(0, 4, 0\), but the 3 classes"),
+        (None, STREET, {"steps": {"their_steps:Wrong": {}}}, "their_steps:Wrong is a step after the decision, but"),
+        (None, CLOUDS, {"threshold": [0.5, 0.4]}, r"post.threshold has 2 values .*one for each of cirrus, fog, haze"),
+        (None, CLOUDS, {"min_area": {"cirrus": 3}}, "post.min_area has values for cirrus: give one for each of cirrus"),
+        (None, BINARY, {"steps": {"min_area": {}}}, "has a key of its own: set post.min_area"),
+        (None, BINARY, {"steps": {"smooth": {}}}, "no decoding step 'smooth'"),
+        (None, BINARY, {"steps": {"their_steps:Nothing": {}}}, "their_steps has no Nothing"),
+        (None, BINARY, {"steps": {"their_steps:NoStep": {}}}, "derive it from maskfold.inference.decoding.Step"),
+        (None, BINARY, {"steps": {"their_steps:Add": {"share": 1, "much": 2}}}, "cannot be made with .*'much'"),
+        (np.ones((3, 4, 4), np.float32), CLOUDS, {"steps": {"their_steps:Wrong": {}}}, r"made \(3, 3, 4\) of"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(probability, labels, post, message):
+    if probability is None:
+        with pytest.raises(MaskfoldError, match=message):
+            build_chain(PostConfig(**post), labels)
+    else:
+        with pytest.raises(InferenceError, match=message):
+            decode(probability, labels, **post)
+
+
+@pytest.mark.usefixtures("own_steps")
+def test_values_to_tune_come_from_the_steps_in_their_order():
+    post = PostConfig(threshold=0.45, steps={"their_steps:OnBright": {}, "their_steps:Add": {"share": 0.1}})
+    found = tunable_values(post, BINARY, {"min_area": [40, 0, 7], "their_steps:OnBright": {"level": [3]}})
+    assert [value.name for value in found] == [
+        "their_steps:Add.share", "threshold", "fill_holes", "min_area", "their_steps:OnBright.level",
+    ]  # fmt: skip
+    add, threshold, _, area, bright = found
+    assert (add.tried, area.tried, bright.tried) == ((0.0, 0.2), (0, 7, 40), (3,))
+    assert [value.value(post) for value in found] == [0.1, 0.45, 0, 0, 100]
+    assert area.moved(post, 7) == post.model_copy(update={"min_area": 7})
+    assert bright.moved(post, 3).steps == {"their_steps:OnBright": {"level": 3}, "their_steps:Add": {"share": 0.1}}
+    assert threshold.moved(area.moved(post, 7), 0.6).model_dump(include={"threshold", "min_area"}) == {
+        "threshold": 0.6, "min_area": 7,
+    }  # fmt: skip
+    exclusive = tunable_values(post.model_copy(update={"steps": {"their_steps:Add": {"share": 0.1}}}), STREET, {})
+    assert [value.name for value in exclusive] == [f"their_steps:Add.share of {name}" for name in STREET.class_names]
+
+
+def test_classes_that_overlap_are_tuned_one_by_one():
+    post = PostConfig(threshold={"haze": 0.3, "cirrus": 0.4, "fog": 0.6})
+    found = {value.name: value for value in tunable_values(post, CLOUDS, {})}
+    assert list(found)[:3] == ["threshold of cirrus", "threshold of fog", "threshold of haze"]
+    assert found["threshold of haze"].value(post) == 0.3
+    moved = found["threshold of fog"].moved(post, 0.7)
+    assert moved.threshold == (0.4, 0.7, 0.3)
+    assert found["min_area of haze"].moved(moved, 9).min_area == (0, 0, 9)
 
 
 @pytest.mark.parametrize(
-    ("probability", "options", "message"),
+    ("tried", "message"),
     [
-        (np.zeros((4, 4), np.float32), {}, r"float32 \(4, 4\), expected"),
-        (np.zeros((1, 4, 4)), {}, "float64"),
-        (np.zeros((3, 4, 4), np.float32), {"min_area": 5}, "3 classes"),
-        (np.zeros((3, 4, 4), np.uint8), {"fill_holes": 5}, "3 classes"),
+        ({"min_areas": [3]}, "the step min_areas, which is not in the chain: did you mean min_area"),
+        ({"threshold": {"value": [0.5]}}, "tune.tried.threshold is .*: expected a list"),
+        ({"their_steps:Add": [0.5]}, "expected a list of values for each option"),
+        ({"their_steps:Add": {"much": [0.5]}}, "the option much of their_steps:Add: it has share"),
     ],
 )
-def test_what_makes_no_sense_is_refused(probability, options, message):
-    with pytest.raises(InferenceError, match=message):
-        postprocess(probability, **options)
+@pytest.mark.usefixtures("own_steps")
+def test_values_that_fit_no_step_are_refused(tried, message):
+    post = PostConfig(steps={"their_steps:Add": {"share": 0.1}})
+    with pytest.raises(ConfigError, match=message):
+        tunable_values(post, BINARY, tried)
+
+
+def test_values_out_of_range_are_named():
+    (area,) = [value for value in tunable_values(PostConfig(), BINARY, {"min_area": [-4]}) if value.name == "min_area"]
+    assert not area.allows(-4)
+    with pytest.raises(ConfigError, match=r"tune\.tried holds -4 for min_area: input should be greater"):
+        area.moved(PostConfig(), -4)

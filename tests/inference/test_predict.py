@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from maskfold.config import InferenceConfig, ModelConfig
+from maskfold.config import ModelConfig, TTAConfig
 from maskfold.errors import InferenceError
 from maskfold.inference.predict import predict_batches
-from maskfold.models import build_model
+from maskfold.models import Outputs, build_model
 
 CPU = torch.device("cpu")
 
@@ -25,7 +25,7 @@ class Pointwise(nn.Module):
 
     def forward(self, images):
         self.calls.append((tuple(images.shape), torch.is_autocast_enabled("cpu"), torch.is_inference_mode_enabled()))
-        return self.layer(images.float() / 60 - 2)
+        return Outputs(self.layer(images.float() / 60 - 2), {})
 
 
 def batch(first, count, size, labelled=False, native=None):
@@ -43,13 +43,13 @@ def batch(first, count, size, labelled=False, native=None):
 
 
 def predict(models, loader, *, weights=None, precision=None, **options):
-    options = InferenceConfig(**{"views": "none", **options})
-    return list(predict_batches(models, loader, options=options, weights=weights, device=CPU, precision=precision))
+    tta = TTAConfig(**{"views": "none", **options})
+    return list(predict_batches(models, loader, tta=tta, weights=weights, device=CPU, precision=precision))
 
 
 def plain(model, images):
     with torch.no_grad():
-        logits = model(images)
+        logits = model(images).logits
         return (logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)).numpy()
 
 
@@ -89,7 +89,7 @@ def test_a_network_that_knows_left_from_right_sees_every_view():
 
     class Column(nn.Module):
         def forward(self, images):
-            return torch.arange(images.shape[-1]).float().expand(len(images), 1, *images.shape[-2:])
+            return Outputs(torch.arange(images.shape[-1]).float().expand(len(images), 1, *images.shape[-2:]), {})
 
     probability = predict([Column()], [batch(0, 1, (3, 5))], views="flips")[0].probability[0]
     sigmoid = 1 / (1 + np.exp(-np.arange(5.0)))
@@ -100,7 +100,7 @@ def test_a_network_that_knows_left_from_right_sees_every_view():
 def test_checkpoints_are_weighted_and_merged_as_asked(merge):
     loader, models = [batch(0, 2, (7, 5))], [Pointwise(3, seed) for seed in range(3)]
     predictions = predict(models, loader, weights=[1, 2, 5], merge=merge)
-    logits = [model(loader[0]["image"]).detach().double() for model in models]
+    logits = [model(loader[0]["image"]).logits.detach().double() for model in models]
     shares = (0.125, 0.25, 0.625)
     if merge == "logits":
         expected = sum(s * x for s, x in zip(shares, logits, strict=True)).softmax(1)
@@ -136,7 +136,7 @@ def test_images_stream_by():
             yield items
             del items
 
-    predictions = predict_batches([Pointwise()], loader(), options=InferenceConfig(views="flips"), device=CPU)
+    predictions = predict_batches([Pointwise()], loader(), tta=TTAConfig(views="flips"), device=CPU)
     assert not alive
     for count, _ in enumerate(predictions, start=1):
         assert len(alive) == (count + 1) // 2
@@ -167,9 +167,9 @@ def test_scaled_views_of_a_flat_image_change_nothing():
 
 def test_autocast_and_inference_mode_are_on_for_the_network_only():
     model = Pointwise()
-    options = InferenceConfig(views="none")
+    tta = TTAConfig(views="none")
     loader = [batch(0, 2, (8, 6))]
-    predictions = predict_batches([model], loader, options=options, device=CPU, precision=torch.bfloat16)
+    predictions = predict_batches([model], loader, tta=tta, device=CPU, precision=torch.bfloat16)
     first = next(predictions)
     assert model.calls[0][1:] == (True, True)
     assert not torch.is_inference_mode_enabled()
@@ -182,13 +182,17 @@ def test_autocast_and_inference_mode_are_on_for_the_network_only():
 
 
 def test_models_are_evaluated_and_then_as_they_were():
-    model = nn.Sequential(nn.Conv2d(3, 1, 1), nn.BatchNorm2d(1), nn.Dropout(0.5))
+    class Net(nn.Sequential):
+        def forward(self, images):
+            return Outputs(super().forward(images), {})
+
+    model = Net(nn.Conv2d(3, 1, 1), nn.BatchNorm2d(1), nn.Dropout(0.5))
     model.train()
     model[1].eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     items = batch(0, 2, (8, 6))
     items["image"] = items["image"].float()
-    predictions = predict_batches([model], [items], options=InferenceConfig(), device=CPU)
+    predictions = predict_batches([model], [items], tta=TTAConfig(), device=CPU)
     next(predictions)
     assert not any(module.training for module in model.modules())
     predictions.close()
@@ -210,14 +214,14 @@ def test_models_go_where_the_images_go(monkeypatch):
 def test_outputs_that_are_no_numbers_name_the_image(bad, merge):
     class Broken(Pointwise):
         def forward(self, images):
-            logits = super().forward(images).clone()
+            logits = super().forward(images).logits.clone()
             logits[images[:, :1].flatten(1).sum(1) == 0, 0, 2, 1] = bad
-            return logits
+            return Outputs(logits, {})
 
     loader = [batch(0, 3, (8, 6)), batch(3, 3, (8, 6))]
     loader[1]["image"][1] = 0
     predictions = predict_batches(
-        [Broken(), Pointwise()], loader, options=InferenceConfig(merge=merge), device=CPU, precision=None
+        [Broken(), Pointwise()], loader, tta=TTAConfig(merge=merge), device=CPU, precision=None
     )
     assert [next(predictions).id for _ in range(3)] == ["tile_0", "tile_1", "tile_2"]
     with pytest.raises(InferenceError, match="image tile_4 is NaN or infinite"):
@@ -245,7 +249,7 @@ def test_a_real_network_predicts_odd_sizes(channels_last):
         images = F.interpolate(loader[0]["image"].float(), size=size, mode="bilinear")
         for axes in ((), (-1,), (-2,), (-2, -1)):
             with torch.no_grad():
-                logits = model(images.flip(axes)).flip(axes)
+                logits = model(images.flip(axes)).logits.flip(axes)
             views.append(F.interpolate(logits, size=(33, 41), mode="bilinear", antialias=True).sigmoid())
     expected = torch.stack(views).mean(0).numpy()
     np.testing.assert_allclose(np.stack([p.probability for p in predictions]), expected, atol=1e-4)
@@ -257,11 +261,11 @@ def test_a_real_network_predicts_odd_sizes(channels_last):
 def test_a_gpu_gives_what_the_cpu_gives(precision):
     torch.manual_seed(0)
     model = build_model(ModelConfig(encoder="mobilenet_v2", encoder_weights=None), num_classes=3)
-    options = InferenceConfig(views="d4", scales=(1.0, 0.75), window=64)
-    exact = list(predict_batches([model], [batch(0, 2, (101, 90), native=(80, 99))], options=options, device=CPU))
+    tta = TTAConfig(views="d4", scales=(1.0, 0.75), window=64)
+    exact = list(predict_batches([model], [batch(0, 2, (101, 90), native=(80, 99))], tta=tta, device=CPU))
     gpu = torch.device("cuda")
     model.to(gpu, memory_format=torch.channels_last)
     loader = [batch(0, 2, (101, 90), native=(80, 99))]
-    fast = list(predict_batches([model], loader, options=options, device=gpu, precision=precision))
+    fast = list(predict_batches([model], loader, tta=tta, device=gpu, precision=precision))
     for a, b in zip(exact, fast, strict=True):
         np.testing.assert_allclose(a.probability, b.probability, atol=1e-3 if precision is None else 5e-2)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from maskfold.errors import ConfigError
 from maskfold.losses import BCEWithLogitsLoss, DiceLoss, MixedLoss, Term
 from maskfold.losses._common import SegmentationLoss
 
@@ -15,7 +16,7 @@ class Constant(SegmentationLoss):
         super().__init__()
         self.value, self.calls = value, 0
 
-    def forward(self, logits: Tensor, target: Tensor, **extras: object) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, **_: object) -> Tensor:
         self.calls += 1
         return self.value + 0 * logits.sum()
 
@@ -23,27 +24,29 @@ class Constant(SegmentationLoss):
 class NeedsDistance(SegmentationLoss):
     needs = frozenset({"distance"})
 
-    def forward(self, logits: Tensor, target: Tensor, distance: Tensor, **extras: object) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, distance: Tensor, **_: object) -> Tensor:
         return (logits * distance).mean()
 
 
 @pytest.fixture
 def batch():
+    """(outputs, targets): the mask, another output and another target."""
     g = torch.Generator().manual_seed(0)
-    logits = torch.randn(2, 1, 5, 4, generator=g, requires_grad=True)
-    return logits, (torch.rand(2, 1, 5, 4, generator=g) < 0.4).float()
+    outputs = {name: torch.randn(2, 1, 5, 4, generator=g, requires_grad=True) for name in ("mask", "edge")}
+    targets = {name: (torch.rand(2, 1, 5, 4, generator=g) < 0.4).float() for name in ("mask", "outline")}
+    return outputs, targets
 
 
 def test_weighted_sum_and_its_gradient(batch):
-    logits, target = batch
-    bce, dice = BCEWithLogitsLoss(), DiceLoss()
+    (outputs, targets), bce, dice = batch, BCEWithLogitsLoss(), DiceLoss()
     mixture = MixedLoss([Term("bce", bce, 0.8), Term("dice", dice, 0.2)])
-    value = mixture(logits, target)
+    value, terms = mixture(outputs, targets)
+    logits, target = outputs["mask"], targets["mask"]
     wanted = 0.8 * bce(logits, target) + 0.2 * dice(logits, target)
     torch.testing.assert_close(value, wanted)
     torch.testing.assert_close(torch.autograd.grad(value, logits), torch.autograd.grad(wanted, logits))
-    assert mixture.terms == {"bce": bce(logits, target), "dice": dice(logits, target)}
-    assert not any(term.requires_grad for term in mixture.terms.values())
+    assert terms == {"bce": bce(logits, target), "dice": dice(logits, target)}
+    assert not any(term.requires_grad for term in terms.values())
 
 
 def test_a_term_rests_outside_its_epochs(batch):
@@ -58,8 +61,9 @@ def test_a_term_rests_outside_its_epochs(batch):
     found = {}
     for epoch in (1, 2, 3, 3.75, 4, 4.99, 5):
         mixture.set_epoch(epoch)
-        found[epoch] = mixture(*batch).item()
-        assert set(mixture.terms) == {
+        value, terms = mixture(*batch)
+        found[epoch] = value.item()
+        assert set(terms) == {
             "always",
             *(["first"] if epoch < 4 else []),
             *(["second"] if 3 <= epoch < 5 else []),
@@ -73,39 +77,62 @@ def test_ramp(batch):
     weights = []
     for epoch in (1, 2, 3, 4, 4.5, 5, 6, 7, 100):
         mixture.set_epoch(epoch)
-        weights.append(mixture(*batch).item())
+        value, terms = mixture(*batch)
+        weights.append(value.item())
     assert weights == [0, 0, 2, 4, 5, 6, 8, 8, 8]
-    assert mixture.terms["b"] == 1  # the log has the loss itself, not its weight
+    assert terms["b"] == 1  # the log has the loss itself, not its weight
 
 
 def test_repeated_names(batch):
     mixture = MixedLoss([Term("dice", Constant(1.0)), Term("bce", Constant(2.0)), Term("dice", Constant(3.0))])
-    mixture(*batch)
-    assert {key: value.item() for key, value in mixture.terms.items()} == {"dice": 1, "bce": 2, "dice_2": 3}
+    _, terms = mixture(*batch)
+    assert {key: value.item() for key, value in terms.items()} == {"dice": 1, "bce": 2, "dice_2": 3}
 
 
-def test_several_outputs(batch):
-    logits, target = batch
-    other = (2 * logits).detach()
-    mixture = MixedLoss([Term("bce", BCEWithLogitsLoss()), Term("dice", DiceLoss(), 0.4, output=1)])
-    for outputs in ([logits, other], (logits, other)):
-        wanted = BCEWithLogitsLoss()(logits, target) + 0.4 * DiceLoss()(other, target)
-        torch.testing.assert_close(mixture(outputs, target), wanted)
-    for outputs in (logits, [logits], [logits, other, other]):
-        with pytest.raises(ValueError, match="outputs"):
-            mixture(outputs, target)
+def test_outputs_and_targets_have_names(batch):
+    outputs, targets = batch
+    mixture = MixedLoss(
+        [
+            Term("bce", BCEWithLogitsLoss()),
+            Term("dice", DiceLoss(), 0.4, output="edge", target="outline"),
+            Term("dice", DiceLoss(), 0.1, output="edge"),
+        ]
+    )
+    value, terms = mixture(outputs, targets)
+    assert list(terms) == ["bce", "edge_dice", "edge_dice_2"]
+    wanted = (
+        BCEWithLogitsLoss()(outputs["mask"], targets["mask"])
+        + 0.4 * DiceLoss()(outputs["edge"], targets["outline"])
+        + 0.1 * DiceLoss()(outputs["edge"], targets["mask"])
+    )
+    torch.testing.assert_close(value, wanted)
+    with pytest.raises(ConfigError, match="term dice is of the output edge: there are mask"):
+        mixture({"mask": outputs["mask"]}, targets)
+    with pytest.raises(ConfigError, match="term dice is of the target outline: there are mask"):
+        mixture(outputs, {"mask": targets["mask"]})
 
 
-def test_extras(batch):
+def test_valid_reaches_the_losses(batch):
+    class Counts(SegmentationLoss):
+        def forward(self, logits, target, valid=None, **_):
+            return valid.sum().float()
+
+    valid = torch.zeros(2, 1, 5, 4, dtype=torch.bool)
+    valid[1, 0, 2] = True
+    assert MixedLoss([Term("counts", Counts())])(*batch, valid)[0] == 4
+
+
+def test_what_a_loss_needs_beside_its_target(batch):
+    outputs, targets = batch
     mixture = MixedLoss([Term("bce", BCEWithLogitsLoss()), Term("far", NeedsDistance(), from_epoch=2)])
     assert mixture.needs == {"distance"}
-    logits, target = batch
-    with pytest.raises(ValueError, match="lacks distance"):
-        mixture(logits, target)
-    distance = torch.rand(2, 1, 5, 4)
+    mixture(outputs, targets)
     mixture.set_epoch(2)
-    mixture(logits, target, distance=distance, something="else")
-    torch.testing.assert_close(mixture.terms["far"], (logits * distance).mean().detach())
+    with pytest.raises(ConfigError, match="term far is of the target distance: there are mask, outline"):
+        mixture(outputs, targets)
+    distance = torch.rand(2, 1, 5, 4)
+    _, terms = mixture(outputs, {**targets, "distance": distance, "something": torch.ones(1)})
+    torch.testing.assert_close(terms["far"], (outputs["mask"] * distance).mean().detach())
 
 
 @pytest.mark.parametrize(
@@ -119,8 +146,15 @@ def test_extras(batch):
     ],
 )
 def test_schedules_with_gaps_are_refused(terms, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         MixedLoss(terms)
+
+
+def test_terms_that_would_never_be_used_are_named():
+    mixture = MixedLoss([Term("a", Constant(1.0)), Term("b", Constant(1.0), from_epoch=5), Term("c", Constant(2.0))])
+    mixture.check_length(5)
+    with pytest.raises(ConfigError, match=r"never be used: b \(from_epoch 5\); training has 4 epochs"):
+        mixture.check_length(4)
 
 
 def test_epochs_count_from_one():

@@ -5,7 +5,9 @@ import torch
 
 from maskfold.config import ModelConfig
 from maskfold.errors import ModelError
+from maskfold.images import ImageSpec
 from maskfold.models import ARCHITECTURES, build_model
+from maskfold.models.wrapper import reflect_pad
 
 CONVOLUTIONAL = sorted(set(ARCHITECTURES) - {"dpt"})
 
@@ -18,14 +20,14 @@ def build(architecture="unet", encoder="resnet18", num_classes=1, **more):
 def check_any_size(model, sizes):
     with torch.inference_mode():
         for size in sizes:
-            logits = model.eval()(torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8))
+            logits = model.eval()(torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)).logits
             assert logits.shape == (1, 3, *size)
             assert torch.isfinite(logits).all()
             assert size == (1, 3) or logits.std() > 0
 
 
 def check_training(model, size):
-    logits = model.train()(torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8))
+    logits = model.train()(torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)).logits
     assert logits.shape == (2, 3, *size)
     logits.square().mean().backward()
     assert all(p.grad.abs().sum() > 0 for p in model.net.segmentation_head.parameters())
@@ -67,7 +69,7 @@ def test_architectures_that_pool_to_one_pixel_refuse_to_train_on_one_image(name)
 
 @pytest.mark.parametrize("name", sorted(set(CONVOLUTIONAL) - {"deeplabv3", "deeplabv3plus", "pan", "upernet"}))
 def test_the_others_train_on_one_image(name):
-    assert build(name).train()(torch.zeros(1, 3, 64, 64)).shape == (1, 1, 64, 64)
+    assert build(name).train()(torch.zeros(1, 3, 64, 64)).logits.shape == (1, 1, 64, 64)
 
 
 @pytest.mark.parametrize("name", ["U-Net++", "UnetPlusPlus", "unet_plus_plus"])
@@ -79,7 +81,7 @@ def test_options_reach_the_network():
     model = build(options={"decoder_channels": [32, 16, 8], "encoder_depth": 3})
     assert model.stride == 8
     assert model.net.segmentation_head[0].in_channels == 8
-    assert model(torch.zeros(1, 3, 70, 41)).shape == (1, 1, 70, 41)
+    assert model(torch.zeros(1, 3, 70, 41)).logits.shape == (1, 1, 70, 41)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,12 @@ def test_without_internet_imagenet_says_which_file_to_bring(encoder, page, monke
 
 def test_weights_that_come_later_need_no_download():
     config = ModelConfig(encoder="resnet18", encoder_weights="imagenet")
-    assert build_model(config, num_classes=2, pretrained=False).eval()(torch.zeros(1, 3, 9, 9)).shape == (1, 2, 9, 9)
+    assert build_model(config, num_classes=2, pretrained=False).eval()(torch.zeros(1, 3, 9, 9)).logits.shape == (
+        1,
+        2,
+        9,
+        9,
+    )
 
 
 def test_nothing_warns():
@@ -134,3 +141,29 @@ def test_a_seed_decides_the_weights():
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tensor"), [("uint8", torch.uint8), ("uint16", torch.int32), ("float32", torch.float32)]
+)
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_images_of_other_channels_and_values(channels, dtype, tensor):
+    images = ImageSpec(channels=channels, dtype=dtype)
+    model = build_model(ModelConfig(encoder="resnet18", encoder_weights=None), num_classes=1, images=images).eval()
+    assert model.net.encoder.conv1.in_channels == channels
+    assert model.mean.shape == (channels, 1, 1)
+    torch.manual_seed(0)
+    values = torch.rand(1, channels, 37, 50) * images.scale
+    with torch.inference_mode():
+        logits = model(values.to(tensor)).logits
+        expected = model.net(reflect_pad((values.to(tensor) / images.scale - model.mean / images.scale)
+                                         / (model.std / images.scale), 64, 64))[..., :37, :50]  # fmt: skip
+        assert torch.allclose(logits, expected, atol=1e-3)
+        with pytest.raises(ModelError, match=rf"it takes images \(N, {channels}, H, W\)"):
+            model(torch.zeros(1, channels + 1, 9, 9))
+
+
+def test_the_values_of_rgb_images_are_normalised_as_ever():
+    model = build()
+    assert torch.equal(model.mean.flatten(), 255 * torch.tensor([0.485, 0.456, 0.406]))
+    assert torch.equal(model.std.flatten(), 255 * torch.tensor([0.229, 0.224, 0.225]))

@@ -2,7 +2,7 @@ import pytest
 import timm
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
 
-from maskfold.models.encoders import encoder_statistics, pretrained_names, pretrained_url
+from maskfold.models.encoders import channel_statistics, encoder_statistics, pretrained_names, pretrained_url
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,11 @@ def test_every_published_weight_has_a_page_and_statistics(encoder):
         mean, std = encoder_statistics(encoder, weights)
         assert len(mean) == len(std) == 3
         assert min(std) > 0.2
+
+
+def test_statistics_go_with_what_becomes_of_the_first_convolution():
+    rgb = ((0.4, 0.5, 0.6), (0.1, 0.2, 0.3))
+    assert channel_statistics(rgb, 3) == rgb
+    assert channel_statistics(rgb, 5) == ((0.4, 0.5, 0.6, 0.4, 0.5), (0.1, 0.2, 0.3, 0.1, 0.2))
+    mean, std = channel_statistics(rgb, 1)
+    assert (mean, std) == ((pytest.approx(0.5),), (pytest.approx(0.2),))

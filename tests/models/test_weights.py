@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from maskfold.config import ModelConfig
 from maskfold.errors import ModelError
+from maskfold.images import ImageSpec
 from maskfold.models import build_model, load_encoder_weights, load_weights
 
 
@@ -150,16 +151,16 @@ def test_a_checkpoint_comes_back_exactly(tmp_path):
     saved = build("resnet18", 3)
     save_file(saved.state_dict(), tmp_path / "best.safetensors")
     model = build("resnet18", 3)
-    load_weights(model, tmp_path / "best.safetensors")
+    load_weights(model, load_file(tmp_path / "best.safetensors"), "best")
     assert_equal_states(model.state_dict(), saved.state_dict())
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     save_file(build("resnet18", 11).state_dict(), tmp_path / "best.safetensors")
     with pytest.raises(ModelError, match=r"2 of another shape: net\.segmentation_head.*\(11, .*instead of \(1, "):
-        load_weights(build("resnet18", 1), tmp_path / "best.safetensors")
+        load_weights(build("resnet18", 1), load_file(tmp_path / "best.safetensors"), "best")
     with pytest.raises(ModelError, match=r"missing: net\.encoder\..* unexpected: net\.encoder"):
-        load_weights(build("mobilenet_v2", 11), tmp_path / "best.safetensors")
+        load_weights(build("mobilenet_v2", 11), load_file(tmp_path / "best.safetensors"), "best")
 
 
 @pytest.mark.real_data
@@ -170,3 +171,17 @@ def test_real_weights_match_every_tensor():
     report = load_encoder_weights(build(), Path(root) / "weights/mobilenet_v2_imagenet.safetensors")
     assert len(report.matched) == 312
     assert report.missing == report.unexpected == report.mismatched == ()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 7])
+def test_a_file_for_rgb_serves_images_of_other_channels(channels, tmp_path):
+    """As smp adapts the weights that it downloads."""
+    config = ModelConfig(encoder="resnet18", encoder_weights=None)
+    source = build_model(config, num_classes=1)
+    save_file(source.net.encoder.state_dict(), tmp_path / "rgb.safetensors")
+    model = build_model(config, num_classes=1, images=ImageSpec(channels=channels))
+    report = load_encoder_weights(model, tmp_path / "rgb.safetensors")
+    assert not report.mismatched
+    source.net.encoder.set_in_channels(channels, pretrained=True)
+    assert torch.allclose(model.net.encoder.conv1.weight, source.net.encoder.conv1.weight)
+    assert model.net.encoder.conv1.weight.shape[1] == channels

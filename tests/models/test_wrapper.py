@@ -43,7 +43,7 @@ def test_padding_reflects_as_numpy_does_however_often(height, width, more_rows, 
 def test_images_are_normalised_by_the_encoders_statistics_and_padded_at_right_and_bottom():
     model = strided(minimum=16)
     images = torch.randint(0, 256, (2, 3, 5, 11), dtype=torch.uint8)
-    logits = model(images)
+    logits = model(images).logits
     assert logits.shape == (2, 2, 5, 11)
     assert model.net.seen.shape == (2, 3, 16, 16)
     values = images.numpy() / 255
@@ -59,7 +59,7 @@ def test_images_are_normalised_by_the_encoders_statistics_and_padded_at_right_an
 def test_floats_and_bytes_mean_the_same():
     images = torch.randint(0, 256, (1, 3, 4, 8), dtype=torch.uint8)
     model = strided()
-    torch.testing.assert_close(model(images), model(images.float()), rtol=0, atol=0)
+    torch.testing.assert_close(model(images).logits, model(images.float()).logits, rtol=0, atol=0)
 
 
 def test_statistics_are_saved_with_the_weights_that_need_them():
@@ -67,7 +67,7 @@ def test_statistics_are_saved_with_the_weights_that_need_them():
     other = SegmentationModel(Strided(), mean=(0.5,) * 3, std=(0.5,) * 3, stride=4)
     other.load_state_dict(model.state_dict())
     images = torch.randint(0, 256, (1, 3, 4, 8), dtype=torch.uint8)
-    assert torch.equal(other(images), model(images))
+    assert torch.equal(other(images).logits, model(images).logits)
 
 
 def test_parameters_are_divided_without_rest():

@@ -13,7 +13,7 @@ from maskfold.config import load_config
 from maskfold.datasets import fold_splits
 from maskfold.ensembling.checkpoints import oof_options
 from maskfold.runs import Run
-from maskfold.training import ensure_folds
+from maskfold.runs.history import write_epochs
 
 EPOCHS = 6
 BAD_NAME = "T<i>&'000.jpg"
@@ -33,7 +33,7 @@ def fake_run(root: Path, name: str, *, seed: int = 1, noise: float = 0.25, folds
     config = load_config(None, {**TINY, "train.epochs": EPOCHS, **changes}, name=name)
     competition = open_competition(config.competition)
     run = Run.create(config, root=root)
-    table = ensure_folds(run.folds_path, competition, config)
+    table = run.folds()
     rng = np.random.default_rng(seed)
     for fold in folds:
         ids = fold_splits(table, fold)[1]["id"]
@@ -43,18 +43,17 @@ def fake_run(root: Path, name: str, *, seed: int = 1, noise: float = 0.25, folds
 
 def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: float) -> None:
     folder = run.fold(fold)
-    samples = competition.samples("train").set_index("id")
+    samples = competition.samples("train").by_id
     folder.path.mkdir()
     for kind in ("best", "ema"):
         folder.checkpoint_path(kind).write_bytes(f"{run.name} {fold} {kind}".encode())
-        made_with = oof_options(run.config.inference)
-        with folder.oof(kind).create(folder.oof(kind).folder, competition.num_classes, made_with) as store:
+        with folder.oof(kind).replace(oof_options(run.config.tta)) as store:
             for image_id in ids:
-                row = samples.loc[image_id]
-                truth = competition.mask(row["masks"], competition.size(row["image"]))
+                sample = samples[image_id]
+                truth = competition.mask(sample.masks, competition.size(sample.image))
                 store.write(image_id, fake_probability(truth, competition.num_classes, rng, noise))
     scores = np.linspace(0.3, 0.8, EPOCHS) + 0.01 * fold
-    pd.DataFrame(
+    columns = pd.DataFrame(
         {
             "epoch": range(1, EPOCHS + 1),
             "step": range(4, 4 * EPOCHS + 1, 4),
@@ -65,7 +64,8 @@ def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: 
             f"valid_{competition.metric.name}": scores,
             "best": scores,
         }
-    ).to_csv(folder.metrics_path, index=False)
+    )
+    write_epochs(folder, columns.to_dict("records"))
     candidates = {"best": float(scores[-1]), "ema": float(scores[-1]) + 0.02}
     folder.finish(
         {
@@ -123,7 +123,7 @@ def run(tmp_path_factory, tiles) -> Run:
 @pytest.fixture(scope="session")
 def weaker(run, tiles) -> Run:
     """A second run beside the first, with more noise and other views."""
-    changes = {"competition.root": tiles, "inference.views": "none"}
+    changes = {"competition.root": tiles, "tta.views": "none"}
     return fake_run(run.path.parent, "weaker", seed=2, noise=0.4, **changes)
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.report.conftest import fake_run
 
 from maskfold.competitions import open_competition
+from maskfold.config import PostConfig
 from maskfold.metrics import SegmentationMetrics
 from maskfold.report import read_choice
 from maskfold.report.advice import advise
@@ -72,10 +73,26 @@ def test_missing_folds_and_tuning(findings, tiles, tmp_path):
     assert "Tune the ensemble" in said(ensemble_rules.untuned, findings)[0]
     tuned = replace(findings, choice=findings.choice.model_copy(update={"scores": {"after": 0.9, "before": 0.8}}))
     assert said(ensemble_rules.untuned, tuned) == []
-    assert said(ensemble_rules.threshold_at_the_border, tuned) == []
-    border = replace(tuned, choice=tuned.choice.model_copy(update={"threshold": 0.6}))
-    (text,) = said(ensemble_rules.threshold_at_the_border, border)
-    assert "0.6, is the outermost of those tried (0.4 to 0.6)" in text
+
+
+def test_values_at_the_border_of_those_tried(run):
+    competition = open_competition(run.config.competition)
+    choice = read_choice([run], run.path / "no.yaml").model_copy(update={"scores": {"after": 0.9, "before": 0.8}})
+
+    def advice(**post):
+        chosen = choice.model_copy(update={"post": PostConfig(**post)})
+        return list(ensemble_rules.at_the_border(gather([run], competition, chosen)))
+
+    assert advice(threshold=0.5) == [], "0, which is nothing done, has no further values"
+    high, large = advice(threshold=0.6, min_area=9)
+    assert "The threshold chosen, 0.6, is the outermost of those tried (0.4 to 0.6)" in high.figures
+    assert (
+        high.action == f"python src/tune.py --runs '{run.path}' --tune.tried '{{\"threshold\": [0.5, 0.6, 0.7, 0.8]}}'"
+    )
+    assert large.title == "Try further values of min_area"
+    assert large.action.endswith("""--tune.tried '{"min_area": [0, 9, 18, 27]}'""")
+    (low,) = advice(threshold=0.4)
+    assert low.action.endswith("[0.2, 0.3, 0.4, 0.5]}'")
 
 
 def test_views(findings):

@@ -122,7 +122,7 @@ def test_folds_dialect_and_shift(busy):
     report, page, _ = busy
     balance, leaks = (rows(table) for table in section(page, "folds").all("table"))
     assert [row[:3] for row in balance] == [[str(fold), "45", "15"] for fold in range(4)]
-    assert sum(int(row[6]) for row in balance) == len(leaks) == len(report.division.leaks)
+    assert sum(int(row[6]) for row in balance) == len(leaks) == len(report.folds.leaks)
     readings = rows(section(page, "dialect").one("table"))
     assert readings[0][0] == "F, 1-based, start-length"
     assert len(readings) == 10

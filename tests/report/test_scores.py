@@ -3,33 +3,36 @@ import pytest
 from tests.report.conftest import truths
 
 from maskfold.competitions import open_competition
+from maskfold.config import PostConfig, override
 from maskfold.ensembling.oof import oof_images
-from maskfold.inference.decoding import remove_small
+from maskfold.ensembling.submit import default_choice
+from maskfold.inference.decoding.steps import remove_small
 from maskfold.metrics import build_metric
-from maskfold.report import read_choice
 from maskfold.report.scores import score_settings
 
 
 def test_each_curve_moves_one_setting_only(run, tiles):
     competition = open_competition(run.config.competition)
-    options = run.config.inference
-    images = oof_images([run], ["ema"], competition, [options])
-    choice = read_choice([run], run.path / "no.yaml").model_copy(update={"threshold": 0.63, "min_area": 30})
-    scores = score_settings(images, competition, build_metric("dice"), choice, run.config.tune)
+    images = oof_images([run], [["ema"]], competition, [run.config.tta])
+    choice = default_choice([run], override(run.config, {"inference.checkpoint": "ema"}))
+    choice = choice.model_copy(update={"post": PostConfig(threshold=0.63, min_area=30)})
+    scores = score_settings(images, competition, choice, run.config.tune)
     masks = truths(tiles)
 
     def expected(threshold, area, folds=(0, 1, 2)):
         found = []
         for image in images:
             if image.fold in folds:
-                predicted = (image.probabilities([1.0])[0] >= threshold).astype(np.uint8)
+                predicted = (image.probability(["ema"], [1.0])[0] >= threshold).astype(np.uint8)
                 predicted = remove_small(predicted, area) if area else predicted
                 total = predicted.sum() + masks[image.id].sum()
                 found.append(2 * (predicted & masks[image.id]).sum() / total if total else 1.0)
         return np.mean(found)
 
-    threshold, area = scores.curves
+    threshold, area = scores.curves  # filled holes are tried at 0 alone
     assert (threshold.chosen, area.chosen) == (0.63, 30)
+    assert (area.name, area.title) == ("min_area", "minimum area in pixels")
+    assert list(threshold.values) == sorted([0.63, *(round(0.05 * i, 2) for i in range(1, 20))])
     assert list(area.values) == [0, 9, 30]
     place = list(threshold.values).index(0.3)
     assert threshold.scores[place] == pytest.approx(expected(0.3, 30))

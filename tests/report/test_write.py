@@ -1,6 +1,7 @@
 """The page as a whole: what it holds, that it stands alone, and that its figures are right."""
 
 import base64
+import json
 import re
 
 import cv2
@@ -40,12 +41,12 @@ def classes(street, tmp_path_factory):
 @pytest.fixture(scope="module")
 def predictions(run, tiles):
     """id -> (stored map, truth), read without maskfold."""
-    found = {}
-    for name, truth in truths(tiles).items():
-        stored = name.replace("<", "%3C").replace(">", "%3E").replace("&", "%26").replace("'", "%27")
-        (path,) = run.path.glob(f"fold_*/oof/best/{stored}.png")
-        found[name] = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED), truth)
-    return found
+    found, truth = {}, truths(tiles)
+    for folder in run.path.glob("fold_*/oof/best"):
+        for name, (shard, start, length) in json.loads((folder / "maps.json").read_text())["maps"].items():
+            content = (folder / shard).read_bytes()[start : start + length]
+            found[name] = (cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED), truth[name])
+    return {name: found[name] for name in truth}
 
 
 def dice(mask, truth):
@@ -220,7 +221,7 @@ def test_the_gallery_can_be_sorted_and_filtered(page, predictions):
 
 def test_config_and_choice_are_shown(page, run):
     shown = [element.text for element in page.one("section", id="config").all("pre")]
-    assert shown[0] == " ".join(run.config_path.read_text().split())
+    assert shown[0] == " ".join(run.config_text().split())
     assert "views: flips" in shown[1]
 
 
@@ -231,7 +232,7 @@ def test_several_runs(pair, run, weaker):
     assert float(alone[1][4]) == pytest.approx(float(alone[1][2]) - float(alone[0][2]), abs=1.5e-4)
     assert float(alone[1][4]) < 0
     changes = [code.text for code in pair.one("section", id="config").all("code")]
-    assert changes == ["name: tiny<1> -> weaker", "inference.views: flips -> none"]
+    assert changes == ["name: tiny<1> -> weaker", "tta.views: flips -> none"]
     assert "all fail" in pair.one("select", id="reason").text
     failed = list(pair.one("section", id="suspects").one("ul").all("li"))
     shown = {c.attributes["data-id"]: c.attributes["data-reasons"] for c in pair.all("article")}

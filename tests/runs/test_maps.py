@@ -1,48 +1,109 @@
-"""Probability maps on disk."""
+"""Probability maps in shards, over both storages."""
+
+import json
 
 import numpy as np
 import pytest
+from tests.memory_storage import MemoryStorage
 
 from maskfold.errors import RunError
-from maskfold.runs import MapStore
+from maskfold.runs import MapStore, maps
+from maskfold.storage import LocalStorage
 
 
-def test_round_trip_is_exact_to_half_a_step(tmp_path):
+@pytest.fixture(params=["local", "memory"])
+def storage(request, tmp_path):
+    return LocalStorage(tmp_path) if request.param == "local" else MemoryStorage()
+
+
+def write(store, made_with, **found):
+    with store.replace(made_with) as writer:
+        for image_id, value in found.items():
+            writer.write(image_id, np.full((1, 2, 3), value))
+
+
+def test_round_trip_is_exact_to_half_a_step(storage):
     probability = np.random.default_rng(0).random((3, 5, 7), dtype=np.float32)
     probability[0, 0, :2] = 0, 1
-    with MapStore.create(tmp_path / "best", 3, {"views": "d4"}) as store:
-        store.write("a/b c.jpg", probability)
-    store = MapStore(tmp_path / "best", 3)
+    with MapStore(storage, "oof/best").replace({"views": "d4"}) as writer:
+        writer.write("a/b c.jpg", probability)
+        writer.write("d", 1 - probability[:, :4, :])
+    store = MapStore(storage, "oof/best")
     read = store.read("a/b c.jpg")
     assert read.dtype == np.uint8
-    assert read.shape == (3, 5, 7)
-    assert np.abs(read / 255 - probability).max() <= 1 / 510 + 1e-6
-    assert read[0, 0, :2].tolist() == [0, 255]
-    assert store.ids() == ["a/b c.jpg"]
+    assert np.array_equal(read, np.rint(255 * probability.astype(np.float64)))
+    assert np.array_equal(store.read("d"), np.rint(255 * (1 - probability[:, :4]).astype(np.float64)))
+    assert store.ids() == ["a/b c.jpg", "d"]
     assert store.made_with() == {"views": "d4"}
+    assert MapStore(storage, "oof/ema").made_with() is None
+    assert MapStore(storage, "oof/ema").ids() == []
 
 
-def test_an_interrupted_store_does_not_appear_and_keeps_the_old(tmp_path):
-    with MapStore.create(tmp_path / "best", 1, {"views": "none"}) as store:
-        store.write("x", np.ones((1, 2, 3)))
-    with (
-        pytest.raises(RuntimeError, match="stop"),
-        MapStore.create(tmp_path / "best", 1, {"views": "d4"}) as store,
-    ):
-        store.write("y", np.ones((1, 2, 3)))
+def test_ids_of_any_length_and_script(storage):
+    ids = ["图" * 300, "../escape", ".hidden", "NA", "a" * 5000, ""]
+    write(MapStore(storage, "oof"), {}, **{image_id: number / 255 for number, image_id in enumerate(ids)})
+    store = MapStore(storage, "oof")
+    assert [store.read(image_id)[0, 0, 0] for image_id in ids] == list(range(6))
+
+
+def test_maps_fill_several_shards(storage, monkeypatch):
+    monkeypatch.setattr(maps, "SHARD_BYTES", 400)
+    rng = np.random.default_rng(1)
+    found = {f"i{n}": rng.random((2, 9, 11)) for n in range(12)}
+    with MapStore(storage, "oof").replace({}) as writer:
+        for image_id, probability in found.items():
+            writer.write(image_id, probability)
+    assert 3 < len(storage.list("oof")) < 12
+    store = MapStore(storage, "oof")
+    for image_id, probability in found.items():
+        assert np.array_equal(store.read(image_id), np.rint(255 * probability)), image_id
+
+
+def test_an_interrupted_writer_leaves_the_former_maps_alone(storage):
+    write(MapStore(storage, "oof"), {"views": "none"}, x=1.0)
+    before = storage.list()
+    store = MapStore(storage, "oof")
+    with pytest.raises(RuntimeError, match="stop"), store.replace({"views": "d4"}) as writer:
+        writer.write("y", np.ones((1, 2, 3)))
+        writer.close()
         raise RuntimeError("stop")
-    store = MapStore(tmp_path / "best")
-    assert store.ids() == ["x"]
-    assert store.made_with() == {"views": "none"}
-    assert MapStore(tmp_path / "ema").made_with() is None
+    assert storage.list() == before
+    assert (store.ids(), store.made_with()) == (["x"], {"views": "none"})
 
 
-def test_missing_and_damaged_maps_are_named(tmp_path):
-    with MapStore.create(tmp_path / "best", 1, {}) as store:
-        store.write("x", np.ones((1, 2, 3)))
-    store = MapStore(tmp_path / "best")
-    with pytest.raises(RunError, match=r"y\.png is missing"):
+def test_two_writers_do_not_disturb_each_other(storage):
+    """The second one begins before the first one ends; the last marker counts, and nothing else stays."""
+    first, second, reader = (MapStore(storage, "oof") for _ in range(3))
+    write(first, {"n": 0}, x=0.0)
+    assert reader.read("x").max() == 0
+    with first.replace({"n": 1}) as a:
+        a.write("x", np.full((1, 2, 3), 1.0))
+        with second.replace({"n": 2}) as b:
+            b.write("x", np.full((1, 2, 3), 0.2))
+        assert (second.made_with(), second.read("x").max()) == ({"n": 2}, 51)
+        assert reader.read("x").max() == 51, "its marker was of the maps that were replaced"
+    assert (first.made_with(), MapStore(storage, "oof").read("x").max()) == ({"n": 1}, 255)
+    assert len(storage.list("oof")) == 2, "one shard and the marker"
+
+
+def test_missing_and_damaged_maps_are_named(storage):
+    write(MapStore(storage, "oof"), {}, x=1.0)
+    store = MapStore(storage, "oof")
+    with pytest.raises(RunError, match=r"oof: the probability map of y is missing: .*predict\.py --oof"):
         store.read("y")
-    (tmp_path / "best" / "x.png").write_bytes(b"\x89PNG")
-    with pytest.raises(RunError, match=r"x\.png is damaged"):
+    (shard,) = [key for key in storage.list() if not key.endswith(".json")]
+    storage.publish(shard, b"\x89PNG")
+    with pytest.raises(RunError, match="map of x is damaged"):
         store.read("x")
+    storage.remove(shard)
+    with pytest.raises(RunError, match="map of x is missing"):
+        store.read("x")
+
+
+def test_a_damaged_marker_is_named_and_may_be_replaced(storage):
+    write(MapStore(storage, "oof"), {}, x=1.0)
+    storage.publish("oof/maps.json", json.dumps({"maps": {}}).encode()[:-3])
+    with pytest.raises(RunError, match=r"oof/maps\.json is damaged .*: remove it"):
+        MapStore(storage, "oof").made_with()
+    write(MapStore(storage, "oof"), {"n": 2}, x=1.0)
+    assert MapStore(storage, "oof").made_with() == {"n": 2}

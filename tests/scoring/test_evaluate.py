@@ -8,11 +8,11 @@ from tests.conftest import reference_rle
 from tests.drawn_runs import decode, dice, make_run, read_table, truth_of
 
 from maskfold.competitions import open_competition
-from maskfold.config import override
-from maskfold.ensembling.choice import CheckpointChoice, EnsembleChoice
+from maskfold.config import PostConfig, override
+from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.errors import InferenceError, MaskfoldError
 from maskfold.metrics import build_metric
-from maskfold.scoring.evaluate import Evaluation, evaluate_oof, evaluate_submission
+from maskfold.scoring.evaluate import Evaluation, better, evaluate_oof, evaluate_submission, verdict
 
 
 def write_masks(path, masks):
@@ -107,6 +107,25 @@ def test_evaluations_of_other_images_are_not_compared():
         a.against(b)
 
 
+def test_a_verdict_needs_a_difference_that_the_images_show():
+    rng = np.random.default_rng(1)
+    scores = rng.uniform(0.3, 0.7, 30)
+    plain, clear = made_up(scores), made_up(scores + 0.02 + rng.normal(0, 0.01, 30))
+    unclear = made_up(scores + 0.002 + rng.normal(0, 0.1, 30))
+    assert (better(clear, plain), better(plain, clear), better(unclear, plain)) == (True, False, None)
+    assert verdict(clear, plain, ("a", "b")) == "Verdict: a is better than b"
+    assert verdict(plain, clear, ("a", "b")) == "Verdict: b is better than a"
+    assert verdict(unclear, plain, ("a", "b")) == "Verdict: no difference between a and b that 30 images can show"
+    # A gain in one scene, however many images it has, is a gain in one scene.
+    gains = np.repeat([0.2, -0.01, -0.02, -0.01], [27, 1, 1, 1])
+    scenes = np.repeat(["a", "b", "c", "d"], [27, 1, 1, 1]).tolist()
+    assert better(made_up(scores + gains), plain) is True
+    grouped = made_up(scores + gains, scenes)
+    assert better(grouped, made_up(scores, scenes)) is None
+    assert verdict(grouped, made_up(scores, scenes), ("a", "b")).endswith("that 4 groups of images can show")
+    assert better(made_up(scores + 0.2, ["one"] * 30), made_up(scores, ["one"] * 30)) is None
+
+
 def test_groups_widen_the_interval():
     """Images of a group are all alike: forty of them tell no more than the four groups do."""
     rng = np.random.default_rng(0)
@@ -121,7 +140,7 @@ def test_groups_widen_the_interval():
 
 
 def write_groups(competition_copy, names):
-    rows = [f"{name},scene{number // 4}" for number, name in enumerate(names)]
+    rows = [f"{name},scene{number % 2 + 2 * (number // 8)}" for number, name in enumerate(names)]
     (competition_copy / "groups.csv").write_text("\n".join(["name,scene", *rows]) + "\n")
 
 
@@ -140,9 +159,9 @@ def oof_run(config, truth, root, name="a"):
 
 def test_out_of_fold_scores_of_a_choice(config, competition, truth, tmp_path):
     (a, maps_a), (b, maps_b) = oof_run(config, truth, tmp_path, "a"), oof_run(config, truth, tmp_path, "bb")
-    checkpoints = [CheckpointChoice(run=str(r.path), checkpoint="best", weight=w) for r, w in ((a, 3.0), (b, 1.0))]
-    choice = EnsembleChoice(checkpoints=checkpoints, views="none", threshold=0.4)
-    found = evaluate_oof(choice, competition, config.inference)
+    parts = [RunChoice(run=str(r.path), checkpoint="best", weight=w) for r, w in ((a, 3.0), (b, 1.0))]
+    choice = EnsembleChoice(runs=parts, tta=config.tta, post=PostConfig(threshold=0.4))
+    found = evaluate_oof(choice, competition)
     expected = []
     for name in sorted(truth):
         probability = 0.75 * np.rint(maps_a[name] * 255) / 255 + 0.25 * np.rint(maps_b[name] * 255) / 255
@@ -151,8 +170,11 @@ def test_out_of_fold_scores_of_a_choice(config, competition, truth, tmp_path):
     assert found.score == pytest.approx(np.mean(expected), abs=2e-3)
     assert found.per_image()["score"].min() == pytest.approx(min(expected), abs=1e-2)
     assert found.groups is None
-    cleaned = evaluate_oof(choice.model_copy(update={"min_area": 10}), competition, config.inference)
-    assert cleaned.score > found.score
+    areas = PostConfig(threshold=0.4, min_area=10)
+    assert evaluate_oof(choice.model_copy(update={"post": areas}), competition).score > found.score
+    second = evaluate_oof(choice, competition, folds=[1])
+    assert second.ids == sorted(truth)[1::2], "the images that fold 1 validates"
+    assert second.score == pytest.approx(np.mean(expected[1::2]), abs=2e-3)
 
 
 def test_groups_come_from_the_runs_division(config, truth, tmp_path):
@@ -166,8 +188,8 @@ def test_groups_come_from_the_runs_division(config, truth, tmp_path):
     }
     config = override(config, keys)
     run, _ = oof_run(config, truth, tmp_path, "a")
-    checkpoints = [CheckpointChoice(run=str(run.path), checkpoint="best", weight=1.0)]
+    parts = [RunChoice(run=str(run.path), checkpoint="best", weight=1.0)]
     competition = open_competition(config.competition)
-    found = evaluate_oof(EnsembleChoice(checkpoints=checkpoints, views="none"), competition, config.inference)
-    assert found.groups == [f"scene{number // 4}" for number in range(18)]
+    found = evaluate_oof(EnsembleChoice(runs=parts, tta=config.tta), competition)
+    assert found.groups == [f"scene{number % 2 + 2 * (number // 8)}" for number in range(18)]
     assert "bootstraps over groups" in found.line()

@@ -3,7 +3,7 @@
 import pytest
 
 from maskfold.errors import InferenceError
-from maskfold.scoring.submission_log import COLUMNS, note_leaderboard, note_submission, read_log
+from maskfold.scoring.submission_log import COLUMNS, note_leaderboard, note_submission, read_log, same_submission
 
 
 @pytest.fixture
@@ -41,6 +41,13 @@ def test_a_submission_is_found_however_its_path_is_spelt(log, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert note_leaderboard(log, 0.75, tmp_path / "submissions" / "x" / ".." / "a.csv") == "submissions/a.csv"
     assert read_log(log)["leaderboard"].tolist() == ["", "", "0.75"]
+
+
+def test_the_same_file_is_found_again(log):
+    assert same_submission(log, "99ff").startswith("submissions/a.csv of 20")
+    assert same_submission(log, "1234") is None
+    note_submission(log, file="submissions/c.csv", sha256="0012")
+    assert same_submission(log, "0012").startswith("submissions/c.csv of"), "the latest"
 
 
 def test_submissions_that_are_not_there_are_named(log, tmp_path):

@@ -36,6 +36,12 @@ def test_with_the_truth_the_better_one_is_named(here, submissions, script):
     assert a > b
     difference = float(re.search(r"^a against b: difference ([+-]0\.\d+)", done.out, re.MULTILINE)[1])
     assert difference == pytest.approx(a - b, abs=2e-4)
+    verdicts = ("Verdict: submissions/near.csv is better than submissions/far.csv", "Verdict: no difference between")
+    assert any(verdict in done.out for verdict in verdicts)
+    swapped = script("compare", *reversed(submissions), "--truth", truth, "--picture", "q.png")
+    assert swapped.out.splitlines()[-1] == (
+        "Next: python src/evaluate.py --submission submissions/near.csv --note-lb SCORE"
+    ), "the better one"
     two = cv2.imread("p.png").shape[0]
     script("compare", *submissions, "--picture", "p.png", "--images", "4")
     assert cv2.imread("p.png").shape[0] > 1.6 * two

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tests.drawn_runs import dice, make_run
 
 from maskfold.competitions import open_competition
-from maskfold.config import load_config, override
-from maskfold.ensembling.choice import CheckpointChoice, EnsembleChoice, write_ensemble
+from maskfold.config import PostConfig, TTAConfig, load_config, override
+from maskfold.ensembling.choice import EnsembleChoice, RunChoice, write_ensemble
+from maskfold.ensembling.submit import default_choice
 from maskfold.errors import RunError, SubmissionError
 from maskfold.runs import Run
 from maskfold.runs.checkpoint import file_digest
@@ -24,17 +27,16 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(here, drawn):
-    keys = {"competition.root": drawn, "inference.views": "none", "post.threshold": 0.45}
+    keys = {"competition.root": drawn, "tta.views": "none", "post.threshold": 0.45}
     return Run.create(load_config(None, keys, name="mine"))
 
 
 def tuned(*runs):
     weight = 1 / len(runs)
     return EnsembleChoice(
-        checkpoints=[CheckpointChoice(run=str(run.path), checkpoint="ema", weight=weight) for run in runs],
-        views="d4",
-        threshold=0.35,
-        min_area=20,
+        runs=[RunChoice(run=str(run.path), checkpoint="ema", weight=weight) for run in runs],
+        tta=TTAConfig(views="d4"),
+        post=PostConfig(threshold=0.35, min_area=20),
         metric="dice",
         scores={"before": 0.7, "after": 0.75},
     )
@@ -47,7 +49,7 @@ def config_with(run, **changes):
 
 def test_the_tuned_ensemble_is_taken_unless_asked_otherwise(run, capsys):
     plain = choose([run], run.config, set(), untuned=False)
-    assert (plain.views, plain.threshold, plain.score) == ("none", 0.45, None)
+    assert (plain.tta.views, plain.post.threshold, plain.score) == ("none", 0.45, None)
     assert "Not tuned: equal mean of checkpoint 'best', threshold 0.45, views none" in capsys.readouterr().out
     write_ensemble(tuned(run), run.ensemble_path)
     assert choose([run], run.config, set(), untuned=False) == tuned(run)
@@ -57,18 +59,20 @@ def test_the_tuned_ensemble_is_taken_unless_asked_otherwise(run, capsys):
 
 def test_the_command_line_changes_the_tuned_choice_and_forgets_its_score(run, capsys):
     write_ensemble(tuned(run), run.ensemble_path)
-    config, changed = config_with(run, post__threshold=0.6, inference__views="flips", inference__batch_size=3)
+    config, changed = config_with(run, post__threshold=0.6, tta__views="flips", inference__batch_size=3)
     choice = choose([run], config, changed, untuned=False)
-    assert (choice.threshold, choice.views, choice.min_area) == (0.6, "flips", 20)
+    assert (choice.post.threshold, choice.tta.views, choice.post.min_area) == (0.6, "flips", 20)
     assert choice.score is None
     out = capsys.readouterr().out
     assert "Note: post.threshold is 0.6, not 0.35 as tuned." in out
-    assert "Note: inference.views is flips, not d4 as tuned." in out
+    assert "Note: tta.views is flips, not d4 as tuned." in out
     # What is given as it was tuned is no change; nor is the batch size.
     config, changed = config_with(run, post__threshold=0.35, inference__batch_size=3)
     assert choose([run], config, changed, untuned=False) == tuned(run)
     config, changed = config_with(run, inference__checkpoint="swa")
-    assert choose([run], config, changed, untuned=False).checkpoints[0].checkpoint == "swa"
+    assert choose([run], config, changed, untuned=False).checkpoints == ["swa"]
+    config, changed = config_with(run, **{"post__min_area.building": 7})
+    assert choose([run], config, changed, untuned=False).post == PostConfig(threshold=0.35, min_area={"building": 7})
 
 
 def test_several_runs_need_tuning(run, drawn):
@@ -89,18 +93,22 @@ def test_out_of_fold_maps_are_made_as_the_choice_predicts(run, monkeypatch, caps
         def line(self):
             return "dice 0.8"
 
-    monkeypatch.setattr(predict, "evaluate_oof", lambda choice, competition, options: seen.append(options) or Answer())
-    compute_oof(tuned(run), None, run.config)
-    assert (seen[0].views, seen[0].batch_size) == ("d4", run.config.inference.batch_size)
+    monkeypatch.setattr(
+        predict, "evaluate_oof", lambda choice, _, batch_size: seen.append((choice, batch_size)) or Answer()
+    )
+    compute_oof(tuned(run), None, override(run.config, {"inference.batch_size": 5}))
+    assert seen == [(tuned(run), 5)]
     assert capsys.readouterr().out == "dice 0.8\n"
 
 
 def test_folds_that_do_not_predict_are_named(run):
-    rows = [f"{fold},{name},{part},1" for fold in range(3) for name, part in (("a", "train"), ("b", "valid"))]
-    run.folds_path.write_text("\n".join(["fold,id,split,times", *rows]) + "\n")
-    assert describe_folds([run], [0, 1, 2]) == "Folds: 0, 1, 2"
-    assert describe_folds([run], ["2", "0"]) == "Folds: 2, 0; without 1 (not trained to the end, or not asked for)"
-    assert describe_folds([run], ["all"]) == "Folds: all"
+    competition = run.competition()
+    assert describe_folds([run], competition, range(5)) == "Folds: 0, 1, 2, 3, 4"
+    assert (
+        describe_folds([run], competition, ["2", "4", "0"])
+        == "Folds: 2, 4, 0; without 1, 3 (not trained to the end, or not asked for)"
+    )
+    assert describe_folds([run], competition, ["all"]) == "Folds: all"
 
 
 def test_submissions_get_a_name_of_their_own(run, here, drawn):
@@ -123,8 +131,8 @@ def test_the_log_says_what_made_a_submission(run, here):
     path.parent.mkdir()
     path.write_text("masks")
     write_ensemble(tuned(run), run.ensemble_path)
-    log_submission(path, tuned(run), [run], [0, 2])
-    log_submission(path, tuned(run).model_copy(update={"scores": {}}), [run], ["all"])
+    log_submission(path, tuned(run), None, [run], [0, 2])
+    log_submission(path, tuned(run).model_copy(update={"scores": {}}), None, [run], ["all"])
     table = read_log(here / "submissions/log.csv")
     assert table["file"].tolist() == ["submissions/mine.csv"] * 2
     assert table["folds"].tolist() == ["0 2", "all"]
@@ -132,3 +140,28 @@ def test_the_log_says_what_made_a_submission(run, here):
     assert table["oof_score"].tolist() == ["0.750000", ""]
     # A choice that the command line changed is not the one in the file.
     assert table["ensemble_sha256"].tolist() == [file_digest(run.ensemble_path), ""]
+
+
+def test_the_log_has_a_score_where_maps_are_stored(config, competition, truth, here, capsys):
+    """Untuned: of the folds that predicted, if their maps were made as the submission was."""
+    names = sorted(truth)
+    valid = {0: names[:9], 1: names[9:]}
+    maps = {fold: {name: (0.3 + 0.4 * truth[name] * (fold == 0))[None] for name in ids} for fold, ids in valid.items()}
+    run = make_run(Path("runs"), "mine", config, {"best": maps}, valid)
+    path = Path("submissions/mine.csv")
+    path.parent.mkdir()
+    for text, choice, folds in (
+        ("a", default_choice([run]), ["0"]),
+        ("b", default_choice([run]), [0, 1]),
+        ("b", default_choice([run], override(config, {"post.threshold": 0.2})), [0]),
+        ("c", default_choice([run], override(config, {"tta.views": "d4"})), [0, 1]),
+    ):
+        path.write_text(text)
+        log_submission(path, choice, competition, [run], folds)
+    expected = [dice(np.zeros_like(truth[n]), truth[n]) if n in valid[1] else 1.0 for n in names]
+    full = np.mean([dice(np.ones_like(truth[n]), truth[n]) for n in valid[0]])
+    found = read_log(here / "submissions/log.csv")["oof_score"].tolist()
+    assert found == ["1.000000", f"{np.mean(expected):.6f}", f"{full:.6f}", ""]
+    out = capsys.readouterr().out
+    assert out.count("is the same file, byte for byte, as submissions/mine.csv of ") == 1
+    assert "python src/predict.py --runs runs/mine --oof, with the same options" in out

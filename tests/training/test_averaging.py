@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from maskfold.config import AveragingConfig
+from maskfold.models import SegmentationModel
 from maskfold.training.averaging import WeightAverages, recompute_batch_norm
 
 
@@ -27,7 +28,7 @@ def test_ema_follows_its_recursion():
         if step:
             decay = min(0.9, (1 + step) / (10 + step))
             expected = decay * expected + (1 - decay) * network.weight.item()
-    assert averages.taken()["ema"].module.weight.item() == pytest.approx(expected)
+    assert averages.begun()["ema"].module.weight.item() == pytest.approx(expected)
 
 
 def test_swa_is_the_mean_of_the_late_epochs():
@@ -36,13 +37,13 @@ def test_swa_is_the_mean_of_the_late_epochs():
     for epoch, network in enumerate(walk(values), start=1):
         averages = averages or WeightAverages(network, AveragingConfig(swa_start=0.4))
         averages.after_epoch(network, epoch / 5)
-    assert averages.taken()["swa"].module.weight.item() == pytest.approx(5.0)
+    assert averages.begun()["swa"].module.weight.item() == pytest.approx(5.0)
 
 
-def test_nothing_is_taken_before_its_time():
+def test_nothing_is_averaged_before_its_time():
     averages = WeightAverages(nn.Linear(1, 1), AveragingConfig(ema=0.9, swa_start=0.5))
     averages.after_epoch(nn.Linear(1, 1), 0.5)
-    assert averages.taken() == {}
+    assert averages.begun() == {}
 
 
 def test_state_goes_on_where_it_stopped():
@@ -56,10 +57,10 @@ def test_state_goes_on_where_it_stopped():
     for averages in (first, second):
         averages.after_step(network)
         averages.after_epoch(network, 0.7)
-    for name, model in first.taken().items():
+    for name, model in first.begun().items():
         assert all(
             torch.equal(a, b)
-            for a, b in zip(model.state_dict().values(), second.taken()[name].state_dict().values(), strict=True)
+            for a, b in zip(model.state_dict().values(), second.begun()[name].state_dict().values(), strict=True)
         )
 
 
@@ -69,7 +70,7 @@ def test_averages_do_not_follow_live_weights():
     averages = WeightAverages(network, AveragingConfig(swa_start=0.1))
     averages.after_epoch(network, 1.0)
     nn.init.constant_(network.weight, 9.0)
-    assert averages.taken()["swa"].module.weight.item() == 2.0
+    assert averages.begun()["swa"].module.weight.item() == 2.0
 
 
 def test_batch_norm_is_that_of_the_given_images():
@@ -81,4 +82,24 @@ def test_batch_norm_is_that_of_the_given_images():
     expected = torch.stack([batch.mean((0, 2, 3)) for batch in images]).mean(0)
     assert torch.allclose(network.running_mean, expected, atol=1e-5)
     assert network.momentum == 0.1
+    assert not network.training
+
+
+def test_a_frozen_encoder_keeps_its_statistics():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = nn.BatchNorm2d(3)
+            self.decoder = nn.Sequential(nn.BatchNorm2d(3))
+
+        def forward(self, images):
+            return self.decoder(self.encoder(images))
+
+    network = SegmentationModel(Net(), mean=(0.0,) * 3, std=(1 / 255,) * 3, stride=1).eval()
+    network.net.encoder.running_mean.fill_(4.0)
+    images = [torch.rand(6, 3, 4, 4) * 3 + 5, torch.rand(6, 3, 4, 4) + 2]
+    recompute_batch_norm(network, images, torch.device("cpu"), frozen_encoder=True)
+    assert network.net.encoder.running_mean.tolist() == [4, 4, 4]
+    expected = torch.stack([(batch - 4).mean((0, 2, 3)) for batch in images]).mean(0)
+    assert torch.allclose(network.net.decoder[0].running_mean, expected, atol=1e-4)
     assert not network.training

@@ -11,6 +11,7 @@ import pytest
 from tests.scripts.conftest import write_config
 
 from maskfold.runs import Run
+from maskfold.runs.history import read_epochs
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -59,7 +60,7 @@ def test_two_processes_leave_one_fold_and_resume(here):
     assert done.stdout.count("Next: ") == 1
 
     # 12 images in batches of 2 on each of 2 processes are 3 steps.
-    summary, table = fold.summary(), pd.read_csv(fold.metrics_path)
+    summary, table = fold.summary(), read_epochs(fold)
     assert summary["steps"] == 9
     assert list(table["epoch"]) == [1, 2, 3]
     assert summary["valid_images"] == 6
@@ -74,7 +75,7 @@ def test_two_processes_leave_one_fold_and_resume(here):
     assert set(json.loads((fold.path / "manifest.json").read_text())) == {"best", "ema"}
 
     # Killed while candidates were scored, the same command ends where the first one did, bit for bit.
-    wanted = {path: path.read_bytes() for path in [*fold.path.glob("*.safetensors"), *fold.path.glob("oof/*/*.png")]}
+    wanted = {path: path.read_bytes() for path in fold.path.glob("*.safetensors")}
     (fold.path / "summary.json").unlink()
     fold.checkpoint_path("ema").unlink()
     again = torchrun(here, "--fold", 1)
@@ -82,3 +83,34 @@ def test_two_processes_leave_one_fold_and_resume(here):
     assert "going on after epoch 3 of 3" in again.stdout
     assert fold.finished()
     assert [path for path, content in wanted.items() if path.read_bytes() != content] == []
+
+
+@pytest.mark.slow
+def test_a_fold_begun_alone_goes_on_with_two_processes_to_the_end_of_its_schedule(here):
+    alone = subprocess.run(
+        [
+            sys.executable,
+            str(SRC / "train_fold.py"),
+            "--config",
+            "tiny.yaml",
+            "--fold",
+            "1",
+            "--train.max_hours",
+            "1e-9",
+        ],
+        cwd=here,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SRC)},
+        capture_output=True,
+        text=True,
+        timeout=140,
+        check=False,
+    )
+    assert alone.returncode == 0, alone.stderr[-3000:]
+    fold = Run(here / "runs/tiny").fold(1)
+    assert (fold.summary()["epochs"], fold.summary()["steps"]) == (1, 6)
+    together = torchrun(here, "--fold", 1)
+    assert together.returncode == 0, together.stderr[-3000:]
+    table = read_epochs(fold)
+    assert list(table["step"]) == [6, 6, 9], "an epoch is 6 steps alone, 3 with two processes"
+    assert table["lr"].iloc[-1] == pytest.approx(0.01 * 0.01)
+    assert fold.summary()["epochs"] == 3

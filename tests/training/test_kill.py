@@ -9,11 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from maskfold.runs import Run
+
 SRC = Path(__file__).parents[2] / "src"
 OVERRIDES = {
     "model.encoder": "mobilenet_v2",
     "model.encoder_weights": "null",
     "model.options": "{encoder_depth: 3, decoder_channels: [16, 8, 8], decoder_use_norm: batchnorm}",
+    "model.deep_supervision": "2",
     "data.crop": "32",
     "data.workers": "1",
     "data.augment": "d4_color",
@@ -29,13 +32,13 @@ OVERRIDES = {
     "train.precision": "fp32",
     "train.trackers": "[]",
     "train.oof_checkpoints": "6",
-    "inference.views": "flips",
+    "tta.views": "flips",
 }
 
 # The script itself, with one function replaced by one that kills the process at a chosen moment.
 DYING = """
 import os, runpy, signal, sys
-import maskfold.training.{module} as module
+from {module} import {name} as place
 calls = 0
 def dying(*arguments, **options):
     global calls
@@ -43,7 +46,7 @@ def dying(*arguments, **options):
     if calls == {call}:
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*arguments, **options)
-original, module.{function} = module.{function}, dying
+original, place.{function} = place.{function}, dying
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
@@ -55,8 +58,9 @@ def train(folder: Path, drawn: Path, kill: tuple[str, str, int] | None = None) -
     (folder / "x.yaml").write_text(f"competition: {{root: {drawn}}}\n")
     command = [sys.executable, script, *words]
     if kill is not None:
-        module, function, call = kill
-        code = DYING.format(module=module, function=function, call=call)
+        place, function, call = kill
+        module, _, name = f"maskfold.training.{place}".rpartition(".")
+        code = DYING.format(module=module, name=name, function=function, call=call)
         command = [sys.executable, "-c", f"import sys; sys.argv = {[script, *words]!r}\n{code}"]
     environment = {**os.environ, "PYTHONPATH": str(SRC), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -68,11 +72,12 @@ def results(folder: Path) -> dict[str, bytes]:
     fold = folder / "runs" / "killed" / "fold_1"
     kept = [
         *fold.glob("*.safetensors"),
-        *fold.glob("oof/*/*.png"),
         fold / "metrics.csv",
         fold / "manifest.json",
     ]
-    return {str(path.relative_to(fold)): path.read_bytes() for path in kept}
+    stores = {path.name: Run(fold.parent).fold(1).oof(path.name) for path in fold.glob("oof/*")}
+    maps = {f"{name} {i}": store.read(i).tobytes() for name, store in stores.items() for i in store.ids()}
+    return {str(path.relative_to(fold)): path.read_bytes() for path in kept} | maps
 
 
 @pytest.mark.slow
@@ -82,7 +87,7 @@ def test_sigkill_inside_an_epoch_and_inside_the_end_changes_nothing(drawn, tmp_p
     killed.mkdir()
     assert train(smooth, drawn) == 0
     # 9 training images in batches of 3: the 5th batch is inside epoch 2.
-    assert train(killed, drawn, ("loop", "train_batch", 5)) == -signal.SIGKILL
+    assert train(killed, drawn, ("step.Supervised", "__call__", 5)) == -signal.SIGKILL
     assert len(pd.read_csv(killed / "runs/killed/fold_1/metrics.csv")) == 1
     # Epochs 2 to 4 again; then death while candidates are scored.
     assert train(killed, drawn, ("candidates", "validate", 3)) == -signal.SIGKILL
@@ -92,7 +97,9 @@ def test_sigkill_inside_an_epoch_and_inside_the_end_changes_nothing(drawn, tmp_p
     wanted, found = results(smooth), results(killed)
     checkpoints = {"best", "ema", "swa", "snapshot_1", "snapshot_2"}
     assert {f"{checkpoint}.safetensors" for checkpoint in checkpoints} <= wanted.keys()
-    assert sum(name.endswith(".png") for name in wanted) == 6 * 9, "six checkpoints, nine validation images"
+    assert sum(" " in name for name in wanted) == 6 * 9, "six checkpoints, nine validation images"
+    columns = pd.read_csv(killed / "runs/killed/fold_1/metrics.csv").columns
+    assert {"deep_1_bce", "deep_1_dice", "deep_2_bce", "deep_2_dice"} <= set(columns)
     assert wanted.keys() == found.keys()
     assert [name for name in wanted if wanted[name] != found[name]] == []
     assert len(pd.read_csv(killed / "runs/killed/fold_1/metrics.csv")) == 4

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from maskfold.config import Config
 from maskfold.training import logging
-from maskfold.training.logging import EpochLog, RunLog, duration
+from maskfold.training.logging import EpochLog, RunLog, duration, end_seconds
 
 
 class Terminal(io.StringIO):
@@ -19,13 +20,14 @@ class Terminal(io.StringIO):
 def run_log():
     """The log of a session in the third of five epochs, twenty batches each, 50 seconds in."""
     session = SimpleNamespace(
-        config=SimpleNamespace(train=SimpleNamespace(trackers=())),
+        config=Config(train={"trackers": [], "epochs": 5}, averaging={"ema": 0.9}, tta={"views": "d4"}),
         fold=SimpleNamespace(name="2"),
         metric=SimpleNamespace(name="dice"),
         history=[{"valid_dice": 0.25}, {"valid_dice": 0.75}],
         epoch=0,
-        total_epochs=5,
-        batches_per_epoch=20,
+        length=SimpleNamespace(epochs=5, batches_per_epoch=20),
+        data=SimpleNamespace(valid_ids=["a", "b", "c", "d"]),
+        seconds_per_image=None,
         is_main=True,
         elapsed=lambda: 50.0,
     )
@@ -51,7 +53,8 @@ def test_the_bar_tells_loss_score_and_time(run_log, monkeypatch):
         number = next(batches)
     # Ten of twenty batches of the third epoch: 2.5 of 5 epochs took 50 seconds, and the next 2.5 will.
     assert number == 10
-    assert log.bar.postfix == "loss=0.5500, dice=0.7500, all epochs=50 s left"
+    # And the average's statistics: forward passes of as many batches as an epoch has.
+    assert log.bar.postfix == "loss=0.5500, dice=0.7500, fold=57 s left"
     assert log.bar.desc == "fold 2 epoch 3/5"
     list(batches)
     assert log.bar.postfix.startswith("loss=1.0500")
@@ -71,3 +74,13 @@ def test_an_epoch_without_validation_keeps_the_last_score(run_log, monkeypatch):
 @pytest.mark.parametrize(("seconds", "text"), [(89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")])
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_the_forecast_covers_what_follows_the_last_epoch(run_log):
+    _, session = run_log
+    session.seconds_per_image = 3.0
+    # A third of an epoch of 60 s for the average's statistics. Two candidates are scored without views, an eighth of
+    # 3 s for each of 4 images, and both leave out-of-fold maps.
+    assert end_seconds(session, 60.0) == pytest.approx(60 / 3 + 2 * 4 * 3 / 8 + 2 * 4 * 3)
+    session.config = Config(train={"oof_checkpoints": 1}, inference={"views": "none"})
+    assert end_seconds(session, 60.0) == pytest.approx(4 * 3 + 4 * 3)

@@ -2,15 +2,14 @@
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
 from tests.conftest import TINY, draw_scene
 
-from maskfold.competitions import open_competition
 from maskfold.config import load_config, override
 from maskfold.losses.build import LOSSES
 from maskfold.runs import Run
-from maskfold.training import ensure_folds, fit
+from maskfold.runs.history import read_epochs
+from maskfold.training import fit
 from maskfold.training.session import open_session
 from maskfold.training.validation import validate
 
@@ -22,13 +21,11 @@ CLASSES = ["cross_entropy", "lovasz_softmax", "dice", "focal"]
 
 def train(config, root):
     """Score of the untrained network, the table of epochs, and the best score."""
-    competition = open_competition(config.competition)
     run = Run.create(config, root)
-    folds = ensure_folds(run.folds_path, competition, config)
-    session = open_session(config, competition, run, 0, folds)
+    session = open_session(run, 0)
     untrained = validate(session, [session.network]).score
-    summary = fit(config, competition, run, 0)
-    return untrained, pd.read_csv(run.fold(0).metrics_path), summary["candidates"]["best"]
+    summary = fit(run, 0)
+    return untrained, read_epochs(run.fold(0)), summary["candidates"]["best"]
 
 
 def check(config, root, name):
@@ -51,7 +48,7 @@ def test_binary(tiny, tmp_path, name):
         "train.epochs": 8,
         "optim.lr": 0.01,
         "train.oof_checkpoints": 1,
-        "inference.views": "none",
+        "tta.views": "none",
     }
     check(override(tiny, changes), tmp_path, name)
 
@@ -87,7 +84,7 @@ def test_several_classes(streets, tmp_path, name):
         "folds.kind": "given",
         "train.epochs": 8,
         "train.oof_checkpoints": 1,
-        "inference.views": "none",
+        "tta.views": "none",
         "loss": [{"name": name}],
     }
     config = load_config(None, {**TINY, **keys, "folds.count": 1}, name="streets")

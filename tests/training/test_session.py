@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from maskfold.competitions import open_competition
 from maskfold.config import override
 from maskfold.errors import RunError, TrainingError
 from maskfold.runs import Run
-from maskfold.training import ensure_folds
+from maskfold.training import session as module
 from maskfold.training.session import mixed_seed, open_session
 
 
@@ -16,9 +15,7 @@ def begin(tmp_path):
     """``begin(config, fold)``: a session in the run of that config."""
 
     def open_fold(config, fold=0):
-        competition = open_competition(config.competition)
-        run = Run.create(config, tmp_path)
-        return open_session(config, competition, run, fold, ensure_folds(run.folds_path, competition, config))
+        return open_session(Run.create(config, tmp_path), fold)
 
     return open_fold
 
@@ -68,10 +65,11 @@ def test_an_epochs_randomness_is_a_function_of_seed_and_epoch(tiny, begin):
 )
 def test_lengths_in_batches_steps_and_epochs(tiny, begin, changes, batches, steps, epochs, total):
     session = begin(override(tiny, changes))
-    assert (session.batches_per_epoch, session.steps_per_epoch) == (batches, steps)
-    assert (session.total_epochs, session.total_steps) == (epochs, total)
+    length = session.length
+    assert (length.batches_per_epoch, length.steps_per_epoch) == (batches, steps)
+    assert (length.epochs, length.steps) == (epochs, total)
     # The schedule ends with the last step, wherever in an epoch that is.
-    assert session.lr_factor(total - 1) == pytest.approx(tiny.schedule.final_factor)
+    assert length.lr_factor(total - 1) == pytest.approx(tiny.schedule.final_factor)
 
 
 def test_lengths_that_make_no_step_or_no_cycle_are_refused(tiny, begin):
@@ -80,16 +78,15 @@ def test_lengths_that_make_no_step_or_no_cycle_are_refused(tiny, begin):
     lengths = {"train.epochs": None, "train.iterations": 6, "schedule.name": "snapshot", "schedule.cycles": 3}
     with pytest.raises(TrainingError, match=r"schedule\.cycles is 3 but train\.iterations 6 are 2 epochs"):
         begin(override(tiny, lengths))
-    assert begin(override(tiny, {**lengths, "schedule.cycles": 2})).cycle_ends == [1, 2]
+    assert begin(override(tiny, {**lengths, "schedule.cycles": 2})).length.cycle_ends == [1, 2]
 
 
 def test_a_session_is_saved_and_found_whole(tiny, begin):
     config = override(tiny, {"averaging.ema": 0.9, "averaging.swa_start": 0.5, "optim.name": "lookahead_adamw"})
     first = begin(config)
-    first.optimizer.zero_grad()
-    first.network(torch.full((2, 3, 32, 32), 90.0)).mean().backward()
-    first.optimizer.step()
-    first.averages.after_step(first.network)
+    step = first.train_step
+    step.begin_epoch(1)
+    step(next(iter(first.data.train)))
     first.epoch, first.step, first.best, first.seconds = 1, 3, 0.25, 1000.0
     first.history = [{"epoch": 1, "loss": 0.5, "valid_dice": None}]
     first.save()
@@ -100,10 +97,10 @@ def test_a_session_is_saved_and_found_whole(tiny, begin):
     assert torch.equal(weights(first), weights(second))
     assert (second.epoch, second.step, second.best, second.history) == (1, 3, 0.25, first.history)
     assert second.elapsed() >= 1000
-    ours, theirs = first.optimizer.state_dict(), second.optimizer.state_dict()
+    ours, theirs = (session.train_step.optimizers["network"].state_dict() for session in (first, second))
     assert ours["state"].keys() == theirs["state"].keys()
     assert torch.equal(ours["state"][0]["exp_avg"], theirs["state"][0]["exp_avg"])
-    assert list(second.averages.taken()) == ["ema"], "SWA has not begun"
+    assert list(second.averages.begun()) == ["ema"], "SWA has not begun"
 
 
 def test_without_a_state_nothing_is_resumed(tiny, begin):
@@ -116,8 +113,7 @@ def test_a_state_of_another_network_is_refused(tiny, begin):
     session = begin(tiny)
     session.save()
     other = begin(override(tiny, {"name": "wide", "model.options.decoder_channels": [24, 8, 8]}))
-    other.fold.path.mkdir(parents=True, exist_ok=True)
-    other.fold.last.write_bytes(session.fold.last.read_bytes())
+    other.fold.save_state(session.fold.load_state())
     with pytest.raises(RunError, match=r"last\.pt does not fit this run \(.*\): train the fold again with --overwrite"):
         other.resume()
 
@@ -127,3 +123,23 @@ def test_precision_follows_the_config_within_one_process(tiny, begin):
         session = begin(override(tiny, {"train.precision": name}))
         assert session.precision is dtype
         assert session.accelerator.mixed_precision == wanted
+
+
+def test_another_number_of_processes_goes_on_at_the_same_epoch(tiny, begin, monkeypatch):
+    """12 images in batches of 2: 6 steps per epoch alone, 3 with two processes. The schedule ends in both cases."""
+    for before, after in ((1, 2), (2, 1)):
+        config = override(tiny, {"name": f"world{before}", "train.batch_size": 2, "train.epochs": 4})
+        worlds = iter((before, after))
+        original = module.fold_data
+        monkeypatch.setattr(
+            module, "fold_data", lambda *a, world, f=original, w=worlds, **k: f(*a, **{**k, "world": next(w)})
+        )
+        first = begin(config)
+        first.epoch, first.step = 2, first.length.steps_until(2)
+        first.save()
+        second = begin(config)
+        second.resume()
+        monkeypatch.setattr(module, "fold_data", original)
+        assert first.step == 12 // before
+        assert (second.epoch, second.step) == (2, 12 // after)
+        assert second.step + 2 * second.length.steps_per_epoch == second.length.steps

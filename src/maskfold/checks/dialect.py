@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from maskfold.checks.images import Images
 from maskfold.checks.notes import Notes
 from maskfold.checks.readings import Reading, all_dialects, draw_sample, read_sample
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Samples
 
 # Masks that are tried.
 SAMPLE = 150
@@ -47,7 +46,7 @@ class DialectGuess:
     reason: str
 
 
-def check_dialect(competition: Competition, train: pd.DataFrame, images: Images, notes: Notes) -> DialectGuess | None:
+def check_dialect(competition: Competition, train: Samples, images: Images, notes: Notes) -> DialectGuess | None:
     """Try all readings; None where masks are files or too few hold runs. A problem where the profile's is wrong."""
     if competition.profile.layout != "csv":
         return None

@@ -1,4 +1,4 @@
-"""The division into folds, tried: how even it is, and which copies it puts on both sides."""
+"""The folds, tried: how even they are, and which copies stand on both sides of one."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from maskfold.checks.duplicates import Duplicates
 from maskfold.checks.images import Images
 from maskfold.checks.masks import Masks
 from maskfold.checks.notes import Notes
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Samples
 from maskfold.config import FoldsConfig
-from maskfold.datasets.folds import GROUPED, load_groups, make_folds
+from maskfold.datasets.folds import GROUPED, ignored_groups, kind_of_folds, load_groups, make_folds
 from maskfold.errors import CompetitionError, FoldsError, first_few
 
 
 @dataclass(frozen=True)
-class Division:
+class TriedFolds:
     """The folds as `make_folds` would make them.
 
     Attributes:
@@ -32,37 +32,40 @@ class Division:
 
 def check_folds(
     competition: Competition,
-    train: pd.DataFrame,
+    train: Samples,
     images: Images,
     masks: Masks,
     copies: Duplicates,
     config: FoldsConfig,
     notes: Notes,
-) -> Division | None:
+) -> TriedFolds | None:
     """Divide the training images that can be used; None where that fails, which is a problem.
 
     Warnings: copies in both splits of a fold. Facts: groups, folds.
     """
-    if train.empty:
+    if not train:
         return None
     known = dict(zip(masks.table["id"], masks.table["coverage"], strict=True))
-    coverage = np.array([known.get(id_, 0.0) for id_ in train["id"]])
+    coverage = np.array([known.get(id_, 0.0) for id_ in train.ids])
     try:
         groups = load_groups(competition, train, config)
         folds = make_folds(train, coverage, config, groups)
     except (FoldsError, CompetitionError) as error:
         notes.problems.append(str(error))
         return None
-    folds["coverage"] = folds["id"].map(dict(zip(train["id"], coverage, strict=True)))
-    folds["group"] = folds["id"].map(dict(zip(train["id"], groups, strict=True))) if groups is not None else None
+    folds["coverage"] = folds["id"].map(dict(zip(train.ids, coverage, strict=True)))
+    folds["group"] = folds["id"].map(dict(zip(train.ids, groups, strict=True))) if groups is not None else None
     leaks = _leaks(folds, images, copies)
-    division = Division(_balance(folds, leaks), leaks)
+    tried = TriedFolds(_balance(folds, leaks), leaks)
     if groups is not None:
         notes.facts["groups"] = str(len(np.unique(groups)))
-    sizes = ", ".join(map(str, division.balance["valid"]))
-    notes.facts["folds"] = f"{len(division.balance)} ({config.kind}), validation images {sizes}"
-    _warn(division, config, notes)
-    return division
+    sizes = ", ".join(map(str, tried.balance["valid"]))
+    kind = kind_of_folds(config, groups is not None)
+    notes.facts["folds"] = f"{len(tried.balance)} ({kind}), validation images {sizes}"
+    if note := ignored_groups(train, config):
+        notes.warnings.append(note)
+    _warn(tried, kind, notes)
+    return tried
 
 
 def _leaks(folds: pd.DataFrame, images: Images, copies: Duplicates) -> pd.DataFrame:
@@ -93,11 +96,11 @@ def _balance(folds: pd.DataFrame, leaks: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _warn(division: Division, config: FoldsConfig, notes: Notes) -> None:
-    leaks = division.leaks.drop_duplicates("id")
+def _warn(tried: TriedFolds, kind: str, notes: Notes) -> None:
+    leaks = tried.leaks.drop_duplicates("id")
     if leaks.empty:
         return
-    grouped = config.kind if config.kind in GROUPED else "stratified-grouped"
+    grouped = kind if kind in GROUPED else "stratified-grouped"
     names = first_few(f"{id_} in fold {fold}, {copy} in its training split" for fold, id_, copy in leaks.to_numpy())
     notes.warnings.append(
         f"{len(leaks)} validation images have a copy among their fold's training images, which flatters the score: "

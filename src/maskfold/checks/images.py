@@ -12,16 +12,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from maskfold.checks.notes import Notes, counts, in_threads
-from maskfold.competitions import Competition
-from maskfold.competitions.images import IMAGE_SUFFIXES, decode_image
+from maskfold.competitions import Competition, Samples
+from maskfold.competitions.images import decode_image
+from maskfold.competitions.tif import TIF_SUFFIXES
 from maskfold.errors import CompetitionError, first_few
+from maskfold.images import ImageSpec, to_rgb
 
-CHANNELS = ("red", "green", "blue")
-# Columns of an image's colour statistics, levels 0 to 255.
-COLOURS = tuple(f"{figure} {channel}" for channel in CHANNELS for figure in ("mean", "std"))
 THUMBNAIL = 32
 
 
@@ -31,65 +30,55 @@ class Images:
 
     Attributes:
         table: split ("train", "test" or "" where no table names the image), id, path, height, width, mode (of
-            the file, as Pillow names it), the columns of `COLOURS`, digest (of the pixels), flat (one colour).
+            the file, as Pillow names it), the columns of `colours`, digest (of the pixels), flat (one colour).
         thumbnails: uint8 (n, 32, 32), grey.
+        spec: how the images are stored.
     """
 
     table: pd.DataFrame
     thumbnails: np.ndarray
+    spec: ImageSpec
+
+    @property
+    def colours(self) -> list[str]:
+        """Columns of the colour statistics: levels 0 to ``spec.scale``."""
+        return _colour_columns(self.spec)
 
     def rows_of(self, split: str) -> np.ndarray:
         """Row numbers of a split's images."""
         return np.flatnonzero(self.table["split"] == split)
 
 
-def check_images(competition: Competition, tables: Mapping[str, pd.DataFrame], notes: Notes) -> Images:
+def check_images(competition: Competition, samples: Mapping[str, Samples], notes: Notes) -> Images:
     """Read the images of all splits and those that stand beside them.
 
     Problems: images that cannot be read. Warnings: images that no table names, several kinds of images, images
     of one colour. Facts: sizes, channels, colours.
     """
     listed = [
-        {"split": split, "id": id_, "path": path}
-        for split, table in tables.items()
-        for id_, path in zip(table["id"], table["image"], strict=True)
+        {"split": split, "id": sample.id, "path": sample.image} for split, own in samples.items() for sample in own
     ]
-    unlisted = _unlisted(competition, {row["path"] for row in listed}, notes)
+    unlisted = competition.unnamed_images()
+    # Where a table is broken, its rows are missing, not the images too many.
+    if unlisted and notes.ok:
+        notes.warnings.append(f"{len(unlisted)} images stand in no table and are not used: {first_few(unlisted)}")
     rows = [*listed, *({"split": "", "id": "", "path": path} for path in unlisted)]
     images = _read_all(competition, rows, notes)
     _describe(images, notes)
     return images
 
 
-def pixel_statistics(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Channel -> mean and standard deviation of all pixels of the images, levels 0 to 255."""
+def pixel_statistics(images: Images, split: str) -> dict[str, tuple[float, float]]:
+    """Channel -> mean and standard deviation of all pixels of a split's images, levels 0 to ``spec.scale``."""
+    table = images.table.iloc[images.rows_of(split)]
     pixels = (table["height"] * table["width"]).to_numpy(float)
     found = {}
-    for channel in CHANNELS:
+    for channel in images.spec.channel_names:
         means, stds = table[f"mean {channel}"].to_numpy(), table[f"std {channel}"].to_numpy()
         mean = np.average(means, weights=pixels)
         square = np.average(means**2 + stds**2, weights=pixels)
         found[channel] = (float(mean), float(np.sqrt(max(0.0, square - mean**2))))
     return found
-
-
-def _unlisted(competition: Competition, listed: set[str], notes: Notes) -> list[str]:
-    """Images beside those that the tables name."""
-    folders = {str(PurePosixPath(path).parent) for path in listed} | _image_folders(competition)
-    files = (PurePosixPath(folder) / name for folder in sorted(folders) for name in competition.files.names(folder))
-    unlisted = sorted({str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES} - listed)
-    # Where a table is broken, its rows are missing, not the images too many.
-    if unlisted and notes.ok:
-        notes.warnings.append(f"{len(unlisted)} images stand in no table and are not used: {first_few(unlisted)}")
-    return unlisted
-
-
-def _image_folders(competition: Competition) -> set[str]:
-    """Where a profile expects images, so that they are looked at even where a table is broken."""
-    profile = competition.profile
-    if profile.layout == "csv":
-        return {part.folder for part in (profile.train, profile.test) if part.folder}
-    return {profile.images} if profile.layout == "png-masks" else set()
 
 
 def _read_all(competition: Competition, rows: list[dict[str, Any]], notes: Notes) -> Images:
@@ -100,33 +89,46 @@ def _read_all(competition: Competition, rows: list[dict[str, Any]], notes: Notes
         notes.problems.append(f"{len(failures)} images cannot be read: {first_few(failures)}")
     rows = [row for row in rows if not isinstance(found[row["path"]], str)]
     thumbnails = [found[row["path"]]["thumbnail"] for row in rows]
-    columns = ["split", "id", "path", "height", "width", "mode", *COLOURS, "digest", "flat"]
+    colours = _colour_columns(competition.images)
+    columns = ["split", "id", "path", "height", "width", "mode", *colours, "digest", "flat"]
     table = pd.DataFrame([{**row, **found[row["path"]]} for row in rows], columns=columns)
-    return Images(table, np.array(thumbnails, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL))
+    return Images(table, np.array(thumbnails, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL), competition.images)
+
+
+def _colour_columns(spec: ImageSpec) -> list[str]:
+    return [f"{figure} {channel}" for channel in spec.channel_names for figure in ("mean", "std")]
 
 
 def _read_image(competition: Competition, path: str) -> dict[str, Any] | str:
     """Figures and thumbnail of one image, or what is wrong with it."""
     try:
         data = competition.files.read(path)
+        mode = _mode(data, path)
+        pixels = decode_image(data, path, competition.images)
+        return {"mode": mode or f"{pixels.shape[2]} x {pixels.dtype}", **_figures(pixels, competition.images)}
+    except (CompetitionError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        # Pillow names the stream, not the file.
+        return str(error) if path in str(error) else f"{path}: {error}"
+
+
+def _mode(data: bytes, path: str) -> str | None:
+    """The kind of pixels as Pillow names it; None of arrays, and of tifs with pixels that Pillow does not know."""
+    try:
         # OpenCV 4 reads the missing rest of a truncated JPEG as grey; Pillow refuses it.
         with Image.open(BytesIO(data)) as image:
             mode = image.mode
             image.load()
-        return {"mode": mode, **_figures(decode_image(data, path))}
-    except (CompetitionError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        # Pillow names the stream, not the file.
-        return str(error) if path in str(error) else f"{path}: {_reason(error)}"
+            return mode
+    except UnidentifiedImageError:
+        if PurePosixPath(path).suffix.lower() in {".npy", *TIF_SUFFIXES}:
+            return None
+        raise CompetitionError(f"{path}: it is not an image") from None
 
 
-def _reason(error: Exception) -> str:
-    return "it is not an image" if "cannot identify image file" in str(error) else str(error)
-
-
-def _figures(pixels: np.ndarray) -> dict[str, Any]:
+def _figures(pixels: np.ndarray, spec: ImageSpec) -> dict[str, Any]:
     mean, std = (value.ravel() for value in cv2.meanStdDev(pixels))
-    colours = dict(zip(COLOURS, np.stack([mean, std], 1).ravel().tolist(), strict=True))
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    colours = dict(zip(_colour_columns(spec), np.stack([mean, std], 1).ravel().tolist(), strict=True))
+    grey = cv2.cvtColor(to_rgb(pixels, spec), cv2.COLOR_RGB2GRAY)
     return {
         "height": pixels.shape[0],
         "width": pixels.shape[1],
@@ -143,12 +145,13 @@ def _describe(images: Images, notes: Notes) -> None:
     modes = Counter(table["mode"])
     notes.facts["sizes (H x W)"] = counts(sizes)
     notes.facts["channels"] = counts(modes)
-    if len(modes) > 1:
+    if len(modes) > 1 and images.spec.channels == 3:
         notes.warnings.append(f"images of several kinds ({counts(modes)}): all are read as RGB, alpha is dropped")
-    train = table[table["split"] == "train"]
-    if len(train):
-        colours = (f"{channel} {mean:.0f} ± {std:.0f}" for channel, (mean, std) in pixel_statistics(train).items())
-        notes.facts["colours (train)"] = ", ".join(colours) + " of 255 (mean ± standard deviation of the pixels)"
+    if len(images.rows_of("train")):
+        digits, scale = (".0f" if images.spec.scale > 10 else ".3f"), images.spec.scale
+        statistics = pixel_statistics(images, "train").items()
+        colours = (f"{channel} {mean:{digits}} ± {std:{digits}}" for channel, (mean, std) in statistics)
+        notes.facts["colours (train)"] = f"{', '.join(colours)} of {scale:g} (mean ± standard deviation of the pixels)"
     flat = table["path"][table["flat"] & (table["split"] != "")]
     if len(flat):
         notes.warnings.append(f"{len(flat)} images have a single colour: {first_few(flat)}")

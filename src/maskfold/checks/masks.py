@@ -12,7 +12,7 @@ import pandas as pd
 
 from maskfold.checks.images import Images
 from maskfold.checks.notes import Notes, in_threads
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Sample, Samples
 from maskfold.errors import CompetitionError, first_few
 
 COLUMNS = ("id", "path", "coverage", "values", "components", "speck", "place", "streaks", "canonical")
@@ -49,7 +49,7 @@ class Masks:
         return np.concatenate([np.empty(0, np.int64), *self.areas.values()])
 
 
-def check_masks(competition: Competition, train: pd.DataFrame, images: Images, notes: Notes) -> Masks:
+def check_masks(competition: Competition, train: Samples, images: Images, notes: Notes) -> Masks:
     """Draw the masks of all training images that could be read.
 
     Problems: masks that cannot be used. Warnings: run lengths that are not in canonical form, classes without a
@@ -57,8 +57,8 @@ def check_masks(competition: Competition, train: pd.DataFrame, images: Images, n
     """
     own = images.table[images.table["split"] == "train"]
     sizes = dict(zip(own["path"], zip(own["height"], own["width"], strict=True), strict=True))
-    rows = [row for row in train[["id", "image", "masks"]].itertuples(index=False) if row.image in sizes]
-    found = list(in_threads(partial(_measure, competition, sizes), rows, "masks"))
+    usable = [sample for sample in train if sample.image in sizes]
+    found = list(in_threads(partial(_measure, competition, sizes), usable, "masks"))
     failures = [figures for figures in found if isinstance(figures, str)]
     if failures:
         notes.problems.append(f"{len(failures)} masks cannot be used: {first_few(failures)}")
@@ -73,10 +73,10 @@ def class_names(competition: Competition) -> tuple[str, ...]:
     return ("background", *names) if competition.num_classes == 1 else names
 
 
-def _measure(competition: Competition, sizes: Mapping[str, tuple[int, int]], row: Any) -> dict[str, Any] | str:
+def _measure(competition: Competition, sizes: Mapping[str, tuple[int, int]], sample: Sample) -> dict[str, Any] | str:
     """Figures of one mask, or what is wrong with it."""
     try:
-        mask = competition.mask(row.masks, sizes[row.image], id=row.id)
+        mask = competition.mask(sample.masks, sizes[sample.image], id=sample.id)
     except CompetitionError as error:
         return str(error)
     pixels = np.bincount(mask.ravel(), minlength=256)
@@ -87,15 +87,15 @@ def _measure(competition: Competition, sizes: Mapping[str, tuple[int, int]], row
     areas = {value: stats[:, cv2.CC_STAT_AREA] for value, stats in statistics.items()}
     speck, place = _smallest_inner(statistics.values(), mask.shape)
     return {
-        "id": row.id,
-        "path": row.image,
+        "id": sample.id,
+        "path": sample.image,
         "coverage": pixels[1:255].sum() / mask.size,
         "values": len(present),
         "components": sum(map(len, areas.values())),
         "speck": speck,
         "place": place,
         "streaks": _streaks((mask > 0) & (mask < 255)),
-        "canonical": _canonical(competition, row.masks, mask),
+        "canonical": _canonical(competition, sample.masks, mask),
         "pixels": pixels,
         "areas": areas,
     }

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from maskfold.checks.images import THUMBNAIL, Images
+from maskfold.competitions import Samples
 from maskfold.rle import RLEDialect, RLEError
 
 KEYS = ("layout", "order", "start")
 
 
 @dataclass(frozen=True)
-class Sample:
+class DrawnMask:
     """The strings of one image, its (H, W), and where it has edges: float32 (32, 32)."""
 
     id: str
@@ -65,24 +65,24 @@ def all_dialects(dialect: RLEDialect) -> list[RLEDialect]:
     return [dialect, *(other for other in found if other != dialect)]
 
 
-def draw_sample(train: pd.DataFrame, images: Images, dialect: RLEDialect, most: int) -> list[Sample]:
+def draw_sample(train: Samples, images: Images, dialect: RLEDialect, most: int) -> list[DrawnMask]:
     """Masks with runs: up to half of them such that ``dialect`` cannot read, the others spread over the table."""
     own = images.table[images.table["split"] == "train"]
     rows = dict(zip(own["path"], own.index, strict=True))
-    found: dict[bool, list[Sample]] = {True: [], False: []}
-    for id_, path, strings in zip(train["id"], train["image"], train["masks"], strict=True):
-        filled = tuple(text for text in strings if any(word.isdigit() for word in text.split()))
-        if filled and path in rows:
-            row = rows[path]
+    found: dict[bool, list[DrawnMask]] = {True: [], False: []}
+    for sample in train:
+        filled = tuple(text for text in sample.masks if any(word.isdigit() for word in text.split()))
+        if filled and sample.image in rows:
+            row = rows[sample.image]
             shape = (int(own["height"][row]), int(own["width"][row]))
-            sample = Sample(id_, filled, shape, images.thumbnails[row])
-            found[_fails(dialect, filled, shape)].append(sample)
+            drawn = DrawnMask(sample.id, filled, shape, images.thumbnails[row])
+            found[_fails(dialect, filled, shape)].append(drawn)
     failing = _spread(found[True], most // 2)
     chosen = [*failing, *_spread(found[False], most - len(failing))]
     return [replace(item, edges=edges(item.edges)) for item in chosen]
 
 
-def read_sample(sample: Sequence[Sample], dialect: RLEDialect) -> Reading:
+def read_sample(sample: Sequence[DrawnMask], dialect: RLEDialect) -> Reading:
     """Try ``dialect`` on every mask."""
     failed, roughness = 0, []
     fits = np.full(len(sample), np.nan)
@@ -103,7 +103,7 @@ def edges(picture: np.ndarray) -> np.ndarray:
     return np.hypot(cv2.Sobel(values, cv2.CV_32F, 1, 0), cv2.Sobel(values, cv2.CV_32F, 0, 1))
 
 
-def _spread(items: Sequence[Sample], most: int) -> list[Sample]:
+def _spread(items: Sequence[DrawnMask], most: int) -> list[DrawnMask]:
     places = np.unique(np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int))
     return [items[place] for place in places]
 

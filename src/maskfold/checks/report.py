@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from maskfold.checks.dialect import DialectGuess
 from maskfold.checks.duplicates import Duplicates
-from maskfold.checks.folds import Division
+from maskfold.checks.folds import TriedFolds
 from maskfold.checks.images import Images
 from maskfold.checks.masks import Masks
 from maskfold.checks.notes import Notes
@@ -21,5 +21,5 @@ class DataReport(Notes):
     suspicious: list[Suspicion] = field(default_factory=list)
     duplicates: Duplicates | None = None
     dialect: DialectGuess | None = None
-    division: Division | None = None
+    folds: TriedFolds | None = None
     shift: Shift | None = None

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from maskfold.checks.images import COLOURS, Images
+from maskfold.checks.images import Images
 from maskfold.checks.notes import Notes
 
 # With fewer images in a split the figure is mostly chance: its standard error is about 0.06 at 40 and 40.
@@ -30,8 +30,8 @@ class Shift:
 
     Attributes:
         auc: area under the ROC curve: 0.5, the splits look alike, to 1, each image shows which split it is of.
-        features: feature, train and test (means, levels of 255), difference (in standard deviations of the
-            training images), the largest first.
+        features: feature, train and test (means, levels of the images' scale), difference (in standard
+            deviations of the training images), the largest first.
     """
 
     auc: float
@@ -41,7 +41,7 @@ class Shift:
 def check_shift(images: Images, notes: Notes) -> Shift | None:
     """Compare training and test images; None where a split has too few. A warning where they are told apart."""
     table = images.table
-    train, test = (table.loc[table["split"] == split, list(COLOURS)] for split in ("train", "test"))
+    train, test = (table.loc[table["split"] == split, images.colours] for split in ("train", "test"))
     if min(len(train), len(test)) < FEWEST:
         notes.facts["train/test shift"] = f"not measured: {len(train)} and {len(test)} images, needs {FEWEST} of each"
         return None

@@ -13,7 +13,7 @@ from maskfold.checks.duplicates import TURNS, Duplicates
 from maskfold.checks.images import Images
 from maskfold.checks.masks import Masks
 from maskfold.checks.notes import Notes
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Samples
 from maskfold.errors import first_few
 
 # A rule that more masks fit than this share (or this few) says how the competition is, not what is wrong.
@@ -42,7 +42,7 @@ class Suspicion:
 
 
 def check_suspicious(
-    competition: Competition, train: pd.DataFrame, images: Images, masks: Masks, copies: Duplicates, notes: Notes
+    competition: Competition, train: Samples, images: Images, masks: Masks, copies: Duplicates, notes: Notes
 ) -> list[Suspicion]:
     """Masks to look at. A warning with their number; what is usual here is a fact."""
     table = masks.table
@@ -122,11 +122,9 @@ def _on_flat_images(table: pd.DataFrame, images: Images) -> dict[int, str]:
     return dict.fromkeys(found.index, "marks part of an image of a single colour")
 
 
-def _disagreements(
-    competition: Competition, train: pd.DataFrame, images: Images, copies: Duplicates
-) -> list[Suspicion]:
+def _disagreements(competition: Competition, train: Samples, images: Images, copies: Duplicates) -> list[Suspicion]:
     """Copies within the training split whose masks differ."""
-    masks = dict(zip(train["id"], train["masks"], strict=True))
+    masks = {sample.id: sample.masks for sample in train}
     found = []
     for pair in copies.pairs.head(MOST_COMPARED).itertuples():
         first, second = (images.table.iloc[row] for row in (pair.first, pair.second))

@@ -22,7 +22,7 @@ COMMON = (
     "optim.lr",
     "train.epochs",
     "train.batch_size",
-    "inference.views",
+    "tta.views",
     "seed",
 )
 # What inspecting and dividing the data depends on.
@@ -90,7 +90,7 @@ class _Help(argparse.Action):
 
 
 def _explain(wanted: Callable[[str], bool]) -> str:
-    lines = ["options of the config, written as in the YAML file (--inference.views d4):"]
+    lines = ["options of the config, written as in the YAML file (--tta.views d4):"]
     for key, kind, default, text in describe_options():
         if wanted(key):
             lines.append(f"  --{key}  ({kind}; default {_default(default)})\n      {text}")

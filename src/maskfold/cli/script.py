@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 OUT_OF_MEMORY = (
     "the GPU's memory does not suffice: in training lower train.batch_size (train.accumulate makes up for it) or "
-    "data.crop; in validation and prediction lower inference.batch_size, or set inference.window"
+    "data.crop; in validation and prediction lower inference.batch_size, or set tta.window"
 )
 
 

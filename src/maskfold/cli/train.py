@@ -29,9 +29,7 @@ def train_and_tell(config: Config, folds: Sequence[int | str] | None, flags: str
 
 
 def _tell_next(run: Run, flags: str) -> None:
-    import pandas as pd
-
-    missing = sorted(set(pd.read_csv(run.folds_path)["fold"]) - set(run.finished_folds()))
+    missing = sorted(set(run.folds()["fold"]) - set(run.finished_folds()))
     if missing:
         next_command(f"python src/train_fold.py{flags} --fold {missing[0]}")
     else:

@@ -1,31 +1,34 @@
 """One competition's files, seen through its profile: samples, images, masks."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from maskfold.competitions.csv_layout import CsvLayout
 from maskfold.competitions.files import CompetitionFiles
-from maskfold.competitions.images import decode_image, image_size
+from maskfold.competitions.images import IMAGE_SUFFIXES, decode_image, image_size
 from maskfold.competitions.label_layouts import FileList, PngMasks
 from maskfold.competitions.profile import Profile
-from maskfold.competitions.samples import Split, Survey, read_groups, sample_table
+from maskfold.competitions.samples import Sample, Samples, Split, Survey, read_groups
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError
+from maskfold.images import ImageSpec
 from maskfold.metrics import build_metric
 
 LAYOUTS = {"csv": CsvLayout, "png-masks": PngMasks, "file-list": FileList}
 
 
 class Competition:
-    """A competition's folder and the profile that says how to read it. Picklable, so that data workers get it.
+    """A competition's folder and the profile that says how to read it.
+
+    Tables and the sizes of images are read once. Pickles, as data workers get them, leave out what was read.
 
     Attributes:
         name: the profile's name.
         root: the competition's folder.
         profile: the profile as read from its YAML.
+        images: how the images are stored.
         metric: the competition's score.
         class_names: one name for a binary competition, else the names of classes 0..C-1.
         num_classes: 1 for a binary competition, else C.
@@ -38,8 +41,13 @@ class Competition:
         self.profile = profile
         self.root = Path(root)
         self.files = CompetitionFiles(self.root)
+        self._surveys: dict[Split, Survey] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
         self.layout = LAYOUTS[profile.layout](profile, self.files, class_names)
         self.metric = build_metric(profile.metric, num_classes=self.num_classes, ignore_index=self.ignore_index)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_surveys": {}, "_sizes": {}}
 
     @property
     def name(self) -> str:
@@ -54,16 +62,16 @@ class Competition:
         return len(self.class_names)
 
     @property
+    def images(self) -> ImageSpec:
+        return self.profile.image_spec
+
+    @property
     def submission_kind(self) -> str:
         """``csv``: one CSV of run lengths; ``png``: a folder (or zip archive) of mask files."""
         return self.layout.submission_kind
 
-    def samples(self, split: Split) -> pd.DataFrame:
-        """The table of one split, sorted by id, every column of dtype object.
-
-        Columns: ``id`` (str, as in the competition's table), ``image`` (path inside the competition's folder),
-        ``group`` (str or None), ``masks`` (train: what `mask` takes; test: None), ``split`` ("train",
-        "valid" or None: given by the competition). A split that the competition does not have is an empty table.
+    def samples(self, split: Split) -> Samples:
+        """The samples of one split, sorted by id; none where the competition does not have the split.
 
         Raises:
             CompetitionError: missing images or labels, duplicate ids, names that leave the competition's
@@ -73,13 +81,22 @@ class Competition:
 
     def survey(self, split: Split) -> Survey:
         """The samples of one split that can be used, as `samples` has them, and all problems that it would raise."""
-        try:
-            return self.layout.survey(split)
-        except CompetitionError as error:
-            return Survey(sample_table([]), (str(error),))
+        if split not in self._surveys:
+            try:
+                self._surveys[split] = self.layout.survey(split)
+            except CompetitionError as error:
+                self._surveys[split] = Survey(Samples(), (str(error),))
+        return self._surveys[split]
 
-    def groups(self, samples: pd.DataFrame, group: GroupConfig) -> list[str]:
-        """The group of every row of ``samples`` from a CSV of the competition (id, file name or stem).
+    def unnamed_images(self) -> list[str]:
+        """Images beside those of the samples, or where the profile expects images, that no table or list names."""
+        named = {sample.image for split in ("train", "test") for sample in self.survey(split).samples}
+        folders = {str(PurePosixPath(path).parent) for path in named} | self.layout.image_folders()
+        files = (PurePosixPath(folder) / name for folder in sorted(folders) for name in self.files.names(folder))
+        return sorted({str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES} - named)
+
+    def groups(self, samples: Samples, group: GroupConfig) -> list[str]:
+        """The group of every one of ``samples`` from a CSV of the competition (id, file name or stem).
 
         Raises:
             CompetitionError: missing file, columns or rows.
@@ -87,21 +104,32 @@ class Competition:
         return read_groups(self.files, group, samples)
 
     def image(self, path: str) -> np.ndarray:
-        """uint8 RGB ``(H, W, 3)`` of an image of `samples`.
+        """An image as it is stored: ``(H, W, C)`` of the dtype of `images`; colours in the order red, green, blue.
 
         Raises:
-            CompetitionError: no such file, not an image, or not 8 bits per channel.
+            CompetitionError: no such file, not an image, or one that does not fit the profile's ``image_spec``.
         """
-        return decode_image(self.files.read(path), path)
+        return decode_image(self.files.read(path), path, self.images)
 
     def size(self, path: str) -> tuple[int, int]:
-        """``(H, W)`` of an image; only its header is read.
+        """``(H, W)`` of an image; only its header is read, and only once.
 
         Raises:
             CompetitionError: no such file, or not an image.
         """
-        with self.files.open(path) as stream:
-            return image_size(stream, path)
+        if path not in self._sizes:
+            with self.files.open(path) as stream:
+                self._sizes[path] = image_size(stream, path)
+        return self._sizes[path]
+
+    def mask_size(self, sample: Sample) -> tuple[int, int]:
+        """``(H, W)`` of a sample's mask: its image's, or what the profile asks for in a submission.
+
+        Raises:
+            CompetitionError: as `size`.
+        """
+        size = self.size(sample.image)
+        return size if sample.masks is not None else self.layout.mask_size(size)
 
     def mask(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> np.ndarray:
         """uint8 ``(H, W)``: 0/1, or classes 0..C-1 with 255 where nothing is scored.

@@ -9,7 +9,7 @@ import pandas as pd
 
 from maskfold.competitions.files import CompetitionFiles, safe_paths
 from maskfold.competitions.profile import CsvProfile
-from maskfold.competitions.samples import Split, Survey, survey_rows
+from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
 from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
 from maskfold.errors import CompetitionError, first_few
 from maskfold.rle import RLEError
@@ -31,20 +31,25 @@ class CsvLayout:
         self.class_names = class_names or profile.class_names
         self.dialect = profile.dialect
 
+    def image_folders(self) -> set[str]:
+        """Where the profile expects images."""
+        return {split.folder for split in (self.profile.train, self.profile.test) if split.folder}
+
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`; raises a CompetitionError where the table cannot be read at all."""
         spec = self.profile.train if split == "train" else self.profile.test
         masks, problems = survey_masks(self.profile, self._table(spec.table), spec.table)
         paths, unsafe = safe_paths(masks)
-        rows = [
-            {
-                "id": image,
-                "image": spec.image.replace("{id}", path),
-                "masks": masks[image] if split == "train" else None,
-            }
+        found = [
+            Sample(image, spec.image.replace("{id}", path), masks[image] if split == "train" else None)
             for image, path in paths.items()
         ]
-        return survey_rows(rows, self.files, source=spec.table, group=self.profile.group, problems=[*problems, *unsafe])
+        problems = [*problems, *unsafe]
+        return survey_samples(found, self.files, source=spec.table, group=self.profile.group, problems=problems)
+
+    def mask_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(H, W) of the mask that is submitted for a test image of ``size``."""
+        return self.profile.submission.size or size
 
     def sample_keys(self) -> list[Key]:
         """The rows of the sample submission, in its order."""

@@ -1,11 +1,12 @@
 """A competition's folder as one tree: plain files and, read in place, the zip archives at its top."""
 
+import codecs
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
 
@@ -36,6 +37,19 @@ def safe_paths(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
         except CompetitionError as error:
             refused.append(str(error))
     return paths, together(refused, "names are refused")
+
+
+def decode_text(data: bytes, name: str) -> str:
+    """The text of a table or list: UTF-8 with or without a byte order mark, UTF-16 with one, or GB18030 (GBK).
+
+    Raises:
+        CompetitionError: another encoding.
+    """
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "gb18030"):
+        with suppress(UnicodeDecodeError):
+            return data.decode(encoding)
+    raise CompetitionError(f"{name} is neither UTF-8 nor GB18030 (GBK) text: save it as UTF-8")
 
 
 class CompetitionFiles:
@@ -74,19 +88,36 @@ class CompetitionFiles:
         Raises:
             CompetitionError: no such file, or a damaged or encrypted archive.
         """
+        with self.open(path) as stream:
+            return stream.read()
+
+    def text(self, path: str) -> str:
+        """The content of a text file, see `decode_text`.
+
+        Raises:
+            CompetitionError: as `read`, or an unknown encoding.
+        """
+        return decode_text(self.read(path), path)
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[BinaryIO]:
+        """A seekable stream of a file's bytes, of which no more is read or unpacked than is asked for.
+
+        Raises:
+            CompetitionError: no such file, or a damaged or encrypted archive, also while it is read.
+        """
         if (self.root / path).is_file():
-            return (self.root / path).read_bytes()
+            with (self.root / path).open("rb") as stream:
+                yield stream
+            return
         if path not in self._members:
             raise CompetitionError(f"there is no file {path} in {self.root}, nor in an archive there")
         archive, member = self._members[path]
         try:
-            return self._archive(archive).read(member)
+            with self._archive(archive).open(member) as stream:
+                yield stream
         except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
             raise CompetitionError(f"{member} in {self.root / archive} cannot be read: {error}") from None
-
-    def open(self, path: str) -> BinaryIO:
-        """A seekable stream of a file's bytes; of a plain file only what is read comes from the disk."""
-        return (self.root / path).open("rb") if (self.root / path).is_file() else BytesIO(self.read(path))
 
     @cached_property
     def _members(self) -> dict[str, tuple[str, str]]:

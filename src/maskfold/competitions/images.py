@@ -1,47 +1,100 @@
 """Bytes of image and label files to arrays, nothing guessed."""
 
+import math
 from io import BytesIO
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from maskfold.competitions.tif import TIF_SUFFIXES, has_fourth_band, readable_tif, tif_size
 from maskfold.errors import CompetitionError, first_few
+from maskfold.images import PLAIN, ImageSpec
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy"})
 
 
-def decode_image(data: bytes, name: str) -> np.ndarray:
-    """uint8 RGB ``(H, W, 3)``.
+def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
+    """Array ``(H, W, C)`` of ``spec.dtype``, channels in the file's order (RGB, RGBA).
 
-    Grey is repeated, an alpha channel is dropped, EXIF rotation is not applied (masks are drawn on the stored pixels).
+    Where ``spec`` has three channels, grey is repeated and an alpha channel is dropped. EXIF rotation is not applied
+    (masks are drawn on the stored pixels).
 
     Raises:
-        CompetitionError: not an image, or not 8 bits per channel.
+        CompetitionError: not an image, or one that does not fit ``spec``.
     """
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if image is None:
-        raise CompetitionError(f"{name} is not an image that OpenCV can read: is it damaged or incomplete?")
-    if image.dtype != np.uint8:
+    image = _read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
+    found = ImageSpec(image.shape[2], str(image.dtype)) if str(image.dtype) in ("uint8", "uint16", "float32") else None
+    if spec.channels == 3 and image.shape[2] == 1:
+        image = np.repeat(image, 3, axis=2)
+    elif spec.channels == 3 and image.shape[2] == 4 and not (_suffix(name) in TIF_SUFFIXES and has_fourth_band(data)):
+        image = image[..., :3]
+    if str(image.dtype) != spec.dtype or image.shape[2] != spec.channels:
+        advice = f"write {found} into the profile" if found else "convert the images to uint8, uint16 or float32"
+        held = image.shape[2] if found is None else found.channels
         raise CompetitionError(
-            f"{name} has {image.dtype} pixels, expected 8 bits per channel: convert the images, choosing the "
-            "range of values that carries the content"
+            f"{name} has {held} channel{'s' * (held != 1)} of {image.dtype}, the profile expects {spec.channels} of "
+            f"{spec.dtype}: {advice} (scale is the value that means 1.0)"
         )
-    channels = 1 if image.ndim == 2 else image.shape[2]
-    conversions = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
-    if channels not in conversions:
-        raise CompetitionError(f"{name} has {channels} channels, expected grey, RGB or RGB with alpha")
-    return cv2.cvtColor(image, conversions[channels])
+    return np.ascontiguousarray(image)
 
 
 def image_size(stream: BinaryIO, name: str) -> tuple[int, int]:
-    """``(H, W)`` from the file's header."""
+    """``(H, W)`` from the file's header; nothing else is read."""
     try:
-        with Image.open(stream) as image:
-            return image.height, image.width
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        if _suffix(name) == ".npy":
+            return _npy_header(stream, name)[0][:2]
+        try:
+            with Image.open(stream) as image:
+                return image.height, image.width
+        except UnidentifiedImageError:
+            return tif_size(stream)  # of kinds of pixels that Pillow does not know
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise CompetitionError(f"the size of {name} cannot be read: {error}") from None
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _read_picture(data: bytes, name: str) -> np.ndarray:
+    data = readable_tif(data, name) if _suffix(name) in TIF_SUFFIXES else data
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if image is None:
+        raise CompetitionError(f"{name} is not an image that OpenCV can read: is it damaged or incomplete?")
+    if image.ndim == 2:
+        return image[..., None]
+    conversions = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
+    return cv2.cvtColor(image, conversions[image.shape[2]]) if image.shape[2] in conversions else image
+
+
+def _read_npy(data: bytes, name: str) -> np.ndarray:
+    stream = BytesIO(data)
+    shape, dtype, fortran = _npy_header(stream, name)
+    values = np.frombuffer(data, dtype, offset=stream.tell())
+    image = values.reshape(shape, order="F" if fortran else "C")
+    image = image.astype(dtype.newbyteorder("="), copy=False)
+    return image[..., None] if image.ndim == 2 else image
+
+
+def _npy_header(stream: BinaryIO, name: str) -> tuple[tuple[int, ...], np.dtype, bool]:
+    """Shape, dtype and whether the order is Fortran's; nothing is unpickled, no memory is taken on its word."""
+    try:
+        version = np.lib.format.read_magic(stream)
+        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, fortran, dtype = readers[version](stream)
+    except (ValueError, KeyError) as error:
+        raise CompetitionError(f"{name} is not an npy file: {error}") from None
+    if dtype.kind not in "uif" or len(shape) not in (2, 3) or 0 in shape:
+        raise CompetitionError(f"{name} holds {dtype} of shape {shape}, expected numbers of shape (H, W) or (H, W, C)")
+    start = stream.tell()
+    held = stream.seek(0, 2) - start
+    stream.seek(start)
+    if held != math.prod(shape) * dtype.itemsize:
+        raise CompetitionError(f"{name} is not whole: {held} bytes of pixels, expected {shape} of {dtype}")
+    return shape, dtype, fortran
 
 
 def decode_binary(data: bytes, name: str) -> np.ndarray:
@@ -87,12 +140,22 @@ def _decode_values(data: bytes, name: str, *, by_colour: bool) -> np.ndarray:
         raise CompetitionError(f"{name} cannot be read as a mask: {error}") from None
     if values.ndim == 3:
         colours = values[..., :3] if values.shape[2] >= 3 else values[..., :1]
+        _refuse_alpha_only(values, colours, name)
         if (colours != colours[..., :1]).any():
             raise CompetitionError(f"{name} is a colour image, expected a mask of one channel")
         values = colours[..., 0]
     if values.dtype != np.uint8 and (values.min() < 0 or values.max() > 255):
         raise CompetitionError(f"{name} has {values.dtype} pixels up to {values.max()}, expected 0..255")
     return np.ascontiguousarray(values, dtype=np.uint8)
+
+
+def _refuse_alpha_only(values: np.ndarray, colours: np.ndarray, name: str) -> None:
+    alpha = values[..., -1]
+    one_colour = (colours == colours[0, 0]).all()
+    if values.shape[2] in (2, 4) and one_colour and (alpha != alpha[0, 0]).any():
+        raise CompetitionError(
+            f"{name} has a single colour, its shapes are in the alpha channel: write them as values of one channel"
+        )
 
 
 def _grey_palette(image: Image.Image) -> bool:

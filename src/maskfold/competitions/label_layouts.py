@@ -10,7 +10,7 @@ import numpy as np
 from maskfold.competitions.files import CompetitionFiles, safe_path
 from maskfold.competitions.images import IMAGE_SUFFIXES, decode_binary, decode_classes
 from maskfold.competitions.profile import FileListProfile, PngMasksProfile
-from maskfold.competitions.samples import Split, Survey, read_columns, survey_rows
+from maskfold.competitions.samples import Sample, Split, Survey, read_columns, survey_samples
 from maskfold.competitions.table import duplicates
 from maskfold.errors import CompetitionError, first_few, raise_all, together
 
@@ -59,9 +59,17 @@ class _LabelFiles(ABC):
         Raises:
             CompetitionError: two ids with one file name.
         """
-        names = {image_id: f"{_stem(image_id)}.png" for image_id in self.survey("test").checked()["id"]}
+        names = {image_id: f"{_stem(image_id)}.png" for image_id in self.survey("test").checked().ids}
         raise_all(duplicates(names.values(), "the names of the submission's files"))
         return names
+
+    def mask_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(H, W) of the mask that is submitted for a test image of ``size``: the same."""
+        return size
+
+    @abstractmethod
+    def image_folders(self) -> set[str]:
+        """Where the profile expects images; empty where lists name them."""
 
     @abstractmethod
     def survey(self, split: Split) -> Survey:
@@ -78,6 +86,10 @@ class PngMasks(_LabelFiles):
         self.files = files
         self.class_names = class_names or profile.class_names
 
+    def image_folders(self) -> set[str]:
+        """The one folder of images."""
+        return {self.profile.images}
+
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`."""
         images, twice = self._by_stem(self.profile.images)
@@ -90,12 +102,12 @@ class PngMasks(_LabelFiles):
                 f"{first_few(masks[stem] for stem in strangers)}"
             )
         splits, misfits = self._splits(images, masks)
-        rows = []
-        for stem, own in splits.items():
-            if (own == "test") == (split == "test"):
-                row = {"id": stem, "image": images[stem], "masks": masks.get(stem), "split": own}
-                rows.append({**row, "masks": None, "split": None} if split == "test" else row)
-        return survey_rows(rows, self.files, source=self.profile.images, problems=[*problems, *misfits])
+        if split == "test":
+            found = [Sample(stem, images[stem]) for stem, own in splits.items() if own == "test"]
+        else:
+            own_splits = {stem: own for stem, own in splits.items() if own != "test"}
+            found = [Sample(stem, images[stem], masks[stem], split=own) for stem, own in own_splits.items()]
+        return survey_samples(found, self.files, source=self.profile.images, problems=[*problems, *misfits])
 
     def decode(self, data: bytes, name: str) -> np.ndarray:
         """Content of a mask file -> uint8 (H, W) of 0 and 1."""
@@ -144,19 +156,23 @@ class FileList(_LabelFiles):
                 f"them into {profile.labels}, one per line"
             )
 
+    def image_folders(self) -> set[str]:
+        """None: the lists name the images."""
+        return set()
+
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`."""
         lists = {"train": self.profile.train, "valid": self.profile.valid}
         lists = lists if split == "train" else {"test": self.profile.test}
-        rows, problems = [], []
+        found, problems = [], []
         for own, name in lists.items():
             for number, line in self._lines(name):
                 try:
-                    rows.append(self._row(line, own))
+                    found.append(self._sample(line, own))
                 except CompetitionError as error:
                     problems.append(f"{name}, line {number}: {error}")
         source = " and ".join(lists.values())
-        return survey_rows(rows, self.files, source=source, problems=together(problems, "lines cannot be used"))
+        return survey_samples(found, self.files, source=source, problems=together(problems, "lines cannot be used"))
 
     def decode(self, data: bytes, name: str) -> np.ndarray:
         """Content of a label file -> uint8 (H, W) of classes, 255 not scored."""
@@ -165,26 +181,26 @@ class FileList(_LabelFiles):
     def _labels_file(self) -> tuple[str, ...]:
         if not self.files.exists(self.profile.labels):
             return ()
-        lines = self.files.read(self.profile.labels).decode("utf-8-sig").splitlines()
+        lines = self.files.text(self.profile.labels).splitlines()
         return tuple(line.strip() for line in lines if line.strip())
 
     def _lines(self, name: str) -> list[tuple[int, str]]:
         """(number, text) of a list's lines that are not blank; a list that is not there is empty."""
         if not self.files.exists(name):
             return []
-        lines = self.files.read(name).decode("utf-8-sig").splitlines()
+        lines = self.files.text(name).splitlines()
         return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
-    def _row(self, line: str, split: str) -> dict[str, str | None]:
+    def _sample(self, line: str, split: str) -> Sample:
         """The sample of one line."""
         fields = [field.strip() for field in line.split(self.profile.separator)]
         if len(fields) != 2 and (split != "test" or len(fields) != 1):
             expected = "'image label'" + (" or 'image'" if split == "test" else "")
             raise CompetitionError(f"{len(fields)} fields, expected {expected}")
-        row = {"id": fields[0], "image": safe_path(fields[0]), "masks": None, "split": None}
-        if split != "test":
-            row |= {"masks": self._label(fields[1]), "split": split}
-        return row
+        image = safe_path(fields[0])
+        if split == "test":
+            return Sample(fields[0], image)
+        return Sample(fields[0], image, self._label(fields[1]), split=split)
 
     def _label(self, path: str) -> str:
         path = safe_path(path)
@@ -194,7 +210,7 @@ class FileList(_LabelFiles):
 
 
 def read_pngs(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(file name, content) of what lies in a folder or a zip archive of label files, one at a time.
+    """(file name, content) of what is in a folder or a zip archive of label files, one at a time.
 
     Raises:
         CompetitionError: there is no such folder or archive.

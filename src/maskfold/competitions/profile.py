@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, nearest
+from maskfold.images import ImageSpec
 from maskfold.rle import RLEDialect
 
 SHIPPED = Path(__file__).parent / "profiles"
@@ -25,6 +26,7 @@ class _Profile(_Section):
     name: str = Field(description="the profile's name; default: the file's")
     title: str = Field("", description="the competition, in words")
     metric: str = Field(description="the competition's score, a name of maskfold.metrics")
+    image_spec: ImageSpec = Field(ImageSpec(), description="channels and values of the images, see maskfold.images")
 
 
 class CsvSplit(_Section):
@@ -45,6 +47,14 @@ class CsvSplit(_Section):
         return self.image.partition("{id}")[0].rpartition("/")[0]
 
 
+class CsvSubmission(_Section):
+    """What is asked for, where it is not a mask of the image's own size."""
+
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
+        None, description="(H, W) of the masks of the test split; null: each image's own"
+    )
+
+
 class CsvProfile(_Profile):
     """Masks as run lengths in a CSV; the submission is such a CSV."""
 
@@ -60,6 +70,7 @@ class CsvProfile(_Profile):
     class_separator: str | None = Field(None, description="splits an id column of the form image_class")
     dialect: RLEDialect = Field(RLEDialect(), description="how masks are written, see maskfold.rle")
     group: GroupConfig | None = Field(None, description="where the competition says which images belong together")
+    submission: CsvSubmission = Field(CsvSubmission(), description="the size of the masks that are submitted")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "CsvProfile":
@@ -177,6 +188,6 @@ def _explain(item: dict[str, Any]) -> str:
 
 
 def _known_keys() -> list[str]:
-    models = (CsvProfile, PngMasksProfile, FileListProfile, CsvSplit, GroupConfig)
+    models = (CsvProfile, PngMasksProfile, FileListProfile, CsvSplit, CsvSubmission, GroupConfig)
     keys = {key for model in models for key in model.model_fields}
-    return sorted(keys | {field.name for field in fields(RLEDialect)})
+    return sorted(keys | {field.name for kind in (RLEDialect, ImageSpec) for field in fields(kind)})

@@ -1,10 +1,12 @@
-"""The one table that every layout hands on, and the checks it has passed."""
+"""The samples of one split, as every layout hands them on, and the checks they have passed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from io import BytesIO
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields, replace
+from functools import cached_property
+from io import StringIO
+from operator import index
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import pandas as pd
 
@@ -14,17 +16,100 @@ from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, first_few, raise_all
 
 Split = Literal["train", "test"]
-COLUMNS = ("id", "image", "group", "masks", "split")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of a competition.
+
+    Attributes:
+        id: as in the competition's table.
+        image: path inside the competition's folder.
+        masks: what `Competition.mask` takes; None in the test split.
+        group: which images belong together, where the profile says so.
+        split: "train" or "valid", where the competition itself divides its training images.
+    """
+
+    id: str
+    image: str
+    masks: Any = None
+    group: str | None = None
+    split: Literal["train", "valid"] | None = None
+
+
+class Samples(Sequence[Sample]):
+    """An immutable sequence of samples whose ids are distinct; a slice of it is one, too."""
+
+    def __init__(self, samples: Iterable[Sample] = ()) -> None:
+        self._samples = tuple(samples)
+
+    def __reduce__(self) -> tuple[type["Samples"], tuple[tuple[Sample, ...]]]:
+        return Samples, (self._samples,)  # without what can be looked up in them
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self._samples)
+
+    @overload
+    def __getitem__(self, key: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> "Samples": ...
+
+    def __getitem__(self, key: int | slice) -> "Sample | Samples":
+        return Samples(self._samples[key]) if isinstance(key, slice) else self._samples[index(key)]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Samples) and self._samples == other._samples
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        return f"Samples({len(self)}: {first_few(self.ids)})"
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """The ids, in order."""
+        return tuple(sample.id for sample in self._samples)
+
+    @cached_property
+    def by_id(self) -> dict[str, Sample]:
+        """Id -> sample."""
+        return {sample.id: sample for sample in self._samples}
+
+    def select(self, ids: Iterable[str]) -> "Samples":
+        """The samples of these ids, in their order.
+
+        Raises:
+            CompetitionError: ids that are not among the samples.
+        """
+        ids = list(ids)
+        unknown = [image_id for image_id in ids if image_id not in self.by_id]
+        if unknown:
+            raise CompetitionError(f"{len(unknown)} ids are not among the {len(self)} images: {first_few(unknown)}")
+        return Samples(self.by_id[image_id] for image_id in ids)
+
+    def frame(self) -> pd.DataFrame:
+        """The same as a table for people: a row for each sample, a column for each attribute of `Sample`."""
+        columns = [field.name for field in fields(Sample)]
+        return pd.DataFrame([astuple(sample) for sample in self._samples], columns=columns, dtype=object)
 
 
 @dataclass(frozen=True)
 class Survey:
-    """One split of a competition: the samples that can be used, and everything that is wrong with the others."""
+    """One split of a competition.
 
-    samples: pd.DataFrame
+    Attributes:
+        samples: those that can be used, sorted by id.
+        problems: everything that is wrong with the others.
+    """
+
+    samples: Samples
     problems: tuple[str, ...] = ()
 
-    def checked(self) -> pd.DataFrame:
+    def checked(self) -> Samples:
         """The samples.
 
         Raises:
@@ -34,41 +119,36 @@ class Survey:
         return self.samples
 
 
-def survey_rows(
-    rows: Sequence[dict[str, Any]],
+def survey_samples(
+    found: Sequence[Sample],
     files: CompetitionFiles,
     *,
     source: str,
     group: GroupConfig | None = None,
     problems: Sequence[str] = (),
 ) -> Survey:
-    """Rows (dicts with some of `COLUMNS`) as a table sorted by id; absent values are None.
+    """The samples that can be used.
 
-    Added to ``problems``: duplicate ids (the first row stays), images that are not there (left out), what is
-    wrong with the groups (the samples stay).
+    Added to ``problems``: duplicate ids (the first stays), images that are not there (left out), what is wrong with
+    the groups (the samples stay).
     """
-    found = [*problems, *duplicates((row["id"] for row in rows), source)]
-    unique = {row["id"]: row for row in reversed(rows)}
-    present = [unique[image_id] for image_id in sorted(unique) if files.exists(unique[image_id]["image"])]
-    missing = [image for image in dict.fromkeys(row["image"] for row in rows) if not files.exists(image)]
+    problems = [*problems, *duplicates((sample.id for sample in found), source)]
+    unique = {sample.id: sample for sample in reversed(found)}
+    missing = [image for image in dict.fromkeys(sample.image for sample in found) if not files.exists(image)]
     if missing:
-        found.append(f"{source} names {len(missing)} images that are not in {files.root}: {first_few(missing)}")
-    samples = sample_table(present)
+        problems.append(f"{source} names {len(missing)} images that are not in {files.root}: {first_few(missing)}")
+    absent = set(missing)
+    samples = Samples(unique[image_id] for image_id in sorted(unique) if unique[image_id].image not in absent)
     if group is not None:
         try:
-            samples["group"] = pd.Series(read_groups(files, group, samples), dtype=object)
+            groups = read_groups(files, group, samples)
+            samples = Samples(replace(sample, group=own) for sample, own in zip(samples, groups, strict=True))
         except CompetitionError as error:
-            found.append(str(error))
-    return Survey(samples, tuple(found))
+            problems.append(str(error))
+    return Survey(samples, tuple(problems))
 
 
-def sample_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Rows (dicts with some of `COLUMNS`) as they come; absent values are None, every column has dtype object."""
-    columns = {column: [row.get(column) for row in rows] for column in COLUMNS}
-    return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
-
-
-def read_groups(files: CompetitionFiles, group: GroupConfig, samples: pd.DataFrame) -> list[str]:
+def read_groups(files: CompetitionFiles, group: GroupConfig, samples: Samples) -> list[str]:
     """The group of every sample, from a CSV of the competition; its rows are named by id, file name or stem.
 
     Raises:
@@ -78,10 +158,10 @@ def read_groups(files: CompetitionFiles, group: GroupConfig, samples: pd.DataFra
     problems = duplicates((name for name, _ in names), group.file)
     groups = dict(names)
     found = []
-    for image_id, image in zip(samples["id"], samples["image"], strict=True):
-        path = PurePosixPath(image)
-        found.append(next((groups[key] for key in (image_id, path.name, path.stem) if key in groups), None))
-    without = [image_id for image_id, value in zip(samples["id"], found, strict=True) if value is None]
+    for sample in samples:
+        path = PurePosixPath(sample.image)
+        found.append(next((groups[key] for key in (sample.id, path.name, path.stem) if key in groups), None))
+    without = [sample.id for sample, value in zip(samples, found, strict=True) if value is None]
     if without:
         problems.append(
             f"{group.file} has no row for {len(without)} images: {first_few(without)} "
@@ -92,17 +172,18 @@ def read_groups(files: CompetitionFiles, group: GroupConfig, samples: pd.DataFra
 
 
 def read_columns(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[str, ...]]:
-    """Rows of the named columns, as text, of a comma-separated CSV with a header.
+    """Rows of the named columns, as text without blanks around it, of a comma-separated CSV with a header.
 
     Raises:
         CompetitionError: missing file or columns.
     """
-    data = BytesIO(files.read(name))
     try:
-        table = pd.read_csv(data, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        table = pd.read_csv(StringIO(files.text(name)), dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise CompetitionError(f"{name} is not a CSV separated by commas: {error}") from None
+    table = table.set_axis([str(column).strip() for column in table.columns], axis=1)
     absent = [column for column in columns if column not in table]
     if absent:
         raise CompetitionError(f"{name} has the columns {', '.join(table.columns)}, expected also {', '.join(absent)}")
-    return list(table[list(columns)].itertuples(index=False, name=None))
+    stripped = table[list(columns)].fillna("").apply(lambda column: column.str.strip())
+    return list(stripped.itertuples(index=False, name=None))

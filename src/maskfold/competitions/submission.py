@@ -42,8 +42,7 @@ class SubmissionWriter:
     def __init__(self, competition: Competition, path: Path, ids: Iterable[str]) -> None:
         self.competition = competition
         self.path = Path(path)
-        test = competition.samples("test")
-        self._images = dict(zip(test["id"], test["image"], strict=True))
+        self._samples = competition.samples("test").by_id
         self._sizes: Sizes = {}
         self._check_ids(list(ids))
         self._sink = _sink(competition, self.path, self._sizes)
@@ -58,18 +57,21 @@ class SubmissionWriter:
         self._sink.__exit__(kind, error, trace)
 
     def write(self, id: str, mask: np.ndarray) -> None:
-        """Add one image's mask: bool or integers ``(H, W)``, 0/1 or classes 0..C-1, at the image's own size.
+        """Add one image's mask: bool or integers ``(H, W)``, 0/1 or classes 0..C-1, of `Competition.mask_size`.
 
         Raises:
-            SubmissionError: an unknown id, one written before, another size, values that are no class.
+            SubmissionError: an unknown id, one written before, another size, values that are not classes.
         """
-        if id not in self._images:
-            raise SubmissionError(f"{id} is no test image of this competition: it cannot be part of a submission")
+        if id not in self._samples:
+            raise SubmissionError(f"{id} is not a test image of this competition: it cannot be part of a submission")
         if id in self._sizes:
             raise SubmissionError(f"{id} is written twice: every test image has one mask")
-        size = self.competition.size(self._images[id])
+        size = self.competition.mask_size(self._samples[id])
         if mask.shape != size:
-            raise SubmissionError(f"the mask of {id} has shape {mask.shape}, expected its image's {size}")
+            raise SubmissionError(
+                f"the mask of {id} has shape {mask.shape}, expected {size}: that of its image, or of the profile's "
+                "submission.size"
+            )
         classes = max(2, self.competition.num_classes)
         if mask.dtype.kind not in "bui" or mask.min() < 0 or mask.max() >= classes:
             raise SubmissionError(
@@ -80,11 +82,12 @@ class SubmissionWriter:
         self._sizes[id] = size
 
     def _check_ids(self, ids: list[str]) -> None:
-        missing = [name for name in self._images if name not in set(ids)]
-        unknown = [name for name in ids if name not in self._images]
+        given = set(ids)
+        missing = [name for name in self._samples if name not in given]
+        unknown = [name for name in ids if name not in self._samples]
         if missing or unknown:
             raise SubmissionError(
-                f"the ids to be written are not the competition's {len(self._images)} test ids: {len(missing)} "
+                f"the ids to be written are not the competition's {len(self._samples)} test ids: {len(missing)} "
                 f"missing ({first_few(missing)}), {len(unknown)} unknown ({first_few(unknown)})"
             )
 
@@ -153,7 +156,7 @@ def _refuse_other_content(path: Path) -> None:
     others = [entry.name for entry in path.iterdir() if entry.suffix != ".png"] if path.is_dir() else [path.name]
     if others:
         raise SubmissionError(
-            f"{path} is no folder of an earlier submission (it holds {first_few(others)}): choose another"
+            f"{path} is not the folder of an earlier submission (it holds {first_few(others)}): choose another"
         )
 
 

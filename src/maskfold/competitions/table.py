@@ -1,32 +1,38 @@
 """A competition's CSV of masks: read by the profile's form, rows gathered per image."""
 
+import codecs
 import csv
 from collections.abc import Iterable
-from io import BytesIO
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 
+from maskfold.competitions.files import decode_text
 from maskfold.competitions.profile import CsvProfile
 from maskfold.errors import CompetitionError, first_few, raise_all, repeated
 
 Key = tuple[str, str]
-"""(id, class value); the class value is "" where a row is no (image, class) pair."""
+"""(id, class value); the class value is "" where a row is not of one class."""
 
 
 def read_table(profile: CsvProfile, data: bytes, source: str, *, exact: bool = False) -> pd.DataFrame:
     """Columns ``id``, ``class``, ``mask``, all text, in the file's order; an empty mask is "".
 
-    ``exact`` also refuses columns besides the profile's and another order of them, as a submission must.
+    Blanks around the names of columns and images are not part of them. ``exact`` takes everything as it is, as a
+    competition does with a submission: no further columns, no other order, no byte order mark, only UTF-8.
 
     Raises:
         CompetitionError: an unreadable file, columns that do not fit, ids that lack their class.
     """
-    cells = _read_cells(data, profile.separator, source)
+    cells = _read_cells(_exact_text(data, source) if exact else decode_text(data, source), profile.separator, source)
     cells = _named_columns(cells, profile, source, exact)
     if cells.empty:
-        raise CompetitionError(f"{source} holds no rows besides its header")
+        raise CompetitionError(f"{source} holds nothing but its header")
     table = pd.DataFrame({role: cells[column] for role, column in profile.columns.items()}, dtype=object)
+    if not exact:
+        for role in set(table) - {"mask"}:
+            table[role] = table[role].str.strip()
     if profile.class_separator is not None:
         parts = table["id"].str.rpartition(profile.class_separator)
         whole = table["id"][parts[0] == ""]
@@ -114,10 +120,22 @@ def _survey_classes(
     return {image: tuple(rles) for image, rles in rows.items()}, problems
 
 
-def _read_cells(data: bytes, separator: str, source: str) -> pd.DataFrame:
+def _exact_text(data: bytes, source: str) -> str:
+    if data.startswith(codecs.BOM_UTF8):
+        raise CompetitionError(
+            f"{source} begins with a byte order mark, which a competition reads as part of the first field: save it as "
+            "UTF-8 without one"
+        )
     try:
-        return pd.read_csv(BytesIO(data), sep=separator, header=None, dtype=str, keep_default_na=False).fillna("")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CompetitionError(f"{source} is not UTF-8 text ({error}): save it as UTF-8") from None
+
+
+def _read_cells(text: str, separator: str, source: str) -> pd.DataFrame:
+    try:
+        return pd.read_csv(StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False).fillna("")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise CompetitionError(f"{source} is not a CSV separated by {separator!r}: {error}") from None
 
 
@@ -130,7 +148,7 @@ def _named_columns(cells: pd.DataFrame, profile: CsvProfile, source: str, exact:
                 f"{len(expected)} without a header: {', '.join(expected)}"
             )
         return cells.set_axis(expected, axis=1)
-    found = list(cells.iloc[0])
+    found = list(cells.iloc[0]) if exact else [name.strip() for name in cells.iloc[0]]
     fits = found == expected if exact else set(expected) <= set(found) and len(set(found)) == len(found)
     if not fits:
         raise CompetitionError(

@@ -17,7 +17,7 @@ def validate_submission(path: Path, competition: Competition, *, sizes: Mapping[
 
     Args:
         path: a CSV; for a competition of label files a folder or zip archive.
-        sizes: id -> ``(H, W)`` of the test images; None: read from the images' headers.
+        sizes: id -> ``(H, W)`` of the masks; None: `Competition.mask_size`, from the images' headers.
 
     Raises:
         SubmissionError: lists columns that differ, ids that are missing, unknown, duplicated or in another
@@ -35,11 +35,10 @@ def describe_problems(path: Path, problems: Sequence[str]) -> str:
 
 def submission_problems(path: Path, competition: Competition, *, sizes: Mapping[str, Size] | None = None) -> list[str]:
     """What `validate_submission` would list; empty for a valid submission."""
-    test = competition.samples("test")
-    images = dict(zip(test["id"], test["image"], strict=True))
+    samples = competition.samples("test").by_id
 
     def size_of(image_id: str) -> Size:
-        return competition.size(images[image_id]) if sizes is None else sizes[image_id]
+        return competition.mask_size(samples[image_id]) if sizes is None else sizes[image_id]
 
     check = {"csv": _csv_problems, "png": _png_problems}[competition.submission_kind]
     try:
@@ -82,7 +81,7 @@ def _mask_problem(competition: Competition, masks: tuple[str] | bytes, size: Siz
         if competition.submission_kind == "csv":
             competition.coverage(masks, size, id=name)  # checks the runs without drawing them
         elif competition.num_classes > 1 and (competition.mask(masks, size, id=name) == 255).any():
-            return f"{name}: the mask holds 255, which is no class"
+            return f"{name}: the mask holds 255, which is not a class"
         else:
             competition.mask(masks, size, id=name)
     except CompetitionError as error:

@@ -1,13 +1,14 @@
 """The experiment as one typed, frozen tree, read from YAML and the command line."""
 
 from maskfold.config.load import (
+    MADE_WITH,
     changed_keys,
     config_from_tree,
+    config_yaml,
     describe_options,
     load_config,
     option_keys,
     override,
-    save_config,
 )
 from maskfold.config.schema import (
     AveragingConfig,
@@ -22,11 +23,13 @@ from maskfold.config.schema import (
     PostConfig,
     ScheduleConfig,
     TrainConfig,
+    TTAConfig,
     TuneConfig,
 )
 from maskfold.config.shipped import find_config, shipped_configs
 
 __all__ = [
+    "MADE_WITH",
     "AveragingConfig",
     "CompetitionConfig",
     "Config",
@@ -38,15 +41,16 @@ __all__ = [
     "OptimConfig",
     "PostConfig",
     "ScheduleConfig",
+    "TTAConfig",
     "TrainConfig",
     "TuneConfig",
     "changed_keys",
     "config_from_tree",
+    "config_yaml",
     "describe_options",
     "find_config",
     "load_config",
     "option_keys",
     "override",
-    "save_config",
     "shipped_configs",
 ]

@@ -9,10 +9,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from maskfold.config.schema import Config
+from maskfold.config.schema import PER_CLASS_TAGS, RENAMED, Config
 from maskfold.config.shipped import find_config
 from maskfold.errors import ConfigError, nearest
-from maskfold.files import atomic_path
 
 MADE_WITH = "made_with"  # in a run's config.yaml: how it was made, not what it asks for
 
@@ -64,13 +63,12 @@ def config_from_tree(tree: Mapping[str, Any], *, source: str) -> Config:
         raise ConfigError(f"{source}:{listed}") from None
 
 
-def save_config(config: Config, path: Path, **facts: Any) -> None:
-    """Write ``config`` whole, and ``facts`` about its making (versions, commit) under `MADE_WITH`."""
+def config_yaml(config: Config, **facts: Any) -> str:
+    """``config`` as a YAML file, and ``facts`` about its making (versions, commit) under `MADE_WITH`."""
     tree = config.model_dump(mode="json")
     if facts:
         tree[MADE_WITH] = facts
-    with atomic_path(path) as temporary:
-        temporary.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
 
 def changed_keys(old: Config, new: Config) -> list[str]:
@@ -178,10 +176,11 @@ def _check_name(name: Any) -> None:
 
 
 def _explain(item: Mapping[str, Any]) -> str:
-    key = ".".join(
-        str(part) for part in item["loc"] if not str(part).startswith(("function-", "list[", "dict[", "tuple["))
-    )
+    inner = ("function-", "list[", "dict[", "tuple[", *PER_CLASS_TAGS)
+    key = ".".join(str(part) for part in item["loc"] if not str(part).startswith(inner))
     if item["type"] == "extra_forbidden":
+        if key in RENAMED:
+            return f"{key} is now called {RENAMED[key]}: rename it"
         return f"unknown key {key}: {nearest(key, option_keys(), otherwise=_keys_beside(key))}"
     if item["type"] == "missing":
         return f"{key} is missing"

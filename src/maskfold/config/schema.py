@@ -3,12 +3,32 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 # YAML and the command line both write an absent value as `null`; these names mean the same to people.
 NoneWord = BeforeValidator(lambda value: None if value in ("none", "None", "null", "") else value)
+
+
+# A decoding step's value: one for all classes, a list with one for each, or a mapping by class name. Which of the three
+# is told first, so that a wrong value is one error and not three; the words in brackets are in no message.
+ONE, EACH, NAMED = PER_CLASS_TAGS = ("<one for all>", "<one for each>", "<by name>")
+
+
+def _form(value: Any) -> str:
+    return NAMED if isinstance(value, dict) else EACH if isinstance(value, list | tuple) else ONE
+
+
+Pixels = Annotated[int, Field(ge=0)]
+Shares = Annotated[
+    Annotated[Share, Tag(ONE)] | Annotated[tuple[Share, ...], Tag(EACH)] | Annotated[dict[str, Share], Tag(NAMED)],
+    Discriminator(_form),
+]
+Areas = Annotated[
+    Annotated[Pixels, Tag(ONE)] | Annotated[tuple[Pixels, ...], Tag(EACH)] | Annotated[dict[str, Pixels], Tag(NAMED)],
+    Discriminator(_form),
+]
 
 
 class Section(BaseModel):
@@ -36,8 +56,12 @@ class GroupConfig(Section):
 class FoldsConfig(Section):
     """How the training images are divided."""
 
-    kind: Literal["holdout", "kfold", "stratified", "grouped", "stratified-grouped", "bootstrap", "given"] = Field(
-        "stratified", description="how images are divided; stratified means by mask coverage"
+    kind: Literal["auto", "holdout", "kfold", "stratified", "grouped", "stratified-grouped", "bootstrap", "given"] = (
+        Field(
+            "auto",
+            description="how images are divided; stratified means by mask coverage; auto: stratified, with groups kept "
+            "together where there are any",
+        )
     )
     count: Count = Field(5, description="number of folds (hold-out and given splits: one)")
     valid_share: float = Field(0.2, gt=0, lt=1, description="hold-out: share of images for validation")
@@ -63,7 +87,7 @@ class DataConfig(Section):
     )
     workers: int = Field(2, ge=0, description="data loading processes")
     positive_share: Share | None = Field(
-        None, description="share of each training batch drawn from images with a mask; null: as they come"
+        None, description="share of the training images drawn that have a mask, batch by batch; null: as they come"
     )
 
 
@@ -76,6 +100,7 @@ class ModelConfig(Section):
         "imagenet", description="imagenet, null, or path of a .pth/.safetensors file"
     )
     init_from: Path | None = Field(None, description="run folder whose weights of the same fold are the start")
+    deep_supervision: int = Field(0, ge=0, description="unet: coarser decoder stages that the loss sees too; 0: none")
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the architecture")
 
 
@@ -146,8 +171,8 @@ class TrainConfig(Section):
         return self
 
 
-class InferenceConfig(Section):
-    """How whole images are predicted."""
+class TTAConfig(Section):
+    """Test-time augmentation: how one probability map comes from several looks at an image."""
 
     views: str = Field("flips", description="test-time views: none, flips (4), d4 (8)")
     scales: tuple[Annotated[float, Field(gt=0)], ...] = Field(
@@ -156,32 +181,59 @@ class InferenceConfig(Section):
     merge: Literal["probabilities", "logits", "vote"] = Field(
         "probabilities", description="what is averaged over checkpoints and views"
     )
-    batch_size: Count = Field(8, description="images per batch")
     window: Annotated[int, Field(ge=32)] | None = Field(
         None, description="side of the sliding window in pixels after scale; null: whole images"
     )
     overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.25, description="overlap of neighbouring windows, share of the side"
     )
+
+
+class InferenceConfig(Section):
+    """What predicts whole images, and how many at a time."""
+
     checkpoint: str = Field("best", description="weights used without a tuned ensemble: best, ema, swa, snapshots …")
+    batch_size: Count = Field(8, description="images per batch")
 
 
 class PostConfig(Section):
-    """How probabilities become masks, where nothing was tuned."""
+    """The decoding chain: how probabilities become masks, where nothing was tuned.
 
-    threshold: Share = Field(0.5, description="probability from which a pixel is foreground")
-    min_area: int = Field(0, ge=0, description="components with fewer pixels are removed")
-    fill_holes: int = Field(0, ge=0, description="holes of at most this many pixels are filled")
+    Each value is one number for all classes, a list with a number for each class, or a mapping from each class's
+    name to its number. The steps are applied in this order: those of ``steps`` that change the probability, the
+    threshold, ``fill_holes``, ``min_area``, those of ``steps`` that change the mask.
+    """
+
+    threshold: Shares = Field(0.5, description="probability from which a pixel is of the class")
+    fill_holes: Areas = Field(0, description="holes of at most this many pixels are filled")
+    min_area: Areas = Field(0, description="components with fewer pixels are removed")
+    steps: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="further steps, package.module:Name, and the options of each"
+    )
 
 
 class TuneConfig(Section):
     """What tuning tries."""
 
-    thresholds: tuple[Share, ...] = Field(
-        tuple(round(0.2 + 0.05 * i, 2) for i in range(13)), description="thresholds tried"
+    checkpoints: Count = Field(
+        2, description="checkpoints compared besides the configured one: the best by mean validation score"
     )
-    min_areas: tuple[int, ...] = Field((0, 25, 50, 100, 200, 400), description="minimum areas tried, in pixels")
-    checkpoints: Count = Field(2, description="checkpoints compared: the best by mean validation score")
+    tried: dict[str, tuple[Any, ...] | dict[str, tuple[Any, ...]]] = Field(
+        default_factory=dict,
+        description="values tried instead of a decoding step's own: {threshold: [0.4, 0.5]}; for a step of "
+        "post.steps: {package.module:Name: {option: [1, 2]}}",
+    )
+
+
+# Keys of earlier versions and what they are called now.
+RENAMED = {
+    **{f"inference.{key}": f"tta.{key}" for key in TTAConfig.model_fields},
+    "inference.member": "inference.checkpoint",
+    "train.oof_members": "train.oof_checkpoints",
+    "tune.members": "tune.checkpoints",
+    "tune.thresholds": "tune.tried.threshold",
+    "tune.min_areas": "tune.tried.min_area",
+}
 
 
 class Config(Section):
@@ -193,7 +245,7 @@ class Config(Section):
     folds: FoldsConfig = FoldsConfig()
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
-    loss: list[dict[str, Any]] | dict[str, Any] = Field(
+    loss: list[dict[str, Any]] = Field(
         default_factory=lambda: [{"name": "bce", "weight": 0.8}, {"name": "dice", "weight": 0.2}],
         description="weighted terms, see docs/losses_metrics.md",
     )
@@ -201,6 +253,7 @@ class Config(Section):
     schedule: ScheduleConfig = ScheduleConfig()
     averaging: AveragingConfig = AveragingConfig()
     train: TrainConfig = TrainConfig()
+    tta: TTAConfig = TTAConfig()
     inference: InferenceConfig = InferenceConfig()
     post: PostConfig = PostConfig()
     tune: TuneConfig = TuneConfig()

@@ -13,58 +13,80 @@ import numpy as np
 
 from maskfold.datasets.transforms import build_transforms
 from maskfold.errors import AugmentationError, nearest
+from maskfold.images import PLAIN, ImageSpec
 
 Transforms = list[A.BasicTransform | A.BaseCompose]
+# Transforms of the whole image; of the crop; of the crop's colours.
+Preset = tuple[Transforms, Transforms, Transforms]
 
 # ResizeStepScaling of PaddleSeg: factors 0.5, 0.75 … 2, all equally likely.
 STEP_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+
+# What is not for all images: colours are for red, green and blue; some work on eight bits; OpenCV has four channels.
+LIMITS: dict[type, Callable[[ImageSpec], bool]] = {
+    A.HueSaturationValue: lambda images: images.channels == 3,
+    A.CLAHE: lambda images: images.channels == 3 and images.dtype == "uint8",
+    A.ImageCompression: lambda images: images.channels == 3 and images.dtype == "uint8",
+    A.Downscale: lambda images: images.channels <= 4,
+}
 
 
 class Augmentation:
     """Callable ``(image, mask, seed) -> (image, mask)``: a pure function of its arguments, picklable.
 
-    ``image`` is uint8 (H, W, 3), ``mask`` uint8 (H, W); both come back as (crop, crop), same types. Masks are
-    never interpolated (nearest neighbour), so labels and 255 stay what they are.
+    ``image`` is (H, W, C) of the channels and dtype of ``images``, ``mask`` uint8 (H, W); both come back as (crop,
+    crop), same types. Masks are never interpolated (nearest neighbour), so labels and 255 stay what they are.
     """
 
-    def __init__(self, before: Transforms, after: Transforms, *, crop: int) -> None:
+    def __init__(self, before: Transforms, after: Transforms, *, crop: int, images: ImageSpec) -> None:
         """``before`` sees the whole image, ``after`` only the crop."""
-        self.crop = crop
+        self.crop, self.images = crop, images
         self.transforms = A.Compose([*before, *_random_crop(crop), *after], seed=0)
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         # Compose.set_random_seed would give every transform a generator of its own from this one seed: all would
         # draw the same numbers, and two flips would always happen together. So they share one.
         self.transforms.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        result = self.transforms(image=image, mask=mask)
+        try:
+            result = self.transforms(image=image, mask=mask)
+        except (ValueError, TypeError, cv2.error) as error:
+            if self.images.plain:
+                raise
+            raise AugmentationError(
+                f"data.augment cannot be applied to images of {self.images.channels} channels of {self.images.dtype} "
+                f"({' '.join(str(error).split())}): leave out what needs 8 bits of red, green and blue"
+            ) from None
         self._check(result["image"], result["mask"])
         return result["image"], result["mask"]
 
     def _check(self, image: np.ndarray, mask: np.ndarray) -> None:
-        size = (self.crop, self.crop)
-        if image.dtype != np.uint8 or mask.dtype != np.uint8 or image.shape != (*size, 3) or mask.shape != size:
+        size, dtype = (self.crop, self.crop), self.images.dtype
+        shape = (*size, self.images.channels)
+        if image.dtype != dtype or mask.dtype != np.uint8 or image.shape != shape or mask.shape != size:
             raise AugmentationError(
                 f"data.augment made a {image.dtype} image {image.shape} and a {mask.dtype} mask {mask.shape}: expected "
-                f"uint8 {(*size, 3)} and uint8 {size}, so leave out what changes the type or the channels"
+                f"{dtype} {shape} and uint8 {size}, so leave out what changes the type or the channels"
             )
 
 
-def build_augmentation(spec: str | list[Any], *, crop: int) -> Augmentation:
+def build_augmentation(spec: str | list[Any], *, crop: int, images: ImageSpec = PLAIN) -> Augmentation:
     """Build the augmentation of ``data.augment``: a preset's name or a list (see `maskfold.datasets.transforms`).
 
     Args:
         spec: a key of `PRESETS`, or a list of albumentations, applied to the whole image before the crop.
         crop: side of the square crop in pixels.
+        images: what is augmented. Presets leave out what needs other channels or values.
 
     Raises:
         AugmentationError: unknown preset or transform (the nearest is named), or arguments it does not take.
     """
     if not isinstance(spec, str):
-        return Augmentation(build_transforms(spec), [], crop=crop)
+        return Augmentation(_in_units(build_transforms(spec), images), [], crop=crop, images=images)
     if spec not in PRESETS:
         raise AugmentationError(f"data.augment is the unknown preset {spec}: {nearest(spec, list(PRESETS))}")
-    before, after = PRESETS[spec]()
-    return Augmentation(before, after, crop=crop)
+    before, after, colour = PRESETS[spec]()
+    after = [*after, *_in_units(_applicable(colour, images), images)]
+    return Augmentation(before, after, crop=crop, images=images)
 
 
 def _random_crop(crop: int) -> Transforms:
@@ -72,24 +94,69 @@ def _random_crop(crop: int) -> Transforms:
     return [pad, A.RandomCrop(crop, crop)]
 
 
-def _none() -> tuple[Transforms, Transforms]:
-    return [], []
+def _in_units(transforms: Transforms, images: ImageSpec) -> Transforms:
+    """The same transforms, for 16 bits and floats between two that turn values into float32 in [0, 1] and back."""
+    if images.dtype == "uint8" or not transforms:
+        return transforms
+    return [_ToUnits(images), *transforms, _FromUnits(images)]
 
 
-def _flips() -> tuple[Transforms, Transforms]:
-    return [], [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
+class _ToUnits(A.ImageOnlyTransform):
+    """Stored values to float32, 1.0 where they reach the scale; what is outside [0, 1] is cut off."""
+
+    def __init__(self, images: ImageSpec) -> None:
+        super().__init__(p=1.0)
+        self.images = images
+
+    def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
+        return (img.astype(np.float32) / np.float32(self.images.scale)).clip(0, 1)
 
 
-def _d4() -> tuple[Transforms, Transforms]:
+class _FromUnits(A.ImageOnlyTransform):
+    """The inverse of `_ToUnits`."""
+
+    def __init__(self, images: ImageSpec) -> None:
+        super().__init__(p=1.0)
+        self.images = images
+
+    def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
+        values = img.astype(np.float32).clip(0, 1) * np.float32(self.images.scale)
+        return values if self.images.dtype == "float32" else np.rint(values).astype(self.images.dtype)
+
+
+def _applicable(transforms: Transforms, images: ImageSpec) -> Transforms:
+    """The transforms of a preset that can be applied to the images; a choice of several keeps those that can."""
+    kept = []
+    for transform in transforms:
+        if isinstance(transform, A.BaseCompose):
+            inner = _applicable(list(transform.transforms), images)
+            if len(inner) == len(transform.transforms):
+                kept.append(transform)
+            elif inner:
+                kept.append(A.OneOf(inner, p=transform.p))
+        elif LIMITS.get(type(transform), lambda images: True)(images):
+            kept.append(transform)
+    return kept
+
+
+def _none() -> Preset:
+    return [], [], []
+
+
+def _flips() -> Preset:
+    return [], [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)], []
+
+
+def _d4() -> Preset:
     """All eight flips and right-angled turns of a square."""
-    return [], [A.D4(p=1.0)]
+    return [], [A.D4(p=1.0)], []
 
 
-def _d4_color() -> tuple[Transforms, Transforms]:
-    return [], [A.D4(p=1.0), *_color()]
+def _d4_color() -> Preset:
+    return [], [A.D4(p=1.0)], _color()
 
 
-def _heavy() -> tuple[Transforms, Transforms]:
+def _heavy() -> Preset:
     """For tiles of many cameras and seasons: what lens, air, sensor and file format do to a picture."""
     area_linear = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
     blur = A.OneOf(
@@ -104,12 +171,12 @@ def _heavy() -> tuple[Transforms, Transforms]:
     fog = A.PlasmaBrightnessContrast(brightness_range=(0.1, 0.4), contrast_range=(-0.4, -0.1), p=0.1)
     noise = A.OneOf([A.GaussNoise(std_range=(0.01, 0.06), p=1.0), A.ImageCompression("jpeg", (50, 90), p=1.0)], p=0.3)
     local = A.OneOf([A.CLAHE(clip_limit=(1.0, 3.0), p=1.0), A.Sharpen(p=1.0)], p=0.2)
-    return [], [A.D4(p=1.0), *_color(), local, fog, blur, noise]
+    return [], [A.D4(p=1.0)], [*_color(), local, fog, blur, noise]
 
 
-def _scale_crop() -> tuple[Transforms, Transforms]:
+def _scale_crop() -> Preset:
     """Step scaling, padded random crop, horizontal flip: as PaddleSeg trains on street scenes."""
-    return [A.OneOf([_scale_by(factor) for factor in STEP_SCALES], p=1.0)], [A.HorizontalFlip(p=0.5)]
+    return [A.OneOf([_scale_by(factor) for factor in STEP_SCALES], p=1.0)], [A.HorizontalFlip(p=0.5)], []
 
 
 def _scale_by(factor: float) -> A.RandomScale:
@@ -130,9 +197,9 @@ def _color() -> Transforms:
     ]
 
 
-# Name -> (transforms of the whole image, transforms of the crop). What does not need the whole image stands in the
-# second list: the result has the same distribution, and a crop has fewer pixels.
-PRESETS: dict[str, Callable[[], tuple[Transforms, Transforms]]] = {
+# What does not need the whole image is done to the crop: the result has the same distribution, and a crop has fewer
+# pixels.
+PRESETS: dict[str, Callable[[], Preset]] = {
     "none": _none,
     "flips": _flips,
     "d4": _d4,

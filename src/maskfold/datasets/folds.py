@@ -1,32 +1,34 @@
-"""How images are divided into training and validation, written down once as ``folds.csv``.
+"""Which images train and which validate, written down once as ``folds.csv``.
 
 ``folds.csv`` is in long form, one row per fold and image: ``fold`` (0, 1, …), ``id``, ``split`` (train or valid) and
 ``times`` (how often the image stands in a round of training; more than 1 only in bootstrap folds). It is made so:
 
 1. The samples are sorted by id, so that neither the order of a table nor of a folder matters.
-2. Where the division is stratified, each image gets a bin of its mask coverage: one bin for empty masks, and
+2. Where folds are stratified, each image gets a bin of its mask coverage: one bin for empty masks, and
    ``folds.bins`` bins between quantiles of the others.
-3. scikit-learn divides them, seeded by ``folds.seed``:
+3. scikit-learn divides them, seeded by ``folds.seed``. Groups are those of ``folds.group``, or of the profile:
 
+   - ``auto``: ``stratified-grouped`` where the images have groups, else ``stratified``;
    - ``holdout``: one fold, ``folds.valid_share`` of the images (of the groups, where there are groups) validate;
    - ``kfold``: every image validates in exactly one of ``folds.count`` folds;
    - ``stratified``: the same, and each fold has its share of each coverage bin;
-   - ``grouped``: the same as kfold, with folds of about equal size, and no group is divided;
-   - ``stratified-grouped``: no group is divided, and the bins are as even as that allows;
-   - ``bootstrap``: ``folds.count`` times, n of n images are drawn with replacement; those never drawn validate;
+   - ``grouped``: the same as kfold, with folds of about equal size, and every group stays together;
+   - ``stratified-grouped``: every group stays together, and the bins are as even as that allows;
+   - ``bootstrap``: ``folds.count`` times, n of n images (of groups, where there are groups) are drawn with
+     replacement; those never drawn validate;
    - ``given``: one fold, the competition's own split.
-4. The two splits of a fold never share an image nor, where the division is by groups, a group.
+4. The two splits of a fold never share an image nor, where the kind of folds knows groups, a group.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Samples
 from maskfold.config import FoldsConfig
 from maskfold.errors import FoldsError, first_few
 from maskfold.progress import progress
@@ -37,14 +39,14 @@ if TYPE_CHECKING:  # imported by the functions that divide: prediction reads fol
 COLUMNS = ["fold", "id", "split", "times"]
 
 # (training indices, possibly repeated; validation indices)
-Division = tuple[np.ndarray, np.ndarray]
+Splits = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class _Images:
     """The samples in the order of their ids."""
 
-    samples: pd.DataFrame
+    samples: Samples
     coverage: np.ndarray
     groups: np.ndarray | None
 
@@ -53,15 +55,16 @@ class _Images:
 
 
 def make_folds(
-    samples: pd.DataFrame, coverage: np.ndarray, config: FoldsConfig, groups: np.ndarray | None = None
+    samples: Samples, coverage: np.ndarray, config: FoldsConfig, groups: np.ndarray | None = None
 ) -> pd.DataFrame:
     """Divide ``samples``; the result depends on their ids, not on their order.
 
     Args:
-        samples: columns id and, for ``given``, split.
+        samples: the training images; ``given`` needs their own split.
         coverage: (n,) foreground share of each sample's mask.
-        config: kind of division, number of folds, seed.
-        groups: (n,) group of each sample; needed by the grouped kinds, kept together by holdout.
+        config: kind of folds, their number, seed.
+        groups: (n,) group of each sample, as `load_groups` finds them; needed by the grouped kinds, kept together by
+            holdout and bootstrap.
 
     Returns:
         Columns fold (int), id (str), split ("train" or "valid"), times (int); sorted by fold, then by id.
@@ -69,31 +72,48 @@ def make_folds(
     Raises:
         FoldsError: too few images or groups for the number of folds, groups or a split missing.
     """
-    order = np.argsort(samples["id"].to_numpy(str), kind="stable")
-    ordered = samples.iloc[order].reset_index(drop=True)
+    order = np.argsort(np.array(samples.ids, str), kind="stable")
+    ordered = Samples(samples[place] for place in order)
     groups = None if groups is None else np.asarray(groups, dtype=object).astype(str)[order]
     images = _Images(ordered, np.asarray(coverage, float)[order], groups)
     if len(images) < 2:
-        raise FoldsError(f"there are {len(images)} images with masks: a division needs at least 2")
+        raise FoldsError(f"there are {len(images)} images with masks: folds need at least 2")
     tables = [
-        _fold_table(fold, ordered["id"], train, valid)
-        for fold, (train, valid) in enumerate(KINDS[config.kind](images, config))
+        _fold_table(fold, ordered.ids, train, valid)
+        for fold, (train, valid) in enumerate(KINDS[kind_of_folds(config, groups is not None)](images, config))
     ]
     return pd.concat(tables, ignore_index=True)
 
 
-def coverages(competition: Competition, samples: pd.DataFrame) -> np.ndarray:
+def kind_of_folds(config: FoldsConfig, grouped: bool) -> str:
+    """``folds.kind``, or what ``auto`` stands for where images have groups or have none."""
+    return config.kind if config.kind != "auto" else "stratified-grouped" if grouped else "stratified"
+
+
+def coverages(competition: Competition, samples: Samples) -> np.ndarray:
     """(n,) float: the foreground share of each sample's mask, without drawing run lengths."""
-    rows = zip(samples["id"], samples["image"], samples["masks"], strict=True)
-    shown = progress(rows, "coverage", total=len(samples), unit="mask")
-    return np.array([competition.coverage(masks, competition.size(image), id=id_) for id_, image, masks in shown])
+    shown = progress(samples, "coverage", total=len(samples), unit="mask")
+    return np.array([competition.coverage(s.masks, competition.size(s.image), id=s.id) for s in shown])
 
 
-def load_groups(competition: Competition, samples: pd.DataFrame, config: FoldsConfig) -> np.ndarray | None:
-    """(n,) group of each sample, from ``folds.group`` or else the profile; None where the division has no use for it.
+def ignored_groups(samples: Samples, config: FoldsConfig) -> str | None:
+    """A note where groups are known but not kept together by the kind of folds that was asked for; else None."""
+    groups = {sample.group for sample in samples} - {None}
+    if not groups or config.kind in GROUPED:
+        return None
+    return (
+        f"the profile puts the images into {len(groups)} groups, but folds.kind {config.kind} divides them: the scores "
+        "may be too good; folds.kind auto keeps them together"
+    )
+
+
+def load_groups(competition: Competition, samples: Samples, config: FoldsConfig) -> np.ndarray | None:
+    """(n,) group of each sample, or None where the kind of folds has no use for groups.
+
+    Groups come from ``folds.group`` or else the profile.
 
     Raises:
-        FoldsError: ``folds.group`` is set, but the kind of division ignores groups; a sample without group.
+        FoldsError: ``folds.group`` is set, but the kind of folds ignores groups; a sample without group.
         CompetitionError: missing file, columns or rows.
     """
     if config.kind not in GROUPED:
@@ -103,14 +123,13 @@ def load_groups(competition: Competition, samples: pd.DataFrame, config: FoldsCo
                 "set folds.group to null"
             )
         return None
-    groups = competition.groups(samples, config.group) if config.group is not None else list(samples["group"])
-    known = [not (group is None or group == "" or group != group) for group in groups]
-    if not any(known):
+    declared = competition.groups(samples, config.group) if config.group is not None else [s.group for s in samples]
+    if not any(declared):
         return None
-    if not all(known):
-        without = [id_ for id_, has_group in zip(samples["id"], known, strict=True) if not has_group]
+    without = [image_id for image_id, group in zip(samples.ids, declared, strict=True) if not group]
+    if without:
         raise FoldsError(f"{len(without)} images have no group: {first_few(without)}")
-    return np.array([str(group) for group in groups], dtype=object)
+    return np.array(declared, dtype=object)
 
 
 def coverage_bins(coverage: np.ndarray, bins: int, least: int) -> np.ndarray:
@@ -127,7 +146,7 @@ def coverage_bins(coverage: np.ndarray, bins: int, least: int) -> np.ndarray:
     return labels
 
 
-def _fold_table(fold: int, ids: pd.Series, train: np.ndarray, valid: np.ndarray) -> pd.DataFrame:
+def _fold_table(fold: int, ids: Sequence[str], train: np.ndarray, valid: np.ndarray) -> pd.DataFrame:
     if len(train) == 0 or len(valid) == 0:
         empty = "training" if len(train) == 0 else "validation"
         raise FoldsError(f"fold {fold} has no {empty} images: use fewer folds, another folds.seed or folds.kind")
@@ -138,25 +157,25 @@ def _fold_table(fold: int, ids: pd.Series, train: np.ndarray, valid: np.ndarray)
     return table[table["split"] != ""]
 
 
-def _holdout(images: _Images, config: FoldsConfig) -> Iterator[Division]:
+def _holdout(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
     from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
     splitter = ShuffleSplit if images.groups is None else GroupShuffleSplit
     try:
         splits = splitter(1, test_size=config.valid_share, random_state=config.seed)
-        yield from splits.split(images.samples, groups=images.groups)
+        yield from splits.split(images.coverage, groups=images.groups)
     except ValueError as error:
         raise FoldsError(f"folds.valid_share {config.valid_share} leaves a split empty: {error}") from None
 
 
-def _kfold(images: _Images, config: FoldsConfig) -> Iterator[Division]:
+def _kfold(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
     _check_count(len(images), "images", config)
     from sklearn.model_selection import KFold
 
-    yield from KFold(config.count, shuffle=True, random_state=config.seed).split(images.samples)
+    yield from KFold(config.count, shuffle=True, random_state=config.seed).split(images.coverage)
 
 
-def _stratified(images: _Images, config: FoldsConfig) -> Iterator[Division]:
+def _stratified(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
     _check_count(len(images), "images", config)
     from sklearn.model_selection import StratifiedKFold
 
@@ -164,7 +183,7 @@ def _stratified(images: _Images, config: FoldsConfig) -> Iterator[Division]:
     yield from _split_by_bins(splitter, images, config)
 
 
-def _grouped(images: _Images, config: FoldsConfig) -> Iterator[Division]:
+def _grouped(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
     groups = _check_groups(images, config)
     from sklearn.model_selection import GroupKFold
 
@@ -172,10 +191,10 @@ def _grouped(images: _Images, config: FoldsConfig) -> Iterator[Division]:
     # not. So the seed renames the groups, and thereby decides among groups of one size.
     names, codes = np.unique(groups, return_inverse=True)
     renamed = np.random.default_rng(config.seed).permutation(len(names))[codes]
-    yield from GroupKFold(config.count).split(images.samples, groups=renamed)
+    yield from GroupKFold(config.count).split(images.coverage, groups=renamed)
 
 
-def _stratified_grouped(images: _Images, config: FoldsConfig) -> Iterator[Division]:
+def _stratified_grouped(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
     groups = _check_groups(images, config)
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -183,15 +202,17 @@ def _stratified_grouped(images: _Images, config: FoldsConfig) -> Iterator[Divisi
     yield from _split_by_bins(splitter, images, config, groups)
 
 
-def _bootstrap(images: _Images, config: FoldsConfig) -> Iterator[Division]:
-    everything = np.arange(len(images))
+def _bootstrap(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
+    names = np.arange(len(images)) if images.groups is None else images.groups
+    groups, codes = np.unique(names, return_inverse=True)
     for fold in range(config.count):
-        drawn = np.random.default_rng([config.seed, fold]).choice(everything, len(images), replace=True)
-        yield drawn, np.setdiff1d(everything, drawn)
+        drawn = np.random.default_rng([config.seed, fold]).choice(len(groups), len(groups), replace=True)
+        times = np.bincount(drawn, minlength=len(groups))[codes]
+        yield np.repeat(np.arange(len(images)), times), np.flatnonzero(times == 0)
 
 
-def _given(images: _Images, config: FoldsConfig) -> Iterator[Division]:
-    given = images.samples["split"].to_numpy(object)
+def _given(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
+    given = np.array([sample.split for sample in images.samples], dtype=object)
     train, valid = (np.flatnonzero(given == split) for split in ("train", "valid"))
     rest = len(images) - len(train) - len(valid)
     if rest or not len(train) or not len(valid):
@@ -207,14 +228,14 @@ def _split_by_bins(
     images: _Images,
     config: FoldsConfig,
     groups: np.ndarray | None = None,
-) -> Iterator[Division]:
+) -> Iterator[Splits]:
     bins = coverage_bins(images.coverage, config.bins, config.count)
     if np.bincount(bins).max() < config.count:
         bins = np.zeros_like(bins)  # scikit-learn wants one bin that reaches every fold
     with warnings.catch_warnings():
         # A bin with fewer images than folds is spread as far as it goes.
         warnings.filterwarnings("ignore", message="The least populated class")
-        yield from splitter.split(images.samples, bins, groups)
+        yield from splitter.split(images.coverage, bins, groups)
 
 
 def _check_groups(images: _Images, config: FoldsConfig) -> np.ndarray:
@@ -234,7 +255,7 @@ def _check_count(available: int, what: str, config: FoldsConfig) -> None:
         raise FoldsError(f"there are {available} {what} for {config.count} folds: lower folds.count to {available}")
 
 
-KINDS: dict[str, Callable[[_Images, FoldsConfig], Iterator[Division]]] = {
+KINDS: dict[str, Callable[[_Images, FoldsConfig], Iterator[Splits]]] = {
     "holdout": _holdout,
     "kfold": _kfold,
     "stratified": _stratified,
@@ -243,4 +264,5 @@ KINDS: dict[str, Callable[[_Images, FoldsConfig], Iterator[Division]]] = {
     "bootstrap": _bootstrap,
     "given": _given,
 }
-GROUPED = ("holdout", "grouped", "stratified-grouped")
+# These keep groups together; `grouped` and `stratified-grouped` need them.
+GROUPED = ("auto", "holdout", "grouped", "stratified-grouped", "bootstrap")

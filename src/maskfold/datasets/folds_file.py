@@ -1,5 +1,6 @@
 """``folds.csv``: written once, and read back only where it fits the data set."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,20 +9,21 @@ import pandas as pd
 
 from maskfold.datasets.folds import COLUMNS
 from maskfold.errors import FoldsError, first_few
-from maskfold.files import atomic_path
 
 
-def write_folds(folds: pd.DataFrame, path: Path) -> None:
-    """Write the table of `make_folds` as CSV, whole or not at all."""
-    with atomic_path(path) as temporary:
-        folds[COLUMNS].to_csv(temporary, index=False, lineterminator="\n")
+def write_folds(folds: pd.DataFrame) -> bytes:
+    """The table of `make_folds` as the content of ``folds.csv``."""
+    return folds[COLUMNS].to_csv(index=False, lineterminator="\n").encode()
 
 
-def read_folds(path: Path, ids: Sequence[str], groups: Sequence[str] | np.ndarray | None = None) -> pd.DataFrame:
-    """Read ``folds.csv`` and check it against the data set.
+def read_folds(
+    content: bytes, path: Path, ids: Sequence[str], groups: Sequence[str] | np.ndarray | None = None
+) -> pd.DataFrame:
+    """Read the content of ``folds.csv`` and check it against the data set.
 
     Args:
-        path: the file.
+        content: of the file.
+        path: named in errors.
         ids: ids of the training samples.
         groups: (n,) group of each of ``ids``; given, no group may stand on both sides of a fold.
 
@@ -32,7 +34,7 @@ def read_folds(path: Path, ids: Sequence[str], groups: Sequence[str] | np.ndarra
         FoldsError: no or another file, ids of another data set, an image or a group in both splits of a fold,
             folds that are not numbered 0, 1, …, or that lack a split.
     """
-    folds = _read_table(Path(path))
+    folds = _read_table(content, path)
     _check_ids(folds, ids, path)
     _check_numbers(folds, path)
     for fold, rows in folds.groupby("fold"):
@@ -69,11 +71,9 @@ def check_groups(folds: pd.DataFrame, group_of: dict[str, str], source: object) 
             )
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(content: bytes, path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise FoldsError(f"there is no folds file {path}: run python src/make_folds.py") from None
+        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise FoldsError(f"{path} is not a CSV file: {' '.join(str(error).split())}") from None
     if list(table.columns) != COLUMNS:

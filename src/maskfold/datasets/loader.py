@@ -1,60 +1,55 @@
 """Data loaders: batches made in worker processes, with no trace of how many there are."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import cv2
-import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Samples
 from maskfold.config import Config
-from maskfold.datasets.dataset import SegmentationDataset
-from maskfold.datasets.sampler import size_batches
+from maskfold.datasets.dataset import EvalDataset, TrainDataset
+from maskfold.datasets.sampler import EpochSampler, size_batches
+
+Item = dict[str, Any]
 
 
-def train_loader(dataset: Dataset[dict[str, Any]], sampler: Iterable[list[Any]], workers: int) -> DataLoader:
+def train_loader(dataset: TrainDataset, sampler: EpochSampler, workers: int) -> DataLoader:
     """Loader of the batches of an `EpochSampler`; set ``sampler.epoch`` before each pass over it."""
-    return _loader(dataset, sampler, workers)
-
-
-def eval_loader(dataset: Dataset[dict[str, Any]], batches: list[list[int]], workers: int) -> DataLoader:
-    """Loader of given batches of indices, each of images of one size (`size_batches`)."""
-    return _loader(dataset, batches, workers)
+    return _loader(dataset, sampler, workers, collate_train)
 
 
 def image_loader(
-    competition: Competition, samples: pd.DataFrame, config: Config, *, rank: int = 0, world: int = 1
+    competition: Competition, samples: Samples, config: Config, *, rank: int = 0, world: int = 1
 ) -> DataLoader:
     """Whole images in batches of one size, never augmented, with truth where ``samples`` has masks.
 
     ``rank`` of ``world`` processes gets its share of the batches.
     """
-    dataset = SegmentationDataset(competition, samples, scale=config.data.scale)
-    sizes = [competition.size(image) for image in samples["image"]]
+    dataset = EvalDataset(competition, samples, scale=config.data.scale)
+    sizes = [competition.size(sample.image) for sample in samples]
     batches = size_batches(sizes, config.inference.batch_size, rank=rank, world=world)
-    return eval_loader(dataset, batches, config.data.workers)
+    return _loader(dataset, batches, config.data.workers, collate_eval)
 
 
-def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Stack a batch's items: tensors along a new first axis, ``index`` to int64 (N,); ``id`` and ``size`` to lists.
-
-    Targets of evaluation (uint8, native size) stay a list: equal size in the batch does not make them an input.
-    """
-    batch: dict[str, Any] = {}
-    for name in items[0]:
-        values = [item[name] for item in items]
-        if name == "index":
-            batch[name] = torch.tensor(values)
-        elif isinstance(values[0], torch.Tensor) and not (name == "target" and values[0].dtype == torch.uint8):
-            batch[name] = torch.stack(values)
-        else:
-            batch[name] = values
-    return batch
+def collate_train(items: list[Item]) -> Item:
+    """A batch of `TrainDataset`: tensors stacked along a new first axis, ``index`` int64 (N,), ``id`` a list."""
+    targets = {name: torch.stack([item["targets"][name] for item in items]) for name in items[0]["targets"]}
+    stacked = {name: torch.stack([item[name] for item in items]) for name in ("image", "valid")}
+    places = torch.tensor([item["index"] for item in items])
+    return {**stacked, "targets": targets, "id": [item["id"] for item in items], "index": places}
 
 
-def _loader(dataset: Dataset[dict[str, Any]], batches: Iterable[list[Any]], workers: int) -> DataLoader:
+def collate_eval(items: list[Item]) -> Item:
+    """A batch of `EvalDataset`: ``image`` stacked, ``index`` int64 (N,), all else lists: masks may differ in size."""
+    batch = {name: [item[name] for item in items] for name in items[0]}
+    return {**batch, "image": torch.stack(batch["image"]), "index": torch.tensor(batch["index"])}
+
+
+def _loader(
+    dataset: Dataset[Item], batches: Iterable[list[Any]], workers: int, collate: Callable[[list[Item]], Item]
+) -> DataLoader:
     return DataLoader(
         dataset,
         batch_sampler=batches,

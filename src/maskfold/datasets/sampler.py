@@ -1,21 +1,23 @@
 """Which images make which batch: a pure function of seed and epoch, the same on every process."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import numpy as np
 from torch.utils.data import Sampler
 
+from maskfold.datasets.dataset import Draw
 from maskfold.errors import SamplerError
 
 
-class EpochSampler(Sampler[list[tuple[int, int]]]):
-    """Batches of ``(epoch, index)`` for one process; set ``epoch`` before each pass over it.
+class EpochSampler(Sampler[list[Draw]]):
+    """Batches of `Draw` for one process; set ``epoch`` before each pass over it.
 
     An epoch is one reshuffled round of the images. With ``epoch_images`` or ``positive_share`` the rounds (of the
     images with a mask, and of those without) run on from epoch to epoch instead, so that all images of a kind are
-    drawn equally often. An image drawn again within an epoch comes as ``index + n``, ``index + 2n`` …, which is the
-    same image to `SegmentationDataset`, augmented anew.
+    drawn equally often. Draws of one image within an epoch are numbered, so that each is augmented differently.
 
     Every process gets the same number of equally long batches. Images that do not fill a batch on all of them are
     left to other epochs; only when there are too few for one full batch, that batch is shorter.
@@ -42,7 +44,8 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
             seed: seed of the order.
             times: (n,) how often each image stands in a round (bootstrap repeats); default: once.
             positive: (n,) whether the image has any mask; needed for ``positive_share``.
-            positive_share: share of each batch drawn from positive images: round(share * batch) of them.
+            positive_share: share of the images drawn that are positive. A fraction of an image is carried over to
+                the next batch: 0.1 of batches of 4 is one image in two batches of five.
             epoch_images: images per epoch over all processes; default: one round.
             rank: this process, 0 <= rank < world.
             world: number of processes.
@@ -60,52 +63,66 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         self.n, self.seed, self.rank, self.world = n, seed, rank, world
         self.size = min(batch_size, per_rank)
         self.batches = per_rank // self.size
-        self.streams = self._streams(pool, positive, positive_share)
+        # 0.1 as people mean it: the nearest float would be a little too much or too little, sometimes.
+        self.share = Fraction(1 if positive_share is None else positive_share).limit_denominator(10**6)
+        self.pools = _pools(pool, positive, positive_share)
         self.whole_rounds = epoch_images is None and positive_share is None
         self.epoch = 0
 
     def __len__(self) -> int:
         return self.batches
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        mine = self._epoch_batches()[self.rank :: self.world]
-        return iter([[(self.epoch, int(index)) for index in batch] for batch in mine])
-
-    def _streams(
-        self, pool: np.ndarray, positive: Sequence[bool] | np.ndarray | None, share: float | None
-    ) -> list[tuple[np.ndarray, int]]:
-        """Pools of images and how many of each go into a batch."""
-        if share is None:
-            return [(pool, self.size)]
-        if positive is None:
-            raise ValueError("positive_share needs to know which images are positive, got positive=None")
-        has_mask = np.asarray(positive, bool)[pool]
-        wanted = round(share * self.size)
-        streams = [(pool[has_mask], wanted), (pool[~has_mask], self.size - wanted)]
-        for (images, count), kind in zip(streams, ("with", "without"), strict=True):
-            if count and not len(images):
-                raise SamplerError(
-                    f"positive_share {share} puts {count} images {kind} a mask into a batch of {self.size}, but there "
-                    f"are none {kind} a mask to train on: set it to null"
-                )
-        return [(images, count) for images, count in streams if count]
+    def __iter__(self) -> Iterator[list[Draw]]:
+        batches = self._epoch_batches()
+        repeats = _repeats(batches.ravel()).reshape(batches.shape)
+        mine = slice(self.rank, None, self.world)
+        pairs = zip(batches[mine].tolist(), repeats[mine].tolist(), strict=True)
+        return iter([[Draw(self.epoch, *draw) for draw in zip(*pair, strict=True)] for pair in pairs])
 
     def _epoch_batches(self) -> np.ndarray:
-        """(batches * world, size) indices of this epoch, over all processes; repeats are marked by ``+ n``."""
+        """(batches * world, size) indices of this epoch, over all processes; positive images first."""
         total = self.batches * self.world
-        parts = []
-        for key, (images, count) in enumerate(self.streams):
-            step = len(images) if self.whole_rounds else total * count
-            parts.append(self._stream(images, key, self.epoch * step, total * count).reshape(total, count))
-        batches = np.concatenate(parts, axis=1)
-        return (batches.ravel() + self.n * _repeats(batches.ravel())).reshape(batches.shape)
+        if self.whole_rounds:
+            order = self._stream(self.pools[0], 0, self.epoch * len(self.pools[0]), total * self.size)
+            return order.reshape(total, self.size)
+        ends = [self._positives(self.epoch * total + batch) for batch in range(total + 1)]
+        ranges = [ends, [(self.epoch * total + batch) * self.size - end for batch, end in enumerate(ends)]]
+        rows = [[] for _ in range(total)]
+        for key, (images, places) in enumerate(zip(self.pools, ranges, strict=True)):
+            drawn = self._stream(images, key, places[0], places[-1] - places[0])
+            for row, part in zip(rows, np.split(drawn, np.subtract(places[1:-1], places[0])), strict=True):
+                row.append(part)
+        return np.array([np.concatenate(row) for row in rows])
+
+    def _positives(self, batches: int) -> int:
+        """Positive images in that many batches from the first epoch on."""
+        return math.floor(batches * self.size * self.share + Fraction(1, 2))
 
     def _stream(self, images: np.ndarray, key: int, start: int, count: int) -> np.ndarray:
         """``count`` items from position ``start`` of the endless row of reshuffled rounds."""
+        if count == 0:
+            return np.empty(0, int)
         first, offset = divmod(start, len(images))
         rounds = range(first, first + -(-(offset + count) // len(images)))
         row = np.concatenate([np.random.default_rng([self.seed, key, r]).permutation(images) for r in rounds])
         return row[offset : offset + count]
+
+
+def _pools(
+    pool: np.ndarray, positive: Sequence[bool] | np.ndarray | None, share: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The images that count as positive (all, where no share is asked for), and the others."""
+    if share is None:
+        return pool, pool[:0]
+    if positive is None:
+        raise ValueError("positive_share needs to know which images are positive, got positive=None")
+    has_mask = np.asarray(positive, bool)[pool]
+    for kind, wanted, found in (("with", share > 0, has_mask), ("without", share < 1, ~has_mask)):
+        if wanted and not found.any():
+            raise SamplerError(
+                f"positive_share is {share}, but there are no images {kind} a mask to train on: set it to null"
+            )
+    return pool[has_mask], pool[~has_mask]
 
 
 def _repeats(values: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ TOWN_SHARE = 0.74  # of the blocks
 
 
 def plan_scene(rng: np.random.Generator, width: float, height: float) -> Scene:
-    """Lay out a scene of `width` x `height` metres; what lies across its edges is cut there."""
+    """Lay out a scene of `width` x `height` metres; what crosses its edges is cut there."""
     streets = plan_streets(rng, width, height)
     scene = Scene(width, height, _sun(rng), make_palette(rng))
     built = _town(rng, streets, np.hypot(width, height))
@@ -62,7 +62,7 @@ def _block(rng: np.random.Generator, scene: Scene, streets: Streets, i: int, j: 
 
 
 def _visible(block: Block) -> bool:
-    """Whether any of a block, with the shadows it may throw, lies in the scene."""
+    """Whether any of a block, with the shadows it may throw, is in the scene."""
     outline = block.streets.patch(block.u0, block.u1, block.v0, block.v1)
     low, high = outline.min(axis=0) - 20, outline.max(axis=0) + 20
     return bool((high > 0).all() and (low < [block.scene.width, block.scene.height]).all())

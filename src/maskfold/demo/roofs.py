@@ -45,7 +45,7 @@ def covers(wing: Wing, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def shadow_outlines(building: Building, fall: np.ndarray) -> list[np.ndarray]:
-    """For each wing the points (N, 2) in whose convex hull its shadow lies; `fall`: shadow of one metre."""
+    """For each wing the points (N, 2) whose convex hull holds its shadow; `fall`: shadow of one metre."""
     outlines = []
     for wing in building.wings:
         corners = rectangle(wing.x, wing.y, wing.length, wing.width, wing.angle)

@@ -80,7 +80,7 @@ def _check_replaceable(folder: Path, overwrite: bool) -> None:
 
 
 def is_demo(folder: Path) -> bool:
-    """Whether a folder holds a complete demo data set and nothing besides."""
+    """Whether a folder holds a complete demo data set and nothing else."""
     if not folder.is_dir() or {path.name for path in folder.iterdir()} != LAYOUT:
         return False
     with (folder / GROUPS).open(newline="", encoding="utf-8") as file:

@@ -6,14 +6,14 @@ import torch
 from torch import nn
 
 from maskfold.competitions import Competition
-from maskfold.config import InferenceConfig
-from maskfold.datasets import fold_splits, image_loader, read_folds
+from maskfold.config import Config, TTAConfig
+from maskfold.datasets import fold_splits, image_loader
 from maskfold.device import choose_device, choose_precision
 from maskfold.errors import InferenceError
 from maskfold.inference.predict import predict_batches
 from maskfold.models import build_model
 from maskfold.progress import progress
-from maskfold.runs import FoldFolder, MapStore, Run, load_checkpoint
+from maskfold.runs import FoldFolder, MapStore, Run
 
 
 def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competition) -> list[nn.Module]:
@@ -25,43 +25,70 @@ def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competitio
     layout = torch.channels_last if run.config.train.channels_last else torch.preserve_format
     networks = []
     for checkpoint in fold.weights_of(kind):
-        network = build_model(run.config.model, num_classes=competition.num_classes, pretrained=False)
-        network.load_state_dict(load_checkpoint(fold.checkpoint_path(checkpoint), sha256=fold.digest(checkpoint)))
+        network = build_model(
+            run.config.model, num_classes=competition.num_classes, images=competition.images, pretrained=False
+        )
+        network.load_state_dict(fold.load_checkpoint(checkpoint))
         networks.append(network.eval().to(memory_format=layout))
     return networks
 
 
-def oof_options(options: InferenceConfig) -> dict[str, Any]:
-    """What out-of-fold maps depend on besides the weights."""
-    return options.model_dump(mode="json", include={"views", "scales", "merge", "window", "overlap"})
+def oof_options(tta: TTAConfig) -> dict[str, Any]:
+    """What out-of-fold maps depend on besides the weights, as it stands beside them."""
+    return tta.model_dump(mode="json")
 
 
-def ensure_oof(run: Run, fold: int, kind: str, competition: Competition, options: InferenceConfig) -> MapStore:
-    """A fold's out-of-fold maps of a checkpoint made with ``options``; computed where they are not there yet."""
-    folder = run.fold(fold)
-    store = folder.oof(kind, competition.num_classes)
-    if store.made_with() != oof_options(options):
-        _compute_oof(run, fold, kind, competition, options, store)
+def has_oof(run: Run, fold: int, checkpoint: str, tta: TTAConfig) -> bool:
+    """Whether a fold's out-of-fold maps of a checkpoint are stored as made with ``tta``."""
+    return run.fold(fold).oof(checkpoint).made_with() == oof_options(tta)
+
+
+def ensure_oof(
+    run: Run, fold: int, checkpoint: str, competition: Competition, tta: TTAConfig, *, batch_size: int | None = None
+) -> MapStore:
+    """A fold's out-of-fold maps of a checkpoint, computed where they are not there yet.
+
+    Args:
+        run: the run.
+        fold: number of one of its finished folds.
+        checkpoint: best, ema, snapshots …
+        competition: the run's.
+        tta: how the maps are made.
+        batch_size: images per batch; `None`: the run's ``inference.batch_size``.
+    """
+    store = run.fold(fold).oof(checkpoint)
+    if not has_oof(run, fold, checkpoint, tta):
+        config = run.config
+        if batch_size is not None:
+            config = with_batch_size(config, batch_size)
+        _compute_oof(run, config, fold, checkpoint, competition, tta, store)
     return store
 
 
+def with_batch_size(config: Config, batch_size: int) -> Config:
+    """The config with another number of images per batch of prediction."""
+    inference = config.inference.model_copy(update={"batch_size": batch_size})
+    return config.model_copy(update={"inference": inference})
+
+
 def _compute_oof(
-    run: Run, fold: int, kind: str, competition: Competition, options: InferenceConfig, store: MapStore
+    run: Run, config: Config, fold: int, checkpoint: str, competition: Competition, tta: TTAConfig, store: MapStore
 ) -> None:
     samples = competition.samples("train")
-    _, valid = fold_splits(read_folds(run.folds_path, list(samples["id"])), fold)
+    _, valid = fold_splits(run.folds(competition), fold)
     if valid.empty:
         raise InferenceError(f"fold {fold} of {run.path} has no validation images: nothing to score")
-    images = samples[samples["id"].isin(valid["id"])].reset_index(drop=True)
+    images = samples.select(sorted(valid["id"]))
     device = choose_device()
     predictions = predict_batches(
-        load_networks(run, run.fold(fold), kind, competition),
-        image_loader(competition, images, run.config.model_copy(update={"inference": options})),
-        options=options,
+        load_networks(run, run.fold(fold), checkpoint, competition),
+        image_loader(competition, images, config),
+        tta=tta,
+        window_batch=config.inference.batch_size,
         weights=None,
         device=device,
         precision=choose_precision(run.config.train.precision, device),
     )
-    with MapStore.create(store.folder, store.classes, oof_options(options)) as new:
-        for prediction in progress(predictions, f"{run.name} fold {fold} {kind}", total=len(images)):
+    with store.replace(oof_options(tta)) as new:
+        for prediction in progress(predictions, f"{run.name} fold {fold} {checkpoint}", total=len(images)):
             new.write(prediction.id, prediction.probability)

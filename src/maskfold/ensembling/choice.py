@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from maskfold.config import PostConfig, TTAConfig
 from maskfold.errors import RunError
 from maskfold.files import atomic_path
 
 
-class CheckpointChoice(BaseModel):
-    """One run's part in the ensemble: a checkpoint for all its folds, and its weight."""
+class RunChoice(BaseModel):
+    """What one run adds to the ensemble: a checkpoint for all its folds, and its weight."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     run: str
@@ -21,46 +22,64 @@ class CheckpointChoice(BaseModel):
 
 
 class EnsembleChoice(BaseModel):
-    """A tuned ensemble.
+    """What predicts: runs with their checkpoints and weights, test-time augmentation, decoding.
 
-    ``scores`` holds the out-of-fold score ``before`` (equal weights, threshold 0.5) and ``after`` tuning
-    (cross-fitted); ``hashes`` maps each file of weights to the SHA-256 it had when the choice was made.
+    Attributes:
+        runs: in the order in which they were named.
+        tta: how the maps are made, as the section of the config.
+        post: how they become masks, as the section of the config.
+        metric: the metric that tuning looked at.
+        scores: out-of-fold score ``before`` tuning, of what the config would predict with, and ``after`` it,
+            cross-fitted; empty where nothing was tuned.
+        hashes: file of weights -> the SHA-256 that it had when the choice was made.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    checkpoints: list[CheckpointChoice]
-    views: str
-    scales: tuple[float, ...] = (1.0,)
-    merge: Literal["probabilities", "logits", "vote"] = "probabilities"
-    window: int | None = None
-    overlap: float = 0.25
-    threshold: float = 0.5
-    min_area: int = 0
-    fill_holes: int = 0
+    runs: list[RunChoice]
+    tta: TTAConfig = TTAConfig()
+    post: PostConfig = PostConfig()
     metric: str = ""
     scores: dict[str, float] = {}
     hashes: dict[str, str] = {}
 
     @property
+    def helped(self) -> bool:
+        """Whether tuning scores higher than the config's own settings; otherwise these are the choice."""
+        return bool(self.scores) and self.scores["after"] > self.scores["before"]
+
+    @property
     def score(self) -> float | None:
-        """Out-of-fold score of the choice itself, cross-fitted; null if it was not tuned."""
-        return self.scores.get("after")
+        """Out-of-fold score of what is chosen: cross-fitted, or the config's own; `None` where nothing was tuned."""
+        return self.scores["after" if self.helped else "before"] if self.scores else None
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """The checkpoint of each run."""
+        return [run.checkpoint for run in self.runs]
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weights of the runs, which sum to 1."""
+        total = sum(run.weight for run in self.runs)
+        return tuple(run.weight / total for run in self.runs)
 
     def moved_to(self, runs: Sequence[Path]) -> "EnsembleChoice":
-        """The same choice where its runs lie now; ``runs`` in the checkpoints' order."""
-        places = dict(zip((checkpoint.run for checkpoint in self.checkpoints), map(str, runs), strict=True))
+        """The same choice with its runs where they are now, in the same order."""
+        places = dict(zip((run.run for run in self.runs), map(str, runs), strict=True))
         hashes = {}
         for file, digest in self.hashes.items():
             run = next((run for run in places if Path(file).is_relative_to(run)), None)
             hashes[file if run is None else str(Path(places[run], Path(file).relative_to(run)))] = digest
-        checkpoints = [checkpoint.model_copy(update={"run": places[checkpoint.run]}) for checkpoint in self.checkpoints]
-        return self.model_copy(update={"checkpoints": checkpoints, "hashes": hashes})
+        moved = [run.model_copy(update={"run": places[run.run]}) for run in self.runs]
+        return self.model_copy(update={"runs": moved, "hashes": hashes})
 
 
 def write_ensemble(choice: EnsembleChoice, path: Path) -> None:
     """Write a choice whole."""
     with atomic_path(path) as temporary:
-        temporary.write_text(yaml.safe_dump(choice.model_dump(mode="json"), sort_keys=False))
+        temporary.write_text(
+            yaml.safe_dump(choice.model_dump(mode="json"), sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
 
 
 def read_ensemble(path: Path, runs: Sequence[Path]) -> EnsembleChoice:
@@ -70,13 +89,13 @@ def read_ensemble(path: Path, runs: Sequence[Path]) -> EnsembleChoice:
         RunError: the file is missing, not such a file, or of another number of runs.
     """
     try:
-        content: Any = yaml.safe_load(path.read_text())
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         choice = EnsembleChoice.model_validate(content)
     except FileNotFoundError:
         raise RunError(f"there is no {path}: run python src/tune.py first") from None
     except (yaml.YAMLError, ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{path} is damaged ({reason}): run python src/tune.py again") from None
-    if len(choice.checkpoints) != len(runs):
-        raise RunError(f"{path} is of {len(choice.checkpoints)} runs, not of {len(runs)}: run python src/tune.py again")
+    if len(choice.runs) != len(runs):
+        raise RunError(f"{path} is of {len(choice.runs)} runs, not of {len(runs)}: run python src/tune.py again")
     return choice.moved_to(runs)

@@ -1,95 +1,167 @@
 """Out-of-fold predictions of one or several runs, image by image, beside the truth."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from maskfold.competitions import Competition
-from maskfold.config import InferenceConfig
-from maskfold.datasets import fold_splits, read_folds
+from maskfold.config import FoldsConfig, TTAConfig
+from maskfold.datasets import fold_splits, load_groups
 from maskfold.ensembling.checkpoints import ensure_oof
 from maskfold.ensembling.finished import finished_folds
 from maskfold.errors import InferenceError
+from maskfold.inference.predict import Prediction
 from maskfold.runs import MapStore, Run
+
+Levels = Sequence[np.ndarray]
 
 
 @dataclass(frozen=True)
 class OofImage:
-    """One image that finished folds have validated: where its maps are, per run, and its fold."""
+    """One image that finished folds have validated.
+
+    Attributes:
+        id: the image's.
+        image: its path in the competition's folder.
+        masks: what `Competition.mask` takes.
+        fold: the first fold that validates it in the first run.
+        stores: of each run, checkpoint -> where the maps of its folds are.
+    """
 
     id: str
     image: str
     masks: object
     fold: int
-    stores: tuple[tuple[MapStore, ...], ...]
+    stores: tuple[Mapping[str, tuple[MapStore, ...]], ...]
 
-    def probabilities(self, weights: Sequence[float]) -> np.ndarray:
-        """Weighted mean over runs (weights sum to 1) of the mean over folds: float32 (C, H, W)."""
-        total = None
-        for weight, stores in zip(weights, self.stores, strict=True):
-            for store in stores:
-                values = store.read(self.id).astype(np.float32) * np.float32(weight / (255 * len(stores)))
-                total = values if total is None else total + values
-        return total
+    def levels(self, run: int, checkpoint: str) -> Levels:
+        """The stored maps of a run's checkpoint, uint8 (C, H, W), one of each fold that validates the image."""
+        return [store.read(self.id) for store in self.stores[run][checkpoint]]
+
+    def probability(self, checkpoints: Sequence[str], weights: Sequence[float]) -> np.ndarray:
+        """The mean over runs, as `merged_levels` takes it: float32 (C, H, W)."""
+        return merged_levels([self.levels(*each) for each in enumerate(checkpoints)], weights)
+
+    def prediction(self, probability: np.ndarray, competition: Competition) -> Prediction:
+        """What a decoding chain takes."""
+        return Prediction(self.id, 0, probability, image=partial(competition.image, self.image))
 
     def truth(self, competition: Competition, shape: tuple[int, int]) -> np.ndarray:
         """The labelled mask, uint8 (H, W)."""
         return competition.mask(self.masks, shape)
 
 
-def oof_images(
-    runs: Sequence[Run], kinds: Sequence[str], competition: Competition, options: Sequence[InferenceConfig]
-) -> list[OofImage]:
-    """Every image validated by a finished fold of all runs, in the order of the sample table.
+def merged_levels(levels: Sequence[Levels], weights: Sequence[float]) -> np.ndarray:
+    """Weighted mean over runs (weights sum to 1) of the mean over folds: float32 (C, H, W) of uint8 maps."""
+    total = None
+    for weight, maps in zip(weights, levels, strict=True):
+        for one in maps:
+            values = one.astype(np.float32) * np.float32(weight / (255 * len(maps)))
+            total = values if total is None else total + values
+    if total is None:
+        raise InferenceError("there is no out-of-fold map to read: name at least one run")
+    return total
 
-    ``fold`` is the first fold that validates the image in the first run: folds never share an image, so
-    they serve for cross-fitting.
+
+def oof_images(
+    runs: Sequence[Run],
+    checkpoints: Sequence[Collection[str]],
+    competition: Competition,
+    tta: Sequence[TTAConfig],
+    *,
+    folds: Collection[int] | None = None,
+    batch_size: int | None = None,
+) -> list[OofImage]:
+    """Every image validated by a finished fold of all runs, in the order of the samples.
+
+    Folds never share an image (``fold`` is the first that validates it), so they serve for cross-fitting.
+
+    Args:
+        runs: the runs.
+        checkpoints: of each run, those whose maps are wanted; they are computed where they are missing.
+        competition: the runs' competition.
+        tta: of each run, how its maps are made.
+        folds: only these of the finished ones; `None`: all.
+        batch_size: images per batch where maps are computed; `None`: as each run's config says.
 
     Raises:
         InferenceError: no fold is finished, or the runs' finished folds validate different images.
     """
     samples = competition.samples("train")
-    maps = [_maps_by_id(*each, competition) for each in zip(runs, kinds, options, strict=True)]
-    for run, found in zip(runs[1:], maps[1:], strict=True):
-        if set(found) != set(maps[0]):
+    used = [[fold for fold in finished_folds(run) if folds is None or fold in folds] for run in runs]
+    by_id = [_folds_by_id(*each, competition) for each in zip(runs, used, strict=True)]
+    for run, found in zip(runs[1:], by_id[1:], strict=True):
+        if set(found) != set(by_id[0]):
             raise InferenceError(
-                f"{runs[0].path} and {run.path} have out-of-fold predictions of {len(maps[0])} and {len(found)} "
-                f"images, {len(set(found) & set(maps[0]))} in common: train the same folds of both, divided alike"
+                f"{runs[0].path} and {run.path} have out-of-fold predictions of {len(by_id[0])} and {len(found)} "
+                f"images, {len(set(found) & set(by_id[0]))} in common: train the same folds of both, divided alike"
             )
+    stores = [
+        {
+            checkpoint: {
+                fold: ensure_oof(run, fold, checkpoint, competition, how, batch_size=batch_size) for fold in own
+            }
+            for checkpoint in names
+        }
+        for run, own, names, how in zip(runs, used, checkpoints, tta, strict=True)
+    ]
     return [
         OofImage(
-            id=row.id,
-            image=row.image,
-            masks=row.masks,
-            fold=maps[0][row.id][0][0],
-            stores=tuple(tuple(store for _, store in found[row.id]) for found in maps),
+            id=sample.id,
+            image=sample.image,
+            masks=sample.masks,
+            fold=by_id[0][sample.id][0],
+            stores=tuple(
+                {checkpoint: tuple(of_fold[fold] for fold in found[sample.id]) for checkpoint, of_fold in own.items()}
+                for own, found in zip(stores, by_id, strict=True)
+            ),
         )
-        for row in samples.itertuples()
-        if row.id in maps[0]
+        for sample in samples
+        if sample.id in by_id[0]
     ]
 
 
-def _maps_by_id(
-    run: Run, kind: str, options: InferenceConfig, competition: Competition
-) -> dict[str, list[tuple[int, MapStore]]]:
-    folds = finished_folds(run)
-    table = read_folds(run.folds_path, list(competition.samples("train")["id"]))
-    maps: dict[str, list[tuple[int, MapStore]]] = {}
+def _folds_by_id(run: Run, folds: Sequence[int], competition: Competition) -> dict[str, list[int]]:
+    """Image -> those of some folds that validate it."""
+    table = run.folds(competition)
+    found: dict[str, list[int]] = {}
     for fold in folds:
-        store = ensure_oof(run, fold, kind, competition, options)
         for image_id in fold_splits(table, fold)[1]["id"]:
-            maps.setdefault(image_id, []).append((fold, store))
-    return maps
+            found.setdefault(image_id, []).append(fold)
+    return found
+
+
+def groups_of(competition: Competition, ids: Sequence[str], folds: FoldsConfig | None = None) -> list[str] | None:
+    """The group of each image, for intervals and parts; `None` where groups are not known.
+
+    Args:
+        competition: whose images these are.
+        ids: of images of one split.
+        folds: how a run's folds were divided: then by the groups that it knows, else by those that the competition
+            declares.
+    """
+    split = "test" if set(ids) <= set(competition.samples("test").ids) else "train"
+    samples = competition.samples(split)
+    groups = [sample.group for sample in samples] if folds is None else load_groups(competition, samples, folds)
+    if groups is None:
+        return None
+    by_id = dict(zip(samples.ids, groups, strict=True))
+    found = [by_id.get(image_id) for image_id in ids]
+    return None if any(group is None for group in found) else found
 
 
 def candidate_table(run: Run) -> pd.DataFrame:
     """Validation scores (threshold 0.5, no views): a row per checkpoint, a column per finished fold.
 
-    Only kinds that every finished fold has, best mean first.
+    Only checkpoints that every finished fold has, best mean first. A score is NaN where a fold's validation images
+    have no pixel that counts; the mean is over the others.
     """
     scores = {fold: run.fold(fold).summary().get("candidates", {}) for fold in finished_folds(run)}
-    table = pd.DataFrame(scores).dropna()
+    everywhere = set.intersection(*(set(of_fold) for of_fold in scores.values()))
+    table = pd.DataFrame(scores, dtype=float)
+    table = table.loc[[name for name in table.index if name in everywhere]]
     order = table.mean(axis=1).sort_values(ascending=False, kind="stable").index
     return table.loc[order]

@@ -3,32 +3,49 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from maskfold.competitions import Competition, SubmissionWriter
-from maskfold.config import InferenceConfig
+from maskfold.competitions import Competition, Samples, SubmissionWriter
+from maskfold.config import Config
 from maskfold.datasets import image_loader
 from maskfold.device import choose_device, choose_precision
-from maskfold.ensembling.checkpoints import load_networks, oof_options
-from maskfold.ensembling.choice import CheckpointChoice, EnsembleChoice
+from maskfold.ensembling.checkpoints import load_networks, with_batch_size
+from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.ensembling.finished import folds_of
+from maskfold.ensembling.labels import labels_of
 from maskfold.errors import InferenceError
-from maskfold.inference.decoding import postprocess
+from maskfold.inference.decoding import build_chain
 from maskfold.inference.predict import Prediction, predict_batches
 from maskfold.progress import progress
 from maskfold.runs import MapStore, Run
+from maskfold.storage import LocalStorage
 
 
-def default_choice(run: Run) -> EnsembleChoice:
-    """What predicts where nothing was tuned: the config's own checkpoint, views, threshold and minimum area."""
-    inference, post = run.config.inference, run.config.post
+def default_choice(runs: Sequence[Run], config: Config | None = None) -> EnsembleChoice:
+    """What predicts where nothing was tuned: the config's checkpoint, TTA and decoding; several runs with equal weight.
+
+    Args:
+        runs: the runs. Each has the checkpoint of its own config, unless ``config`` changed it.
+        config: the first run's, with the command line's changes; `None`: without any.
+    """
+    own = runs[0].config
+    config = config or own
+    asked = config.inference.checkpoint
+    changed = asked != own.inference.checkpoint
     return EnsembleChoice(
-        checkpoints=[CheckpointChoice(run=str(run.path), checkpoint=inference.checkpoint, weight=1.0)],
-        **oof_options(inference),
-        **post.model_dump(),
+        runs=[
+            RunChoice(
+                run=str(run.path),
+                checkpoint=asked if changed else run.config.inference.checkpoint,
+                weight=1 / len(runs),
+            )
+            for run in runs
+        ],
+        tta=config.tta,
+        post=config.post,
     )
 
 
@@ -39,12 +56,10 @@ def check_hashes(choice: EnsembleChoice) -> list[str]:
         InferenceError: weights are gone, or others than those it was tuned on.
     """
     now = {}
-    for checkpoint in choice.checkpoints:
-        run = Run.open(Path(checkpoint.run))
+    for part in choice.runs:
+        run = Run.open(Path(part.run))
         for fold in map(run.fold, run.finished_folds()):
-            now |= {
-                str(fold.checkpoint_path(part)): fold.digest(part) for part in fold.weights_of(checkpoint.checkpoint)
-            }
+            now |= {str(fold.checkpoint_path(name)): fold.digest(name) for name in fold.weights_of(part.checkpoint)}
     changed = [path for path, digest in choice.hashes.items() if now.get(path) != digest]
     if changed:
         raise InferenceError(
@@ -57,36 +72,37 @@ def check_hashes(choice: EnsembleChoice) -> list[str]:
 def predict_samples(
     choice: EnsembleChoice,
     competition: Competition,
-    samples: pd.DataFrame,
+    samples: Samples,
     folds: Sequence[int | str] | None = None,
     *,
     batch_size: int,
 ) -> Iterator[Prediction]:
-    """Stream the ensemble's probabilities at native size, each run reading the images once.
+    """Stream the ensemble's probabilities at the size of `Competition.mask_size`, each run reading the images once.
 
-    Within a run, all folds' networks and views are merged as ``choice.merge`` says, folds with equal weight;
+    Within a run, all folds' networks and views are merged as ``choice.tta.merge`` says, folds with equal weight;
     runs are then averaged by their weights, as tuning did.
 
     Args:
-        folds: of each run; null: its finished folds, else ``all`` where only that is trained.
+        folds: of each run; `None`: its finished folds, else ``all`` where only that is trained.
         batch_size: images per batch.
     """
-    used = [checkpoint for checkpoint in choice.checkpoints if checkpoint.weight > 0]
-    streams = [_run_stream(choice, checkpoint, competition, samples, folds, batch_size) for checkpoint in used]
-    total = sum(checkpoint.weight for checkpoint in used)
+    used = [run for run in choice.runs if run.weight > 0]
+    streams = [_run_stream(choice, run, competition, samples, folds, batch_size) for run in used]
+    total = sum(run.weight for run in used)
     for together in zip(*streams, strict=True):
         mean = sum(p.probability * np.float32(m.weight / total) for p, m in zip(together, used, strict=True))
-        yield replace(together[0], probability=mean)
+        first = together[0]
+        yield replace(first, probability=mean, image=partial(competition.image, samples.by_id[first.id].image))
 
 
-def test_samples(competition: Competition) -> pd.DataFrame:
+def test_samples(competition: Competition) -> Samples:
     """The images to predict.
 
     Raises:
         InferenceError: there are none.
     """
     samples = competition.samples("test")
-    if samples.empty:
+    if not samples:
         raise InferenceError(f"{competition.root} has no test images: docs/competitions.md says where they belong")
     return samples
 
@@ -99,26 +115,22 @@ def write_submission(
     ids: Sequence[str],
     probabilities: Path | None = None,
 ) -> dict[str, int]:
-    """Post-process a stream and write the validated submission; returns counts of images and empty masks.
+    """Decode a stream and write the validated submission; returns counts of images and of empty masks.
 
     Args:
         probabilities: folder to store the 8-bit maps in as well.
     """
     empty = 0
+    decode = build_chain(choice.post, labels_of(competition))
     with ExitStack() as stack:
         store = None
         if probabilities is not None:
             made_with = choice.model_dump(mode="json")
-            store = stack.enter_context(MapStore.create(probabilities, competition.num_classes, made_with))
+            store = stack.enter_context(MapStore(LocalStorage(probabilities), "").replace(made_with))
         # Entered last, so left first: maps are kept only beside a submission that is valid.
         writer = stack.enter_context(SubmissionWriter(competition, path, ids))
         for prediction in progress(predictions, "predict", total=len(ids)):
-            mask = postprocess(
-                prediction.probability,
-                threshold=choice.threshold,
-                min_area=choice.min_area,
-                fill_holes=choice.fill_holes,
-            )
+            mask = decode(prediction)
             writer.write(prediction.id, mask)
             if store is not None:
                 store.write(prediction.id, prediction.probability)
@@ -128,28 +140,25 @@ def write_submission(
 
 def _run_stream(
     choice: EnsembleChoice,
-    checkpoint: CheckpointChoice,
+    part: RunChoice,
     competition: Competition,
-    samples: pd.DataFrame,
+    samples: Samples,
     folds: Sequence[int | str] | None,
     batch_size: int,
 ) -> Iterator[Prediction]:
-    run = Run.open(Path(checkpoint.run))
+    run = Run.open(Path(part.run))
     networks, weights = [], []
     for fold in folds or folds_of(run):
         run.fold(fold).summary()  # refuses a fold that is not trained to its end
-        parts = load_networks(run, run.fold(fold), checkpoint.checkpoint, competition)
-        networks += parts
-        weights += [1 / len(parts)] * len(parts)
-    options = InferenceConfig(
-        **choice.model_dump(include={"views", "scales", "merge", "window", "overlap"}),
-        batch_size=batch_size,
-    )
+        loaded = load_networks(run, run.fold(fold), part.checkpoint, competition)
+        networks += loaded
+        weights += [1 / len(loaded)] * len(loaded)
     device = choose_device()
     return predict_batches(
         networks,
-        image_loader(competition, samples, run.config.model_copy(update={"inference": options})),
-        options=options,
+        image_loader(competition, samples, with_batch_size(run.config, batch_size)),
+        tta=choice.tta,
+        window_batch=batch_size,
         weights=weights,
         device=device,
         precision=choose_precision(run.config.train.precision, device),

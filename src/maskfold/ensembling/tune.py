@@ -1,118 +1,105 @@
-"""Choosing checkpoints, weights, threshold and minimum area on out-of-fold predictions.
+"""Choosing checkpoints, weights and decoding on out-of-fold predictions.
 
-Every choice is judged by cross-fitting: the images are divided into parts (the folds), the choice for a part
-is made on the other parts, and the score of all images under the choices made without them is compared with
-that of the plain ensemble. What does not help there is not kept. The choice that is written down is then the
-best on all images.
+The choices are walked over one after the other, the earlier ones fixed: the checkpoint of each run, the weights of the
+runs, then every value of the decoding chain. All of them are cross-fitted, see `maskfold.ensembling.crossfit`. What
+does not score higher so than the config's own settings is not kept.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from itertools import product
 
 import numpy as np
 
 from maskfold.competitions import Competition
-from maskfold.config import Config, TuneConfig
-from maskfold.ensembling.checkpoints import oof_options
-from maskfold.ensembling.choice import CheckpointChoice, EnsembleChoice
+from maskfold.config import Config
+from maskfold.ensembling.choice import EnsembleChoice, RunChoice
+from maskfold.ensembling.crossfit import Coordinate, Part, cross_fitted, walk
 from maskfold.ensembling.finished import finished_folds
-from maskfold.ensembling.oof import OofImage, candidate_table, oof_images
-from maskfold.inference.decoding import postprocess
-from maskfold.metrics import CompetitionMetric
-from maskfold.progress import progress
+from maskfold.ensembling.labels import labels_of
+from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
+from maskfold.ensembling.settings import Scorer, Setting
+from maskfold.ensembling.submit import default_choice
+from maskfold.inference.decoding import Tunable, tunable_values
 from maskfold.runs import Run
 
 # Where only one fold is finished its images are divided into this many parts.
 PARTS_OF_ONE_FOLD = 5
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One way to turn maps into masks."""
-
-    weights: tuple[float, ...]
-    threshold: float = 0.5
-    min_area: int = 0
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Statistics of every setting on every image: (settings, images, k). Setting 0 is the plain one."""
-
-    settings: list[Setting]
-    stats: np.ndarray
-    parts: np.ndarray
-
-    def best(self, metric: CompetitionMetric, images: np.ndarray) -> int:
-        """Index of the setting with the highest score on some images; the plain one wins a tie."""
-        return int(np.argmax(metric.score(self.stats[:, images])))
-
-    def cross_fitted(self, metric: CompetitionMetric) -> float:
-        """Score of all images, each under the setting chosen without its part."""
-        rows = np.empty_like(self.stats[0])
-        for part in np.unique(self.parts):
-            inside = self.parts == part
-            rows[inside] = self.stats[self.best(metric, ~inside), inside]
-        return float(metric.score(rows))
-
-
 def tune(runs: Sequence[Run], competition: Competition, config: Config) -> EnsembleChoice:
     """Choose the ensemble of one or several runs.
 
-    ``config.inference`` holds the views and the merging that prediction will use; the out-of-fold maps are
-    made with the same, and computed where they are missing.
+    Args:
+        runs: the runs.
+        competition: theirs.
+        config: the first run's, with the command line's changes. ``tta`` says how the maps are made that prediction
+            will use; the out-of-fold maps are made likewise, and computed where they are missing. ``inference`` and
+            ``post`` are where tuning starts, and what wins a tie.
+
+    Returns:
+        What to predict with. ``scores`` holds the out-of-fold score ``before``, of the config's own settings, and
+        ``after``, of tuning, cross-fitted. Unless the second is higher, the config's own settings are the choice.
 
     Raises:
         InferenceError: no finished folds, or runs whose finished folds do not validate the same images.
-        RunError: damaged files.
+        RunError: damaged files, a run without the config's checkpoint.
+        ConfigError: ``tune.tried`` does not fit the decoding chain.
     """
-    metric = competition.metric
-    options, post = config.inference, config.post
-    kinds = [choose_kind(run, competition, config) for run in runs]
-    images = oof_images(runs, kinds, competition, [options] * len(runs))
-    tried = list(settings(len(runs), competition, config.tune))
-    grid = evaluate_grid(images, competition, metric, tried, post.fill_holes)
-    everything = np.ones(len(images), dtype=bool)
-    plain, after = float(metric.score(grid.stats[0])), grid.cross_fitted(metric)
-    chosen = tried[grid.best(metric, everything) if after > plain else 0]
-    return EnsembleChoice(
-        checkpoints=[
-            CheckpointChoice(run=str(run.path), checkpoint=kind, weight=weight)
-            for run, kind, weight in zip(runs, kinds, chosen.weights, strict=True)
-        ],
-        **oof_options(options),
-        threshold=chosen.threshold,
-        min_area=chosen.min_area,
-        fill_holes=post.fill_holes,
-        metric=metric.name,
-        scores={"before": plain, "after": max(plain, after)},
-        hashes=_hashes(runs, kinds),
+    configured = default_choice(runs, config)
+    start = Setting.of(configured)
+    values = tunable_values(config.post, labels_of(competition), config.tune.tried)
+    wanted = [wanted_checkpoints(run, own, config) for run, own in zip(runs, start.checkpoints, strict=True)]
+    tta, batch_size = [config.tta] * len(runs), config.inference.batch_size
+    images = oof_images(runs, wanted, competition, tta, batch_size=batch_size)
+    parts = parts_of(images, groups_of(competition, [image.id for image in images], runs[0].config.folds))
+    scorer = Scorer(images, competition)
+    score = competition.metric.score
+    walked = walk(start, coordinates_of(runs, config, values), parts, scorer, score)
+    before, after = float(score(scorer.stats(start))), float(score(cross_fitted(walked, parts, scorer)))
+    chosen = walked.chosen if after > before else start
+    return configured.model_copy(
+        update={
+            "runs": [
+                RunChoice(run=str(run.path), checkpoint=checkpoint, weight=weight)
+                for run, checkpoint, weight in zip(runs, chosen.checkpoints, chosen.weights, strict=True)
+            ],
+            "post": chosen.post,
+            "metric": competition.metric.name,
+            "scores": {"before": before, "after": after},
+            "hashes": _hashes(runs, chosen.checkpoints),
+        }
     )
 
 
-def choose_kind(run: Run, competition: Competition, config: Config) -> str:
-    """The checkpoint with the best out-of-fold score, among the best ``tune.checkpoints`` of training's table."""
-    metric = competition.metric
-    plain = [Setting(weights=(1.0,))]
-    scores = {}
-    for kind in candidate_table(run).index[: config.tune.checkpoints]:
-        images = oof_images([run], [kind], competition, [config.inference])
-        scores[kind] = metric.score(evaluate_grid(images, competition, metric, plain, 0).stats[0])
-    return max(scores, key=lambda kind: scores[kind])
+def coordinates_of(runs: Sequence[Run], config: Config, values: Sequence[Tunable]) -> list[Coordinate[Setting]]:
+    """What is chosen, in order: the checkpoint of each run, the weights, every value of the decoding chain."""
+    checkpoints = [
+        Coordinate(f"checkpoint of {run.name}", partial(_checkpoints, run, place, config))
+        for place, run in enumerate(runs)
+    ]
+    weights = [Coordinate("weights", _weights)] if len(runs) > 1 else []
+    decoding = [Coordinate(value.name, partial(_moves, value), ordered=True) for value in values]
+    return [*checkpoints, *weights, *decoding]
 
 
-def settings(runs: int, competition: Competition, config: TuneConfig) -> Iterator[Setting]:
-    """All settings tried, the plain one first."""
-    equal = (1 / runs,) * runs
-    yield Setting(equal)
-    binary = competition.num_classes == 1
-    thresholds = config.thresholds if binary else (0.5,)
-    min_areas = config.min_areas if binary else (0,)
-    for weights, threshold, min_area in product(weightings(runs), thresholds, sorted(min_areas)):
-        setting = Setting(weights, threshold, min_area)
-        if setting != Setting(equal):
-            yield setting
+def wanted_checkpoints(run: Run, configured: str, config: Config) -> list[str]:
+    """Every checkpoint of a run that any part's walk may look at, the configured one first."""
+    folds = finished_folds(run)
+    ranked = [ranked_checkpoints(run, part, config) for part in [None, *(folds if len(folds) > 1 else [])]]
+    return list(dict.fromkeys([configured, *(name for names in ranked for name in names)]))
+
+
+def ranked_checkpoints(run: Run, part: Part, config: Config) -> list[str]:
+    """The best ``tune.checkpoints`` of training's own scores, those of the fold ``part`` left out.
+
+    Of one finished fold these scores are all there is: which checkpoints are compared is then not cross-fitted, only
+    which one of them is chosen.
+    """
+    table = candidate_table(run)
+    others = table.drop(columns=[fold for fold in table if fold == part and len(table.columns) > 1])
+    means = others.mean(axis=1).sort_values(ascending=False, kind="stable", na_position="last")
+    return list(means.index[: config.tune.checkpoints])
 
 
 def weightings(runs: int) -> list[tuple[float, ...]]:
@@ -125,49 +112,35 @@ def weightings(runs: int) -> list[tuple[float, ...]]:
     return [equal, *(w for w in found if w != equal)]
 
 
-def evaluate_grid(
-    images: Sequence[OofImage],
-    competition: Competition,
-    metric: CompetitionMetric,
-    tried: list[Setting],
-    fill_holes: int,
-) -> Grid:
-    """Statistics of every setting on every image; one image's maps are in memory at a time."""
-    rows = [
-        _image_rows(image, competition, metric, tried, fill_holes)
-        for image in progress(images, f"{len(tried)} settings", total=len(images))
-    ]
-    return Grid(tried, np.stack(rows, axis=1), _parts(images))
+def parts_of(images: Sequence[OofImage], groups: Sequence[str] | None) -> np.ndarray:
+    """(n,) part of each image: its fold; of one fold only, five parts that keep the images of a group together."""
+    folds = np.array([image.fold for image in images])
+    if len(np.unique(folds)) > 1:
+        return folds
+    labels = [image.id for image in images] if groups is None else list(groups)
+    names, codes = np.unique(np.array(labels, dtype=str), return_inverse=True)
+    return (np.random.default_rng(0).permutation(len(names)) % PARTS_OF_ONE_FOLD)[codes]
 
 
-def _image_rows(
-    image: OofImage, competition: Competition, metric: CompetitionMetric, tried: list[Setting], fill_holes: int
-) -> np.ndarray:
-    truth = None
-    maps: dict[tuple[float, ...], np.ndarray] = {}
-    rows = []
-    for setting in tried:
-        if setting.weights not in maps:
-            maps = {setting.weights: image.probabilities(setting.weights)}
-        probability = maps[setting.weights]
-        if truth is None:
-            truth = image.truth(competition, probability.shape[1:])
-        mask = postprocess(probability, threshold=setting.threshold, min_area=setting.min_area, fill_holes=fill_holes)
-        rows.append(metric.image_stats(mask, truth))
-    return np.stack(rows)
+def _checkpoints(run: Run, place: int, config: Config, now: Setting, part: Part) -> list[Setting]:
+    several = len(run.finished_folds()) > 1
+    found = ranked_checkpoints(run, part if several else None, config)
+    names = [(*now.checkpoints[:place], name, *now.checkpoints[place + 1 :]) for name in found]
+    return [Setting(each, now.weights, now.post) for each in names]
 
 
-def _parts(images: Sequence[OofImage]) -> np.ndarray:
-    parts = np.array([image.fold for image in images])
-    if len(np.unique(parts)) > 1:
-        return parts
-    return np.random.default_rng(0).permutation(len(images)) % PARTS_OF_ONE_FOLD
+def _weights(now: Setting, part: Part) -> list[Setting]:
+    return [Setting(now.checkpoints, weights, now.post) for weights in weightings(len(now.weights))]
 
 
-def _hashes(runs: Sequence[Run], kinds: Sequence[str]) -> dict[str, str]:
+def _moves(value: Tunable, now: Setting, part: Part) -> list[Setting]:
+    return [Setting(now.checkpoints, now.weights, value.moved(now.post, tried)) for tried in value.tried]
+
+
+def _hashes(runs: Sequence[Run], checkpoints: Sequence[str]) -> dict[str, str | None]:
     return {
-        str(run.fold(fold).checkpoint_path(checkpoint)): run.fold(fold).digest(checkpoint)
-        for run, kind in zip(runs, kinds, strict=True)
+        str(run.fold(fold).checkpoint_path(name)): run.fold(fold).digest(name)
+        for run, checkpoint in zip(runs, checkpoints, strict=True)
         for fold in finished_folds(run)
-        for checkpoint in run.fold(fold).weights_of(kind)
+        for name in run.fold(fold).weights_of(checkpoint)
     }

@@ -1,6 +1,6 @@
 """One pass over the images serves all checkpoints and all views, and keeps no more than a batch."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -10,44 +10,56 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskfold.config import InferenceConfig
+from maskfold.config import TTAConfig
 from maskfold.errors import InferenceError
 from maskfold.inference.merge import MERGES, normalised_weights
 from maskfold.inference.views import build_views, resize
-from maskfold.inference.window import Network, window_logits
+from maskfold.inference.window import window_logits
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image's merged probability, float32 (C, H, W) at native size, and its mask, uint8 (H, W), if known."""
+    """One image's merged probability.
+
+    Attributes:
+        id: the image's.
+        index: row of the samples.
+        probability: float32 (C, H, W) at native size.
+        target: the labelled mask, uint8 (H, W), where it is known.
+        image: loads the image as stored, for a decoding step that asks for it; `None` where nobody can.
+    """
 
     id: str
     index: int
     probability: np.ndarray
-    target: np.ndarray | None
+    target: np.ndarray | None = None
+    image: Callable[[], np.ndarray] | None = None
 
 
 def predict_batches(
     models: Sequence[nn.Module],
     loader: Iterable[Mapping[str, Any]],
     *,
-    options: InferenceConfig,
+    tta: TTAConfig,
+    window_batch: int = 8,
     weights: Sequence[float] | None = None,
     device: torch.device,
     precision: torch.dtype | None = None,
 ) -> Iterator[Prediction]:
     """Predictions of the weighted ``models``, in the loader's order, while the images stream by.
 
-    Every model's logits of every view (``options.views`` at ``options.scales``; in sliding windows where
-    ``options.window`` says so) are brought back to the batch's geometry, turned into what ``options.merge``
-    averages, and added up in float32: ``probabilities``, ``logits`` (the sigmoid or softmax comes after the
-    mean) or ``vote`` (share of votes). Views weigh the same, models as ``weights`` say (null: the same).
-    The merged map is resized bilinearly, once, to each image's native size.
+    Every model's logits of every view (``tta.views`` at ``tta.scales``; in sliding windows where ``tta.window``
+    says so) are brought back to the batch's geometry, turned into what ``tta.merge`` averages, and added up in
+    float32: ``probabilities``, ``logits`` (the sigmoid or softmax comes after the mean) or ``vote`` (share of votes).
+    Views weigh the same, models as ``weights`` say (`None`: the same). The merged map is resized bilinearly, once, to
+    each image's native size.
 
     Args:
-        models: are moved to ``device``, and are in evaluation mode until the iterator ends, then as before.
+        models: return `maskfold.models.Outputs`. They are moved to ``device``, and are in evaluation mode until the
+            iterator ends, then as before.
         loader: batches with image uint8 (N, 3, h, w), id, index, size (native (H, W) each) and, for labelled
             images, target (uint8 (H, W) each).
+        window_batch: windows that go through a network together.
         precision: type of autocast, None for float32.
 
     Raises:
@@ -56,7 +68,7 @@ def predict_batches(
     if not models:
         raise InferenceError("there is no model to predict with: give at least one")
     shares = normalised_weights(weights, len(models))
-    merge = partial(_merged, models, shares, options=options, precision=precision)
+    merge = partial(_merged, models, shares, tta=tta, window_batch=window_batch, precision=precision)
     for model in models:
         model.to(device)
     with _evaluating(models):
@@ -73,12 +85,13 @@ def _merged(
     shares: Sequence[float],
     images: Tensor,
     *,
-    options: InferenceConfig,
+    tta: TTAConfig,
+    window_batch: int,
     precision: torch.dtype | None,
 ) -> tuple[Tensor, Tensor]:
     """Probability (N, C, h, w), and for each image whether all its logits were finite."""
-    merge, views = MERGES[options.merge], build_views(options.views, options.scales)
-    networks = [partial(_logits, model, options=options, precision=precision) for model in models]
+    merge, views = MERGES[tta.merge], build_views(tta.views, tta.scales)
+    networks = [partial(_logits, model, tta=tta, window_batch=window_batch, precision=precision) for model in models]
     total, finite = 0, True
     for view in views:
         seen = view.forward(images)
@@ -89,14 +102,18 @@ def _merged(
     return merge.finish(total), finite
 
 
-def _logits(model: Network, images: Tensor, *, options: InferenceConfig, precision: torch.dtype | None) -> Tensor:
+def _logits(
+    model: nn.Module, images: Tensor, *, tta: TTAConfig, window_batch: int, precision: torch.dtype | None
+) -> Tensor:
     """Float32 logits of one model for one view."""
+
+    def network(images: Tensor) -> Tensor:
+        return model(images).logits
+
     with torch.autocast(images.device.type, dtype=precision, enabled=precision is not None):
-        if options.window is None:
-            return model(images).float()
-        return window_logits(
-            model, images, window=options.window, overlap=options.overlap, batch_size=options.batch_size
-        )
+        if tta.window is None:
+            return network(images).float()
+        return window_logits(network, images, window=tta.window, overlap=tta.overlap, batch_size=window_batch)
 
 
 def _check_finite(finite: Tensor, ids: Sequence[str], precision: torch.dtype | None) -> None:

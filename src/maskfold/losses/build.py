@@ -3,14 +3,17 @@
 import difflib
 import inspect
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from maskfold.errors import ConfigError
+from maskfold.extension import load_named
 from maskfold.losses._common import SegmentationLoss, check_number
 from maskfold.losses.boundary import ActiveBoundaryLoss, BoundaryLoss
 from maskfold.losses.focal import FocalLoss
 from maskfold.losses.jdt import CompatibleTverskyLoss, DiceSemimetricLoss, JaccardMetricLoss
 from maskfold.losses.lovasz import LovaszHingeLoss, LovaszSoftmaxLoss
-from maskfold.losses.mixed import MixedLoss, Term
+from maskfold.losses.mixed import MASK, MixedLoss, Term
 from maskfold.losses.pixel import BCEWithLogitsLoss, CrossEntropyLoss
 from maskfold.losses.region import DiceLoss, JaccardLoss, TverskyLoss
 
@@ -30,96 +33,80 @@ LOSSES: dict[str, type[SegmentationLoss]] = {
     "active_boundary": ActiveBoundaryLoss,
 }
 
-TERM_KEYS = ("name", "weight", "from_epoch", "until_epoch", "ramp_epochs", "options")
-Spec = Sequence[Mapping[str, Any]] | Mapping[str, Any]
+TERM_KEYS = ("name", "weight", "output", "target", "from_epoch", "until_epoch", "ramp_epochs", "options")
+# What PaddleSeg gives a second, auxiliary output beside the first one's 1.
+AUX_WEIGHT = 0.4
 
 
-def build_loss(spec: Spec, ignore_index: int | None = 255) -> MixedLoss:
+def build_loss(
+    spec: Sequence[Mapping[str, Any]], ignore_index: int | None = 255, *, outputs: Sequence[str] = ()
+) -> MixedLoss:
     """Build the loss that ``spec`` describes.
 
     Args:
-        spec: a list of terms ``{name, weight: 1, from_epoch: 1, until_epoch: null, ramp_epochs: 0,
-            options: {}}``, ``name`` a key of `LOSSES` and ``options`` arguments of that class; for a network
-            with several outputs ``{outputs: [terms, terms, ...], coefficients: [1, ...]}``, where an output's
-            coefficient multiplies the weights of its terms (all 1 if left out).
-        ignore_index: passed to every loss whose options do not set it; null: no pixel is ignored.
+        spec: terms ``{name, weight: 1, output: mask, target: mask, from_epoch: 1, until_epoch: null, ramp_epochs: 0,
+            options: {}}``, ``name`` a key of `LOSSES` or ``package.module:Name`` and ``options`` arguments of that
+            class.
+        ignore_index: passed to every loss whose options do not set it; None: no pixel is ignored.
+        outputs: what the network returns beside the mask. An output that no term names gets the terms of the mask,
+            with `AUX_WEIGHT` times their weights.
 
     Raises:
-        ValueError: unknown names, keys or options (the nearest valid one is named), values out of range, or
+        ConfigError: unknown names, keys or options (the nearest valid one is named), values out of range, or
             an epoch without any active term.
     """
-    if not isinstance(spec, Mapping):
-        return MixedLoss(_terms(spec, 0, 1.0, ignore_index))
-    _check_keys("key of the loss", spec, ("outputs", "coefficients"))
-    outputs = _list("outputs", spec.get("outputs"))
-    coefficients = _list("coefficients", spec.get("coefficients", [1.0] * len(outputs)))
-    if len(outputs) != len(coefficients):
-        raise ValueError(
-            f"the loss has {len(outputs)} outputs and {len(coefficients)} coefficients: give one for each output"
-        )
-    return MixedLoss(
-        [
-            term
-            for output, (terms, coefficient) in enumerate(zip(outputs, coefficients, strict=True))
-            for term in _terms(terms, output, check_number("a coefficient", coefficient, 0), ignore_index)
-        ]
-    )
+    if not isinstance(spec, Sequence) or isinstance(spec, str):
+        raise ConfigError(f"the loss is {spec!r}: expected a list of terms such as [{{name: bce, weight: 0.8}}]")
+    terms = [_term(entry, ignore_index) for entry in spec]
+    of_mask = [term for term in terms if term.output == MASK]
+    for output in [name for name in outputs if name not in {term.output for term in terms}]:
+        terms += [replace(term, output=output, weight=AUX_WEIGHT * term.weight) for term in of_mask]
+    return MixedLoss(terms)
 
 
-def _terms(spec: Any, output: int, coefficient: float, ignore_index: int | None) -> list[Term]:
-    entries = _list("the loss", spec)
-    if not entries or not all(isinstance(entry, Mapping) for entry in entries):
-        raise ValueError(f"the loss is {spec!r}: expected terms such as [{{name: bce, weight: 0.8}}]")
-    return [_term(entry, output, coefficient, ignore_index) for entry in entries]
-
-
-def _term(entry: Mapping[str, Any], output: int, coefficient: float, ignore_index: int | None) -> Term:
+def _term(entry: Any, ignore_index: int | None) -> Term:
+    if not isinstance(entry, Mapping):
+        raise ConfigError(f"a term of the loss is {entry!r}: expected a mapping such as {{name: bce, weight: 0.8}}")
     _check_keys("key of a loss term", entry, TERM_KEYS)
     if "name" not in entry:
-        raise ValueError(f"the loss term {dict(entry)} has no name: known are {', '.join(LOSSES)}")
+        raise ConfigError(f"the loss term {dict(entry)} has no name: known are {', '.join(LOSSES)}")
     name = entry["name"]
-    _check_keys("loss", [name], LOSSES)
     until = entry.get("until_epoch")
     first = _epochs(name, entry, "from_epoch", 1)
     return Term(
-        name=name,
+        name=str(name).rpartition(":")[2],
         loss=_loss(name, entry.get("options") or {}, ignore_index),
-        weight=coefficient * check_number(f"the weight of {name}", entry.get("weight", 1.0), 0),
+        weight=check_number(f"the weight of {name}", entry.get("weight", 1.0), 0),
+        output=str(entry.get("output", MASK)),
+        target=str(entry.get("target", MASK)),
         from_epoch=first,
         until_epoch=None if until is None else _epochs(name, entry, "until_epoch", first),
         ramp_epochs=_epochs(name, entry, "ramp_epochs", 0),
-        output=output,
     )
 
 
 def _loss(name: str, options: Any, ignore_index: int | None) -> SegmentationLoss:
     if not isinstance(options, Mapping):
-        raise ValueError(f"the options of {name} are {options!r}: expected a mapping such as {{smooth: 1}}")
-    kind = LOSSES[name]
+        raise ConfigError(f"the options of {name} are {options!r}: expected a mapping such as {{smooth: 1}}")
+    kind = load_named(name, LOSSES, "loss")
     known = inspect.signature(kind).parameters
     _check_keys(f"option of {name}", options, known)
     for key, value in options.items():
         if known[key].annotation is bool and not isinstance(value, bool):
-            raise ValueError(f"{key} of {name} is {value!r}: expected true or false")
+            raise ConfigError(f"{key} of {name} is {value!r}: expected true or false")
     if "ignore_index" in known:
         options = {"ignore_index": ignore_index, **options}
     try:
         return kind(**options)
     except ValueError as error:
-        raise ValueError(f"loss {name}: {error}") from None
+        raise ConfigError(f"loss {name}: {error}") from None
 
 
 def _epochs(name: str, entry: Mapping[str, Any], key: str, low: int) -> int:
     value = check_number(f"{key} of {name}", entry.get(key, low), low)
     if value != int(value):
-        raise ValueError(f"{key} of {name} is {value}: expected a whole number of epochs")
+        raise ConfigError(f"{key} of {name} is {value}: expected a whole number of epochs")
     return int(value)
-
-
-def _list(name: str, value: Any) -> Sequence[Any]:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise ValueError(f"{name} is {value!r}: expected a list")
-    return value
 
 
 def _check_keys(what: str, found: Collection[Any], known: Collection[str]) -> None:
@@ -128,4 +115,4 @@ def _check_keys(what: str, found: Collection[Any], known: Collection[str]) -> No
         if key not in known:
             match = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {match[0]}?" if match else f"known are {', '.join(known)}"
-            raise ValueError(f"unknown {what} {key!r}: {hint}")
+            raise ConfigError(f"unknown {what} {key!r}: {hint}")

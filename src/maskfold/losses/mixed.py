@@ -1,13 +1,15 @@
 """A weighted sum of losses whose weights may follow the epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from maskfold.errors import ConfigError
 from maskfold.losses._common import SegmentationLoss
+
+MASK = "mask"
 
 
 @dataclass(frozen=True)
@@ -17,10 +19,11 @@ class Term:
     name: str
     loss: SegmentationLoss
     weight: float = 1.0
+    output: str = MASK  # which of the network's outputs
+    target: str = MASK  # which of the batch's targets it is compared with
     from_epoch: int = 1
-    until_epoch: int | None = None  # null: to the end
+    until_epoch: int | None = None  # None: to the end
     ramp_epochs: int = 0  # epochs in which the weight grows in equal steps to its full value
-    output: int = 0  # which of the network's outputs it judges
 
     def weight_at(self, epoch: float) -> float:
         """The weight in ``epoch``, 0 where the term is not active."""
@@ -30,29 +33,48 @@ class Term:
             return self.weight
         return self.weight * min(1.0, (epoch - self.from_epoch + 1) / self.ramp_epochs)
 
+    def __call__(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], valid: Tensor | None) -> Tensor:
+        """The loss, unweighted, with what it needs beside its target."""
+        logits = _named("output", self, self.output, outputs, "model.deep_supervision: n makes deep_1 to deep_n")
+        target = _named("target", self, self.target, targets, "the dataset makes them")
+        needed = {name: _named("target", self, name, targets, "the dataset makes them") for name in self.loss.needs}
+        return self.loss(logits, target, valid=valid, **needed)
+
 
 class MixedLoss(nn.Module):
-    """``sum_k weight_k(epoch) loss_k``, over one or several outputs of a network.
+    """``sum_k weight_k(epoch) loss_k`` over named outputs of a network and named targets.
 
-    ``terms`` holds the values of the last call for the log, detached and unweighted, of the active terms
-    only: a repeated name gets a number (``dice``, ``dice_2``). ``needs`` names the extras that any term asks
-    for, active or not. An inactive term is not computed.
+    ``needs`` names the targets beside the terms' own that any term asks for, active or not. An inactive term is not
+    computed.
 
     Raises:
-        ValueError: no terms, or an epoch in which none would be active.
+        ConfigError: no terms, or an epoch in which none would be active.
     """
 
     def __init__(self, terms: Sequence[Term]) -> None:
         super().__init__()
         if not terms:
-            raise ValueError("the loss has no terms: give at least one, such as {name: bce}")
+            raise ConfigError("the loss has no terms: give at least one, such as {name: bce}")
         _check_gaps(terms)
-        self._terms = dict(zip(_unique([term.name for term in terms]), terms, strict=True))
+        self._terms = dict(zip(_unique([_label(term) for term in terms]), terms, strict=True))
         self._losses = nn.ModuleList(term.loss for term in terms)  # so that .to(device) finds them
-        self._outputs = 1 + max(term.output for term in terms)
         self.needs: set[str] = set().union(*(term.loss.needs for term in terms))
-        self.terms: dict[str, Tensor] = {}
         self.set_epoch(1)
+
+    def check_length(self, epochs: int) -> None:
+        """Refuse terms that a training of so many epochs never reaches.
+
+        Raises:
+            ConfigError: names them.
+        """
+        late = [
+            f"{name} (from_epoch {term.from_epoch})" for name, term in self._terms.items() if term.from_epoch > epochs
+        ]
+        if late:
+            raise ConfigError(
+                f"terms of the loss would never be used: {', '.join(late)}; training has {epochs} epochs, so let them "
+                "start earlier or leave them out"
+            )
 
     def set_epoch(self, epoch: int | float) -> None:
         """Choose the weights of ``epoch``, counted from 1; fractions are for ramps within an epoch."""
@@ -60,24 +82,36 @@ class MixedLoss(nn.Module):
             raise ValueError(f"the epoch is {epoch}: epochs count from 1")
         self._weights = {key: term.weight_at(epoch) for key, term in self._terms.items()}
 
-    def forward(self, logits: Tensor | Sequence[Tensor], target: Tensor, **extras: Any) -> Tensor:
-        """The weighted sum, a scalar. ``logits`` is a list or tuple if the mixture is of several outputs."""
-        outputs = [logits] if isinstance(logits, Tensor) else list(logits)
-        if len(outputs) != self._outputs:
-            raise ValueError(
-                f"the network has {len(outputs)} outputs and the loss terms for {self._outputs}: "
-                "give 'outputs' one list of terms for each"
-            )
-        missing = sorted(self.needs - extras.keys())
-        if missing:
-            raise ValueError(f"the batch lacks {', '.join(missing)}: the data set must make what loss.needs names")
-        values = {
-            key: self._terms[key].loss(outputs[self._terms[key].output], target, **extras)
-            for key, weight in self._weights.items()
-            if weight > 0
-        }
-        self.terms = {key: value.detach() for key, value in values.items()}
-        return torch.stack([self._weights[key] * value for key, value in values.items()]).sum()
+    def forward(
+        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], valid: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum and its terms.
+
+        Args:
+            outputs: logits (N, C, H, W) by name, ``mask`` and those that terms name.
+            targets: by name, ``mask`` and those that terms and their losses name.
+            valid: bool (N, 1, H, W), the pixels that count; None: all.
+
+        Returns:
+            The sum, a scalar; and the active terms by name for the log, detached and unweighted. A term of another
+            output than ``mask`` is named after both (``deep_1_bce``), a repeated name gets a number (``dice_2``).
+
+        Raises:
+            ConfigError: an output or a target that a term names is not there.
+        """
+        values = {key: self._terms[key](outputs, targets, valid) for key, weight in self._weights.items() if weight > 0}
+        total = torch.stack([self._weights[key] * value for key, value in values.items()]).sum()
+        return total, {key: value.detach() for key, value in values.items()}
+
+
+def _named(what: str, term: Term, name: str, found: Mapping[str, Tensor], advice: str) -> Tensor:
+    if name not in found:
+        raise ConfigError(f"the loss term {term.name} is of the {what} {name}: there are {', '.join(found)} ({advice})")
+    return found[name]
+
+
+def _label(term: Term) -> str:
+    return term.name if term.output == MASK else f"{term.output}_{term.name}"
 
 
 def _unique(names: Sequence[str]) -> list[str]:
@@ -92,7 +126,7 @@ def _check_gaps(terms: Sequence[Term]) -> None:
     starts = {1} | {term.until_epoch + 1 for term in terms if term.until_epoch is not None}
     for epoch in sorted(starts):
         if not any(term.weight_at(epoch) > 0 for term in terms):
-            raise ValueError(
+            raise ConfigError(
                 f"no term of the loss is active in epoch {epoch}: "
                 "check from_epoch, until_epoch (null: to the end) and the weights"
             )

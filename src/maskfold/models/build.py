@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ from torch import nn
 
 from maskfold.config import ModelConfig
 from maskfold.errors import ModelError, nearest
+from maskfold.extension import load_named
+from maskfold.images import PLAIN, ImageSpec
+from maskfold.models.deep import DeeplySupervisedUnet
 from maskfold.models.encoders import (
     any_size_options,
+    channel_statistics,
     check_encoder,
     encoder_statistics,
     pretrained_names,
@@ -38,15 +43,17 @@ POOL_TO_ONE = {"deeplabv3", "deeplabv3plus", "pan", "upernet"}
 RESERVED = {
     "encoder_name": "set model.encoder",
     "encoder_weights": "set model.encoder_weights",
-    "in_channels": "images have three channels",
+    "in_channels": "it follows from the profile's image_spec",
     "classes": "it follows from the competition",
     "activation": "the losses and predictions take logits",
     "aux_params": "only masks are trained",
 }
 
 
-def build_model(config: ModelConfig, *, num_classes: int, pretrained: bool = True) -> SegmentationModel:
-    """The network that ``config`` names, with ``num_classes`` output channels (1 = binary).
+def build_model(
+    config: ModelConfig, *, num_classes: int, images: ImageSpec = PLAIN, pretrained: bool = True
+) -> SegmentationModel:
+    """The network that ``config`` names, for such ``images``, with ``num_classes`` output channels (1 = binary).
 
     ``encoder_weights`` may be the name of weights that smp or timm can download (``imagenet``) or a local
     file; what a file brought is logged. ``pretrained=False`` leaves the encoder's weights at random, for
@@ -60,13 +67,14 @@ def build_model(config: ModelConfig, *, num_classes: int, pretrained: bool = Tru
     check_encoder(config.encoder)
     weights = config.encoder_weights if pretrained else None
     named = weights in ("imagenet", *pretrained_names(config.encoder))
-    net = _build_net(name, config, weights if named else None, num_classes)
-    mean, std = encoder_statistics(config.encoder, config.encoder_weights)
+    net = _build_net(name, config, weights if named else None, num_classes, images.channels)
+    mean, std = channel_statistics(encoder_statistics(config.encoder, config.encoder_weights), images.channels)
     stride = net.encoder.output_stride
     model = SegmentationModel(
         net,
         mean=mean,
         std=std,
+        scale=images.scale,
         stride=stride * STRIDE_FACTORS.get(name, 1),
         minimum=max(SMALLEST, stride * MINIMUM_FACTORS.get(name, 1)),
         pools_to_one=name in POOL_TO_ONE,
@@ -77,7 +85,9 @@ def build_model(config: ModelConfig, *, num_classes: int, pretrained: bool = Tru
 
 
 def _architecture(name: str) -> str:
-    """The table's key for ``name``: ``U-Net++`` and ``unet_plus_plus`` mean unetplusplus."""
+    """The table's key for ``name``: ``U-Net++`` and ``unet_plus_plus`` mean unetplusplus; ``module:Name`` is itself."""
+    if ":" in name:
+        return name
     key = name.lower().replace("+", "plus").replace("-", "").replace("_", "")
     if key not in ARCHITECTURES:
         raise ModelError(f"there is no architecture {name}: {nearest(key, list(ARCHITECTURES))}")
@@ -91,32 +101,46 @@ def _weights_file(weights: str) -> Path:
     return path
 
 
-def _build_net(name: str, config: ModelConfig, weights: str | None, num_classes: int) -> nn.Module:
+def _build_net(name: str, config: ModelConfig, weights: str | None, num_classes: int, channels: int) -> nn.Module:
     encoder = config.encoder
     if weights and weights not in pretrained_names(encoder):
         known = ", ".join(pretrained_names(encoder)) or "none"
         raise ModelError(
             f"encoder {encoder} has no weights {weights} (published are: {known}): name another, a file, or null"
         )
-    _check_options(name, encoder, config.options)
+    net_class, extra = _net_class(name, config)
+    _check_options(name, net_class, encoder, config.options)
     if weights:
         logger.info("fetching the %s weights of encoder %s, unless they are cached", weights, encoder)
     try:
-        return ARCHITECTURES[name](
+        return net_class(
             encoder_name=encoder,
             encoder_weights=bool(weights) or None if encoder.startswith("tu-") else weights,
+            in_channels=channels,
             classes=num_classes,
-            **{**any_size_options(encoder), **config.options},
+            **{**any_size_options(encoder), **extra, **config.options},
         )
     except OSError as error:
         raise ModelError(_fetch_advice(encoder, weights)) from error
+    except ModelError:
+        raise
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{name} cannot be built with encoder {encoder} and these options: {error}") from error
 
 
-def _check_options(name: str, encoder: str, options: dict[str, Any]) -> None:
+def _net_class(name: str, config: ModelConfig) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
+    """What makes the network, and arguments that it alone takes."""
+    if not config.deep_supervision:
+        return load_named(name, ARCHITECTURES, "architecture"), {}
+    if name != "unet":
+        raise ModelError(f"model.deep_supervision is for the architecture unet, not for {name}: set it to 0")
+    return DeeplySupervisedUnet, {"deep_supervision": config.deep_supervision}
+
+
+def _check_options(name: str, net_class: Callable[..., nn.Module], encoder: str, options: dict[str, Any]) -> None:
     """smp drops options that it does not know when the encoder is its own; here they are errors."""
-    known = set(inspect.signature(ARCHITECTURES[name]).parameters) - {"kwargs", *RESERVED}
+    made_by = smp.Unet if net_class is DeeplySupervisedUnet else net_class
+    known = set(inspect.signature(made_by).parameters) - {"kwargs", *RESERVED}
     for key in options:
         if key in RESERVED:
             raise ModelError(f"model.options cannot hold {key}: {RESERVED[key]}")
@@ -128,7 +152,7 @@ def _fetch_advice(encoder: str, weights: str | None) -> str:
     if weights is None:
         return f"encoder {encoder} wants a file that cannot be read"
     return (
-        f"the {weights} weights of encoder {encoder} could not be downloaded: bring model.safetensors of "
-        f"{pretrained_url(encoder, weights)} here by other means and set model.encoder_weights to its path, "
-        "or to null for random weights"
+        f"the {weights} weights of encoder {encoder} could not be downloaded: copy model.safetensors of "
+        f"{pretrained_url(encoder, weights)} to this machine and set model.encoder_weights to its path, or set it to "
+        "null for random weights"
     )

@@ -53,6 +53,17 @@ def encoder_statistics(name: str, weights: str | None = None) -> Statistics:
     return next((known for prefix, known in SMP_STATISTICS.items() if name.startswith(prefix)), IMAGENET)
 
 
+def channel_statistics(statistics: Statistics, channels: int) -> Statistics:
+    """Mean and standard deviation for images of any number of channels.
+
+    They follow what smp and timm make of the first convolution's weights: for one channel these are the sum over
+    red, green and blue, so the statistics are the means of theirs; for any other number they are repeated in turn.
+    """
+    if channels == 1:
+        return tuple((sum(values) / 3,) for values in statistics)
+    return tuple(tuple(values[channel % 3] for channel in range(channels)) for values in statistics)
+
+
 def pretrained_names(name: str) -> list[str]:
     """Names of the weights that smp or timm can download for this encoder."""
     if name.startswith("tu-"):

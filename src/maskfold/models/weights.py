@@ -51,6 +51,7 @@ def load_encoder_weights(model: SegmentationModel, path: Path) -> LoadReport:
     target = model.net.encoder.state_dict()
     source = _read_tensors(Path(path))
     names = _align(source, target)
+    source |= {key: _for_channels(source[key], target[name].shape) for name, key in names.items()}
     mismatched = tuple(name for name, key in names.items() if source[key].shape != target[name].shape)
     report = LoadReport(
         path=Path(path),
@@ -67,13 +68,25 @@ def load_encoder_weights(model: SegmentationModel, path: Path) -> LoadReport:
     return report
 
 
-def load_weights(model: SegmentationModel, path: Path) -> None:
-    """Load all weights of ``model`` from a checkpoint's file; every name and shape must fit.
+def _for_channels(weights: Tensor, shape: torch.Size) -> Tensor:
+    """A first convolution for other channels than red, green and blue, as smp and timm make one.
+
+    See `maskfold.models.encoders.channel_statistics`.
+    """
+    if weights.ndim != 4 or weights.shape[1] != 3 or (*weights.shape[:1], shape[1], *weights.shape[2:]) != shape:
+        return weights
+    if shape[1] == 1:
+        return weights.sum(1, keepdim=True)
+    return weights[:, torch.arange(shape[1]) % 3] * (3 / shape[1])
+
+
+def load_weights(model: SegmentationModel, source: Mapping[str, Tensor], origin: object) -> None:
+    """Load all weights of ``model``, tensors by name; every name and shape must fit.
 
     Raises:
-        ModelError: a file that cannot be read, or names and shapes that differ (the first few are listed).
+        ModelError: names and shapes that differ (the first few are listed); ``origin`` says where they are from.
     """
-    source, target = _read_tensors(Path(path)), model.state_dict()
+    target = model.state_dict()
     problems = [
         ("missing", [name for name in target if name not in source]),
         ("unexpected", [name for name in source if name not in target]),
@@ -82,7 +95,7 @@ def load_weights(model: SegmentationModel, path: Path) -> None:
     found = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in problems if names)
     if found:
         raise ModelError(
-            f"{path} does not fit this network ({found}): it must come from a run with the same architecture, "
+            f"{origin} does not fit this network ({found}): it must come from a run with the same architecture, "
             "encoder and number of classes"
         )
     model.load_state_dict(source)
@@ -136,8 +149,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"there is no weights file {path}") from None
     except pickle.UnpicklingError:
         raise ModelError(
-            f"{path} is damaged or holds Python objects besides tensors, which could run code and are not "
-            "loaded: save its state_dict alone"
+            f"{path} is damaged or holds other Python objects than tensors, which could run code and are "
+            "not loaded: save its state_dict alone"
         ) from None
     except (SafetensorError, RuntimeError, EOFError, OSError) as error:
         raise ModelError(f"{path} cannot be read as weights, it may be damaged: {error}") from None

@@ -4,16 +4,18 @@ import torch
 from torch import Tensor, nn
 
 from maskfold.errors import ModelError
+from maskfold.models.outputs import Outputs
 
 
 class SegmentationModel(nn.Module):
     """``net`` behind normalisation and padding, so that nobody else needs to know of either.
 
     Args:
-        net: (N, 3, h, w) float -> logits (N, C, h, w), for h and w multiples of ``stride`` from ``minimum`` on.
-            Its attribute ``encoder`` is the pretrained part.
-        mean, std: of the encoder's training images, per RGB channel, for values in 0..1. They are saved with the
-            weights, which mean nothing without them.
+        net: (N, K, h, w) float -> logits (N, C, h, w), or `Outputs` of that size, for h and w multiples of ``stride``
+            from ``minimum`` on. Its attribute ``encoder`` is the pretrained part; ``aux_names`` names further outputs.
+        mean, std: of the encoder's training images, for each of K channels, for values in 0..1. They are saved with
+            the weights, which mean nothing without them.
+        scale: the value of the images that means 1.0.
         stride: what the padded height and width are multiples of.
         minimum: smallest padded height and width, a multiple of ``stride``.
         pools_to_one: the network normalises over the batch what it pooled to one pixel per image, so it
@@ -26,6 +28,7 @@ class SegmentationModel(nn.Module):
         *,
         mean: tuple[float, ...],
         std: tuple[float, ...],
+        scale: float = 255,
         stride: int,
         minimum: int = 1,
         pools_to_one: bool = False,
@@ -35,24 +38,35 @@ class SegmentationModel(nn.Module):
         self.stride = stride
         self.minimum = minimum
         self.pools_to_one = pools_to_one
-        self.register_buffer("mean", 255 * torch.tensor(mean).view(-1, 1, 1))
-        self.register_buffer("std", 255 * torch.tensor(std).view(-1, 1, 1))
+        self.register_buffer("mean", scale * torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", scale * torch.tensor(std).view(-1, 1, 1))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, C, H, W) of RGB images (N, 3, H, W), uint8 or float, with values 0..255; any H, W >= 1.
+    @property
+    def aux_names(self) -> list[str]:
+        """Names of the outputs beside the mask that the network has in training."""
+        return list(getattr(self.net, "aux_names", ()))
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Logits (N, C, H, W) of images (N, K, H, W), integers or floats, with values 0..scale; any H, W >= 1.
 
         The image is continued by its reflection at the right and bottom, and the logits there are cut off.
 
         Raises:
             ModelError: images of another shape; a training batch of one image where the network needs two.
         """
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ModelError(f"the network was given {tuple(images.shape)}, it takes images (N, 3, H, W)")
+        if images.ndim != 4 or images.shape[1] != len(self.mean):
+            raise ModelError(
+                f"the network was given {tuple(images.shape)}, it takes images (N, {len(self.mean)}, H, W)"
+            )
         if self.training and self.pools_to_one and images.shape[0] == 1:
             raise ModelError("this architecture cannot be trained on one image: set train.batch_size to 2 or more")
         height, width = images.shape[-2:]
         padded = reflect_pad(images, self._padded(height), self._padded(width))
-        return self.net((padded - self.mean) / self.std)[..., :height, :width]
+        found = self.net((padded - self.mean) / self.std)
+        logits, aux = found if isinstance(found, Outputs) else (found, {})
+        return Outputs(
+            logits[..., :height, :width], {name: output[..., :height, :width] for name, output in aux.items()}
+        )
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """Parameters of the pretrained part."""
@@ -62,6 +76,12 @@ class SegmentationModel(nn.Module):
         """All parameters but the encoder's: decoder and head."""
         encoder = {id(parameter) for parameter in self.encoder_parameters()}
         return [parameter for parameter in self.parameters() if id(parameter) not in encoder]
+
+    def freeze_encoder(self, frozen: bool) -> None:
+        """Keep the pretrained part as it is, the statistics of its norms included, or let it train again."""
+        for parameter in self.encoder_parameters():
+            parameter.requires_grad_(not frozen)
+        self.net.encoder.train(not frozen)
 
     def _padded(self, size: int) -> int:
         return max(self.minimum, -(-size // self.stride) * self.stride)

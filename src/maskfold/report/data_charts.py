@@ -1,15 +1,16 @@
 """Charts about a competition's files: how bright images are, how much masks cover, and in how many pieces."""
 
 from collections.abc import Mapping
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from maskfold.checks import CHANNELS, Images, Masks
+from maskfold.checks import Images, Masks
 from maskfold.report.figures import COLOURS, Chart, draw
 
-CHANNEL_COLOURS = dict(zip(CHANNELS, ("#d1495b", "#2e9e5b", "#2f6fc4"), strict=True))
+CHANNEL_COLOURS = {"red": "#d1495b", "green": "#2e9e5b", "blue": "#2f6fc4"}
 BINS = 32
 # Up to here numbers are shown one by one, further up on a logarithmic axis.
 FEW = 30
@@ -20,12 +21,15 @@ def image_charts(images: Images) -> list[Chart]:
     table = images.table[images.table["split"] != ""]
     if table.empty:
         return []
-    brightness = table[[f"mean {channel}" for channel in CHANNELS]].mean(axis=1)
+    names = images.spec.channel_names
+    brightness = table[[f"mean {channel}" for channel in names]].mean(axis=1)
     splits = {split: brightness[table["split"] == split] for split in table["split"].unique()}
-    channels = {channel: table[f"mean {channel}"] for channel in CHANNELS}
+    channels = {channel: table[f"mean {channel}"] for channel in names}
+    others = dict(zip(names, cycle(COLOURS), strict=False))
+    scale = images.spec.scale
     return [
-        _levels_chart("Brightness of the images", splits, dict(zip(splits, COLOURS, strict=False))),
-        _levels_chart("Mean of each channel", channels, CHANNEL_COLOURS),
+        _levels_chart("Brightness of the images", splits, dict(zip(splits, COLOURS, strict=False)), scale),
+        _levels_chart("Mean of each channel", channels, {**others, **CHANNEL_COLOURS}, scale),
     ]
 
 
@@ -42,18 +46,19 @@ def mask_charts(masks: Masks) -> list[Chart]:
     return charts
 
 
-def _levels_chart(title: str, values: Mapping[str, pd.Series], colours: Mapping[str, str]) -> Chart:
+def _levels_chart(title: str, values: Mapping[str, pd.Series], colours: Mapping[str, str], scale: float) -> Chart:
     def plot(axes: Axes) -> None:
         for name, levels in values.items():
             weights = np.full(len(levels), 1 / len(levels))
             axes.hist(
-                levels, bins=np.linspace(0, 255, BINS + 1), weights=weights, histtype="step", linewidth=1.6,
+                levels, bins=np.linspace(0, scale, BINS + 1), weights=weights, histtype="step", linewidth=1.6,
                 color=colours[name], label=f"{name} ({len(levels)})",
             )  # fmt: skip
-        axes.set(xlabel="level, 0 to 255", ylabel="share of the images", xlim=(0, 255))
+        axes.set(xlabel=f"level, 0 to {scale:g}", ylabel="share of the images", xlim=(0, scale))
         axes.legend()
 
-    means = ", ".join(f"{name} {levels.mean():.0f}" for name, levels in values.items())
+    digits = ".0f" if scale > 10 else ".3f"
+    means = ", ".join(f"{name} {levels.mean():{digits}}" for name, levels in values.items())
     return draw(title, f"{title}, histograms of the images' means; on average {means}", plot)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from maskfold.checks import DataReport, class_names, pixel_statistics
+from maskfold.checks import DataReport, Images, class_names, pixel_statistics
 from maskfold.competitions import Competition
 from maskfold.files import atomic_path
 from maskfold.report.data_charts import image_charts, mask_charts
@@ -35,14 +35,15 @@ def write_data_page(report: DataReport, competition: Competition, path: Path) ->
 def data_page(report: DataReport, competition: Competition) -> str:
     """The whole page."""
     train = competition.survey("train").samples
-    masks = dict(zip(train["id"], train["masks"], strict=True))
+    masks = {sample.id: sample.masks for sample in train}
     return render_page(
         "data.html",
         title=f"Data: {competition.name}",
         root=competition.root,
         r=report,
         sizes=size_table(report.images.table),
-        channels=channel_table(report.images.table),
+        channels=channel_table(report.images),
+        level="%.1f" if report.images.spec.scale > 10 else "%.3f",
         classes=class_table(report, competition),
         charts={"images": image_charts(report.images), "masks": mask_charts(report.masks)},
         legend=_legend(competition),
@@ -50,7 +51,7 @@ def data_page(report: DataReport, competition: Competition) -> str:
         suspicious=suspicious_cards(report, competition, masks),
         pairs=pair_cards(report, competition, masks),
         reading=reading_card(report, competition, train),
-        leaks=[] if report.division is None else report.division.leaks.head(MOST_LEAKS).to_dict("records"),
+        leaks=[] if report.folds is None else report.folds.leaks.head(MOST_LEAKS).to_dict("records"),
     )
 
 
@@ -74,13 +75,13 @@ def size_table(images: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def channel_table(images: pd.DataFrame) -> list[dict[str, Any]]:
-    """Part, channel, mean and standard deviation of all its pixels."""
+def channel_table(images: Images) -> list[dict[str, Any]]:
+    """Split, channel, mean and standard deviation of all its pixels."""
     return [
         {"split": split, "channel": channel, "mean": mean, "std": std}
         for split in ("train", "test")
-        if (images["split"] == split).any()
-        for channel, (mean, std) in pixel_statistics(images[images["split"] == split]).items()
+        if len(images.rows_of(split))
+        for channel, (mean, std) in pixel_statistics(images, split).items()
     ]
 
 

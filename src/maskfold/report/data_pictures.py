@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from maskfold.checks import TURNS, DataReport, Reading
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Samples
 from maskfold.errors import CompetitionError
+from maskfold.images import to_rgb
 from maskfold.report.pictures import (
     BASE64,
     UNSCORED,
@@ -92,18 +92,18 @@ def pair_cards(report: DataReport, competition: Competition, masks: dict[str, ob
     return cards
 
 
-def reading_card(report: DataReport, competition: Competition, train: pd.DataFrame) -> Card | None:
+def reading_card(report: DataReport, competition: Competition, train: Samples) -> Card | None:
     """One image and its run lengths as the chosen dialect and as the other order reads them."""
     if report.dialect is None:
         return None
     chosen = report.dialect.chosen
     id_ = report.dialect.sample[int(np.nan_to_num(chosen.fits, nan=-1).argmax())]
-    row = train[train["id"] == id_].iloc[0]
-    image = competition.image(row["image"])
+    sample = train.by_id[id_]
+    image = to_rgb(competition.image(sample.image), competition.images)
     panels = [_photograph(image, "image")]
     for reading in report.dialect.readings:
         if reading is chosen or reading.changes(chosen) == ["order"]:
-            mask = _as_read(reading, row["masks"], image.shape[:2])
+            mask = _as_read(reading, sample.masks, image.shape[:2])
             panels += [] if mask is None else [_mask_panel(competition, mask, reading.name)]
     return Card(id_, "", tuple(panels))
 
@@ -124,7 +124,7 @@ def _panels(
     place: tuple[int, int] | None = None,
 ) -> tuple[Panel, ...]:
     """An image and, where there is one that can be read, its mask."""
-    image = competition.image(path)
+    image = to_rgb(competition.image(path), competition.images)
     photograph = _photograph(image, name)
     try:
         mask = competition.mask(masks, image.shape[:2]) if masks is not None else None

@@ -8,6 +8,7 @@ import numpy as np
 
 from maskfold.competitions import Competition
 from maskfold.files import atomic_path
+from maskfold.images import to_rgb
 from maskfold.report.pictures import fitting_size
 from maskfold.report.show import error_overlay, overlay, show_images
 from maskfold.scoring.agreement import Agreement
@@ -49,8 +50,9 @@ def _row(
     agreement: Agreement, competition: Competition, id_: str, dice: float, truth: dict[str, Any] | None
 ) -> dict[str, np.ndarray]:
     """Title -> picture, four of them."""
-    image = competition.image(agreement.images[id_])
-    shape = image.shape[:2]
+    sample = agreement.samples[id_]
+    image = to_rgb(competition.image(sample.image), competition.images)
+    shape = competition.mask_size(sample)
     masks = [part[id_] for part in agreement.masks] + ([truth[id_]] if truth is not None else [])
     decoded = [competition.mask(mask, shape, id=id_) for mask in masks]
     size = fitting_size(shape, SIDE)

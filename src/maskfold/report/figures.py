@@ -74,8 +74,9 @@ def learning_charts(history: Sequence[FoldHistory], metric: str, ends: Sequence[
     return charts
 
 
-def curve_chart(curve: Curve, title: str, axis: str, metric: str) -> Chart:
+def curve_chart(curve: Curve, metric: str) -> Chart:
     """The score over the values of a setting: all images, each fold, the value chosen and the best one."""
+    axis = curve.title
 
     def plot(axes: Axes) -> None:
         for fold, scores in curve.by_fold.items():
@@ -86,8 +87,8 @@ def curve_chart(curve: Curve, title: str, axis: str, metric: str) -> Chart:
         axes.set(xlabel=axis, ylabel=metric)
         axes.legend()
 
-    best = f"best {curve.scores.max():.4f} at {curve.best:g}, chosen {curve.chosen:g}"
-    return draw(title, f"{metric} over the {axis}: {best}; grey: single folds", plot)
+    best = f"best {np.nanmax(curve.scores):.4f} at {curve.best:g}, chosen {curve.chosen:g}"
+    return draw(axis[0].upper() + axis[1:], f"{metric} over the {axis}: {best}; grey: single folds", plot)
 
 
 def score_chart(scores: np.ndarray, metric: str) -> Chart:

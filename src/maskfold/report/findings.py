@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 
 from maskfold.competitions import Competition
-from maskfold.config import InferenceConfig
-from maskfold.datasets import load_groups
+from maskfold.config import TTAConfig
 from maskfold.ensembling.choice import EnsembleChoice
-from maskfold.ensembling.oof import OofImage, candidate_table, oof_images
-from maskfold.metrics import CompetitionMetric, bootstrap_interval
+from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
+from maskfold.metrics import CompetitionMetric, Evaluation
 from maskfold.report.scores import Scores, score_settings
 from maskfold.report.survey import Survey, survey_images
 from maskfold.report.tables import (
@@ -96,16 +95,16 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
         RunError: damaged files.
     """
     metric = competition.metric
-    images = oof_images(
-        runs, [checkpoint.checkpoint for checkpoint in choice.checkpoints], competition, _options(runs, choice)
-    )
-    scores = score_settings(images, competition, metric, choice, runs[0].config.tune)
+    images = oof_images(runs, [[name] for name in choice.checkpoints], competition, _tta(runs, choice))
+    scores = score_settings(images, competition, choice, runs[0].config.tune)
     survey = survey_images(images, competition, choice)
-    groups = _groups(images, competition, runs[0])
+    ids = [image.id for image in images]
+    found = groups_of(competition, ids, runs[0].config.folds)
+    groups = None if found is None else np.array(found, dtype=object)
     per_image = metric.per_image(scores.chosen)
     alone = np.stack([metric.per_image(stats) for stats in scores.alone])
     return Findings(
-        trainings=[_training(run, part.checkpoint) for run, part in zip(runs, choice.checkpoints, strict=True)],
+        trainings=[_training(*each, competition) for each in zip(runs, choice.checkpoints, strict=True)],
         competition=competition,
         choice=choice,
         metric=metric,
@@ -114,7 +113,7 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
         survey=survey,
         table=survey.images.assign(score=per_image, group=groups),
         groups=groups,
-        interval=bootstrap_interval(scores.chosen, metric.score, groups=groups),
+        interval=Evaluation(metric, ids, scores.chosen, groups).interval(),
         coverage=coverage_table(survey.images["coverage"].to_numpy(), per_image),
         calibration=calibration_table(survey.levels),
         runs=run_table([run.name for run in runs], scores.alone, metric, groups),
@@ -122,15 +121,12 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
     )
 
 
-def _options(runs: Sequence[Run], choice: EnsembleChoice) -> list[InferenceConfig]:
-    """With which views each run's maps are made: the tuned ones, or the run's own."""
-    if not choice.scores:
-        return [run.config.inference for run in runs]
-    tuned = choice.model_dump(include={"views", "scales", "merge", "window", "overlap"})
-    return [run.config.inference.model_copy(update=tuned) for run in runs]
+def _tta(runs: Sequence[Run], choice: EnsembleChoice) -> list[TTAConfig]:
+    """How each run's maps are made: as tuned, or as the run's own config says."""
+    return [choice.tta if choice.scores else run.config.tta for run in runs]
 
 
-def _training(run: Run, checkpoint: str) -> Training:
+def _training(run: Run, checkpoint: str, competition: Competition) -> Training:
     history = read_history(run)
     return Training(
         run=run,
@@ -138,14 +134,5 @@ def _training(run: Run, checkpoint: str) -> Training:
         history=history,
         cycle_ends=ends_of_cycles(run, history),
         candidates=candidate_table(run),
-        divided=sorted(set(pd.read_csv(run.folds_path)["fold"])),
+        divided=sorted(set(run.folds(competition)["fold"])),
     )
-
-
-def _groups(images: Sequence[OofImage], competition: Competition, run: Run) -> np.ndarray | None:
-    samples = competition.samples("train")
-    groups = load_groups(competition, samples, run.config.folds)
-    if groups is None:
-        return None
-    by_id = dict(zip(samples["id"], groups, strict=True))
-    return np.array([by_id[image.id] for image in images], dtype=object)

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from maskfold.competitions import Competition
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage
+from maskfold.images import to_rgb
 from maskfold.report.pictures import Pictures, make_pictures
 from maskfold.report.survey import predict_image
 
@@ -70,7 +71,7 @@ def make_cards(
     for row in tqdm(rows, desc="gallery", unit="image", leave=False, disable=None):
         _, truth, mask = predict_image(images[row], competition, choice)
         pictures = make_pictures(
-            competition.image(images[row].image),
+            to_rgb(competition.image(images[row].image), competition.images),
             truth,
             mask,
             ignore_index=competition.ignore_index,

@@ -11,7 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from maskfold.config import changed_keys
+from maskfold.ensembling.labels import labels_of
 from maskfold.errors import ReportError
+from maskfold.inference.decoding import tunable_values
 from maskfold.report.advice import advise
 from maskfold.report.figures import (
     Chart,
@@ -41,6 +43,7 @@ def report_page(findings: Findings, cards: list[Card]) -> str:
         title="Report: " + " + ".join(training.run.name for training in findings.trainings),
         f=findings,
         label=label_of(findings.metric),
+        settings=_settings(findings),
         advice=advise(findings),
         charts=_charts(findings),
         fine=findings.survey.metrics.compute(),
@@ -90,10 +93,6 @@ def percent_text(share: float) -> str:
 def _charts(findings: Findings) -> dict[str, list[Chart]]:
     label = label_of(findings.metric)
     per_image = findings.table["score"].to_numpy()
-    named = {
-        "threshold": ("Threshold", "threshold"),
-        "min_area": ("Minimum area", "minimum area in pixels"),
-    }
     reliability = (
         ("probability of foreground", "share labelled as foreground")
         if findings.binary
@@ -105,10 +104,16 @@ def _charts(findings: Findings) -> dict[str, list[Chart]]:
     }
     return {
         **{f"learning {name}": charts for name, charts in learning.items()},
-        "curves": [curve_chart(curve, *named[curve.name], label) for curve in findings.scores.curves],
+        "curves": [curve_chart(curve, label) for curve in findings.scores.curves],
         "scores": [score_chart(per_image, label), coverage_chart(findings.coverage, per_image, label)],
         "calibration": [reliability_chart(findings.calibration, *reliability)],
     }
+
+
+def _settings(findings: Findings) -> list[str]:
+    """Every value of the decoding chain with what it is called, in order."""
+    post = findings.choice.post
+    return [f"{value.title} {value.value(post)}" for value in tunable_values(post, labels_of(findings.competition), {})]
 
 
 def _legend(findings: Findings) -> list[tuple[str, str]]:
@@ -136,7 +141,7 @@ def _configs(findings: Findings) -> list[dict[str, Any]]:
     return [
         {
             "name": training.run.name,
-            "text": training.run.config_path.read_text(),
+            "text": training.run.config_text(),
             "changes": [] if training.run is first else changed_keys(first.config, training.run.config),
             "ensemble": yaml.safe_dump(findings.choice.model_dump(mode="json"), sort_keys=False),
         }

@@ -1,47 +1,65 @@
-"""Scores of the ensemble, of other thresholds and minimum areas, and of each run alone."""
+"""Scores of the ensemble, of other values of its decoding chain, and of each run alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from maskfold.competitions import Competition
-from maskfold.config import TuneConfig
+from maskfold.config import PostConfig, TuneConfig
 from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.labels import labels_of
 from maskfold.ensembling.oof import OofImage
-from maskfold.ensembling.tune import Grid, Setting, evaluate_grid
+from maskfold.ensembling.settings import Scorer, Setting
+from maskfold.inference.decoding import Tunable, tunable_values
 from maskfold.metrics import CompetitionMetric
-
-THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Score over the values of one setting, the others as chosen; ``by_fold``: fold -> the same of its images."""
+    """Score over the values of one step of the decoding chain, all else as chosen.
 
-    name: str
+    Attributes:
+        value: of the chain, whose values these are.
+        values: ascending; they hold the one that is chosen.
+        scores: of all images.
+        by_fold: fold -> the same of its images.
+        chosen: the value that is chosen.
+    """
+
+    value: Tunable
     values: np.ndarray
     scores: np.ndarray
     by_fold: dict[int, np.ndarray]
     chosen: float
 
     @property
+    def name(self) -> str:
+        """What the value is called in the config."""
+        return self.value.name
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.value.title
+
+    @property
     def best(self) -> float:
         """The value with the highest score."""
-        return float(self.values[int(np.argmax(self.scores))])
+        return float(self.values[int(np.nanargmax(self.scores))])
 
     @property
     def gain(self) -> float:
         """By how much the best value scores above the chosen one, on these very images."""
-        return float(self.scores.max() - self.scores[list(self.values).index(self.chosen)])
+        return float(np.nanmax(self.scores) - self.scores[list(self.values).index(self.chosen)])
 
 
 @dataclass(frozen=True)
 class Scores:
     """Statistics (n, k) of the images: with the settings ``chosen``, with ``plain`` ones, of each run alone.
 
-    Plain: equal weights, threshold 0.5, no minimum area. ``curves`` is empty for several classes.
+    Plain: equal weights, and a decoding that does nothing but decide at 0.5 or for the most probable class.
     """
 
     metric: CompetitionMetric
@@ -52,54 +70,45 @@ class Scores:
 
 
 def score_settings(
-    images: Sequence[OofImage],
-    competition: Competition,
-    metric: CompetitionMetric,
-    choice: EnsembleChoice,
-    tried: TuneConfig,
+    images: Sequence[OofImage], competition: Competition, choice: EnsembleChoice, tune: TuneConfig
 ) -> Scores:
-    """Judge every setting on every image in one pass."""
-    count = len(choice.checkpoints)
-    total = sum(checkpoint.weight for checkpoint in choice.checkpoints)
-    weights = tuple(checkpoint.weight / total for checkpoint in choice.checkpoints)
-    chosen = Setting(weights, choice.threshold, choice.min_area)
-    plain = Setting((1 / count,) * count)
-    alone = [Setting(tuple(float(i == j) for j in range(count))) for i in range(count)]
-    lines = _lines(chosen, tried) if competition.num_classes == 1 else {}
-    # Settings of the same weights follow each other, so that an image's maps are read once for all of them.
-    settings = sorted({chosen, plain, *alone, *chain(*lines.values())}, key=lambda s: s.weights)
-    grid = evaluate_grid(images, competition, metric, settings, choice.fill_holes)
+    """Score every setting on every image in one pass.
+
+    There is a curve over every number of the decoding chain: those that tuning tries (``tune.tried``), those that the
+    step shows, and the chosen one.
+    """
+    count = len(choice.runs)
+    chosen = Setting.of(choice)
+    plain = Setting(chosen.checkpoints, (1 / count,) * count, PostConfig())
+    alone = [replace(plain, weights=tuple(float(i == j) for j in range(count))) for i in range(count)]
+    values = tunable_values(choice.post, labels_of(competition), tune.tried)
+    lines = {value: line for value in values if len(line := _line(value, chosen)) > 1}
+    scorer = Scorer(images, competition)
+    scorer.look([chosen, plain, *alone, *(setting for line in lines.values() for setting in line.values())])
     folds = np.array([image.fold for image in images])
     return Scores(
-        metric=metric,
-        chosen=_stats(grid, chosen),
-        plain=_stats(grid, plain),
-        alone=[_stats(grid, setting) for setting in alone],
-        curves=[_curve(name, line, grid, metric, folds, chosen) for name, line in lines.items()],
+        metric=competition.metric,
+        chosen=scorer.stats(chosen),
+        plain=scorer.stats(plain),
+        alone=[scorer.stats(setting) for setting in alone],
+        curves=[_curve(value, line, scorer, folds, chosen) for value, line in lines.items()],
     )
 
 
-def _lines(chosen: Setting, tried: TuneConfig) -> dict[str, list[Setting]]:
-    thresholds = sorted({*THRESHOLDS, *tried.thresholds, chosen.threshold})
-    areas = sorted({0, *tried.min_areas, chosen.min_area})
-    return {
-        "threshold": [Setting(chosen.weights, value, chosen.min_area) for value in thresholds],
-        "min_area": [Setting(chosen.weights, chosen.threshold, value) for value in areas],
-    }
+def _line(value: Tunable, chosen: Setting) -> dict[Any, Setting]:
+    values = {*value.shown, *value.tried, value.value(chosen.post)}
+    if not all(isinstance(number, int | float) for number in values):
+        return {}
+    return {number: replace(chosen, post=value.moved(chosen.post, number)) for number in sorted(values)}
 
 
-def _stats(grid: Grid, setting: Setting) -> np.ndarray:
-    return grid.stats[grid.settings.index(setting)]
-
-
-def _curve(
-    name: str, line: list[Setting], grid: Grid, metric: CompetitionMetric, folds: np.ndarray, chosen: Setting
-) -> Curve:
-    stats = np.stack([_stats(grid, setting) for setting in line])
+def _curve(value: Tunable, line: dict[Any, Setting], scorer: Scorer, folds: np.ndarray, chosen: Setting) -> Curve:
+    stats = np.stack([scorer.stats(setting) for setting in line.values()])
+    score = scorer.metric.score
     return Curve(
-        name=name,
-        values=np.array([getattr(setting, name) for setting in line]),
-        scores=np.asarray(metric.score(stats)),
-        by_fold={int(fold): np.asarray(metric.score(stats[:, folds == fold])) for fold in np.unique(folds)},
-        chosen=getattr(chosen, name),
+        value=value,
+        values=np.array(list(line)),
+        scores=np.asarray(score(stats)),
+        by_fold={int(fold): np.asarray(score(stats[:, folds == fold])) for fold in np.unique(folds)},
+        chosen=value.value(chosen.post),
     )

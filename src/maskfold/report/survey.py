@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from maskfold.competitions import Competition
 from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.labels import labels_of
 from maskfold.ensembling.oof import OofImage
-from maskfold.inference.decoding import postprocess
+from maskfold.inference.decoding import build_chain
 from maskfold.metrics import SegmentationMetrics
 
 # A pixel is confidently wrong when its label has at most this probability.
@@ -67,9 +68,8 @@ def predict_image(
     image: OofImage, competition: Competition, choice: EnsembleChoice
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probability float32 (C, H, W), truth and mask uint8 (H, W) of the ensemble."""
-    total = sum(checkpoint.weight for checkpoint in choice.checkpoints)
-    probability = image.probabilities([checkpoint.weight / total for checkpoint in choice.checkpoints])
-    mask = postprocess(probability, threshold=choice.threshold, min_area=choice.min_area, fill_holes=choice.fill_holes)
+    probability = image.probability(choice.checkpoints, choice.weights)
+    mask = build_chain(choice.post, labels_of(competition))(image.prediction(probability, competition))
     return probability, image.truth(competition, probability.shape[1:]), mask
 
 

@@ -63,8 +63,4 @@ def read_choice(runs: Sequence[Run], ensemble_path: Path) -> EnsembleChoice:
         choice = read_ensemble(ensemble_path, [run.path for run in runs])
         check_hashes(choice)
         return choice
-    defaults = [default_choice(run) for run in runs]
-    checkpoints = [
-        part.model_copy(update={"weight": 1 / len(runs)}) for choice in defaults for part in choice.checkpoints
-    ]
-    return defaults[0].model_copy(update={"checkpoints": checkpoints})
+    return default_choice(runs)

@@ -1,13 +1,18 @@
-"""What training wrote down per epoch and at its end."""
+"""What training wrote down per epoch (``metrics.csv``) and at its end."""
 
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from maskfold.runs import Run
+from maskfold.errors import RunError
+from maskfold.runs.fold import AGAIN, FoldFolder
+from maskfold.runs.run import Run
 from maskfold.schedule import cycle_ends
 
+METRICS = "metrics.csv"
 NOT_TERMS = ("epoch", "step", "lr", "loss", "best")
 
 
@@ -22,7 +27,7 @@ class FoldHistory:
     @property
     def terms(self) -> list[str]:
         """The loss and, where it has several, its terms."""
-        terms = [name for name in self.epochs if name not in NOT_TERMS and not name.startswith("valid_")]
+        terms = [name for name in self.epochs if is_term(name)]
         return [name for name in ("loss", *(terms if len(terms) > 1 else ())) if name in self.epochs]
 
     @property
@@ -34,18 +39,35 @@ class FoldHistory:
         return self.epochs.set_index("epoch")[column].astype(float).dropna()
 
 
+def is_term(column: str) -> bool:
+    """Whether a column of ``metrics.csv`` holds a term of the loss."""
+    return column not in NOT_TERMS and not column.startswith("valid_")
+
+
+def write_epochs(fold: FoldFolder, rows: Sequence[dict[str, Any]]) -> None:
+    """Write ``metrics.csv``, a row per epoch, whole."""
+    fold.storage.publish(fold.key(METRICS), pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode())
+
+
+def read_epochs(fold: FoldFolder) -> pd.DataFrame:
+    """What `write_epochs` wrote; an empty table before that.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    try:
+        return pd.read_csv(io.BytesIO(fold.storage.read(fold.key(METRICS))))
+    except FileNotFoundError:
+        return pd.DataFrame()
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"{fold.path / METRICS} is damaged ({reason}): restore it, or {AGAIN}") from None
+
+
 def read_history(run: Run) -> list[FoldHistory]:
     """Every finished fold, ``all`` included, in order."""
     folds = [run.fold(number) for number in [*run.finished_folds(), "all"]]
-    return [
-        FoldHistory(
-            fold=fold.name,
-            epochs=pd.read_csv(fold.metrics_path) if fold.metrics_path.exists() else pd.DataFrame(),
-            summary=fold.summary(),
-        )
-        for fold in folds
-        if fold.finished()
-    ]
+    return [FoldHistory(fold.name, read_epochs(fold), fold.summary()) for fold in folds if fold.finished()]
 
 
 def ends_of_cycles(run: Run, history: list[FoldHistory]) -> list[int]:

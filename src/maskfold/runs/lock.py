@@ -1,4 +1,4 @@
-"""One process at a time per fold."""
+"""One process at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,20 +10,18 @@ from maskfold.errors import RunError
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold ``folder/.lock``; the system frees it when the process ends, however it ends.
+def exclusive(file: Path, what: object) -> Iterator[None]:
+    """Hold the lock ``file``; the system frees it when the process ends, however it ends.
 
     Raises:
-        RunError: another process holds it.
+        RunError: another process holds it, and so is working on ``what``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(file)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise RunError(
-            f"another process is working on {folder}: wait for it, or choose another fold or --name"
-        ) from None
+        raise RunError(f"another process is working on {what}: wait for it, or choose another fold or --name") from None
     try:
         yield
     finally:

@@ -1,61 +1,67 @@
-"""Probability maps on disk: one 8-bit PNG per image, classes stacked from top to bottom."""
+"""Probability maps at native size: 8-bit PNGs, back to back in shards, and a marker that says what is where."""
 
-import json
-import shutil
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
 
 import cv2
 import numpy as np
 
 from maskfold.errors import RunError
+from maskfold.runs.documents import read_json, to_json
+from maskfold.storage import Storage
 
-MADE_WITH = "made_with.json"
+MARKER = "maps.json"
+SHARD_BYTES = 32 * 2**20
 
 
 class MapStore:
-    """A folder of probability maps, at native size, named after the images' ids.
+    """Probability maps below a prefix of a storage, found by the images' ids, whatever these look like.
 
-    A probability p is stored as ``round(255 p)``: the stored value is off by at most 1/510.
+    A probability p is stored as ``round(255 p)``: the stored value is off by at most 1/510. A map is a PNG, its
+    channels stacked from top to bottom. The marker ``maps.json`` comes last; without it nothing is there. It holds
+    ``made_with``, the number of channels, and for each id the shard's name, the offset and the length in bytes.
     """
 
-    def __init__(self, folder: Path, classes: int = 1) -> None:
-        self.folder = Path(folder)
-        self.classes = classes
+    def __init__(self, storage: Storage, prefix: str) -> None:
+        self.storage = storage
+        self.prefix = prefix
+        self._marker: dict[str, Any] | None = None
 
-    @classmethod
     @contextmanager
-    def create(cls, folder: Path, classes: int, made_with: dict[str, Any]) -> Iterator["MapStore"]:
-        """Yield a store to write into; ``folder`` appears (or is replaced) only when all went well.
+    def replace(self, made_with: dict[str, Any]) -> Iterator["MapWriter"]:
+        """Yield a writer whose maps take the place of the former ones when all went well, and not before.
 
-        ``made_with`` says how the maps were made (views, merging), for `made_with` to tell.
+        Shards get new names, so two writers of the same maps do not disturb each other: the last marker counts, and
+        who writes it removes the shards that it replaces. ``made_with`` says how the maps were made, for `made_with`.
         """
-        folder = Path(folder)
-        unfinished = folder.with_name(f".{folder.name}.unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
+        writer = MapWriter(self.storage, self.prefix)
         try:
-            yield cls(unfinished, classes)
-            (unfinished / MADE_WITH).write_text(json.dumps(made_with))
-            shutil.rmtree(folder, ignore_errors=True)
-            unfinished.rename(folder)
+            yield writer
+            writer.close()
+            former = self._shards()
+            self.storage.publish(self._key(MARKER), to_json({"made_with": made_with, **writer.index()}))
+            self._marker = None
+        except BaseException:
+            former = writer.shards
+            raise
         finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            for shard in former:
+                self.storage.remove(self._key(shard))
 
     def made_with(self) -> dict[str, Any] | None:
-        """How the maps were made; null where there is no finished store."""
-        path = self.folder / MADE_WITH
-        return json.loads(path.read_text()) if path.exists() else None
+        """How the maps were made; None where there are no complete ones.
 
-    def write(self, image_id: str, probability: np.ndarray) -> None:
-        """Store a float map (C, H, W) with values in [0, 1]."""
-        stacked = quantise(probability).reshape(-1, probability.shape[-1])
-        # Level 1 is 4x faster than the default and 10 % larger on probability maps.
-        _, content = cv2.imencode(".png", stacked, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        self._path(image_id).write_bytes(content.tobytes())
+        Raises:
+            RunError: the marker is damaged.
+        """
+        marker = self._read_marker()
+        return None if marker is None else marker["made_with"]
+
+    def ids(self) -> list[str]:
+        """Ids of the stored maps, sorted."""
+        return sorted((self._read_marker() or {"maps": {}})["maps"])
 
     def read(self, image_id: str) -> np.ndarray:
         """The stored map, uint8 (C, H, W), 255 for probability 1.
@@ -63,19 +69,86 @@ class MapStore:
         Raises:
             RunError: the map is missing or damaged.
         """
-        path = self._path(image_id)
-        stacked = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.exists() else None
-        if stacked is None or stacked.ndim != 2 or stacked.shape[0] % self.classes:
-            state = "damaged" if path.exists() else "missing"
-            raise RunError(f"the probability map {path} is {state}: compute it again with predict.py --oof")
-        return stacked.reshape(self.classes, -1, stacked.shape[1])
+        self._marker = self._marker or self._read_marker()
+        try:
+            content = self._content(image_id)
+        except FileNotFoundError:  # another writer replaced the maps since the marker was read
+            self._marker = self._read_marker()
+            try:
+                content = self._content(image_id)
+            except FileNotFoundError:
+                raise self._broken(image_id, "missing") from None
+        if content is None:
+            raise self._broken(image_id, "missing")
+        stacked = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
+        channels = self._marker["channels"]
+        if stacked is None or stacked.ndim != 2 or stacked.shape[0] % channels:
+            raise self._broken(image_id, "damaged")
+        return stacked.reshape(channels, -1, stacked.shape[1])
 
-    def ids(self) -> list[str]:
-        """Ids of the stored maps, sorted."""
-        return sorted(unquote(path.stem) for path in self.folder.glob("*.png"))
+    def _content(self, image_id: str) -> bytes | None:
+        place = (self._marker or {"maps": {}})["maps"].get(image_id)
+        if place is None:
+            return None
+        shard, start, length = place
+        return self.storage.read(self._key(shard), start, start + length)
 
-    def _path(self, image_id: str) -> Path:
-        return self.folder / f"{quote(image_id, safe='')}.png"
+    def _read_marker(self) -> dict[str, Any] | None:
+        return read_json(
+            self.storage, self._key(MARKER), advice="remove it, and compute the maps with predict.py --oof"
+        )
+
+    def _shards(self) -> set[str]:
+        try:
+            marker = self._read_marker() or {"maps": {}}
+        except RunError:  # a damaged marker is replaced, whatever it named
+            return set()
+        return {shard for shard, _, _ in marker["maps"].values()}
+
+    def _key(self, name: str) -> str:
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+    def _broken(self, image_id: str, state: str) -> RunError:
+        place = f"{self.prefix or 'the maps'}: the probability map of {image_id}"
+        return RunError(f"{place} is {state}: compute it again with predict.py --oof")
+
+
+class MapWriter:
+    """Collects maps into shards of about `SHARD_BYTES`; `MapStore.replace` makes it."""
+
+    def __init__(self, storage: Storage, prefix: str) -> None:
+        self.storage, self.prefix = storage, prefix
+        self.shards: list[str] = []
+        self._channels = 0
+        self._maps: dict[str, tuple[str, int, int]] = {}
+        self._name = secrets.token_hex(6)
+        self._waiting = bytearray()
+
+    def write(self, image_id: str, probability: np.ndarray) -> None:
+        """Store a float map (C, H, W) with values in [0, 1]; C is the same for all."""
+        stacked = quantise(probability).reshape(-1, probability.shape[-1])
+        # Level 1 is 4x faster than the default and 10 % larger on probability maps.
+        _, content = cv2.imencode(".png", stacked, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        self._channels = len(probability)
+        self._maps[image_id] = (self._shard(), len(self._waiting), len(content))
+        self._waiting += content.tobytes()
+        if len(self._waiting) >= SHARD_BYTES:
+            self.close()
+
+    def close(self) -> None:
+        """Publish the shard that is being filled."""
+        if self._waiting:
+            name = self._shard()
+            self.shards.append(name)
+            self.storage.publish(f"{self.prefix}/{name}" if self.prefix else name, bytes(self._waiting))
+            self._waiting.clear()
+
+    def index(self) -> dict[str, Any]:
+        """What the marker says about the maps."""
+        return {"channels": self._channels, "maps": self._maps}
+
+    def _shard(self) -> str:
+        return f"{self._name}-{len(self.shards):04d}.pngs"
 
 
 def quantise(probability: np.ndarray) -> np.ndarray:

@@ -1,25 +1,32 @@
-"""A run: one resolved config and its folder ``runs/<name>/``."""
+"""A run: one resolved config, the competition it is about, its folds, and its folder ``runs/<name>/``."""
 
-import json
+import logging
 import platform
-import shutil
 import subprocess
 from collections.abc import Collection
-from contextlib import AbstractContextManager
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from maskfold.config import Config, changed_keys, load_config, save_config
-from maskfold.errors import RunError
-from maskfold.files import atomic_path
-from maskfold.runs.checkpoint import file_digest
-from maskfold.runs.lock import exclusive
-from maskfold.runs.maps import MapStore
+import yaml
 
-# They change speed or comfort, never a result: a run may go on with other values.
-FREE_KEYS = ("data.workers", "inference.batch_size", "train.max_hours", "train.trackers")
+from maskfold.competitions.find import open_competition
+from maskfold.config import MADE_WITH, Config, changed_keys, config_from_tree, config_yaml
+from maskfold.errors import RunError, first_few
+from maskfold.runs.fold import FoldFolder
+from maskfold.storage import LocalStorage, Storage
+
+if TYPE_CHECKING:  # a run is opened without what reads images and tables
+    import pandas as pd
+
+    from maskfold.competitions import Competition
+
+logger = logging.getLogger(__name__)
+
+CONFIG, FOLDS = "config.yaml", "folds.csv"
+# They change speed, comfort or place, never a result: a run may go on with other values.
+FREE_KEYS = ("competition.root", "data.workers", "inference.batch_size", "train.max_hours", "train.trackers")
 REPORTED_PACKAGES = (
     "torch",
     "segmentation-models-pytorch",
@@ -30,135 +37,68 @@ REPORTED_PACKAGES = (
 )
 
 
-class FoldFolder:
-    """``runs/<name>/fold_<k>/``: what training one fold leaves behind."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @property
-    def name(self) -> str:
-        """The fold as users write it: ``3`` or ``all``."""
-        return self.path.name.removeprefix("fold_")
-
-    @property
-    def last(self) -> Path:
-        """The complete training state."""
-        return self.path / "last.pt"
-
-    @property
-    def metrics_path(self) -> Path:
-        """One row per epoch."""
-        return self.path / "metrics.csv"
-
-    def checkpoint_path(self, checkpoint: str) -> Path:
-        """Weights of one checkpoint."""
-        return self.path / f"{checkpoint}.safetensors"
-
-    def checkpoints(self) -> list[str]:
-        """Names of all stored checkpoints: best, ema, snapshot_1 …"""
-        return sorted(path.stem for path in self.path.glob("*.safetensors") if path.name[0] != ".")
-
-    def snapshots(self) -> list[str]:
-        """Names of the snapshots, in the order in which they were taken."""
-        found = [checkpoint for checkpoint in self.checkpoints() if checkpoint.startswith("snapshot_")]
-        return sorted(found, key=lambda checkpoint: int(checkpoint.removeprefix("snapshot_")))
-
-    def weights_of(self, checkpoint: str) -> list[str]:
-        """Weights that make up a checkpoint: ``snapshots`` is all snapshots, every other kind itself.
-
-        Raises:
-            RunError: the fold has no such checkpoint.
-        """
-        found = self.snapshots() if checkpoint == "snapshots" else [m for m in self.checkpoints() if m == checkpoint]
-        if not found:
-            raise RunError(
-                f"{self.path} has no checkpoint '{checkpoint}': it has {', '.join(self.checkpoints()) or 'none'}"
-            )
-        return found
-
-    def oof(self, checkpoint: str, classes: int = 1) -> MapStore:
-        """Out-of-fold probabilities of a checkpoint on this fold's validation images."""
-        return MapStore(self.path / "oof" / checkpoint, classes)
-
-    def finished(self) -> bool:
-        """Whether training came to its end."""
-        return (self.path / "summary.json").exists()
-
-    def summary(self) -> dict[str, Any]:
-        """What training reported at its end: scores of all candidates, epochs, seconds, device."""
-        try:
-            return json.loads((self.path / "summary.json").read_text())
-        except FileNotFoundError:
-            raise RunError(f"fold {self.name} of {self.path.parent} is not trained to its end") from None
-        except ValueError:
-            raise RunError(f"{self.path / 'summary.json'} is damaged: train the fold with --overwrite") from None
-
-    def finish(self, summary: dict[str, Any]) -> None:
-        """Write the digests of all weights, then the summary, whose presence marks the fold as finished."""
-        digests = {checkpoint: file_digest(self.checkpoint_path(checkpoint)) for checkpoint in self.checkpoints()}
-        for name, content in (("manifest.json", digests), ("summary.json", summary)):
-            with atomic_path(self.path / name) as temporary:
-                temporary.write_text(json.dumps(content, indent=2) + "\n")
-
-    def digest(self, checkpoint: str) -> str | None:
-        """SHA-256 that a checkpoint's weights must have; null while the fold is unfinished."""
-        manifest = self.path / "manifest.json"
-        return json.loads(manifest.read_text()).get(checkpoint) if manifest.exists() else None
-
-    def lock(self) -> AbstractContextManager[None]:
-        """Keep other processes off this fold."""
-        return exclusive(self.path)
-
-
 class Run:
-    """One resolved config and its folder."""
+    """A run and its facts. ``path`` is where people find it; its files are read and written through ``storage``."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, storage: Storage | None = None) -> None:
         self.path = Path(path)
+        self.storage = LocalStorage(self.path) if storage is None else storage
+        self._competition: Competition | None = None
+        self._folds: pd.DataFrame | None = None
 
     @classmethod
     def open(cls, path: Path) -> "Run":
         """An existing run.
 
         Raises:
-            RunError: the folder is no run.
+            RunError: there is no run in this folder.
         """
         run = cls(path)
-        if not run.config_path.exists():
+        if not run.storage.exists(CONFIG):
             raise RunError(f"{path} is not a run (no config.yaml): train first, python src/train_fold.py --fold 0")
         return run
 
     @classmethod
-    def create(cls, config: Config, root: Path = Path("runs"), overwrite: Collection[int | str] = ()) -> "Run":
-        """The run of this config: new, or the existing one if it was made with the same config.
-
-        Args:
-            overwrite: folds whose earlier training is forgotten, once it is sure that the config fits.
-
-        Raises:
-            RunError: the folder holds other folds that were trained with another config.
-        """
-        run = cls.named(config.name, root)
-        changes = run._changes(config) if run.config_path.exists() else []
-        if changes and run.begun_folds() - {str(fold) for fold in overwrite}:
-            raise RunError(
-                f"{run.path} was made with another config ({'; '.join(changes)}): "
-                "give this one another --name, or remove the folder"
-            )
-        for fold in overwrite:
-            shutil.rmtree(run.fold(fold).path, ignore_errors=True)
-        if changes:
-            run.folds_path.unlink(missing_ok=True)
-        if changes or not run.config_path.exists():
-            save_config(config, run.config_path, **made_with())
-            run.__dict__.pop("config", None)
+    def create(cls, config: Config, root: Path = Path("runs")) -> "Run":
+        """The run of this config in ``root``: see `adopt`."""
+        run = cls(root / config.name)
+        run.adopt(config)
         return run
 
-    @classmethod
-    def named(cls, name: str, root: Path = Path("runs")) -> "Run":
-        """The run of a name, whether it exists or not."""
-        return cls(root / name)
+    def adopt(self, config: Config) -> None:
+        """Make ``config`` that of this run: a new run, or one that was made with the same config.
+
+        A run may go on with other values of `FREE_KEYS`: where the competition's folder is now, say. Until a fold has
+        begun everything may change, and folds that were written down for another competition or ``folds`` section
+        are made again.
+
+        Raises:
+            RunError: folds were trained with another config.
+        """
+        known = self.storage.exists(CONFIG)
+        changes = changed_keys(self.config, config) if known else []
+        real = self._refuse_changes(changes, self.begun_folds())
+        if any(change.startswith(("folds.", "competition.")) for change in real):
+            self.storage.remove(FOLDS)
+        if changes or not known:
+            facts = self._tree().get(MADE_WITH, {}) if known and not real else made_with()
+            self.storage.publish(CONFIG, config_yaml(config, **facts).encode())
+            self.__dict__.pop("config", None)
+            self._competition = self._folds = None
+
+    def restart(self, folds: Collection[int | str], config: Config) -> None:
+        """Forget the training of ``folds``, so that they start again with ``config``.
+
+        Raises:
+            RunError: folds that stay were trained with another config (then nothing is forgotten); another process
+                is working on one of ``folds``.
+        """
+        if self.storage.exists(CONFIG):
+            staying = self.begun_folds() - {str(fold) for fold in folds}
+            self._refuse_changes(changed_keys(self.config, config), staying)
+        for fold in folds:
+            self.fold(fold).forget()
+        self.adopt(config)
 
     @property
     def name(self) -> str:
@@ -166,14 +106,9 @@ class Run:
         return self.path.name
 
     @property
-    def config_path(self) -> Path:
-        """The resolved config."""
-        return self.path / "config.yaml"
-
-    @property
     def folds_path(self) -> Path:
-        """The division into folds."""
-        return self.path / "folds.csv"
+        """Where people find the folds."""
+        return self.path / FOLDS
 
     @property
     def ensemble_path(self) -> Path:
@@ -183,25 +118,82 @@ class Run:
     @cached_property
     def config(self) -> Config:
         """The resolved config that the run was made with."""
-        return load_config(self.config_path)
+        tree = self._tree()
+        tree.pop(MADE_WITH, None)
+        return config_from_tree(tree, source=str(self.path / CONFIG))
+
+    def config_text(self) -> str:
+        """``config.yaml`` as it stands: the config, and how the run was made."""
+        return self.storage.read(CONFIG).decode()
+
+    def competition(self) -> "Competition":
+        """The competition that the config names, opened once.
+
+        Raises:
+            CompetitionError: its folder is not there, or does not fit the profile.
+        """
+        if self._competition is None:
+            self._competition = open_competition(self.config.competition)
+        return self._competition
+
+    def folds(self, competition: "Competition | None" = None) -> "pd.DataFrame":
+        """The table of `maskfold.datasets.make_folds`: made and written down on the first call, read and checked then.
+
+        Args:
+            competition: the same competition, where its files have moved; None: `competition`.
+
+        Raises:
+            FoldsError: folds cannot be made as the config asks, or those written down do not fit.
+        """
+        from maskfold.datasets import coverages, ignored_groups, load_groups, make_folds, read_folds, write_folds
+
+        if self._folds is None:
+            competition = competition or self.competition()
+            samples = competition.samples("train")
+            groups = load_groups(competition, samples, self.config.folds)
+            if note := ignored_groups(samples, self.config.folds):
+                logger.warning("%s", note)
+            if not self.storage.exists(FOLDS):
+                if unnamed := competition.unnamed_images():
+                    logger.warning("%d images stand in no table and are not used: %s", len(unnamed), first_few(unnamed))
+                table = make_folds(samples, coverages(competition, samples), self.config.folds, groups)
+                self.storage.publish(FOLDS, write_folds(table))
+            written = self.storage.read(FOLDS)
+            self._folds = read_folds(written, self.folds_path, samples.ids, groups=groups)
+        return self._folds
 
     def fold(self, fold: int | str) -> FoldFolder:
         """The folder of a fold number, or of ``all``."""
-        return FoldFolder(self.path / f"fold_{fold}")
+        return FoldFolder(self.path, self.storage, fold)
 
     def finished_folds(self) -> list[int]:
-        """Numbers of the folds that are trained to their end."""
-        numbers = [path.name.removeprefix("fold_") for path in self.path.glob("fold_*")]
-        return sorted(int(n) for n in numbers if n.isdecimal() and self.fold(n).finished())
+        """Numbers of the folds that are trained to an end."""
+        return sorted(int(name) for name in self._fold_names() if name.isdecimal() and self.fold(name).finished())
 
     def begun_folds(self) -> set[str]:
-        """Names of the folds that have a checkpoint: ``0``, ``3``, ``all`` …"""
-        files = [*self.path.glob("fold_*/*.pt"), *self.path.glob("fold_*/*.safetensors")]
-        return {file.parent.name.removeprefix("fold_") for file in files}
+        """Names of the folds that have a checkpoint or a training state: ``0``, ``3``, ``all`` …"""
+        return {name for name in self._fold_names() if self.fold(name).begun()}
 
-    def _changes(self, config: Config) -> list[str]:
-        changes = changed_keys(self.config, config)
-        return [change for change in changes if change.split(":")[0] not in FREE_KEYS]
+    def _fold_names(self) -> set[str]:
+        folders = {key.split("/")[0] for key in self.storage.list() if "/" in key}
+        return {folder.removeprefix("fold_") for folder in folders if folder.startswith("fold_")}
+
+    def _refuse_changes(self, changes: list[str], folds: Collection[str]) -> list[str]:
+        """Those of ``changes`` that change results; an error if there are any and ``folds`` were trained."""
+        real = [change for change in changes if change.split(":")[0] not in FREE_KEYS]
+        if real and folds:
+            raise RunError(
+                f"{self.path} was made with another config ({'; '.join(real)}): "
+                "give this one another --name, or remove the folder"
+            )
+        return real
+
+    def _tree(self) -> dict[str, Any]:
+        try:
+            return yaml.safe_load(self.storage.read(CONFIG))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            reason, advice = " ".join(str(error).split()), "restore it, or train under a new --name"
+            raise RunError(f"{self.path / CONFIG} is damaged ({reason}): {advice}") from None
 
 
 def made_with() -> dict[str, str]:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Sample
 from maskfold.metrics import dice_score
 from maskfold.metrics.arrays import nan_mean
 from maskfold.progress import progress
-from maskfold.scoring.evaluate import image_paths, refuse_other_images
+from maskfold.scoring.evaluate import refuse_other_images, samples_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Agreement:
     Attributes:
         names: what the two are called.
         masks: of each, id -> what `Competition.mask` takes.
-        images: id -> path of the image inside the competition's folder.
+        samples: id -> sample of the competition.
         table: one row per image, those that differ most first: ``id``; ``dice`` between the two masks (1 where both
             are empty; several classes: mean over those that either has); ``pixels``; ``differing`` of them;
             ``a``, ``b``: pixels that are not class 0.
@@ -30,7 +30,7 @@ class Agreement:
 
     names: tuple[str, str]
     masks: tuple[dict[str, Any], dict[str, Any]]
-    images: dict[str, str]
+    samples: dict[str, Sample]
     table: pd.DataFrame
 
     def text(self) -> str:
@@ -62,17 +62,17 @@ def compare_masks(a: Path, b: Path, competition: Competition) -> Agreement:
     """
     masks = competition.read_masks(a), competition.read_masks(b)
     refuse_other_images(*masks, a, b)
-    images = image_paths(competition, list(masks[0]))
-    rows = [_row(competition, masks, id_, images[id_]) for id_ in progress(images, "images", total=len(images))]
+    samples = samples_of(competition, list(masks[0]))
+    rows = [_row(competition, masks, samples[id_]) for id_ in progress(samples, "images", total=len(samples))]
     table = pd.DataFrame(rows).sort_values(["dice", "differing"], ascending=[True, False], ignore_index=True)
-    return Agreement((str(a), str(b)), masks, images, table)
+    return Agreement((str(a), str(b)), masks, samples, table)
 
 
-def _row(competition: Competition, masks: Sequence[dict[str, Any]], id_: str, image: str) -> dict[str, Any]:
-    shape = competition.size(image)
-    a, b = (competition.mask(part[id_], shape, id=id_) for part in masks)
+def _row(competition: Competition, masks: Sequence[dict[str, Any]], sample: Sample) -> dict[str, Any]:
+    shape = competition.mask_size(sample)
+    a, b = (competition.mask(part[sample.id], shape, id=sample.id) for part in masks)
     return {
-        "id": id_,
+        "id": sample.id,
         "dice": mask_agreement(a, b, competition.num_classes),
         "pixels": a.size,
         "differing": np.count_nonzero(a != b),

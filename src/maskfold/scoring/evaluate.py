@@ -5,34 +5,36 @@ from pathlib import Path
 
 import numpy as np
 
-from maskfold.competitions import Competition
-from maskfold.config import InferenceConfig
-from maskfold.datasets import load_groups
+from maskfold.competitions import Competition, Sample
 from maskfold.ensembling.choice import EnsembleChoice
-from maskfold.ensembling.oof import oof_images
+from maskfold.ensembling.oof import groups_of, oof_images
+from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.errors import InferenceError
-from maskfold.inference.decoding import postprocess
-from maskfold.metrics import Evaluation
+from maskfold.metrics import Evaluation, paired_bootstrap
 from maskfold.runs import Run
 
 
-def evaluate_oof(choice: EnsembleChoice, competition: Competition, options: InferenceConfig) -> Evaluation:
-    """Score of a choice on its runs' out-of-fold predictions (a tuned choice was fitted to them)."""
-    runs = [Run.open(Path(checkpoint.run)) for checkpoint in choice.checkpoints]
-    images = oof_images(
-        runs, [checkpoint.checkpoint for checkpoint in choice.checkpoints], competition, [options] * len(runs)
-    )
-    weights = np.array([checkpoint.weight for checkpoint in choice.checkpoints])
-    metric = competition.metric
-    rows = []
-    for image in images:
-        probability = image.probabilities(weights / weights.sum())
-        mask = postprocess(
-            probability, threshold=choice.threshold, min_area=choice.min_area, fill_holes=choice.fill_holes
-        )
-        rows.append(metric.image_stats(mask, image.truth(competition, probability.shape[1:])))
+def evaluate_oof(
+    choice: EnsembleChoice,
+    competition: Competition,
+    *,
+    folds: Collection[int] | None = None,
+    batch_size: int | None = None,
+) -> Evaluation:
+    """Score of a choice on its runs' out-of-fold predictions (a tuned choice was fitted to them).
+
+    Args:
+        choice: the runs, how their maps are made, and the decoding.
+        competition: the runs'.
+        folds: only the images that these of the finished folds validate; `None`: all.
+        batch_size: images per batch where maps are computed; `None`: as each run's config says.
+    """
+    runs = [Run.open(Path(run.run)) for run in choice.runs]
+    names = [[name] for name in choice.checkpoints]
+    images = oof_images(runs, names, competition, [choice.tta] * len(runs), folds=folds, batch_size=batch_size)
     ids = [image.id for image in images]
-    return Evaluation(metric, ids, np.stack(rows), _groups(runs[0], competition, ids))
+    stats = Scorer(images, competition).stats(Setting.of(choice))
+    return Evaluation(competition.metric, ids, stats, groups_of(competition, ids, runs[0].config.folds))
 
 
 def evaluate_submission(submission: Path, truth: Path, competition: Competition) -> Evaluation:
@@ -43,24 +45,35 @@ def evaluate_submission(submission: Path, truth: Path, competition: Competition)
     """
     predicted, true = competition.read_masks(submission), competition.read_masks(truth)
     refuse_other_images(true, predicted, truth, submission)
-    images = image_paths(competition, list(true))
+    samples = samples_of(competition, list(true))
     metric = competition.metric
     rows = []
-    for image_id, path in images.items():
-        shape = competition.size(path)
+    for image_id, sample in samples.items():
+        shape = competition.mask_size(sample)
         mask, target = (competition.mask(masks[image_id], shape, id=image_id) for masks in (predicted, true))
         rows.append(metric.image_stats(mask, target))
-    return Evaluation(metric, list(true), np.stack(rows))
+    return Evaluation(metric, list(true), np.stack(rows), groups_of(competition, list(true)))
 
 
-def _groups(run: Run, competition: Competition, ids: Sequence[str]) -> list[str] | None:
-    """The images' groups, where the run's folds were divided by groups."""
-    samples = competition.samples("train")
-    groups = load_groups(competition, samples, run.config.folds)
-    if groups is None:
+def better(a: Evaluation, b: Evaluation) -> bool | None:
+    """Whether ``a`` is better than ``b`` on the same images; `None`: the images do not show a difference.
+
+    A difference is shown where the 95 % interval of the paired bootstrap, over images or over groups, leaves out 0.
+    """
+    if len(set(a.groups if a.groups is not None else a.ids)) < 2:
         return None
-    by_id = dict(zip(samples["id"], groups, strict=True))
-    return [by_id[image_id] for image_id in ids]
+    result = paired_bootstrap(a.stats, b.stats, a.metric.score, groups=a.groups)
+    return True if result.low > 0 else False if result.high < 0 else None
+
+
+def verdict(a: Evaluation, b: Evaluation, names: tuple[str, str]) -> str:
+    """Which of two is better, in one line."""
+    found = better(a, b)
+    if found is None:
+        units = f"{len(a.ids)} images" if a.groups is None else f"{len(set(a.groups))} groups of images"
+        return f"Verdict: no difference between {names[0]} and {names[1]} that {units} can show"
+    first, second = names if found else names[::-1]
+    return f"Verdict: {first} is better than {second}"
 
 
 def refuse_other_images(expected: Collection[str], found: Collection[str], source: Path, other: Path) -> None:
@@ -73,19 +86,18 @@ def refuse_other_images(expected: Collection[str], found: Collection[str], sourc
         )
 
 
-def image_paths(competition: Competition, ids: Sequence[str]) -> dict[str, str]:
-    """id -> path of the image inside the competition's folder, for ids of one split.
+def samples_of(competition: Competition, ids: Sequence[str]) -> dict[str, Sample]:
+    """id -> sample, for ids of one split.
 
     Raises:
         InferenceError: an id that is no image of that split.
     """
     # Split by split: a competition may use the same names in both.
     for split in ("test", "train"):
-        samples = competition.samples(split)
-        images = dict(zip(samples["id"], samples["image"], strict=True))
-        if set(ids) <= images.keys():
-            return {image_id: images[image_id] for image_id in ids}
+        samples = competition.samples(split).by_id
+        if set(ids) <= samples.keys():
+            return {image_id: samples[image_id] for image_id in ids}
     raise InferenceError(
         f"there are ids that are not images of one split of {competition.root}, such as "
-        f"{next((i for i in ids if i not in images), ids[0])}: give masks of its test images, or of training images"
+        f"{next((i for i in ids if i not in samples), ids[0])}: give masks of its test images, or of training images"
     )

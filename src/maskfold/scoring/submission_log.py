@@ -19,6 +19,13 @@ def note_submission(log: Path, **row: object) -> None:
     _write(table, log)
 
 
+def same_submission(log: Path, sha256: str) -> str | None:
+    """Name and time of the latest submission whose file was the same, byte for byte; `None`: there is none."""
+    table = read_log(log)
+    same = table[table["sha256"] == sha256]
+    return None if same.empty else f"{same['file'].iloc[-1]} of {same['time'].iloc[-1]}"
+
+
 def note_leaderboard(log: Path, score: float, submission: Path | None = None) -> str:
     """Add the leaderboard's score to a submission (default: the latest) and return its file name.
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.ensembling.choice import read_ensemble
+from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
 from maskfold.ensembling.finished import finished_folds
 from maskfold.ensembling.oof import candidate_table
 from maskfold.ensembling.submit import default_choice
 from maskfold.metrics import Evaluation
 from maskfold.runs import Run
-from maskfold.scoring.evaluate import evaluate_oof, evaluate_submission
+from maskfold.scoring.evaluate import evaluate_oof, evaluate_submission, verdict
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run
 
@@ -42,37 +42,66 @@ def evaluate(
     config = config or runs[0].config
     path = ensemble_run(runs).ensemble_path
     tuned = path.exists() or len(runs) > 1
-    choice = read_ensemble(path, [run.path for run in runs]) if tuned else default_choice(runs[0])
-    return evaluate_oof(choice, open_competition(config), config.inference)
+    choice = read_ensemble(path, [run.path for run in runs]) if tuned else default_choice(runs, config)
+    return evaluate_oof(choice, open_competition(config), batch_size=config.inference.batch_size)
 
 
-def show_runs(runs: list[Run], competition: Competition, config: Config) -> None:
-    """Print the out-of-fold scores of runs, checkpoint by checkpoint, plain and tuned."""
+def show_runs(runs: list[Run], competition: Competition, config: Config) -> bool:
+    """Print the out-of-fold scores of runs, plain and tuned, and a verdict; returns whether they are tuned."""
+    found = []
     for run in runs:
         table = candidate_table(run)
         print(f"{run.path}: {competition.metric.name} of each fold's checkpoints, threshold 0.5, no views")
         print(table.assign(mean=table.mean(axis=1)).to_string(float_format="%.4f"))
-        plain = evaluate_oof(default_choice(run), competition, config.inference)
+        plain = evaluate_oof(_untuned(run, runs[0], config), competition, batch_size=config.inference.batch_size)
         print(
             f"out of fold, {len(plain.ids)} images, folds {finished_folds(run)}, not tuned: {plain.line()}"
             f"{plain.class_lines(competition.class_names)}"
         )
+        found.append(plain)
+    for run, other in zip(runs[1:], found[1:], strict=True):
+        if list(other.ids) == list(found[0].ids):
+            print(verdict(found[0], other, (str(runs[0].path), str(run.path))) + ", not tuned")
     path = ensemble_run(runs).ensemble_path
-    if path.exists():
-        choice = read_ensemble(path, [run.path for run in runs])
-        print(
-            f"{path}: {choice.metric} {choice.scores['before']:.4f} before tuning, "
-            f"{choice.scores['after']:.4f} after (cross-fitted)"
-        )
+    if not path.exists():
+        print("Verdict: not tuned; tuning chooses checkpoints, weights and decoding on these predictions")
+        return False
+    choice = read_ensemble(path, [run.path for run in runs])
+    before, after = choice.scores["before"], choice.scores["after"]
+    print(f"{path}: {choice.metric} {before:.4f} before tuning, {after:.4f} after (cross-fitted)")
+    if choice.helped:
+        print(f"Verdict: tuning gains {after - before:+.4f}")
+    else:
+        print("Verdict: tuning did not help; the config's own settings predict")
+    return True
 
 
-def show_submission(submission: Path, truth: Path, other: Path | None, competition: Competition) -> None:
-    """Print a submission's score against the truth, and how it compares with another submission."""
+def _untuned(run: Run, first: Run, config: Config) -> EnsembleChoice:
+    """What a run predicts with untuned, with what the command line changed of the first run's config."""
+    changed = {
+        section: getattr(config, section)
+        for section in ("tta", "post")
+        if getattr(config, section) != getattr(first.config, section)
+    }
+    own = run.config.model_copy(update=changed)
+    if config.inference.checkpoint != first.config.inference.checkpoint:
+        own = own.model_copy(update={"inference": config.inference})
+    return default_choice([run], own)
+
+
+def show_submission(submission: Path, truth: Path, other: Path | None, competition: Competition) -> Path:
+    """Print a submission's score against the truth and how it compares with another one; returns the better one."""
     found = evaluate_submission(submission, truth, competition)
     print(f"{submission}: {found.line()}{found.class_lines(competition.class_names)}")
     worst = ", ".join(f"{row.id} {row.score:.3f}" for row in found.per_image().head(5).itertuples())
     print(f"worst images: {worst}")
-    if other is not None:
-        second = evaluate_submission(other, truth, competition)
-        print(f"{other}: {second.line()}")
-        print(f"{submission} against {other}: {found.against(second)}")
+    return submission if other is None else compare(submission, found, other, truth, competition)
+
+
+def compare(submission: Path, found: Evaluation, other: Path, truth: Path, competition: Competition) -> Path:
+    """Print how another submission scores, the difference and a verdict; returns the one that scores higher."""
+    second = evaluate_submission(other, truth, competition)
+    print(f"{other}: {second.line()}")
+    print(f"{submission} against {other}: {found.against(second)}")
+    print(verdict(found, second, (str(submission), str(other))))
+    return other if second.score > found.score else submission

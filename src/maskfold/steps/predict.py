@@ -5,10 +5,9 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from maskfold.competitions import Competition
 from maskfold.config import Config, override
+from maskfold.ensembling.checkpoints import has_oof
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
 from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.submit import check_hashes, default_choice, predict_samples, test_samples, write_submission
@@ -16,15 +15,12 @@ from maskfold.errors import RunError, SubmissionError
 from maskfold.runs import Run
 from maskfold.runs.checkpoint import file_digest
 from maskfold.scoring.evaluate import evaluate_oof
-from maskfold.scoring.submission_log import note_submission
+from maskfold.scoring.submission_log import note_submission, same_submission
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import SUBMISSIONS, as_runs, ensemble_run
 
-# Keys of the config that a tuned choice holds too, and that the command line may change.
-CHOICE_KEYS = {
-    **{f"inference.{key}": key for key in ("views", "scales", "merge", "window", "overlap")},
-    **{f"post.{key}": key for key in ("threshold", "min_area", "fill_holes")},
-}
+# Sections of the config that a tuned choice holds too, and that the command line may change.
+CHOICE_SECTIONS = ("tta", "post")
 
 
 def predict(
@@ -44,9 +40,9 @@ def predict(
         out: file to write; None: ``submissions/RUN.csv`` (label files: ``.zip``), with a number if that exists.
         folds: whose networks are averaged; None: all that are trained.
         untuned: leave the tuned ensemble aside; the config says how to predict.
-        overrides: dotted keys of the first run's config, such as ``{"inference.views": "d4"}``.
+        overrides: dotted keys of the first run's config, such as ``{"tta.views": "d4"}``.
         overwrite: replace ``out`` if it exists.
-        save_probabilities: also keep the probability maps, as 8-bit PNGs in a folder beside the submission.
+        save_probabilities: also keep the probability maps, of 8 bits, in a folder beside the submission.
 
     Returns:
         The submission's path.
@@ -61,13 +57,13 @@ def predict(
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
     path = submission_path(runs, competition, out, overwrite=overwrite)
     used = folds or folds_of(runs[0])
-    print(describe_folds(runs, used), flush=True)
+    print(describe_folds(runs, competition, used), flush=True)
     samples = test_samples(competition)
     predictions = predict_samples(choice, competition, samples, folds, batch_size=config.inference.batch_size)
     maps = path.with_name(path.stem + "_probabilities") if save_probabilities else None
-    counts = write_submission(predictions, choice, competition, path, list(samples["id"]), maps)
-    log_submission(path, choice, runs, used)
+    counts = write_submission(predictions, choice, competition, path, samples.ids, maps)
     print(f"{counts['images']} images, {counts['empty']} with an empty mask. Valid submission: {path}")
+    log_submission(path, choice, competition, runs, used)
     return path
 
 
@@ -98,18 +94,17 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
         names = " ".join(str(run.path) for run in runs)
         raise RunError(f"there is no {path}: run python src/tune.py --runs {names} first")
     else:
-        choice = default_choice(runs[0])
+        choice = default_choice(runs)
         print(
-            f"Not tuned: equal mean of checkpoint '{choice.checkpoints[0].checkpoint}', "
-            f"threshold {choice.threshold:g}, "
-            f"views {choice.views} (python src/tune.py chooses them)."
+            f"Not tuned: equal mean of checkpoint '{choice.checkpoints[0]}', threshold {choice.post.threshold}, "
+            f"views {choice.tta.views} (python src/tune.py chooses them)."
         )
     return _changed(choice, config, changed)
 
 
-def describe_folds(runs: Sequence[Run], folds: Sequence[int | str]) -> str:
+def describe_folds(runs: Sequence[Run], competition: Competition, folds: Sequence[int | str]) -> str:
     """Which folds predict, and which of the division do not."""
-    rest = sorted(set(pd.read_csv(runs[0].folds_path)["fold"].astype(str)) - set(map(str, folds)))
+    rest = sorted(set(runs[0].folds(competition)["fold"].astype(str)) - set(map(str, folds)))
     missing = f"; without {', '.join(rest)}" if rest and list(folds) != ["all"] else ""
     trained = "" if not missing else " (not trained to the end, or not asked for)"
     return f"Folds: {', '.join(map(str, folds))}{missing}{trained}"
@@ -134,38 +129,61 @@ def submission_path(runs: Sequence[Run], competition: Competition, out: Path | N
 
 
 def compute_oof(choice: EnsembleChoice, competition: Competition, config: Config) -> None:
-    """Compute the out-of-fold maps of all runs as the choice predicts, and say their score."""
-    used = {key: getattr(choice, key) for key in CHOICE_KEYS.values() if hasattr(config.inference, key)}
-    print(evaluate_oof(choice, competition, config.inference.model_copy(update=used)).line())
+    """Compute the out-of-fold maps of all runs as the choice predicts, and print their score."""
+    print(evaluate_oof(choice, competition, batch_size=config.inference.batch_size).line())
 
 
-def log_submission(path: Path, choice: EnsembleChoice, runs: Sequence[Run], folds: Sequence[int | str]) -> None:
-    """Note the submission, what made it, and its out-of-fold score, in submissions/log.csv."""
-    ensemble = ensemble_run(runs).ensemble_path
+def log_submission(
+    path: Path, choice: EnsembleChoice, competition: Competition, runs: Sequence[Run], folds: Sequence[int | str]
+) -> None:
+    """Note the submission, what made it, and its out-of-fold score, in the log; say if the file repeats another."""
+    log, ensemble = SUBMISSIONS / "log.csv", ensemble_run(runs).ensemble_path
+    sha256 = file_digest(path) if path.is_file() else None
+    if sha256 and (earlier := same_submission(log, sha256)):
+        print(f"Note: {path} is the same file, byte for byte, as {earlier}: it would score the same.")
+    score = choice.score if choice.scores else _stored_score(choice, competition, runs, folds)
     note_submission(
-        SUBMISSIONS / "log.csv",
+        log,
         file=path,
-        sha256=file_digest(path) if path.is_file() else None,
+        sha256=sha256,
         runs=" ".join(run.name for run in runs),
         folds=" ".join(map(str, folds)),
         ensemble_sha256=file_digest(ensemble) if ensemble.exists() and choice.scores else None,
-        oof_score=f"{choice.score:.6f}" if choice.score is not None else None,
+        oof_score=None if score is None else f"{score:.6f}",
     )
+
+
+def _stored_score(
+    choice: EnsembleChoice, competition: Competition, runs: Sequence[Run], folds: Sequence[int | str]
+) -> float | None:
+    """Out-of-fold score of the folds that predicted, of stored maps; says how to make them where they are not there."""
+    numbers = {int(fold) for fold in folds if str(fold) != "all"}
+    if not numbers:
+        return None
+    parts = zip(runs, choice.checkpoints, strict=True)
+    if not all(has_oof(run, fold, name, choice.tta) for run, name in parts for fold in numbers):
+        names = " ".join(str(run.path) for run in runs)
+        print(
+            f"Note: without out-of-fold maps of these settings the log has no score beside it. To have one next time: "
+            f"python src/predict.py --runs {names} --oof, with the same options."
+        )
+        return None
+    return evaluate_oof(choice, competition, folds=numbers).score
 
 
 def _changed(choice: EnsembleChoice, config: Config, changed: set[str]) -> EnsembleChoice:
     values = {}
-    for key in sorted(changed & CHOICE_KEYS.keys()):
-        section, name = key.split(".")
-        new, old = getattr(getattr(config, section), name), getattr(choice, CHOICE_KEYS[key])
-        if new != old:
-            print(f"Note: {key} is {new}, not {old} as " + ("tuned." if choice.scores else "in the run's config."))
-            values[name] = new
+    for section in CHOICE_SECTIONS:
+        asked = sorted({key.split(".")[1] for key in changed if key.startswith(f"{section}.")})
+        old, new = getattr(choice, section), getattr(config, section)
+        different = {name: getattr(new, name) for name in asked if getattr(new, name) != getattr(old, name)}
+        for name, value in different.items():
+            source = "tuned." if choice.scores else "in the run's config."
+            print(f"Note: {section}.{name} is {value}, not {getattr(old, name)} as {source}")
+        if different:
+            values[section] = old.model_copy(update=different)
     if "inference.checkpoint" in changed:
-        checkpoints = [
-            checkpoint.model_copy(update={"checkpoint": config.inference.checkpoint})
-            for checkpoint in choice.checkpoints
-        ]
-        values["checkpoints"] = checkpoints
+        checkpoint = {"checkpoint": config.inference.checkpoint}
+        values["runs"] = [run.model_copy(update=checkpoint) for run in choice.runs]
     # A changed choice is not the one whose score is known.
     return choice.model_copy(update={**values, "scores": {}}) if values else choice

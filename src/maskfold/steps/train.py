@@ -1,13 +1,13 @@
 """Training of folds, one after the other."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.runs import Run
 from maskfold.steps.competition import open_competition, with_root
-from maskfold.training import ensure_folds, fit, processes
+from maskfold.steps.places import RUNS
+from maskfold.training import fit, processes
 
 
 def train(
@@ -27,31 +27,24 @@ def train(
     Raises:
         MaskfoldError: see its message: data, config or run do not fit, or the loss is no longer a number.
     """
+    run = config if isinstance(config, Run) else Run(RUNS / config.name)
     config = config.config if isinstance(config, Run) else config
     asked = [folds] if isinstance(folds, int | str) else folds
     with processes().main_process_first():
-        competition = open_competition(config)
-        config = with_root(config, competition)
-        run = Run.create(config, overwrite=_forgotten(config, asked) if overwrite else [])
-    for fold in asked if asked is not None else _fold_numbers(run, competition, config):
-        if run.fold(fold).finished():
+        config = with_root(config, open_competition(config))
+        if overwrite and processes().is_main_process:  # the main process goes first
+            run.restart(asked if asked is not None else run.begun_folds(), config)
+        run.adopt(config)
+        numbers = sorted(set(run.folds()["fold"]))
+    for fold in asked if asked is not None else numbers:
+        if run.fold(fold).finished() and not run.fold(fold).may_continue(config.train.max_hours):
             score = _score(run.fold(fold).summary())
             print(f"fold {fold} of {run.path} is trained ({score}): --overwrite trains it again")
             continue
-        summary = fit(config, competition, run, fold)
+        summary = fit(run, fold)
         print(f"fold {fold} of {run.path} done: {_score(summary)}")
     processes().destroy_process_group()
     return run
-
-
-def _forgotten(config: Config, folds: Sequence[int | str] | None) -> Collection[int | str]:
-    if not processes().is_main_process:
-        return []  # the main process went first
-    return folds if folds is not None else Run.named(config.name).begun_folds()
-
-
-def _fold_numbers(run: Run, competition: Competition, config: Config) -> list[int]:
-    return sorted(set(ensure_folds(run.folds_path, competition, config)["fold"]))
 
 
 def _score(summary: dict[str, Any]) -> str:

@@ -5,17 +5,21 @@ from typing import Any
 
 from maskfold.config import override
 from maskfold.ensembling.choice import EnsembleChoice, write_ensemble
+from maskfold.ensembling.labels import labels_of
 from maskfold.ensembling.tune import tune as choose_ensemble
+from maskfold.inference.decoding import tunable_values
+from maskfold.labels import LabelSpec
 from maskfold.runs import Run
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run
 
 
 def tune(runs: Run | Sequence[Run], *, overrides: Mapping[str, Any] | None = None) -> EnsembleChoice:
-    """Choose the ensemble of one or several runs, and write it to ``ensemble.yaml`` where `predict` finds it.
+    """Choose the ensemble of one or several runs, print it, and write ``ensemble.yaml`` where `predict` finds it.
 
     Args:
-        overrides: dotted keys of the first run's config that tuning reads, such as ``{"inference.views": "d4"}``.
+        runs: one run, or several that will predict together.
+        overrides: dotted keys of the first run's config that tuning reads, such as ``{"tta.views": "d4"}``.
 
     Raises:
         InferenceError: no finished folds, or runs whose finished folds do not validate the same images.
@@ -23,6 +27,23 @@ def tune(runs: Run | Sequence[Run], *, overrides: Mapping[str, Any] | None = Non
     """
     runs = as_runs(runs)
     config = override(runs[0].config, overrides or {})
-    choice = choose_ensemble(runs, open_competition(config), config)
-    write_ensemble(choice, ensemble_run(runs).ensemble_path)
+    competition = open_competition(config)
+    choice = choose_ensemble(runs, competition, config)
+    path = ensemble_run(runs).ensemble_path
+    write_ensemble(choice, path)
+    print(f"{describe(choice, labels_of(competition))}\nEnsemble: {path}")
     return choice
+
+
+def describe(choice: EnsembleChoice, labels: LabelSpec) -> str:
+    """The choice, what it scores, and whether tuning helped."""
+    values = [f"{value.name} {value.value(choice.post)}" for value in tunable_values(choice.post, labels, {})]
+    lines = [f"{run.run}: {run.checkpoint}, weight {run.weight:.2f}" for run in choice.runs]
+    lines += [
+        ", ".join([*(values or ["the most probable class"]), f"views {choice.tta.views}"]),
+        f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before tuning, {choice.scores['after']:.4f} after "
+        "(cross-fitted)",
+    ]
+    if not choice.helped:
+        lines.append("Tuning did not help: what the config says is kept, and stands above.")
+    return "\n".join(lines)

@@ -1,7 +1,9 @@
 """Training of one fold: `fit`, and what it is made of."""
 
-from maskfold.training.data import ALL, ensure_folds
+from maskfold.training.callbacks import Callback
+from maskfold.training.data import ALL
 from maskfold.training.loop import fit
 from maskfold.training.processes import processes
+from maskfold.training.step import TrainStep
 
-__all__ = ["ALL", "ensure_folds", "fit", "processes"]
+__all__ = ["ALL", "Callback", "TrainStep", "fit", "processes"]

@@ -7,6 +7,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from maskfold.config import AveragingConfig
+from maskfold.models import SegmentationModel
 
 
 class WeightAverages:
@@ -35,8 +36,8 @@ class WeightAverages:
         if "swa" in self.models and progress > self.config.swa_start:
             self.models["swa"].update_parameters(model)
 
-    def taken(self) -> dict[str, AveragedModel]:
-        """The averages that hold something."""
+    def begun(self) -> dict[str, AveragedModel]:
+        """The averages that hold something already."""
         return {name: model for name, model in self.models.items() if model.n_averaged > 0}
 
     def state_dict(self) -> dict[str, dict[str, torch.Tensor]]:
@@ -50,13 +51,29 @@ class WeightAverages:
 
 
 @torch.no_grad()
-def recompute_batch_norm(model: nn.Module, images: Iterable[torch.Tensor], device: torch.device) -> None:
+def recompute_batch_norm(
+    model: nn.Module, images: Iterable[torch.Tensor], device: torch.device, *, frozen_encoder: bool = False
+) -> None:
     """Set the batch-norm statistics of averaged weights to those of ``images`` (training batches).
 
     The average of two networks' weights has other activations than either: without this step its running
-    statistics are wrong (Izmailov et al., section 3.2).
+    statistics are wrong (Izmailov et al., section 3.2). An encoder that was frozen to the end keeps its own.
     """
-    update_bn(images, model, device=device)
+    update_bn(images, _AroundFrozenEncoder(model) if frozen_encoder else model, device=device)
+
+
+class _AroundFrozenEncoder(nn.Module):
+    """What `update_bn` sees of a network whose encoder stays as it is: the other modules that have no parts."""
+
+    def __init__(self, model: SegmentationModel) -> None:
+        super().__init__()
+        encoder = set(model.net.encoder.modules())
+        model.net.encoder.eval()
+        self.rest = nn.ModuleList(m for m in model.modules() if m not in encoder and not any(m.children()))
+        self._run = model.forward
+
+    def forward(self, images: torch.Tensor) -> None:
+        self._run(images)
 
 
 def _ema_with_warmup(decay: float) -> Callable:

@@ -4,11 +4,12 @@ import copy
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from maskfold.ensembling.checkpoints import load_networks
-from maskfold.runs import save_checkpoint
+from maskfold.progress import progress
 from maskfold.training.averaging import recompute_batch_norm
 from maskfold.training.logging import RunLog
 from maskfold.training.session import Session
@@ -22,7 +23,7 @@ def finish(session: Session, log: RunLog) -> dict[str, Any]:
     """
     if not session.is_main:
         return {}
-    if "best" not in session.fold.checkpoints():
+    if session.best is None:
         session.save_weights("best")  # never validated (fold "all"): the last weights stand in
     _store_averages(session)
     summary = _facts(session)
@@ -39,18 +40,21 @@ def checkpoint_names(checkpoints: list[str]) -> list[str]:
 
 
 def _store_averages(session: Session) -> None:
-    for name, average in session.averages.taken().items():
+    for name, average in session.averages.begun().items():
         network = copy.deepcopy(average.module)
-        session.seed_epoch(session.total_epochs + 1)
+        session.seed_epoch(session.length.epochs + 1)
         with session.accelerator.autocast():
-            recompute_batch_norm(network, _training_images(session), session.accelerator.device)
-        save_checkpoint(network.state_dict(), session.fold.checkpoint_path(name))
+            images, frozen = _training_images(session), session.epoch <= session.config.optim.freeze_encoder_epochs
+            recompute_batch_norm(network, images, session.accelerator.device, frozen_encoder=frozen)
+        session.fold.save_checkpoint(name, network.state_dict())
 
 
 def _training_images(session: Session):  # noqa: ANN202
     # Augmented as in training, as an epoch of its own, so that the result depends on the seed alone.
-    session.data.sampler.epoch = session.total_epochs + 1
-    for batch in islice(session.data.train, session.config.averaging.bn_batches):
+    session.data.sampler.epoch = session.length.epochs + 1
+    count = min(session.config.averaging.bn_batches, len(session.data.sampler))
+    batches = progress(session.data.train, f"fold {session.fold.name}: statistics", total=count, unit="step")
+    for batch in islice(batches, count):
         yield batch["image"]
 
 
@@ -58,13 +62,13 @@ def _score(session: Session, log: RunLog) -> dict[str, Any]:
     kinds = checkpoint_names(session.fold.checkpoints())
     found = {kind: validate(session, _networks(session, kind), shared=False) for kind in kinds}
     scores = {kind: result.score for kind, result in found.items()}
-    ranked = sorted(scores, key=lambda kind: (-scores[kind], kind))
+    ranked = sorted(scores, key=lambda kind: (-np.nan_to_num(scores[kind], nan=-np.inf), kind))
     stored = {kind: store_oof(session, _networks(session, kind), kind).score for kind in _stored(session, ranked)}
     for kind in ranked:
-        with_views = f", with views {session.config.inference.views} {stored[kind]:.4f}" if kind in stored else ""
-        log.say(f"fold {session.fold.name} {kind}: {session.metric.name} {scores[kind]:.4f}{with_views}")
+        with_views = f", with views {session.config.tta.views} {stored[kind]:.4f}" if kind in stored else ""
+        log.tell(f"fold {session.fold.name} {kind}: {session.metric.name} {scores[kind]:.4f}{with_views}")
     if classes := found[ranked[0]].class_lines(session.competition.class_names):
-        log.say(f"fold {session.fold.name} {ranked[0]}, class by class:{classes}")
+        log.tell(f"fold {session.fold.name} {ranked[0]}, class by class:{classes}")
     return {"best_checkpoint": ranked[0], "score": scores[ranked[0]], "candidates": scores, "oof": stored}
 
 
@@ -76,12 +80,21 @@ def _networks(session: Session, kind: str) -> list[nn.Module]:
     return load_networks(session.run, session.fold, kind, session.competition)
 
 
+def _stop(session: Session) -> dict[str, Any]:
+    """Why training ended before its last epoch, if it did, and the limit beyond which it may go on."""
+    if session.stopped is None:
+        return {}
+    limit = session.config.train.max_hours
+    return {"stopped": session.stopped} | ({} if limit is None else {"max_hours": limit})
+
+
 def _facts(session: Session) -> dict[str, Any]:
     device = session.accelerator.device
     return {
         "fold": session.fold.name,
         "metric": session.metric.name,
         "epochs": session.epoch,
+        **_stop(session),
         "steps": session.step,
         "seconds": round(session.elapsed(), 1),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

@@ -1,27 +1,23 @@
 """What one fold trains and validates on."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from torch.utils.data import DataLoader
 
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Samples
 from maskfold.config import Config
 from maskfold.datasets import (
     EpochSampler,
-    SegmentationDataset,
+    TrainDataset,
     build_augmentation,
     coverages,
     fold_splits,
     image_loader,
-    load_groups,
-    make_folds,
-    read_folds,
     train_loader,
-    write_folds,
 )
+from maskfold.runs import Run
 
 ALL = "all"
 
@@ -30,7 +26,7 @@ ALL = "all"
 class FoldData:
     """Loaders of one fold: ``valid`` of this process's share of the validation images, ``valid_whole`` of all.
 
-    Both are null where the fold is ``all``: nothing is left to validate on.
+    Both are None where the fold is ``all``: nothing is left to validate on.
     """
 
     train: DataLoader
@@ -40,28 +36,13 @@ class FoldData:
     valid_ids: list[str]
 
 
-def ensure_folds(path: Path, competition: Competition, config: Config) -> pd.DataFrame:
-    """The division written down in ``path``; made and written there on the first call."""
-    samples = competition.samples("train")
-    groups = load_groups(competition, samples, config.folds)
-    if not path.exists():
-        write_folds(make_folds(samples, coverages(competition, samples), config.folds, groups), path)
-    return read_folds(path, list(samples["id"]), groups=groups)
+def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0, world: int = 1) -> FoldData:
+    """Datasets, sampler and loaders of one fold for one of ``world`` processes.
 
-
-def fold_data(
-    competition: Competition,
-    config: Config,
-    folds: pd.DataFrame,
-    fold: int | str,
-    *,
-    needs: frozenset[str],
-    rank: int = 0,
-    world: int = 1,
-) -> FoldData:
-    """Datasets, sampler and loaders of one fold for one of ``world`` processes."""
-    samples = competition.samples("train")
-    train, times, valid = _parts(samples, folds, fold)
+    ``needs`` names the targets beside the mask that training asks for.
+    """
+    competition, config = run.competition(), run.config
+    train, times, valid = _splits(competition.samples("train"), run.folds(), fold)
     sampler = EpochSampler(
         len(train),
         batch_size=config.train.batch_size,
@@ -73,11 +54,11 @@ def fold_data(
         rank=rank,
         world=world,
     )
-    dataset = SegmentationDataset(
+    dataset = TrainDataset(
         competition,
         train,
         scale=config.data.scale,
-        augment=build_augmentation(config.data.augment, crop=config.data.crop),
+        augment=build_augmentation(config.data.augment, crop=config.data.crop, images=competition.images),
         seed=config.seed,
         needs=needs,
     )
@@ -88,22 +69,18 @@ def fold_data(
         sampler=sampler,
         valid=shared,
         valid_whole=shared if alone else image_loader(competition, valid, config),
-        valid_ids=list(valid["id"]),
+        valid_ids=list(valid.ids),
     )
 
 
-def _parts(
-    samples: pd.DataFrame, folds: pd.DataFrame, fold: int | str
-) -> tuple[pd.DataFrame, np.ndarray | None, pd.DataFrame]:
+def _splits(samples: Samples, folds: pd.DataFrame, fold: int | str) -> tuple[Samples, np.ndarray | None, Samples]:
     if fold == ALL:
-        return samples, None, samples.iloc[:0]
+        return samples, None, samples[:0]
     train, valid = fold_splits(folds, int(fold))
-    by_id = samples.set_index("id", drop=False)
-    rows = by_id.loc[train["id"]].reset_index(drop=True)
-    return rows, train["times"].to_numpy(), by_id.loc[valid["id"]].reset_index(drop=True)
+    return samples.select(train["id"]), train["times"].to_numpy(), samples.select(valid["id"])
 
 
-def _positive(competition: Competition, train: pd.DataFrame, config: Config) -> np.ndarray | None:
+def _positive(competition: Competition, train: Samples, config: Config) -> np.ndarray | None:
     if config.data.positive_share is None:
         return None
     return coverages(competition, train) > 0

@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import pandas as pd
 import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from maskfold.files import atomic_path
+from maskfold.inference.views import build_views
+from maskfold.runs.history import is_term, write_epochs
 from maskfold.training.session import Session
 
 
@@ -47,9 +47,9 @@ class RunLog:
         if session.config.train.trackers:
             session.accelerator.init_trackers("tracker", config={"run": session.run.name, "fold": session.fold.name})
         if session.epoch:
-            self.say(f"fold {session.fold.name}: going on after epoch {session.epoch} of {session.total_epochs}")
+            self.tell(f"fold {session.fold.name}: going on after epoch {session.epoch} of {session.length.epochs}")
 
-    def say(self, text: str) -> None:
+    def tell(self, text: str) -> None:
         """One line for the user."""
         if self.session.is_main:
             tqdm.write(text)
@@ -61,15 +61,15 @@ class RunLog:
         self.epoch_started = time.monotonic()
         self.bar = tqdm(
             loader,
-            total=session.batches_per_epoch,
-            desc=f"fold {session.fold.name} epoch {session.epoch}/{session.total_epochs}",
+            total=session.length.batches_per_epoch,
+            desc=f"fold {session.fold.name} epoch {session.epoch}/{session.length.epochs}",
             leave=False,
             disable=not (session.is_main and sys.stderr.isatty()),
         )
         yield from self.bar
 
     def show(self, log: EpochLog, number: int) -> None:
-        """Put the running mean loss, the last validation score and the time that is left for all epochs on the bar.
+        """Put the running mean loss, the last validation score and the time that the fold still takes on the bar.
 
         Every tenth batch, since reading the loss makes a GPU wait. The bar itself tells the epoch's time.
         """
@@ -77,11 +77,11 @@ class RunLog:
             return
         shown = {"loss": f"{log.means()['loss']:.4f}"}
         metric = self.session.metric.name
-        judged = [row[f"valid_{metric}"] for row in self.session.history if row[f"valid_{metric}"] is not None]
-        if judged:
-            shown[metric] = f"{judged[-1]:.4f}"
-        done = self.session.epoch - 1 + number / self.session.batches_per_epoch
-        self.bar.set_postfix(shown | {"all epochs": f"{self._left(done)} left"})
+        scores = [row[f"valid_{metric}"] for row in self.session.history if row[f"valid_{metric}"] is not None]
+        if scores:
+            shown[metric] = f"{scores[-1]:.4f}"
+        done = self.session.epoch - 1 + number / self.session.length.batches_per_epoch
+        self.bar.set_postfix(shown | {"fold": f"{self._left(done)} left"})
 
     def epoch_done(self, row: dict[str, Any]) -> None:
         """Keep the row, write the table, tell trackers and the user."""
@@ -89,12 +89,11 @@ class RunLog:
         if self.bar is not None:
             self.bar.close()
         session.history.append(row)
-        self.say(self._line(row))
+        self.tell(self._line(row))
         numbers = {name: value for name, value in row.items() if isinstance(value, (int, float))}
         session.accelerator.log(numbers, step=session.step)
         if session.is_main:
-            with atomic_path(session.fold.metrics_path) as temporary:
-                pd.DataFrame(session.history).to_csv(temporary, index=False)
+            write_epochs(session.fold, session.history)
 
     def close(self) -> None:
         """Flush the trackers. The processes stay connected: another fold may follow."""
@@ -103,23 +102,39 @@ class RunLog:
 
     def _line(self, row: dict[str, Any]) -> str:
         session = self.session
-        terms = " ".join(f"{n} {v:.4f}" for n, v in row.items() if n not in _NOT_TERMS and not n.startswith("valid_"))
+        terms = " ".join(f"{n} {v:.4f}" for n, v in row.items() if is_term(n))
         score = row[f"valid_{session.metric.name}"]
-        judged = ""
+        validation = ""
         if score is not None:
-            judged = f" | {session.metric.name} {score:.4f}" + (" (best)" if score == row["best"] else "")
+            validation = f" | {session.metric.name} {score:.4f}" + (" (best)" if score == row["best"] else "")
         seconds = time.monotonic() - self.epoch_started
         return (
-            f"fold {session.fold.name} epoch {row['epoch']}/{session.total_epochs}: loss {row['loss']:.4f} ({terms})"
-            f"{judged} | lr {row['lr']:.2e} | {seconds:.0f} s, {self._left(session.epoch)} left"
+            f"fold {session.fold.name} epoch {row['epoch']}/{session.length.epochs}: loss {row['loss']:.4f} ({terms})"
+            f"{validation} | lr {row['lr']:.2e} | {seconds:.0f} s, {self._left(session.epoch)} left"
         )
 
     def _left(self, epochs: float) -> str:
-        """Time for the epochs to come, at the pace of those that are done."""
-        return duration(self.session.elapsed() / epochs * (self.session.total_epochs - epochs))
+        """Time for the epochs to come, at the pace of those that are done, and for what follows the last one."""
+        pace = self.session.elapsed() / epochs
+        return duration(pace * (self.session.length.epochs - epochs) + end_seconds(self.session, pace))
 
 
-_NOT_TERMS = {"epoch", "step", "lr", "loss", "best"}
+def end_seconds(session: Session, pace: float) -> float:
+    """Estimate of what follows the last epoch: statistics of averages, scores of all candidates, out-of-fold maps.
+
+    ``pace`` is seconds per epoch. Evaluation takes as long per image as it did at the start.
+    """
+    config = session.config
+    averages = sum(asked is not None for asked in (config.averaging.ema, config.averaging.swa_start))
+    share = min(config.averaging.bn_batches / session.length.batches_per_epoch, 1)
+    statistics = averages * share * pace / 3  # forward only
+    if session.seconds_per_image is None:
+        return statistics
+    cycles = config.schedule.cycles
+    candidates = 1 + averages + (2 * cycles if cycles > 1 else 0)  # the snapshots one by one, and all together
+    views = len(build_views(config.tta.views, config.tta.scales))
+    passes = candidates / views + min(config.train.oof_checkpoints, candidates)
+    return statistics + passes * len(session.data.valid_ids) * session.seconds_per_image
 
 
 def duration(seconds: float) -> str:

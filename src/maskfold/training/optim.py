@@ -1,9 +1,10 @@
 """Parameter groups and the optimiser."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
-from timm.optim import create_optimizer_v2
+from timm.optim import Lookahead, create_optimizer_v2
 from torch import nn
 
 from maskfold.config import OptimConfig
@@ -42,6 +43,32 @@ def _decay_groups(parameters: Iterable[nn.Parameter], config: OptimConfig, lr: f
     vectors = [p for p in parameters if p.ndim <= 1]
     groups = [(matrices, config.weight_decay), (vectors, 0.0)]
     return [{"params": params, "lr": lr, "weight_decay": decay} for params, decay in groups if params]
+
+
+@contextmanager
+def slow_weights(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Inside, the parameters of a Lookahead optimiser are its slow weights; afterwards they are the fast ones again.
+
+    The slow weights are what Lookahead trains (Zhang et al., 2019, arXiv 1907.08610); the fast ones explore ahead of
+    them for some steps. timm's own ``sync_lookahead`` skips parameters whose gradient was cleared. Other optimisers
+    have one set of weights, and nothing happens.
+    """
+    inner = getattr(optimizer, "optimizer", optimizer)  # accelerate wraps it
+    parameters = [p for group in inner.param_groups for p in group["params"]] if isinstance(inner, Lookahead) else []
+    state = inner.state_dict()["state"] if parameters else {}
+    slow = {place: found["lookahead_slow_buff"] for place, found in state.items() if "lookahead_slow_buff" in found}
+    fast = {place: parameters[place].detach().clone() for place in slow}
+    _write(parameters, slow)
+    try:
+        yield
+    finally:
+        _write(parameters, fast)
+
+
+@torch.no_grad()
+def _write(parameters: Sequence[nn.Parameter], values: Mapping[int, torch.Tensor]) -> None:
+    for place, value in values.items():
+        parameters[place].copy_(value)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:

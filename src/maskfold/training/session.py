@@ -1,75 +1,86 @@
-"""All that one fold's training holds together, built from a config and restored from ``last.pt``."""
+"""All that one fold's training holds together, built from a run and restored from ``last.pt``."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
-from torch import nn
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list, set_seed
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
+from maskfold.datasets import fold_splits
 from maskfold.device import choose_precision
 from maskfold.errors import RunError, TrainingError
 from maskfold.losses import MixedLoss, build_loss
 from maskfold.metrics import CompetitionMetric
 from maskfold.models import SegmentationModel, build_model, load_weights
-from maskfold.runs import FoldFolder, Run, load_state, save_checkpoint, save_state
-from maskfold.schedule import cycle_ends, lr_schedule
+from maskfold.runs import FoldFolder, Run
 from maskfold.training.averaging import WeightAverages
+from maskfold.training.callbacks import Callback, stop_rules
 from maskfold.training.data import ALL, FoldData, fold_data
-from maskfold.training.optim import build_optimizer
+from maskfold.training.length import Length
 from maskfold.training.processes import processes
+from maskfold.training.step import Supervised, TrainStep
 
 PRECISION_NAMES = {None: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 @dataclass
 class Session:
-    """One fold's training. ``network`` is the plain model; ``wrapped`` the same as accelerate runs it."""
+    """One fold's training and how far it has come.
 
-    config: Config
-    competition: Competition
+    Attributes:
+        epoch: complete epochs, or the number of the one that is being trained, from 1.
+        step: optimiser steps so far, as this number of processes counts them.
+        seconds: of earlier, interrupted sessions.
+        best: highest validation score; NaN where none could be scored.
+        history: a row of ``metrics.csv`` per epoch.
+        stopped: why training ended before its last epoch, if it did.
+        seconds_per_image: of evaluation with the config's views, once it was measured.
+    """
+
     run: Run
     fold: FoldFolder
-    folds: pd.DataFrame
     accelerator: Accelerator
     precision: torch.dtype | None
     data: FoldData
-    network: SegmentationModel
-    wrapped: nn.Module
-    loss: MixedLoss
-    optimizer: torch.optim.Optimizer
+    length: Length
     averages: WeightAverages
-    metric: CompetitionMetric
+    callbacks: Sequence[Callback]
+    train_step: TrainStep = field(init=False)
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
     best: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    stopped: str | None = None
+    seconds_per_image: float | None = None
     started: float = field(default_factory=time.monotonic)
 
-    def __post_init__(self) -> None:
-        self.batches_per_epoch = _usable_batches(len(self.data.sampler), self.config.train.accumulate)
-        self.steps_per_epoch = self.batches_per_epoch // self.config.train.accumulate
-        self.total_epochs = self.config.train.epochs or -(-self.config.train.iterations // self.steps_per_epoch)
-        self.total_steps = self.config.train.iterations or self.total_epochs * self.steps_per_epoch
-        if self.config.schedule.cycles > self.total_epochs:
-            raise TrainingError(
-                f"schedule.cycles is {self.config.schedule.cycles} but train.iterations {self.total_steps} are "
-                f"{self.total_epochs} epochs: a cycle needs an epoch at least"
-            )
-        self.cycle_ends = cycle_ends(self.total_epochs, self.config.schedule.cycles)
-        schedule = self.config.schedule
-        ends = [min(epoch * self.steps_per_epoch, self.total_steps) for epoch in self.cycle_ends]
-        self.lr_factor = lr_schedule(
-            schedule.name, ends=ends, warmup=schedule.warmup, final_factor=schedule.final_factor
-        )
+    @property
+    def config(self) -> Config:
+        """The run's config."""
+        return self.run.config
+
+    @property
+    def competition(self) -> Competition:
+        """The run's competition."""
+        return self.run.competition()
+
+    @property
+    def metric(self) -> CompetitionMetric:
+        """The competition's score."""
+        return self.competition.metric
+
+    @property
+    def network(self) -> SegmentationModel:
+        """The network that is validated and stored."""
+        return self.train_step.network
 
     @property
     def is_main(self) -> bool:
@@ -80,6 +91,22 @@ class Session:
         """Seconds of training so far, those of earlier, interrupted sessions included."""
         return self.seconds + time.monotonic() - self.started
 
+    def lr_factor(self) -> float:
+        """Factor on the peak learning rate of the coming step."""
+        return self.length.lr_factor(self.step)
+
+    def step_done(self) -> None:
+        """Count an optimiser step, and let averages and callbacks follow."""
+        self.step += 1
+        self.averages.after_step(self.network)
+        for callback in self.callbacks:
+            callback.on_step(self)
+
+    def stop_reason(self) -> str | None:
+        """Why training should end before the next epoch. Clocks differ: the main process decides for all."""
+        reasons = [callback.on_epoch(self) for callback in self.callbacks]
+        return broadcast_object_list([next(filter(None, reasons), None)])[0]
+
     def seed_epoch(self, epoch: int) -> None:
         """Make all that is random in an epoch a function of (seed, epoch, process): dropout, above all.
 
@@ -89,80 +116,92 @@ class Session:
         set_seed(mixed_seed(self.config.seed, epoch, self.accelerator.process_index))
 
     def save(self) -> None:
-        """Write the complete state; on disk it replaces the former one at once."""
+        """Store the complete state; it replaces the former one at once."""
         if not self.is_main:
             return
-        state = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self.elapsed(),
-            "best": self.best,
-            "history": self.history,
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
-            "averages": self.averages.state_dict(),
-        }
-        save_state(state, self.fold.last)
+        step = self.train_step
+        self.fold.save_state(
+            {
+                "epoch": self.epoch,
+                "seconds": self.elapsed(),
+                "best": self.best,
+                "history": self.history,
+                "modules": {name: module.state_dict() for name, module in step.modules.items()},
+                "optimizers": {name: optimizer.state_dict() for name, optimizer in step.optimizers.items()},
+                "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
+                "averages": self.averages.state_dict(),
+            }
+        )
 
     def save_weights(self, checkpoint: str) -> None:
-        """Keep a copy of the present weights on disk as ``checkpoint``."""
+        """Store a copy of the present weights as ``checkpoint``."""
         if self.is_main:
-            save_checkpoint(self.network.state_dict(), self.fold.checkpoint_path(checkpoint))
+            self.fold.save_checkpoint(checkpoint, self.network.state_dict())
 
     def resume(self) -> None:
-        """Go back to the last complete epoch, if there is one."""
-        if not self.fold.last.exists():
+        """Go back to the last complete epoch, if there is one.
+
+        Raises:
+            RunError: the state is damaged, or of another network or optimiser.
+        """
+        state = self.fold.load_state()
+        if state is None:
             return
-        state = load_state(self.fold.last)
         try:
-            self.network.load_state_dict(state["network"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            for name, module in self.train_step.modules.items():
+                module.load_state_dict(state["modules"][name])
+            for name, optimizer in self.train_step.optimizers.items():
+                optimizer.load_state_dict(state["optimizers"][name])
             self.averages.load_state_dict(state["averages"])
             if state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
-            for name in ("epoch", "step", "seconds", "best", "history"):
+            for name in ("epoch", "seconds", "best", "history"):
                 setattr(self, name, state[name])
         except (KeyError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(
-                f"{self.fold.last} does not fit this run ({reason}): train the fold again with --overwrite"
+                f"{self.fold.path / 'last.pt'} does not fit this run ({reason}): train the fold again with --overwrite"
             ) from None
+        # An earlier session may have had another number of processes, and so another number of steps per epoch.
+        self.step = self.length.steps_until(self.epoch)
 
 
-def open_session(config: Config, competition: Competition, run: Run, fold: int | str, folds: pd.DataFrame) -> Session:
-    """Build everything afresh; nothing is carried over from a fold trained before."""
-    folder = run.fold(fold)
-    precision, accelerator = _accelerator(config, folder)
+def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> Session:
+    """Build everything afresh; nothing is carried over from a fold trained before.
+
+    Raises:
+        TrainingError, ConfigError, ModelError, CompetitionError: what does not fit together.
+    """
+    config = run.config
+    precision, accelerator = _accelerator(config, run.fold(fold))
     set_seed(mixed_seed(config.seed, 0, 0))
-    fresh = config.model.init_from is None
-    network = build_model(config.model, num_classes=competition.num_classes, pretrained=fresh)
-    if not fresh:
-        _start_from(network, Run.open(config.model.init_from), run, fold, folds)
-    network.to(accelerator.device, memory_format=torch.channels_last if config.train.channels_last else None)
+    network = _network(run, fold).to(
+        accelerator.device, memory_format=torch.channels_last if config.train.channels_last else None
+    )
     averages = WeightAverages(network, config.averaging)
-    loss = build_loss(config.loss, ignore_index=competition.ignore_index)
+    loss = build_loss(config.loss, run.competition().ignore_index, outputs=network.aux_names)
     if config.train.compile:
         network.compile()
-    wrapped, optimizer = accelerator.prepare(network, build_optimizer(network, config.optim))
-    data = fold_data(
-        competition,
-        config,
-        folds,
-        fold,
-        needs=frozenset(loss.needs),
-        rank=accelerator.process_index,
-        world=accelerator.num_processes,
+    rank, world = accelerator.process_index, accelerator.num_processes
+    data = fold_data(run, fold, needs=frozenset(loss.needs), rank=rank, world=world)
+    length = Length.of(config, batches=len(data.sampler))
+    loss.check_length(length.epochs)
+    session = Session(
+        run, run.fold(fold), accelerator, precision, data, length, averages, [*stop_rules(config.train), *callbacks]
     )
-    return Session(
-        config, competition, run, folder, folds, accelerator, precision, data, network, wrapped,
-        loss.to(accelerator.device), optimizer, averages, competition.metric,
-    )  # fmt: skip
+    session.train_step = _train_step(session, network, loss)
+    return session
 
 
 def mixed_seed(*parts: int) -> int:
     """A 32-bit seed from several numbers, without the overlaps of their sum."""
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
+
+
+def _train_step(session: Session, network: SegmentationModel, loss: MixedLoss) -> TrainStep:
+    return Supervised(
+        network, loss, session.config, session.accelerator, lr_factor=session.lr_factor, on_step=session.step_done
+    )
 
 
 def _accelerator(config: Config, folder: FoldFolder) -> tuple[torch.dtype | None, Accelerator]:
@@ -180,29 +219,29 @@ def _accelerator(config: Config, folder: FoldFolder) -> tuple[torch.dtype | None
     )
 
 
-def _start_from(network: SegmentationModel, source: Run, run: Run, fold: int | str, folds: pd.DataFrame) -> None:
-    """Load the weights of the same fold of another run, after checking that it is the same fold."""
-    if fold != ALL:
-        theirs = pd.read_csv(source.folds_path, dtype={"id": str})
-        if not _same_validation(theirs, folds, int(fold)):
-            raise TrainingError(
-                f"fold {fold} of {source.path} validates on other images than fold {fold} of {run.path}: starting "
-                "from its weights would leak; make both runs with the same folds section"
-            )
-    source.fold(fold).weights_of("best")
-    load_weights(network, source.fold(fold).checkpoint_path("best"))
+def _network(run: Run, fold: int | str) -> SegmentationModel:
+    """The config's network, from the encoder's published weights or from the same fold of another run."""
+    config = run.config.model
+    fresh = config.init_from is None
+    competition = run.competition()
+    network = build_model(config, num_classes=competition.num_classes, images=competition.images, pretrained=fresh)
+    if not fresh:
+        source = Run.open(config.init_from)
+        _refuse_other_validation(source, run, fold)
+        folder = source.fold(fold)
+        folder.weights_of("best")
+        load_weights(network, folder.load_checkpoint("best"), folder.checkpoint_path("best"))
+    return network
 
 
-def _same_validation(a: pd.DataFrame, b: pd.DataFrame, fold: int) -> bool:
-    ids = [set(folds.loc[(folds["fold"] == fold) & (folds["split"] == "valid"), "id"]) for folds in (a, b)]
-    return ids[0] == ids[1]
-
-
-def _usable_batches(batches: int, accumulate: int) -> int:
-    """Batches per epoch that make whole optimiser steps."""
-    usable = batches - batches % accumulate
-    if usable == 0:
+def _refuse_other_validation(source: Run, run: Run, fold: int | str) -> None:
+    """A fold may start from the weights of the same fold only: others have seen its validation images."""
+    if fold == ALL:
+        return
+    tables = source.folds(run.competition()), run.folds()
+    theirs, ours = (set(fold_splits(table, int(fold))[1]["id"]) for table in tables)
+    if theirs != ours:
         raise TrainingError(
-            f"an epoch has {batches} batches but train.accumulate is {accumulate}: lower accumulate or batch_size"
+            f"fold {fold} of {source.path} validates on other images than fold {fold} of {run.path}: starting "
+            "from its weights would leak; make both runs with the same folds section"
         )
-    return usable

@@ -1,5 +1,6 @@
 """Scores of a network, or of several averaged, on a fold's validation images."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -8,48 +9,62 @@ import torch
 from accelerate.utils import broadcast, gather_object
 from torch import nn
 
-from maskfold.config import InferenceConfig
+from maskfold.config import TTAConfig
 from maskfold.ensembling.checkpoints import oof_options
+from maskfold.ensembling.labels import labels_of
 from maskfold.errors import InferenceError
-from maskfold.inference.decoding import postprocess
 from maskfold.inference.predict import Prediction, predict_batches
 from maskfold.metrics import Evaluation
-from maskfold.runs import MapStore
+from maskfold.progress import progress
 from maskfold.training.session import Session
 
 NO_VIEWS = {"views": "none", "scales": (1.0,), "merge": "probabilities"}
 
 
 def validate(session: Session, networks: Sequence[nn.Module], *, shared: bool = True) -> Evaluation:
-    """Score at threshold 0.5 without views. ``shared``: every process does its part and gets the whole."""
-    options = session.config.inference.model_copy(update=NO_VIEWS)
+    """Score at threshold 0.5 without views.
+
+    Args:
+        shared: every process does its part and gets the whole; else the caller alone does all, and shows progress.
+    """
+    tta = session.config.tta.model_copy(update=NO_VIEWS)
     if shared:
         # Batch-norm statistics are each process's own; those of the main process are the ones that are saved.
         broadcast(list(session.network.buffers()))
-    loader = session.data.valid if shared else session.data.valid_whole
-    found = [(p.index, _stats(session, p)) for p in _predictions(session, networks, options, loader)]
+        predictions = _predictions(session, networks, tta, session.data.valid)
+    else:
+        predictions = _shown(session, "scores", _predictions(session, networks, tta, session.data.valid_whole))
+    found = [(p.index, _stats(session, p)) for p in predictions]
     return _scores(session, gather_object(found) if shared else found)
 
 
 def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) -> Evaluation:
     """Store a checkpoint's out-of-fold maps, made with the config's own views, and score them."""
     found = []
-    classes = session.competition.num_classes
-    made_with = oof_options(session.config.inference)
-    with MapStore.create(session.fold.oof(checkpoint).folder, classes, made_with) as store:
-        for prediction in _predictions(session, networks, session.config.inference, session.data.valid_whole):
+    tta, label = session.config.tta, f"out-of-fold maps of {checkpoint}"
+    predictions = _shown(session, label, _predictions(session, networks, tta, session.data.valid_whole))
+    with session.fold.oof(checkpoint).replace(oof_options(tta)) as store:
+        for prediction in predictions:
             store.write(prediction.id, prediction.probability)
             found.append((prediction.index, _stats(session, prediction)))
     return _scores(session, found)
 
 
-def rehearse(session: Session) -> None:
-    """Validate two batches and write the state, so that what would break after an hour breaks at once."""
+def check_start(session: Session) -> None:
+    """Validate two batches and write the state, so that what would break after an hour breaks at once.
+
+    It also measures how long an image takes with the config's views: in the second batch, where there is one, since
+    the first one pays for the device's start.
+    """
+    if session.is_main:
+        session.fold.reopen()  # what an earlier end wrote down no longer holds once training goes on
     if session.data.valid is not None:
         try:
-            batches = islice(session.data.valid, 2)
-            for prediction in _predictions(session, [session.network], session.config.inference, batches):
-                _stats(session, prediction)
+            for batch in islice(session.data.valid, 2):
+                started = time.monotonic()
+                for prediction in _predictions(session, [session.network], session.config.tta, [batch]):
+                    _stats(session, prediction)
+                session.seconds_per_image = (time.monotonic() - started) / len(batch["id"])
         except InferenceError:
             # Untrained weights may overflow fp16, which says nothing about the training to come.
             if session.precision is not torch.float16:
@@ -57,20 +72,25 @@ def rehearse(session: Session) -> None:
     session.save()
 
 
+def _shown(session: Session, label: str, predictions: Iterator[Prediction]) -> Iterator[Prediction]:
+    return progress(predictions, f"fold {session.fold.name}: {label}", total=len(session.data.valid_ids))
+
+
 def _predictions(
-    session: Session, networks: Sequence[nn.Module], options: InferenceConfig, batches: Iterable[dict]
+    session: Session, networks: Sequence[nn.Module], tta: TTAConfig, batches: Iterable[dict]
 ) -> Iterator[Prediction]:
     return predict_batches(
         networks,
         batches,
-        options=options,
+        tta=tta,
+        window_batch=session.config.inference.batch_size,
         device=session.accelerator.device,
         precision=session.precision,
     )
 
 
 def _stats(session: Session, prediction: Prediction) -> np.ndarray:
-    mask = postprocess(prediction.probability, threshold=0.5, min_area=0, fill_holes=0)
+    mask = labels_of(session.competition).decide(prediction.probability)
     return session.metric.image_stats(mask, prediction.target)
 
 

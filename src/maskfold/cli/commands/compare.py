@@ -1,6 +1,7 @@
 """Compare two submissions: where they differ, as figures and as a picture; with the truth, which one is better."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 from maskfold.cli.arguments import check_submissions
@@ -35,16 +36,19 @@ def main() -> None:
     starting(f"Comparing {a} and {b} …")
     from maskfold.report.differences import save_differences
     from maskfold.scoring.agreement import compare_masks
-    from maskfold.scoring.evaluate import evaluate_submission
+    from maskfold.scoring.evaluate import evaluate_submission, verdict
 
     competition = open_competition(config)
     agreement = compare_masks(a, b, competition)
     print(agreement.text())
+    best = a
     if truth:
         scores = [evaluate_submission(path, truth, competition) for path in (a, b)]
         print(f"a: {scores[0].line()}\nb: {scores[1].line()}\na against b: {scores[0].against(scores[1])}")
+        print(verdict(*scores, (str(a), str(b))))
+        best = b if scores[1].score > scores[0].score else a
     picture = arguments.picture or SUBMISSIONS / f"{a.stem}_{b.stem}.png"
     masks = competition.read_masks(truth) if truth else None
     if save_differences(agreement, competition, picture, count=arguments.images, truth=masks):
         print(f"Picture: {picture}")
-    next_command(f"python src/evaluate.py --submission {a} --note-lb SCORE")
+    next_command(f"python src/evaluate.py --submission {shlex.quote(str(best))} --note-lb SCORE")

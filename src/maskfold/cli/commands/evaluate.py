@@ -1,6 +1,7 @@
 """Score a run out of fold, or a submission whose truth is at hand; note what the leaderboard said."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 from maskfold.cli.arguments import check_submissions, open_runs, parse_sections, run_flags, runs_parser
@@ -11,7 +12,7 @@ from maskfold.ensembling.finished import finished_folds
 from maskfold.steps.competition import check_competition, open_competition
 from maskfold.steps.places import SUBMISSIONS
 
-SECTIONS = ("inference",)
+SECTIONS = ("inference", "tta", "post")
 
 
 def main() -> None:
@@ -57,7 +58,8 @@ def _evaluate_submission(arguments: argparse.Namespace, config: Config) -> None:
     starting(f"Scoring {arguments.submission} against {arguments.truth} …")
     from maskfold.steps.evaluate import show_submission
 
-    show_submission(arguments.submission, arguments.truth, arguments.against, open_competition(config))
+    best = show_submission(arguments.submission, arguments.truth, arguments.against, open_competition(config))
+    next_command(f"python src/evaluate.py --submission {shlex.quote(str(best))} --note-lb SCORE")
 
 
 def _evaluate_runs(paths: list[Path] | None, overrides: dict) -> None:
@@ -69,5 +71,5 @@ def _evaluate_runs(paths: list[Path] | None, overrides: dict) -> None:
     starting(f"Scoring {' + '.join(str(run.path) for run in runs)} out of fold …")
     from maskfold.steps.evaluate import show_runs
 
-    show_runs(runs, open_competition(config), config)
-    next_command(f"python src/tune.py{run_flags(runs, overrides)}")
+    tuned = show_runs(runs, open_competition(config), config)
+    next_command(f"python src/{'predict' if tuned else 'tune'}.py{run_flags(runs, overrides)}")

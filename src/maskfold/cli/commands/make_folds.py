@@ -12,11 +12,9 @@ def main() -> None:
     arguments, config = parse(config_parser(__doc__, DATA_OPTIONS))
     check_competition(config)
     starting("Dividing the training images into folds …")
-    from maskfold.training import ensure_folds
-
     competition = open_competition(config)
     run = Run.create(with_root(config, competition))
-    folds = ensure_folds(run.folds_path, competition, config)
+    folds = run.folds(competition)
     for fold, rows in folds.groupby("fold"):
         count = rows.groupby("split")["times"].sum()
         print(f"fold {fold}: {count.get('train', 0)} images to train on, {count.get('valid', 0)} to validate on")

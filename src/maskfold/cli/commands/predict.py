@@ -8,7 +8,7 @@ from maskfold.config import override
 from maskfold.ensembling.finished import folds_of
 from maskfold.steps.competition import check_competition
 
-SECTIONS = ("inference", "post")
+SECTIONS = ("inference", "tta", "post")
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
         help="submission to write; default: submissions/RUN.csv (label files: .zip)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    parser.add_argument("--save-probabilities", action="store_true", help="keep 8-bit probability PNGs beside it")
+    parser.add_argument("--save-probabilities", action="store_true", help="keep 8-bit probability maps beside it")
     parser.add_argument("--oof", action="store_true", help="compute out-of-fold maps with the present views instead")
     arguments, overrides = parse_sections(parser, SECTIONS)
     runs = open_runs(arguments.runs)

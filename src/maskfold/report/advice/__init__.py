@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from maskfold.report.advice.advice import Advice
-from maskfold.report.advice.ensemble import several_runs, threshold_at_the_border, untuned, views
+from maskfold.report.advice.ensemble import at_the_border, several_runs, untuned, views
 from maskfold.report.advice.images import (
     calibration,
     empty_images,
@@ -21,7 +21,7 @@ __all__ = ["RULES", "Advice", "advise"]
 RULES: tuple[Callable[[Findings], Iterator[Advice]], ...] = (
     missing_folds,
     untuned,
-    threshold_at_the_border,
+    at_the_border,
     views,
     unfinished_rise,
     overfitting,

@@ -1,5 +1,7 @@
 """What checkpoints, views and settings suggest."""
 
+import json
+import shlex
 from collections.abc import Iterator
 
 from maskfold.report.advice.advice import Advice
@@ -7,51 +9,62 @@ from maskfold.report.findings import Findings
 
 
 def untuned(findings: Findings) -> Iterator[Advice]:
-    """Nothing was tuned, or another threshold or minimum area scores higher."""
-    runs = " ".join(str(training.run.path) for training in findings.trainings)
-    gains = [f"{curve.name} {curve.best:g} scores {curve.gain:+.4f}" for curve in findings.scores.curves]
-    if not findings.tuned:
-        said = f" On these images {' and '.join(gains)} against the present ones." if gains else ""
+    """Nothing was tuned; other values of the decoding chain may score higher."""
+    if findings.tuned:
+        return
+    gains = [
+        f"{curve.name} {curve.best:g} scores {curve.gain:+.4f}" for curve in findings.scores.curves if curve.gain > 0
+    ]
+    said = f" On these images {' and '.join(gains)} against the present ones." if gains else ""
+    yield Advice(
+        "Tune the ensemble",
+        f"Checkpoint, weights and decoding are those of the config.{said}",
+        _tune(findings),
+    )
+
+
+def at_the_border(findings: Findings) -> Iterator[Advice]:
+    """A chosen value is the outermost of those tried; 0, which is nothing done, has no further ones."""
+    for curve in findings.scores.curves if findings.tuned else []:
+        tried, chosen = curve.value.tried, curve.chosen
+        if len(tried) < 2 or chosen not in (tried[0], tried[-1]) or chosen == 0:
+            continue
+        step = chosen - (tried[1] if chosen == tried[0] else tried[-2])
+        further = [round(chosen + step * k, 6) for k in (1, 2)]
+        values = sorted([chosen - step, chosen, *(value for value in further if curve.value.allows(value))])
         yield Advice(
-            "Tune the ensemble",
-            f"Checkpoint, weights, threshold and minimum area are those of the config.{said}",
-            f"python src/tune.py --runs {runs}",
+            f"Try further values of {curve.name}",
+            f"The {curve.title} chosen, {chosen:g}, is the outermost of those tried ({tried[0]:g} to {tried[-1]:g}).",
+            f"{_tune(findings)} --tune.tried {shlex.quote(json.dumps(curve.value.as_tried(values)))}",
         )
 
 
-def threshold_at_the_border(findings: Findings) -> Iterator[Advice]:
-    """The chosen threshold is the outermost of those tried."""
-    tried = findings.trainings[0].run.config.tune.thresholds
-    chosen = findings.choice.threshold
-    if findings.tuned and findings.binary and len(tried) > 1 and chosen in (min(tried), max(tried)):
-        yield Advice(
-            "Try thresholds further out",
-            f"The threshold chosen, {chosen:g}, is the outermost of those tried ({min(tried):g} to {max(tried):g}).",
-            f"--tune.thresholds with values beyond {chosen:g}",
-        )
+def _tune(findings: Findings) -> str:
+    runs = " ".join(shlex.quote(str(training.run.path)) for training in findings.trainings)
+    return f"python src/tune.py --runs {runs}"
 
 
 def views(findings: Findings) -> Iterator[Advice]:
     """What the test-time views gain or cost, of the checkpoints whose maps training stored."""
     for training in findings.trainings:
-        stored, options = training.with_views, training.run.config.inference
+        stored, tta = training.with_views, training.run.config.tta
         if stored.empty or training.checkpoint not in stored.index:
             continue
         folds = list(stored.columns)
         gain = (stored.loc[training.checkpoint] - training.candidates.loc[training.checkpoint, folds]).mean()
-        if options.views == "none":
+        if tta.views == "none":
             yield Advice(
                 "Try test-time views",
-                f"{training.run.name}: predictions are made of one view only (inference.views none).",
-                f"python src/predict.py --runs {training.run.path} --oof --inference.views flips",
+                f"{training.run.name}: predictions are made of one view only (tta.views none).",
+                f"python src/predict.py --runs {training.run.path} --oof --tta.views flips",
             )
         elif gain < -0.002:
             yield Advice(
                 "Predict without views",
-                f"{training.run.name}: with views '{options.views}' checkpoint '{training.checkpoint}' scores "
+                f"{training.run.name}: with views '{tta.views}' checkpoint '{training.checkpoint}' scores "
                 f"{gain:+.4f} "
                 f"(mean of folds {', '.join(map(str, folds))}, threshold 0.5).",
-                f"python src/tune.py --runs {training.run.path} --inference.views none",
+                f"python src/tune.py --runs {training.run.path} --tta.views none",
             )
 
 

@@ -20,7 +20,7 @@ def empty_images(findings: Findings) -> Iterator[Advice]:
             "Keep empty images empty",
             f"On {wrong} of {len(empty)} images without a mask something is predicted; their mean score is "
             f"{mean:.3f}, against {table.loc[table['coverage'] > 0, 'score'].mean():.3f} of the others.",
-            "a larger minimum area (tune.min_areas), or a larger share of empty images in the batches "
+            "a larger minimum area (tune.tried.min_area), or a larger share of empty images in the batches "
             "(data.positive_share lower)",
         )
 
@@ -98,7 +98,7 @@ def calibration(findings: Findings) -> Iterator[Advice]:
     """Probabilities that promise too much or too little."""
     table = findings.calibration
     middle = table[(table["low"] > 0.05) & (table["high"] < 0.95)]
-    if middle.empty or findings.choice.merge == "vote":
+    if middle.empty or findings.choice.tta.merge == "vote":
         return
     gaps = (middle["observed"] - middle["predicted"]) * middle["pixels"]
     gap = float(gaps.sum() / middle["pixels"].sum())

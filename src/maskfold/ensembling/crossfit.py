@@ -1,0 +1,119 @@
+"""Choosing one thing after the other, with every choice cross-fitted.
+
+The images are divided into parts. For each part the whole walk over the choices is done on the images of the other
+parts, so that nothing of the part has influenced the setting under which its images are scored. One more walk, on all
+images, gives what is written down.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+Part = Hashable | None
+Chosen = TypeVar("Chosen")
+
+
+class Score(Protocol):
+    """`CompetitionMetric.score`."""
+
+    def __call__(self, stats: np.ndarray, /) -> float: ...
+
+
+@dataclass(frozen=True)
+class Coordinate(Generic[Chosen]):
+    """One choice of the walk.
+
+    Attributes:
+        name: what is chosen.
+        options: (what is chosen so far, the part that is left out, `None` for none) -> what can be chosen now.
+        ordered: whether the options have an order in which neighbours are alike, as thresholds have.
+    """
+
+    name: str
+    options: Callable[[Chosen, Part], Sequence[Chosen]]
+    ordered: bool = False
+
+
+@dataclass(frozen=True)
+class Walked(Generic[Chosen]):
+    """What was chosen: on all images, and for each part on the others."""
+
+    chosen: Chosen
+    of_part: dict[Part, Chosen]
+
+
+class Statistics(Protocol[Chosen]):
+    """What the walk asks of `maskfold.ensembling.settings.Scorer`."""
+
+    def look(self, settings: Sequence[Chosen], what: str) -> None:
+        """Prepare the statistics of several settings in one pass over the images."""
+
+    def stats(self, setting: Chosen) -> np.ndarray:
+        """Statistics (n, k) of a setting, a row per image."""
+
+
+def walk(
+    start: Chosen,
+    coordinates: Sequence[Coordinate[Chosen]],
+    parts: np.ndarray,
+    statistics: Statistics[Chosen],
+    score: Score,
+) -> Walked[Chosen]:
+    """Choose one coordinate after the other, the earlier choices fixed: without each part, and on all images.
+
+    Args:
+        start: what is chosen before the first one. It is kept where nothing scores higher.
+        coordinates: in order.
+        parts: (n,) part of each image.
+        statistics: of settings on the images.
+        score: (n, k) -> a number; NaN where no image can be scored.
+    """
+    chosen: dict[Part, Chosen] = dict.fromkeys([None, *np.unique(parts).tolist()], start)
+    for coordinate in coordinates:
+        options = {part: list(coordinate.options(now, part)) for part, now in chosen.items()}
+        everything = [*chosen.values(), *(option for of_part in options.values() for option in of_part)]
+        statistics.look(everything, coordinate.name)
+        for part, now in chosen.items():
+            used = np.ones(len(parts), bool) if part is None else parts != part
+            scores = [_score(statistics.stats(option)[used], score) for option in options[part]]
+            own = _score(statistics.stats(now)[used], score)
+            chosen[part] = _best(now, own, options[part], scores, coordinate.ordered)
+    return Walked(chosen.pop(None), chosen)
+
+
+def cross_fitted(walked: Walked[Chosen], parts: np.ndarray, statistics: Statistics[Chosen]) -> np.ndarray:
+    """Statistics (n, k) of all images, each under what was chosen without its part."""
+    rows = statistics.stats(walked.chosen).copy()
+    for part, setting in walked.of_part.items():
+        rows[parts == part] = statistics.stats(setting)[parts == part]
+    return rows
+
+
+def middle(scores: Sequence[float]) -> int:
+    """Place of the highest score; of several equal ones the middle of the longest row of neighbours.
+
+    Of two rows of one length it is the first, of two places in the middle the lower one.
+    """
+    best = max(scores)
+    rows: list[list[int]] = []
+    for place in (place for place, score in enumerate(scores) if score == best):
+        if rows and rows[-1][-1] == place - 1:
+            rows[-1].append(place)
+        else:
+            rows.append([place])
+    longest = max(rows, key=len)
+    return longest[(len(longest) - 1) // 2]
+
+
+def _score(stats: np.ndarray, score: Score) -> float:
+    """Lowest of all where nothing can be scored, so that nothing is chosen for it."""
+    found = float(score(stats)) if len(stats) else float("nan")
+    return -np.inf if np.isnan(found) else found
+
+
+def _best(now: Chosen, own: float, options: Sequence[Chosen], scores: Sequence[float], ordered: bool) -> Chosen:
+    if not options or max(scores) <= own:
+        return now
+    return options[middle(scores) if ordered else int(np.argmax(scores))]

@@ -1,0 +1,84 @@
+"""Ways to turn out-of-fold maps into masks, and their statistics on every image."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+
+import numpy as np
+
+from maskfold.competitions import Competition
+from maskfold.config import PostConfig
+from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.labels import labels_of
+from maskfold.ensembling.oof import OofImage, merged_levels
+from maskfold.inference.decoding import Chain, build_chain
+from maskfold.metrics import CompetitionMetric
+from maskfold.progress import progress
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to turn maps into masks: a checkpoint and a weight of each run (they sum to 1), and the decoding."""
+
+    checkpoints: tuple[str, ...]
+    weights: tuple[float, ...]
+    post: PostConfig
+
+    @classmethod
+    def of(cls, choice: EnsembleChoice) -> "Setting":
+        """The setting of a choice."""
+        return cls(tuple(choice.checkpoints), choice.weights, choice.post)
+
+    @cached_property
+    def key(self) -> tuple[object, ...]:
+        """Equal for settings that give the same masks."""
+        return (*self.maps, self.post.model_dump_json())
+
+    @property
+    def maps(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        """What the merged map depends on."""
+        return self.checkpoints, self.weights
+
+
+class Scorer:
+    """Statistics of settings on the same out-of-fold images; each setting is looked at once.
+
+    In a pass over the images one image's maps are in memory at a time, and each is read once for all settings.
+    """
+
+    def __init__(self, images: Sequence[OofImage], competition: Competition) -> None:
+        self.images = images
+        self.competition = competition
+        self.metric: CompetitionMetric = competition.metric
+        self._stats: dict[tuple[object, ...], np.ndarray] = {}
+
+    def look(self, settings: Sequence[Setting], what: str = "settings") -> None:
+        """Pass over the images for those of ``settings`` that were not looked at yet."""
+        new = {setting.key: setting for setting in settings if setting.key not in self._stats}
+        if not new:
+            return
+        # Settings of the same maps follow each other, so that these are merged once for all of them.
+        asked = sorted(new.values(), key=lambda setting: setting.maps)
+        chains = [build_chain(setting.post, labels_of(self.competition)) for setting in asked]
+        shown = progress(self.images, f"{what}: {len(asked)} tried", total=len(self.images))
+        rows = [np.stack(list(self._rows(image, asked, chains))) for image in shown]
+        for place, setting in enumerate(asked):
+            self._stats[setting.key] = np.stack([of_image[place] for of_image in rows])
+
+    def stats(self, setting: Setting) -> np.ndarray:
+        """Statistics (n, k) of a setting, a row per image."""
+        self.look([setting])
+        return self._stats[setting.key]
+
+    def _rows(self, image: OofImage, settings: Sequence[Setting], chains: Sequence[Chain]) -> Iterator[np.ndarray]:
+        asked = {each for setting in settings for each in enumerate(setting.checkpoints)}
+        levels = {each: image.levels(*each) for each in asked}
+        shape = next(iter(levels.values()))[0].shape[1:]
+        truth = image.truth(self.competition, shape)
+        pairs = zip(settings, chains, strict=True)
+        for (checkpoints, weights), same in groupby(pairs, key=lambda pair: pair[0].maps):
+            probability = merged_levels([levels[each] for each in enumerate(checkpoints)], weights)
+            prediction = image.prediction(probability, self.competition)
+            for _, chain in same:
+                yield self.metric.image_stats(chain(prediction), truth)

@@ -1,0 +1,104 @@
+"""The steps of the decoding chain: threshold, filled holes, minimum area; and what a step of one's own must be."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import cv2
+import numpy as np
+
+from maskfold.labels import LabelSpec
+
+Values = Mapping[str, Sequence[Any]]
+ONE_CLASS = LabelSpec("binary", ("foreground",))
+
+
+class Step(ABC):
+    """One step of the decoding chain. Its options are the keyword arguments of the constructor.
+
+    Attributes:
+        stage: ``probability``: a step before the decision, which gets and returns probabilities, float32; ``mask``: a
+            step after it, which gets and returns masks, uint8 of 0 and 1. ``decision`` is the threshold's.
+        each_class: whether the step works on one class at a time, on a layer (H, W). There is then an object for each
+            class, so that every option may have a value for each. Otherwise one object gets all layers (C, H, W).
+        needs_image: whether the step asks for the image; without, `None` is given.
+        tried: option -> the values that tuning tries, in ascending order where they have one.
+        shown: option -> further values that a report shows.
+        title: what a report calls the value of a step with one option.
+    """
+
+    stage: ClassVar[Literal["probability", "decision", "mask"]] = "mask"
+    each_class: ClassVar[bool] = True
+    needs_image: ClassVar[bool] = False
+    tried: ClassVar[Values] = {}
+    shown: ClassVar[Values] = {}
+    title: ClassVar[str] = ""
+
+    @abstractmethod
+    def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
+        """The layer (H, W), or all layers (C, H, W), of the same shape as given; ``image`` as stored, (H, W, …)."""
+
+
+class Threshold(Step):
+    """The decision: a pixel is of the class from the probability ``value`` on (>=, compared in float32)."""
+
+    stage = "decision"
+    tried: ClassVar[Values] = {"value": tuple(round(0.2 + 0.05 * i, 2) for i in range(13))}
+    shown: ClassVar[Values] = {"value": tuple(round(0.05 * i, 2) for i in range(1, 20))}
+    title = "threshold"
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
+        """uint8 (H, W) of 0 and 1; ``layers`` may be uint8 v that stands for the float32 v / 255."""
+        return ONE_CLASS.decide(layers[None], self.value)
+
+
+class FillHoles(Step):
+    """Fills holes of at most ``value`` pixels: background (4 neighbours) that does not touch the border. 0: none."""
+
+    tried: ClassVar[Values] = {"value": (0, 25, 100, 400)}
+    shown: ClassVar[Values] = {"value": (0,)}
+    title = "largest hole filled, in pixels"
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
+        return fill_small_holes(layers, self.value) if self.value else layers
+
+
+class MinArea(Step):
+    """Removes components (8 neighbours) of fewer than ``value`` pixels. 0 and 1: none."""
+
+    tried: ClassVar[Values] = {"value": (0, 25, 50, 100, 200, 400)}
+    shown: ClassVar[Values] = {"value": (0,)}
+    title = "minimum area in pixels"
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
+        return remove_small(layers, self.value) if self.value > 1 else layers
+
+
+# Key of `PostConfig` -> step, in the order of the chain. Such a key holds the step's one option, `value`.
+BUILT_IN: dict[str, type[Step]] = {"threshold": Threshold, "fill_holes": FillHoles, "min_area": MinArea}
+
+
+def remove_small(mask: np.ndarray, min_area: int) -> np.ndarray:
+    """The mask (H, W) uint8 0/1 without components (8 neighbours) of fewer than ``min_area`` pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    keep = stats[:, cv2.CC_STAT_AREA] >= min_area
+    keep[0] = False
+    return keep.astype(np.uint8)[labels]
+
+
+def fill_small_holes(mask: np.ndarray, max_area: int) -> np.ndarray:
+    """The mask (H, W) uint8 0/1 with holes (4 neighbours, off the border) of up to ``max_area`` pixels filled."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
+    left, top, width, height, area = stats.T
+    inside = (left > 0) & (top > 0) & (left + width < mask.shape[1]) & (top + height < mask.shape[0])
+    fill = inside & (area <= max_area)
+    return mask | fill.astype(np.uint8)[labels]

@@ -1,0 +1,141 @@
+"""The values of the decoding chain that can be tuned, one by one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from maskfold.config import PostConfig
+from maskfold.errors import ConfigError, nearest
+from maskfold.inference.decoding.options import asked_steps, for_each_class, key_of
+from maskfold.inference.decoding.steps import BUILT_IN, Step
+from maskfold.labels import LabelSpec
+
+Tried = Mapping[str, Sequence[Any] | Mapping[str, Sequence[Any]]]
+
+
+@dataclass(frozen=True)
+class Tunable:
+    """One value of a decoding chain.
+
+    Attributes:
+        name: ``threshold``, ``min_area of cirrus``, ``package.module:Name.sigma``.
+        title: what a report calls it.
+        step: name of its step in the config.
+        option: its option there.
+        tried: the values that tuning tries, numbers in ascending order.
+        shown: further values that a report shows.
+        labels: the classes.
+        place: number of the class whose value it is; `None`: of a step that works on all classes together.
+    """
+
+    name: str
+    title: str
+    step: str
+    option: str
+    tried: tuple[Any, ...]
+    shown: tuple[Any, ...]
+    labels: LabelSpec
+    place: int | None
+
+    def value(self, post: PostConfig) -> Any:
+        """The value that it has in ``post``."""
+        found = self._configured(post)
+        return found if self.place is None else self._each(found)[self.place]
+
+    def moved(self, post: PostConfig, value: Any) -> PostConfig:
+        """``post`` with another value here, and all else as it is.
+
+        Raises:
+            ConfigError: the value is out of range.
+        """
+        if self.place is not None and self.labels.channels > 1:
+            each = list(self._each(self._configured(post)))
+            each[self.place] = value
+            value = each
+        tree = post.model_dump()
+        if self.step in BUILT_IN:
+            tree[self.step] = value
+        else:
+            tree["steps"][self.step][self.option] = value
+        try:
+            return PostConfig.model_validate(tree)
+        except ValidationError as error:
+            message = error.errors()[0]["msg"]
+            raise ConfigError(f"tune.tried holds {value} for {self.name}: {message[0].lower()}{message[1:]}") from None
+
+    def allows(self, value: Any) -> bool:
+        """Whether the config takes the value."""
+        try:
+            self.moved(PostConfig(steps={} if self.step in BUILT_IN else {self.step: {self.option: value}}), value)
+        except ConfigError:
+            return False
+        return True
+
+    def as_tried(self, values: Sequence[Any]) -> dict[str, Any]:
+        """``tune.tried`` of these values."""
+        return {self.step: list(values) if self.step in BUILT_IN else {self.option: list(values)}}
+
+    def _configured(self, post: PostConfig) -> Any:
+        return next(options for name, _, options in asked_steps(post) if name == self.step)[self.option]
+
+    def _each(self, value: Any) -> tuple[Any, ...]:
+        return for_each_class(value, self.labels, key_of(self.step, self.option))
+
+
+def tunable_values(post: PostConfig, labels: LabelSpec, tried: Tried) -> list[Tunable]:
+    """Every value that tuning can change, in the order of the chain; several classes: class by class.
+
+    Args:
+        post: the chain.
+        labels: the classes. Where they exclude each other there is nothing to tune from the decision on.
+        tried: step -> values instead of those that the step names, as ``tune.tried`` in the config.
+
+    Raises:
+        ConfigError: ``tried`` names a step or an option that is not there.
+    """
+    steps = list(asked_steps(post))
+    _check_names(tried, {name: step for name, step, _ in steps})
+    stages = ("probability",) if labels.exclusive else ("probability", "decision", "mask")
+    return [
+        tunable
+        for stage in stages
+        for name, step, options in steps
+        if step.stage == stage
+        for tunable in _of_step(name, step, options, labels, tried.get(name, {}))
+    ]
+
+
+def _of_step(
+    name: str, step: type[Step], options: Mapping[str, Any], labels: LabelSpec, given: Any
+) -> Iterator[Tunable]:
+    if name in BUILT_IN and given:
+        given = {"value": given}
+    for option, tried in {**step.tried, **given}.items():
+        if option not in options:
+            raise ConfigError(f"tune.tried names the option {option} of {name}: it has {', '.join(options) or 'none'}")
+        called = name if name in BUILT_IN else f"{name}.{option}"
+        title = step.title or called
+        places = range(labels.channels) if step.each_class else [None]
+        for place in places:
+            of_class = f" of {labels.class_names[place]}" if place is not None and labels.channels > 1 else ""
+            shown = tuple(step.shown.get(option, ()))
+            yield Tunable(called + of_class, title + of_class, name, option, _ascending(tried), shown, labels, place)
+
+
+def _ascending(values: Sequence[Any]) -> tuple[Any, ...]:
+    """Without repetition; in ascending order where they are numbers, as neighbours must be alike."""
+    unique = tuple(dict.fromkeys(values))
+    return tuple(sorted(unique)) if all(isinstance(value, int | float) for value in unique) else unique
+
+
+def _check_names(tried: Tried, steps: Mapping[str, type[Step]]) -> None:
+    for name, values in tried.items():
+        if name not in steps:
+            raise ConfigError(
+                f"tune.tried names the step {name}, which is not in the chain: {nearest(name, list(steps))}"
+            )
+        if (name in BUILT_IN) == isinstance(values, Mapping):
+            form = "a list of values" if name in BUILT_IN else "a list of values for each option, {option: [1, 2]}"
+            raise ConfigError(f"tune.tried.{name} is {values}: expected {form}")

@@ -1,0 +1,85 @@
+"""One protocol, two places: what every storage must do."""
+
+import os
+
+import pytest
+from tests.memory_storage import MemoryStorage
+
+from maskfold.errors import StorageError
+from maskfold.storage import LocalStorage
+
+
+@pytest.fixture(params=["local", "memory"])
+def storage(request, tmp_path):
+    return LocalStorage(tmp_path / "not" / "yet") if request.param == "local" else MemoryStorage()
+
+
+class TestStorage:
+    def test_what_was_published_is_read_whole_or_in_part(self, storage):
+        storage.publish("fold_1/best.bin", b"0123456789")
+        assert storage.read("fold_1/best.bin") == b"0123456789"
+        assert storage.read("fold_1/best.bin", 3, 7) == b"3456"
+        assert storage.read("fold_1/best.bin", 8) == b"89"
+        assert storage.read("fold_1/best.bin", 8, 99) == b"89"
+        assert storage.read("fold_1/best.bin", None, 2) == b"01"
+        assert storage.read("fold_1/best.bin", 5, 5) == b""
+        storage.publish("fold_1/best.bin", b"new")
+        assert storage.read("fold_1/best.bin") == b"new"
+
+    def test_a_prefix_is_a_key_or_a_folder(self, storage):
+        for key in ("fold_1/a", "fold_1/oof/b", "fold_10/c", "config.yaml"):
+            storage.publish(key, key.encode())
+        assert storage.list() == ["config.yaml", "fold_1/a", "fold_1/oof/b", "fold_10/c"]
+        assert storage.list("fold_1") == ["fold_1/a", "fold_1/oof/b"]
+        assert storage.list("config.yaml") == ["config.yaml"]
+        assert storage.list("fold_2") == []
+        storage.remove("fold_1")
+        storage.remove("config.yaml")
+        storage.remove("fold_2")
+        assert storage.list() == ["fold_10/c"]
+        assert storage.read("fold_10/c") == b"fold_10/c"
+
+    def test_what_is_not_there(self, storage):
+        assert storage.list() == []
+        assert not storage.exists("fold_1/a")
+        with pytest.raises(FileNotFoundError):
+            storage.read("fold_1/a")
+        storage.publish("fold_1/a", b"")
+        assert storage.exists("fold_1/a")
+        assert not storage.exists("fold_1"), "a folder holds nothing itself"
+
+    @pytest.mark.parametrize("key", ["", "/etc/x", "../x", "a/../../x", "a//b", "a/.b", "a\\b", "C:/x", "a/", "a\0b"])
+    def test_keys_that_are_none_are_refused(self, storage, key):
+        for call in (storage.read, storage.exists, lambda key: storage.publish(key, b"x")):
+            with pytest.raises(StorageError, match="expected a relative path with forward slashes"):
+                call(key)
+        if key:
+            with pytest.raises(StorageError):
+                storage.remove(key)
+
+    def test_names_of_any_script(self, storage):
+        storage.publish("编号/图.bin", b"x")
+        assert storage.list() == ["编号/图.bin"]
+
+
+def test_an_interrupted_publication_leaves_the_former_content_and_no_rest(tmp_path, monkeypatch):
+    storage = LocalStorage(tmp_path)
+    storage.publish("a", b"old")
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        storage.publish("a", b"new")
+    assert storage.read("a") == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_hidden_files_are_not_listed(tmp_path):
+    storage = LocalStorage(tmp_path)
+    storage.publish("a", b"x")
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "b").touch()
+    assert storage.list() == ["a"]
