@@ -149,8 +149,8 @@ def groups_of(competition: Competition, ids: Sequence[str], folds: FoldsConfig |
     if groups is None:
         return None
     by_id = dict(zip(samples.ids, groups, strict=True))
-    found = [by_id.get(image_id) for image_id in ids]
-    return None if any(group is None for group in found) else found
+    found = [group for image_id in ids if (group := by_id.get(image_id)) is not None]
+    return found if len(found) == len(ids) else None
 
 
 def candidate_table(run: Run) -> pd.DataFrame:

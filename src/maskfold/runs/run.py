@@ -106,6 +106,11 @@ class Run:
         return self.path.name
 
     @property
+    def config_path(self) -> Path:
+        """Where people find the config."""
+        return self.path / CONFIG
+
+    @property
     def folds_path(self) -> Path:
         """Where people find the folds."""
         return self.path / FOLDS
@@ -120,7 +125,7 @@ class Run:
         """The resolved config that the run was made with."""
         tree = self._tree()
         tree.pop(MADE_WITH, None)
-        return config_from_tree(tree, source=str(self.path / CONFIG))
+        return config_from_tree(tree, source=str(self.config_path))
 
     def config_text(self) -> str:
         """``config.yaml`` as it stands: the config, and how the run was made."""
@@ -193,7 +198,7 @@ class Run:
             return yaml.safe_load(self.storage.read(CONFIG))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             reason, advice = " ".join(str(error).split()), "restore it, or train under a new --name"
-            raise RunError(f"{self.path / CONFIG} is damaged ({reason}): {advice}") from None
+            raise RunError(f"{self.config_path} is damaged ({reason}): {advice}") from None
 
 
 def made_with() -> dict[str, str]:

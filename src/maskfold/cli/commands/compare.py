@@ -45,7 +45,7 @@ def main() -> None:
     if truth:
         scores = [evaluate_submission(path, truth, competition) for path in (a, b)]
         print(f"a: {scores[0].line()}\nb: {scores[1].line()}\na against b: {scores[0].against(scores[1])}")
-        print(verdict(*scores, (str(a), str(b))))
+        print(verdict(scores[0], scores[1], (str(a), str(b))))
         best = b if scores[1].score > scores[0].score else a
     picture = arguments.picture or SUBMISSIONS / f"{a.stem}_{b.stem}.png"
     masks = competition.read_masks(truth) if truth else None
