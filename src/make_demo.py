@@ -1,32 +1,7 @@
 """Draw the demo data: aerial scenes with buildings, in the files of Tianchi competition 531872."""
 
-import argparse
-from pathlib import Path
-
-from maskfold.cli.script import next_command, run_script
-from maskfold.demo import make_demo
-
-
-def parse() -> argparse.Namespace:
-    show_defaults = argparse.ArgumentDefaultsHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=show_defaults)
-    add = parser.add_argument
-    add("--out", type=Path, default=Path("data/demo"), help="folder to write, made if need be")
-    add("--seed", type=int, default=0, help="number from 0; the same one draws the same data")
-    add("--tiles", type=int, default=160, help="training tiles, number from 1")
-    add("--test-tiles", type=int, default=60, help="test tiles, number from 1")
-    add("--size", type=int, default=192, help="side of a tile, 32 to 1024 pixels; always 80 metres of ground")
-    add("--overwrite", action="store_true", help="replace demo data already there instead of refusing")
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse()
-    counts = {"train_tiles": args.tiles, "test_tiles": args.test_tiles, "tile": args.size}
-    make_demo(args.out, seed=args.seed, **counts, overwrite=args.overwrite)
-    print(f"{args.out}: {args.tiles} training and {args.test_tiles} test tiles, {args.size} pixels a side")
-    next_command("python src/train_fold.py --fold 0")
-
+from maskfold.cli.commands.make_demo import main
+from maskfold.cli.script import run_script
 
 if __name__ == "__main__":
     run_script(main)

@@ -15,9 +15,9 @@ from tests.conftest import TINY
 from tests.documents import DOCUMENTS, MARKS, ROOT, Command, blocks, commands, fenced
 from tests.scripts.conftest import call
 
-from maskfold.cli.train import train
 from maskfold.config import load_config, option_keys
 from maskfold.scoring.submission_log import note_submission
+from maskfold.steps.train import train
 
 RUN = "tianchi_buildings"
 TRAINS = ("make_folds", "train_fold", "train_all")
@@ -51,7 +51,7 @@ def finished(tmp_path_factory, drawn):
     values = {**GIVEN, **SMALL, "competition.root": "data/mine"}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        train(load_config(ROOT / f"configs/{RUN}.yaml", values), None, overwrite=False)
+        train(load_config(ROOT / f"configs/{RUN}.yaml", values))
     note_submission(folder / "submissions" / "log.csv", file="submissions/earlier.csv")
     return folder
 
@@ -148,7 +148,7 @@ def test_marks_say_what_is_needed_and_stand_before_a_command():
 
 def test_marked_commands_name_scripts_and_options_that_exist():
     """Of all commands, those that are not run here included."""
-    source = "\n".join(path.read_text() for path in [*(ROOT / "src").glob("*.py"), *(ROOT / "src").rglob("cli/*.py")])
+    source = "\n".join(path.read_text() for path in (ROOT / "src" / "maskfold" / "cli").rglob("*.py"))
     for command in ALL:
         if script := re.search(r"\bsrc/(\w+\.py)(.*)", command.text):
             assert (ROOT / "src" / script[1]).exists(), command

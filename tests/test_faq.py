@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import pytest
 from tests.documents import ROOT
 
-PAGES = [ROOT / "docs" / "faq.md", ROOT / "docs" / "kaggle_offline.md", ROOT / "CONTRIBUTING.md"]
+PAGES = [
+    *(ROOT / "docs" / f"{name}.md" for name in ("faq", "kaggle_offline", "competitions")),
+    ROOT / "CONTRIBUTING.md",
+]
 SECTIONS = re.split(r"^## ", PAGES[0].read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
 QUOTES = [quote for path in PAGES for quote in re.findall(r"^ *> (.+)$", path.read_text(), re.MULTILINE)]
 TOPICS = (

@@ -18,7 +18,7 @@ LAYERS = [
     {"runs"},
     {"ensembling", "checks"},
     {"scoring", "training"},
-    {"report"},
+    {"report", "steps"},
     {"cli"},
 ]
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}

@@ -1,25 +1,19 @@
 """The command line: dotted overrides, which config and runs are meant, the next command's flags."""
 
 import shlex
-import shutil
 
 import pytest
-from tests.conftest import write_tianchi
 
 from maskfold.cli.arguments import (
-    CONFIGS,
-    competition_of,
     config_flags,
     config_parser,
-    default_config,
     open_runs,
     parse,
     parse_sections,
     runs_parser,
-    with_root,
 )
 from maskfold.config import Config, override
-from maskfold.errors import CompetitionError, ConfigError, RunError
+from maskfold.errors import ConfigError, RunError
 from maskfold.runs import Run
 
 
@@ -85,7 +79,7 @@ def test_negative_numbers_are_values(command, words):
         (["--fodl", "3"], "unknown option --fodl: did you mean fold"),
         (["--epochs=3"], "unknown option --epochs: did you mean train.epochs?"),
         (["--kind", "x"], "unknown option --kind: did you mean folds.kind?"),
-        (["--quxx", "x"], "unknown option --quxx: --help lists them all"),
+        (["--quxx", "x"], "unknown option --quxx: --help all lists them all"),
         (["--train.epochs"], "--train.epochs needs a value"),
         (["--train.epochs", "3", "4"], "unexpected argument 4"),
         (["5"], "unexpected argument 5"),
@@ -146,33 +140,13 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_competition_found_decides_the_config(here, capsys):
-    assert default_config() == CONFIGS / "demo.yaml"
-    assert capsys.readouterr().out == "No competition found under data/: this is the demo (data/demo).\n"
-    write_tianchi(here / "data" / "one", train=2, test=1)
-    assert default_config() == CONFIGS / "tianchi_buildings.yaml"
-    assert "Competition: data/one (tianchi-buildings)" in capsys.readouterr().out
-    shutil.copytree(here / "data" / "one", here / "data" / "two")
-    with pytest.raises(CompetitionError, match=r"data/one \(tianchi-buildings\), data/two \(tianchi-buildings\)"):
-        default_config()
-
-
-def test_the_competitions_folder_is_written_into_the_config(here, drawn):
-    config = override(Config(name="a"), {"competition.root": drawn})
-    found = with_root(override(config, {"competition.root": drawn}), competition_of(config))
-    assert found.competition.root == drawn
-    write_tianchi(here / "data" / "one", train=2, test=1)
-    free = Config(name="a")
-    assert str(with_root(free, competition_of(free)).competition.root) == "data/one"
-
-
 def make_runs(**roots):
     for name, root in roots.items():
         Run.create(override(Config(name=name), {"competition.root": root}))
 
 
 def test_runs_are_named_or_the_only_one(here, capsys):
-    with pytest.raises(RunError, match=r"runs/demo is not a run .*train first"):
+    with pytest.raises(RunError, match=r"there is no run under runs/: train first, python src/train_fold\.py --fold 0"):
         open_runs(None)
     make_runs(mine="data/x")
     assert [str(run.path) for run in open_runs(None)] == ["runs/mine"]
@@ -180,6 +154,10 @@ def test_runs_are_named_or_the_only_one(here, capsys):
     make_runs(other="data/y")
     with pytest.raises(RunError, match=r"no runs/demo, but runs/mine, runs/other: choose with --runs"):
         open_runs(None)
+    (here / "data" / "strange").mkdir(parents=True)
+    with pytest.raises(RunError, match=r"the runs are runs/mine, runs/other: choose with --runs \(nothing under data/"):
+        open_runs(None)
+    (here / "data" / "strange").rmdir()
     make_runs(demo="data/demo")
     assert [run.name for run in open_runs(None)] == ["demo"]
     assert [run.name for run in open_runs([here / "runs" / "other"])] == ["other"]

@@ -1,4 +1,4 @@
-"""``--help`` of every script: all options with their defaults, exit code 0, nothing asked from the network."""
+"""``--help all`` of every command: all options with their defaults, exit code 0, nothing asked from the network."""
 
 import json
 import os
@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from maskfold.config import describe_options
+from maskfold.cli.arguments import config_parser, runs_parser
+from maskfold.cli.options import COMMON, DATA_OPTIONS
+from maskfold.config import describe_options, option_keys
 
 SRC = Path(__file__).parents[2] / "src"
 EVERYTHING = tuple(key.split(".")[0] for key, *_ in describe_options())
@@ -43,13 +45,14 @@ import runpy, socket, sys
 def refuse(*arguments, **options):
     raise SystemExit("the network was asked")
 socket.socket.connect = socket.getaddrinfo = socket.create_connection = refuse
-sys.argv = [{path!r}, "--help"]
+sys.argv = [{path!r}, *{words!r}]
 runpy.run_path({path!r}, run_name="__main__")
 """
 
 
 def ask_for_help(script):
-    command = [sys.executable, "-c", OFFLINE.format(path=str(script))]
+    words = ["--help", *(["all"] if script.stem in SECTIONS else [])]
+    command = [sys.executable, "-c", OFFLINE.format(path=str(script), words=words)]
     environment = {**os.environ, "PYTHONPATH": str(SRC), "COLUMNS": "400", "OMP_NUM_THREADS": "1"}
     environment.pop("NO_ALBUMENTATIONS_UPDATE", None)
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)
@@ -62,7 +65,6 @@ def helps():
         return dict(zip((s.stem for s in scripts), pool.map(ask_for_help, scripts), strict=True))
 
 
-@pytest.mark.slow
 def test_every_script_explains_itself(helps):
     assert set(SECTIONS) | set(OWN) <= set(helps)
     for name, done in helps.items():
@@ -73,7 +75,6 @@ def test_every_script_explains_itself(helps):
             assert text in done.stdout, f"{name}: {text}"
 
 
-@pytest.mark.slow
 def test_every_option_has_its_default_and_an_explanation(helps):
     checked = 0
     for name, sections in SECTIONS.items():
@@ -90,3 +91,48 @@ def test_every_option_has_its_default_and_an_explanation(helps):
             assert len(description) > 10
             checked += 1
     assert checked > 200
+
+
+def short_help(capsys, *words):
+    parser = config_parser("What it does.")
+    with pytest.raises(SystemExit) as stop:
+        parser.parse_known_args(["--help", *words])
+    return stop.value.code or 0, capsys.readouterr()
+
+
+def explained(text):
+    return re.findall(r"^  --([\w.]+)  \(", text, re.MULTILINE)
+
+
+def test_plain_help_has_the_most_used_options_and_says_how_to_see_the_rest(capsys):
+    code, shown = short_help(capsys)
+    assert code == 0
+    assert sorted(explained(shown.out)) == sorted(COMMON)
+    assert set(COMMON) | set(DATA_OPTIONS) <= set(option_keys())
+    last = shown.out.strip().splitlines()[-2:]
+    assert last[0].startswith(
+        "These are the most used ones. All options: --help all. Those of a section: --help SECTION"
+    )
+    assert last[1] == ", ".join(dict.fromkeys(EVERYTHING)) + "."
+
+
+def test_help_of_a_section_has_its_options_only(capsys):
+    code, shown = short_help(capsys, "optim")
+    assert code == 0
+    assert explained(shown.out) == [key for key in option_keys() if key.startswith("optim.")]
+    assert "--config" not in shown.out
+    code, shown = short_help(capsys, "trian")
+    assert code == 2
+    assert "--help trian: there is no such section here, known are all, name, seed, " in shown.err
+
+
+def test_options_of_a_run_are_those_that_the_command_takes(capsys):
+    parser = runs_parser("What it does.", ("post",))
+    for words in (["--help"], ["--help", "all"]):
+        with pytest.raises(SystemExit):
+            parser.parse_known_args(words)
+        keys = [key for key, *_ in describe_options() if key.startswith("post.")]
+        assert explained(capsys.readouterr().out) == ["competition.root", *keys]
+    with pytest.raises(SystemExit) as stop:
+        parser.parse_known_args(["--help", "train"])
+    assert stop.value.code == 2

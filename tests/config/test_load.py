@@ -1,12 +1,17 @@
 """Config files and overrides: what is read, what is refused, and with which words."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
-from maskfold.config import Config, changed_keys, config_yaml, describe_options, load_config, override
+from maskfold.config import Config, changed_keys, config_yaml, describe_options, load_config, override, shipped_configs
 from maskfold.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "configs"
+PROFILES = ROOT / "src" / "maskfold" / "competitions" / "profiles"
 
 
 @pytest.fixture
@@ -40,10 +45,6 @@ def test_name_comes_from_argument_then_file_then_stem(file, tmp_path):
     [
         ({"train.epoch": "3"}, r"unknown key train\.epoch: did you mean train\.epochs\?"),
         ({"trian.epochs": "3"}, r"unknown key trian: did you mean train\?"),
-        (
-            {"folds.group.fil": "groups.csv"},
-            r"unknown key folds\.group\.fil: did you mean folds\.group\.file\?",
-        ),
         ({"train.epochs": "three"}, r"train\.epochs is 'three': .*integer"),
         ({"train.epochs": "0"}, r"train\.epochs is 0: .*greater than or equal to 1"),
         ({"optim.lr": "-1"}, r"optim\.lr is -1: .*greater than 0"),
@@ -80,9 +81,72 @@ def test_files_that_are_no_config(text, message, tmp_path):
         load_config(path)
 
 
-def test_missing_file(tmp_path):
-    with pytest.raises(ConfigError, match="there is no config file"):
-        load_config(tmp_path / "none.yaml")
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("none.yaml", "give the path of a YAML file"),
+        ("configs/dmo.yaml", r"did you mean demo\?"),
+        ("tgs_slat", r"did you mean tgs_salt\?"),
+    ],
+)
+def test_missing_file(given, hint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = rf"^there is no config file {given}: {hint} .* given by name, such as --config demo: camvid, demo, .*$"
+    with pytest.raises(ConfigError, match=text):
+        load_config(given)
+
+
+@pytest.mark.parametrize("given", ["tgs_salt", "tgs-salt", str(SHIPPED / "tgs_salt.yaml"), SHIPPED / "tgs_salt.yaml"])
+def test_a_shipped_config_has_a_name(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tgs_salt").mkdir()  # a folder of that name is no config
+    config = load_config(given)
+    assert (config.name, config.competition.profile) == ("tgs_salt", "tgs-salt")
+
+
+def test_a_file_goes_before_a_shipped_config_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").write_text("train: {epochs: 77}")
+    assert load_config("demo").train.epochs == 77
+
+
+def test_the_shipped_configs_are_those_of_the_folder():
+    assert list(shipped_configs()) == sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_profile_is_no_config(profile):
+    with pytest.raises(ConfigError) as error:
+        load_config(profile)
+    assert str(error.value) == (
+        f"{profile} is a profile, which describes a competition's files, not a config: give it as "
+        f"--competition.profile {profile}"
+    )
+
+
+def test_a_missing_and_an_unknown_key():
+    with pytest.raises(ConfigError) as error:
+        load_config(None, {"folds.group.fil": "groups.csv"})
+    assert str(error.value).splitlines() == [
+        "the command line:",
+        "  folds.group.file is missing",
+        "  unknown key folds.group.fil: did you mean folds.group.file?",
+    ]
+
+
+def test_several_unknown_keys_are_a_line_each(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("trian: {}\nqux: 1\ntrain: {epohcs: 3}\ndata: {zzzzzzzzz: 4}\n")
+    with pytest.raises(ConfigError) as error:
+        load_config(path)
+    first, *lines = str(error.value).splitlines()
+    assert first == f"{path}:"
+    assert "  unknown key trian: did you mean train?" in lines
+    assert "  unknown key train.epohcs: did you mean train.epochs?" in lines
+    assert any(line.startswith("  unknown key qux: a config has name, seed, competition, ") for line in lines)
+    assert any(line.startswith("  unknown key data.zzzzzzzzz: data has ") for line in lines)
+    assert len(lines) == 4
+    assert max(map(len, lines)) < 200
 
 
 def test_saved_config_is_the_same_and_tells_how_it_was_made(file, tmp_path):

@@ -9,10 +9,10 @@ from tests.drawn_runs import decode, make_run, read_table, truth_of
 
 from maskfold.config import PostConfig, TTAConfig, override
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
+from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.submit import (
     check_hashes,
     default_choice,
-    folds_of,
     predict_samples,
     write_submission,
 )

@@ -45,6 +45,11 @@ def test_outputs_are_stripped(path):
     assert left == [], "strip it: make strip"
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_library_is_shown_not_the_command_line(path):
+    assert "maskfold.cli" not in path.read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_from_top_to_bottom(path, folder, monkeypatch):

@@ -35,7 +35,10 @@ def test_the_page_is_written_though_there_are_problems(here, script):
     assert "T003.jpg" in done.out
     assert "T002.jpg: RLE token" in " ".join(done.out.split())
     assert "T002.jpg" in (here / "look.html").read_text()
-    assert "Next: " in done.out
+    last = done.out.splitlines()[-1]
+    assert last.startswith("Next: repair the train split: ")
+    assert "T003.jpg" in last
+    assert last.endswith("; then python src/check_data.py --config tiny.yaml")
 
 
 def test_a_page_needs_the_name_of_a_page(here, script):

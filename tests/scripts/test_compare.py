@@ -58,4 +58,5 @@ def test_errors_are_one_message(here, submissions, script):
     done = script("compare", submissions[0], "data/mine/train_mask.csv")
     assert done.code == 1
     assert "both must name the same images" in done.err
-    assert "error: " in script("compare", submissions[0], "submissions/none.csv").err
+    done = script("compare", submissions[0], "submissions/none.csv")
+    assert done.err.startswith("error: there is no file submissions/none.csv: ")

@@ -30,7 +30,7 @@ def test_several_competitions(here, script):
 def test_the_one_competition_is_found(here, script):
     done = script("check_data")
     assert done.code == 0
-    assert done.out.startswith("Competition: data/mine (tianchi-buildings), config configs/tianchi_buildings.yaml\n")
+    assert done.out.startswith("Competition: data/mine (tianchi-buildings), config tianchi_buildings\n")
 
 
 def test_wrong_profile(here, script):

@@ -1,1 +1,1 @@
-"""What the scripts in src/ share."""
+"""The command line. Commands read and check their arguments first, and import what does the work after that."""

@@ -1,4 +1,4 @@
-"""How every script ends: one message for an error, no traceback, and the next command."""
+"""How every command begins and ends: what it does, one message for an error, no traceback, the next command."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ OUT_OF_MEMORY = (
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Run a script's main function; every failure is one message on stderr and exit code 1."""
+    """Run a command's main function; every failure is one message on stderr and exit code 1."""
     _speak()
     if os.environ.get("RANK", "0") != "0":
         # Of the processes that torchrun starts, the first one speaks.
@@ -35,7 +35,7 @@ def _speak() -> None:
     """maskfold's own notes go to stderr as plain lines; the hub's retries, five warnings each, do not."""
     logger = logging.getLogger("maskfold")
     logger.setLevel(logging.INFO)
-    logger.handlers = [logging.StreamHandler()]  # anew, since a notebook or a test may have replaced stderr
+    logger.handlers = [logging.StreamHandler()]  # new, since a notebook or a test may have replaced stderr
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
 
@@ -63,8 +63,13 @@ def _raised_in_maskfold(error: Exception) -> bool:
     return bool(frames) and frames[-1].f_globals.get("__name__", "").startswith("maskfold.")
 
 
+def starting(what: str) -> None:
+    """Say what is being done, before the imports that take seconds."""
+    print(what, flush=True)
+
+
 def next_command(command: str) -> None:
-    """The last line of every script."""
+    """Name the command that follows: the last line of every command."""
     print(f"Next: {command}")
 
 

@@ -139,8 +139,9 @@ class Competition:
         return self._named(id, self.layout.label, masks, shape)
 
     def coverage(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> float:
-        """Share of the image that is foreground (see `LabelSpec.foreground`) and counts, without drawing run lengths
-        where they cannot overlap. Overlapping instances count twice, at most 1.
+        """Share of the image that is foreground (see `LabelSpec.foreground`) and counts.
+
+        Run lengths are drawn only where they can overlap; overlapping instances count twice, at most 1.
 
         Raises:
             CompetitionError: as `label`.
@@ -148,8 +149,9 @@ class Competition:
         return self._named(id, self.layout.coverage, masks, shape)
 
     def read_masks(self, path: Path) -> dict[str, Any]:
-        """id -> what `label` takes, from a CSV in the competition's form (a submission, a truth): a tuple of
-        strings. A competition of label files: from a folder or zip archive, named as in a submission: bytes.
+        """id -> what `label` takes, from a CSV in the competition's form (a submission, a truth): a tuple of strings.
+
+        A competition of label files: from a folder or zip archive, named as in a submission: bytes.
 
         Raises:
             CompetitionError: another form, duplicate rows, unknown classes or files.

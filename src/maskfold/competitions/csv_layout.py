@@ -34,14 +34,6 @@ class CsvLayout:
         self.labels = LabelSpec(task, class_names or profile.class_names)
         self.dialect = profile.dialect
 
-    @staticmethod
-    def missing(profile: CsvProfile, files: CompetitionFiles) -> list[str]:
-        """What the profile needs and the folder lacks."""
-        splits = (profile.train, profile.test)
-        tables = [split.table for split in splits if not files.exists(split.table)]
-        folders = [f"{split.folder}/" for split in splits if split.folder and not files.has_folder(split.folder)]
-        return tables + folders
-
     def image_folders(self) -> set[str]:
         """Where the profile expects images."""
         return {split.folder for split in (self.profile.train, self.profile.test) if split.folder}

@@ -1,63 +1,143 @@
-"""Which competition lies where: recognise folders, and open the one a config asks for."""
+"""Which competition is where: recognise folders, and open the one a config asks for.
 
+Nothing here opens an image or a table, so a command can tell what is missing before it imports what reads them.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from maskfold.competitions.competition import LAYOUTS, Competition
 from maskfold.competitions.files import CompetitionFiles
-from maskfold.competitions.profile import Profile, load_profile, shipped_profiles
+from maskfold.competitions.profile import (
+    CsvProfile,
+    FileListProfile,
+    PngMasksProfile,
+    Profile,
+    load_profile,
+    shipped_profiles,
+)
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
 
+if TYPE_CHECKING:
+    from maskfold.competitions.competition import Competition
+
 DEMO = "demo"
+README = "README.md"
 
 
 def find_competitions(data_root: Path) -> list[tuple[Path, str]]:
-    """(folder, profile name) of every folder below ``data_root`` that fits a profile that comes with
-    maskfold, sorted by folder. The folder ``demo`` is not listed.
+    """(folder, profile name) of every folder below ``data_root`` that fits a profile that comes with maskfold.
+
+    Sorted by folder; the folder ``demo`` is not listed.
 
     Raises:
         CompetitionError: an archive that cannot be opened.
     """
-    profiles = shipped_profiles()
-    found = ((folder, _fitting(folder, profiles)) for folder in _folders(data_root))
+    found = ((folder, fitting_profile(folder)) for folder in _folders(data_root))
     return [(folder, name) for folder, name in found if name is not None]
 
 
-def open_competition(config: CompetitionConfig, *, data_root: Path = Path("data")) -> Competition:
+def open_competition(config: CompetitionConfig, *, data_root: Path = Path("data")) -> "Competition":
     """Open the competition that ``config`` names; without a root, the one folder below ``data_root`` that fits.
 
     Raises:
         CompetitionError: no data, several folders that fit, files of the profile missing (and which profile
             would fit), class names that do not fit the profile.
     """
+    from maskfold.competitions.competition import Competition
+
+    profile, root = locate_competition(config, data_root=data_root)
+    return Competition(profile, root, class_names=config.class_names)
+
+
+def locate_competition(config: CompetitionConfig, *, data_root: Path = Path("data")) -> tuple[Profile, Path]:
+    """The profile that ``config`` names and the folder that fits it, of which only the names are looked at.
+
+    Raises:
+        CompetitionError: as `open_competition`, but for the class names.
+    """
     profile = load_profile(config.profile)
-    root = config.root if config.root is not None else _only_folder(profile, Path(data_root))
-    if not Path(root).is_dir():
+    root = Path(config.root) if config.root is not None else _only_folder(profile, Path(data_root))
+    if not root.is_dir():
         raise CompetitionError(
             f"competition.root is {root}: there is no such folder; give its folder with --competition.root"
         )
     missing = missing_files(profile, CompetitionFiles(root))
     if missing:
+        fitting = fitting_profile(root)
         raise CompetitionError(
-            f"{root} does not fit the profile {profile.name}: it lacks {', '.join(missing)}{_advice(root)}"
+            f"{root} does not fit the profile {profile.name}: it lacks {', '.join(missing)}"
+            + (f"; it fits {fitting}: set competition.profile" if fitting else "")
         )
-    return Competition(profile, root, class_names=config.class_names)
+    return profile, root
+
+
+def fitting_profile(folder: Path) -> str | None:
+    """Name of the profile that comes with maskfold and fits a folder, None where no one does."""
+    files = CompetitionFiles(folder)
+    return next((profile.name for profile in shipped_profiles() if not missing_files(profile, files)), None)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a profile asks of a folder: files, and folders (with a trailing /), there or lacking."""
+
+    there: list[str]
+    lacking: list[str]
 
 
 def missing_files(profile: Profile, files: CompetitionFiles) -> list[str]:
     """Files and folders (with a trailing /) that the profile needs and a competition's folder lacks."""
-    return LAYOUTS[profile.layout].missing(profile, files)
+    return _needs(profile, files).lacking
+
+
+def unrecognised(data_root: Path) -> list[str]:
+    """A line for everything below ``data_root`` that is not a competition: the nearest profile and what it lacks.
+
+    Hidden files, ``demo`` and ``README.md`` are not looked at, and no folder that fits a profile.
+    """
+    entries = sorted(Path(data_root).iterdir()) if Path(data_root).is_dir() else []
+    strangers = [path for path in entries if path.name not in (DEMO, README) and not path.name.startswith(".")]
+    return [describe_stranger(path) for path in strangers if not path.is_dir() or fitting_profile(path) is None]
+
+
+def describe_stranger(path: Path) -> str:
+    """``data/x: nearest profile tgs-salt, it lacks train.csv`` for what fits no profile."""
+    if not path.is_dir():
+        return f"{path} is a file: put a competition's files into a folder of their own, {path.parent}/NAME/"
+    files = CompetitionFiles(path)
+    needs = {profile.name: _needs(profile, files) for profile in shipped_profiles()}
+    name, nearest = max(needs.items(), key=lambda item: (len(item[1].there), -len(item[1].lacking)))
+    if not nearest.there:
+        return f"{path} has nothing of what the profiles {', '.join(sorted(needs))} need"
+    return f"{path} is nearest to the profile {name}: it has {', '.join(nearest.there)}, it lacks " + ", ".join(
+        nearest.lacking
+    )
+
+
+def _needs(profile: Profile, files: CompetitionFiles) -> Needs:
+    found = {name: files.has_folder(name[:-1]) if name[-1] == "/" else files.exists(name) for name in _names(profile)}
+    return Needs([name for name, there in found.items() if there], [name for name, there in found.items() if not there])
+
+
+def _names(profile: Profile) -> list[str]:
+    """What has to be there: files, then folders with a trailing /."""
+    match profile:
+        case CsvProfile():
+            splits = (profile.train, profile.test)
+            folders = [f"{split.folder}/" for split in splits if split.folder]
+            return [*(split.table for split in splits), *folders]
+        case PngMasksProfile():
+            return [f"{profile.images}/", f"{profile.masks}/"]
+        case FileListProfile():
+            return [profile.train]
 
 
 def _folders(data_root: Path) -> list[Path]:
     if not data_root.is_dir():
         return []
     return sorted(path for path in data_root.iterdir() if path.is_dir() and path.name != DEMO)
-
-
-def _fitting(folder: Path, profiles: tuple[Profile, ...]) -> str | None:
-    files = CompetitionFiles(folder)
-    return next((profile.name for profile in profiles if not missing_files(profile, files)), None)
 
 
 def _only_folder(profile: Profile, data_root: Path) -> Path:
@@ -75,12 +155,13 @@ def _only_folder(profile: Profile, data_root: Path) -> Path:
         raise CompetitionError(
             f"no folder below {data_root} fits the profile {profile.name}; {listed}: set competition.profile"
         )
+    strangers = unrecognised(data_root)
+    if strangers:
+        raise CompetitionError(
+            f"no folder below {data_root} fits the profile {profile.name}: {'; '.join(strangers)}. "
+            "docs/competitions.md says what each profile needs and how to write one of your own"
+        )
     raise CompetitionError(
         f"there is no competition below {data_root}: put one there as downloaded, set competition.root, or draw "
         "the demo data with python src/make_demo.py"
     )
-
-
-def _advice(root: Path) -> str:
-    fitting = _fitting(Path(root), shipped_profiles())
-    return f"; it fits {fitting}: set competition.profile" if fitting else ""

@@ -87,11 +87,6 @@ class PngMasks(_LabelFiles):
         self.files = files
         self.labels = LabelSpec("binary", class_names or profile.class_names)
 
-    @staticmethod
-    def missing(profile: PngMasksProfile, files: CompetitionFiles) -> list[str]:
-        """What the profile needs and the folder lacks."""
-        return [f"{folder}/" for folder in (profile.images, profile.masks) if not files.has_folder(folder)]
-
     def image_folders(self) -> set[str]:
         """The one folder of images."""
         return {self.profile.images}
@@ -162,11 +157,6 @@ class FileList(_LabelFiles):
                 f"them into {profile.labels}, one per line"
             )
         self.labels = LabelSpec("multiclass", names)
-
-    @staticmethod
-    def missing(profile: FileListProfile, files: CompetitionFiles) -> list[str]:
-        """What the profile needs and the folder lacks."""
-        return [] if files.exists(profile.train) else [profile.train]
 
     def image_folders(self) -> set[str]:
         """None: the lists name the images."""

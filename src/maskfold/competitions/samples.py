@@ -64,7 +64,7 @@ class Samples(Sequence[Sample]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Samples) and self._samples == other._samples
 
-    __hash__ = None
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     def __repr__(self) -> str:
         return f"Samples({len(self)}: {first_few(self.ids)})"

@@ -71,8 +71,7 @@ def key_name(key: Key) -> str:
 
 
 def gather_masks(profile: CsvProfile, table: pd.DataFrame, source: str) -> dict[str, tuple[str, ...]]:
-    """id -> run-length strings: one; one per class (1..C-1 in order, "" where there is no row); or one per
-    instance.
+    """id -> run-length strings: one; one per class (1..C-1, "" where there is no row); or one per instance.
 
     Raises:
         CompetitionError: duplicate rows, classes that the profile does not know.

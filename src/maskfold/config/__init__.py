@@ -26,6 +26,7 @@ from maskfold.config.schema import (
     TTAConfig,
     TuneConfig,
 )
+from maskfold.config.shipped import find_config, shipped_configs
 
 __all__ = [
     "MADE_WITH",
@@ -47,7 +48,9 @@ __all__ = [
     "config_from_tree",
     "config_yaml",
     "describe_options",
+    "find_config",
     "load_config",
     "option_keys",
     "override",
+    "shipped_configs",
 ]

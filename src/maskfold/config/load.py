@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from maskfold.config.schema import PER_CLASS_TAGS, RENAMED, Config
+from maskfold.config.shipped import find_config
 from maskfold.errors import ConfigError, nearest
 
 MADE_WITH = "made_with"  # in a run's config.yaml: how it was made, not what it asks for
@@ -24,16 +25,20 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None, *, name: str | None = None) -> Config:
-    """Read ``path`` (null: all defaults), apply dotted ``overrides`` such as ``{"train.epochs": "3"}``.
+def load_config(
+    path: Path | str | None, overrides: Mapping[str, Any] | None = None, *, name: str | None = None
+) -> Config:
+    """Read a config (None: all defaults), apply dotted ``overrides`` such as ``{"train.epochs": "3"}``.
 
-    Override values that are strings are read as YAML, as in the file. The run's name is ``name``, else the
-    file's own ``name``, else the file's stem. A run's ``config.yaml`` can be read as well.
+    ``path`` is a YAML file (a run's ``config.yaml`` too), or the name of a config that comes with maskfold, such as
+    ``demo``. Override values that are strings are read as YAML, as in the file. The run's name is ``name``, else the
+    file's own ``name``, else the file's stem.
 
     Raises:
         ConfigError: missing or malformed file, unknown key (the nearest valid one is named), wrong type or
             value out of range.
     """
+    path = None if path is None else find_config(path)
     tree = _overridden(_read_yaml(path) if path else {}, overrides or {})
     tree.pop(MADE_WITH, None)
     if name:
@@ -53,7 +58,9 @@ def config_from_tree(tree: Mapping[str, Any], *, source: str) -> Config:
     try:
         return Config.model_validate(dict(tree))
     except ValidationError as error:
-        raise ConfigError(f"{source}: " + "; ".join(_explain(item) for item in error.errors())) from None
+        problems = [_explain(item) for item in error.errors()]
+        listed = f" {problems[0]}" if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
+        raise ConfigError(f"{source}:{listed}") from None
 
 
 def config_yaml(config: Config, **facts: Any) -> str:
@@ -119,20 +126,23 @@ def _type_name(annotation: Any) -> str:
         return " or ".join("null" if arg is type(None) else _type_name(arg) for arg in get_args(annotation))
     if origin is not None and origin.__class__ is not type and "Literal" in str(origin):
         return ", ".join(map(str, get_args(annotation)))
-    return {tuple: "list", dict: "mapping", str: "text"}.get(
+    return {tuple: "list", dict: "mapping", str: "text", Path: "path"}.get(
         origin or annotation, getattr(origin or annotation, "__name__", "any")
     )
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.load(Path(path).read_text(), Loader=_Loader)
-    except FileNotFoundError:
-        raise ConfigError(f"there is no config file {path}: configs/ holds those that come with maskfold") from None
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if tree is not None and not isinstance(tree, dict):
         raise ConfigError(f"{path} holds a {type(tree).__name__}, a config is a mapping of sections such as 'train:'")
+    if tree and "layout" in tree:
+        raise ConfigError(
+            f"{path} is a profile, which describes a competition's files, not a config: give it as "
+            f"--competition.profile {path}"
+        )
     return tree or {}
 
 
@@ -171,10 +181,19 @@ def _explain(item: Mapping[str, Any]) -> str:
     if item["type"] == "extra_forbidden":
         if key in RENAMED:
             return f"{key} is now called {RENAMED[key]}: rename it"
-        return f"unknown key {key}: {nearest(key, option_keys())}"
+        return f"unknown key {key}: {nearest(key, option_keys(), otherwise=_keys_beside(key))}"
+    if item["type"] == "missing":
+        return f"{key} is missing"
     message = item["msg"].removeprefix("Value error, ")
     if not key:
         return message
     if item["type"] == "value_error":
         return f"{key}: {message}"
     return f"{key} is {item['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _keys_beside(key: str) -> str:
+    """The keys that may stand where an unknown one stands, for people who have no near one in mind."""
+    section = key.rpartition(".")[0]
+    keys = [known.rpartition(".")[2] for known in option_keys() if known.rpartition(".")[0] == section]
+    return f"{section or 'a config'} has {', '.join(keys)}"

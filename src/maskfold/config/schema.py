@@ -40,17 +40,21 @@ class Section(BaseModel):
 class CompetitionConfig(Section):
     """Which competition, and where its files are."""
 
-    profile: str = Field("tianchi-buildings", description="name of a profile, or path to a profile YAML")
-    root: Path | None = Field(None, description="folder of the competition's files; null: the one found under data/")
-    class_names: tuple[str, ...] | None = Field(None, description="names of classes 0..C-1; null: the profile's")
+    profile: str = Field(default="tianchi-buildings", description="name of a profile, or path to a profile YAML")
+    root: Path | None = Field(
+        default=None, description="folder of the competition's files; null: the one found under data/"
+    )
+    class_names: tuple[str, ...] | None = Field(
+        default=None, description="names of classes 0..C-1; null: the profile's"
+    )
 
 
 class GroupConfig(Section):
     """A table that says which images belong together."""
 
     file: str = Field(description="CSV inside the competition's folder")
-    id: str = Field("id", description="its column with the image's id or file name")
-    column: str = Field("group", description="its column with the group")
+    id: str = Field(default="id", description="its column with the image's id or file name")
+    column: str = Field(default="group", description="its column with the group")
 
 
 class FoldsConfig(Section):
@@ -58,62 +62,67 @@ class FoldsConfig(Section):
 
     kind: Literal["auto", "holdout", "kfold", "stratified", "grouped", "stratified-grouped", "bootstrap", "given"] = (
         Field(
-            "auto",
+            default="auto",
             description="how images are divided; stratified means by mask coverage; auto: stratified, with groups kept "
             "together where there are any",
         )
     )
-    count: Count = Field(5, description="number of folds (hold-out and given splits: one)")
-    valid_share: float = Field(0.2, gt=0, lt=1, description="hold-out: share of images for validation")
-    bins: Count = Field(5, description="stratified: coverage bins, besides one for empty masks")
-    group: GroupConfig | None = Field(None, description="where groups come from; null: the profile's, if any")
-    seed: int = Field(0, description="seed of the folds")
+    count: Count = Field(default=5, description="number of folds (hold-out and given splits: one)")
+    valid_share: float = Field(default=0.2, gt=0, lt=1, description="hold-out: share of images for validation")
+    bins: Count = Field(default=5, description="stratified: coverage bins, and one more for empty masks")
+    group: GroupConfig | None = Field(default=None, description="where groups come from; null: the profile's, if any")
+    seed: int = Field(default=0, description="seed of the folds")
 
 
 class DataConfig(Section):
     """What a training sample looks like."""
 
     crop: Annotated[int, Field(ge=8)] = Field(
-        256, description="side of the square training crop in pixels, after scale"
+        default=256, description="side of the square training crop in pixels, after scale"
     )
     scale: float = Field(
-        1.0,
+        default=1.0,
         gt=0,
         le=8,
         description="images are resized by this before the network; predictions are resized back",
     )
     augment: str | list[Any] = Field(
-        "d4", description="preset (none, flips, d4, d4_color, heavy, scale_crop) or a list of albumentations"
+        default="d4", description="preset (none, flips, d4, d4_color, heavy, scale_crop) or a list of albumentations"
     )
-    workers: int = Field(2, ge=0, description="data loading processes")
+    workers: int = Field(default=2, ge=0, description="data loading processes")
     positive_share: Share | None = Field(
-        None, description="share of the training images drawn that have a mask, batch by batch; null: as they come"
+        default=None,
+        description="share of the training images drawn that have a mask, batch by batch; null: as they come",
     )
 
 
 class ModelConfig(Section):
     """The network and the weights it starts from."""
 
-    architecture: str = Field("unet", description="any segmentation-models-pytorch architecture")
-    encoder: str = Field("resnet34", description="any smp or timm (tu-…) encoder")
+    architecture: str = Field(default="unet", description="any segmentation-models-pytorch architecture")
+    encoder: str = Field(default="resnet34", description="any smp or timm (tu-…) encoder")
     encoder_weights: Annotated[str | None, NoneWord] = Field(
-        "imagenet", description="imagenet, null, or path of a .pth/.safetensors file"
+        default="imagenet", description="imagenet, null, or path of a .pth/.safetensors file"
     )
-    init_from: Path | None = Field(None, description="run folder whose weights of the same fold are the start")
-    deep_supervision: int = Field(0, ge=0, description="unet: coarser decoder stages that the loss sees too; 0: none")
+    init_from: Path | None = Field(default=None, description="run folder whose weights of the same fold are the start")
+    deep_supervision: int = Field(
+        default=0, ge=0, description="unet: coarser decoder stages that the loss sees too; 0: none"
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the architecture")
 
 
 class OptimConfig(Section):
     """The optimiser."""
 
-    name: str = Field("adamw", description="any timm optimiser; prefix lookahead_ wraps it in Lookahead")
-    lr: float = Field(1e-3, gt=0, description="peak learning rate")
-    weight_decay: float = Field(1e-2, ge=0, description="weight decay (not on biases and norms)")
-    encoder_lr_factor: float = Field(1.0, ge=0, description="the encoder's learning rate relative to lr")
-    freeze_encoder_epochs: int = Field(0, ge=0, description="epochs at the start in which the encoder is kept fixed")
+    name: str = Field(default="adamw", description="any timm optimiser; prefix lookahead_ wraps it in Lookahead")
+    lr: float = Field(default=1e-3, gt=0, description="peak learning rate")
+    weight_decay: float = Field(default=1e-2, ge=0, description="weight decay (not on biases and norms)")
+    encoder_lr_factor: float = Field(default=1.0, ge=0, description="the encoder's learning rate relative to lr")
+    freeze_encoder_epochs: int = Field(
+        default=0, ge=0, description="epochs at the start in which the encoder is kept fixed"
+    )
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="largest gradient norm; null: no clipping"
+        default=None, description="largest gradient norm; null: no clipping"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the optimiser")
 
@@ -122,47 +131,49 @@ class ScheduleConfig(Section):
     """The course of the learning rate."""
 
     name: Literal["constant", "cosine", "one_cycle", "snapshot"] = Field(
-        "one_cycle", description="course of the learning rate, per batch"
+        default="one_cycle", description="course of the learning rate, per batch"
     )
-    warmup: Share = Field(0.1, description="share of the steps (snapshot: of each cycle) with rising rate")
-    final_factor: Share = Field(0.01, description="last learning rate relative to the peak")
-    cycles: Count = Field(1, description="snapshot: number of warm restarts, each ending in a stored snapshot")
+    warmup: Share = Field(default=0.1, description="share of the steps (snapshot: of each cycle) with rising rate")
+    final_factor: Share = Field(default=0.01, description="last learning rate relative to the peak")
+    cycles: Count = Field(default=1, description="snapshot: number of warm restarts, each ending in a stored snapshot")
 
 
 class AveragingConfig(Section):
     """Averages of weights that are kept beside the best."""
 
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="decay of the moving average of weights per step; null: none"
+        default=None, description="decay of the moving average of weights per step; null: none"
     )
     swa_start: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="share of the run after which SWA averages each epoch's weights; null: none"
+        default=None, description="share of the run after which SWA averages each epoch's weights; null: none"
     )
     bn_batches: Count = Field(
-        50, description="training batches that recompute batch-norm statistics of averaged weights"
+        default=50, description="training batches that recompute batch-norm statistics of averaged weights"
     )
 
 
 class TrainConfig(Section):
     """Length, batches, precision and logs of the training."""
 
-    epochs: Count | None = Field(30, description="length in epochs (null when iterations is given)")
-    iterations: Count | None = Field(None, description="length in optimiser steps instead of epochs")
-    epoch_images: Count | None = Field(None, description="images drawn per epoch; null: each image once")
+    epochs: Count | None = Field(default=30, description="length in epochs (null when iterations is given)")
+    iterations: Count | None = Field(default=None, description="length in optimiser steps instead of epochs")
+    epoch_images: Count | None = Field(default=None, description="images drawn per epoch; null: each image once")
     max_hours: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="stop after the epoch that would pass this many hours"
+        default=None, description="stop after the epoch that would pass this many hours"
     )
-    early_stop: Count | None = Field(None, description="stop after this many validations without a better score")
-    validate_every: Count = Field(1, description="epochs between validations (the last epoch always validates)")
-    batch_size: Count = Field(8, description="images per step and process")
-    accumulate: Count = Field(1, description="batches whose gradients are added up for one optimiser step")
+    early_stop: Count | None = Field(
+        default=None, description="stop after this many validations without a better score"
+    )
+    validate_every: Count = Field(default=1, description="epochs between validations (the last epoch always validates)")
+    batch_size: Count = Field(default=8, description="images per step and process")
+    accumulate: Count = Field(default=1, description="batches whose gradients are added up for one optimiser step")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="auto: bf16 where the device is fast at it, else fp16 on a GPU, else fp32"
+        default="auto", description="auto: bf16 where the device is fast at it, else fp16 on a GPU, else fp32"
     )
-    channels_last: bool = Field(True, description="memory layout of tensors: channels last")
-    compile: bool = Field(False, description="torch.compile the network")
-    oof_checkpoints: Count = Field(2, description="best candidates whose out-of-fold predictions are stored")
-    trackers: tuple[str, ...] = Field(("tensorboard",), description="accelerate trackers that log the run")
+    channels_last: bool = Field(default=True, description="memory layout of tensors: channels last")
+    compile: bool = Field(default=False, description="torch.compile the network")
+    oof_checkpoints: Count = Field(default=2, description="best candidates whose out-of-fold predictions are stored")
+    trackers: tuple[str, ...] = Field(default=("tensorboard",), description="accelerate trackers that log the run")
 
     @model_validator(mode="after")
     def _one_length(self) -> "TrainConfig":
@@ -174,26 +185,28 @@ class TrainConfig(Section):
 class TTAConfig(Section):
     """Test-time augmentation: how one probability map comes from several looks at an image."""
 
-    views: str = Field("flips", description="test-time views: none, flips (4), d4 (8)")
+    views: str = Field(default="flips", description="test-time views: none, flips (4), d4 (8)")
     scales: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        (1.0,), description="test-time scales, each with every view"
+        default=(1.0,), description="test-time scales, each with every view"
     )
     merge: Literal["probabilities", "logits", "vote"] = Field(
-        "probabilities", description="what is averaged over checkpoints and views"
+        default="probabilities", description="what is averaged over checkpoints and views"
     )
     window: Annotated[int, Field(ge=32)] | None = Field(
-        None, description="side of the sliding window in pixels after scale; null: whole images"
+        default=None, description="side of the sliding window in pixels after scale; null: whole images"
     )
     overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.25, description="overlap of neighbouring windows, share of the side"
+        default=0.25, description="overlap of neighbouring windows, share of the side"
     )
 
 
 class InferenceConfig(Section):
     """What predicts whole images, and how many at a time."""
 
-    checkpoint: str = Field("best", description="weights used without a tuned ensemble: best, ema, swa, snapshots …")
-    batch_size: Count = Field(8, description="images per batch")
+    checkpoint: str = Field(
+        default="best", description="weights used without a tuned ensemble: best, ema, swa, snapshots …"
+    )
+    batch_size: Count = Field(default=8, description="images per batch")
 
 
 class PostConfig(Section):
@@ -204,9 +217,9 @@ class PostConfig(Section):
     threshold, ``fill_holes``, ``min_area``, those of ``steps`` that change the mask.
     """
 
-    threshold: Shares = Field(0.5, description="probability from which a pixel is of the class")
-    fill_holes: Areas = Field(0, description="holes of at most this many pixels are filled")
-    min_area: Areas = Field(0, description="components with fewer pixels are removed")
+    threshold: Shares = Field(default=0.5, description="probability from which a pixel is of the class")
+    fill_holes: Areas = Field(default=0, description="holes of at most this many pixels are filled")
+    min_area: Areas = Field(default=0, description="components with fewer pixels are removed")
     steps: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="further steps, package.module:Name, and the options of each"
     )
@@ -216,7 +229,7 @@ class TuneConfig(Section):
     """What tuning tries."""
 
     checkpoints: Count = Field(
-        2, description="checkpoints compared besides the configured one: the best by mean validation score"
+        default=2, description="checkpoints compared besides the configured one: the best by mean validation score"
     )
     tried: dict[str, tuple[Any, ...] | dict[str, tuple[Any, ...]]] = Field(
         default_factory=dict,
@@ -239,8 +252,8 @@ RENAMED = {
 class Config(Section):
     """One experiment. ``configs/<name>.yaml`` holds what differs from these defaults."""
 
-    name: str = Field("", description="name of the run; default: the config file's name")
-    seed: int = Field(0, ge=0, description="seed of weights, order and augmentation")
+    name: str = Field(default="", description="name of the run; default: the config file's name")
+    seed: int = Field(default=0, ge=0, description="seed of weights, order and augmentation")
     competition: CompetitionConfig = CompetitionConfig()
     folds: FoldsConfig = FoldsConfig()
     data: DataConfig = DataConfig()

@@ -1,7 +1,7 @@
 """A competition's samples as tensors: augmented crops for training, whole images for evaluation."""
 
 from collections.abc import Callable, Mapping, Set
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -9,9 +9,11 @@ import torch
 from torch.utils.data import Dataset
 
 from maskfold.competitions import Competition, Sample, Samples
-from maskfold.datasets.augment import Augmentation
 from maskfold.labels import Label, LabelSpec
 from maskfold.losses.boundary import signed_distance
+
+if TYPE_CHECKING:
+    from maskfold.datasets.augment import Augmentation
 
 
 class Draw(NamedTuple):
@@ -39,12 +41,13 @@ class TrainDataset(Dataset[dict[str, Any]]):
         competition: Competition,
         samples: Samples,
         *,
-        augment: Augmentation | None = None,
+        augment: "Augmentation | None" = None,
         scale: float = 1.0,
         seed: int = 0,
         needs: Set[str] = frozenset(),
     ) -> None:
-        """
+        """See the class.
+
         Args:
             competition: reads the images and masks.
             samples: samples with masks.
@@ -94,7 +97,8 @@ class EvalDataset(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, competition: Competition, samples: Samples, *, scale: float = 1.0) -> None:
-        """
+        """See the class.
+
         Args:
             competition: reads the images and masks.
             samples: with or without masks.

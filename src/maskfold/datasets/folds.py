@@ -23,22 +23,18 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import (
-    GroupKFold,
-    GroupShuffleSplit,
-    KFold,
-    ShuffleSplit,
-    StratifiedGroupKFold,
-    StratifiedKFold,
-)
 
 from maskfold.competitions import Competition, Samples
 from maskfold.config import FoldsConfig
 from maskfold.errors import FoldsError, first_few
 from maskfold.progress import progress
+
+if TYPE_CHECKING:  # imported by the functions that divide: prediction reads folds only
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 COLUMNS = ["fold", "id", "split", "times"]
 
@@ -101,8 +97,7 @@ def coverages(competition: Competition, samples: Samples) -> np.ndarray:
 
 
 def ignored_groups(samples: Samples, config: FoldsConfig) -> str | None:
-    """A note where the profile says which images belong together, but the kind of folds that was asked for does not
-    keep them together; else None."""
+    """A note where groups are known but not kept together by the kind of folds that was asked for; else None."""
     groups = {sample.group for sample in samples} - {None}
     if not groups or config.kind in GROUPED:
         return None
@@ -113,8 +108,9 @@ def ignored_groups(samples: Samples, config: FoldsConfig) -> str | None:
 
 
 def load_groups(competition: Competition, samples: Samples, config: FoldsConfig) -> np.ndarray | None:
-    """(n,) group of each sample, from ``folds.group`` or else the profile; None where the kind of folds has no use
-    for them.
+    """(n,) group of each sample, or None where the kind of folds has no use for groups.
+
+    Groups come from ``folds.group`` or else the profile.
 
     Raises:
         FoldsError: ``folds.group`` is set, but the kind of folds ignores groups; a sample without group.
@@ -162,6 +158,8 @@ def _fold_table(fold: int, ids: Sequence[str], train: np.ndarray, valid: np.ndar
 
 
 def _holdout(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
+    from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
+
     splitter = ShuffleSplit if images.groups is None else GroupShuffleSplit
     try:
         splits = splitter(1, test_size=config.valid_share, random_state=config.seed)
@@ -172,17 +170,23 @@ def _holdout(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
 
 def _kfold(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
     _check_count(len(images), "images", config)
+    from sklearn.model_selection import KFold
+
     yield from KFold(config.count, shuffle=True, random_state=config.seed).split(images.coverage)
 
 
 def _stratified(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
     _check_count(len(images), "images", config)
+    from sklearn.model_selection import StratifiedKFold
+
     splitter = StratifiedKFold(config.count, shuffle=True, random_state=config.seed)
     yield from _split_by_bins(splitter, images, config)
 
 
 def _grouped(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
     groups = _check_groups(images, config)
+    from sklearn.model_selection import GroupKFold
+
     # GroupKFold fills the smallest fold with the largest group left, which evens out sizes; its own shuffling does
     # not. So the seed renames the groups, and thereby decides among groups of one size.
     names, codes = np.unique(groups, return_inverse=True)
@@ -192,6 +196,8 @@ def _grouped(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
 
 def _stratified_grouped(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
     groups = _check_groups(images, config)
+    from sklearn.model_selection import StratifiedGroupKFold
+
     splitter = StratifiedGroupKFold(config.count, shuffle=True, random_state=config.seed)
     yield from _split_by_bins(splitter, images, config, groups)
 
@@ -218,7 +224,7 @@ def _given(images: _Images, config: FoldsConfig) -> Iterator[Splits]:
 
 
 def _split_by_bins(
-    splitter: StratifiedKFold | StratifiedGroupKFold,
+    splitter: "StratifiedKFold | StratifiedGroupKFold",
     images: _Images,
     config: FoldsConfig,
     groups: np.ndarray | None = None,

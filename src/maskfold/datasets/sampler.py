@@ -36,7 +36,8 @@ class EpochSampler(Sampler[list[Draw]]):
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        """
+        """See the class.
+
         Args:
             n: number of images.
             batch_size: images per batch and process.

@@ -52,6 +52,7 @@ class Statistics(Protocol[Chosen]):
 
     def stats(self, setting: Chosen) -> np.ndarray:
         """Statistics (n, k) of a setting, a row per image."""
+        ...
 
 
 def walk(

@@ -11,6 +11,7 @@ from maskfold.competitions import Competition
 from maskfold.config import FoldsConfig, TTAConfig
 from maskfold.datasets import fold_splits, load_groups
 from maskfold.ensembling.checkpoints import ensure_oof
+from maskfold.ensembling.finished import finished_folds
 from maskfold.errors import InferenceError
 from maskfold.inference.predict import Prediction
 from maskfold.labels import Label
@@ -134,18 +135,6 @@ def _folds_by_id(run: Run, folds: Sequence[int], competition: Competition) -> di
     return found
 
 
-def finished_folds(run: Run) -> list[int]:
-    """Numbers of the finished folds.
-
-    Raises:
-        InferenceError: there is none.
-    """
-    folds = run.finished_folds()
-    if not folds:
-        raise InferenceError(f"{run.path} has no finished fold: run python src/train_fold.py --fold 0 first")
-    return folds
-
-
 def groups_of(competition: Competition, ids: Sequence[str], folds: FoldsConfig | None = None) -> list[str] | None:
     """The group of each image, for intervals and parts; `None` where groups are not known.
 
@@ -161,8 +150,8 @@ def groups_of(competition: Competition, ids: Sequence[str], folds: FoldsConfig |
     if groups is None:
         return None
     by_id = dict(zip(samples.ids, groups, strict=True))
-    found = [by_id.get(image_id) for image_id in ids]
-    return None if any(group is None for group in found) else found
+    found = [group for image_id in ids if (group := by_id.get(image_id)) is not None]
+    return found if len(found) == len(ids) else None
 
 
 def candidate_table(run: Run) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from maskfold.datasets import image_loader
 from maskfold.device import choose_device, choose_precision
 from maskfold.ensembling.checkpoints import load_networks, with_batch_size
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
+from maskfold.ensembling.finished import folds_of
 from maskfold.errors import InferenceError
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.predict import Prediction, predict_batches
@@ -103,20 +104,6 @@ def test_samples(competition: Competition) -> Samples:
     if not samples:
         raise InferenceError(f"{competition.root} has no test images: docs/competitions.md says where they belong")
     return samples
-
-
-def folds_of(run: Run) -> list[int | str]:
-    """The folds that predict: all finished ones; ``all`` where it is the only one.
-
-    Raises:
-        InferenceError: nothing is trained to its end.
-    """
-    found: list[int | str] = list(run.finished_folds())
-    if not found and run.fold("all").finished():
-        found = ["all"]
-    if not found:
-        raise InferenceError(f"{run.path} has no finished fold: run python src/train_fold.py --fold 0 first")
-    return found
 
 
 def write_submission(

@@ -15,7 +15,8 @@ from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.ensembling.crossfit import Coordinate, Part, cross_fitted, walk
-from maskfold.ensembling.oof import OofImage, candidate_table, finished_folds, groups_of, oof_images
+from maskfold.ensembling.finished import finished_folds
+from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.submit import default_choice
 from maskfold.inference.decoding import Tunable, tunable_values

@@ -59,9 +59,11 @@ def channel_statistics(statistics: Statistics, channels: int) -> Statistics:
     They follow what smp and timm make of the first convolution's weights: for one channel these are the sum over
     red, green and blue, so the statistics are the means of theirs; for any other number they are repeated in turn.
     """
+    mean, std = statistics
     if channels == 1:
-        return tuple((sum(values) / 3,) for values in statistics)
-    return tuple(tuple(values[channel % 3] for channel in range(channels)) for values in statistics)
+        return (sum(mean) / 3,), (sum(std) / 3,)
+    repeated = [channel % 3 for channel in range(channels)]
+    return tuple(mean[channel] for channel in repeated), tuple(std[channel] for channel in repeated)
 
 
 def pretrained_names(name: str) -> list[str]:

@@ -69,8 +69,10 @@ def load_encoder_weights(model: SegmentationModel, path: Path) -> LoadReport:
 
 
 def _for_channels(weights: Tensor, shape: torch.Size) -> Tensor:
-    """A first convolution for other channels than red, green and blue: as smp and timm make one, see
-    `maskfold.models.encoders.channel_statistics`."""
+    """A first convolution for other channels than red, green and blue, as smp and timm make one.
+
+    See `maskfold.models.encoders.channel_statistics`.
+    """
     if weights.ndim != 4 or weights.shape[1] != 3 or (*weights.shape[:1], shape[1], *weights.shape[2:]) != shape:
         return weights
     if shape[1] == 1:

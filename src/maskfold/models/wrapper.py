@@ -22,6 +22,9 @@ class SegmentationModel(nn.Module):
             cannot be trained on batches of one.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         net: nn.Module,

@@ -1,5 +1,5 @@
 """Self-contained HTML pages about runs and about a competition's data, and pictures of masks."""
 
-from maskfold.report.write import Report, make_report, read_choice
+import lazy_loader
 
-__all__ = ["Report", "make_report", "read_choice"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

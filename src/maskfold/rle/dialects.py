@@ -120,7 +120,7 @@ def rle_encode(mask: np.ndarray, *, order: Order = "F", start: Literal[0, 1] = 1
 def rle_decode(
     rle: str | float | None, shape: tuple[int, int], *, order: Order = "F", start: Literal[0, 1] = 1
 ) -> np.ndarray:
-    """ "start length" pairs as a uint8 0/1 mask (H, W), C-contiguous; see `RLEDialect.decode`."""
+    """Pairs ``start length`` as a uint8 0/1 mask (H, W), C-contiguous; see `RLEDialect.decode`."""
     return _start_length(order, start).decode(rle, shape)
 
 

@@ -1,12 +1,12 @@
 """Compiled inner loops of the codec: plain arrays in, plain arrays out, no Python objects.
 
 `bounds` are the runs everywhere here: int64 `[begin, end, begin, end, …]`, 0-based, ends exclusive, in the
-flattened order of the mask. Kernels compile at their first call and are cached on disk.
+flattened order of the mask. Kernels compile at their first call, which imports numba, and are cached on disk.
 """
 
 import numpy as np
 
-from maskfold.compiled import compiled
+from maskfold.compiled import compiled_later
 
 MAX_DIGITS = 18  # numbers below 10**18: the sum of two still fits an int64
 BLOCK = 64  # bytes that `find_bounds` looks at together
@@ -14,7 +14,7 @@ BLOCK = 64  # bytes that `find_bounds` looks at together
 _ONES = np.uint64(0x0101010101010101)  # a 1 in every byte
 
 
-@compiled
+@compiled_later
 def parse_numbers(text: np.ndarray, numbers: np.ndarray) -> tuple[int, bool]:
     """Read ASCII `text` (uint8) into `numbers` (int64); returns their count, and whether all of it was read.
 
@@ -38,7 +38,7 @@ def parse_numbers(text: np.ndarray, numbers: np.ndarray) -> tuple[int, bool]:
     return count, True
 
 
-@compiled
+@compiled_later
 def locate_runs(numbers: np.ndarray, relative: bool, ends: bool, start: int, pixels: int, bounds: np.ndarray) -> int:
     """Turn pairs of `numbers` into `bounds` (same size); returns the index of the first bad one, or -1.
 
@@ -58,7 +58,7 @@ def locate_runs(numbers: np.ndarray, relative: bool, ends: bool, start: int, pix
     return -1
 
 
-@compiled
+@compiled_later
 def fill_rows(mask: np.ndarray, bounds: np.ndarray) -> None:
     """Set the runs of a row-major numbering in the zeroed uint8 `mask` (H, W)."""
     flat = mask.ravel()
@@ -66,7 +66,7 @@ def fill_rows(mask: np.ndarray, bounds: np.ndarray) -> None:
         flat[bounds[i] : bounds[i + 1]] = 1
 
 
-@compiled
+@compiled_later
 def fill_columns(mask: np.ndarray, bounds: np.ndarray) -> None:
     """Set the runs of a column-major numbering in the zeroed uint8 `mask` (H, W).
 
@@ -86,7 +86,7 @@ def fill_columns(mask: np.ndarray, bounds: np.ndarray) -> None:
             mask[row, column] ^= mask[row - 1, column]
 
 
-@compiled
+@compiled_later
 def find_bounds(words: np.ndarray, bounds: np.ndarray) -> int:
     """Write where a 0/1 uint8 sequence changes value, as far as `bounds` has room.
 
@@ -118,7 +118,7 @@ def find_bounds(words: np.ndarray, bounds: np.ndarray) -> int:
     return -1 if seen & ~_ONES else count
 
 
-@compiled
+@compiled_later
 def write_numbers(numbers: np.ndarray, text: np.ndarray) -> int:
     """Write non-negative `numbers` as ASCII with a blank before each, at the end of `text` (uint8).
 

@@ -4,26 +4,30 @@ import hashlib
 import io
 import zipfile
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from typing import TYPE_CHECKING, Any
 
 from maskfold.errors import RunError
 
+if TYPE_CHECKING:  # a run's folder is read without torch: it is imported where tensors are
+    import torch
 
-def weights_to_bytes(weights: dict[str, torch.Tensor]) -> bytes:
+
+def weights_to_bytes(weights: dict[str, "torch.Tensor"]) -> bytes:
     """One set of weights as safetensors: a copy, never a reference to live weights."""
+    from safetensors.torch import save
+
     return save({key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()})
 
 
-def weights_from_bytes(content: bytes, source: object, *, sha256: str | None = None) -> dict[str, torch.Tensor]:
+def weights_from_bytes(content: bytes, source: object, *, sha256: str | None = None) -> dict[str, "torch.Tensor"]:
     """What `weights_to_bytes` was given; ``sha256`` is the digest that ``content`` must have, if known.
 
     Raises:
         RunError: ``content``, which is that of ``source``, is damaged.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise _damaged(source, "its content is not what training wrote")
     try:
@@ -34,6 +38,8 @@ def weights_from_bytes(content: bytes, source: object, *, sha256: str | None = N
 
 def state_to_bytes(state: dict[str, Any]) -> bytes:
     """A complete training state: tensors and plain values only, so that it loads with weights_only."""
+    import torch
+
     buffer = io.BytesIO()
     torch.save(state, buffer)
     return buffer.getvalue()
@@ -45,6 +51,8 @@ def state_from_bytes(content: bytes, source: object) -> dict[str, Any]:
     Raises:
         RunError: ``content``, which is that of ``source``, is damaged.
     """
+    import torch
+
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             bad = archive.testzip()

@@ -3,9 +3,7 @@
 import hashlib
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from maskfold.errors import RunError
 from maskfold.runs.checkpoint import state_from_bytes, state_to_bytes, weights_from_bytes, weights_to_bytes
@@ -13,6 +11,9 @@ from maskfold.runs.documents import read_json, to_json
 from maskfold.runs.lock import exclusive
 from maskfold.runs.maps import MapStore
 from maskfold.storage import Storage
+
+if TYPE_CHECKING:  # a run's folder is read without torch
+    import torch
 
 AGAIN = "train the fold again with --overwrite"
 
@@ -36,11 +37,11 @@ class FoldFolder:
         """Where people find the weights of a checkpoint."""
         return self.path / f"{checkpoint}.safetensors"
 
-    def save_checkpoint(self, checkpoint: str, weights: dict[str, torch.Tensor]) -> None:
+    def save_checkpoint(self, checkpoint: str, weights: dict[str, "torch.Tensor"]) -> None:
         """Store one set of weights."""
         self.storage.publish(self.key(f"{checkpoint}.safetensors"), weights_to_bytes(weights))
 
-    def load_checkpoint(self, checkpoint: str) -> dict[str, torch.Tensor]:
+    def load_checkpoint(self, checkpoint: str) -> dict[str, "torch.Tensor"]:
         """The weights of a checkpoint, checked against the digest that training wrote down at its end.
 
         Raises:

@@ -7,17 +7,20 @@ from collections.abc import Collection
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
 
-from maskfold.competitions import Competition, open_competition
+from maskfold.competitions.find import open_competition
 from maskfold.config import MADE_WITH, Config, changed_keys, config_from_tree, config_yaml
-from maskfold.datasets import coverages, ignored_groups, load_groups, make_folds, read_folds, write_folds
 from maskfold.errors import RunError, first_few
 from maskfold.runs.fold import FoldFolder
 from maskfold.storage import LocalStorage, Storage
+
+if TYPE_CHECKING:  # a run is opened without what reads images and tables
+    import pandas as pd
+
+    from maskfold.competitions import Competition
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +106,11 @@ class Run:
         return self.path.name
 
     @property
+    def config_path(self) -> Path:
+        """Where people find the config."""
+        return self.path / CONFIG
+
+    @property
     def folds_path(self) -> Path:
         """Where people find the folds."""
         return self.path / FOLDS
@@ -117,13 +125,13 @@ class Run:
         """The resolved config that the run was made with."""
         tree = self._tree()
         tree.pop(MADE_WITH, None)
-        return config_from_tree(tree, source=str(self.path / CONFIG))
+        return config_from_tree(tree, source=str(self.config_path))
 
     def config_text(self) -> str:
         """``config.yaml`` as it stands: the config, and how the run was made."""
         return self.storage.read(CONFIG).decode()
 
-    def competition(self) -> Competition:
+    def competition(self) -> "Competition":
         """The competition that the config names, opened once.
 
         Raises:
@@ -133,7 +141,7 @@ class Run:
             self._competition = open_competition(self.config.competition)
         return self._competition
 
-    def folds(self, competition: Competition | None = None) -> pd.DataFrame:
+    def folds(self, competition: "Competition | None" = None) -> "pd.DataFrame":
         """The table of `maskfold.datasets.make_folds`: made and written down on the first call, read and checked then.
 
         Args:
@@ -142,6 +150,8 @@ class Run:
         Raises:
             FoldsError: folds cannot be made as the config asks, or those written down do not fit.
         """
+        from maskfold.datasets import coverages, ignored_groups, load_groups, make_folds, read_folds, write_folds
+
         if self._folds is None:
             competition = competition or self.competition()
             samples = competition.samples("train")
@@ -188,7 +198,7 @@ class Run:
             return yaml.safe_load(self.storage.read(CONFIG))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             reason, advice = " ".join(str(error).split()), "restore it, or train under a new --name"
-            raise RunError(f"{self.path / CONFIG} is damaged ({reason}): {advice}") from None
+            raise RunError(f"{self.config_path} is damaged ({reason}): {advice}") from None
 
 
 def made_with() -> dict[str, str]:

@@ -52,7 +52,8 @@ class Supervised:
         lr_factor: Callable[[], float],
         on_step: Callable[[], None],
     ) -> None:
-        """
+        """See the class.
+
         Args:
             network: on the device.
             lr_factor: factor on the peak learning rate of the coming step.

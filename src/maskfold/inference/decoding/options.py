@@ -12,8 +12,9 @@ from maskfold.labels import LabelSpec
 
 
 def asked_steps(post: PostConfig) -> Iterator[tuple[str, type[Step], dict[str, Any]]]:
-    """``(name, class, options)`` of every step, the built-in ones first; options that are tuned but not set are there
-    with the constructor's default.
+    """``(name, class, options)`` of every step, the built-in ones first.
+
+    Options that are tuned but not set are there with the constructor's default.
 
     Raises:
         MaskfoldError: a step that is not there, is not a `Step`, or has a key of its own.

@@ -19,7 +19,7 @@ def missing_folds(findings: Findings) -> Iterator[Advice]:
                 "Train the other folds",
                 f"{training.run.name}: {len(trained)} of {len(training.divided)} folds are trained, so "
                 f"{len(findings.table)} images are scored out of fold; every fold adds a network to the ensemble.",
-                "python src/train_all.py, with the --config and --name that the run was made with",
+                f"python src/train_all.py --config {training.run.config_path}",
             )
 
 
@@ -33,7 +33,8 @@ def unfinished_rise(findings: Findings) -> Iterator[Advice]:
                 "Train for longer",
                 f"{training.run.name}: the best validation score still rises by {np.mean(rises):.4f} in the last "
                 f"fifth of {epochs} epochs (mean over folds: {len(rises)}).",
-                f"--train.epochs {round(1.5 * epochs)} --name {training.run.name}_longer",
+                f"python src/train_all.py --config {training.run.config_path} --name {training.run.name}_longer "
+                f"--train.epochs {round(1.5 * epochs)}",
             )
 
 
@@ -56,7 +57,7 @@ def overfitting(findings: Findings) -> Iterator[Advice]:
 def averaging(findings: Findings) -> Iterator[Advice]:
     """Nothing averages weights, or what averages them is worth keeping."""
     for training in findings.trainings:
-        config = training.run.config
+        config, config_path = training.run.config, training.run.config_path
         if config.averaging.ema is None and config.averaging.swa_start is None and config.schedule.cycles == 1:
             swings = [fold.scores.diff().abs().tail(5).mean() for fold in training.history if len(fold.scores) > 5]
             if swings and np.mean(swings) >= 0.005:
@@ -64,7 +65,8 @@ def averaging(findings: Findings) -> Iterator[Advice]:
                     "Average the weights",
                     f"{training.run.name}: the validation score moves by {np.mean(swings):.4f} from epoch to epoch "
                     "at the end, and no average of weights is kept.",
-                    "--averaging.ema 0.99, or --averaging.swa_start 0.75",
+                    f"python src/train_all.py --config {config_path} --name {training.run.name}_ema "
+                    "--averaging.ema 0.99",
                 )
 
 

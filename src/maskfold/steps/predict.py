@@ -1,29 +1,80 @@
-"""What predict.py does between its arguments and the written submission."""
+"""From trained runs to a submission: which ensemble, which folds, which file."""
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
-from maskfold.cli.arguments import SUBMISSIONS
 from maskfold.competitions import Competition
-from maskfold.config import Config
+from maskfold.config import Config, override
 from maskfold.ensembling.checkpoints import has_oof
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
-from maskfold.ensembling.submit import check_hashes, default_choice
+from maskfold.ensembling.finished import folds_of
+from maskfold.ensembling.submit import check_hashes, default_choice, predict_samples, test_samples, write_submission
 from maskfold.errors import RunError, SubmissionError
 from maskfold.runs import Run
 from maskfold.runs.checkpoint import file_digest
 from maskfold.scoring.evaluate import evaluate_oof
 from maskfold.scoring.submission_log import note_submission, same_submission
+from maskfold.steps.competition import open_competition
+from maskfold.steps.places import SUBMISSIONS, as_runs, ensemble_run
 
 # Sections of the config that a tuned choice holds too, and that the command line may change.
 CHOICE_SECTIONS = ("tta", "post")
 
 
-def ensemble_run(runs: Sequence[Run]) -> Run:
-    """Where the ensemble of these runs lives: the run itself, or A+B beside the first one."""
-    return runs[0] if len(runs) == 1 else Run(runs[0].path.parent / "+".join(run.name for run in runs))
+def predict(
+    runs: Run | Sequence[Run],
+    out: Path | None = None,
+    *,
+    folds: Sequence[int | str] | None = None,
+    untuned: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    save_probabilities: bool = False,
+) -> Path:
+    """Predict the test images, write the validated submission, and note it in ``submissions/log.csv``.
+
+    Args:
+        runs: one run, or several that were tuned together.
+        out: file to write; None: ``submissions/RUN.csv`` (label files: ``.zip``), with a number if that exists.
+        folds: whose networks are averaged; None: all that are trained.
+        untuned: leave the tuned ensemble aside; the config says how to predict.
+        overrides: dotted keys of the first run's config, such as ``{"tta.views": "d4"}``.
+        overwrite: replace ``out`` if it exists.
+        save_probabilities: also keep the probability maps, of 8 bits, in a folder beside the submission.
+
+    Returns:
+        The submission's path.
+
+    Raises:
+        MaskfoldError: see its message: nothing trained, weights that changed since tuning, no test images, ``out``
+            exists.
+    """
+    runs = as_runs(runs)
+    config = override(runs[0].config, overrides or {})
+    competition = open_competition(config)
+    choice = choose(runs, config, set(overrides or {}), untuned=untuned)
+    path = submission_path(runs, competition, out, overwrite=overwrite)
+    used = folds or folds_of(runs[0])
+    print(describe_folds(runs, competition, used), flush=True)
+    samples = test_samples(competition)
+    predictions = predict_samples(choice, competition, samples, folds, batch_size=config.inference.batch_size)
+    maps = path.with_name(path.stem + "_probabilities") if save_probabilities else None
+    counts = write_submission(predictions, choice, competition, path, samples.ids, maps)
+    print(f"{counts['images']} images, {counts['empty']} with an empty mask. Valid submission: {path}")
+    log_submission(path, choice, competition, runs, used)
+    return path
+
+
+def predict_out_of_fold(
+    runs: Run | Sequence[Run], *, untuned: bool = False, overrides: Mapping[str, Any] | None = None
+) -> None:
+    """Compute the out-of-fold maps of all runs as they would predict, and print their score."""
+    runs = as_runs(runs)
+    config = override(runs[0].config, overrides or {})
+    competition = open_competition(config)
+    compute_oof(choose(runs, config, set(overrides or {}), untuned=untuned), competition, config)
 
 
 def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: bool) -> EnsembleChoice:
@@ -59,16 +110,16 @@ def describe_folds(runs: Sequence[Run], competition: Competition, folds: Sequenc
     return f"Folds: {', '.join(map(str, folds))}{missing}{trained}"
 
 
-def submission_path(runs: Sequence[Run], competition: Competition, arguments: argparse.Namespace) -> Path:
-    """Where the submission goes: ``--out``, else ``submissions/RUN.csv`` with a number if that exists.
+def submission_path(runs: Sequence[Run], competition: Competition, out: Path | None, *, overwrite: bool) -> Path:
+    """Where the submission goes: ``out``, else ``submissions/RUN.csv`` with a number if that exists.
 
     Raises:
-        SubmissionError: ``--out`` exists and ``--overwrite`` was not given.
+        SubmissionError: ``out`` exists and is not to be overwritten.
     """
-    if arguments.out is not None:
-        if arguments.out.exists() and not arguments.overwrite:
-            raise SubmissionError(f"{arguments.out} exists: choose another --out, or give --overwrite")
-        return arguments.out
+    if out is not None:
+        if out.exists() and not overwrite:
+            raise SubmissionError(f"{out} exists: choose another --out, or give --overwrite")
+        return out
     name, suffix = (
         "+".join(run.name for run in runs),
         ".csv" if competition.submission_kind == "csv" else ".zip",
@@ -118,23 +169,6 @@ def _stored_score(
         )
         return None
     return evaluate_oof(choice, competition, folds=numbers).score
-
-
-def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of predict.py besides runs and config keys."""
-    parser.add_argument(
-        "--folds", nargs="+", metavar="K", help="folds whose networks are averaged; default: all trained"
-    )
-    parser.add_argument("--untuned", action="store_true", help="ignore ensemble.yaml: the config's own settings")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="submission to write; default: submissions/RUN.csv (label files: .zip)",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    parser.add_argument("--save-probabilities", action="store_true", help="keep 8-bit probability maps beside it")
-    parser.add_argument("--oof", action="store_true", help="compute out-of-fold maps with the present views instead")
 
 
 def _changed(choice: EnsembleChoice, config: Config, changed: set[str]) -> EnsembleChoice:

@@ -1,21 +1,11 @@
-"""What predict.py settles before the first image: which ensemble, which folds, which file."""
+"""What prediction settles before the first image: which ensemble, which folds, which file."""
 
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.drawn_runs import dice, make_run
 
-from maskfold.cli import predict
-from maskfold.cli.predict import (
-    choose,
-    compute_oof,
-    describe_folds,
-    ensemble_run,
-    log_submission,
-    submission_path,
-)
 from maskfold.competitions import open_competition
 from maskfold.config import PostConfig, TTAConfig, load_config, override
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice, write_ensemble
@@ -24,6 +14,9 @@ from maskfold.errors import RunError, SubmissionError
 from maskfold.runs import Run
 from maskfold.runs.checkpoint import file_digest
 from maskfold.scoring.submission_log import read_log
+from maskfold.steps import predict
+from maskfold.steps.places import ensemble_run
+from maskfold.steps.predict import choose, compute_oof, describe_folds, log_submission, submission_path
 
 
 @pytest.fixture
@@ -120,18 +113,17 @@ def test_folds_that_do_not_predict_are_named(run):
 
 def test_submissions_get_a_name_of_their_own(run, here, drawn):
     competition = open_competition(run.config.competition)
-    nothing = Namespace(out=None, overwrite=False)
     (here / "submissions").mkdir()
     for name in ("mine.csv", "mine-2.csv", "mine-3.csv"):
-        path = submission_path([run], competition, nothing)
+        path = submission_path([run], competition, None, overwrite=False)
         assert path == Path("submissions") / name
         path.write_text("")
     other = Run(Path("runs/other"))
-    assert submission_path([run, other], competition, nothing) == Path("submissions/mine+other.csv")
+    assert submission_path([run, other], competition, None, overwrite=False) == Path("submissions/mine+other.csv")
     with pytest.raises(SubmissionError, match=r"mine\.csv exists: choose another --out, or give --overwrite"):
-        submission_path([run], competition, Namespace(out=Path("submissions/mine.csv"), overwrite=False))
-    given = Namespace(out=Path("submissions/mine.csv"), overwrite=True)
-    assert submission_path([run], competition, given) == given.out
+        submission_path([run], competition, Path("submissions/mine.csv"), overwrite=False)
+    given = Path("submissions/mine.csv")
+    assert submission_path([run], competition, given, overwrite=True) == given
 
 
 def test_the_log_says_what_made_a_submission(run, here):

@@ -1,4 +1,4 @@
-"""What evaluate.py says of runs: scores, whether tuning helped, which run is better."""
+"""What evaluation says of runs: scores, whether tuning helped, which run is better."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tests.drawn_runs import dice, make_run
 
-from maskfold.cli.evaluate import show_runs
 from maskfold.config import override
 from maskfold.ensembling.choice import write_ensemble
 from maskfold.ensembling.submit import default_choice
+from maskfold.steps.evaluate import show_runs
 
 
 @pytest.fixture

@@ -1,18 +1,49 @@
-"""What evaluate.py can be asked for."""
+"""Scores of runs and of submissions, as figures and as text."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from maskfold.cli.arguments import SUBMISSIONS
-from maskfold.cli.predict import ensemble_run
 from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
-from maskfold.ensembling.oof import candidate_table, finished_folds
+from maskfold.ensembling.finished import finished_folds
+from maskfold.ensembling.oof import candidate_table
 from maskfold.ensembling.submit import default_choice
 from maskfold.metrics import Evaluation
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_oof, evaluate_submission, verdict
-from maskfold.scoring.submission_log import note_leaderboard
+from maskfold.steps.competition import open_competition
+from maskfold.steps.places import as_runs, ensemble_run
+
+
+def evaluate(
+    what: Run | Sequence[Run] | Path | str, truth: Path | None = None, *, config: Config | None = None
+) -> Evaluation:
+    """Score runs on their out-of-fold predictions, or a submission against the truth.
+
+    Runs are scored as they would predict: tuned, where ``ensemble.yaml`` is there (its choice was made on these
+    images: `tune` tells the cross-fitted score), else as the config says.
+
+    Args:
+        what: a run, several that were tuned together, or the path of a submission.
+        truth: true masks in the competition's own form; only for a submission.
+        config: says which competition a submission belongs to, and how out-of-fold maps are made; None: the first
+            run's.
+
+    Raises:
+        InferenceError: no finished fold, or a submission and a truth of other images.
+        ValueError: a submission without ``truth`` or ``config``.
+    """
+    if isinstance(what, Path | str):
+        if truth is None or config is None:
+            raise ValueError("a submission is scored against a truth, in a competition: give truth and config")
+        return evaluate_submission(Path(what), Path(truth), open_competition(config))
+    runs = as_runs(what)
+    config = config or runs[0].config
+    path = ensemble_run(runs).ensemble_path
+    tuned = path.exists() or len(runs) > 1
+    choice = read_ensemble(path, [run.path for run in runs]) if tuned else default_choice(runs, config)
+    return evaluate_oof(choice, open_competition(config), batch_size=config.inference.batch_size)
 
 
 def show_runs(runs: list[Run], competition: Competition, config: Config) -> bool:
@@ -74,9 +105,3 @@ def compare(submission: Path, found: Evaluation, other: Path, truth: Path, compe
     print(f"{submission} against {other}: {found.against(second)}")
     print(verdict(found, second, (str(submission), str(other))))
     return other if second.score > found.score else submission
-
-
-def note(score: float, submission: Path | None) -> None:
-    """Add the leaderboard's score to the log."""
-    log = SUBMISSIONS / "log.csv"
-    print(f"{log}: leaderboard {score:g} noted for {note_leaderboard(log, score, submission)}")

@@ -1,9 +1,9 @@
-"""What tune.py says of its result."""
+"""What tuning says of its result."""
 
-from maskfold.cli.tune import describe
 from maskfold.config import PostConfig, TTAConfig
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.labels import LabelSpec
+from maskfold.steps.tune import describe
 
 CHOICE = EnsembleChoice(
     runs=[

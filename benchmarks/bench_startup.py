@@ -1,0 +1,93 @@
+"""CPU seconds until a command has explained itself or refused: what a user waits for before any work begins.
+
+    python benchmarks/bench_startup.py [--repo FOLDER] [--repeat N]
+
+Each case is a fresh process; the lowest of its runs counts. "no bytecode" is a first start, or a place where compiled
+files cannot be kept. ``--repo`` measures another checkout with the same Python.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = (
+    "make_demo",
+    "check_data",
+    "make_folds",
+    "train_fold",
+    "train_all",
+    "tune",
+    "predict",
+    "evaluate",
+    "compare",
+    "report",
+)
+NEEDED = {"train_fold": ("--fold", "0"), "compare": ("a.csv", "b.csv")}
+CONFIGURED = ("check_data", "make_folds", "train_fold", "train_all")
+RUNS = ("tune", "predict", "evaluate", "report")
+
+
+def cases() -> list[tuple[str, str, tuple[str, ...]]]:
+    """(command, what happens, arguments); the current folder has an empty ``data/`` and an untrained ``runs/bare``."""
+    found = []
+    for name in COMMANDS:
+        needed = NEEDED.get(name, ())
+        found += [(name, "help", ("--help",)), (name, "usage error", (*needed, "--quxx", "1"))]
+        if name in CONFIGURED:
+            found.append((name, "config error", (*needed, "--config", "good.yaml", "--train.epochs", "x")))
+            found.append((name, "no data", (*needed, "--config", "good.yaml")))
+        if name in RUNS:
+            found.append((name, "no run", ()))
+            found.append((name, "not trained", ("--runs", "runs/bare")))
+        if name == "compare":
+            found.append((name, "missing file", needed))
+    return found
+
+
+def prepare(folder: Path) -> Path:
+    """The folder that the cases run in."""
+    (folder / "data").mkdir()
+    (folder / "good.yaml").write_text("train: {epochs: 2}\n")
+    (folder / "runs" / "bare").mkdir(parents=True)
+    (folder / "runs" / "bare" / "config.yaml").write_text("name: bare\ntrain: {epochs: 2}\n")
+    return folder
+
+
+def cpu_seconds(script: Path, words: tuple[str, ...], folder: Path, *, bytecode: bool) -> float:
+    """User and system seconds of one process and its children."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment |= {"PYTHONPATH": str(script.parent), "OMP_NUM_THREADS": "1"}
+    if not bytecode:
+        environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": str(folder / "never")}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, script, *words], cwd=folder, env=environment, capture_output=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repo", type=Path, default=ROOT, help="checkout to measure; default: this one")
+    parser.add_argument("--repeat", type=int, default=2, help="runs of each case; default 2")
+    arguments = parser.parse_args()
+    source = arguments.repo.resolve() / "src"
+    print(f"CPU seconds, {source.parent}, Python {sys.version.split()[0]}")
+    print("| command | what happens | bytecode kept | no bytecode |\n| --- | --- | ---: | ---: |")
+    for name, what, words in cases():
+        seconds = []
+        for bytecode in (True, False):
+            with tempfile.TemporaryDirectory() as folder:
+                place = prepare(Path(folder))
+                script = source / f"{name}.py"
+                runs = [cpu_seconds(script, words, place, bytecode=bytecode) for _ in range(arguments.repeat)]
+                seconds.append(min(runs))
+        print(f"| {name} | {what} | {seconds[0]:.2f} | {seconds[1]:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Compare two submissions: where they differ, as figures and as a picture; with the truth, which one is better."""
+
+import argparse
+import shlex
+from pathlib import Path
+
+from maskfold.cli.arguments import check_submissions
+from maskfold.cli.found import default_config
+from maskfold.cli.script import next_command, starting
+from maskfold.config import load_config
+from maskfold.steps.competition import check_competition, open_competition
+from maskfold.steps.places import SUBMISSIONS
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("a", type=Path, metavar="A", help="a submission")
+    parser.add_argument("b", type=Path, metavar="B", help="another submission for the same images")
+    parser.add_argument("--truth", type=Path, metavar="FILE", help="true masks in the competition's own form")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="config of the competition, also a run's config.yaml; default: that of the one competition under data/",
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="picture to write or replace; default: submissions/A_B.png"
+    )
+    parser.add_argument("--images", type=int, default=6, metavar="N", help="images on the picture; default 6")
+    arguments = parser.parse_args()
+    a, b, truth = arguments.a, arguments.b, arguments.truth
+    check_submissions(a, b, truth)
+    config = load_config(arguments.config) if arguments.config else default_config()
+    check_competition(config)
+    starting(f"Comparing {a} and {b} …")
+    from maskfold.report.differences import save_differences
+    from maskfold.scoring.agreement import compare_masks
+    from maskfold.scoring.evaluate import evaluate_submission, verdict
+
+    competition = open_competition(config)
+    agreement = compare_masks(a, b, competition)
+    print(agreement.text())
+    best = a
+    if truth:
+        scores = [evaluate_submission(path, truth, competition) for path in (a, b)]
+        print(f"a: {scores[0].line()}\nb: {scores[1].line()}\na against b: {scores[0].against(scores[1])}")
+        print(verdict(scores[0], scores[1], (str(a), str(b))))
+        best = b if scores[1].score > scores[0].score else a
+    picture = arguments.picture or SUBMISSIONS / f"{a.stem}_{b.stem}.png"
+    masks = competition.read_masks(truth) if truth else None
+    if save_differences(agreement, competition, picture, count=arguments.images, truth=masks):
+        print(f"Picture: {picture}")
+    next_command(f"python src/evaluate.py --submission {shlex.quote(str(best))} --note-lb SCORE")

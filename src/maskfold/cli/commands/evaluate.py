@@ -1,0 +1,75 @@
+"""Score a run out of fold, or a submission whose truth is at hand; note what the leaderboard said."""
+
+import argparse
+import shlex
+from pathlib import Path
+
+from maskfold.cli.arguments import check_submissions, open_runs, parse_sections, run_flags, runs_parser
+from maskfold.cli.found import default_config
+from maskfold.cli.script import next_command, starting
+from maskfold.config import Config, override
+from maskfold.ensembling.finished import finished_folds
+from maskfold.steps.competition import check_competition, open_competition
+from maskfold.steps.places import SUBMISSIONS
+
+SECTIONS = ("inference", "tta", "post")
+
+
+def main() -> None:
+    """Run the command."""
+    parser = runs_parser(__doc__, SECTIONS)
+    parser.add_argument("--submission", type=Path, metavar="FILE", help="submission to score or to note a score for")
+    parser.add_argument("--truth", type=Path, metavar="FILE", help="true masks in the competition's own form")
+    parser.add_argument("--against", type=Path, metavar="FILE", help="another submission to compare with")
+    parser.add_argument(
+        "--note-lb", type=float, metavar="SCORE", help="leaderboard score of FILE (default: the latest)"
+    )
+    arguments, overrides = parse_sections(parser, SECTIONS)
+    _check_together(parser, arguments)
+    if arguments.note_lb is not None:
+        _note(arguments.note_lb, arguments.submission)
+    elif arguments.truth:
+        check_submissions(arguments.submission, arguments.truth, arguments.against)
+        config = override(open_runs(arguments.runs)[0].config, overrides) if arguments.runs else None
+        _evaluate_submission(arguments, config or default_config(overrides))
+    else:
+        _evaluate_runs(arguments.runs, overrides)
+
+
+def _check_together(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    if arguments.against and not arguments.truth:
+        parser.error("--against compares two submissions by their scores: give --submission and --truth too")
+    if arguments.truth and not arguments.submission:
+        parser.error("--truth needs --submission")
+    if arguments.submission and arguments.truth is None and arguments.note_lb is None:
+        parser.error("--submission needs --truth to be scored, or --note-lb to note the leaderboard's score")
+
+
+def _note(score: float, submission: Path | None) -> None:
+    """Add the leaderboard's score to the log."""
+    from maskfold.scoring.submission_log import note_leaderboard
+
+    log = SUBMISSIONS / "log.csv"
+    print(f"{log}: leaderboard {score:g} noted for {note_leaderboard(log, score, submission)}")
+
+
+def _evaluate_submission(arguments: argparse.Namespace, config: Config) -> None:
+    check_competition(config)
+    starting(f"Scoring {arguments.submission} against {arguments.truth} …")
+    from maskfold.steps.evaluate import show_submission
+
+    best = show_submission(arguments.submission, arguments.truth, arguments.against, open_competition(config))
+    next_command(f"python src/evaluate.py --submission {shlex.quote(str(best))} --note-lb SCORE")
+
+
+def _evaluate_runs(paths: list[Path] | None, overrides: dict) -> None:
+    runs = open_runs(paths)
+    config = override(runs[0].config, overrides)
+    for run in runs:
+        finished_folds(run)
+    check_competition(config)
+    starting(f"Scoring {' + '.join(str(run.path) for run in runs)} out of fold …")
+    from maskfold.steps.evaluate import show_runs
+
+    tuned = show_runs(runs, open_competition(config), config)
+    next_command(f"python src/{'predict' if tuned else 'tune'}.py{run_flags(runs, overrides)}")

@@ -1,0 +1,22 @@
+"""Divide the training images into folds and write them down, runs/NAME/folds.csv."""
+
+from maskfold.cli.arguments import config_flags, config_parser, parse
+from maskfold.cli.options import DATA_OPTIONS
+from maskfold.cli.script import next_command, starting
+from maskfold.runs.run import Run
+from maskfold.steps.competition import check_competition, open_competition, with_root
+
+
+def main() -> None:
+    """Run the command."""
+    arguments, config = parse(config_parser(__doc__, DATA_OPTIONS))
+    check_competition(config)
+    starting("Dividing the training images into folds …")
+    competition = open_competition(config)
+    run = Run.create(with_root(config, competition))
+    folds = run.folds(competition)
+    for fold, rows in folds.groupby("fold"):
+        count = rows.groupby("split")["times"].sum()
+        print(f"fold {fold}: {count.get('train', 0)} images to train on, {count.get('valid', 0)} to validate on")
+    print(f"Folds: {run.folds_path}")
+    next_command(f"python src/train_fold.py{config_flags(arguments)} --fold 0")

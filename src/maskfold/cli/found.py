@@ -1,0 +1,95 @@
+"""What a command works on where nothing was said: the one competition under ``data/``, the one run under ``runs/``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from maskfold.cli.options import ROOT
+from maskfold.competitions.find import describe_stranger, find_competitions, fitting_profile, unrecognised
+from maskfold.config import Config, load_config, shipped_configs
+from maskfold.errors import CompetitionError, RunError
+from maskfold.steps.places import DATA, DEMO, RUNS
+
+PROFILE = "competition.profile"
+HOW_TO_DESCRIBE = (
+    "docs/competitions.md says what each profile needs and how to write one of your own, --competition.profile FILE"
+)
+
+
+def default_config(overrides: Mapping[str, Any] | None = None, *, name: str | None = None) -> Config:
+    """The config of the competition that the overrides name, else of the one under ``data/``, else the demo's.
+
+    Raises:
+        CompetitionError: several competitions were found, or files that fit no profile.
+        ConfigError: overrides that do not fit.
+    """
+    overrides = overrides or {}
+    if PROFILE in overrides:
+        return _config_of(overrides[PROFILE], overrides, name)
+    if ROOT in overrides:
+        return _config_of_folder(Path(overrides[ROOT]), overrides, name)
+    found = find_competitions(DATA)
+    if len(found) > 1:
+        listed = ", ".join(f"{folder} ({profile})" for folder, profile in found)
+        raise CompetitionError(
+            f"several competitions are under {DATA}: {listed}; choose one with --config FILE, and set competition.root "
+            "if two share a profile"
+        )
+    if found:
+        folder, profile = found[0]
+        print(f"Competition: {folder} ({profile}), config {_named(profile) or 'defaults'}")
+        return _config_of(profile, overrides, name)
+    if strangers := unrecognised(DATA):
+        raise CompetitionError(
+            f"nothing under {DATA}/ fits a profile that comes with maskfold: {'; '.join(strangers)}. "
+            f"{HOW_TO_DESCRIBE}; for the demo give --config demo"
+        )
+    print(f"{DATA}/ holds no competition: this is the demo ({DEMO}).")
+    return load_config("demo", overrides, name=name)
+
+
+def default_run() -> Path:
+    """The only run, or of several that of the competition's config.
+
+    Raises:
+        RunError: there is none, or it is not clear which is meant.
+    """
+    runs = sorted(config.parent for config in RUNS.glob("*/config.yaml"))
+    if not runs:
+        raise RunError(f"there is no run under {RUNS}/: train first, python src/train_fold.py --fold 0")
+    if len(runs) == 1:
+        print(f"Run: {runs[0]} (the only one)")
+        return runs[0]
+    listed = ", ".join(map(str, runs))
+    try:
+        path = RUNS / default_config().name
+    except CompetitionError as error:
+        raise RunError(f"the runs are {listed}: choose with --runs ({error})") from None
+    if path not in runs:
+        raise RunError(f"there is no {path}, but {listed}: choose with --runs")
+    return path
+
+
+def _config_of_folder(folder: Path, overrides: Mapping[str, Any], name: str | None) -> Config:
+    """The config of the profile that fits a folder; the demo's of its own folder."""
+    if folder == DEMO:
+        return load_config("demo", overrides, name=name)
+    if not folder.is_dir():
+        raise CompetitionError(
+            f"competition.root is {folder}: there is no such folder; give its folder with --competition.root"
+        )
+    profile = fitting_profile(folder)
+    if profile is None:
+        raise CompetitionError(f"{describe_stranger(folder)}. {HOW_TO_DESCRIBE}")
+    return _config_of(profile, {**overrides, PROFILE: profile}, name)
+
+
+def _config_of(profile: str, overrides: Mapping[str, Any], name: str | None) -> Config:
+    """The config that comes with maskfold for a profile; where there is none, the defaults, named after the profile."""
+    shipped = _named(profile)
+    return load_config(shipped, {PROFILE: profile, **overrides}, name=name or (None if shipped else Path(profile).stem))
+
+
+def _named(profile: str) -> str | None:
+    name = profile.replace("-", "_")
+    return name if name in shipped_configs() else None

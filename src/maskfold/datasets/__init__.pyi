@@ -1,0 +1,22 @@
+# The package's names, for type checkers and for lazy_loader, which imports them at their first use.
+from .augment import PRESETS as PRESETS
+from .augment import Augmentation as Augmentation
+from .augment import build_augmentation as build_augmentation
+from .dataset import Draw as Draw
+from .dataset import EvalDataset as EvalDataset
+from .dataset import TrainDataset as TrainDataset
+from .dataset import resize_image as resize_image
+from .dataset import scaled_size as scaled_size
+from .folds import coverages as coverages
+from .folds import ignored_groups as ignored_groups
+from .folds import load_groups as load_groups
+from .folds import make_folds as make_folds
+from .folds_file import fold_splits as fold_splits
+from .folds_file import read_folds as read_folds
+from .folds_file import write_folds as write_folds
+from .loader import collate_eval as collate_eval
+from .loader import collate_train as collate_train
+from .loader import image_loader as image_loader
+from .loader import train_loader as train_loader
+from .sampler import EpochSampler as EpochSampler
+from .sampler import size_batches as size_batches

@@ -1,0 +1,45 @@
+"""The competition of a config, the demo's included."""
+
+from typing import TYPE_CHECKING
+
+from maskfold.competitions import find
+from maskfold.config import Config
+from maskfold.steps.places import DATA, DEMO
+
+if TYPE_CHECKING:
+    from maskfold.competitions.competition import Competition
+
+
+def check_competition(config: Config) -> None:
+    """Refuse a config whose competition is not there; nothing is read, and nothing slow imported.
+
+    Raises:
+        CompetitionError: see `maskfold.competitions.find.locate_competition`.
+    """
+    if not _demo_is_to_be_drawn(config):
+        find.locate_competition(config.competition, data_root=DATA)
+
+
+def open_competition(config: Config) -> "Competition":
+    """Open the competition of a config; the demo's files are drawn into ``data/demo`` where they are not there yet.
+
+    Raises:
+        CompetitionError: no data, several folders that fit, missing files (and which profile would fit), class
+            names that do not fit the profile.
+    """
+    if _demo_is_to_be_drawn(config):
+        from maskfold.demo import make_demo
+
+        print(f"Drawing the demo data into {DEMO} (python src/make_demo.py does the same).", flush=True)
+        make_demo(DEMO)
+    return find.open_competition(config.competition, data_root=DATA)
+
+
+def with_root(config: Config, competition: "Competition") -> Config:
+    """The config with the competition's folder written down, so that a run finds it again."""
+    section = config.competition.model_copy(update={"root": competition.root})
+    return config.model_copy(update={"competition": section})
+
+
+def _demo_is_to_be_drawn(config: Config) -> bool:
+    return config.competition.root == DEMO and not DEMO.exists()

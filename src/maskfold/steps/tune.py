@@ -1,0 +1,48 @@
+"""Tuning of an ensemble on out-of-fold predictions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from maskfold.config import override
+from maskfold.ensembling.choice import EnsembleChoice, write_ensemble
+from maskfold.ensembling.tune import tune as choose_ensemble
+from maskfold.inference.decoding import tunable_values
+from maskfold.labels import LabelSpec
+from maskfold.runs import Run
+from maskfold.steps.competition import open_competition
+from maskfold.steps.places import as_runs, ensemble_run
+
+
+def tune(runs: Run | Sequence[Run], *, overrides: Mapping[str, Any] | None = None) -> EnsembleChoice:
+    """Choose the ensemble of one or several runs, print it, and write ``ensemble.yaml`` where `predict` finds it.
+
+    Args:
+        runs: one run, or several that will predict together.
+        overrides: dotted keys of the first run's config that tuning reads, such as ``{"tta.views": "d4"}``.
+
+    Raises:
+        InferenceError: no finished folds, or runs whose finished folds do not validate the same images.
+        RunError: damaged files.
+    """
+    runs = as_runs(runs)
+    config = override(runs[0].config, overrides or {})
+    competition = open_competition(config)
+    choice = choose_ensemble(runs, competition, config)
+    path = ensemble_run(runs).ensemble_path
+    write_ensemble(choice, path)
+    print(f"{describe(choice, competition.labels)}\nEnsemble: {path}")
+    return choice
+
+
+def describe(choice: EnsembleChoice, labels: LabelSpec) -> str:
+    """The choice, what it scores, and whether tuning helped."""
+    values = [f"{value.name} {value.value(choice.post)}" for value in tunable_values(choice.post, labels, {})]
+    lines = [f"{run.run}: {run.checkpoint}, weight {run.weight:.2f}" for run in choice.runs]
+    lines += [
+        ", ".join([*(values or ["the most probable class"]), f"views {choice.tta.views}"]),
+        f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before tuning, {choice.scores['after']:.4f} after "
+        "(cross-fitted)",
+    ]
+    if not choice.helped:
+        lines.append("Tuning did not help: what the config says is kept, and stands above.")
+    return "\n".join(lines)

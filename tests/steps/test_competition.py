@@ -1,0 +1,33 @@
+"""The competition of a config: found, drawn, written down."""
+
+import pytest
+from tests.conftest import write_tianchi
+
+from maskfold.config import Config, override
+from maskfold.errors import CompetitionError
+from maskfold.steps.competition import check_competition, open_competition, with_root
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_competitions_folder_is_written_into_the_config(here, drawn):
+    config = override(Config(name="a"), {"competition.root": drawn})
+    assert with_root(Config(name="a"), open_competition(config)) == config
+    write_tianchi(here / "data" / "one", train=2, test=1)
+    free = Config(name="a")
+    check_competition(free)
+    assert str(with_root(free, open_competition(free)).competition.root) == "data/one"
+
+
+def test_the_check_draws_nothing_and_finds_what_is_missing(here):
+    check_competition(override(Config(), {"competition.root": "data/demo"}))
+    assert list(here.iterdir()) == []
+    with pytest.raises(CompetitionError, match="there is no competition below data"):
+        check_competition(Config())
+    (here / "data" / "demo").mkdir(parents=True)
+    with pytest.raises(CompetitionError, match="data/demo does not fit the profile tianchi-buildings: it lacks train_"):
+        check_competition(override(Config(), {"competition.root": "data/demo"}))
