@@ -24,8 +24,17 @@ def test_what_cannot_be_cached_is_compiled_without(monkeypatch):
             raise RuntimeError("cannot cache function: no locator available")
         return lambda function: (function, options)
 
-    monkeypatch.setattr(compiled, "njit", njit)
+    monkeypatch.setattr("numba.njit", njit)
     assert compiled.compiled(abs) == (abs, {"nogil": True})
+
+
+def test_numba_is_imported_at_the_first_call(monkeypatch):
+    asked = []
+    monkeypatch.setattr("numba.njit", lambda **options: lambda function: asked.append(function) or function)
+    later = compiled.compiled_later(abs)
+    assert asked == []
+    assert (later(-3), later(-4)) == (3, 4)
+    assert asked == [abs]
 
 
 @pytest.mark.slow
