@@ -24,6 +24,11 @@ import lazy_loader
 # network unasked.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
+# OpenMP's threads spin while they wait for each other: a little faster on an idle machine, several times slower as soon
+# as anything else runs on it. Read when torch is imported; what the user's environment says wins.
+if not os.environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"}:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
 __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
