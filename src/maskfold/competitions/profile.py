@@ -1,5 +1,6 @@
 """What a competition's files look like, as data: the schema of ``profiles/*.yaml`` and of a user's own profile."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -176,7 +177,7 @@ def read_profile(path: Path) -> Profile:
         raise CompetitionError(f"profile {path}: {problems}") from None
 
 
-def _explain(item: dict[str, Any]) -> str:
+def _explain(item: Mapping[str, Any]) -> str:
     # The first part of a location is the layout that the union chose.
     key = ".".join(str(part) for part in item["loc"][1:] if part != "[key]")
     if item["type"] == "union_tag_not_found":
