@@ -52,7 +52,7 @@ class CsvSubmission(_Section):
     """What is asked for, where it is not a mask of the image's own size."""
 
     size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
-        None, description="(H, W) of the masks of the test split; null: each image's own"
+        default=None, description="(H, W) of the masks of the test split; null: each image's own"
     )
 
 
