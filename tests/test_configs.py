@@ -125,12 +125,13 @@ def test_config_loads_and_is_named_after_its_file(path):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config_trains_two_steps(path, twins, tmp_path):
     given = load_config(path)
-    # Two epochs of one step each, so that a schedule of several cycles has as many as it can.
+    # Two epochs of one step each, so that a schedule of several cycles has as many as it can, and late terms begin.
     lengths = {
         "competition.root": twins[given.competition.profile],
         "train.epoch_images": 2 * given.train.accumulate,
         "schedule.cycles": min(2, given.schedule.cycles),
         "train.validate_every": 1,
+        "loss": given.loss and [{**term, **dict.fromkeys({"from_epoch"} & set(term), 2)} for term in given.loss],
     }
     config = override(given, {**SMALL, **lengths})
     competition = open_competition(config.competition)

@@ -25,7 +25,7 @@ SHELL = ("mkdir", "ln", "cp", "rm")
 TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 # What a document's own options go before, and what keeps every training small whatever they say.
 GIVEN = {key: TINY[key] for key in ("model.options", "train.precision", "train.trackers", "tune.tried")}
-GIVEN |= {"folds.count": 4}
+GIVEN |= {"folds.count": 4, "loss": "[{name: bce}]"}  # no term that begins after a small training's end
 SMALL = {key: value for key, value in TINY.items() if key not in GIVEN} | {"schedule.cycles": 1}
 PLACEHOLDERS = {
     "runs/NAME": f"runs/{RUN}",

@@ -5,6 +5,9 @@ A message is for the user: what was found, what was expected, what to do. Comman
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 
 class MaskfoldError(ValueError):
@@ -87,10 +90,10 @@ def raise_all(problems: Sequence[str]) -> None:
         raise CompetitionError("; ".join(problems))
 
 
-def repeated(items: Sequence[object]) -> list[object]:
+def repeated(items: Sequence[Item]) -> list[Item]:
     """The items that occur more than once, each once, in order of their second occurrence."""
-    seen: set[object] = set()
-    twice: dict[object, None] = {}
+    seen: set[Item] = set()
+    twice: dict[Item, None] = {}
     for item in items:
         if item in seen:
             twice[item] = None

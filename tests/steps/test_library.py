@@ -47,8 +47,8 @@ def test_from_a_config_to_a_score(tiny, drawn, tmp_path, monkeypatch, capsys):
     assert "fold 0 of runs/tiny is trained" in capsys.readouterr().out
     assert run.finished_folds() == [0, 1]
     plain = maskfold.evaluate(run)
-    choice = maskfold.tune(run, overrides={"inference.views": "none", "tune.min_areas": "[0, 9]"})
-    assert choice.views == "none"
+    choice = maskfold.tune(run, overrides={"tta.views": "none", "tune.tried.min_area": "[0, 9]"})
+    assert choice.tta.views == "none"
     tuned = maskfold.evaluate(run)
     assert tuned.ids == plain.ids
     path = maskfold.predict(run, tmp_path / "mine.csv", folds=[1], overrides={"inference.batch_size": 2})

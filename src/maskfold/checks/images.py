@@ -87,11 +87,12 @@ def _read_all(competition: Competition, rows: list[dict[str, Any]], notes: Notes
     failures = [figures for figures in found.values() if isinstance(figures, str)]
     if failures:
         notes.problems.append(f"{len(failures)} images cannot be read: {first_few(failures)}")
-    rows = [row for row in rows if not isinstance(found[row["path"]], str)]
-    thumbnails = [found[row["path"]]["thumbnail"] for row in rows]
+    read = {path: figures for path, figures in found.items() if not isinstance(figures, str)}
+    rows = [row for row in rows if row["path"] in read]
+    thumbnails = [read[row["path"]]["thumbnail"] for row in rows]
     colours = _colour_columns(competition.images)
     columns = ["split", "id", "path", "height", "width", "mode", *colours, "digest", "flat"]
-    table = pd.DataFrame([{**row, **found[row["path"]]} for row in rows], columns=columns)
+    table = pd.DataFrame([{**row, **read[row["path"]]} for row in rows], columns=columns)
     return Images(table, np.array(thumbnails, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL), competition.images)
 
 

@@ -1,5 +1,6 @@
 """What a competition's files look like, as data: the schema of ``profiles/*.yaml`` and of a user's own profile."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -51,7 +52,7 @@ class CsvSubmission(_Section):
     """What is asked for, where it is not a mask of the image's own size."""
 
     size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
-        None, description="(H, W) of the masks of the test split; null: each image's own"
+        default=None, description="(H, W) of the masks of the test split; null: each image's own"
     )
 
 
@@ -193,7 +194,7 @@ def read_profile(path: Path) -> Profile:
         raise CompetitionError(f"profile {path}: {problems}") from None
 
 
-def _explain(item: dict[str, Any]) -> str:
+def _explain(item: Mapping[str, Any]) -> str:
     # The first part of a location is the layout that the union chose.
     key = ".".join(str(part) for part in item["loc"][1:] if part != "[key]")
     if item["type"] == "union_tag_not_found":

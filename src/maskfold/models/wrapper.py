@@ -1,5 +1,7 @@
 """A network that takes raw images of any size: normalisation, padding to the stride, cropping back."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,7 @@ class SegmentationModel(nn.Module):
             cannot be trained on batches of one.
     """
 
+    net: Any  # smp's networks and our own, whose attributes nn.Module does not declare
     mean: Tensor
     std: Tensor
 

@@ -52,7 +52,7 @@ class WeightAverages:
 
 @torch.no_grad()
 def recompute_batch_norm(
-    model: nn.Module, images: Iterable[torch.Tensor], device: torch.device, *, frozen_encoder: bool = False
+    model: SegmentationModel, images: Iterable[torch.Tensor], device: torch.device, *, frozen_encoder: bool = False
 ) -> None:
     """Set the batch-norm statistics of averaged weights to those of ``images`` (training batches).
 
