@@ -67,6 +67,6 @@ def clouds_config(folder: Path, **changes: object) -> Config:
         "competition.profile": str(folder / "profile.yaml"),
         "competition.root": folder,
         "folds.count": 2,
-        "inference.views": "none",
+        "tta.views": "none",
     }
     return load_config(None, {**TINY, **keys, **changes}, name="clouds")

@@ -82,5 +82,5 @@ def test_the_forecast_covers_what_follows_the_last_epoch(run_log):
     # A third of an epoch of 60 s for the average's statistics. Two candidates are scored without views, an eighth of
     # 3 s for each of 4 images, and both leave out-of-fold maps.
     assert end_seconds(session, 60.0) == pytest.approx(60 / 3 + 2 * 4 * 3 / 8 + 2 * 4 * 3)
-    session.config = Config(train={"oof_checkpoints": 1}, inference={"views": "none"})
+    session.config = Config(train={"oof_checkpoints": 1}, tta={"views": "none"})
     assert end_seconds(session, 60.0) == pytest.approx(4 * 3 + 4 * 3)
