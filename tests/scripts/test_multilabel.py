@@ -29,7 +29,7 @@ def test_overlapping_classes_of_another_size_from_files_to_a_score(tmp_path, mon
     assert tuned.code == 0, tuned.err
     assert all(f"threshold of {name} 0." in tuned.out for name in NAMES)
     post = yaml.safe_load((tmp_path / "runs/c/ensemble.yaml").read_text())["post"]
-    assert len(post["threshold"]) == len(post["min_area"]) == 4
+    assert len(post["threshold"]) == 4
     assert min(post["threshold"]) <= 0.7
     predicted = script("predict", "--runs", "runs/c")
     assert predicted.code == 0, predicted.err
