@@ -36,8 +36,13 @@ def draw_clouds(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.nda
     return image.clip(0, 255).astype(np.uint8), layers
 
 
-def write_clouds(folder: Path, *, train: int = 8, test: int = 3) -> dict[str, np.ndarray]:
-    """Write images, tables and ``profile.yaml``; returns id -> layers of all images."""
+def write_clouds(
+    folder: Path, *, train: int = 8, test: int = 3, size: tuple[int, int] | None = None
+) -> dict[str, np.ndarray]:
+    """Write images, tables and ``profile.yaml``; returns id -> layers of all images.
+
+    With ``size`` (H, W) the competition asks for masks of that size, and the test images' truth has it.
+    """
     rng, masks = np.random.default_rng(5), {}
     tables = {name: ["Image_Label,EncodedPixels"] for name in ("train", "sample_submission", "truth")}
     for split, count in (("train", train), ("test", test)):
@@ -46,6 +51,10 @@ def write_clouds(folder: Path, *, train: int = 8, test: int = 3) -> dict[str, np
             name = f"{split}_{number}.png"
             image, masks[name] = draw_clouds(rng, [(40, 48), (44, 36)][number % 2])
             cv2.imwrite(str(folder / f"{split}_images" / name), image[..., ::-1])
+            if split == "test" and size is not None:
+                masks[name] = np.stack(
+                    [cv2.resize(layer, size[::-1], interpolation=cv2.INTER_NEAREST) for layer in masks[name]]
+                )
             # Another order than the profile's; what a class lacks has no row in the training table.
             for index in (1, 0, 3, 2):
                 rle = reference_rle(masks[name][index])
@@ -57,7 +66,8 @@ def write_clouds(folder: Path, *, train: int = 8, test: int = 3) -> dict[str, np
                     tables["train"].append(row)
     for name, rows in tables.items():
         (folder / f"{name}.csv").write_text("\n".join(rows) + "\n")
-    (folder / "profile.yaml").write_text(PROFILE)
+    asked = "" if size is None else f"submission: {{size: {list(size)}}}\n"
+    (folder / "profile.yaml").write_text(PROFILE + asked)
     return masks
 
 
@@ -67,6 +77,6 @@ def clouds_config(folder: Path, **changes: object) -> Config:
         "competition.profile": str(folder / "profile.yaml"),
         "competition.root": folder,
         "folds.count": 2,
-        "inference.views": "none",
+        "tta.views": "none",
     }
     return load_config(None, {**TINY, **keys, **changes}, name="clouds")

@@ -16,6 +16,7 @@ from maskfold.config import CompetitionConfig, load_config
 from maskfold.images import ImageSpec
 from maskfold.rle import RLEDialect
 from maskfold.runs import Run
+from maskfold.runs.history import read_epochs
 from maskfold.training import fit
 
 DOCS = Path(__file__).parents[2] / "docs/competitions.md"
@@ -69,9 +70,9 @@ def test_the_example_of_classes_that_overlap(tmp_path):
     profile = written_example(tmp_path / "own.yaml", 1)
     competition = open_competition(CompetitionConfig(profile=str(profile), root=tmp_path / "clouds"))
     assert (competition.labels.task, competition.labels.class_names) == ("multilabel", names)
-    row = competition.samples("train").iloc[0]
-    np.testing.assert_array_equal(competition.label(row["masks"], size).values, layers)
-    assert competition.coverage(row["masks"], size) == layers.any(0).mean()
+    masks = competition.samples("train")[0].masks
+    np.testing.assert_array_equal(competition.label(masks, size).values, layers)
+    assert competition.coverage(masks, size) == layers.any(0).mean()
     with SubmissionWriter(competition, tmp_path / "s.csv", ["t.jpg"]) as writer:
         writer.write("t.jpg", layers)
     assert (tmp_path / "s.csv").read_text() == head + "".join(f"t.jpg_{row}" for row in rows)
@@ -94,8 +95,8 @@ def test_the_examples_train_without_a_loss_in_the_config(tmp_path, number, loss)
     keys = {"competition.profile": str(tmp_path / "own.yaml"), "competition.root": tmp_path / "data"}
     config = load_config(None, {**TINY, **keys, "folds.count": 2, "train.epochs": 1}, name="own")
     run = Run.create(config, tmp_path / "runs")
-    fit(config, open_competition(config.competition), run, 0)
-    assert loss in run.fold(0).metrics_path.read_text().splitlines()[0].split(",")
+    fit(run, 0)
+    assert loss in read_epochs(run.fold(0))
 
 
 def test_every_key_is_in_a_table():

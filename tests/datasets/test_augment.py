@@ -263,30 +263,30 @@ OTHERS = [ImageSpec(channels=1), ImageSpec(channels=4), ImageSpec(channels=6), I
 
 
 def bands(images, size=(70, 90), seed=0):
-    """An image with values up to the scale, and a mask that its first channel tells."""
+    """An image with values up to the scale, and a label that its first channel tells."""
     generator = np.random.default_rng(seed)
     mask = np.zeros(size, np.uint8)
     mask[5:30, 10:22], mask[50:66, 40:85], mask[:9, 60:] = 1, 1, 255
     values = generator.random((*size, images.channels)) * 0.2 + 0.3
     values[..., 0] = np.choose(np.minimum(mask, 2), [0.1, 0.4, 0.8])
-    return (values * images.scale).astype(images.dtype), mask
+    return (values * images.scale).astype(images.dtype), unmarked(mask)
 
 
 @pytest.mark.parametrize("images", OTHERS, ids=str)
 @pytest.mark.parametrize("spec", list(PRESETS))
 def test_presets_are_for_images_of_any_channels_and_values(spec, images):
-    image, mask = bands(images)
+    image, label = bands(images)
     augmentation = build_augmentation(spec, crop=48, images=images)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = [augmentation(image, mask, seed) for seed in range(25)]
-    again = pickle.loads(pickle.dumps(build_augmentation(spec, crop=48, images=images)))(image, mask, 3)
+        found = [augmentation(image, label, seed) for seed in range(25)]
+    again = pickle.loads(pickle.dumps(build_augmentation(spec, crop=48, images=images)))(image, label, 3)
     assert np.array_equal(found[3][0], again[0])
     assert len({made.tobytes() for made, _ in found}) > 15
     tops = []
     for made, own in found:
         assert (made.dtype, made.shape) == (image.dtype, (48, 48, images.channels))
-        assert set(np.unique(own)) <= {0, 1, 255}
+        assert set(np.unique(marked(own))) <= {0, 1, 255}
         tops.append(made.max() / images.scale)
     assert 0.5 < np.mean(tops) <= 1
 
@@ -294,11 +294,11 @@ def test_presets_are_for_images_of_any_channels_and_values(spec, images):
 @pytest.mark.parametrize("images", OTHERS, ids=str)
 @pytest.mark.parametrize("spec", GEOMETRIC)
 def test_geometry_leaves_values_of_any_kind_exactly_as_they_are(spec, images):
-    image, mask = bands(images)
-    levels = [image[mask == value, 0].max() for value in (0, 1, 255)]
+    image, label = bands(images)
+    levels = [image[marked(label) == value, 0].max() for value in (0, 1, 255)]
     for seed in range(10):
-        made, own = build_augmentation(spec, crop=64, images=images)(image, mask, seed)
-        assert np.array_equal(made[..., 0], np.choose(np.minimum(own, 2), levels))
+        made, own = build_augmentation(spec, crop=64, images=images)(image, label, seed)
+        assert np.array_equal(made[..., 0], np.choose(np.minimum(marked(own), 2), levels))
         assert set(np.unique(made[..., -1])) <= set(np.unique(image[..., -1]))
 
 
@@ -306,7 +306,7 @@ def test_geometry_leaves_values_of_any_kind_exactly_as_they_are(spec, images):
 def test_colours_of_sixteen_bits_keep_their_precision(images):
     image = (np.random.default_rng(1).random((40, 40, images.channels)) * images.scale).astype(images.dtype)
     augmentation = build_augmentation([{"RandomGamma": {"gamma_limit": [80, 80], "p": 1.0}}], crop=40, images=images)
-    made, _ = augmentation(image, np.zeros((40, 40), np.uint8), 0)
+    made, _ = augmentation(image, Label.whole(np.zeros((40, 40), np.uint8)), 0)
     expected = (image / images.scale).astype(float) ** 0.8 * images.scale
     assert np.abs(made - expected).max() <= images.scale * 2e-5
     assert len(np.unique(made)) > 1500, "more than eight bits"

@@ -87,7 +87,7 @@ def test_classes_that_overlap_have_a_sigmoid_each():
     tta = TTAConfig(views="none")
     found = list(predict_batches([model], loader, labels=labels, tta=tta, device=CPU))
     with torch.no_grad():
-        expected = model(loader[0]["image"]).sigmoid().numpy()
+        expected = model(loader[0]["image"]).logits.sigmoid().numpy()
     np.testing.assert_allclose(np.stack([p.probability for p in found]), expected, atol=1e-6)
 
 

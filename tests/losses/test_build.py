@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from maskfold.labels import LabelSpec
-from maskfold.losses import LOSSES, BCEWithLogitsLoss, DiceLoss, build_loss, default_loss
-from maskfold.losses._common import SegmentationLoss
+from maskfold.losses import LOSSES, BCEWithLogitsLoss, DiceLoss, SegmentationLoss, build_loss, default_loss
 
 LABELS = {
     "binary": LabelSpec("binary", ("roof",)),

@@ -33,7 +33,7 @@ def grouped(tiny, tmp_path):
     tiles = sorted(path.name for path in (root / "train").iterdir())  # those of the test split have the same names
     rows = [f"{tile},scene {number // 3}" for number, tile in enumerate(tiles)]
     (root / "scenes.csv").write_text("\n".join(["tile,scene", *rows]) + "\n")
-    profile = open_competition(tiny.competition).profile.model_dump(mode="json")
+    profile = open_competition(tiny.competition).profile.model_dump(mode="json", exclude_unset=True)
     profile |= {"group": {"file": "scenes.csv", "id": "tile", "column": "scene"}}
     (tmp_path / "own.yaml").write_text(yaml.safe_dump({**profile, "name": "own"}))
     return override(tiny, {"competition.root": root, "competition.profile": str(tmp_path / "own.yaml")})

@@ -3,13 +3,11 @@
 import json
 
 import numpy as np
-import pytest
 from tests.competitions.conftest import slow_rle, write_image
 from tests.competitions.test_docs import example
 from tests.scripts.conftest import write_config
 
 
-@pytest.mark.xfail(strict=False, reason="the default loss does not follow from the task yet")
 def test_the_documented_example_trains_two_steps(tmp_path, monkeypatch, script):
     monkeypatch.chdir(tmp_path)
     example(tmp_path)

@@ -6,6 +6,7 @@ a pixel does not count. All compute in float32 at least, leave their inputs alon
 gradient for empty, full and uncounted masks.
 """
 
+from maskfold.losses._common import SegmentationLoss
 from maskfold.losses.boundary import ActiveBoundaryLoss, BoundaryLoss
 from maskfold.losses.build import LOSSES, build_loss, default_loss
 from maskfold.losses.focal import FocalLoss
@@ -30,6 +31,7 @@ __all__ = [
     "LovaszHingeLoss",
     "LovaszSoftmaxLoss",
     "MixedLoss",
+    "SegmentationLoss",
     "Term",
     "TverskyLoss",
     "build_loss",

@@ -50,7 +50,7 @@ class Tunable:
         Raises:
             ConfigError: the value is out of range.
         """
-        if self.place is not None and self.labels.channels > 1:
+        if self.place is not None and self.labels.task != "binary":
             each = list(self._each(self._configured(post)))
             each[self.place] = value
             value = each
@@ -119,7 +119,7 @@ def _of_step(
         title = step.title or called
         places = range(labels.channels) if step.each_class else [None]
         for place in places:
-            of_class = f" of {labels.class_names[place]}" if place is not None and labels.channels > 1 else ""
+            of_class = f" of {labels.class_names[place]}" if place is not None and labels.task != "binary" else ""
             shown = tuple(step.shown.get(option, ()))
             yield Tunable(called + of_class, title + of_class, name, option, _ascending(tried), shown, labels, place)
 
