@@ -20,6 +20,7 @@ LAYERS = [
         "extension",
         "rle",
         "storage",
+        "symmetries",
         "compiled",
     },
     {"config", "losses", "metrics"},
@@ -38,7 +39,7 @@ LIFTABLE = {
     "metrics": {"errors", "labels", "extension"},
     "rle": {"errors", "compiled"},
     "models": {"errors", "config", "images", "extension"},
-    "inference": {"errors", "config", "labels", "extension"},
+    "inference": {"errors", "config", "labels", "extension", "symmetries"},
 }
 
 

@@ -2,6 +2,8 @@
 
 import torch
 
+from maskfold.errors import ConfigError
+
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -17,12 +19,12 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
     with AMX or AVX-512 instructions for it, and float32 elsewhere.
 
     Raises:
-        ValueError: a name that is none of auto, fp32, bf16, fp16.
+        ConfigError: a name that is none of auto, fp32, bf16, fp16.
     """
     if name == "auto":
         return _fast_precision(device)
     if name not in PRECISIONS:
-        raise ValueError(f"precision is {name}, it must be auto, {', '.join(PRECISIONS)}")
+        raise ConfigError(f"precision is {name}, it must be auto, {', '.join(PRECISIONS)}")
     return PRECISIONS[name]
 
 

@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 from tests.checks.conftest import texture
 
-from maskfold.checks import TURNS
 from maskfold.checks.duplicates import check_duplicates, fine_detail, perceptual_hash
 from maskfold.checks.images import Images, check_images
 from maskfold.checks.notes import Notes
 from maskfold.images import PLAIN
+from maskfold.symmetries import D4
 
 
 def find(make, train, test=()):
@@ -18,7 +18,7 @@ def find(make, train, test=()):
     notes = Notes()
     found = check_duplicates(images, notes)
     ids = images.table["id"]
-    pairs = [(ids[row.first], ids[row.second], row.kind, TURNS[row.turn].name) for row in found.pairs.itertuples()]
+    pairs = [(ids[row.first], ids[row.second], row.kind, D4[row.turn].words) for row in found.pairs.itertuples()]
     return pairs, notes.warnings, dict(zip(ids, found.sets, strict=True))
 
 
@@ -119,15 +119,15 @@ def test_mirrored_and_turned_images(make, number):
     pairs, warnings, _ = find(make, {"a": base, "b": np.ascontiguousarray(changed), "c": texture(12)})
     ((first, second, kind, name),) = pairs
     assert (first, second, kind) == ("a", "b", "near")
-    turn = next(turn for turn in TURNS if turn.name == name)
+    turn = next(turn for turn in D4 if turn.words == name)
     assert (np.moveaxis(turn.apply(np.moveaxis(changed, 2, 0)), 0, 2) == base).all()
     assert name in warnings[0]
 
 
 def test_the_eight_turns_are_eight():
     pixels = np.arange(12).reshape(3, 4)
-    assert len({turn.apply(pixels).tobytes() + bytes(turn.apply(pixels).shape) for turn in TURNS}) == 8
-    assert (TURNS[0].apply(pixels) == pixels).all()
+    assert len({turn.apply(pixels).tobytes() + bytes(turn.apply(pixels).shape) for turn in D4}) == 8
+    assert (D4[0].apply(pixels) == pixels).all()
 
 
 def test_plain_images_are_not_compared(make):

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from maskfold.checks.dialect import check_dialect
-from maskfold.checks.duplicates import TURNS, check_duplicates
+from maskfold.checks.duplicates import check_duplicates
 from maskfold.checks.folds import check_folds
 from maskfold.checks.images import Images, check_images, pixel_statistics
 from maskfold.checks.masks import Masks, check_masks
@@ -16,7 +16,6 @@ from maskfold.competitions import Competition, Samples
 from maskfold.config import FoldsConfig
 
 __all__ = [
-    "TURNS",
     "DataReport",
     "Images",
     "Masks",

@@ -19,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from maskfold.checks.images import THUMBNAIL, Images
 from maskfold.checks.notes import Notes
 from maskfold.errors import first_few
+from maskfold.symmetries import D4, Symmetry
 
 # Different images differ in 32 bits of 64 on average, copies saved again or brightened in a few.
 MOST_BITS = 10
@@ -32,37 +33,11 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One of the eight symmetries of a square; ``apply`` works on the last two axes."""
-
-    name: str
-    quarters: int
-    mirrored: bool
-
-    def apply(self, arrays: np.ndarray) -> np.ndarray:
-        """Mirrored left to right first, then turned by quarters against the clock."""
-        arrays = arrays[..., ::-1] if self.mirrored else arrays
-        return np.rot90(arrays, self.quarters, axes=(-2, -1))
-
-
-TURNS = (
-    Turn("", 0, False),
-    Turn("turned by 90°", 1, False),
-    Turn("turned by 180°", 2, False),
-    Turn("turned by 270°", 3, False),
-    Turn("mirrored left to right", 0, True),
-    Turn("mirrored along a diagonal", 1, True),
-    Turn("mirrored top to bottom", 2, True),
-    Turn("mirrored along the other diagonal", 3, True),
-)
-
-
-@dataclass(frozen=True)
 class Duplicates:
     """What occurs more than once; pairs of two test images are not looked for.
 
     Attributes:
-        pairs: first, second (row numbers of the images), kind ("exact" or "near"), turn (index into `TURNS` that
+        pairs: first, second (row numbers of the images), kind ("exact" or "near"), turn (index into `D4` that
             makes the second image like the first), bits (of the hash that differ), correlation.
         sets: (n,) a number for each image; images with the same number are copies of one another.
         complete: whether all pairs were kept.
@@ -108,7 +83,7 @@ def fine_detail(thumbnails: np.ndarray) -> np.ndarray:
 def pair_name(pair: pd.Series, table: pd.DataFrame) -> str:
     """``a = b`` for the same pixels, ``a ~ b`` for nearly the same."""
     sign = "=" if pair["kind"] == "exact" else "~"
-    turn = TURNS[pair["turn"]].name
+    turn = D4[pair["turn"]].words
     first, second = table["path"].iloc[pair["first"]], table["path"].iloc[pair["second"]]
     return f"{first} {sign} {second}" + (f" ({turn})" if turn else "")
 
@@ -135,7 +110,7 @@ def _near_pairs(images: Images, rows: np.ndarray) -> tuple[list[tuple], bool]:
     train = int((images.table["split"].to_numpy()[rows] == "train").sum())
     codes = perceptual_hash(thumbnails)
     found: dict[tuple[int, int], tuple] = {}
-    for number, turn in enumerate(TURNS):
+    for number, turn in enumerate(D4):
         for first, second, bits, correlation in _matches(thumbnails, codes, turn, train):
             pair = (int(rows[first]), int(rows[second]))
             found.setdefault(pair, (*pair, "near", number, int(bits), float(correlation)))
@@ -145,10 +120,10 @@ def _near_pairs(images: Images, rows: np.ndarray) -> tuple[list[tuple], bool]:
 
 
 def _matches(
-    thumbnails: np.ndarray, codes: np.ndarray, turn: Turn, train: int
+    thumbnails: np.ndarray, codes: np.ndarray, turn: Symmetry, train: int
 ) -> Iterator[tuple[int, int, int, float]]:
     """(first, second, bits, correlation) of images first < train that look like second > first under ``turn``."""
-    turned = codes if turn is TURNS[0] else perceptual_hash(turn.apply(thumbnails))
+    turned = codes if turn is D4[0] else perceptual_hash(turn.apply(thumbnails))
     for start in range(0, train, CHUNK):
         distance = np.bitwise_count(codes[start : min(start + CHUNK, train), None] ^ turned[None, start:])
         first, second = np.nonzero(distance <= MOST_BITS)

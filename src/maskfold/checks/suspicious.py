@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from maskfold.checks.duplicates import TURNS, Duplicates
+from maskfold.checks.duplicates import Duplicates
 from maskfold.checks.images import Images
 from maskfold.checks.masks import Masks
 from maskfold.checks.notes import Notes
 from maskfold.competitions import Competition, Samples
 from maskfold.errors import first_few
 from maskfold.labels import LabelSpec
+from maskfold.symmetries import D4
 
 # A rule that more masks fit than this share (or this few) says how the competition is, not what is wrong.
 RARE, FEW = 0.01, 3
@@ -149,7 +150,7 @@ def _agreement(
         )
     except ValueError:
         return 1.0
-    two = TURNS[turn].apply(two)
+    two = D4[turn].apply(two)
     return foreground_iou(competition.labels, one, two) if one.shape == two.shape else 1.0
 
 

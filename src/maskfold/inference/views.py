@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskfold.errors import ConfigError
+from maskfold.symmetries import D4, Symmetry
+
 Size = tuple[int, int]
 
 
@@ -22,34 +25,6 @@ class View:
     inverse: Callable[[Tensor, Size], Tensor]
 
 
-@dataclass(frozen=True)
-class Symmetry:
-    """An element of the square's symmetry group: an optional transposition, then flips of axes."""
-
-    name: str
-    transposed: bool
-    flipped: tuple[int, ...]
-
-    def apply(self, images: Tensor) -> Tensor:
-        """Transpose, then flip."""
-        return (images.transpose(-1, -2) if self.transposed else images).flip(self.flipped)
-
-    def undo(self, maps: Tensor) -> Tensor:
-        """Flip, then transpose: each is its own inverse."""
-        maps = maps.flip(self.flipped)
-        return maps.transpose(-1, -2) if self.transposed else maps
-
-
-D4 = (
-    Symmetry("identity", False, ()),
-    Symmetry("horizontal", False, (-1,)),
-    Symmetry("vertical", False, (-2,)),
-    Symmetry("both", False, (-2, -1)),
-    Symmetry("transpose", True, ()),
-    Symmetry("rotate_right", True, (-1,)),
-    Symmetry("rotate_left", True, (-2,)),
-    Symmetry("antitranspose", True, (-2, -1)),
-)
 SYMMETRIES = {"none": D4[:1], "flips": D4[:4], "d4": D4}
 
 
@@ -57,12 +32,12 @@ def build_views(name: str, scales: Sequence[float] = (1.0,)) -> tuple[View, ...]
     """Every symmetry of the set ``name`` (none, flips, d4) at every scale.
 
     Raises:
-        ValueError: unknown set, no scales, or a scale that is not positive.
+        ConfigError: unknown set, no scales, or a scale that is not positive.
     """
     if name not in SYMMETRIES:
-        raise ValueError(f"there are no views {name}: known are {', '.join(SYMMETRIES)}")
+        raise ConfigError(f"there are no views {name}: known are {', '.join(SYMMETRIES)}")
     if not scales or min(scales) <= 0:
-        raise ValueError(f"the views' scales are {list(scales)}: give at least one, all above 0")
+        raise ConfigError(f"the views' scales are {list(scales)}: give at least one, all above 0")
     return tuple(_view(symmetry, scale) for scale in scales for symmetry in SYMMETRIES[name])
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from maskfold.checks import TURNS, DataReport, Reading
+from maskfold.checks import DataReport, Reading
 from maskfold.competitions import Competition, Samples
 from maskfold.errors import CompetitionError
 from maskfold.images import to_rgb
@@ -21,6 +21,7 @@ from maskfold.report.pictures import (
     encode_photograph,
     fitting_size,
 )
+from maskfold.symmetries import D4
 
 # What all photographs of the page may take once encoded; masks and charts need less than 2 MB.
 PHOTOGRAPH_BYTES = 7_000_000
@@ -90,7 +91,7 @@ def pair_cards(report: DataReport, competition: Competition, masks: dict[str, ob
         ]
         what = "same pixels" if pair.kind == "exact" else f"{pair.bits} of 64 bits differ, {pair.correlation:.3f} alike"
         splits = f"{both[0]['split']} and {both[1]['split']}"
-        text = "; ".join(filter(None, (splits, what, TURNS[pair.turn].name)))
+        text = "; ".join(filter(None, (splits, what, D4[pair.turn].words)))
         cards.append(Card(f"{both[0]['id']} and {both[1]['id']}", text, (*panels[0], *panels[1])))
     return cards
 
