@@ -31,17 +31,28 @@ def check_data(competition: Competition, folds_config: FoldsConfig) -> DataRepor
 
     What cannot be used is a problem and is left out of what follows, so that one fault does not hide another.
     """
-    report = DataReport()
-    samples = {split: _samples(competition, split, report) for split in ("train", "test")}
+    notes = Notes()
+    samples = {split: _samples(competition, split, notes) for split in ("train", "test")}
     train = samples["train"]
-    images = report.images = check_images(competition, samples, report)
-    masks = report.masks = check_masks(competition, train, images, report)
-    report.dialect = check_dialect(competition, train, images, report)
-    copies = report.duplicates = check_duplicates(images, report)
-    report.suspicious = check_suspicious(competition, train, images, masks, copies, report)
-    report.folds = check_folds(competition, train, images, masks, copies, folds_config, report)
-    report.shift = check_shift(images, report)
-    return report
+    images = check_images(competition, samples, notes)
+    masks = check_masks(competition, train, images, notes)
+    dialect = check_dialect(competition, train, images, notes)
+    copies = check_duplicates(images, notes)
+    suspicious = check_suspicious(competition, train, images, masks, copies, notes)
+    folds = check_folds(competition, train, images, masks, copies, folds_config, notes)
+    shift = check_shift(images, notes)
+    return DataReport(
+        problems=notes.problems,
+        warnings=notes.warnings,
+        facts=notes.facts,
+        images=images,
+        masks=masks,
+        suspicious=suspicious,
+        duplicates=copies,
+        dialect=dialect,
+        folds=folds,
+        shift=shift,
+    )
 
 
 def _samples(competition: Competition, split: Literal["train", "test"], notes: Notes) -> Samples:

@@ -1,6 +1,6 @@
 """All that the checks found."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from maskfold.checks.dialect import DialectGuess
 from maskfold.checks.duplicates import Duplicates
@@ -12,14 +12,14 @@ from maskfold.checks.shift import Shift
 from maskfold.checks.suspicious import Suspicion
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DataReport(Notes):
     """Sentences (`Notes`), and the figures and tables behind them; None where a check could not be made."""
 
-    images: Images | None = None
-    masks: Masks | None = None
-    suspicious: list[Suspicion] = field(default_factory=list)
-    duplicates: Duplicates | None = None
-    dialect: DialectGuess | None = None
-    folds: TriedFolds | None = None
-    shift: Shift | None = None
+    images: Images
+    masks: Masks
+    suspicious: list[Suspicion]
+    duplicates: Duplicates
+    dialect: DialectGuess | None
+    folds: TriedFolds | None
+    shift: Shift | None

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -154,6 +154,7 @@ class Session:
                 optimizer.load_state_dict(state["optimizers"][name])
             self.averages.load_state_dict(state["averages"])
             if state["scaler"]:
+                assert self.accelerator.scaler is not None  # the same precision made the state
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             for name in ("epoch", "seconds", "best", "history"):
                 setattr(self, name, state[name])
@@ -175,9 +176,10 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
     config = run.config
     precision, accelerator = _accelerator(config, run.fold(fold))
     set_seed(mixed_seed(config.seed, 0, 0))
-    network = _network(run, fold).to(
-        accelerator.device, memory_format=torch.channels_last if config.train.channels_last else None
-    )
+    device: torch.device = accelerator.device
+    network = _network(run, fold).to(device)
+    if config.train.channels_last:
+        network = network.to(memory_format=torch.channels_last)
     averages = WeightAverages(network, config.averaging)
     labels = run.competition().labels
     loss = build_loss(config.loss or default_loss(labels), labels, outputs=network.aux_names)
@@ -208,7 +210,7 @@ def _train_step(session: Session, network: SegmentationModel, loss: MixedLoss) -
 def _accelerator(config: Config, folder: FoldFolder) -> tuple[torch.dtype | None, Accelerator]:
     # accelerate keeps one precision per process; a second run in the same process (a notebook) may want another.
     AcceleratorState._reset_state()
-    precision = choose_precision(config.train.precision, processes().device)
+    precision = choose_precision(config.train.precision, cast("torch.device", processes().device))
     # A frozen encoder, or the stages beyond model.options.encoder_depth, get no gradients: data parallel must look.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     return precision, Accelerator(
@@ -223,11 +225,10 @@ def _accelerator(config: Config, folder: FoldFolder) -> tuple[torch.dtype | None
 def _network(run: Run, fold: int | str) -> SegmentationModel:
     """The config's network, from the encoder's published weights or from the same fold of another run."""
     config = run.config.model
-    fresh = config.init_from is None
     competition = run.competition()
     classes = competition.labels.channels
-    network = build_model(config, classes=classes, images=competition.images, pretrained=fresh)
-    if not fresh:
+    network = build_model(config, classes=classes, images=competition.images, pretrained=config.init_from is None)
+    if config.init_from is not None:
         source = Run.open(config.init_from)
         _refuse_other_validation(source, run, fold)
         folder = source.fold(fold)
