@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from maskfold.metrics import CompetitionMetric
-from maskfold.report.scores import Curve
+from maskfold.report.curves import Curve
 from maskfold.runs.history import FoldHistory
 
 if TYPE_CHECKING:

@@ -65,17 +65,14 @@ def _score(session: Session, log: RunLog) -> dict[str, Any]:
     found = {kind: validate(session, _networks(session, kind), shared=False) for kind in kinds}
     scores = {kind: result.score for kind, result in found.items()}
     ranked = sorted(scores, key=lambda kind: (-np.nan_to_num(scores[kind], nan=-np.inf), kind))
-    stored = {kind: store_oof(session, _networks(session, kind), kind).score for kind in _stored(session, ranked)}
+    kept = ranked[: session.config.train.oof_checkpoints]
+    stored = {kind: store_oof(session, _networks(session, kind), kind).score for kind in kept}
     for kind in ranked:
         with_views = f", with views {session.config.tta.views} {stored[kind]:.4f}" if kind in stored else ""
         log.tell(f"fold {session.fold.name} {kind}: {session.metric.name} {scores[kind]:.4f}{with_views}")
     if classes := found[ranked[0]].class_lines():
         log.tell(f"fold {session.fold.name} {ranked[0]}, class by class:{classes}")
     return {"best_checkpoint": ranked[0], "score": scores[ranked[0]], "candidates": scores, "oof": stored}
-
-
-def _stored(session: Session, ranked: list[str]) -> list[str]:
-    return ranked[: session.config.train.oof_checkpoints]
 
 
 def _networks(session: Session, kind: str) -> list[nn.Module]:

@@ -3,18 +3,16 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list, set_seed
+from accelerate.utils import broadcast_object_list, set_seed
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.datasets import fold_splits
-from maskfold.device import choose_precision
 from maskfold.errors import RunError, TrainingError
 from maskfold.losses import MixedLoss, build_loss, default_loss
 from maskfold.metrics import CompetitionMetric
@@ -24,10 +22,8 @@ from maskfold.training.averaging import WeightAverages
 from maskfold.training.callbacks import Callback, stop_rules
 from maskfold.training.data import ALL, FoldData, fold_data
 from maskfold.training.length import Length
-from maskfold.training.processes import processes
+from maskfold.training.processes import build_accelerator
 from maskfold.training.step import Supervised, TrainStep
-
-PRECISION_NAMES = {None: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 @dataclass
@@ -174,7 +170,7 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
         TrainingError, ConfigError, ModelError, CompetitionError: what does not fit together.
     """
     config = run.config
-    precision, accelerator = _accelerator(config, run.fold(fold))
+    precision, accelerator = build_accelerator(config, project_dir=run.fold(fold).path)
     set_seed(mixed_seed(config.seed, 0, 0))
     device: torch.device = accelerator.device
     network = _network(run, fold).to(device)
@@ -204,21 +200,6 @@ def mixed_seed(*parts: int) -> int:
 def _train_step(session: Session, network: SegmentationModel, loss: MixedLoss) -> TrainStep:
     return Supervised(
         network, loss, session.config, session.accelerator, lr_factor=session.lr_factor, on_step=session.step_done
-    )
-
-
-def _accelerator(config: Config, folder: FoldFolder) -> tuple[torch.dtype | None, Accelerator]:
-    # accelerate keeps one precision per process; a second run in the same process (a notebook) may want another.
-    AcceleratorState._reset_state()
-    precision = choose_precision(config.train.precision, cast("torch.device", processes().device))
-    # A frozen encoder, or the stages beyond model.options.encoder_depth, get no gradients: data parallel must look.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return precision, Accelerator(
-        mixed_precision=PRECISION_NAMES[precision],
-        gradient_accumulation_steps=config.train.accumulate,
-        log_with=list(config.train.trackers) or None,
-        project_dir=folder.path,
-        kwargs_handlers=[unused],
     )
 
 
