@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache, wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 Function = TypeVar("Function", bound=Callable)
 
@@ -12,9 +12,9 @@ def compiled(function: Function) -> Function:
     from numba import njit
 
     try:
-        return njit(cache=True, nogil=True)(function)
+        return cast("Function", njit(cache=True, nogil=True)(function))
     except RuntimeError:  # numba finds no folder for its cache
-        return njit(nogil=True)(function)
+        return cast("Function", njit(nogil=True)(function))
 
 
 def compiled_later(function: Function) -> Function:
@@ -31,4 +31,4 @@ def compiled_later(function: Function) -> Function:
     def call(*arguments: Any) -> Any:
         return compile_once()(*arguments)
 
-    return call  # type: ignore[return-value]
+    return cast("Function", call)

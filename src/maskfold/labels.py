@@ -120,7 +120,8 @@ class LabelSpec:
 
     def foreground(self, mask: np.ndarray) -> np.ndarray:
         """Where any class but a multiclass task's class 0 is: bool (H, W)."""
-        return mask.any(0) if self.task == "multilabel" else mask != 0
+        there = mask != 0
+        return there.any(0) if self.task == "multilabel" else there
 
     def activate(self, logits: "torch.Tensor") -> "torch.Tensor":
         """Probabilities of logits (N, C, H, W): softmax where classes exclude each other, else sigmoid."""

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from maskfold.checks import DataReport, check_data, images
+from maskfold.checks import check_data, images
+from maskfold.checks.notes import Notes
 from maskfold.competitions import open_competition
 from maskfold.config import CompetitionConfig, FoldsConfig, GroupConfig
 
@@ -218,7 +219,7 @@ def test_multi_class_labels(tmp_path):
 
 
 def test_report_text_lines_are_short():
-    report = DataReport(["x " * 100], ["y " * 80], {"images": "3", "sizes": "1x1 (3)"})
+    report = Notes(["x " * 100], ["y " * 80], {"images": "3", "sizes": "1x1 (3)"})
     assert not report.ok
     lines = report.text().splitlines()
     assert lines[0] == "images  3"

@@ -17,7 +17,7 @@ from maskfold.report.advice import advise
 from maskfold.report.advice import ensemble as ensemble_rules
 from maskfold.report.advice import images as image_rules
 from maskfold.report.advice import training as training_rules
-from maskfold.report.findings import gather
+from maskfold.report.gather import gather
 from maskfold.runs.history import FoldHistory
 
 

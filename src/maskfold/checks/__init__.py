@@ -1,19 +1,9 @@
-"""Everything that is wrong with a competition's files, and what is worth a look, found in one pass."""
+"""Everything that is wrong with a competition's files, and what is worth a look."""
 
-from typing import Literal
-
-from maskfold.checks.dialect import check_dialect
-from maskfold.checks.duplicates import check_duplicates
-from maskfold.checks.folds import check_folds
-from maskfold.checks.images import Images, check_images, pixel_statistics
-from maskfold.checks.masks import Masks, check_masks
-from maskfold.checks.notes import Notes
+from maskfold.checks.images import Images, pixel_statistics
+from maskfold.checks.masks import Masks
 from maskfold.checks.readings import Reading
-from maskfold.checks.report import DataReport
-from maskfold.checks.shift import check_shift
-from maskfold.checks.suspicious import check_suspicious
-from maskfold.competitions import Competition, Samples
-from maskfold.config import FoldsConfig
+from maskfold.checks.report import DataReport, check_data
 
 __all__ = [
     "DataReport",
@@ -23,31 +13,3 @@ __all__ = [
     "check_data",
     "pixel_statistics",
 ]
-
-
-def check_data(competition: Competition, folds_config: FoldsConfig) -> DataReport:
-    """Read every image and every mask of the competition once, and try the folds.
-
-    What cannot be used is a problem and is left out of what follows, so that one fault does not hide another.
-    """
-    report = DataReport()
-    samples = {split: _samples(competition, split, report) for split in ("train", "test")}
-    train = samples["train"]
-    images = report.images = check_images(competition, samples, report)
-    masks = report.masks = check_masks(competition, train, images, report)
-    report.dialect = check_dialect(competition, train, images, report)
-    copies = report.duplicates = check_duplicates(images, report)
-    report.suspicious = check_suspicious(competition, train, images, masks, copies, report)
-    report.folds = check_folds(competition, train, images, masks, copies, folds_config, report)
-    report.shift = check_shift(images, report)
-    return report
-
-
-def _samples(competition: Competition, split: Literal["train", "test"], notes: Notes) -> Samples:
-    """What can be used of a split."""
-    found = competition.survey(split)
-    notes.problems += [f"the {split} split: {problem}" for problem in found.problems]
-    notes.facts[f"{split} images"] = str(len(found.samples))
-    if not found.samples and not found.problems:
-        (notes.problems if split == "train" else notes.warnings).append(f"there are no {split} images")
-    return found.samples

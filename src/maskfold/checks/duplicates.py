@@ -8,6 +8,7 @@ thumbnails' fine detail, so that images which only share their large shapes, as 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,8 @@ def check_duplicates(images: Images, notes: Notes) -> Duplicates:
 def perceptual_hash(thumbnails: np.ndarray) -> np.ndarray:
     """(n,) uint64 of uint8 thumbnails (n, 32, 32)."""
     # The first row and column hold the means along the axes: brightness, not content.
-    low = dctn(thumbnails.astype(np.float32), axes=(1, 2), norm="ortho")[:, 1:9, 1:9].reshape(-1, 64)
+    spectrum = cast("np.ndarray", dctn(thumbnails.astype(np.float32), axes=(1, 2), norm="ortho"))
+    low = spectrum[:, 1:9, 1:9].reshape(-1, 64)
     bits = low > np.median(low, axis=1, keepdims=True)
     return np.packbits(bits, axis=1).view(np.uint64).ravel()
 
@@ -75,7 +77,8 @@ def perceptual_hash(thumbnails: np.ndarray) -> np.ndarray:
 def fine_detail(thumbnails: np.ndarray) -> np.ndarray:
     """(n, 1024) float32 unit vectors: what is left of uint8 thumbnails (n, 32, 32) without a 5 x 5 mean."""
     values = thumbnails.astype(np.float32)
-    detail = (values - uniform_filter(values, size=(1, 5, 5))).reshape(len(values), THUMBNAIL**2)
+    box = cast("int", (1, 5, 5))  # a side for each axis; scipy has no annotations, its default is one for all
+    detail = (values - uniform_filter(values, size=box)).reshape(len(values), THUMBNAIL**2)
     length = np.linalg.norm(detail, axis=1, keepdims=True)
     return detail / np.maximum(length, 1e-6)
 

@@ -156,7 +156,7 @@ def _gather(labels: LabelSpec, figures: list[dict[str, Any]]) -> Masks:
         images=(pixels > 0).sum(0),
         areas=joined,
         total=sum(row["total"] for row in figures),
-        uncounted=(sum(uncounted), np.count_nonzero(uncounted)),
+        uncounted=(sum(uncounted), int(np.count_nonzero(uncounted))),
     )
 
 

@@ -1,25 +1,67 @@
-"""All that the checks found."""
+"""Everything that is wrong with a competition's files, and what is worth a look, found in one pass."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
-from maskfold.checks.dialect import DialectGuess
-from maskfold.checks.duplicates import Duplicates
-from maskfold.checks.folds import TriedFolds
-from maskfold.checks.images import Images
-from maskfold.checks.masks import Masks
+from maskfold.checks.dialect import DialectGuess, check_dialect
+from maskfold.checks.duplicates import Duplicates, check_duplicates
+from maskfold.checks.folds import TriedFolds, check_folds
+from maskfold.checks.images import Images, check_images
+from maskfold.checks.masks import Masks, check_masks
 from maskfold.checks.notes import Notes
-from maskfold.checks.shift import Shift
-from maskfold.checks.suspicious import Suspicion
+from maskfold.checks.shift import Shift, check_shift
+from maskfold.checks.suspicious import Suspicion, check_suspicious
+from maskfold.competitions import Competition, Samples
+from maskfold.config import FoldsConfig
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DataReport(Notes):
     """Sentences (`Notes`), and the figures and tables behind them; None where a check could not be made."""
 
-    images: Images | None = None
-    masks: Masks | None = None
-    suspicious: list[Suspicion] = field(default_factory=list)
-    duplicates: Duplicates | None = None
-    dialect: DialectGuess | None = None
-    folds: TriedFolds | None = None
-    shift: Shift | None = None
+    images: Images
+    masks: Masks
+    suspicious: list[Suspicion]
+    duplicates: Duplicates
+    dialect: DialectGuess | None
+    folds: TriedFolds | None
+    shift: Shift | None
+
+
+def check_data(competition: Competition, folds_config: FoldsConfig) -> DataReport:
+    """Read every image and every mask of the competition once, and try the folds.
+
+    What cannot be used is a problem and is left out of what follows, so that one fault does not hide another.
+    """
+    notes = Notes()
+    samples = {split: _samples(competition, split, notes) for split in ("train", "test")}
+    train = samples["train"]
+    images = check_images(competition, samples, notes)
+    masks = check_masks(competition, train, images, notes)
+    dialect = check_dialect(competition, train, images, notes)
+    copies = check_duplicates(images, notes)
+    suspicious = check_suspicious(competition, train, images, masks, copies, notes)
+    folds = check_folds(competition, train, images, masks, copies, folds_config, notes)
+    shift = check_shift(images, notes)
+    return DataReport(
+        problems=notes.problems,
+        warnings=notes.warnings,
+        facts=notes.facts,
+        images=images,
+        masks=masks,
+        suspicious=suspicious,
+        duplicates=copies,
+        dialect=dialect,
+        folds=folds,
+        shift=shift,
+    )
+
+
+def _samples(competition: Competition, split: Literal["train", "test"], notes: Notes) -> Samples:
+    """What can be used of a split."""
+    found = competition.survey(split)
+    notes.problems += [f"the {split} split: {problem}" for problem in found.problems]
+    notes.facts[f"{split} images"] = str(len(found.samples))
+    if not found.samples and not found.problems:
+        (notes.problems if split == "train" else notes.warnings).append(f"there are no {split} images")
+    return found.samples

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from maskfold.errors import CompetitionError, together
 
@@ -100,7 +100,7 @@ class CompetitionFiles:
         return decode_text(self.read(path), path)
 
     @contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
+    def open(self, path: str) -> Iterator[IO[bytes]]:
         """A seekable stream of a file's bytes, of which no more is read or unpacked than is asked for.
 
         Raises:

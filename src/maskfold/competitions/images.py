@@ -3,7 +3,7 @@
 import math
 from io import BytesIO
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import IO, cast, get_args
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from maskfold.competitions.tif import TIF_SUFFIXES, has_fourth_band, readable_tif, tif_size
 from maskfold.errors import CompetitionError, first_few
-from maskfold.images import PLAIN, ImageSpec
+from maskfold.images import PLAIN, ImageSpec, PixelType
 from maskfold.labels import Label
 
 # What label files hold where a pixel does not count; nothing but a file holds it.
@@ -29,7 +29,7 @@ def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
         CompetitionError: not an image, or one that does not fit ``spec``.
     """
     image = _read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
-    found = ImageSpec(image.shape[2], str(image.dtype)) if str(image.dtype) in ("uint8", "uint16", "float32") else None
+    found = next((ImageSpec(image.shape[2], kind) for kind in get_args(PixelType) if kind == str(image.dtype)), None)
     if spec.channels == 3 and image.shape[2] == 1:
         image = np.repeat(image, 3, axis=2)
     elif spec.channels == 3 and image.shape[2] == 4 and not (_suffix(name) in TIF_SUFFIXES and has_fourth_band(data)):
@@ -44,11 +44,12 @@ def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
     return np.ascontiguousarray(image)
 
 
-def image_size(stream: BinaryIO, name: str) -> tuple[int, int]:
+def image_size(stream: IO[bytes], name: str) -> tuple[int, int]:
     """``(H, W)`` from the file's header; nothing else is read."""
     try:
         if _suffix(name) == ".npy":
-            return _npy_header(stream, name)[0][:2]
+            shape, _, _ = _npy_header(stream, name)
+            return shape[0], shape[1]
         try:
             with Image.open(stream) as image:
                 return image.height, image.width
@@ -82,7 +83,7 @@ def _read_npy(data: bytes, name: str) -> np.ndarray:
     return image[..., None] if image.ndim == 2 else image
 
 
-def _npy_header(stream: BinaryIO, name: str) -> tuple[tuple[int, ...], np.dtype, bool]:
+def _npy_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype, bool]:
     """Shape, dtype and whether the order is Fortran's; nothing is unpickled, no memory is taken on its word."""
     try:
         version = np.lib.format.read_magic(stream)
@@ -163,7 +164,8 @@ def _refuse_alpha_only(values: np.ndarray, colours: np.ndarray, name: str) -> No
 
 
 def _grey_palette(image: Image.Image) -> bool:
-    colours = image.convert("RGB").getcolors()  # at most 256 in a palette file, so never None
+    # At most 256 in a palette file, so never None; of RGB, so never single numbers.
+    colours = cast("list[tuple[int, tuple[int, int, int]]]", image.convert("RGB").getcolors())
     return all(red == green == blue for _, (red, green, blue) in colours)
 
 

@@ -4,13 +4,14 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import get_args
 
 import numpy as np
 
 from maskfold.competitions.files import CompetitionFiles, safe_path
 from maskfold.competitions.images import IMAGE_SUFFIXES, decode_binary, decode_classes
 from maskfold.competitions.profile import FileListProfile, PngMasksProfile
-from maskfold.competitions.samples import Sample, Split, Survey, read_columns, survey_samples
+from maskfold.competitions.samples import OwnSplit, Sample, Split, Survey, read_pairs, survey_samples
 from maskfold.competitions.table import duplicates
 from maskfold.errors import CompetitionError, first_few, raise_all, together
 from maskfold.labels import Label, LabelSpec
@@ -106,8 +107,9 @@ class PngMasks(_LabelFiles):
         if split == "test":
             found = [Sample(stem, images[stem]) for stem, own in splits.items() if own == "test"]
         else:
-            own_splits = {stem: own for stem, own in splits.items() if own != "test"}
-            found = [Sample(stem, images[stem], masks[stem], split=own) for stem, own in own_splits.items()]
+            found = [
+                Sample(stem, images[stem], masks[stem], split=own) for stem, own in splits.items() if own != "test"
+            ]
         return survey_samples(found, self.files, source=self.profile.images, problems=[*problems, *misfits])
 
     def decode(self, data: bytes, name: str) -> Label:
@@ -120,12 +122,12 @@ class PngMasks(_LabelFiles):
         problems = duplicates((PurePosixPath(name).stem for name in names), folder)
         return {PurePosixPath(name).stem: f"{folder}/{name}" for name in names}, problems
 
-    def _splits(self, images: dict[str, str], masks: dict[str, str]) -> tuple[dict[str, str | None], list[str]]:
+    def _splits(self, images: dict[str, str], masks: dict[str, str]) -> tuple[dict[str, OwnSplit | None], list[str]]:
         """Stem -> train, valid, test; without a split file test (no mask) or None (mask). And what does not fit."""
         source = self.profile.split
         if not self.files.exists(source):
             return {stem: None if stem in masks else "test" for stem in images}, []
-        rows = read_columns(self.files, source, "id", "split")
+        rows = read_pairs(self.files, source, "id", "split")
         splits = dict(rows)
         problems = {
             "ids without an image": sorted(set(splits) - set(images)),
@@ -136,10 +138,11 @@ class PngMasks(_LabelFiles):
             ),
         }
         found = [f"{source}: {len(names)} {what}: {first_few(names)}" for what, names in problems.items() if names]
-        usable = {
-            stem: split
+        known: dict[str, OwnSplit] = {name: name for name in get_args(OwnSplit)}
+        usable: dict[str, OwnSplit | None] = {
+            stem: known[split]
             for stem, split in splits.items()
-            if stem in images and (split == "test" or (split in ("train", "valid") and stem in masks))
+            if stem in images and split in known and (split == "test" or stem in masks)
         }
         return usable, [*duplicates((stem for stem, _ in rows), source), *found]
 
@@ -164,8 +167,10 @@ class FileList(_LabelFiles):
 
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`."""
-        lists = {"train": self.profile.train, "valid": self.profile.valid}
-        lists = lists if split == "train" else {"test": self.profile.test}
+        profile = self.profile
+        lists: dict[OwnSplit, str] = (
+            {"train": profile.train, "valid": profile.valid} if split == "train" else {"test": profile.test}
+        )
         found, problems = [], []
         for own, name in lists.items():
             for number, line in self._lines(name):
@@ -193,7 +198,7 @@ class FileList(_LabelFiles):
         lines = self.files.text(name).splitlines()
         return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
-    def _sample(self, line: str, split: str) -> Sample:
+    def _sample(self, line: str, split: OwnSplit) -> Sample:
         """The sample of one line."""
         fields = [field.strip() for field in line.split(self.profile.separator)]
         if len(fields) != 2 and (split != "test" or len(fields) != 1):

@@ -16,6 +16,8 @@ from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, first_few, raise_all
 
 Split = Literal["train", "test"]
+OwnSplit = Literal["train", "valid", "test"]
+"""Where a competition itself puts an image, before maskfold makes folds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ def read_groups(files: CompetitionFiles, group: GroupConfig, samples: Samples) -
     Raises:
         CompetitionError: missing file or columns, a name with two groups, samples without a group.
     """
-    names = read_columns(files, group.file, group.id, group.column)
+    names = read_pairs(files, group.file, group.id, group.column)
     problems = duplicates((name for name, _ in names), group.file)
     groups = dict(names)
     found = []
@@ -171,8 +173,8 @@ def read_groups(files: CompetitionFiles, group: GroupConfig, samples: Samples) -
     return found
 
 
-def read_columns(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[str, ...]]:
-    """Rows of the named columns, as text without blanks around it, of a comma-separated CSV with a header.
+def read_pairs(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[str, str]]:
+    """Rows of the two named columns, as text without blanks around it, of a comma-separated CSV with a header.
 
     Raises:
         CompetitionError: missing file or columns.

@@ -1,7 +1,7 @@
 """What tifs of bands need before and beside OpenCV and Pillow, which think of colours."""
 
 import struct
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from PIL import TiffImagePlugin, UnidentifiedImageError
 
@@ -79,7 +79,7 @@ def _tif_tags(data: bytes) -> dict[int, _Tag]:
     return tags
 
 
-def tif_size(stream: BinaryIO) -> tuple[int, int]:
+def tif_size(stream: IO[bytes]) -> tuple[int, int]:
     """``(H, W)`` from a tif's first directory; raises an UnidentifiedImageError for what is not a tif."""
     stream.seek(0)
     head = stream.read(8)

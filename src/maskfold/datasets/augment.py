@@ -5,7 +5,7 @@ The crop is the same for all: where an image is smaller than the crop it is padd
 
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import albumentations as A
 import cv2
@@ -64,7 +64,7 @@ class Augmentation:
         values = result["mask"].reshape(*valid.shape, -1).transpose(2, 0, 1) if layered else result["mask"]
         return result["image"], Label(np.where(valid, values, values.dtype.type(0)), valid)
 
-    def _transformed(self, **arrays: np.ndarray) -> dict[str, np.ndarray]:
+    def _transformed(self, **arrays: Any) -> dict[str, np.ndarray]:
         try:
             return self.transforms(**arrays)
         except (ValueError, TypeError, cv2.error) as error:
@@ -174,15 +174,13 @@ def _d4_color() -> Preset:
 
 def _heavy() -> Preset:
     """For tiles of many cameras and seasons: what lens, air, sensor and file format do to a picture."""
-    area_linear = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
-    blur = A.OneOf(
-        [
-            A.GaussianBlur(sigma_limit=(0.5, 1.5), p=1.0),
-            A.MotionBlur(blur_limit=(3, 9), p=1.0),
-            A.Downscale(scale_range=(0.4, 0.8), interpolation_pair=area_linear, p=1.0),
-        ],
-        p=0.3,
-    )
+    area_linear: dict[Literal["downscale", "upscale"], int] = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
+    blurs: Transforms = [
+        A.GaussianBlur(sigma_limit=(0.5, 1.5), p=1.0),
+        A.MotionBlur(blur_limit=(3, 9), p=1.0),
+        A.Downscale(scale_range=(0.4, 0.8), interpolation_pair=area_linear, p=1.0),
+    ]
+    blur = A.OneOf(blurs, p=0.3)
     # A fractal veil that brightens and greys: fog. RandomFog draws particles one by one, 330 ms at 512x512.
     fog = A.PlasmaBrightnessContrast(brightness_range=(0.1, 0.4), contrast_range=(-0.4, -0.1), p=0.1)
     noise = A.OneOf([A.GaussNoise(std_range=(0.01, 0.06), p=1.0), A.ImageCompression("jpeg", (50, 90), p=1.0)], p=0.3)

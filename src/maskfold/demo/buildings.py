@@ -51,10 +51,10 @@ def flat_building(rng: np.random.Generator, palette: Palette, wings: tuple[Wing,
     paint = pick(rng, palette.flat_roofs)
     fixtures: list[Shape] = []
     for _ in range(int(rng.poisson(min(main.length * main.width / 70, 9)))):
-        size = rng.uniform(0.8, min(3.2, main.width / 4), 2)
+        length, width = rng.uniform(0.8, min(3.2, main.width / 4), 2)
         along, across = rng.uniform(-0.36, 0.36, 2) * [main.length, main.width]
         top = GLASS if rng.uniform() < 0.2 else vary(rng, (200, 200, 200, 5), 0.12)
-        fixtures += _box(main, along, across, *size, top)
+        fixtures += _box(main, along, across, length, width, top)
     return Building(wings, "flat", 0.0, eaves, paint, tuple(fixtures))
 
 
@@ -68,8 +68,8 @@ def _wings(rng: np.random.Generator, sides: tuple[float, ...], roof: str, main: 
     end = main.width / 2 + out
     for side in sides:
         local = np.array([side * (main.length - breadth) / 2, (start + end) / 2])
-        centre = rotation(main.angle) @ local + [main.x, main.y]
-        wings.append(Wing(*centre.tolist(), end - start, breadth, main.angle + np.pi / 2))
+        x, y = (rotation(main.angle) @ local + [main.x, main.y]).tolist()
+        wings.append(Wing(x, y, end - start, breadth, main.angle + np.pi / 2))
     return tuple(wings)
 
 

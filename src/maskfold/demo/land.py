@@ -96,7 +96,8 @@ def park(block: Block) -> None:
     for corner in ((block.u0, block.v0), (block.u1, block.v1), (block.u1, block.v0)):
         line = block.streets.place(np.linspace(corner, (u, v), 12))
         block.scene.ground.append(Shape(line, vary(rng, palette.pavement), 2.2))
-    block.slab(u, v, *rng.uniform(9, 16, 2), vary(rng, palette.concrete))
+    du, dv = rng.uniform(9, 16, 2)
+    block.slab(u, v, du, dv, vary(rng, palette.concrete))
     block.scatter_trees(90, 2, 4.5)
 
 
@@ -127,7 +128,8 @@ def meadow(block: Block) -> None:
     within = block.inner(10)
     u, v = rng.uniform((within.u0, within.v0), (within.u1, within.v1))
     bare = palette.soil if rng.uniform() < 0.6 else palette.concrete
-    block.slab(u, v, *rng.uniform(8, 18, 2), vary(rng, bare))
+    du, dv = rng.uniform(8, 18, 2)
+    block.slab(u, v, du, dv, vary(rng, bare))
 
 
 LAND_USES: dict[str, Callable[[Block], None]] = {

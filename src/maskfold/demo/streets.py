@@ -85,11 +85,11 @@ def _segments(streets: Streets, beside: np.ndarray) -> Iterator[tuple[np.ndarray
     for i, u in enumerate(across):
         for j in range(len(down) - 1):
             ends = np.array([[u, down[j]], [u, down[j + 1]]])
-            yield ends, streets.widths[0][i], beside[i : i + 2, j + 1].any()
+            yield ends, streets.widths[0][i], bool(beside[i : i + 2, j + 1].any())
     for j, v in enumerate(down):
         for i in range(len(across) - 1):
             ends = np.array([[across[i], v], [across[i + 1], v]])
-            yield ends, streets.widths[1][j], beside[i + 1, j : j + 2].any()
+            yield ends, streets.widths[1][j], bool(beside[i + 1, j : j + 2].any())
 
 
 def _lane_marks(points: np.ndarray, width: float) -> list[Shape]:

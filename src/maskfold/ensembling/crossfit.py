@@ -13,12 +13,13 @@ import numpy as np
 
 Part = Hashable | None
 Chosen = TypeVar("Chosen")
+LookedAt = TypeVar("LookedAt", contravariant=True)
 
 
 class Score(Protocol):
     """`CompetitionMetric.score`."""
 
-    def __call__(self, stats: np.ndarray, /) -> float: ...
+    def __call__(self, stats: np.ndarray, /) -> np.ndarray | float: ...
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ class Walked(Generic[Chosen]):
     of_part: dict[Part, Chosen]
 
 
-class Statistics(Protocol[Chosen]):
+class Statistics(Protocol[LookedAt]):
     """What the walk asks of `maskfold.ensembling.settings.Scorer`."""
 
-    def look(self, settings: Sequence[Chosen], what: str) -> None:
+    def look(self, settings: Sequence[LookedAt], what: str) -> None:
         """Prepare the statistics of several settings in one pass over the images."""
 
-    def stats(self, setting: Chosen) -> np.ndarray:
+    def stats(self, setting: LookedAt) -> np.ndarray:
         """Statistics (n, k) of a setting, a row per image."""
         ...
 

@@ -96,11 +96,13 @@ def _merged(
     """Probability (N, C, h, w), and for each image whether all its logits were finite."""
     merge, views = build_merge(tta.merge, labels), build_views(tta.views, tta.scales)
     networks = [partial(_logits, model, tta=tta, window_batch=window_batch, precision=precision) for model in models]
-    total, finite = 0, True
+    height, width = images.shape[-2:]
+    total = images.new_zeros((), dtype=torch.float32)
+    finite = images.new_ones(len(images), dtype=torch.bool)
     for view in views:
         seen = view.forward(images)
         for network, share in zip(networks, shares, strict=True):
-            logits = view.inverse(network(seen), images.shape[-2:])
+            logits = view.inverse(network(seen), (height, width))
             finite = finite & logits.isfinite().flatten(1).all(1)
             total = total + merge.vote(logits) * (share / len(views))
     return merge.finish(total), finite

@@ -35,6 +35,7 @@ def window_logits(network: Network, images: Tensor, *, window: int, overlap: flo
             total = logits.new_zeros(len(images), logits.shape[1], height, width)
         for place, part in zip(group, logits.split(len(images)), strict=True):
             total[place] += part * weight
+    assert total is not None  # there is a window at least
     return total / (_cover(rows, row_weight, height)[:, None] * _cover(columns, column_weight, width))
 
 

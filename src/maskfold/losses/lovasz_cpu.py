@@ -31,7 +31,8 @@ def lovasz_weights_cpu(errors: Tensor, foreground: Tensor) -> tuple[Tensor, Tens
     arrays = errors.numpy(), foreground.numpy(), weights.numpy(), values.numpy()
 
     def share(first: int) -> None:
-        _weigh_rows(*arrays, *scratch[first], first, threads)
+        items, spare = scratch[first]
+        _weigh_rows(*arrays, items, spare, first, threads)
 
     if threads == 1:
         share(0)
@@ -113,5 +114,5 @@ def _weigh(items: np.ndarray, errors: np.ndarray, foreground: int, weights: np.n
             union += 1.0
             weight = intersection / (union * (union - 1.0)) if union > 1.0 else 1.0
         weights[index] = weight
-        total += weight * errors[index]
+        total += float(weight * errors[index])
     return total

@@ -11,6 +11,7 @@ import numpy as np
 from maskfold.errors import MaskfoldError
 
 Score = Callable[[np.ndarray], Any]
+Groups = Sequence[Any] | np.ndarray  # a label of each image
 CHUNK_VALUES = 1_000_000  # statistics gathered at once: 8 MB, whatever the number of images and repeats
 
 
@@ -30,7 +31,7 @@ def bootstrap_interval(
     confidence: float = 0.95,
     repeats: int = 1000,
     seed: int = 0,
-    groups: Sequence[Any] | None = None,
+    groups: Groups | None = None,
 ) -> tuple[float, float]:
     """(low, high) of the score over sets of images drawn with replacement; the same for the same seed.
 
@@ -53,7 +54,7 @@ def paired_bootstrap(
     confidence: float = 0.95,
     repeats: int = 1000,
     seed: int = 0,
-    groups: Sequence[Any] | None = None,
+    groups: Groups | None = None,
 ) -> PairedResult:
     """Is a better than b on the same images? Row i of both is image i, and every resample draws it for both.
 
@@ -72,7 +73,7 @@ def paired_bootstrap(
 
 
 def _bootstrap(
-    sets: tuple[np.ndarray, ...], score: Score, repeats: int, seed: int, groups: Sequence[Any] | None
+    sets: tuple[np.ndarray, ...], score: Score, repeats: int, seed: int, groups: Groups | None
 ) -> np.ndarray:
     """Scores (len(sets), repeats) of shared resamples."""
     if sets[0].ndim != 2 or not len(sets[0]):
@@ -96,7 +97,7 @@ def _draw_images(n: int, repeats: int, chunk: int, rng: np.random.Generator) -> 
         yield rng.integers(n, size=(min(chunk, repeats - start), n))
 
 
-def _draw_groups(groups: Sequence[Any], repeats: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def _draw_groups(groups: Groups, repeats: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Row numbers (1, m), one resample at a time, as m differs between them."""
     codes = np.unique(np.asarray(groups), return_inverse=True)[1]
     members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from maskfold.errors import MaskfoldError
-from maskfold.metrics.bootstrap import bootstrap_interval, paired_bootstrap
+from maskfold.metrics.bootstrap import Groups, bootstrap_interval, paired_bootstrap
 from maskfold.metrics.competition import CompetitionMetric
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Evaluation:
     metric: CompetitionMetric
     ids: Sequence[str]
     stats: np.ndarray
-    groups: Sequence[Any] | None = None
+    groups: Groups | None = None
 
     @property
     def score(self) -> float:

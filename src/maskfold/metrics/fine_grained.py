@@ -93,7 +93,7 @@ def mean_c(table: np.ndarray, q: int = 100) -> float:
     return float(nan_mean(np.array([worst_mean(column, q) for column in table.T])))
 
 
-def _check_range(labels: np.ndarray, classes: int, name: str, void: np.ndarray) -> None:
+def _check_range(labels: np.ndarray, classes: int, name: str, void: np.ndarray | np.bool) -> None:
     if labels.max(initial=0) < classes and labels.min(initial=0) >= 0:
         return
     wrong = np.unique(labels[~void & ((labels < 0) | (labels >= classes))])

@@ -4,7 +4,7 @@ import inspect
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import segmentation_models_pytorch as smp
 from torch import nn
@@ -69,7 +69,7 @@ def build_model(
     named = weights in ("imagenet", *pretrained_names(config.encoder))
     net = _build_net(name, config, weights if named else None, classes, images.channels)
     mean, std = channel_statistics(encoder_statistics(config.encoder, config.encoder_weights), images.channels)
-    stride = net.encoder.output_stride
+    stride: int = cast("Any", net.encoder).output_stride  # nn.Module declares no attributes
     model = SegmentationModel(
         net,
         mean=mean,

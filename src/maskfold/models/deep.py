@@ -1,7 +1,7 @@
 """Deep supervision: while it trains, a U-Net also predicts from its coarser decoder stages."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 import torch.nn.functional as F
 from segmentation_models_pytorch import Unet
@@ -25,7 +25,7 @@ class DeeplySupervisedUnet(Unet):
 
     def __init__(self, *, deep_supervision: int, classes: int, **options: Any) -> None:
         super().__init__(classes=classes, **options)
-        widths = [block.conv2[0].out_channels for block in self.decoder.blocks]
+        widths = [block.conv2[0].out_channels for block in cast("Iterable[Any]", self.decoder.blocks)]
         if deep_supervision >= len(widths):
             raise ModelError(
                 f"model.deep_supervision is {deep_supervision}: this decoder has {len(widths) - 1} stages that are "
@@ -43,7 +43,7 @@ class DeeplySupervisedUnet(Unet):
 
     def forward(self, images: Tensor) -> Outputs:
         if not self.training:
-            return Outputs(super().forward(images), {})
+            return Outputs(cast("Tensor", super().forward(images)), {})
         stages = list(self._stages(self.encoder(images)))
         logits = self.segmentation_head(stages[-1])
         coarse = (head(stage) for head, stage in zip(self.deep_heads, stages[-2::-1], strict=False))

@@ -47,6 +47,7 @@ def encoder_statistics(name: str, weights: str | None = None) -> Statistics:
     """Mean and standard deviation, per RGB channel for values 0..1, that the encoder's weights expect."""
     if name.startswith("tu-"):
         config = _timm_config(name)
+        assert config is not None, name  # check_encoder lets no other name through
         return tuple(config.mean), tuple(config.std)
     if weights == "advprop":
         return INCEPTION
@@ -78,7 +79,8 @@ def pretrained_url(name: str, weights: str) -> str:
     if not name.startswith("tu-"):
         return f"https://huggingface.co/{SMP_ENCODERS[name]['pretrained_settings'][weights]['repo_id']}"
     config = _timm_config(name)
-    return f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else config.url
+    assert config is not None, name  # as above
+    return f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else str(config.url)
 
 
 def any_size_options(name: str) -> dict[str, bool]:

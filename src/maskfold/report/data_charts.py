@@ -51,7 +51,7 @@ def _levels_chart(title: str, values: Mapping[str, pd.Series], colours: Mapping[
         for name, levels in values.items():
             weights = np.full(len(levels), 1 / len(levels))
             axes.hist(
-                levels, bins=np.linspace(0, scale, BINS + 1), weights=weights, histtype="step", linewidth=1.6,
+                levels, bins=np.linspace(0, scale, BINS + 1).tolist(), weights=weights, histtype="step", linewidth=1.6,
                 color=colours[name], label=f"{name} ({len(levels)})",
             )  # fmt: skip
         axes.set(xlabel=f"level, 0 to {scale:g}", ylabel="share of the images", xlim=(0, scale))
@@ -67,7 +67,7 @@ def _coverage_chart(coverage: np.ndarray) -> Chart:
     empty = len(coverage) - len(filled)
 
     def plot(axes: Axes) -> None:
-        axes.hist(100 * filled, bins=np.linspace(0, 100, 26), color=COLOURS[0], edgecolor="white")
+        axes.hist(100 * filled, bins=np.linspace(0, 100, 26).tolist(), color=COLOURS[0], edgecolor="white")
         if empty:
             axes.bar(-4, empty, width=4, color=COLOURS[1], label=f"empty ({empty})")
             axes.legend()
@@ -82,7 +82,7 @@ def _count_chart(title: str, axis: str, what: str, values: np.ndarray) -> Chart:
         few = values.max() <= FEW
         steps = np.arange(values.max() + 2) if few else np.geomspace(values.min(), values.max() + 1, 25).round()
         # Whole numbers: bins end halfway between them.
-        axes.hist(values, bins=np.unique(steps) - 0.5, color=COLOURS[0], edgecolor="white")
+        axes.hist(values, bins=(np.unique(steps) - 0.5).tolist(), color=COLOURS[0], edgecolor="white")
         median = np.median(values)
         axes.axvline(median, color="black", linestyle=":", label=f"median {median:g}")
         axes.set(xlabel=axis, ylabel=what, xscale="linear" if few else "log")

@@ -45,7 +45,7 @@ def data_page(report: DataReport, competition: Competition) -> str:
         level="%.1f" if report.images.spec.scale > 10 else "%.3f",
         classes=class_table(report),
         charts={"images": image_charts(report.images), "masks": mask_charts(report.masks)},
-        legend=_legend(competition),
+        legend=[(css_colour(colour), name) for colour, name in class_colours(competition.labels)],
         examples=example_cards(report, competition, masks),
         suspicious=suspicious_cards(report, competition, masks),
         pairs=pair_cards(report, competition, masks),
@@ -104,8 +104,3 @@ def class_table(report: DataReport) -> list[dict[str, Any]]:
     if pixels:
         rows.append({"name": "not scored", "share": pixels / total, "masks": count, "components": None, "area": None})
     return rows
-
-
-def _legend(competition: Competition) -> list[tuple[str, str]]:
-    """(colour as CSS writes it, class)."""
-    return [(css_colour(colour), name) for colour, name in class_colours(competition.labels)]

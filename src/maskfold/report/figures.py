@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -12,14 +13,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from maskfold.metrics import CompetitionMetric
-from maskfold.report.scores import Curve
+from maskfold.report.curves import Curve
 from maskfold.runs.history import FoldHistory
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 # Okabe & Ito's colours, told apart by all common kinds of colour vision; styles help where colours run out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 STYLES = ("-", "--", ":", "-.")
 INCHES = (3.8, 2.6)
-SETTINGS = {
+SETTINGS: "dict[RcKeyType, Any]" = {
     "svg.fonttype": "none",
     "svg.hashsalt": "maskfold",
     "font.family": "sans-serif",
@@ -96,7 +100,7 @@ def score_chart(scores: np.ndarray, metric: str) -> Chart:
     scores = scores[~np.isnan(scores)]
 
     def plot(axes: Axes) -> None:
-        axes.hist(scores, bins=np.arange(21) / 20, color=COLOURS[0], edgecolor="white")
+        axes.hist(scores, bins=(np.arange(21) / 20).tolist(), color=COLOURS[0], edgecolor="white")
         axes.axvline(scores.mean(), color=COLOURS[1], linestyle="--", label=f"mean {scores.mean():.3f}")
         axes.axvline(np.median(scores), color="black", linestyle=":", label=f"median {np.median(scores):.3f}")
         axes.set(xlabel=f"{metric} of an image", ylabel="images", xlim=(0, 1))
@@ -149,7 +153,7 @@ def _epochs_chart(title: str, lines: Sequence[tuple[str, Sequence, Sequence]], e
         for end in ends:
             axes.axvline(end, color="#667788", linestyle=":", label="end of a cycle" if end == ends[0] else None)
         axes.set(xlabel="epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         axes.legend()
 
     last = ", ".join(f"fold {fold} {np.asarray(values)[-1]:.4g}" for fold, _, values in lines)

@@ -12,7 +12,7 @@ from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage
 from maskfold.images import to_rgb
 from maskfold.report.pictures import Pictures, make_pictures
-from maskfold.report.survey import predict_image
+from maskfold.report.pixels import predict_image
 
 MOST_SUSPECTS = 24
 

@@ -23,8 +23,8 @@ from maskfold.report.figures import (
     reliability_chart,
     score_chart,
 )
-from maskfold.report.findings import Findings
 from maskfold.report.gallery import MOST_SUSPECTS, Card, suspects
+from maskfold.report.gather import Findings
 from maskfold.report.pictures import ERRORS, class_colours
 
 # What the columns of the fine-grained table are, in the order shown.

@@ -9,8 +9,8 @@ from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
 from maskfold.ensembling.submit import check_hashes, default_choice
 from maskfold.errors import ReportError
 from maskfold.files import atomic_path
-from maskfold.report.findings import Findings, gather
 from maskfold.report.gallery import make_cards, pick_images
+from maskfold.report.gather import Findings, gather
 from maskfold.report.page import refuse_other_suffix, report_page
 from maskfold.runs import Run
 

@@ -52,7 +52,8 @@ class RLEDialect:
         if isinstance(self.also_empty, str):
             raise RLEError(f"also_empty is {self.also_empty!r}; expected a tuple of texts")
         for marker in self._markers:
-            _check_marker(marker)
+            if marker and all(token.isdigit() for token in marker.split()):
+                raise RLEError(f"empty marker {marker!r} would be read as runs; use a text that is no numbers")
 
     def encode(self, mask: np.ndarray) -> str:
         """The canonical text of `mask` (H, W): runs sorted, as long as possible, one blank between numbers.
@@ -132,8 +133,3 @@ def _start_length(order: Order, start: Literal[0, 1]) -> RLEDialect:
 def _check_choice(name: str, value: object, choices: tuple) -> None:
     if value not in choices:
         raise RLEError(f"RLE {name} is {value!r}; expected one of {', '.join(map(repr, choices))}")
-
-
-def _check_marker(marker: str) -> None:
-    if marker and all(token.isdigit() for token in marker.split()):
-        raise RLEError(f"empty marker {marker!r} would be read as runs; use a text that is no numbers")

@@ -38,8 +38,8 @@ def bounds_of_numbers(numbers: np.ndarray, layout: Layout, start: int, pixels: i
     bad = kernels.locate_runs(numbers[:paired], layout.relative, layout.ends, start, pixels, bounds)
     if bad >= 0:
         raise token_error(bad, numbers[bad], _complaint(bad, bounds, start, pixels))
-    if layout.trailing:
-        _check_total(int(numbers.sum()), pixels)
+    if layout.trailing and (total := int(numbers.sum())) != pixels:
+        raise RLEError(f"RLE counts add up to {total}, but the mask has {pixels} pixels")
     return bounds
 
 
@@ -67,8 +67,3 @@ def _complaint(bad: int, bounds: np.ndarray, start: int, pixels: int) -> str:
         f"makes its run start at pixel {bound + start}, but the previous run ends at pixel "
         f"{int(bounds[bad - 1]) - 1 + start}: runs must be sorted and must not overlap"
     )
-
-
-def _check_total(total: int, pixels: int) -> None:
-    if total != pixels:
-        raise RLEError(f"RLE counts add up to {total}, but the mask has {pixels} pixels")

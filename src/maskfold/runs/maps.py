@@ -81,6 +81,7 @@ class MapStore:
         if content is None:
             raise self._broken(image_id, "missing")
         stacked = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
+        assert self._marker is not None  # it says where the content is
         channels = self._marker["channels"]
         if stacked is None or stacked.ndim != 2 or stacked.shape[0] % channels:
             raise self._broken(image_id, "damaged")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, update_bn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from maskfold.config import AveragingConfig
 from maskfold.models import SegmentationModel
@@ -33,7 +33,8 @@ class WeightAverages:
 
     def after_epoch(self, model: nn.Module, progress: float) -> None:
         """To be called after every epoch; ``progress`` is the share of the run that is done."""
-        if "swa" in self.models and progress > self.config.swa_start:
+        start = self.config.swa_start
+        if start is not None and progress > start:
             self.models["swa"].update_parameters(model)
 
     def begun(self) -> dict[str, AveragedModel]:
@@ -79,6 +80,6 @@ class _AroundFrozenEncoder(nn.Module):
 def _ema_with_warmup(decay: float) -> Callable:
     def update(averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor | int) -> None:
         step = float(count)
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + step) / (10 + step)))
+        get_ema_multi_avg_fn(min(decay, (1 + step) / (10 + step)))(averaged, current, count)
 
     return update

@@ -1,14 +1,16 @@
 """The end of a fold's training: every candidate is scored, the best ones' out-of-fold maps are stored."""
 
 import copy
+from collections.abc import Sized
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from maskfold.ensembling.checkpoints import load_networks
+from maskfold.models import SegmentationModel
 from maskfold.progress import progress
 from maskfold.training.averaging import recompute_batch_norm
 from maskfold.training.logging import RunLog
@@ -41,7 +43,7 @@ def checkpoint_names(checkpoints: list[str]) -> list[str]:
 
 def _store_averages(session: Session) -> None:
     for name, average in session.averages.begun().items():
-        network = copy.deepcopy(average.module)
+        network = copy.deepcopy(cast("SegmentationModel", average.module))
         session.seed_epoch(session.length.epochs + 1)
         with session.accelerator.autocast():
             images, frozen = _training_images(session), session.epoch <= session.config.optim.freeze_encoder_epochs
@@ -63,17 +65,14 @@ def _score(session: Session, log: RunLog) -> dict[str, Any]:
     found = {kind: validate(session, _networks(session, kind), shared=False) for kind in kinds}
     scores = {kind: result.score for kind, result in found.items()}
     ranked = sorted(scores, key=lambda kind: (-np.nan_to_num(scores[kind], nan=-np.inf), kind))
-    stored = {kind: store_oof(session, _networks(session, kind), kind).score for kind in _stored(session, ranked)}
+    kept = ranked[: session.config.train.oof_checkpoints]
+    stored = {kind: store_oof(session, _networks(session, kind), kind).score for kind in kept}
     for kind in ranked:
         with_views = f", with views {session.config.tta.views} {stored[kind]:.4f}" if kind in stored else ""
         log.tell(f"fold {session.fold.name} {kind}: {session.metric.name} {scores[kind]:.4f}{with_views}")
     if classes := found[ranked[0]].class_lines():
         log.tell(f"fold {session.fold.name} {ranked[0]}, class by class:{classes}")
     return {"best_checkpoint": ranked[0], "score": scores[ranked[0]], "candidates": scores, "oof": stored}
-
-
-def _stored(session: Session, ranked: list[str]) -> list[str]:
-    return ranked[: session.config.train.oof_checkpoints]
 
 
 def _networks(session: Session, kind: str) -> list[nn.Module]:
@@ -99,6 +98,6 @@ def _facts(session: Session) -> dict[str, Any]:
         "seconds": round(session.elapsed(), 1),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "precision": str(session.precision or torch.float32).removeprefix("torch."),
-        "train_images": len(session.data.train.dataset),
+        "train_images": len(cast("Sized", session.data.train.dataset)),
         "valid_images": len(session.data.valid_ids),
     }

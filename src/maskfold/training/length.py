@@ -42,8 +42,11 @@ class Length:
                 "batch_size"
             )
         per_epoch = usable // train.accumulate
-        epochs = train.epochs or -(-train.iterations // per_epoch)
-        steps = train.iterations or epochs * per_epoch
+        if train.iterations is not None:
+            epochs, steps = -(-train.iterations // per_epoch), train.iterations
+        else:
+            assert train.epochs is not None  # the config has one of the two
+            epochs, steps = train.epochs, train.epochs * per_epoch
         if schedule.cycles > epochs:
             raise TrainingError(
                 f"schedule.cycles is {schedule.cycles} but train.iterations {steps} are {epochs} epochs: a cycle "

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -33,7 +33,9 @@ class EpochLog:
         means = {}
         for name, total in self.sums.items():
             mean = total / self.counts[name]
-            means[name] = float(accelerator.reduce(mean, reduction="mean") if accelerator else mean)
+            if accelerator is not None:  # its reduce takes whole structures: of a tensor it returns a tensor
+                mean = cast("torch.Tensor", accelerator.reduce(mean, reduction="mean"))
+            means[name] = float(mean)
         return means
 
 

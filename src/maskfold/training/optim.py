@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
-from timm.optim import Lookahead, create_optimizer_v2
+
+# timm is marked as typed but does not declare what it exports.
+from timm.optim import Lookahead, create_optimizer_v2  # pyright: ignore[reportPrivateImportUsage]
 from torch import nn
 
 from maskfold.config import OptimConfig

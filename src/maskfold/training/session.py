@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list, set_seed
+from accelerate.utils import broadcast_object_list, set_seed
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.datasets import fold_splits
-from maskfold.device import choose_precision
 from maskfold.errors import RunError, TrainingError
 from maskfold.losses import MixedLoss, build_loss, default_loss
 from maskfold.metrics import CompetitionMetric
@@ -24,10 +22,8 @@ from maskfold.training.averaging import WeightAverages
 from maskfold.training.callbacks import Callback, stop_rules
 from maskfold.training.data import ALL, FoldData, fold_data
 from maskfold.training.length import Length
-from maskfold.training.processes import processes
+from maskfold.training.processes import build_accelerator
 from maskfold.training.step import Supervised, TrainStep
-
-PRECISION_NAMES = {None: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 @dataclass
@@ -154,6 +150,7 @@ class Session:
                 optimizer.load_state_dict(state["optimizers"][name])
             self.averages.load_state_dict(state["averages"])
             if state["scaler"]:
+                assert self.accelerator.scaler is not None  # the same precision made the state
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             for name in ("epoch", "seconds", "best", "history"):
                 setattr(self, name, state[name])
@@ -173,11 +170,12 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
         TrainingError, ConfigError, ModelError, CompetitionError: what does not fit together.
     """
     config = run.config
-    precision, accelerator = _accelerator(config, run.fold(fold))
+    precision, accelerator = build_accelerator(config, project_dir=run.fold(fold).path)
     set_seed(mixed_seed(config.seed, 0, 0))
-    network = _network(run, fold).to(
-        accelerator.device, memory_format=torch.channels_last if config.train.channels_last else None
-    )
+    device: torch.device = accelerator.device
+    network = _network(run, fold).to(device)
+    if config.train.channels_last:
+        network = network.to(memory_format=torch.channels_last)
     averages = WeightAverages(network, config.averaging)
     labels = run.competition().labels
     loss = build_loss(config.loss or default_loss(labels), labels, outputs=network.aux_names)
@@ -205,29 +203,13 @@ def _train_step(session: Session, network: SegmentationModel, loss: MixedLoss) -
     )
 
 
-def _accelerator(config: Config, folder: FoldFolder) -> tuple[torch.dtype | None, Accelerator]:
-    # accelerate keeps one precision per process; a second run in the same process (a notebook) may want another.
-    AcceleratorState._reset_state()
-    precision = choose_precision(config.train.precision, processes().device)
-    # A frozen encoder, or the stages beyond model.options.encoder_depth, get no gradients: data parallel must look.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return precision, Accelerator(
-        mixed_precision=PRECISION_NAMES[precision],
-        gradient_accumulation_steps=config.train.accumulate,
-        log_with=list(config.train.trackers) or None,
-        project_dir=folder.path,
-        kwargs_handlers=[unused],
-    )
-
-
 def _network(run: Run, fold: int | str) -> SegmentationModel:
     """The config's network, from the encoder's published weights or from the same fold of another run."""
     config = run.config.model
-    fresh = config.init_from is None
     competition = run.competition()
     classes = competition.labels.channels
-    network = build_model(config, classes=classes, images=competition.images, pretrained=fresh)
-    if not fresh:
+    network = build_model(config, classes=classes, images=competition.images, pretrained=config.init_from is None)
+    if config.init_from is not None:
         source = Run.open(config.init_from)
         _refuse_other_validation(source, run, fold)
         folder = source.fold(fold)

@@ -76,8 +76,9 @@ def _shown(session: Session, label: str, predictions: Iterator[Prediction]) -> I
 
 
 def _predictions(
-    session: Session, networks: Sequence[nn.Module], tta: TTAConfig, batches: Iterable[dict]
+    session: Session, networks: Sequence[nn.Module], tta: TTAConfig, batches: Iterable[dict] | None
 ) -> Iterator[Prediction]:
+    assert batches is not None  # nothing of fold "all" is validated
     return predict_batches(
         networks,
         batches,
@@ -90,6 +91,7 @@ def _predictions(
 
 
 def _stats(session: Session, prediction: Prediction) -> np.ndarray:
+    assert prediction.label is not None  # validation images are training images, which have masks
     mask = session.competition.labels.decide(prediction.probability)
     return session.metric.image_stats(mask, prediction.label)
 

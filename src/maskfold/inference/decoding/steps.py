@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import cv2
 import numpy as np
@@ -92,7 +92,7 @@ def remove_small(mask: np.ndarray, min_area: int) -> np.ndarray:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     keep = stats[:, cv2.CC_STAT_AREA] >= min_area
     keep[0] = False
-    return keep.astype(np.uint8)[labels]
+    return keep.astype(np.uint8)[cast("np.ndarray", labels)]
 
 
 def fill_small_holes(mask: np.ndarray, max_area: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from maskfold.report.advice.images import (
     uneven_folds,
 )
 from maskfold.report.advice.training import averaging, missing_folds, overfitting, unfinished_rise
-from maskfold.report.findings import Findings
+from maskfold.report.gather import Findings
 
 __all__ = ["RULES", "Advice", "advise"]
 

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator
 
 from maskfold.report.advice.advice import Advice
-from maskfold.report.findings import Findings
+from maskfold.report.gather import Findings
 
 
 def untuned(findings: Findings) -> Iterator[Advice]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from maskfold.report.advice.advice import Advice
-from maskfold.report.findings import Findings
 from maskfold.report.gallery import suspects
+from maskfold.report.gather import Findings
 
 
 def empty_images(findings: Findings) -> Iterator[Advice]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from maskfold.report.advice.advice import Advice
-from maskfold.report.findings import Findings
+from maskfold.report.gather import Findings
 from maskfold.runs.history import FoldHistory
 
 

@@ -42,7 +42,7 @@ def calibration_table(levels: np.ndarray) -> pd.DataFrame:
     """Ten equal bins of confidence, those without a pixel left out: low, high, pixels, predicted, observed.
 
     Args:
-        levels: (256, 2) counts, see `maskfold.report.survey.Survey`.
+        levels: (256, 2) counts, see `maskfold.report.pixels.Survey`.
     """
     highest = len(levels) - 1
     confidence = np.arange(len(levels)) / highest

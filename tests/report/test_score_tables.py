@@ -5,7 +5,7 @@ import pytest
 from maskfold.labels import LabelSpec
 from maskfold.metrics import build_metric
 from maskfold.report.gallery import pick_images
-from maskfold.report.tables import failed_by_all, run_table
+from maskfold.report.score_tables import failed_by_all, run_table
 
 BINARY = LabelSpec("binary", ("roof",))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from maskfold.labels import Label, LabelSpec
-from maskfold.report.survey import confident_disagreement, level_counts, mean_entropy
+from maskfold.report.pixels import confident_disagreement, level_counts, mean_entropy
 
 BINARY = LabelSpec("binary", ("roof",))
 CLASSES = LabelSpec("multiclass", ("a", "b", "c"))

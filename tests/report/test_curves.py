@@ -9,7 +9,7 @@ from maskfold.ensembling.submit import default_choice
 from maskfold.inference.decoding.steps import remove_small
 from maskfold.labels import LabelSpec
 from maskfold.metrics import build_metric
-from maskfold.report.scores import score_settings
+from maskfold.report.curves import score_settings
 
 BINARY = LabelSpec("binary", ("roof",))
 

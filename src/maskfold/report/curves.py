@@ -1,4 +1,4 @@
-"""Scores of the ensemble, of other values of its decoding chain, and of each run alone."""
+"""Scores of the ensemble and of each run alone, and curves of them over the values of the decoding chain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

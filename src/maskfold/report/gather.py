@@ -11,9 +11,9 @@ from maskfold.config import TTAConfig
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.metrics import CompetitionMetric, Evaluation
-from maskfold.report.scores import Scores, score_settings
-from maskfold.report.survey import Survey, survey_images
-from maskfold.report.tables import (
+from maskfold.report.curves import Scores, score_settings
+from maskfold.report.pixels import Survey, survey_images
+from maskfold.report.score_tables import (
     calibration_error,
     calibration_table,
     coverage_table,
@@ -83,7 +83,7 @@ class Findings:
 
     @property
     def binary(self) -> bool:
-        """Whether there is one class besides the background."""
+        """Whether there is one class and the background."""
         return self.competition.labels.task == "binary"
 
     @property
