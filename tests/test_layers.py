@@ -22,7 +22,7 @@ LAYERS = [
         "storage",
         "compiled",
     },
-    {"config", "losses", "metrics"},
+    {"config", "losses", "metrics", "resizing"},
     {"competitions", "models", "inference"},
     {"datasets", "runs", "demo"},
     {"ensembling", "checks"},
@@ -38,7 +38,7 @@ LIFTABLE = {
     "metrics": {"errors", "labels", "extension"},
     "rle": {"errors", "compiled"},
     "models": {"errors", "config", "images", "extension"},
-    "inference": {"errors", "config", "labels", "extension"},
+    "inference": {"errors", "config", "labels", "extension", "resizing"},
 }
 
 
