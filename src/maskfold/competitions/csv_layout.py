@@ -30,7 +30,7 @@ class CsvLayout:
             )
         self.profile = profile
         self.files = files
-        task = profile.task if profile.rows == "class" else "binary"
+        task = profile.task or ("multiclass" if profile.rows == "class" else "binary")
         self.labels = LabelSpec(task, class_names or profile.class_names)
         self.dialect = profile.dialect
 
