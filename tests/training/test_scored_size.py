@@ -1,4 +1,4 @@
-"""With ``submission.size`` validation, out-of-fold maps and tuning decide and score at that size, as prediction does."""
+"""With ``submission.size`` validation, out-of-fold maps and tuning work at that size, as prediction does."""
 
 import numpy as np
 import pytest

@@ -59,8 +59,8 @@ def predict_batches(
     Args:
         models: return `maskfold.models.Outputs`. They are moved to ``device``, and are in evaluation mode until the
             iterator ends, then as before.
-        loader: batches with image uint8 (N, 3, h, w), id, index, size ((H, W) of each map that is asked for) and, for labelled
-            images, label (a `Label` each).
+        loader: batches with image uint8 (N, 3, h, w), id, index, size (of each map that is asked for, (H, W)) and, for
+            labelled images, label (a `Label` each).
         labels: say how logits become probabilities.
         window_batch: windows that go through a network together.
         precision: type of autocast, None for float32.
