@@ -8,8 +8,10 @@ from tests.drawn_runs import dice, make_run
 
 from maskfold.competitions import open_competition
 from maskfold.config import override
+from maskfold.ensembling.checkpoints import has_oof
 from maskfold.ensembling.submit import default_choice
 from maskfold.ensembling.tune import tune
+from maskfold.report import make_report, read_choice
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_oof
 from maskfold.training import fit
@@ -81,7 +83,17 @@ def test_a_fold_is_validated_at_the_size_that_is_submitted(tmp_path):
         assert levels.shape == (4, *ASKED)
         scores += [dice(a, b > 0) for a, b in zip(levels >= 128, asked_truth(masks[image_id]), strict=True)]
     assert summary["candidates"]["best"] == pytest.approx(np.mean(scores), abs=5e-3)
-    assert evaluate_oof(default_choice([run], run.config), competition).score == pytest.approx(np.mean(scores))
+    choice = default_choice([run], run.config)
+    assert evaluate_oof(choice, competition).score == pytest.approx(np.mean(scores))
+    report = make_report([run], competition, read_choice([run], tmp_path / "no.yaml"), tmp_path / "r.html", count=3)
+    assert report.findings.score == pytest.approx(np.mean(scores))
+    assert has_oof(run, 0, "best", competition, choice.tta)
+    profile = tmp_path / "clouds/profile.yaml"
+    profile.write_text(profile.read_text().replace("20, 18", "20, 19"))
+    other = open_competition(config.competition)
+    assert not has_oof(run, 0, "best", other, choice.tta), "maps of another size are made again"
+    assert evaluate_oof(choice, other).score > 0
+    assert run.fold(0).oof("best").read(store.ids()[0]).shape == (4, 20, 19)
 
 
 def test_exclusive_classes_are_scored_by_nearest_neighbour(tmp_path):
