@@ -51,7 +51,7 @@ def write_folds_csv(path: Path, ids, valid: dict[int, list[str]]) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def make_run(root: Path, name: str, config, maps: dict, valid: dict[int, list[str]], scores=None) -> Run:
+def make_run(root: Path, name: str, config, maps: dict, valid: dict[int, list[str]], scores=None, size=None) -> Run:
     """A run whose finished folds hold ``maps[kind][fold][id]``, float (C, H, W), as out-of-fold maps.
 
     ``scores[kind]`` is what training reported for every fold. Weights are one number, different in every file.
@@ -64,7 +64,7 @@ def make_run(root: Path, name: str, config, maps: dict, valid: dict[int, list[st
         for fold, found in folds.items():
             folder = run.fold(fold)
             folder.save_checkpoint(kind, {"a": torch.tensor([hash((name, kind)) % 97 + fold / 7])})
-            with folder.oof(kind).replace(oof_options(config.tta)) as store:
+            with folder.oof(kind).replace(oof_options(config.tta, size)) as store:
                 for image_id, probability in found.items():
                     store.write(image_id, probability)
     for fold in sorted({fold for folds in maps.values() for fold in folds}):

@@ -23,7 +23,7 @@ LAYERS = [
         "symmetries",
         "compiled",
     },
-    {"config", "losses", "metrics"},
+    {"config", "losses", "metrics", "resizing"},
     {"competitions", "models", "inference"},
     {"datasets", "runs", "demo"},
     {"ensembling", "checks"},
@@ -39,7 +39,7 @@ LIFTABLE = {
     "metrics": {"errors", "labels", "extension"},
     "rle": {"errors", "compiled"},
     "models": {"errors", "config", "images", "extension"},
-    "inference": {"errors", "config", "labels", "extension", "symmetries"},
+    "inference": {"errors", "config", "labels", "extension", "symmetries", "resizing"},
 }
 
 

@@ -87,7 +87,7 @@ def test_the_examples_train_without_a_loss_in_the_config(tmp_path, number, loss)
         for split, name in (("train", f"p{index}.png"), ("test", f"t{index}.png")):
             write_image(tmp_path / f"data/{split}_images/{name}", index, image.shape[:2])
             for place, value in enumerate(profile.csv_classes):
-                layer = layers[place] & ~layers[:place].any(0) if profile.task == "multiclass" else layers[place]
+                layer = layers[place] & ~layers[:place].any(0) if not profile.overlapping else layers[place]
                 id_ = f"{name}_{value}" if profile.class_separator else f"{name},{value}"
                 tables[split].append(f"{id_},{profile.dialect.encode(layer)}")
     (tmp_path / "data/train.csv").write_text("\n".join(tables["train"]) + "\n")

@@ -1,4 +1,5 @@
 import pytest
+import yaml
 from tests.competitions.conftest import AIRBUS, CLOUDS
 
 from maskfold.competitions import load_profile
@@ -61,6 +62,7 @@ def test_numbers_are_class_values(tmp_path):
         (CLOUDS.replace("class_separator: _\n", ""), "either columns.class, or class_separator"),
         (CLOUDS.replace("[background, Fish, Sugar]", "[Fish]"), "background and at least one class"),
         (CLOUDS + "class_values: [1]\n", "1 values for the 2 classes of class_names"),
+        (AIRBUS + "task: multiclass\n", "task, class_values, class_separator and columns.class belong to rows: class"),
         ("- a\n", "holds no mapping"),
         ("a: [\n", "not valid YAML"),
     ],
@@ -70,6 +72,14 @@ def test_profiles_that_do_not_fit(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(CompetitionError, match=message):
         load_profile(str(path))
+
+
+@pytest.mark.parametrize("text", [AIRBUS, CLOUDS, CLOUDS + "task: multiclass\n", CLOUDS + "task: multilabel\n"])
+def test_a_profile_written_out_whole_reads_back(tmp_path, text):
+    (tmp_path / "own.yaml").write_text(text)
+    profile = load_profile(str(tmp_path / "own.yaml"))
+    (tmp_path / "again.yaml").write_text(yaml.safe_dump(profile.model_dump(mode="json")))
+    assert load_profile(str(tmp_path / "again.yaml")) == profile
 
 
 def test_missing_profile_file(tmp_path):

@@ -69,7 +69,7 @@ def test_parts_are_the_first_runs_first_fold(two_runs, config, competition):
 def test_the_truth_comes_along(two_runs, config, competition, truth):
     run, _ = two_runs[0]
     for image in oof_images([run], [["ema"]], competition, [config.tta]):
-        assert np.array_equal(image.truth(competition, truth[image.id].shape).values, truth[image.id])
+        assert np.array_equal(image.truth(competition).values, truth[image.id])
 
 
 def test_classes_are_kept_apart(streets, tmp_path):
@@ -88,7 +88,7 @@ def test_classes_are_kept_apart(streets, tmp_path):
         expected = maps[image.fold][image.id]
         assert image.probability(["best"], [1.0]).shape == (3, *labels[image.id].shape)
         np.testing.assert_allclose(image.probability(["best"], [1.0]), expected, atol=1 / 509)
-        label = image.truth(competition, expected.shape[1:])
+        label = image.truth(competition)
         assert np.array_equal(np.where(label.valid, label.values, 255), labels[image.id])
 
 

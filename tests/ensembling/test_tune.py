@@ -5,6 +5,7 @@ import warnings
 from functools import partial
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from tests.drawn_runs import dice, make_run
@@ -372,6 +373,31 @@ def test_weights_of_runs_with_several_classes(streets, tmp_path):
     assert choice.post == PostConfig()
 
 
+def test_a_fold_of_which_no_pixel_counts_is_tuned_with_the_others(streets, tmp_path):
+    """Fold 1 has no score: its images choose nothing, and those of the others are the score."""
+    config, labels = streets
+    config = override(config, {"folds.kind": "given", "folds.count": 1})
+    ids = list(labels)
+    for name in ids[4:]:
+        cv2.imwrite(str(config.competition.root / "labels" / name), np.full(labels[name].shape, 255, np.uint8))
+    competition = open_competition(config.competition)
+    valid = {0: ids[:2], 1: ids[4:], 2: ids[2:4]}
+
+    def maps(good):
+        wrong = np.eye(3)[[1, 2, 0]]
+        lookup = np.vstack([np.eye(3) if good else wrong, np.full((253, 3), 1 / 3)])
+        return {fold: {name: lookup[labels[name]].transpose(2, 0, 1) for name in own} for fold, own in valid.items()}
+
+    run = make_run(tmp_path, "v", config, {"best": maps(False), "ema": maps(True)}, valid)
+    for fold in valid:
+        void = fold == 1
+        scores = {"best": float("nan") if void else 0.2, "ema": float("nan") if void else 0.9}
+        run.fold(fold).finish({"candidates": scores, "metric": "miou"})
+    choice = tune([run], competition, config)
+    assert choice.runs[0].checkpoint == "ema"
+    assert choice.scores == pytest.approx({"before": 0.0, "after": 1.0})
+
+
 class Layers:
     """An image of two classes that overlap: class 0 is at 0.3 before 0.1, class 1 at 0.9 before 0.6."""
 
@@ -389,7 +415,7 @@ class Layers:
     def prediction(self, probability, competition):
         return Prediction(self.id, 0, probability)
 
-    def truth(self, competition, shape):
+    def truth(self, competition):
         return self.mask
 
 

@@ -214,6 +214,22 @@ def test_the_image_is_loaded_once_and_only_where_a_step_asks():
 
 
 @pytest.mark.usefixtures("own_steps")
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_the_image_has_the_size_of_the_layers(dtype):
+    """An image twice as high and three times as wide as the map: each pixel of the step's is a mean of six."""
+    stored = np.zeros((4, 9, 5), dtype)
+    stored[:2, 3:6, 4] = 120
+    stored[2:, 6:, 1] = [[110, 110, 70], [110, 110, 80]]  # mean 98.3
+    mask = decode(np.ones((3, 2, 3), np.float32), CLOUDS, lambda: stored, steps={"their_steps:OnBright": {"level": 98}})
+    assert mask[2].tolist() == [[0, 1, 0], [0, 0, 1]]
+    mask = decode(np.ones((3, 2, 3), np.float32), CLOUDS, lambda: stored, steps={"their_steps:OnBright": {"level": 99}})
+    assert mask[2].tolist() == [[0, 1, 0], [0, 0, 0]]
+    larger = decode(np.ones((3, 8, 18), np.float32), CLOUDS, lambda: stored, steps={"their_steps:OnBright": {}})
+    assert larger.shape == (3, 8, 18)
+    assert larger[0, 1, 8] == 1
+
+
+@pytest.mark.usefixtures("own_steps")
 @pytest.mark.parametrize(
     ("probability", "labels", "post", "message"),
     [

@@ -75,6 +75,19 @@ class Ones(SegmentationLoss):
         return self.factor * torch.ones_like(logits).sum()
 
 
+class Plain(SegmentationLoss):
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, logits, target, valid=None, **_):
+        return (self.probabilities(logits) - target).abs().mean()
+
+
+def test_a_loss_is_for_binary_tasks_unless_told():
+    assert Plain().task == "binary"
+    assert Plain()(torch.full((1, 1, 2, 2), -50.0), torch.ones(1, 1, 2, 2)) == 1
+
+
 def targets_for(loss, logits, target):
     return {"mask": target, **{name: torch.randn_like(logits) for name in loss.needs}}
 

@@ -98,6 +98,18 @@ def test_paired_with_itself_and_by_groups():
 
 
 @pytest.mark.filterwarnings("error")
+def test_one_image_or_one_group_has_no_interval():
+    scores = np.array([[0.25], [0.5], [1.0]])
+    for rows, groups in ((scores[:1], None), (scores, ["a"] * 3)):
+        assert all(math.isnan(x) for x in bootstrap_interval(rows, mean_score, groups=groups))
+        difference, *unknown = paired_bootstrap(rows + 0.125, rows, mean_score, groups=groups)
+        assert difference == 0.125
+        assert all(math.isnan(x) for x in unknown)
+    low, high = bootstrap_interval(scores, mean_score, groups=["a", "b", "b"])
+    assert (low, high) == (0.25, 0.75)
+
+
+@pytest.mark.filterwarnings("error")
 def test_void_images_and_sets_without_score():
     metric = build_metric("dice", BINARY)
     stats = np.array([[5, 1, 2], [np.nan] * 3, [7, 0, 3]])

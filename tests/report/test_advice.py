@@ -1,6 +1,8 @@
 """Each rule speaks when its figures call for it, says them, and is silent otherwise."""
 
+import shlex
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,8 +11,9 @@ import pytest
 from tests.report.conftest import fake_run
 
 from maskfold.competitions import open_competition
-from maskfold.config import PostConfig
+from maskfold.config import Config, PostConfig, load_config, override
 from maskfold.labels import LabelSpec
+from maskfold.losses import build_loss
 from maskfold.metrics import SegmentationMetrics
 from maskfold.report import read_choice
 from maskfold.report.advice import advise
@@ -19,6 +22,8 @@ from maskfold.report.advice import images as image_rules
 from maskfold.report.advice import training as training_rules
 from maskfold.report.gather import gather
 from maskfold.runs.history import FoldHistory
+
+SRC = Path(__file__).parents[2] / "src"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +43,26 @@ def trained(findings, *folds, **changes):
 
 
 def said(rule, findings):
-    return [f"{advice.title}: {advice.figures}" for advice in rule(findings)]
+    found = list(rule(findings))
+    for advice in found:
+        assert_copied(advice.action)
+    return [f"{advice.title}: {advice.figures}" for advice in found]
+
+
+def assert_copied(action):
+    """The advice is a command that a shell reads as its program does: values that the config takes."""
+    python, script, *words = shlex.split(action)
+    assert python == "python"
+    assert (SRC / script.removeprefix("src/")).is_file()
+    config = load_config(words[words.index("--config") + 1]) if "--config" in words else Config()
+    keys = [place for place, word in enumerate(words) if ("." in word and word.startswith("--")) or word == "--loss"]
+    changed = override(config, {words[place].removeprefix("--"): words[place + 1] for place in keys})
+    if changed.loss:
+        exclusive = changed.loss[0]["name"] == "cross_entropy"
+        build_loss(
+            changed.loss, LabelSpec("multiclass", ("sky", "road")) if exclusive else LabelSpec("binary", ("roof",))
+        )
+    assert all(Path(word).is_dir() for word in words if word.startswith("/") and "--runs" in words)
 
 
 def test_rise_at_the_end(findings):
@@ -133,8 +157,11 @@ def test_errors_on_one_side(findings):
 
     (text,) = image_rules.lopsided_errors(counted(10, 30))
     assert text.figures.startswith("30 foreground pixels are missed and 10 are too much")
-    assert "a lower threshold" in text.action
-    assert "a higher threshold" in next(image_rules.lopsided_errors(counted(30, 10))).action
+    assert "A lower threshold" in text.figures
+    assert """"alpha": 0.3, "beta": 0.7}""" in text.action
+    other = next(image_rules.lopsided_errors(counted(30, 10)))
+    assert "A higher threshold" in other.figures
+    assert """"alpha": 0.7, "beta": 0.3}""" in other.action
     assert said(image_rules.lopsided_errors, counted(20, 25)) == []
 
 
@@ -152,7 +179,7 @@ def test_classes_that_are_lost(findings):
         return replace(findings, competition=competition, survey=replace(findings.survey, metrics=metrics))
 
     (text,) = said(image_rules.lost_classes, classes(found_poles=1))
-    assert text.endswith("IoU is below 0.05 for pole, which have 40 pixels, 4.0% of all.")
+    assert "IoU is below 0.05 for pole, which have 40 pixels, 4.0% of all." in text
     assert said(image_rules.lost_classes, classes(found_poles=4)) == []
     assert said(image_rules.lost_classes, findings) == []
 
@@ -192,7 +219,9 @@ def test_small_objects_calibration_and_labels(findings):
 def test_runs_together(run, weaker):
     choice = read_choice([run, weaker], run.path / "no.yaml")
     both = gather([run, weaker], open_competition(run.config.competition), choice)
-    (text,) = said(ensemble_rules.several_runs, both)
+    (advice,) = ensemble_rules.several_runs(both)
+    assert_copied(advice.action)
+    text = advice.figures
     together, best = (both.plain_score, both.runs["score"].max())
     assert f"{together:.4f}" in text
     assert f"({together - best:+.4f})" in text

@@ -14,7 +14,7 @@ from maskfold.competitions import open_competition
 from maskfold.ensembling.choice import write_ensemble
 from maskfold.ensembling.tune import tune
 from maskfold.errors import ReportError, RunError
-from maskfold.report import make_report, read_choice
+from maskfold.report import findings, make_report, read_choice
 
 
 def write(runs, path, count=9, ensemble=None):
@@ -127,6 +127,14 @@ def test_the_score_and_the_scores_of_the_images(page, predictions, run):
     )
     for card in page.all("article"):
         assert float(card.attributes["data-score"]) == pytest.approx(expected[card.attributes["data-id"]])
+
+
+def test_images_of_one_group_have_no_interval(run, weaker, tmp_path, monkeypatch):
+    monkeypatch.setattr(findings, "groups_of", lambda competition, ids, folds: ["scene"] * len(ids))
+    _, root = write([run, weaker], tmp_path / "report.html", count=3)
+    text = " ".join(root.one("div", class_="tile main").text.split())
+    assert "no interval: one image or group tells nothing about others; not tuned" in text
+    assert "nan" not in "".join(table.text for table in root.all("table"))
 
 
 def test_the_threshold_curve(page, predictions):

@@ -142,6 +142,12 @@ def test_groups_widen_the_interval():
     assert "bootstraps over groups" in together.line()
 
 
+def test_one_group_has_no_interval():
+    one, other = made_up([0.2, 0.5, 0.9], ["scene"] * 3), made_up([0.2, 0.5, 0.6], ["scene"] * 3)
+    assert one.line() == "dice 0.5333 (no interval: there is one of the groups only)"
+    assert one.against(other) == "difference +0.1000 (no interval: one image or group tells nothing about others)"
+
+
 def write_groups(competition_copy, names):
     rows = [f"{name},scene{number % 2 + 2 * (number // 8)}" for number, name in enumerate(names)]
     (competition_copy / "groups.csv").write_text("\n".join(["name,scene", *rows]) + "\n")

@@ -33,6 +33,13 @@ def test_overlapping_classes_of_another_size_from_files_to_a_score(tmp_path, mon
     assert min(post["threshold"]) <= 0.7
     predicted = script("predict", "--runs", "runs/c")
     assert predicted.code == 0, predicted.err
+    # What the command line sets is where tuning starts, and what is kept where nothing is better.
+    fixed = ("--post.threshold", "0.4", "--post.min_area", "3", "--tune.tried.threshold", "[0.4]")
+    again = script("tune", "--runs", "runs/c", *fixed, "--tune.tried.min_area", "[3]")
+    assert again.code == 0, again.err
+    kept = yaml.safe_load((tmp_path / "runs/c/ensemble.yaml").read_text())
+    assert (kept["post"]["threshold"], kept["post"]["min_area"]) == (0.4, 3)
+    assert kept["scores"]["before"] == kept["scores"]["after"]
     assert "Valid submission" in predicted.out
     scored = script("evaluate", "--runs", "runs/c", "--submission", "submissions/c.csv", "--truth", "clouds/truth.csv")
     assert scored.code == 0, scored.err

@@ -16,6 +16,7 @@ from maskfold.errors import CompetitionError
 from maskfold.images import ImageSpec
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
+from maskfold.resizing import fit_label
 
 LAYOUTS = {"csv": CsvLayout, "png-masks": PngMasks, "file-list": FileList}
 
@@ -62,6 +63,11 @@ class Competition:
     def submission_kind(self) -> str:
         """``csv``: one CSV of run lengths; ``png``: a folder (or zip archive) of mask files."""
         return self.layout.submission_kind
+
+    @property
+    def submission_size(self) -> tuple[int, int] | None:
+        """``(H, W)`` of all masks of a submission; `None`: each has its image's size."""
+        return self.layout.submission_size
 
     def samples(self, split: Split) -> Samples:
         """The samples of one split, sorted by id; none where the competition does not have the split.
@@ -115,14 +121,24 @@ class Competition:
                 self._sizes[path] = image_size(stream, path)
         return self._sizes[path]
 
-    def mask_size(self, sample: Sample) -> tuple[int, int]:
-        """``(H, W)`` of a sample's mask: its image's, or what the profile asks for in a submission.
+    def scored_size(self, sample: Sample) -> tuple[int, int]:
+        """``(H, W)`` at which a sample is decided and scored: its image's, or what the profile asks for.
+
+        Validation, out-of-fold maps, tuning and prediction all work at this size, so that areas mean the same
+        everywhere.
 
         Raises:
             CompetitionError: as `size`.
         """
-        size = self.size(sample.image)
-        return size if sample.masks is not None else self.layout.mask_size(size)
+        return self.submission_size or self.size(sample.image)
+
+    def mask_size(self, sample: Sample) -> tuple[int, int]:
+        """``(H, W)`` of a sample's mask in files: training masks have their image's, a submission's `scored_size`.
+
+        Raises:
+            CompetitionError: as `size`.
+        """
+        return self.size(sample.image) if sample.masks is not None else self.scored_size(sample)
 
     def label(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> Label:
         """The truth of one image: a mask as ``labels`` has it, and which pixels count.
@@ -137,6 +153,19 @@ class Competition:
                 class, one pixel in two exclusive classes.
         """
         return self._named(id, self.layout.label, masks, shape)
+
+    def scored_label(self, sample: Sample, shape: tuple[int, int] | None = None) -> Label:
+        """The truth of a training sample at its `scored_size`, see `maskfold.resizing.fit_label`.
+
+        Args:
+            sample: with masks.
+            shape: ``(H, W)`` of its image; `None`: read from the image's header.
+
+        Raises:
+            CompetitionError: as `label` and `size`.
+        """
+        label = self.label(sample.masks, shape or self.size(sample.image), id=sample.id)
+        return fit_label(label, self.submission_size or label.valid.shape, self.labels)
 
     def coverage(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> float:
         """Share of the image that is foreground (see `LabelSpec.foreground`) and counts.

@@ -30,7 +30,7 @@ class CsvLayout:
             )
         self.profile = profile
         self.files = files
-        task = profile.task if profile.rows == "class" else "binary"
+        task = profile.task or ("multiclass" if profile.rows == "class" else "binary")
         self.labels = LabelSpec(task, class_names or profile.class_names)
         self.dialect = profile.dialect
 
@@ -50,9 +50,10 @@ class CsvLayout:
         problems = [*problems, *unsafe]
         return survey_samples(found, self.files, source=spec.table, group=self.profile.group, problems=problems)
 
-    def mask_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(H, W) of the mask that is submitted for a test image of ``size``."""
-        return self.profile.submission.size or size
+    @property
+    def submission_size(self) -> tuple[int, int] | None:
+        """See `Competition.submission_size`."""
+        return self.profile.submission.size
 
     def sample_keys(self) -> list[Key]:
         """The rows of the sample submission, in its order."""

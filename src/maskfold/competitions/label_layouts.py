@@ -21,6 +21,7 @@ class _LabelFiles(ABC):
     """Masks that are files: paths inside the competition's folder, or contents where `read_masks` read them."""
 
     submission_kind = "png"
+    submission_size = None
     files: CompetitionFiles
     labels: LabelSpec
 
@@ -64,10 +65,6 @@ class _LabelFiles(ABC):
         names = {image_id: f"{_stem(image_id)}.png" for image_id in self.survey("test").checked().ids}
         raise_all(duplicates(names.values(), "the names of the submission's files"))
         return names
-
-    def mask_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(H, W) of the mask that is submitted for a test image of ``size``: the same."""
-        return size
 
     @abstractmethod
     def image_folders(self) -> set[str]:

@@ -66,8 +66,8 @@ class CsvProfile(_Profile):
     header: bool = Field(True, description="whether the first row holds column names")
     columns: dict[ColumnRole, str] = Field(description="role -> column name, in a submission's order")
     rows: Literal["image", "class", "instance"] = Field("image", description="one row per …")
-    task: Literal["multiclass", "multilabel"] = Field(
-        "multiclass", description="rows: class: classes exclude each other, or may overlap (multilabel)"
+    task: Literal["multiclass", "multilabel"] | None = Field(
+        None, description="rows: class: classes exclude each other (multiclass; null), or may overlap (multilabel)"
     )
     class_names: tuple[str, ...] = Field(("foreground",), description="rows: class, multiclass: background first")
     class_values: tuple[str, ...] = Field((), description="the classes of class_names as the CSV writes them")
@@ -88,7 +88,7 @@ class CsvProfile(_Profile):
             or self.class_values
             or self.class_separator
             or "class" in self.columns
-            or "task" in self.model_fields_set
+            or self.task is not None
         ):
             raise ValueError(
                 f"rows is {self.rows}, so there is one class: class_names must hold one name, and task, class_values, "
@@ -98,7 +98,7 @@ class CsvProfile(_Profile):
 
     def _check_classes(self) -> None:
         if not self.classes:
-            first = "background and " if self.task == "multiclass" else ""
+            first = "" if self.overlapping else "background and "
             raise ValueError(f"rows is class: class_names must hold {first}at least one class")
         if ("class" in self.columns) == (self.class_separator is not None):
             raise ValueError(
@@ -115,7 +115,12 @@ class CsvProfile(_Profile):
         """The classes that have rows in the CSV; empty for a binary competition."""
         if self.rows != "class":
             return ()
-        return self.class_names[1:] if self.task == "multiclass" else self.class_names
+        return self.class_names if self.overlapping else self.class_names[1:]
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether a pixel can have several classes."""
+        return self.task == "multilabel"
 
     @property
     def csv_classes(self) -> tuple[str, ...]:

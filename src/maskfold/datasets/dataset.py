@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Set
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -11,6 +10,7 @@ from torch.utils.data import Dataset
 from maskfold.competitions import Competition, Sample, Samples
 from maskfold.labels import Label, LabelSpec
 from maskfold.losses.boundary import signed_distance
+from maskfold.resizing import fit_image, fit_label
 
 if TYPE_CHECKING:
     from maskfold.datasets.augment import Augmentation
@@ -92,8 +92,8 @@ class EvalDataset(Dataset[dict[str, Any]]):
     """Whole samples, never augmented; the key is the index. An item is a dict of
 
     - ``image`` (C, h, w), scaled: see `image_tensor`;
-    - ``label``, where the sample has masks: a `Label` in the file's geometry;
-    - ``id`` (str), ``index``, and ``size``: (H, W) of the mask that is asked for (`Competition.mask_size`).
+    - ``label``, where the sample has masks: a `Label` of that size (`Competition.scored_label`);
+    - ``id`` (str), ``index``, and ``size``: (H, W) of the mask that is asked for (`Competition.scored_size`).
     """
 
     def __init__(self, competition: Competition, samples: Samples, *, scale: float = 1.0) -> None:
@@ -116,10 +116,10 @@ class EvalDataset(Dataset[dict[str, Any]]):
             "image": image_tensor(resize_image(native, self.scale)),
             "id": sample.id,
             "index": index,
-            "size": self.competition.mask_size(sample),
+            "size": self.competition.scored_size(sample),
         }
         if sample.masks is not None:
-            item["label"] = self.competition.label(sample.masks, native.shape[:2], id=sample.id)
+            item["label"] = self.competition.scored_label(sample, native.shape[:2])
         return item
 
 
@@ -143,35 +143,13 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def resize_image(image: np.ndarray, scale: float) -> np.ndarray:
-    """Scale (H, W, C) or (H, W) of uint8, uint16 or float32: area average down, bilinear up."""
-    if scale == 1:
-        return image
-    height, width = scaled_size(image.shape[:2], scale)
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    # OpenCV averages areas of at most four channels, and drops an axis of one.
-    groups = np.split(image, range(4, image.shape[2], 4), axis=2) if image.ndim == 3 else [image]
-    resized = [cv2.resize(group, (width, height), interpolation=how) for group in groups]
-    return np.concatenate([np.atleast_3d(part) for part in resized], axis=2).reshape(height, width, *image.shape[2:])
+    """`fit_image` at ``scale``: (H, W, C) or (H, W)."""
+    return fit_image(image, scaled_size(image.shape[:2], scale))
 
 
 def resize_label(label: Label, scale: float, labels: LabelSpec) -> Label:
-    """Scale a mask and what counts of it; the pixel centres are those of `resize_image`.
-
-    Exclusive classes: nearest neighbour. Others: each class is resized like the image and cut at one half, which keeps
-    the area of thin shapes that nearest neighbour would break up. What counts goes by nearest neighbour.
-    """
-    if scale == 1:
-        return label
-    height, width = scaled_size(label.valid.shape, scale)
-
-    def nearest(pixels: np.ndarray) -> np.ndarray:
-        return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-
-    valid = nearest(label.valid.view(np.uint8)).view(bool)
-    if labels.exclusive:
-        return Label(nearest(label.values), valid)
-    shares = [resize_image(np.where(layer, np.uint8(200), np.uint8(0)), scale) for layer in labels.layers(label.values)]
-    return Label(labels.mask(np.stack([(share >= 100) & valid for share in shares])), valid)
+    """`fit_label` at ``scale``."""
+    return fit_label(label, scaled_size(label.valid.shape, scale), labels)
 
 
 def signed_distances(label: Label, labels: LabelSpec) -> np.ndarray:

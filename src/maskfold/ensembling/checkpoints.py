@@ -33,14 +33,19 @@ def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competitio
     return networks
 
 
-def oof_options(tta: TTAConfig) -> dict[str, Any]:
-    """What out-of-fold maps depend on besides the weights, as it stands beside them."""
-    return tta.model_dump(mode="json")
+def oof_options(tta: TTAConfig, size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """What out-of-fold maps depend on apart from the weights, as it stands beside them.
+
+    Args:
+        tta: how they are made.
+        size: the competition's ``submission_size``.
+    """
+    return tta.model_dump(mode="json") | ({} if size is None else {"size": list(size)})
 
 
-def has_oof(run: Run, fold: int, checkpoint: str, tta: TTAConfig) -> bool:
-    """Whether a fold's out-of-fold maps of a checkpoint are stored as made with ``tta``."""
-    return run.fold(fold).oof(checkpoint).made_with() == oof_options(tta)
+def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta: TTAConfig) -> bool:
+    """Whether a fold's out-of-fold maps of a checkpoint are stored as made with ``tta``, at the scored size."""
+    return run.fold(fold).oof(checkpoint).made_with() == oof_options(tta, competition.submission_size)
 
 
 def ensure_oof(
@@ -57,7 +62,7 @@ def ensure_oof(
         batch_size: images per batch; `None`: the run's ``inference.batch_size``.
     """
     store = run.fold(fold).oof(checkpoint)
-    if not has_oof(run, fold, checkpoint, tta):
+    if not has_oof(run, fold, checkpoint, competition, tta):
         config = run.config
         if batch_size is not None:
             config = with_batch_size(config, batch_size)
@@ -90,6 +95,6 @@ def _compute_oof(
         device=device,
         precision=choose_precision(run.config.train.precision, device),
     )
-    with store.replace(oof_options(tta)) as new:
+    with store.replace(oof_options(tta, competition.submission_size)) as new:
         for prediction in progress(predictions, f"{run.name} fold {fold} {checkpoint}", total=len(images)):
             new.write(prediction.id, prediction.probability)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Sample
 from maskfold.config import FoldsConfig, TTAConfig
 from maskfold.datasets import fold_splits, load_groups
 from maskfold.ensembling.checkpoints import ensure_oof
@@ -50,9 +50,9 @@ class OofImage:
         """What a decoding chain takes."""
         return Prediction(self.id, 0, probability, image=partial(competition.image, self.image))
 
-    def truth(self, competition: Competition, shape: tuple[int, int]) -> Label:
-        """The image's label."""
-        return competition.label(self.masks, shape)
+    def truth(self, competition: Competition) -> Label:
+        """The image's label, of the size of its maps."""
+        return competition.scored_label(Sample(self.id, self.image, self.masks))
 
 
 def merged_levels(levels: Sequence[Levels], weights: Sequence[float]) -> np.ndarray:

@@ -73,8 +73,7 @@ class Scorer:
     def _rows(self, image: OofImage, settings: Sequence[Setting], chains: Sequence[Chain]) -> Iterator[np.ndarray]:
         asked = {each for setting in settings for each in enumerate(setting.checkpoints)}
         levels = {each: image.levels(*each) for each in asked}
-        shape = next(iter(levels.values()))[0].shape[1:]
-        truth = image.truth(self.competition, shape)
+        truth = image.truth(self.competition)
         pairs = zip(settings, chains, strict=True)
         for (checkpoints, weights), same in groupby(pairs, key=lambda pair: pair[0].maps):
             probability = merged_levels([levels[each] for each in enumerate(checkpoints)], weights)

@@ -76,7 +76,7 @@ def predict_samples(
     *,
     batch_size: int,
 ) -> Iterator[Prediction]:
-    """Stream the ensemble's probabilities at the size of `Competition.mask_size`, each run reading the images once.
+    """Stream the ensemble's probabilities at `Competition.scored_size`, each run reading the images once.
 
     Within a run, all folds' networks and views are merged as ``choice.tta.merge`` says, folds with equal weight;
     runs are then averaged by their weights, as tuning did.

@@ -25,7 +25,7 @@ class Prediction:
     Attributes:
         id: the image's.
         index: row of the samples.
-        probability: float32 (C, H, W) at native size.
+        probability: float32 (C, H, W) at the size that is asked for.
         label: its truth, where it is known.
         image: loads the image as stored, for a decoding step that asks for it; `None` where nobody can.
     """
@@ -54,13 +54,13 @@ def predict_batches(
     says so) are brought back to the batch's geometry, turned into what ``tta.merge`` averages, and added up in
     float32: ``probabilities``, ``logits`` (the sigmoid or softmax comes after the mean) or ``vote`` (share of votes).
     Views weigh the same, models as ``weights`` say (`None`: the same). The merged map is resized bilinearly, once, to
-    each image's native size.
+    the size that the batch asks for.
 
     Args:
         models: return `maskfold.models.Outputs`. They are moved to ``device``, and are in evaluation mode until the
             iterator ends, then as before.
-        loader: batches with image uint8 (N, 3, h, w), id, index, size (native (H, W) each) and, for labelled
-            images, label (a `Label` each).
+        loader: batches with image uint8 (N, 3, h, w), id, index, size (of each map that is asked for, (H, W)) and, for
+            labelled images, label (a `Label` each).
         labels: say how logits become probabilities.
         window_batch: windows that go through a network together.
         precision: type of autocast, None for float32.

@@ -25,7 +25,7 @@ class SegmentationLoss(nn.Module):
     instead: ClassVar[str] = ""
     needs: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task = "binary") -> None:
         super().__init__()
         if task not in self.tasks:
             hint = f"; take {self.instead}" if self.instead else ""

@@ -38,7 +38,8 @@ def bootstrap_interval(
     stats: (n, k), one row per image. score: (..., n, k) -> (...), as `CompetitionMetric.score`.
     groups: n labels; images of one scene share one and are drawn together, so that their likeness does not
         make the interval too narrow.
-    Resamples without a score (nan) are left out; (nan, nan) when all are.
+    Resamples without a score (nan) are left out; (nan, nan) when all are, and of a single image or group, which says
+    nothing about others.
     Raises MaskfoldError for no images, for groups of another length and for a score of another shape.
     """
     _check_confidence(confidence)
@@ -82,6 +83,8 @@ def _bootstrap(
         raise MaskfoldError(f"repeats is {repeats}, expected at least 1.")
     rng = np.random.default_rng(seed)
     n = len(sets[0])
+    if n == 1 or (groups is not None and len(groups) == n and len(set(groups)) == 1):
+        return np.full((len(sets), 1), np.nan)
     if groups is None:
         draws = _draw_images(n, repeats, max(1, CHUNK_VALUES // sets[0].size), rng)
     elif len(groups) == n:

@@ -72,6 +72,8 @@ class Evaluation:
         if list(self.ids) != list(other.ids):
             raise MaskfoldError("the two do not hold the same images: only the same images can be compared")
         result = paired_bootstrap(self.stats, other.stats, self.metric.score, groups=self.groups)
+        if np.isnan(result.low):
+            return f"difference {result.difference:+.4f} (no interval: one image or group tells nothing about others)"
         return (
             f"difference {result.difference:+.4f} (95 % of paired bootstraps: {result.low:+.4f} to "
             f"{result.high:+.4f}); better in {result.share_better:.0%} of them"

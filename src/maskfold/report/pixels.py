@@ -69,7 +69,7 @@ def predict_image(
     """Probability float32 (C, H, W) of the ensemble, the truth, and the ensemble's mask."""
     probability = image.probability(choice.checkpoints, choice.weights)
     mask = build_chain(choice.post, competition.labels)(image.prediction(probability, competition))
-    return probability, image.truth(competition, probability.shape[1:]), mask
+    return probability, image.truth(competition), mask
 
 
 def level_counts(labels: LabelSpec, probability: np.ndarray, truth: Label) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Probability maps at native size: 8-bit PNGs, back to back in shards, and a marker that says what is where."""
+"""Probability maps at the scored size: 8-bit PNGs, back to back in shards, and a marker that says what is where."""
 
 import secrets
 from collections.abc import Iterator

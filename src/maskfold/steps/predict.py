@@ -161,7 +161,7 @@ def _stored_score(
     if not numbers:
         return None
     parts = zip(runs, choice.checkpoints, strict=True)
-    if not all(has_oof(run, fold, name, choice.tta) for run, name in parts for fold in numbers):
+    if not all(has_oof(run, fold, name, competition, choice.tta) for run, name in parts for fold in numbers):
         names = " ".join(str(run.path) for run in runs)
         print(
             f"Note: without out-of-fold maps of these settings the log has no score beside it. To have one next time: "

@@ -42,7 +42,7 @@ def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) 
     found = []
     tta, label = session.config.tta, f"out-of-fold maps of {checkpoint}"
     predictions = _shown(session, label, _predictions(session, networks, tta, session.data.valid_whole))
-    with session.fold.oof(checkpoint).replace(oof_options(tta)) as store:
+    with session.fold.oof(checkpoint).replace(oof_options(tta, session.competition.submission_size)) as store:
         for prediction in predictions:
             store.write(prediction.id, prediction.probability)
             found.append((prediction.index, _stats(session, prediction)))

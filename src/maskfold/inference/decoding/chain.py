@@ -11,6 +11,7 @@ from maskfold.errors import ConfigError, InferenceError
 from maskfold.inference.decoding.options import asked_steps, for_each_class, key_of
 from maskfold.inference.decoding.steps import BUILT_IN, Step
 from maskfold.labels import LabelSpec
+from maskfold.resizing import fit_image
 
 if TYPE_CHECKING:
     from maskfold.inference.predict import Prediction
@@ -56,14 +57,15 @@ class Chain:
 
         Args:
             probability: float32, or uint8 v that stands for the float32 v / 255 and gives the same mask.
-            image: loads the image; called once, and only if a step asks for the image.
+            image: loads the image; called once, and only if a step asks for the image. Where it has another size
+                than the map, it is resized to the map's.
 
         Raises:
             InferenceError: a map of another shape or type, an image that is asked for and not there, a step that
                 changes the shape.
         """
         self._check(probability)
-        loaded = self._load(image)
+        loaded = self._load(image, probability.shape[1:])
         if self.before and probability.dtype == np.uint8:
             probability = probability.astype(np.float32) / np.float32(255)
         for part in self.before:
@@ -83,7 +85,7 @@ class Chain:
                 f"with C = {self.labels.channels}"
             )
 
-    def _load(self, image: LoadImage | None) -> np.ndarray | None:
+    def _load(self, image: LoadImage | None, size: tuple[int, int]) -> np.ndarray | None:
         asking = [part.name for part in (*self.before, *self.after) if part.steps[0].needs_image]
         if not asking:
             return None
@@ -91,7 +93,7 @@ class Chain:
             raise InferenceError(
                 f"the decoding step {asking[0]} asks for the image, but there is only a map: give both"
             )
-        return image()
+        return fit_image(image(), size)
 
 
 def build_chain(post: PostConfig, labels: LabelSpec) -> Chain:

@@ -36,7 +36,10 @@ class Step(ABC):
 
     @abstractmethod
     def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
-        """The layer (H, W), or all layers (C, H, W), of the same shape as given; ``image`` as stored, (H, W, …)."""
+        """The layer (H, W), or all layers (C, H, W), of the same shape as given.
+
+        ``image`` (H, W, channels) has the stored values, and the layers' size.
+        """
 
 
 class Threshold(Step):

@@ -1,10 +1,9 @@
 """What checkpoints, views and settings suggest."""
 
-import json
 import shlex
 from collections.abc import Iterator
 
-from maskfold.report.advice.advice import Advice
+from maskfold.report.advice.advice import Advice, tune_command
 from maskfold.report.gather import Findings
 
 
@@ -19,7 +18,7 @@ def untuned(findings: Findings) -> Iterator[Advice]:
     yield Advice(
         "Tune the ensemble",
         f"Checkpoint, weights and decoding are those of the config.{said}",
-        _tune(findings),
+        tune_command(findings),
     )
 
 
@@ -35,13 +34,8 @@ def at_the_border(findings: Findings) -> Iterator[Advice]:
         yield Advice(
             f"Try further values of {curve.name}",
             f"The {curve.title} chosen, {chosen:g}, is the outermost of those tried ({tried[0]:g} to {tried[-1]:g}).",
-            f"{_tune(findings)} --tune.tried {shlex.quote(json.dumps(curve.value.as_tried(values)))}",
+            tune_command(findings, tune__tried=curve.value.as_tried(values)),
         )
-
-
-def _tune(findings: Findings) -> str:
-    runs = " ".join(shlex.quote(str(training.run.path)) for training in findings.trainings)
-    return f"python src/tune.py --runs {runs}"
 
 
 def views(findings: Findings) -> Iterator[Advice]:
@@ -56,7 +50,7 @@ def views(findings: Findings) -> Iterator[Advice]:
             yield Advice(
                 "Try test-time views",
                 f"{training.run.name}: predictions are made of one view only (tta.views none).",
-                f"python src/predict.py --runs {training.run.path} --oof --tta.views flips",
+                f"python src/predict.py --runs {shlex.quote(str(training.run.path))} --oof --tta.views flips",
             )
         elif gain < -0.002:
             yield Advice(
@@ -64,7 +58,7 @@ def views(findings: Findings) -> Iterator[Advice]:
                 f"{training.run.name}: with views '{tta.views}' checkpoint '{training.checkpoint}' scores "
                 f"{gain:+.4f} "
                 f"(mean of folds {', '.join(map(str, folds))}, threshold 0.5).",
-                f"python src/tune.py --runs {training.run.path} --tta.views none",
+                f"python src/tune.py --runs {shlex.quote(str(training.run.path))} --tta.views none",
             )
 
 
@@ -78,6 +72,7 @@ def several_runs(findings: Findings) -> Iterator[Advice]:
     yield Advice(
         "Keep together what helps" if gain > 0 else f"Consider {best['name']} alone",
         f"Together, with equal weights, the runs score {findings.plain_score:.4f}, {together} than {best['name']} "
-        f"alone with {best['score']:.4f} ({gain:+.4f}).",
-        "tuning weighs the runs; those that differ more (another encoder, loss or seed) add more to each other",
+        f"alone with {best['score']:.4f} ({gain:+.4f}). Tuning weighs the runs; those that differ more (another "
+        "encoder, loss or seed) add more to each other.",
+        tune_command(findings),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from maskfold.report.advice.advice import Advice
+from maskfold.report.advice.advice import Advice, check_command, train_command, tune_command
 from maskfold.report.gallery import suspects
 from maskfold.report.gather import Findings
 
@@ -19,9 +19,9 @@ def empty_images(findings: Findings) -> Iterator[Advice]:
         yield Advice(
             "Keep empty images empty",
             f"On {wrong} of {len(empty)} images without a mask something is predicted; their mean score is "
-            f"{mean:.3f}, against {table.loc[table['coverage'] > 0, 'score'].mean():.3f} of the others.",
-            "a larger minimum area (tune.tried.min_area), or a larger share of empty images in the batches "
-            "(data.positive_share lower)",
+            f"{mean:.3f}, against {table.loc[table['coverage'] > 0, 'score'].mean():.3f} of the others. Larger "
+            "minimum areas may help, or more empty images in the batches (a lower data.positive_share).",
+            tune_command(findings, tune__tried={"min_area": _larger_areas(findings)}),
         )
 
 
@@ -35,9 +35,9 @@ def small_objects(findings: Findings) -> Iterator[Advice]:
         yield Advice(
             "Look after images with little foreground",
             f"Images with {first['bin']} foreground score {first['mean']:.3f} on average, those with {last['bin']} "
-            f"{last['mean']:.3f}.",
-            "--data.scale above 1, a loss of each image's overlap (dice or lovasz_hinge with more weight), "
-            "--data.positive_share 0.7",
+            f"{last['mean']:.3f}. More of them in the batches may help, or data.scale above 1, or more weight on a "
+            "loss of each image's overlap (dice, lovasz_hinge).",
+            train_command(findings.trainings[0].run, "positive", data__positive_share=0.7),
         )
 
 
@@ -49,11 +49,14 @@ def lopsided_errors(findings: Findings) -> Iterator[Advice]:
     more, less = max(false_positive, false_negative), min(false_positive, false_negative)
     if more >= 1.5 * max(less, 1):
         missed = false_negative > false_positive
+        alpha, beta = (0.3, 0.7) if missed else (0.7, 0.3)
+        tversky = {"name": "tversky", "weight": 0.2, "options": {"alpha": alpha, "beta": beta}}
         yield Advice(
             "Balance the errors",
-            f"{false_negative:,} foreground pixels are missed and {false_positive:,} are too much.",
-            f"a {'lower' if missed else 'higher'} threshold, or the tversky loss with "
-            f"{'beta above alpha' if missed else 'alpha above beta'}",
+            f"{false_negative:,} foreground pixels are missed and {false_positive:,} are too much. "
+            f"A {'lower' if missed else 'higher'} threshold changes that, which tuning tries, and a loss for which "
+            f"{'the missed ones' if missed else 'those too much'} weigh more.",
+            train_command(findings.trainings[0].run, "tversky", loss=[{"name": "bce", "weight": 0.8}, tversky]),
         )
 
 
@@ -69,9 +72,9 @@ def lost_classes(findings: Findings) -> Iterator[Advice]:
         yield Advice(
             "Teach the classes that are lost",
             f"IoU is below 0.05 for {', '.join(names[c] for c in lost)}, which have {labelled[lost].sum():,} pixels, "
-            f"{labelled[lost].sum() / labelled.sum():.1%} of all.",
-            "class_weights of the cross_entropy loss, lovasz_softmax or dice beside it, a larger --data.scale, "
-            "more epochs",
+            f"{labelled[lost].sum() / labelled.sum():.1%} of all. A loss of each class's overlap may help, or "
+            "class_weights of cross_entropy, a larger data.scale, more epochs.",
+            train_command(findings.trainings[0].run, "lovasz", loss=_loss_by_class(findings.thresholded)),
         )
 
 
@@ -88,9 +91,10 @@ def uneven_folds(findings: Findings) -> Iterator[Advice]:
         yield Advice(
             f"Find out what is different in fold {low}",
             f"Its images score {folds['mean'][low]:.4f} on average, those of fold {high} {folds['mean'][high]:.4f}: "
-            f"{gap:.4f} apart, {gap / np.hypot(error[low], error[high]):.1f} standard errors.",
-            f"the gallery, filtered by fold {low}; scenes that are in one fold only are a reason "
-            "(folds.kind stratified-grouped)",
+            f"{gap:.4f} apart, {gap / np.hypot(error[low], error[high]):.1f} standard errors. "
+            f"Look at the gallery, filtered by fold {low}, and at how the data are divided: scenes that are in one "
+            "fold only are a reason.",
+            check_command(findings),
         )
 
 
@@ -107,9 +111,10 @@ def calibration(findings: Findings) -> Iterator[Advice]:
             "Mind the calibration",
             f"Pixels with probabilities of {middle['low'].min():g} to {middle['high'].max():g} are right "
             f"{abs(gap):.1%} {'more' if gap > 0 else 'less'} often than promised "
-            f"(expected calibration error of all pixels {findings.calibration_error:.4f}).",
-            "more weight on bce or cross_entropy in the loss, averaged weights, more checkpoints; or only the "
-            "threshold, since the competition does not score probabilities",
+            f"(expected calibration error of all pixels {findings.calibration_error:.4f}). The "
+            "competition does not score probabilities, so a tuned threshold makes up for most of it; more weight on "
+            "bce or cross_entropy in the loss and averaged weights mend it.",
+            tune_command(findings),
         )
 
 
@@ -121,6 +126,19 @@ def label_errors(findings: Findings) -> Iterator[Advice]:
         yield Advice(
             "Look at suspected labels",
             f"On {len(found)} of {len(findings.table)} images networks that never saw them disagree with the label "
-            f"over whole patches, with probabilities of 0.95 and more; the most on {first}.",
-            "the section Suspected labels; correct or drop what is wrong in the training table, and train again",
+            f"over whole patches, with probabilities of 0.95 and more; the most on {first}. They are in "
+            "the section Suspected labels; correct or drop what is wrong, check the data again, and train again.",
+            check_command(findings),
         )
+
+
+def _larger_areas(findings: Findings) -> list[int]:
+    """Minimum areas up to four times as large as those that tuning tried."""
+    tried = [curve.value.tried[-1] for curve in findings.scores.curves if curve.value.step == "min_area"]
+    largest = max([*tried, 16])
+    return [0, largest, 2 * largest, 4 * largest]
+
+
+def _loss_by_class(thresholded: bool) -> list[dict[str, object]]:
+    pixels, overlap = ("bce", "lovasz_hinge") if thresholded else ("cross_entropy", "lovasz_softmax")
+    return [{"name": pixels, "weight": 0.5}, {"name": overlap, "weight": 0.5}]

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from maskfold.report.advice.advice import Advice
+from maskfold.config import Config
+from maskfold.report.advice.advice import Advice, train_command
 from maskfold.report.gather import Findings
 from maskfold.runs.history import FoldHistory
 
@@ -19,7 +20,7 @@ def missing_folds(findings: Findings) -> Iterator[Advice]:
                 "Train the other folds",
                 f"{training.run.name}: {len(trained)} of {len(training.divided)} folds are trained, so "
                 f"{len(findings.table)} images are scored out of fold; every fold adds a network to the ensemble.",
-                f"python src/train_all.py --config {training.run.config_path}",
+                train_command(training.run),
             )
 
 
@@ -33,8 +34,7 @@ def unfinished_rise(findings: Findings) -> Iterator[Advice]:
                 "Train for longer",
                 f"{training.run.name}: the best validation score still rises by {np.mean(rises):.4f} in the last "
                 f"fifth of {epochs} epochs (mean over folds: {len(rises)}).",
-                f"python src/train_all.py --config {training.run.config_path} --name {training.run.name}_longer "
-                f"--train.epochs {round(1.5 * epochs)}",
+                train_command(training.run, "longer", train__epochs=round(1.5 * epochs)),
             )
 
 
@@ -48,16 +48,17 @@ def overfitting(findings: Findings) -> Iterator[Advice]:
             yield Advice(
                 "Fight overfitting",
                 f"{training.run.name}: the last epoch scores {np.mean(drops):.4f} below the best one, which comes "
-                f"after {np.mean(early):.0%} of the epochs on average, while the training loss goes on falling.",
-                f"stronger augmentation than '{training.run.config.data.augment}' (data.augment), fewer epochs, "
-                "more weight decay, or averaged weights (averaging.ema)",
+                f"after {np.mean(early):.0%} of the epochs on average, while the training loss goes on falling. More "
+                f"weight decay helps, or stronger augmentation than '{training.run.config.data.augment}' "
+                "(data.augment), fewer epochs, averaged weights (averaging.ema).",
+                train_command(training.run, "decay", optim__weight_decay=_more(training.run.config)),
             )
 
 
 def averaging(findings: Findings) -> Iterator[Advice]:
     """Nothing averages weights, or what averages them is worth keeping."""
     for training in findings.trainings:
-        config, config_path = training.run.config, training.run.config_path
+        config = training.run.config
         if config.averaging.ema is None and config.averaging.swa_start is None and config.schedule.cycles == 1:
             swings = [fold.scores.diff().abs().tail(5).mean() for fold in training.history if len(fold.scores) > 5]
             if swings and np.mean(swings) >= 0.005:
@@ -65,13 +66,17 @@ def averaging(findings: Findings) -> Iterator[Advice]:
                     "Average the weights",
                     f"{training.run.name}: the validation score moves by {np.mean(swings):.4f} from epoch to epoch "
                     "at the end, and no average of weights is kept.",
-                    f"python src/train_all.py --config {config_path} --name {training.run.name}_ema "
-                    "--averaging.ema 0.99",
+                    train_command(training.run, "ema", averaging__ema=0.99),
                 )
 
 
+def _more(config: Config) -> float:
+    """Three times the weight decay, or some where there is none."""
+    return round(3 * config.optim.weight_decay, 6) or 0.01
+
+
 def _late_rise(scores: pd.Series) -> float | None:
-    """By how much the best score so far rises in the last fifth of the epochs; null for a short history."""
+    """By how much the best score so far rises in the last fifth of the epochs; `None` for a short history."""
     best = np.maximum.accumulate(np.asarray(scores, dtype=float))
     if len(best) < 5:
         return None
