@@ -69,7 +69,7 @@ def build_model(
     named = weights in ("imagenet", *pretrained_names(config.encoder))
     net = _build_net(name, config, weights if named else None, classes, images.channels)
     mean, std = channel_statistics(encoder_statistics(config.encoder, config.encoder_weights), images.channels)
-    stride = net.encoder.output_stride
+    stride = _output_stride(net, name)
     model = SegmentationModel(
         net,
         mean=mean,
@@ -126,6 +126,16 @@ def _build_net(name: str, config: ModelConfig, weights: str | None, classes: int
         raise
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{name} cannot be built with encoder {encoder} and these options: {error}") from error
+
+
+def _output_stride(net: nn.Module, name: str) -> int:
+    stride = getattr(getattr(net, "encoder", None), "output_stride", None)
+    if stride is None:
+        raise ModelError(
+            f"the architecture {name} has no encoder with an output_stride: set self.encoder to the network's "
+            "pretrained part, such as segmentation_models_pytorch.encoders.get_encoder makes"
+        )
+    return stride
 
 
 def _net_class(name: str, config: ModelConfig) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
