@@ -132,7 +132,7 @@ def test_errors_on_one_side(findings):
         return replace(findings, survey=replace(findings.survey, metrics=metrics))
 
     (text,) = image_rules.lopsided_errors(counted(10, 30))
-    assert text.figures.startswith("30 foreground pixels are missed and 10 are too much")
+    assert text.figures.startswith("30 foreground pixels are missed and 10 background pixels are marked")
     assert "a lower threshold" in text.action
     assert "a higher threshold" in next(image_rules.lopsided_errors(counted(30, 10))).action
     assert said(image_rules.lopsided_errors, counted(20, 25)) == []

@@ -59,7 +59,7 @@ def check_suspicious(
     suspicions = _disagreements(competition, train, images, copies)
     suspicions += [Suspicion(table["id"][row], table["path"][row], reason, place) for row, reason, place in found]
     if usual:
-        notes.facts["usual here"] = ", ".join(usual) + ": so many that it is this competition's way"
+        notes.facts["usual here"] = ", ".join(usual) + ": so many that it is usual in this competition"
     if suspicions:
         named = (f"{item.id} ({item.reason})" for item in suspicions)
         notes.warnings.append(f"{len(suspicions)} masks are worth a look: {first_few(named)}")

@@ -67,7 +67,7 @@ def _raised_in_maskfold(error: Exception) -> bool:
 
 
 def starting(what: str) -> None:
-    """Say what is being done, before the imports that take seconds."""
+    """Print what is being done, before the imports that take seconds."""
     print(what, flush=True)
 
 

@@ -26,7 +26,7 @@ class _Section(BaseModel):
 class _Profile(_Section):
     name: str = Field(description="the profile's name; default: the file's")
     title: str = Field("", description="the competition, in words")
-    metric: str = Field(description="the competition's score, a name of maskfold.metrics")
+    metric: str = Field(description="the competition's metric: a name of maskfold.metrics, or package.module:Name")
     image_spec: ImageSpec = Field(ImageSpec(), description="channels and values of the images, see maskfold.images")
 
 

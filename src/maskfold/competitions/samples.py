@@ -27,7 +27,7 @@ class Sample:
         image: path inside the competition's folder.
         masks: what `Competition.mask` takes; None in the test split.
         group: which images belong together, where the profile says so.
-        split: "train" or "valid", where the competition itself divides its training images.
+        split: "train" or "valid", where the competition itself splits its training images.
     """
 
     id: str

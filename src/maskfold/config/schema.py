@@ -58,12 +58,12 @@ class GroupConfig(Section):
 
 
 class FoldsConfig(Section):
-    """How the training images are divided."""
+    """How the training images are split into folds."""
 
     kind: Literal["auto", "holdout", "kfold", "stratified", "grouped", "stratified-grouped", "bootstrap", "given"] = (
         Field(
             default="auto",
-            description="how images are divided; stratified means by mask coverage; auto: stratified, with groups kept "
+            description="how images are split; stratified means by mask coverage; auto: stratified, with groups kept "
             "together where there are any",
         )
     )
@@ -229,7 +229,7 @@ class TuneConfig(Section):
     """What tuning tries."""
 
     checkpoints: Count = Field(
-        default=2, description="checkpoints compared besides the configured one: the best by mean validation score"
+        default=2, description="checkpoints compared with the configured one: the best by mean validation score"
     )
     tried: dict[str, tuple[Any, ...] | dict[str, tuple[Any, ...]]] = Field(
         default_factory=dict,

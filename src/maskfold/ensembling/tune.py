@@ -22,7 +22,7 @@ from maskfold.ensembling.submit import default_choice
 from maskfold.inference.decoding import Tunable, tunable_values
 from maskfold.runs import Run
 
-# Where only one fold is finished its images are divided into this many parts.
+# Where only one fold is finished its images are split into this many parts.
 PARTS_OF_ONE_FOLD = 5
 
 

@@ -59,7 +59,7 @@ class CompetitionMetric(ABC):
         return np.empty(0)
 
     def score(self, stats: np.ndarray) -> np.ndarray | float:
-        """The competition's number, (n, k) -> a float, (..., n, k) -> (...); nan when no image can be judged."""
+        """The competition's number, (n, k) -> a float, (..., n, k) -> (...); nan when no image can be scored."""
         return nan_mean(self.per_image(stats))[()]
 
 

@@ -160,7 +160,7 @@ def _check_options(name: str, net_class: Callable[..., nn.Module], encoder: str,
 
 def _fetch_advice(encoder: str, weights: str | None) -> str:
     if weights is None:
-        return f"encoder {encoder} wants a file that cannot be read"
+        return f"encoder {encoder} needs a file that cannot be read"
     return (
         f"the {weights} weights of encoder {encoder} could not be downloaded: copy model.safetensors of "
         f"{pretrained_url(encoder, weights)} to this machine and set model.encoder_weights to its path, or set it to "

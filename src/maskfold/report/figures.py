@@ -65,9 +65,9 @@ def learning_charts(history: Sequence[FoldHistory], metric: str, ends: Sequence[
         )
         for term in terms
     ]
-    judged = [(f.fold, f.scores.index, f.scores) for f in history if len(f.scores)]
-    if judged:
-        charts.append(_epochs_chart(f"Validation {metric}, no views", judged, ends))
+    scored = [(f.fold, f.scores.index, f.scores) for f in history if len(f.scores)]
+    if scored:
+        charts.append(_epochs_chart(f"Validation {metric}, no views", scored, ends))
     rates = [(f.fold, f.epochs["epoch"], f.epochs["lr"]) for f in history if "lr" in f.epochs]
     if rates:
         charts.append(_epochs_chart("Learning rate", rates, ends))

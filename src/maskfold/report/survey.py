@@ -1,4 +1,4 @@
-"""One look at every out-of-fold image: what its pixels say besides the competition's score."""
+"""One look at every out-of-fold image: what its pixels show beyond the competition's score."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

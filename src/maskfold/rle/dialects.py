@@ -136,4 +136,4 @@ def _check_choice(name: str, value: object, choices: tuple) -> None:
 
 def _check_marker(marker: str) -> None:
     if marker and all(token.isdigit() for token in marker.split()):
-        raise RLEError(f"empty marker {marker!r} would be read as runs; use a text that is no numbers")
+        raise RLEError(f"empty marker {marker!r} would be read as runs; use a text that is not a number")

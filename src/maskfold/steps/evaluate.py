@@ -22,7 +22,7 @@ def evaluate(
     """Score runs on their out-of-fold predictions, or a submission against the truth.
 
     Runs are scored as they would predict: tuned, where ``ensemble.yaml`` is there (its choice was made on these
-    images: `tune` tells the cross-fitted score), else as the config says.
+    images: `tune` prints the cross-fitted score), else as the config says.
 
     Args:
         what: a run, several that were tuned together, or the path of a submission.

@@ -51,7 +51,7 @@ def lopsided_errors(findings: Findings) -> Iterator[Advice]:
         missed = false_negative > false_positive
         yield Advice(
             "Balance the errors",
-            f"{false_negative:,} foreground pixels are missed and {false_positive:,} are too much.",
+            f"{false_negative:,} foreground pixels are missed and {false_positive:,} background pixels are marked.",
             f"a {'lower' if missed else 'higher'} threshold, or the tversky loss with "
             f"{'beta above alpha' if missed else 'alpha above beta'}",
         )
@@ -76,7 +76,7 @@ def lost_classes(findings: Findings) -> Iterator[Advice]:
 
 
 def uneven_folds(findings: Findings) -> Iterator[Advice]:
-    """One fold scores so differently that chance is no explanation."""
+    """One fold scores so differently that chance does not explain it."""
     table = findings.table.dropna(subset="score")
     folds = table.groupby("fold")["score"].agg(["mean", "std", "count"])
     if len(folds) < 2:

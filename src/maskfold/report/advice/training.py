@@ -11,13 +11,13 @@ from maskfold.runs.history import FoldHistory
 
 
 def missing_folds(findings: Findings) -> Iterator[Advice]:
-    """Folds of the division that are not trained: their images are not scored, their networks do not vote."""
+    """Folds that are not trained: their images are not scored, their networks do not vote."""
     for training in findings.trainings:
         trained = training.run.finished_folds()
-        if set(training.divided) - set(trained):
+        if set(training.folds) - set(trained):
             yield Advice(
                 "Train the other folds",
-                f"{training.run.name}: {len(trained)} of {len(training.divided)} folds are trained, so "
+                f"{training.run.name}: {len(trained)} of {len(training.folds)} folds are trained, so "
                 f"{len(findings.table)} images are scored out of fold; every fold adds a network to the ensemble.",
                 f"python src/train_all.py --config {training.run.config_path}",
             )
@@ -71,7 +71,7 @@ def averaging(findings: Findings) -> Iterator[Advice]:
 
 
 def _late_rise(scores: pd.Series) -> float | None:
-    """By how much the best score so far rises in the last fifth of the epochs; null for a short history."""
+    """By how much the best score so far rises in the last fifth of the epochs; None for a short history."""
     best = np.maximum.accumulate(np.asarray(scores, dtype=float))
     if len(best) < 5:
         return None
