@@ -88,7 +88,7 @@ def choose_reading(sample: tuple[str, ...], readings: Sequence[Reading]) -> Dial
 
 def _about_reading(chosen: Reading, own: Reading, readable: Sequence[Reading], count: int) -> str:
     if chosen is not own:
-        return f"{count - chosen.failed} of {count} masks can be read so, {count - own.failed} as the profile says"
+        return f"{count - chosen.failed} of {count} masks can be read so, {count - own.failed} as in the profile"
     layouts = {reading.dialect.layout for reading in readable}
     alone = ", as by no other layout" if len(layouts) == 1 and own.dialect.layout != "counts" else ""
     return f"{count - own.failed} of {count} masks can be read{alone}"

@@ -17,7 +17,7 @@ from maskfold.competitions import Competition, Samples
 from maskfold.errors import first_few
 from maskfold.labels import LabelSpec
 
-# A rule that more masks fit than this share (or this few) says how the competition is, not what is wrong.
+# A rule that more masks fit than this share (or this few) describes the competition, not a mistake.
 RARE, FEW = 0.01, 3
 # Practically the whole image.
 WHOLE = 0.995

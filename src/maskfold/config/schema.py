@@ -50,7 +50,7 @@ class CompetitionConfig(Section):
 
 
 class GroupConfig(Section):
-    """A table that says which images belong together."""
+    """A table of which images belong together."""
 
     file: str = Field(description="CSV inside the competition's folder")
     id: str = Field(default="id", description="its column with the image's id or file name")

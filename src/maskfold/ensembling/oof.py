@@ -86,7 +86,7 @@ def oof_images(
         competition: the runs' competition.
         tta: of each run, how its maps are made.
         folds: only these of the finished ones; `None`: all.
-        batch_size: images per batch where maps are computed; `None`: as each run's config says.
+        batch_size: images per batch where maps are computed; `None`: as in each run's config.
 
     Raises:
         InferenceError: no fold is finished, or the runs' finished folds validate different images.

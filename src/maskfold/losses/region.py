@@ -20,7 +20,7 @@ Classes = Literal["present", "all"]
 
 
 class RegionLoss(SegmentationLoss):
-    """``(a FP + b FN) / (TP + a FP + b FN + s)`` of soft counts; subclasses say what the letters are.
+    """``(a FP + b FN) / (TP + a FP + b FN + s)`` of soft counts; subclasses define the letters.
 
     This is one minus the usual ratio ``(TP + s) / (TP + a FP + b FN + s)``, free of the cancellation near 0.
 

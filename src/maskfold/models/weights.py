@@ -84,7 +84,7 @@ def load_weights(model: SegmentationModel, source: Mapping[str, Tensor], origin:
     """Load all weights of ``model``, tensors by name; every name and shape must fit.
 
     Raises:
-        ModelError: names and shapes that differ (the first few are listed); ``origin`` says where they are from.
+        ModelError: names and shapes that differ (the first few are listed); ``origin`` is where they are from.
     """
     target = model.state_dict()
     problems = [

@@ -37,7 +37,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture for the page: its title, ``src`` (a data URI) and a sentence that says what it shows."""
+    """A picture for the page: its title, ``src`` (a data URI) and a sentence on what it shows."""
 
     title: str
     src: str

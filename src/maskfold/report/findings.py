@@ -127,7 +127,7 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
 
 
 def _tta(runs: Sequence[Run], choice: EnsembleChoice) -> list[TTAConfig]:
-    """How each run's maps are made: as tuned, or as the run's own config says."""
+    """How each run's maps are made: as tuned, or as in the run's own config."""
     return [choice.tta if choice.scores else run.config.tta for run in runs]
 
 

@@ -76,7 +76,7 @@ class RLEDialect:
         by layout "counts" only. Nothing is allocated for the mask before all of `rle` has been checked.
 
         Raises:
-            RLEError: `rle` is not what the dialect says (the token at fault is named), or `shape` is not
+            RLEError: `rle` does not fit the dialect (the token at fault is named), or `shape` is not
                 two positive integers.
         """
         height, width = checked_shape(shape)

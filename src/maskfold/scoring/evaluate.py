@@ -27,7 +27,7 @@ def evaluate_oof(
         choice: the runs, how their maps are made, and the decoding.
         competition: the runs'.
         folds: only the images that these of the finished folds validate; `None`: all.
-        batch_size: images per batch where maps are computed; `None`: as each run's config says.
+        batch_size: images per batch where maps are computed; `None`: as in each run's config.
     """
     runs = [Run.open(Path(run.run)) for run in choice.runs]
     names = [[name] for name in choice.checkpoints]

@@ -39,7 +39,7 @@ def predict(
         runs: one run, or several that were tuned together.
         out: file to write; None: ``submissions/RUN.csv`` (label files: ``.zip``), with a number if that exists.
         folds: whose networks are averaged; None: all that are trained.
-        untuned: leave the tuned ensemble aside; the config says how to predict.
+        untuned: leave the tuned ensemble aside; predict as in the config.
         overrides: dotted keys of the first run's config, such as ``{"tta.views": "d4"}``.
         overwrite: replace ``out`` if it exists.
         save_probabilities: also keep the probability maps, of 8 bits, in a folder beside the submission.
