@@ -178,7 +178,9 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def _one_length(self) -> "TrainConfig":
         if (self.epochs is None) == (self.iterations is None):
-            raise ValueError(f"epochs is {self.epochs} and iterations is {self.iterations}: set one, null the other")
+            raise ValueError(
+                f"epochs is {self.epochs} and iterations is {self.iterations}: set one, and the other to null"
+            )
         return self
 
 
@@ -280,6 +282,6 @@ class Config(Section):
         if self.train.epochs and self.schedule.cycles > self.train.epochs:
             raise ValueError(
                 f"schedule.cycles is {self.schedule.cycles} but train.epochs is {self.train.epochs}: "
-                "a cycle needs an epoch at least"
+                "a cycle needs at least one epoch"
             )
         return self
