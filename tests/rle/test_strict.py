@@ -1,4 +1,4 @@
-"""Whatever is no run-length code is refused, naming the token, before memory is asked for."""
+"""Whatever is not a run-length code is refused, naming the token, before memory is asked for."""
 
 import time
 
