@@ -1,4 +1,4 @@
-"""Say what a competition's files hold and everything that is wrong with them, before a night is lost."""
+"""Show what a competition's files hold and everything that is wrong with them, before a night is lost."""
 
 from maskfold.cli.commands.check_data import main
 from maskfold.cli.script import run_script

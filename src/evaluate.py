@@ -1,4 +1,4 @@
-"""Score a run out of fold, or a submission whose truth is at hand; note what the leaderboard said."""
+"""Score a run out of fold, or a submission whose truth is at hand; note the leaderboard's score."""
 
 from maskfold.cli.commands.evaluate import main
 from maskfold.cli.script import run_script

@@ -25,7 +25,7 @@ import lazy_loader
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 # OpenMP's threads spin while they wait for each other: a little faster on an idle machine, several times slower as soon
-# as anything else runs on it. Read when torch is imported; what the user's environment says wins.
+# as anything else runs on it. Read when torch is imported; the user's own environment wins.
 if not os.environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"}:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 

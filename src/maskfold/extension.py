@@ -2,23 +2,25 @@
 
 import importlib
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from maskfold.errors import MaskfoldError, nearest
 
 Thing = TypeVar("Thing")
 
 
-def load_named(name: str, table: Mapping[str, Thing], what: str) -> Thing:
+def load_named(name: str, table: Mapping[str, Thing], what: str, base: type | None = None) -> Thing:
     """What ``name`` stands for: an entry of ``table``, or the attribute of a module that can be imported.
 
     Args:
         name: a key of the table, or ``package.module:Name``.
         table: the names that come with maskfold.
         what: what is looked for, as messages call it: ``loss``, ``metric``.
+        base: the class that anyone's own must be derived from; None: any class or function will do.
 
     Raises:
-        MaskfoldError: an unknown name (the nearest is named), a module that cannot be imported or lacks the name.
+        MaskfoldError: an unknown name (the nearest is named), a module that cannot be imported or lacks the name,
+            something that is not derived from ``base`` or lacks methods.
     """
     if name in table:
         return table[name]
@@ -27,7 +29,7 @@ def load_named(name: str, table: Mapping[str, Thing], what: str) -> Thing:
         hint = nearest(str(name), list(table))
         raise MaskfoldError(f"there is no {what} {name!r}: {hint} One of your own is given as package.module:Name.")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        found = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
         raise MaskfoldError(
             f"the {what} {name} cannot be imported ({error}): is the folder of {module.partition('.')[0]} the current "
@@ -35,3 +37,13 @@ def load_named(name: str, table: Mapping[str, Thing], what: str) -> Thing:
         ) from None
     except AttributeError:
         raise MaskfoldError(f"the module {module} has no {attribute}: the {what} {name} is not there") from None
+    if base is not None:
+        _check_derived(found, name, what, base)
+    return found
+
+
+def _check_derived(found: Any, name: str, what: str, base: type) -> None:
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise MaskfoldError(f"the {what} {name} is not a subclass of {base.__name__}: docs/extending.md shows one")
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        raise MaskfoldError(f"the {what} {name} lacks {', '.join(missing)}: docs/extending.md shows one")

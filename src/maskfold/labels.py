@@ -133,7 +133,7 @@ class LabelSpec:
         Args:
             probability: float32, or uint8 v that stands for the float32 v / 255 and gives the same mask.
             thresholds: a class is there from this probability on (>=, compared in float32), one for all classes or
-                one for each. Exclusive classes have none: the most probable class is taken, the first of equals.
+                one for each. Exclusive classes have none: the most probable class is chosen, the first of equals.
         """
         if self.exclusive:
             return probability.argmax(0).astype(np.uint8)

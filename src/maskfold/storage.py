@@ -14,7 +14,7 @@ from maskfold.files import atomic_path
 
 
 class Storage(Protocol):
-    """What a place must be able to do. Keys that are none raise a `StorageError`."""
+    """What a place must be able to do. What is not a key raises a `StorageError`."""
 
     def read(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
         """The content of ``key``, or its bytes ``start:end``.
@@ -37,7 +37,7 @@ class Storage(Protocol):
         ...
 
     def remove(self, prefix: str) -> None:
-        """Remove all keys of a prefix; none is no error."""
+        """Remove all keys of a prefix; there need not be any."""
         ...
 
 

@@ -135,7 +135,7 @@ def test_images_without_a_row(root):
     write_masks(root, RLES[:6])
     report = check(root)
     assert report.ok
-    assert report.warnings == ["1 images stand in no table and are not used: train/train6.png"]
+    assert report.warnings == ["1 images are in no table and are not used: train/train6.png"]
 
 
 def test_images_of_a_broken_table_are_no_strangers_but_still_read(root):
@@ -145,7 +145,7 @@ def test_images_of_a_broken_table_are_no_strangers_but_still_read(root):
     table, damaged = report.problems
     assert "the train split: train_mask.csv has 1 columns" in table
     assert "train5.png" in damaged
-    assert not any("stand in no table" in warning for warning in report.warnings)
+    assert not any("are in no table" in warning for warning in report.warnings)
 
 
 def test_canonical_strings(root):

@@ -267,7 +267,7 @@ def test_groups_come_from_the_config_before_the_profile(competition):
 def test_groups_that_are_not_kept_together_are_named(kind):
     note = ignored_groups(samples_with(["a", "b", "a"]), FoldsConfig(kind=kind))
     assert "2 groups" in note
-    assert f"folds.kind {kind} divides them" in note
+    assert f"folds.kind {kind} splits them" in note
     assert ignored_groups(samples_with([None, None]), FoldsConfig(kind=kind)) is None
     for keeps in ("auto", "holdout", "bootstrap", "grouped"):
         assert ignored_groups(samples_with(["a", "b", "a"]), FoldsConfig(kind=keeps)) is None

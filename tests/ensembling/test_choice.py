@@ -52,7 +52,7 @@ def test_runs_that_were_moved(tmp_path):
 
 def test_another_number_of_runs(tmp_path):
     write_ensemble(two_runs(), tmp_path / "ensemble.yaml")
-    with pytest.raises(RunError, match=r"is of 2 runs, not of 1: run python src/tune\.py again"):
+    with pytest.raises(RunError, match=r"is for 2 runs, not for 1: run python src/tune\.py again"):
         read_ensemble(tmp_path / "ensemble.yaml", [Path("runs/a")])
 
 

@@ -244,7 +244,7 @@ def test_the_image_has_the_size_of_the_layers(dtype):
         (None, BINARY, {"steps": {"min_area": {}}}, "has a key of its own: set post.min_area"),
         (None, BINARY, {"steps": {"smooth": {}}}, "no decoding step 'smooth'"),
         (None, BINARY, {"steps": {"their_steps:Nothing": {}}}, "their_steps has no Nothing"),
-        (None, BINARY, {"steps": {"their_steps:NoStep": {}}}, "derive it from maskfold.inference.decoding.Step"),
+        (None, BINARY, {"steps": {"their_steps:NoStep": {}}}, "NoStep is not a subclass of Step: docs"),
         (None, BINARY, {"steps": {"their_steps:Add": {"share": 1, "much": 2}}}, "cannot be made with .*'much'"),
         (np.ones((3, 4, 4), np.float32), CLOUDS, {"steps": {"their_steps:Wrong": {}}}, r"made \(3, 3, 4\) of"),
     ],

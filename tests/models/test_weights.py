@@ -119,7 +119,7 @@ class Opened:
 def test_nothing_in_a_file_is_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": Opened()}, "evil.pth")
-    with pytest.raises(ModelError, match="save its state_dict alone"):
+    with pytest.raises(ModelError, match="save its state_dict only"):
         load_encoder_weights(build("resnet18"), Path("evil.pth"))
     assert not Path("must-not-exist").exists()
 

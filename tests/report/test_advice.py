@@ -156,7 +156,7 @@ def test_errors_on_one_side(findings):
         return replace(findings, survey=replace(findings.survey, metrics=metrics))
 
     (text,) = image_rules.lopsided_errors(counted(10, 30))
-    assert text.figures.startswith("30 foreground pixels are missed and 10 are too much")
+    assert text.figures.startswith("30 foreground pixels are missed and 10 background pixels are marked")
     assert "A lower threshold" in text.figures
     assert """"alpha": 0.3, "beta": 0.7}""" in text.action
     other = next(image_rules.lopsided_errors(counted(30, 10)))

@@ -183,5 +183,5 @@ def test_several_classes(tmp_path):
 
 
 def test_the_name_must_be_a_page(busy, tmp_path):
-    with pytest.raises(ReportError, match=r"out\.txt: let the name end in \.html"):
+    with pytest.raises(ReportError, match=r"out\.txt: choose a name that ends in \.html"):
         write_data_page(busy[0], None, tmp_path / "out.txt")

@@ -274,7 +274,7 @@ def test_a_tuned_run_shows_the_cross_fitted_score(run, tiles, tmp_path):
 def test_what_cannot_be_written(run, tmp_path):
     competition = open_competition(run.config.competition)
     choice = read_choice([run], tmp_path / "none.yaml")
-    with pytest.raises(ReportError, match=r"let the name end in \.html"):
+    with pytest.raises(ReportError, match=r"choose a name that ends in \.html"):
         make_report([run], competition, choice, tmp_path / "train.csv")
     with pytest.raises(ReportError, match="give 1 to 500"):
         make_report([run], competition, choice, tmp_path / "a.html", count=501)

@@ -1,4 +1,4 @@
-"""Whatever is no run-length code is refused, naming the token, before memory is asked for."""
+"""Whatever is not a run-length code is refused, naming the token, before memory is asked for."""
 
 import time
 
@@ -59,7 +59,7 @@ FAULTS = [
     (SIIM, "-1", 1, "-1", "declare it"),
     (COCO, "5 0 15", 2, "0", "shorter than one pixel"),
     (COCO, "5 16", 2, "16", "end at pixel 20"),
-    (COCO, [5, -1, 16], 2, "-1", "no pixel or length"),
+    (COCO, [5, -1, 16], 2, "-1", "not a pixel or a length"),
     (COCO, [5, -3, 18], 2, "-3", "not an unsigned integer"),
     (COCO, [5, 2.0, 13], 2, "2.0", "not an integer"),
     (COCO, ["5", 15], 1, "5", "not an integer"),

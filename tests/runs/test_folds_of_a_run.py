@@ -22,7 +22,7 @@ def test_images_without_a_row_are_counted_when_folds_are_made(tiny, tmp_path, ca
             Run.create(config, tmp_path).folds()
     (message,) = caplog.messages
     assert message == (
-        "4 images stand in no table and are not used: train/new0.jpg, train/new1.jpg, train/new2.jpg and 1 more"
+        "4 images are in no table and are not used: train/new0.jpg, train/new1.jpg, train/new2.jpg and 1 more"
     )
 
 
@@ -49,7 +49,7 @@ def test_groups_of_the_profile_are_kept_together_without_being_asked(grouped, tm
         assert not sides[0] & sides[1]
     assert not caplog.messages
     Run.create(override(grouped, {"folds.kind": "stratified", "name": "other"}), tmp_path).folds()
-    assert "6 groups, but folds.kind stratified divides them" in caplog.text
+    assert "6 groups, but folds.kind stratified splits them" in caplog.text
 
 
 def test_groups_for_folds_that_ignore_them_are_refused(grouped, tmp_path):

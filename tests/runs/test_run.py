@@ -54,7 +54,7 @@ def test_folds_are_made_again_only_where_the_config_asks_for_others(config, tmp_
     assert not run.folds_path.exists()
 
 
-def test_restarting_forgets_only_when_the_config_fits(config, tmp_path):
+def test_restarting_removes_only_when_the_config_fits(config, tmp_path):
     changed = override(config, {"train.epochs": "9"})
     run = Run.create(config, tmp_path)
     for fold in (0, 1, 10):

@@ -44,5 +44,5 @@ def test_the_page_is_written_though_there_are_problems(here, script):
 def test_a_page_needs_the_name_of_a_page(here, script):
     done = script("check_data", *CONFIG, "--html", "look.pdf")
     assert done.code == 1
-    assert "look.pdf: let the name end in .html" in done.err
+    assert "look.pdf: choose a name that ends in .html" in done.err
     assert not (here / "look.pdf").exists()

@@ -39,7 +39,7 @@ def test_from_files_to_a_scored_submission(trained, script, drawn):
     assert tuned.out.strip().splitlines()[-1] == "Next: python src/predict.py --runs runs/tiny"
     choice = yaml.safe_load((trained / "runs/tiny/ensemble.yaml").read_text())
     assert min(choice["scores"].values()) > 0.5
-    kept = "Tuning did not help: what the config says is kept"
+    kept = "Tuning did not help: the config's own settings"
     assert (kept in tuned.out) == (choice["scores"]["after"] <= choice["scores"]["before"])
 
     predicted = script("predict", "--runs", "runs/tiny", "--save-probabilities")

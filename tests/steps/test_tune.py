@@ -32,6 +32,6 @@ def test_classes_and_a_tuning_that_did_not_help():
     )
     lines = describe(lost, LabelSpec("multilabel", ("fog", "haze"))).splitlines()
     assert lines[2].startswith("threshold of fog 0.4, threshold of haze 0.6, fill_holes of fog 0,")
-    assert lines[-1] == "Tuning did not help: what the config says is kept, and stands above."
+    assert lines[-1] == "Tuning did not help: the config's own settings, shown above, are kept."
     exclusive = lost.model_copy(update={"post": PostConfig()})
     assert "\nthe most probable class, views d4\n" in describe(exclusive, LabelSpec("multiclass", ("sky", "road")))

@@ -1,6 +1,6 @@
 """Which way of writing run lengths do the strings show, and is it the profile's?
 
-Every reading is tried on a sample of masks. A wrong layout or first number makes numbers that are no runs, or runs
+Every reading is tried on a sample of masks. A wrong layout or first number makes numbers that are not runs, or runs
 past the image. A wrong order makes stripes, unless images are square: then it turns every mask over its diagonal,
 which only the images can tell, by whether the masks' edges lie where the images have edges.
 """
@@ -19,7 +19,7 @@ from maskfold.competitions import Competition, Samples
 SAMPLE = 150
 # Below this number of masks, chance could decide.
 FEWEST = 10
-# A damaged string or two are no reason to change the dialect.
+# A damaged string or two is not a reason to change the dialect.
 DAMAGED = 0.02
 # Stripes have many times the outline of the shapes they are made of.
 ROUGHER = 1.5
@@ -88,7 +88,7 @@ def choose_reading(sample: tuple[str, ...], readings: Sequence[Reading]) -> Dial
 
 def _about_reading(chosen: Reading, own: Reading, readable: Sequence[Reading], count: int) -> str:
     if chosen is not own:
-        return f"{count - chosen.failed} of {count} masks can be read so, {count - own.failed} as the profile says"
+        return f"{count - chosen.failed} of {count} masks can be read so, {count - own.failed} as in the profile"
     layouts = {reading.dialect.layout for reading in readable}
     alone = ", as by no other layout" if len(layouts) == 1 and own.dialect.layout != "counts" else ""
     return f"{count - own.failed} of {count} masks can be read{alone}"

@@ -3,7 +3,7 @@
 Exact copies have the same digest of their pixels. Near ones are candidates by a perceptual hash of 64 bits (C.
 Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010: the signs, against their median, of
 the 8 x 8 lowest frequencies of the DCT of a 32 x 32 grey thumbnail) and are confirmed by the correlation of the
-thumbnails' fine detail, so that images which only share their large shapes, as skies and fields do, are no copies.
+thumbnails' fine detail, so that images which only share their large shapes, as skies and fields do, are not copies.
 """
 
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ class Duplicates:
 def check_duplicates(images: Images, notes: Notes) -> Duplicates:
     """Find copies among the training images, and of training images in the test split.
 
-    Images of one colour are no copies. Warnings: how many there are of either kind, and which.
+    Images of one colour are not copies. Warnings: how many there are of either kind, and which.
     """
     table = images.table
     exact = _exact_pairs(table)

@@ -39,7 +39,7 @@ def check_folds(
     config: FoldsConfig,
     notes: Notes,
 ) -> TriedFolds | None:
-    """Divide the training images that can be used; None where that fails, which is a problem.
+    """Split the training images that can be used into folds; None where that fails, which is a problem.
 
     Warnings: copies in both splits of a fold. Facts: groups, folds.
     """

@@ -61,7 +61,7 @@ def check_images(competition: Competition, samples: Mapping[str, Samples], notes
     unlisted = competition.unnamed_images()
     # Where a table is broken, its rows are missing, not the images too many.
     if unlisted and notes.ok:
-        notes.warnings.append(f"{len(unlisted)} images stand in no table and are not used: {first_few(unlisted)}")
+        notes.warnings.append(f"{len(unlisted)} images are in no table and are not used: {first_few(unlisted)}")
     rows = [*listed, *({"split": "", "id": "", "path": path} for path in unlisted)]
     images = _read_all(competition, rows, notes)
     _describe(images, notes)

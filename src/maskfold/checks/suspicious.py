@@ -18,7 +18,7 @@ from maskfold.errors import first_few
 from maskfold.labels import LabelSpec
 from maskfold.symmetries import D4
 
-# A rule that more masks fit than this share (or this few) says how the competition is, not what is wrong.
+# A rule that more masks fit than this share (or this few) describes the competition, not a mistake.
 RARE, FEW = 0.01, 3
 # Practically the whole image.
 WHOLE = 0.995
@@ -60,7 +60,7 @@ def check_suspicious(
     suspicions = _disagreements(competition, train, images, copies)
     suspicions += [Suspicion(table["id"][row], table["path"][row], reason, place) for row, reason, place in found]
     if usual:
-        notes.facts["usual here"] = ", ".join(usual) + ": so many that it is this competition's way"
+        notes.facts["usual here"] = ", ".join(usual) + ": so many that it is usual in this competition"
     if suspicions:
         named = (f"{item.id} ({item.reason})" for item in suspicions)
         notes.warnings.append(f"{len(suspicions)} masks are worth a look: {first_few(named)}")

@@ -16,6 +16,9 @@ OUT_OF_MEMORY = (
 def run_script(main: Callable[[], None]) -> None:
     """Run a command's main function; every failure is one message on stderr and exit code 1."""
     _speak()
+    # Modules of the user's own, named package.module:Name in a config, are found here; last, so that they hide nothing.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     if os.environ.get("RANK", "0") != "0":
         # Of the processes that torchrun starts, the first one speaks.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
@@ -64,7 +67,7 @@ def _raised_in_maskfold(error: Exception) -> bool:
 
 
 def starting(what: str) -> None:
-    """Say what is being done, before the imports that take seconds."""
+    """Print what is being done, before the imports that take seconds."""
     print(what, flush=True)
 
 

@@ -22,7 +22,7 @@ LAYOUTS = {"csv": CsvLayout, "png-masks": PngMasks, "file-list": FileList}
 
 
 class Competition:
-    """A competition's folder and the profile that says how to read it.
+    """A competition's folder and the profile that describes how to read it.
 
     Tables and the sizes of images are read once. Pickles, as data workers get them, leave out what was read.
 

@@ -18,7 +18,7 @@ from maskfold.rle import RLEError
 
 
 class CsvLayout:
-    """Reads samples and masks as a `CsvProfile` says."""
+    """Reads samples and masks as a `CsvProfile` describes them."""
 
     submission_kind = "csv"
 

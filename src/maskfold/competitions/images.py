@@ -84,7 +84,7 @@ def _read_npy(data: bytes, name: str) -> np.ndarray:
 
 
 def _npy_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype, bool]:
-    """Shape, dtype and whether the order is Fortran's; nothing is unpickled, no memory is taken on its word."""
+    """Shape, dtype and whether the order is Fortran's; nothing is unpickled, no memory is allocated on its word."""
     try:
         version = np.lib.format.read_magic(stream)
         readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

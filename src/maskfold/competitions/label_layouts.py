@@ -76,7 +76,7 @@ class _LabelFiles(ABC):
 
 
 class PngMasks(_LabelFiles):
-    """Reads samples and masks as a `PngMasksProfile` says."""
+    """Reads samples and masks as a `PngMasksProfile` describes them."""
 
     def __init__(self, profile: PngMasksProfile, files: CompetitionFiles, class_names: tuple[str, ...] | None) -> None:
         if class_names is not None and len(class_names) != 1:
@@ -145,7 +145,7 @@ class PngMasks(_LabelFiles):
 
 
 class FileList(_LabelFiles):
-    """Reads samples and labels as a `FileListProfile` says."""
+    """Reads samples and labels as a `FileListProfile` describes them."""
 
     def __init__(self, profile: FileListProfile, files: CompetitionFiles, class_names: tuple[str, ...] | None) -> None:
         self.profile = profile

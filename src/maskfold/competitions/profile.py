@@ -26,7 +26,7 @@ class _Section(BaseModel):
 class _Profile(_Section):
     name: str = Field(description="the profile's name; default: the file's")
     title: str = Field("", description="the competition, in words")
-    metric: str = Field(description="the competition's score, a name of maskfold.metrics")
+    metric: str = Field(description="the competition's metric: a name of maskfold.metrics, or package.module:Name")
     image_spec: ImageSpec = Field(ImageSpec(), description="channels and values of the images, see maskfold.images")
 
 
@@ -73,7 +73,7 @@ class CsvProfile(_Profile):
     class_values: tuple[str, ...] = Field((), description="the classes of class_names as the CSV writes them")
     class_separator: str | None = Field(None, description="splits an id column of the form image_class")
     dialect: RLEDialect = Field(RLEDialect(), description="how masks are written, see maskfold.rle")
-    group: GroupConfig | None = Field(None, description="where the competition says which images belong together")
+    group: GroupConfig | None = Field(None, description="where the competition lists which images belong together")
     submission: CsvSubmission = Field(CsvSubmission(), description="the size of the masks that are submitted")
 
     @model_validator(mode="after")

@@ -28,8 +28,8 @@ class Sample:
         id: as in the competition's table.
         image: path inside the competition's folder.
         masks: what `Competition.mask` takes; None in the test split.
-        group: which images belong together, where the profile says so.
-        split: "train" or "valid", where the competition itself divides its training images.
+        group: which images belong together, where the profile names groups.
+        split: "train" or "valid", where the competition itself splits its training images.
     """
 
     id: str

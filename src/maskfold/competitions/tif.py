@@ -24,7 +24,7 @@ def readable_tif(data: bytes, name: str) -> bytes:
     try:
         tags = _tif_tags(data)
     except struct.error:
-        return data  # OpenCV says what is wrong
+        return data  # OpenCV tells what is wrong
     bands = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, _Tag()).value
     colours = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, _Tag())
     extra = tags.get(TiffImagePlugin.EXTRASAMPLES, _Tag())

@@ -50,7 +50,7 @@ class CompetitionConfig(Section):
 
 
 class GroupConfig(Section):
-    """A table that says which images belong together."""
+    """A table of which images belong together."""
 
     file: str = Field(description="CSV inside the competition's folder")
     id: str = Field(default="id", description="its column with the image's id or file name")
@@ -58,12 +58,12 @@ class GroupConfig(Section):
 
 
 class FoldsConfig(Section):
-    """How the training images are divided."""
+    """How the training images are split into folds."""
 
     kind: Literal["auto", "holdout", "kfold", "stratified", "grouped", "stratified-grouped", "bootstrap", "given"] = (
         Field(
             default="auto",
-            description="how images are divided; stratified means by mask coverage; auto: stratified, with groups kept "
+            description="how images are split; stratified means by mask coverage; auto: stratified, with groups kept "
             "together where there are any",
         )
     )
@@ -178,7 +178,9 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def _one_length(self) -> "TrainConfig":
         if (self.epochs is None) == (self.iterations is None):
-            raise ValueError(f"epochs is {self.epochs} and iterations is {self.iterations}: set one, null the other")
+            raise ValueError(
+                f"epochs is {self.epochs} and iterations is {self.iterations}: set one, and the other to null"
+            )
         return self
 
 
@@ -229,7 +231,7 @@ class TuneConfig(Section):
     """What tuning tries."""
 
     checkpoints: Count = Field(
-        default=2, description="checkpoints compared besides the configured one: the best by mean validation score"
+        default=2, description="checkpoints compared with the configured one: the best by mean validation score"
     )
     tried: dict[str, tuple[Any, ...] | dict[str, tuple[Any, ...]]] = Field(
         default_factory=dict,
@@ -280,6 +282,6 @@ class Config(Section):
         if self.train.epochs and self.schedule.cycles > self.train.epochs:
             raise ValueError(
                 f"schedule.cycles is {self.schedule.cycles} but train.epochs is {self.train.epochs}: "
-                "a cycle needs an epoch at least"
+                "a cycle needs at least one epoch"
             )
         return self

@@ -6,7 +6,7 @@
 1. The samples are sorted by id, so that neither the order of a table nor of a folder matters.
 2. Where folds are stratified, each image gets a bin of its mask coverage: one bin for empty masks, and
    ``folds.bins`` bins between quantiles of the others.
-3. scikit-learn divides them, seeded by ``folds.seed``. Groups are those of ``folds.group``, or of the profile:
+3. scikit-learn splits them, seeded by ``folds.seed``. Groups are those of ``folds.group``, or of the profile:
 
    - ``auto``: ``stratified-grouped`` where the images have groups, else ``stratified``;
    - ``holdout``: one fold, ``folds.valid_share`` of the images (of the groups, where there are groups) validate;
@@ -33,7 +33,7 @@ from maskfold.config import FoldsConfig
 from maskfold.errors import FoldsError, first_few
 from maskfold.progress import progress
 
-if TYPE_CHECKING:  # imported by the functions that divide: prediction reads folds only
+if TYPE_CHECKING:  # imported by the functions that split: prediction reads folds only
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 COLUMNS = ["fold", "id", "split", "times"]
@@ -57,7 +57,7 @@ class _Images:
 def make_folds(
     samples: Samples, coverage: np.ndarray, config: FoldsConfig, groups: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """Divide ``samples``; the result depends on their ids, not on their order.
+    """Split ``samples`` into folds; the result depends on their ids, not on their order.
 
     Args:
         samples: the training images; ``given`` needs their own split.
@@ -102,7 +102,7 @@ def ignored_groups(samples: Samples, config: FoldsConfig) -> str | None:
     if not groups or config.kind in GROUPED:
         return None
     return (
-        f"the profile puts the images into {len(groups)} groups, but folds.kind {config.kind} divides them: the scores "
+        f"the profile puts the images into {len(groups)} groups, but folds.kind {config.kind} splits them: the scores "
         "may be too good; folds.kind auto keeps them together"
     )
 

@@ -70,7 +70,7 @@ def car_park(block: Block) -> None:
 
 
 def sports(block: Block) -> None:
-    """A mown pitch and tennis courts with their lines, among trees: rectangles that are no roofs."""
+    """A mown pitch and tennis courts with their lines, among trees: rectangles that are not roofs."""
     rng, palette = block.rng, block.scene.palette
     block.cover(vary(rng, palette.grass))
     middle = (block.u0 + block.u1) / 2

@@ -1,4 +1,4 @@
-"""Parked cars and sports grounds: rectangles with lines and edges that are no roofs."""
+"""Parked cars and sports grounds: rectangles with lines and edges that are not roofs."""
 
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ STALL = 2.8  # metres
 
 
 def parking(lot: Block) -> None:
-    """Stalls of 2.8 x 5 metres in double rows with an aisle between, most of them taken."""
+    """Stalls of 2.8 x 5 metres in double rows with an aisle between, most of them occupied."""
     for v in np.arange(lot.v0 + 2.5, lot.v1 - 2.5, 16):
         for row in (v, v + 11):
             if row > lot.v1 - 2.5:

@@ -50,7 +50,7 @@ def make_demo(folder: Path, *, seed: int = 0, train_tiles: int = 160, test_tiles
     `test_a_samplesubmit.csv` the test names with empty masks; `groups.csv` the scene each tile was cut from.
     No scene has tiles in both parts. A mask is the outline of the roofs, also where a tree hangs over one.
 
-    folder: made if need be; a complete demo there is replaced only with `overwrite`, anything else never.
+    folder: created if it does not exist; a complete demo there is replaced only with `overwrite`, anything else never.
     Raises DemoError for numbers out of range and for a folder that must not be replaced.
     """
     _check(train_tiles, test_tiles, tile, seed)

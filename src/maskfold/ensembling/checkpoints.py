@@ -34,7 +34,7 @@ def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competitio
 
 
 def oof_options(tta: TTAConfig, size: tuple[int, int] | None = None) -> dict[str, Any]:
-    """What out-of-fold maps depend on apart from the weights, as it stands beside them.
+    """What out-of-fold maps depend on apart from the weights, as it is stored next to them.
 
     Args:
         tta: how they are made.

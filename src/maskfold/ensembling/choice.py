@@ -97,5 +97,5 @@ def read_ensemble(path: Path, runs: Sequence[Path]) -> EnsembleChoice:
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{path} is damaged ({reason}): run python src/tune.py again") from None
     if len(choice.runs) != len(runs):
-        raise RunError(f"{path} is of {len(choice.runs)} runs, not of {len(runs)}: run python src/tune.py again")
+        raise RunError(f"{path} is for {len(choice.runs)} runs, not for {len(runs)}: run python src/tune.py again")
     return choice.moved_to(runs)

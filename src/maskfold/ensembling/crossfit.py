@@ -1,6 +1,6 @@
 """Choosing one thing after the other, with every choice cross-fitted.
 
-The images are divided into parts. For each part the whole walk over the choices is done on the images of the other
+The images are split into parts. For each part the whole walk over the choices is done on the images of the other
 parts, so that nothing of the part has influenced the setting under which its images are scored. One more walk, on all
 images, gives what is written down.
 """

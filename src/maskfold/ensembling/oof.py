@@ -86,7 +86,7 @@ def oof_images(
         competition: the runs' competition.
         tta: of each run, how its maps are made.
         folds: only these of the finished ones; `None`: all.
-        batch_size: images per batch where maps are computed; `None`: as each run's config says.
+        batch_size: images per batch where maps are computed; `None`: as in each run's config.
 
     Raises:
         InferenceError: no fold is finished, or the runs' finished folds validate different images.
@@ -98,7 +98,7 @@ def oof_images(
         if set(found) != set(by_id[0]):
             raise InferenceError(
                 f"{runs[0].path} and {run.path} have out-of-fold predictions of {len(by_id[0])} and {len(found)} "
-                f"images, {len(set(found) & set(by_id[0]))} in common: train the same folds of both, divided alike"
+                f"images, {len(set(found) & set(by_id[0]))} in common: train the same folds of both, made alike"
             )
     stores = [
         {
@@ -141,7 +141,7 @@ def groups_of(competition: Competition, ids: Sequence[str], folds: FoldsConfig |
     Args:
         competition: whose images these are.
         ids: of images of one split.
-        folds: how a run's folds were divided: then by the groups that it knows, else by those that the competition
+        folds: how a run's folds were made: then by the groups that it knows, else by those that the competition
             declares.
     """
     split = "test" if set(ids) <= set(competition.samples("test").ids) else "train"

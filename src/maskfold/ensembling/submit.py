@@ -78,7 +78,7 @@ def predict_samples(
 ) -> Iterator[Prediction]:
     """Stream the ensemble's probabilities at `Competition.scored_size`, each run reading the images once.
 
-    Within a run, all folds' networks and views are merged as ``choice.tta.merge`` says, folds with equal weight;
+    Within a run, all folds' networks and views are merged as in ``choice.tta.merge``, folds with equal weight;
     runs are then averaged by their weights, as tuning did.
 
     Args:

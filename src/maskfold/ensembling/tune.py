@@ -22,7 +22,7 @@ from maskfold.ensembling.submit import default_choice
 from maskfold.inference.decoding import Tunable, tunable_values
 from maskfold.runs import Run
 
-# Where only one fold is finished its images are divided into this many parts.
+# Where only one fold is finished its images are split into this many parts.
 PARTS_OF_ONE_FOLD = 5
 
 
@@ -32,7 +32,7 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
     Args:
         runs: the runs.
         competition: theirs.
-        config: the first run's, with the command line's changes. ``tta`` says how the maps are made that prediction
+        config: the first run's, with the command line's changes. ``tta`` is how the maps are made that prediction
             will use; the out-of-fold maps are made likewise, and computed where they are missing. ``inference`` and
             ``post`` are where tuning starts, and what wins a tie.
 

@@ -12,7 +12,7 @@ from maskfold.labels import LabelSpec
 
 @dataclass(frozen=True)
 class Merge:
-    """``vote(logits) -> maps`` of which the weighted mean is taken, and ``finish(mean) -> probability``."""
+    """``vote(logits) -> maps`` that the weighted mean is of, and ``finish(mean) -> probability``."""
 
     vote: Callable[[Tensor], Tensor]
     finish: Callable[[Tensor], Tensor]

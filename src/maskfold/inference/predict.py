@@ -53,7 +53,7 @@ def predict_batches(
     Every model's logits of every view (``tta.views`` at ``tta.scales``; in sliding windows where ``tta.window``
     says so) are brought back to the batch's geometry, turned into what ``tta.merge`` averages, and added up in
     float32: ``probabilities``, ``logits`` (the sigmoid or softmax comes after the mean) or ``vote`` (share of votes).
-    Views weigh the same, models as ``weights`` say (`None`: the same). The merged map is resized bilinearly, once, to
+    Views weigh the same, models as in ``weights`` (`None`: the same). The merged map is resized bilinearly, once, to
     the size that the batch asks for.
 
     Args:
@@ -61,7 +61,7 @@ def predict_batches(
             iterator ends, then as before.
         loader: batches with image uint8 (N, 3, h, w), id, index, size (of each map that is asked for, (H, W)) and, for
             labelled images, label (a `Label` each).
-        labels: say how logits become probabilities.
+        labels: decide how logits become probabilities.
         window_batch: windows that go through a network together.
         precision: type of autocast, None for float32.
 

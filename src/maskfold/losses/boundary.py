@@ -20,7 +20,7 @@ class BoundaryLoss(SegmentationLoss):
     """Mean of probability times signed distance to the true boundary (Kervadec et al., MIDL 2019).
 
     An addition to a region loss whose weight grows during training, not a loss to train with alone: it has no
-    floor of its own and says nothing about an empty or full mask, where the distance is 0.
+    floor of its own and has no effect on an empty or full mask, where the distance is 0.
 
     Args:
         task: binary, multiclass or multilabel, see `SegmentationLoss`.

@@ -92,7 +92,7 @@ def _term(entry: Any, task: Task) -> Term:
 def _loss(name: str, options: Any, task: Task) -> SegmentationLoss:
     if not isinstance(options, Mapping):
         raise ConfigError(f"the options of {name} are {options!r}: expected a mapping such as {{smooth: 1}}")
-    kind = load_named(name, LOSSES, "loss")
+    kind = load_named(name, LOSSES, "loss", SegmentationLoss)
     known = {key: value for key, value in inspect.signature(kind).parameters.items() if key != "task"}
     _check_keys(f"option of {name}", options, known)
     for key, value in options.items():
@@ -102,6 +102,8 @@ def _loss(name: str, options: Any, task: Task) -> SegmentationLoss:
         return kind(task, **options)
     except ValueError as error:
         raise ConfigError(f"loss {name}: {error}") from None
+    except TypeError as error:
+        raise ConfigError(f"loss {name} cannot be made with the task and the options {options}: {error}") from None
 
 
 def _epochs(name: str, entry: Mapping[str, Any], key: str, low: int) -> int:

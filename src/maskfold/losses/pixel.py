@@ -94,7 +94,7 @@ class CrossEntropyLoss(SegmentationLoss):
 
     Args:
         task: multiclass, and no other.
-        class_weights: one weight per class, or null.
+        class_weights: one weight per class, or None.
         label_smoothing: share of the label spread evenly over all classes, in [0, 1].
 
     Shapes: logits (N, C, H, W); target classes (N, H, W) or soft labels (N, C, H, W). Returns a scalar.

@@ -20,7 +20,7 @@ Classes = Literal["present", "all"]
 
 
 class RegionLoss(SegmentationLoss):
-    """``(a FP + b FN) / (TP + a FP + b FN + s)`` of soft counts; subclasses say what the letters are.
+    """``(a FP + b FN) / (TP + a FP + b FN + s)`` of soft counts; subclasses define the letters.
 
     This is one minus the usual ratio ``(TP + s) / (TP + a FP + b FN + s)``, free of the cancellation near 0.
 
@@ -172,7 +172,7 @@ class TverskyLoss(RegionLoss):
     ``alpha`` weighs false positives and ``beta`` false negatives (publications differ). alpha = beta = 0.5
     is Dice (with half its smooth), 1 is Jaccard. Other values of gamma than 1 make the focal Tversky loss
     (Abraham & Khan, ISBI 2019; their exponent is 1 / gamma): above 1 it dwells on bad images, below 1 on
-    good ones. The power is taken before any mean. Other options and empty masks as for `DiceLoss`; with
+    good ones. The power is applied before any mean. Other options and empty masks as for `DiceLoss`; with
     alpha = 0 an empty mask costs nothing, whatever is predicted.
     """
 

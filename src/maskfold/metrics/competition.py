@@ -59,7 +59,7 @@ class CompetitionMetric(ABC):
         return np.empty(0)
 
     def score(self, stats: np.ndarray) -> np.ndarray | float:
-        """The competition's number, (n, k) -> a float, (..., n, k) -> (...); nan when no image can be judged."""
+        """The competition's number, (n, k) -> a float, (..., n, k) -> (...); nan when no image can be scored."""
         return nan_mean(self.per_image(stats))[()]
 
 
@@ -179,6 +179,7 @@ def build_metric(name: str, labels: LabelSpec) -> CompetitionMetric:
     """The metric of that name in `METRICS`, or anyone's own as ``package.module:Name``.
 
     Raises:
-        MaskfoldError: no such metric (the nearest is named), or one that does not score the task.
+        MaskfoldError: no such metric (the nearest is named), not a `CompetitionMetric`, or one that does not score the
+            task.
     """
-    return load_named(name, METRICS, "metric")(labels)
+    return load_named(name, METRICS, "metric", CompetitionMetric)(labels)

@@ -50,7 +50,7 @@ def dice_score(pred: Any, target: Any, *, empty: float = 1.0, valid: Any = None)
     """Dice coefficient (F1) 2 TP / (2 TP + FP + FN) of each image.
 
     pred, target, valid: see `confusion_counts`.
-    empty: the score where both masks are empty. Most competitions say 1, some 0.
+    empty: the score where both masks are empty. Most competitions use 1, some 0.
     Returns a float for (H, W), float64 (N,) for (N, H, W); nan for an image without a valid pixel.
     """
     c = confusion_counts(pred, target, valid=valid)

@@ -77,7 +77,7 @@ class SegmentationMetrics:
         return self
 
     def compute(self) -> dict[str, float]:
-        """All scores of the images so far, in [0, 1]; nan where no image or class is left to judge.
+        """All scores of the images so far, in [0, 1]; nan where no image or class is left to score.
 
         acc: share of the pixels that are right (multilabel: of the labelled pixels of all classes, how many were
             found); macc: its mean over the classes of the labels.

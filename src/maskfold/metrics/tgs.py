@@ -11,7 +11,7 @@ def tgs_map(pred: Any, target: Any, *, valid: Any = None) -> float | np.ndarray:
     """Mean over the IoU thresholds 0.5, 0.55 .. 0.95 of the precision TP / (TP + FP + FN), of each image.
 
     The whole mask is one object, so the precision at a threshold t is 1 where IoU > t, else 0 (the competition
-    says "greater than": an IoU of exactly 0.5 is no hit at 0.5). Both masks empty: 1; only one of them: 0.
+    says "greater than": an IoU of exactly 0.5 is not a hit at 0.5). Both masks empty: 1; only one of them: 0.
     Source: https://www.kaggle.com/competitions/tgs-salt-identification-challenge/overview/evaluation
 
     pred, target, valid: see `confusion_counts`.

@@ -4,7 +4,7 @@ import inspect
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import segmentation_models_pytorch as smp
 from torch import nn
@@ -69,7 +69,7 @@ def build_model(
     named = weights in ("imagenet", *pretrained_names(config.encoder))
     net = _build_net(name, config, weights if named else None, classes, images.channels)
     mean, std = channel_statistics(encoder_statistics(config.encoder, config.encoder_weights), images.channels)
-    stride: int = cast("Any", net.encoder).output_stride  # nn.Module declares no attributes
+    stride = _output_stride(net, name)
     model = SegmentationModel(
         net,
         mean=mean,
@@ -128,6 +128,16 @@ def _build_net(name: str, config: ModelConfig, weights: str | None, classes: int
         raise ModelError(f"{name} cannot be built with encoder {encoder} and these options: {error}") from error
 
 
+def _output_stride(net: nn.Module, name: str) -> int:
+    stride = getattr(getattr(net, "encoder", None), "output_stride", None)
+    if stride is None:
+        raise ModelError(
+            f"the architecture {name} has no encoder with an output_stride: set self.encoder to the network's "
+            "pretrained part, such as segmentation_models_pytorch.encoders.get_encoder makes"
+        )
+    return stride
+
+
 def _net_class(name: str, config: ModelConfig) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
     """What makes the network, and arguments that it alone takes."""
     if not config.deep_supervision:
@@ -150,7 +160,7 @@ def _check_options(name: str, net_class: Callable[..., nn.Module], encoder: str,
 
 def _fetch_advice(encoder: str, weights: str | None) -> str:
     if weights is None:
-        return f"encoder {encoder} wants a file that cannot be read"
+        return f"encoder {encoder} needs a file that cannot be read"
     return (
         f"the {weights} weights of encoder {encoder} could not be downloaded: copy model.safetensors of "
         f"{pretrained_url(encoder, weights)} to this machine and set model.encoder_weights to its path, or set it to "

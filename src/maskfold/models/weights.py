@@ -84,7 +84,7 @@ def load_weights(model: SegmentationModel, source: Mapping[str, Tensor], origin:
     """Load all weights of ``model``, tensors by name; every name and shape must fit.
 
     Raises:
-        ModelError: names and shapes that differ (the first few are listed); ``origin`` says where they are from.
+        ModelError: names and shapes that differ (the first few are listed); ``origin`` is where they are from.
     """
     target = model.state_dict()
     problems = [
@@ -149,8 +149,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"there is no weights file {path}") from None
     except pickle.UnpicklingError:
         raise ModelError(
-            f"{path} is damaged or holds other Python objects than tensors, which could run code and are "
-            "not loaded: save its state_dict alone"
+            f"{path} is damaged or holds Python objects that are not tensors, which could run code and are "
+            "not loaded: save its state_dict only"
         ) from None
     except (SafetensorError, RuntimeError, EOFError, OSError) as error:
         raise ModelError(f"{path} cannot be read as weights, it may be damaged: {error}") from None

@@ -41,7 +41,7 @@ SETTINGS: "dict[RcKeyType, Any]" = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture for the page: its title, ``src`` (a data URI) and a sentence that says what it shows."""
+    """A picture for the page: its title, ``src`` (a data URI) and a sentence on what it shows."""
 
     title: str
     src: str
@@ -69,9 +69,9 @@ def learning_charts(history: Sequence[FoldHistory], metric: str, ends: Sequence[
         )
         for term in terms
     ]
-    judged = [(f.fold, f.scores.index, f.scores) for f in history if len(f.scores)]
-    if judged:
-        charts.append(_epochs_chart(f"Validation {metric}, no views", judged, ends))
+    scored = [(f.fold, f.scores.index, f.scores) for f in history if len(f.scores)]
+    if scored:
+        charts.append(_epochs_chart(f"Validation {metric}, no views", scored, ends))
     rates = [(f.fold, f.epochs["epoch"], f.epochs["lr"]) for f in history if "lr" in f.epochs]
     if rates:
         charts.append(_epochs_chart("Learning rate", rates, ends))

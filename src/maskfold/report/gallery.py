@@ -36,14 +36,14 @@ def pick_images(table: pd.DataFrame, count: int, failed: Sequence[int]) -> dict[
         table: `Survey.images` with the column score; images without a score are not shown.
         failed: row numbers of the images that all runs fail on.
     """
-    judged = table[table["score"].notna()]
-    by_score = judged.sort_values("score", kind="stable").index.to_list()
+    scored = table[table["score"].notna()]
+    by_score = scored.sort_values("score", kind="stable").index.to_list()
     third = min(-(-count // 3), len(by_score))
     middle = (len(by_score) - third) // 2
     groups = {
         "worst": by_score[:third],
         "median": by_score[middle : middle + third],
-        "uncertain": judged.sort_values("uncertainty", ascending=False, kind="stable").index[:third],
+        "uncertain": scored.sort_values("uncertainty", ascending=False, kind="stable").index[:third],
         "suspect": suspects(table).index[:MOST_SUSPECTS],
         "all fail": failed,
     }

@@ -26,14 +26,14 @@ from maskfold.runs.history import FoldHistory, ends_of_cycles, read_history
 
 @dataclass(frozen=True)
 class Training:
-    """What one run's training left behind. ``divided``: the folds of its folds.csv."""
+    """What one run's training left behind. ``folds``: those of its folds.csv."""
 
     run: Run
     checkpoint: str
     history: list[FoldHistory]
     cycle_ends: list[int]
     candidates: pd.DataFrame
-    divided: list[int]
+    folds: list[int]
 
     @property
     def with_views(self) -> pd.DataFrame:
@@ -83,7 +83,7 @@ class Findings:
 
     @property
     def binary(self) -> bool:
-        """Whether there is one class and the background."""
+        """Whether there is one class apart from the background."""
         return self.competition.labels.task == "binary"
 
     @property
@@ -93,7 +93,7 @@ class Findings:
 
 
 def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice) -> Findings:
-    """Judge the out-of-fold predictions of runs; their maps are computed where they are missing.
+    """Evaluate the out-of-fold predictions of runs; their maps are computed where they are missing.
 
     Raises:
         InferenceError: no finished fold, or runs that validate different images.
@@ -127,7 +127,7 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
 
 
 def _tta(runs: Sequence[Run], choice: EnsembleChoice) -> list[TTAConfig]:
-    """How each run's maps are made: as tuned, or as the run's own config says."""
+    """How each run's maps are made: as tuned, or as in the run's own config."""
     return [choice.tta if choice.scores else run.config.tta for run in runs]
 
 
@@ -139,5 +139,5 @@ def _training(run: Run, checkpoint: str, competition: Competition) -> Training:
         history=history,
         cycle_ends=ends_of_cycles(run, history),
         candidates=candidate_table(run),
-        divided=sorted(set(run.folds(competition)["fold"])),
+        folds=sorted(set(run.folds(competition)["fold"])),
     )

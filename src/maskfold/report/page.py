@@ -58,7 +58,7 @@ def report_page(findings: Findings, cards: list[Card]) -> str:
 def refuse_other_suffix(path: Path) -> None:
     """Raise a `ReportError` unless a page's name ends in .html or .htm."""
     if path.suffix.lower() not in (".html", ".htm"):
-        raise ReportError(f"a web page is written, but it would be called {path}: let the name end in .html")
+        raise ReportError(f"the page cannot be called {path}: choose a name that ends in .html")
 
 
 def render_page(template: str, **context: Any) -> str:

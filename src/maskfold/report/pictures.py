@@ -34,7 +34,7 @@ ERRORS = (
 
 @dataclass(frozen=True)
 class Pictures:
-    """Data URIs of one image: ``errors`` is transparent where nothing is wrong and lies on the image."""
+    """Data URIs of one image: ``errors`` is transparent where nothing is wrong and covers the image."""
 
     width: int
     height: int

@@ -1,4 +1,4 @@
-"""One look at every out-of-fold image: what its pixels tell beyond the score of the competition."""
+"""One look at every out-of-fold image: what its pixels show beyond the competition's score."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

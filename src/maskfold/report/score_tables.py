@@ -17,9 +17,9 @@ def coverage_table(coverage: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
     Columns: bin, low and high (shares), images, mean, median, lowest (scores; images without one are left
     out); and ``rows``, the row numbers of the bin's images.
     """
-    judged = ~np.isnan(scores)
-    bins = [("empty", np.flatnonzero(judged & (coverage == 0)))]
-    filled = np.flatnonzero(judged & (coverage > 0))
+    scored = ~np.isnan(scores)
+    bins = [("empty", np.flatnonzero(scored & (coverage == 0)))]
+    filled = np.flatnonzero(scored & (coverage > 0))
     quarters = np.array_split(filled[np.argsort(coverage[filled], kind="stable")], COVERAGE_BINS)
     bins += [(_range(coverage[rows]), rows) for rows in quarters if len(rows)]
     return pd.DataFrame(
@@ -98,7 +98,7 @@ def run_table(
 def failed_by_all(per_image: np.ndarray) -> np.ndarray:
     """Row numbers of images in the lowest tenth of every run, hardest first; per_image: (runs, n) scores.
 
-    An image with the full score is no failure, however many images have it.
+    An image with the full score is not a failure, however many images have it.
     """
     count = max(1, per_image.shape[1] // 10)
     cuts = np.sort(per_image, axis=1)[:, count - 1 : count]

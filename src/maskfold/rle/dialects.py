@@ -53,7 +53,7 @@ class RLEDialect:
             raise RLEError(f"also_empty is {self.also_empty!r}; expected a tuple of texts")
         for marker in self._markers:
             if marker and all(token.isdigit() for token in marker.split()):
-                raise RLEError(f"empty marker {marker!r} would be read as runs; use a text that is no numbers")
+                raise RLEError(f"empty marker {marker!r} would be read as runs; use a text that is not a number")
 
     def encode(self, mask: np.ndarray) -> str:
         """The canonical text of `mask` (H, W): runs sorted, as long as possible, one blank between numbers.
@@ -77,7 +77,7 @@ class RLEDialect:
         by layout "counts" only. Nothing is allocated for the mask before all of `rle` has been checked.
 
         Raises:
-            RLEError: `rle` is not what the dialect says (the token at fault is named), or `shape` is not
+            RLEError: `rle` does not fit the dialect (the token at fault is named), or `shape` is not
                 two positive integers.
         """
         height, width = checked_shape(shape)

@@ -29,7 +29,7 @@ def bounds_of_numbers(numbers: np.ndarray, layout: Layout, start: int, pixels: i
     """The runs that `numbers` describe, as int64 `[begin, end, …]`: 0-based, ends exclusive.
 
     Raises:
-        RLEError: the numbers are no sorted, non-overlapping, non-empty runs inside `pixels`.
+        RLEError: the numbers are not sorted, non-overlapping, non-empty runs inside `pixels`.
     """
     paired = numbers.size - numbers.size % 2
     if paired < numbers.size and not layout.trailing:

@@ -27,7 +27,7 @@ def parse_text(text: str) -> np.ndarray:
     """The unsigned integers of `text`, separated by ASCII whitespace, as int64.
 
     Raises:
-        RLEError: a token is no unsigned integer or has more than 18 digits.
+        RLEError: a token is not an unsigned integer or has more than 18 digits.
     """
     data = np.frombuffer(text.encode("ascii", "replace"), np.uint8)
     numbers = np.empty(data.size // 2 + 1, np.int64)
@@ -64,7 +64,7 @@ def token_error(index: int, token: object, complaint: str) -> RLEError:
 
 def _complaint(token: str) -> str:
     if token == "-1":
-        return "is no pixel or length; if it marks empty masks here, declare it: RLEDialect(empty='-1')"
+        return "is not a pixel or a length; if it marks empty masks here, declare it: RLEDialect(empty='-1')"
     if token.isascii() and token.isdigit():
         return f"has more than {kernels.MAX_DIGITS} digits"
     return "is not an unsigned integer"

@@ -144,7 +144,7 @@ class FoldFolder:
         digests = read_json(self.storage, self.key("manifest.json"), advice=AGAIN)
         return None if digests is None else digests.get(checkpoint)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Remove everything that training left."""
         with self.lock():
             self.reopen()

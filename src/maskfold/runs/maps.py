@@ -1,4 +1,4 @@
-"""Probability maps at the scored size: 8-bit PNGs, back to back in shards, and a marker that says what is where."""
+"""Probability maps at the scored size: 8-bit PNGs, back to back in shards, and a marker that lists what is where."""
 
 import secrets
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class MapStore:
         """Yield a writer whose maps take the place of the former ones when all went well, and not before.
 
         Shards get new names, so two writers of the same maps do not disturb each other: the last marker counts, and
-        who writes it removes the shards that it replaces. ``made_with`` says how the maps were made, for `made_with`.
+        who writes it removes the shards that it replaces. ``made_with`` is how the maps were made, for `made_with`.
         """
         writer = MapWriter(self.storage, self.prefix)
         try:
@@ -145,7 +145,7 @@ class MapWriter:
             self._waiting.clear()
 
     def index(self) -> dict[str, Any]:
-        """What the marker says about the maps."""
+        """What the marker holds about the maps."""
         return {"channels": self._channels, "maps": self._maps}
 
     def _shard(self) -> str:

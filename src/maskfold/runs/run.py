@@ -87,17 +87,17 @@ class Run:
             self._competition = self._folds = None
 
     def restart(self, folds: Collection[int | str], config: Config) -> None:
-        """Forget the training of ``folds``, so that they start again with ``config``.
+        """Remove the training of ``folds``, so that they start again with ``config``.
 
         Raises:
-            RunError: folds that stay were trained with another config (then nothing is forgotten); another process
+            RunError: folds that stay were trained with another config (then nothing is removed); another process
                 is working on one of ``folds``.
         """
         if self.storage.exists(CONFIG):
             staying = self.begun_folds() - {str(fold) for fold in folds}
             self._refuse_changes(changed_keys(self.config, config), staying)
         for fold in folds:
-            self.fold(fold).forget()
+            self.fold(fold).clear()
         self.adopt(config)
 
     @property
@@ -160,7 +160,7 @@ class Run:
                 logger.warning("%s", note)
             if not self.storage.exists(FOLDS):
                 if unnamed := competition.unnamed_images():
-                    logger.warning("%d images stand in no table and are not used: %s", len(unnamed), first_few(unnamed))
+                    logger.warning("%d images are in no table and are not used: %s", len(unnamed), first_few(unnamed))
                 table = make_folds(samples, coverages(competition, samples), self.config.folds, groups)
                 self.storage.publish(FOLDS, write_folds(table))
             written = self.storage.read(FOLDS)

@@ -59,7 +59,7 @@ def compare_masks(a: Path, b: Path, competition: Competition) -> Agreement:
 
     Raises:
         CompetitionError: one of them is not in the competition's form.
-        InferenceError: they do not name the same images, or ids that are no images of the competition.
+        InferenceError: they do not name the same images, or ids that are not images of the competition.
     """
     masks = competition.read_masks(a), competition.read_masks(b)
     refuse_other_images(*masks, a, b)

@@ -27,7 +27,7 @@ def evaluate_oof(
         choice: the runs, how their maps are made, and the decoding.
         competition: the runs'.
         folds: only the images that these of the finished folds validate; `None`: all.
-        batch_size: images per batch where maps are computed; `None`: as each run's config says.
+        batch_size: images per batch where maps are computed; `None`: as in each run's config.
     """
     runs = [Run.open(Path(run.run)) for run in choice.runs]
     names = [[name] for name in choice.checkpoints]
@@ -90,7 +90,7 @@ def samples_of(competition: Competition, ids: Sequence[str]) -> dict[str, Sample
     """id -> sample, for ids of one split.
 
     Raises:
-        InferenceError: an id that is no image of that split.
+        InferenceError: an id that is not an image of that split.
     """
     # Split by split: a competition may use the same names in both.
     for split in ("test", "train"):
@@ -99,5 +99,5 @@ def samples_of(competition: Competition, ids: Sequence[str]) -> dict[str, Sample
             return {image_id: samples[image_id] for image_id in ids}
     raise InferenceError(
         f"there are ids that are not images of one split of {competition.root}, such as "
-        f"{next((i for i in ids if i not in samples), ids[0])}: give masks of its test images, or of training images"
+        f"{next((i for i in ids if i not in samples), ids[0])}: give masks of its test or of its training images"
     )

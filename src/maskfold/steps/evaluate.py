@@ -22,12 +22,12 @@ def evaluate(
     """Score runs on their out-of-fold predictions, or a submission against the truth.
 
     Runs are scored as they would predict: tuned, where ``ensemble.yaml`` is there (its choice was made on these
-    images: `tune` tells the cross-fitted score), else as the config says.
+    images: `tune` prints the cross-fitted score), else as in the config.
 
     Args:
         what: a run, several that were tuned together, or the path of a submission.
         truth: true masks in the competition's own form; only for a submission.
-        config: says which competition a submission belongs to, and how out-of-fold maps are made; None: the first
+        config: names the competition of a submission, and how out-of-fold maps are made; None: the first
             run's.
 
     Raises:

@@ -39,7 +39,7 @@ def predict(
         runs: one run, or several that were tuned together.
         out: file to write; None: ``submissions/RUN.csv`` (label files: ``.zip``), with a number if that exists.
         folds: whose networks are averaged; None: all that are trained.
-        untuned: leave the tuned ensemble aside; the config says how to predict.
+        untuned: leave the tuned ensemble aside; predict as in the config.
         overrides: dotted keys of the first run's config, such as ``{"tta.views": "d4"}``.
         overwrite: replace ``out`` if it exists.
         save_probabilities: also keep the probability maps, of 8 bits, in a folder beside the submission.
@@ -78,7 +78,7 @@ def predict_out_of_fold(
 
 
 def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: bool) -> EnsembleChoice:
-    """The tuned ensemble, or the config's plain one, with the command line's changes; says which.
+    """The tuned ensemble, or the config's plain one, with the command line's changes; prints which.
 
     Raises:
         RunError: several runs without a tuned ensemble, or a damaged one.
@@ -103,7 +103,7 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
 
 
 def describe_folds(runs: Sequence[Run], competition: Competition, folds: Sequence[int | str]) -> str:
-    """Which folds predict, and which of the division do not."""
+    """Which folds predict, and which do not."""
     rest = sorted(set(runs[0].folds(competition)["fold"].astype(str)) - set(map(str, folds)))
     missing = f"; without {', '.join(rest)}" if rest and list(folds) != ["all"] else ""
     trained = "" if not missing else " (not trained to the end, or not asked for)"
@@ -136,7 +136,7 @@ def compute_oof(choice: EnsembleChoice, competition: Competition, config: Config
 def log_submission(
     path: Path, choice: EnsembleChoice, competition: Competition, runs: Sequence[Run], folds: Sequence[int | str]
 ) -> None:
-    """Note the submission, what made it, and its out-of-fold score, in the log; say if the file repeats another."""
+    """Note the submission, what made it, and its out-of-fold score, in the log; print if it repeats another file."""
     log, ensemble = SUBMISSIONS / "log.csv", ensemble_run(runs).ensemble_path
     sha256 = file_digest(path) if path.is_file() else None
     if sha256 and (earlier := same_submission(log, sha256)):
@@ -156,7 +156,7 @@ def log_submission(
 def _stored_score(
     choice: EnsembleChoice, competition: Competition, runs: Sequence[Run], folds: Sequence[int | str]
 ) -> float | None:
-    """Out-of-fold score of the folds that predicted, of stored maps; says how to make them where they are not there."""
+    """Out-of-fold score of the folds that predicted, of stored maps; prints how to make them where they are missing."""
     numbers = {int(fold) for fold in folds if str(fold) != "all"}
     if not numbers:
         return None

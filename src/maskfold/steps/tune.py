@@ -44,5 +44,5 @@ def describe(choice: EnsembleChoice, labels: LabelSpec) -> str:
         "(cross-fitted)",
     ]
     if not choice.helped:
-        lines.append("Tuning did not help: what the config says is kept, and stands above.")
+        lines.append("Tuning did not help: the config's own settings, shown above, are kept.")
     return "\n".join(lines)

@@ -50,7 +50,7 @@ class Length:
         if schedule.cycles > epochs:
             raise TrainingError(
                 f"schedule.cycles is {schedule.cycles} but train.iterations {steps} are {epochs} epochs: a cycle "
-                "needs an epoch at least"
+                "needs at least one epoch"
             )
         ends = cycle_ends(epochs, schedule.cycles)
         lr_factor = lr_schedule(

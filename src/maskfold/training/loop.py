@@ -31,7 +31,7 @@ def fit(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> dict:
     with processes().main_process_first():
         folds = run.folds()
     if fold != ALL:
-        fold_splits(folds, cast("int", fold))  # refuses a number that is no fold before its folder is made
+        fold_splits(folds, cast("int", fold))  # refuses a number that is not a fold before its folder is made
     with run.fold(fold).lock() if processes().is_main_process else nullcontext():
         session = open_session(run, fold, callbacks)
         session.resume()

@@ -65,7 +65,7 @@ def check_start(session: Session) -> None:
                     _stats(session, prediction)
                 session.seconds_per_image = (time.monotonic() - started) / len(batch["id"])
         except InferenceError:
-            # Untrained weights may overflow fp16, which says nothing about the training to come.
+            # Untrained weights may overflow fp16, which means nothing for the training to come.
             if session.precision is not torch.float16:
                 raise
     session.save()

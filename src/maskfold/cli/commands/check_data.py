@@ -1,4 +1,4 @@
-"""Say what a competition's files hold and everything that is wrong with them, before a night is lost."""
+"""Show what a competition's files hold and everything that is wrong with them, before a night is lost."""
 
 import sys
 from pathlib import Path
@@ -47,5 +47,5 @@ def main() -> None:
 
 
 def _repair(report: "DataReport", again: str) -> str:
-    """What to mend, the first problems by name, and the command that says whether it is."""
+    """What to mend, the first problems by name, and the command that checks it again."""
     return f"repair {first_few(report.problems, 2)}; then {again}"

@@ -12,7 +12,7 @@ def main() -> None:
     show_defaults = argparse.ArgumentDefaultsHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=show_defaults)
     add = parser.add_argument
-    add("--out", type=Path, default=DEMO, help="folder to write, made if need be")
+    add("--out", type=Path, default=DEMO, help="folder to write; created if it does not exist")
     add("--seed", type=int, default=0, help="number from 0; the same one draws the same data")
     add("--tiles", type=int, default=160, help="training tiles, number from 1")
     add("--test-tiles", type=int, default=60, help="test tiles, number from 1")

@@ -1,4 +1,4 @@
-"""Divide the training images into folds and write them down, runs/NAME/folds.csv."""
+"""Split the training images into folds and write them to, runs/NAME/folds.csv."""
 
 from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.options import DATA_OPTIONS
@@ -11,7 +11,7 @@ def main() -> None:
     """Run the command."""
     arguments, config = parse(config_parser(__doc__, DATA_OPTIONS))
     check_competition(config)
-    starting("Dividing the training images into folds …")
+    starting("Splitting the training images into folds …")
     competition = open_competition(config)
     run = Run.create(with_root(config, competition))
     folds = run.folds(competition)

@@ -25,8 +25,8 @@ def main() -> None:
         help="submission to write; default: submissions/RUN.csv (label files: .zip)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    parser.add_argument("--save-probabilities", action="store_true", help="keep 8-bit probability maps beside it")
-    parser.add_argument("--oof", action="store_true", help="compute out-of-fold maps with the present views instead")
+    parser.add_argument("--save-probabilities", action="store_true", help="also save 8-bit probability maps")
+    parser.add_argument("--oof", action="store_true", help="only compute out-of-fold maps, with these views")
     arguments, overrides = parse_sections(parser, SECTIONS)
     runs = open_runs(arguments.runs)
     folds = {run.path: arguments.folds or folds_of(run) for run in runs}

@@ -24,9 +24,7 @@ def asked_steps(post: PostConfig) -> Iterator[tuple[str, type[Step], dict[str, A
     for name, options in post.steps.items():
         if name in BUILT_IN:
             raise ConfigError(f"post.steps holds {name}, which has a key of its own: set post.{name}")
-        step = load_named(name, {}, "decoding step")
-        if not (isinstance(step, type) and issubclass(step, Step)):
-            raise ConfigError(f"{name} is not a decoding step: derive it from maskfold.inference.decoding.Step")
+        step = load_named(name, {}, "decoding step", Step)
         yield name, step, _defaults(step) | options
 
 

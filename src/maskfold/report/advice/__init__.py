@@ -1,4 +1,4 @@
-"""What to try next. Every rule looks at figures of the report, and says them."""
+"""What to try next. Every rule looks at figures of the report, and quotes them."""
 
 from collections.abc import Callable, Iterator
 
@@ -38,5 +38,5 @@ RULES: tuple[Callable[[Findings], Iterator[Advice]], ...] = (
 
 
 def advise(findings: Findings) -> list[Advice]:
-    """What the rules have to say, in their order."""
+    """The advice of all rules, in their order."""
     return [advice for rule in RULES for advice in rule(findings)]

@@ -49,7 +49,7 @@ def views(findings: Findings) -> Iterator[Advice]:
         if tta.views == "none":
             yield Advice(
                 "Try test-time views",
-                f"{training.run.name}: predictions are made of one view only (tta.views none).",
+                f"{training.run.name}: predictions are made from one view only (tta.views none).",
                 f"python src/predict.py --runs {shlex.quote(str(training.run.path))} --oof --tta.views flips",
             )
         elif gain < -0.002:

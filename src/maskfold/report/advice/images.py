@@ -53,9 +53,9 @@ def lopsided_errors(findings: Findings) -> Iterator[Advice]:
         tversky = {"name": "tversky", "weight": 0.2, "options": {"alpha": alpha, "beta": beta}}
         yield Advice(
             "Balance the errors",
-            f"{false_negative:,} foreground pixels are missed and {false_positive:,} are too much. "
+            f"{false_negative:,} foreground pixels are missed and {false_positive:,} background pixels are marked. "
             f"A {'lower' if missed else 'higher'} threshold changes that, which tuning tries, and a loss for which "
-            f"{'the missed ones' if missed else 'those too much'} weigh more.",
+            f"{'the missed ones' if missed else 'those marked'} weigh more.",
             train_command(findings.trainings[0].run, "tversky", loss=[{"name": "bce", "weight": 0.8}, tversky]),
         )
 
@@ -79,7 +79,7 @@ def lost_classes(findings: Findings) -> Iterator[Advice]:
 
 
 def uneven_folds(findings: Findings) -> Iterator[Advice]:
-    """One fold scores so differently that chance is no explanation."""
+    """One fold scores so differently that chance does not explain it."""
     table = findings.table.dropna(subset="score")
     folds = table.groupby("fold")["score"].agg(["mean", "std", "count"])
     if len(folds) < 2:

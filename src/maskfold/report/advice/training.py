@@ -12,13 +12,13 @@ from maskfold.runs.history import FoldHistory
 
 
 def missing_folds(findings: Findings) -> Iterator[Advice]:
-    """Folds of the division that are not trained: their images are not scored, their networks do not vote."""
+    """Folds that are not trained: their images are not scored, their networks do not vote."""
     for training in findings.trainings:
         trained = training.run.finished_folds()
-        if set(training.divided) - set(trained):
+        if set(training.folds) - set(trained):
             yield Advice(
                 "Train the other folds",
-                f"{training.run.name}: {len(trained)} of {len(training.divided)} folds are trained, so "
+                f"{training.run.name}: {len(trained)} of {len(training.folds)} folds are trained, so "
                 f"{len(findings.table)} images are scored out of fold; every fold adds a network to the ensemble.",
                 train_command(training.run),
             )
@@ -76,7 +76,7 @@ def _more(config: Config) -> float:
 
 
 def _late_rise(scores: pd.Series) -> float | None:
-    """By how much the best score so far rises in the last fifth of the epochs; `None` for a short history."""
+    """By how much the best score so far rises in the last fifth of the epochs; None for a short history."""
     best = np.maximum.accumulate(np.asarray(scores, dtype=float))
     if len(best) < 5:
         return None
