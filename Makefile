@@ -21,11 +21,11 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml setup.py
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# One fold without views against three folds, views and a tuned threshold, both on the withheld test truth.
+# One fold without views against all folds, views and tuned decoding, both on the withheld test truth.
 DEMO := --runs runs/demo --overwrite --out submissions
 demo: $(READY)
 	test -d data/demo || $(BIN)/python src/make_demo.py
-	$(BIN)/python src/train_all.py --config configs/demo.yaml --folds 0 1 2
+	$(BIN)/python src/train_all.py --config configs/demo.yaml
 	$(BIN)/python src/predict.py $(DEMO)/demo_one_fold.csv --folds 0 --untuned --tta.views none
 	$(BIN)/python src/tune.py --runs runs/demo
 	$(BIN)/python src/predict.py $(DEMO)/demo_ensemble.csv

@@ -25,9 +25,16 @@ def test_auto_on_a_gpu_follows_its_generation(capability, dtype, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("amx", "avx", "dtype"), [(True, False, torch.bfloat16), (False, True, torch.bfloat16), (False, False, None)]
+    ("amx", "avx", "allowed", "dtype"),
+    [
+        (True, False, "AVX512", torch.bfloat16),
+        (False, True, "AVX512", torch.bfloat16),
+        (True, True, "AVX2", None),
+        (False, False, "AVX512", None),
+    ],
 )
-def test_auto_on_a_cpu_is_bf16_where_it_has_instructions_for_it(amx, avx, dtype, monkeypatch):
+def test_auto_on_a_cpu_is_bf16_where_it_has_instructions_for_it_and_may_use_them(amx, avx, allowed, dtype, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: allowed)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx, raising=False)
     assert choose_precision("auto", CPU) == dtype

@@ -14,7 +14,7 @@ from maskfold.competitions import open_competition
 from maskfold.ensembling.choice import write_ensemble
 from maskfold.ensembling.tune import tune
 from maskfold.errors import ReportError, RunError
-from maskfold.report import findings, make_report, read_choice
+from maskfold.report import make_report, read_choice
 
 
 def write(runs, path, count=9, ensemble=None):
@@ -130,7 +130,7 @@ def test_the_score_and_the_scores_of_the_images(page, predictions, run):
 
 
 def test_images_of_one_group_have_no_interval(run, weaker, tmp_path, monkeypatch):
-    monkeypatch.setattr(findings, "groups_of", lambda competition, ids, folds: ["scene"] * len(ids))
+    monkeypatch.setattr("maskfold.report.gather.groups_of", lambda competition, ids, folds: ["scene"] * len(ids))
     _, root = write([run, weaker], tmp_path / "report.html", count=3)
     text = " ".join(root.one("div", class_="tile main").text.split())
     assert "no interval: one image or group tells nothing about others; not tuned" in text
