@@ -43,7 +43,7 @@ def row(images: list[OofImage], competition, checkpoint: str, cut: tuple[float, 
     stats, shares, empty = [], [], []
     for image in images:
         probability = image.probability([checkpoint], (1.0,))
-        label = image.truth(competition, probability.shape[1:])
+        label = image.truth(competition)
         mask, truth = chain.decode(probability), label.values
         stats.append(metric.image_stats(mask, label))
         counts.update(mask, truth, label.valid)
