@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from maskfold.config import override
-from maskfold.errors import RunError, TrainingError
+from maskfold.errors import ConfigError, RunError, TrainingError
 from maskfold.runs import Run
 from maskfold.training import session as module
 from maskfold.training.session import mixed_seed, open_session
@@ -143,3 +143,8 @@ def test_another_number_of_processes_goes_on_at_the_same_epoch(tiny, begin, monk
         assert first.step == 12 // before
         assert (second.epoch, second.step) == (2, 12 // after)
         assert second.step + 2 * second.length.steps_per_epoch == second.length.steps
+
+
+def test_decoding_that_does_not_fit_is_refused_before_training(begin, tiny):
+    with pytest.raises(ConfigError, match=r"post\.min_area has 2 values \[0, 9\]: give one for all classes"):
+        begin(override(tiny, {"post.min_area": [0, 9]}))

@@ -14,6 +14,7 @@ from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.datasets import fold_splits
 from maskfold.errors import RunError, TrainingError
+from maskfold.inference.decoding import build_chain
 from maskfold.losses import MixedLoss, build_loss, default_loss
 from maskfold.metrics import CompetitionMetric
 from maskfold.models import SegmentationModel, build_model, load_weights
@@ -170,6 +171,7 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
         TrainingError, ConfigError, ModelError, CompetitionError: what does not fit together.
     """
     config = run.config
+    build_chain(config.post, run.competition().labels)  # prediction's own, but better refused now than after a night
     precision, accelerator = build_accelerator(config, project_dir=run.fold(fold).path)
     set_seed(mixed_seed(config.seed, 0, 0))
     device: torch.device = accelerator.device
