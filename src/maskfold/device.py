@@ -34,7 +34,7 @@ def _fast_precision(device: torch.device) -> torch.dtype | None:
     if device.type == "cpu":
         # Private names, but torch has no public question for it.
         questions = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-        # Where the environment forbids AVX-512 (ATEN_CPU_CAPABILITY), bf16 would be emulated, at a tenth of the speed.
+        # Where the environment forbids AVX-512 (ATEN_CPU_CAPABILITY), bf16 would be emulated, several times slower.
         allowed = "AVX512" in torch.backends.cpu.get_cpu_capability()
         return torch.bfloat16 if allowed and any(getattr(torch.cpu, name, bool)() for name in questions) else None
     return None

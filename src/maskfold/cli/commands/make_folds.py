@@ -1,4 +1,4 @@
-"""Split the training images into folds and write them to, runs/NAME/folds.csv."""
+"""Split the training images into folds and write them to runs/NAME/folds.csv."""
 
 from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.options import DATA_OPTIONS
