@@ -30,6 +30,8 @@ def side_by_side(work: Callable[..., None], tasks: Iterable[tuple[Any, ...]], pr
         TrainingError: the system ended a process.
         Exception: whatever ``work`` raised.
     """
+    # What a process that is ended at once leaves open is closed by Python's resource tracker, which warns of it.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     context = multiprocessing.get_context("spawn")
     reader, writer = context.Pipe(duplex=False)
     places: Queue[int] = context.Queue()
@@ -41,6 +43,7 @@ def side_by_side(work: Callable[..., None], tasks: Iterable[tuple[Any, ...]], pr
     try:
         for done in as_completed([pool.submit(work, *task) for task in tasks]):
             done.result()
+        pool.shutdown()
     except BrokenProcessPool:
         raise TrainingError(
             f"the system ended one of the {processes} processes, most likely for want of memory: the same command goes "
