@@ -53,7 +53,30 @@ def _pretrained() -> Study:
     return Study("satellite_mobilenet", SHORT, (0,), tuple(variants))
 
 
-STUDIES = {"weights": _pretrained()}
+# What a network may have beside its mask, and how it may be trained and read: each against the plain network.
+DEEP = [
+    {"name": "bce", "weight": 0.8, "outputs": {"mask": 1, "deep_1": 0.4, "deep_2": 0.2}},
+    {"name": "dice", "weight": 0.2},
+]
+HYPERCOLUMNS = {"model.hypercolumns": True, "model.deep_supervision": 2, "loss": DEEP}
+PARTS = (
+    Variant("plain"),
+    Variant("deep supervision", "plain", {"model.deep_supervision": 2, "loss": DEEP}),
+    Variant("hypercolumns, deep supervision", "plain", HYPERCOLUMNS),
+    Variant("presence head", "plain", {"model.presence": True}),
+    Variant("presence head, gate at 0.5", "presence head", {"model.presence": True}, {"post.presence": 0.5}),
+    Variant("dropout 0.2", "plain", {"model.dropout": 0.2}),
+    Variant("dropout 0.2, four passes", "dropout 0.2", {"model.dropout": 0.2}, {"tta.dropout_passes": 4}),
+    Variant("adversarial", "plain", {"adversarial": {"weight": 0.02, "from_epoch": 3, "ramp_epochs": 2}}),
+    Variant("CRF", "plain", {}, {"post.crf": {}}),
+)
+LITE = {"model.encoder": "tu-tf_efficientnet_lite0", "model.encoder_weights": WEIGHTS["tu-tf_efficientnet_lite0"]}
+
+STUDIES = {
+    "weights": _pretrained(),
+    "parts-demo": Study("demo", {}, (0, 1), PARTS),
+    "parts-real": Study("satellite_mobilenet", {**SHORT, **LITE}, (0,), PARTS),
+}
 
 
 def main() -> None:
