@@ -53,6 +53,8 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "refinenet": RefineNet,
 }
 
+# These take an encoder from smp or timm.
+ENCODER_IS_FREE = {*smp.MODEL_ARCHITECTURES_MAPPING, "deeplabv2", "refinenet"}
 # Padded sizes are multiples of the encoder's output stride times this: DPT halves the last map once more.
 STRIDE_FACTORS = {"dpt": 2}
 # Padded sizes are at least the output stride times this: PAN pools the encoder's last map three times.
@@ -136,8 +138,10 @@ def _build_net(name: str, config: ModelConfig, weights: str | None, classes: int
             f"encoder {encoder} has no weights {weights} (published are: {known}): name another, a file, or null"
         )
     net_class, extra = _net_class(name, config)
-    if encoder == OWN_ENCODER and name in smp.MODEL_ARCHITECTURES_MAPPING:
-        raise ModelError(f"{name} has no encoder of its own: set model.encoder to resnet34 or another of smp's or timm's")
+    if encoder == OWN_ENCODER and name in ENCODER_IS_FREE:
+        raise ModelError(
+            f"{name} has no encoder of its own: set model.encoder to resnet34 or another of smp's or timm's"
+        )
     _check_options(name, net_class, encoder, config.options)
     if weights:
         logger.info("fetching the %s weights of encoder %s, unless they are cached", weights, encoder)

@@ -7,7 +7,7 @@ from segmentation_models_pytorch.encoders import get_encoder
 
 from maskfold.errors import ModelError
 
-VGGS = ("vgg16", "vgg11", "vgg13", "vgg19", "vgg16_bn", "vgg11_bn", "vgg13_bn", "vgg19_bn")
+VGGS = ("vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn")
 
 
 def require_encoder(architecture: str, found: str, allowed: Sequence[str]) -> None:
@@ -18,11 +18,11 @@ def require_encoder(architecture: str, found: str, allowed: Sequence[str]) -> No
     raise ModelError(f"{architecture} cannot have the encoder {found}: set model.encoder to {allowed[0]}{others}")
 
 
-def vgg_encoder(architecture: str, name: str, weights: str | None, in_channels: int) -> Any:
+def vgg_encoder(architecture: str, name: str, weights: str | None, in_channels: int, *, usual: str = "vgg16") -> Any:
     """smp's VGG: its five stages' maps before their poolings, at strides 1 to 16, then the last one pooled, at 32.
 
     Raises:
         ModelError: another encoder than a VGG, with or without batch norm.
     """
-    require_encoder(architecture, name, VGGS)
+    require_encoder(architecture, name, [usual, *(vgg for vgg in VGGS if vgg != usual)])
     return get_encoder(name, in_channels=in_channels, weights=weights)

@@ -36,7 +36,7 @@ class SegNet(nn.Module):
         classes: int = 1,
     ) -> None:
         super().__init__()
-        self.encoder = vgg_encoder("segnet", encoder_name, encoder_weights, in_channels)
+        self.encoder = vgg_encoder("segnet", encoder_name, encoder_weights, in_channels, usual="vgg16_bn")
         stages = list(_stage_widths(self.encoder.features))
         outside = [stages[0][0], *(widths[-1] for widths in stages[:-1])]
         self.decoder = nn.ModuleList(
@@ -55,7 +55,7 @@ class SegNet(nn.Module):
 
 
 def unpool(values: Tensor, indices: Tensor) -> Tensor:
-    """`torch.nn.functional.max_unpool2d` for poolings of 2, by a comparison, which ONNX has and no GPU does at random.
+    """`torch.nn.functional.max_unpool2d` for poolings of 2, by comparing places: the same on every device, and in ONNX.
 
     Args:
         values: (N, C, H, W).
