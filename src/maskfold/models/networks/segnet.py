@@ -1,7 +1,7 @@
 """SegNet: a decoder that puts values back where the encoder's poolings found them."""
 
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import torch
 import torch.nn.functional as F
@@ -38,12 +38,12 @@ class SegNet(nn.Module):
         super().__init__()
         self.encoder = vgg_encoder("segnet", encoder_name, encoder_weights, in_channels, usual="vgg16_bn")
         stages = list(_stage_widths(self.encoder.features))
-        outside = [stages[0][0], *(widths[-1] for widths in stages[:-1])]
         self.decoder = nn.ModuleList(
-            nn.Sequential(*_mirrored(widths, out)) for widths, out in reversed(list(zip(stages, outside, strict=True)))
+            [
+                *(_mirrored([before[-1], *widths]) for before, widths in reversed(list(pairwise(stages)))),
+                _mirrored(stages[0]),  # its last convolution makes the logits
+            ]
         )
-        # The first stage's last convolution makes the logits.
-        del self.decoder[-1][-1]
         self.segmentation_head = nn.Conv2d(stages[0][0], classes, kernel_size=3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -79,7 +79,11 @@ def _stage_widths(layers: nn.Sequential) -> Iterator[list[int]]:
             yield [layer.out_channels for layer in stage if isinstance(layer, nn.Conv2d)]
 
 
-def _mirrored(widths: list[int], out: int) -> Iterator[nn.Module]:
-    """A stage of the decoder: the encoder's convolutions backwards, the last one makes ``out`` channels."""
-    for inner, outer in zip(reversed(widths), [*reversed(widths[:-1]), out], strict=True):
-        yield nn.Sequential(nn.Conv2d(inner, outer, 3, padding=1), nn.BatchNorm2d(outer), nn.ReLU(inplace=True))
+def _mirrored(widths: list[int]) -> nn.Sequential:
+    """A stage of the decoder: from the last of ``widths`` back to the first, with norm and ReLU."""
+    return nn.Sequential(
+        *(
+            nn.Sequential(nn.Conv2d(inner, outer, 3, padding=1), nn.BatchNorm2d(outer), nn.ReLU(inplace=True))
+            for inner, outer in pairwise(reversed(widths))
+        )
+    )
