@@ -1,4 +1,4 @@
-"""From a name to a network: smp's architectures and what each needs of the image's size."""
+"""From a name to a network: which there are, and what each needs of the image's size."""
 
 import inspect
 import logging
@@ -39,7 +39,7 @@ from maskfold.models.wrapper import SegmentationModel
 
 logger = logging.getLogger(__name__)
 
-# name -> class; a network that smp lacks joins by one line. It is called as smp's are, and has `.encoder`.
+# name -> class, called as smp's are, with an `.encoder`. Those that smp lacks are in `maskfold.models.networks`.
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     **smp.MODEL_ARCHITECTURES_MAPPING,
     "fcn32s": FCN32s,

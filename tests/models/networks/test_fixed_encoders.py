@@ -75,3 +75,7 @@ def test_torchvisions_vgg_files_fit(build, encoder, layers, channels, tmp_path):
 
 def test_a_vggs_images_are_normalised_as_torchvisions():
     assert encoder_statistics("vgg16", "imagenet") == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def test_a_network_from_outside_may_have_its_own_encoder(build):
+    assert build("tests.models.test_deep:Tiny", "own", width=3)(torch.zeros(1, 3, 5, 7)).logits.shape == (1, 1, 5, 7)
