@@ -18,7 +18,8 @@ class DeepLabV1(nn.Module):
     network. 20.5 million parameters with VGG16 and 21 classes, as published.
 
     Differences: the logits are enlarged bilinearly and compared with masks of full size, where the publication reduces
-    the masks; the fully connected CRF is a decoding step of its own.
+    the masks; fc6 and fc7 begin at random, not with a part of the classifier's weights; the fully connected CRF is a
+    decoding step of its own.
 
     Args:
         encoder_name: a VGG.

@@ -13,8 +13,8 @@ class FCN32s(nn.Module):
     """FCN-32s (Long, Shelhamer and Darrell, CVPR 2015): VGG's classifier at every place, scores enlarged 32 times.
 
     The fully connected layers fc6 and fc7 are convolutions, 7x7 and 1x1; a file of VGG that holds them brings their
-    weights too. Transposed convolutions enlarge the scores; they begin as bilinear interpolation and are trained.
-    136,152,917 parameters with VGG16 and 21 classes, as published.
+    weights too (weights by name are the encoder's only). Transposed convolutions enlarge the scores; they begin as
+    bilinear interpolation and are trained. 136,152,917 parameters with VGG16 and 21 classes, as published.
 
     Differences: fc6 is padded by 3, where the publication pads the image by 100 pixels and crops the scores. All
     stages are trained at once: the layers that score skipped maps begin as zero, so the start is that of FCN-32s.
