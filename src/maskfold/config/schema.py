@@ -120,8 +120,12 @@ class TargetsConfig(Section):
 class ModelConfig(Section):
     """The network and the weights it starts from."""
 
-    architecture: str = Field(default="unet", description="any segmentation-models-pytorch architecture")
-    encoder: str = Field(default="resnet34", description="any smp or timm (tu-…) encoder")
+    architecture: str = Field(
+        default="unet", description="any smp architecture, fcn8s, segnet, refinenet … (models/build.py), or module:Name"
+    )
+    encoder: str = Field(
+        default="resnet34", description="any smp or timm (tu-…) encoder; own: the architecture brings its own"
+    )
     encoder_weights: Annotated[str | None, NoneWord] = Field(
         default="imagenet", description="imagenet, null, or path of a .pth/.safetensors file"
     )
