@@ -106,7 +106,13 @@ class ModelConfig(Section):
     )
     init_from: Path | None = Field(default=None, description="run folder whose weights of the same fold are the start")
     deep_supervision: int = Field(
-        default=0, ge=0, description="unet: coarser decoder stages that the loss sees too; 0: none"
+        default=0, ge=0, description="coarser stages of the decoder that the loss sees too; 0: none"
+    )
+    hypercolumns: bool = Field(
+        default=False, description="U-Nets: the mask is made of all stages of the decoder, not of the last alone"
+    )
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the decoder's channels that training drops before the mask's head"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the architecture")
 
@@ -199,6 +205,11 @@ class TTAConfig(Section):
     )
     overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.25, description="overlap of neighbouring windows, share of the side"
+    )
+    dropout_passes: int = Field(
+        default=0,
+        ge=0,
+        description="passes of each network and view with its dropout on (Monte Carlo), all averaged; 0: one, without",
     )
 
 
