@@ -112,7 +112,10 @@ class ModelConfig(Section):
         default=False, description="U-Nets: the mask is made of all stages of the decoder, not of the last alone"
     )
     dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="share of the decoder's channels that training drops before the mask's head"
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the decoder's channels that training drops before the mask's head",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the architecture")
 
@@ -266,7 +269,7 @@ class Config(Section):
     """One experiment. ``configs/<name>.yaml`` holds what differs from these defaults."""
 
     name: str = Field(default="", description="name of the run; default: the config file's name")
-    seed: int = Field(default=0, ge=0, description="seed of weights, order and augmentation")
+    seed: int = Field(default=0, ge=0, description="seed of weights, order, augmentation and dropout")
     competition: CompetitionConfig = CompetitionConfig()
     folds: FoldsConfig = FoldsConfig()
     data: DataConfig = DataConfig()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from maskfold.config import ModelConfig
 from maskfold.errors import ModelError
-from maskfold.models.outputs import Outputs, as_outputs
+from maskfold.models.outputs import Outputs
 from maskfold.models.stages import Stages
 from maskfold.models.wrapper import SegmentationModel
 
@@ -25,7 +25,8 @@ def extend_decoder(model: SegmentationModel, architecture: str, config: ModelCon
     """
     if config.hypercolumns and architecture not in U_NETS:
         raise ModelError(
-            f"model.hypercolumns is for {', '.join(U_NETS)}, not for {architecture}: leave it out, or choose one of them"
+            f"model.hypercolumns is for {', '.join(U_NETS)}, not for {architecture}: leave it out, or choose one of "
+            "them"
         )
     net = model.net
     if config.deep_supervision or config.hypercolumns:
@@ -65,17 +66,16 @@ class DeepSupervision:
         self.names = [f"deep_{number}" for number in range(1, count + 1)]
         net.deep_heads = nn.ModuleList(nn.Conv2d(width, classes, kernel_size=3, padding=1) for width in widths[:count])
         initialize_head(net.deep_heads)
-        net.aux_names = [*getattr(net, "aux_names", ()), *self.names]
+        net.aux_names = self.names
         net.register_forward_hook(self)
 
-    def __call__(self, net: Any, inputs: object, output: Tensor | Outputs) -> Outputs | None:
+    def __call__(self, net: Any, inputs: object, logits: Tensor) -> Outputs | None:
         if not net.training:
             return None
-        logits, aux = as_outputs(output)
         size = logits.shape[-2:]
         coarse = (head(stage) for head, stage in zip(net.deep_heads, self.stages.found, strict=False))
-        found = [F.interpolate(logits, size=size, mode="bilinear", align_corners=False) for logits in coarse]
-        return Outputs(logits, {**aux, **dict(zip(self.names, found, strict=True))})
+        deep = [F.interpolate(found, size=size, mode="bilinear", align_corners=False) for found in coarse]
+        return Outputs(logits, dict(zip(self.names, deep, strict=True)))
 
 
 class Hypercolumns:
@@ -98,9 +98,7 @@ class Hypercolumns:
     def __call__(self, head: nn.Module, inputs: tuple[Tensor]) -> Tensor:
         (last,) = inputs
         size = last.shape[-2:]
-        coarse = [
-            F.interpolate(found, size=size, mode="bilinear", align_corners=False) for found in self.stages.found
-        ]
+        coarse = [F.interpolate(found, size=size, mode="bilinear", align_corners=False) for found in self.stages.found]
         return torch.cat([last, *coarse], dim=1)
 
 

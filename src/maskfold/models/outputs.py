@@ -14,8 +14,3 @@ class Outputs(NamedTuple):
     def named(self) -> dict[str, Tensor]:
         """All outputs by the names that loss terms use: ``mask`` for the logits."""
         return {"mask": self.logits, **self.aux}
-
-
-def as_outputs(found: Tensor | Outputs) -> Outputs:
-    """What a network returned, logits alone or with further outputs, as `Outputs`."""
-    return found if isinstance(found, Outputs) else Outputs(found, {})

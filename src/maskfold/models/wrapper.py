@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from maskfold.errors import ModelError
-from maskfold.models.outputs import Outputs, as_outputs
+from maskfold.models.outputs import Outputs
 
 
 class SegmentationModel(nn.Module):
@@ -68,7 +68,8 @@ class SegmentationModel(nn.Module):
             raise ModelError("this architecture cannot be trained on one image: set train.batch_size to 2 or more")
         height, width = images.shape[-2:]
         padded = reflect_pad(images, self._padded(height), self._padded(width))
-        logits, aux = as_outputs(self.net((padded - self.mean) / self.std))
+        found = self.net((padded - self.mean) / self.std)
+        logits, aux = found if isinstance(found, Outputs) else (found, {})
         return Outputs(
             logits[..., :height, :width], {name: output[..., :height, :width] for name, output in aux.items()}
         )
