@@ -160,6 +160,17 @@ def test_networks_with_further_outputs_and_without_are_averaged():
         assert np.abs(each[0][name] - each[1][name]).max() > 1e-3
 
 
+@pytest.mark.slow
+def test_a_compiled_network_drops_too():
+    items, model, compiled = batch(0, 2, (3, 4)), Toy(nn.Dropout2d(0.3)), Toy(nn.Dropout2d(0.3))
+    compiled.compile(backend="eager")
+    off = [predict([network], [items], passes=0) for network in (model, compiled)]
+    on = [predict([network], [items], passes=2) for network in (model, compiled)]
+    for name in on[0]:
+        np.testing.assert_allclose(on[0][name], on[1][name], atol=1e-6)
+        np.testing.assert_allclose(off[0][name], off[1][name], atol=1e-6)
+
+
 class Parts(nn.Module):
     """Cuts each image into its four quarters before the dropout, as window attention does."""
 

@@ -45,7 +45,9 @@ def dropped(model: nn.Module, seeds: Sequence[int]) -> Iterator[None]:
     hooks = [model.register_forward_pre_hook(noise.begin)]
     hooks += [module.register_forward_hook(noise.drop) for module in _dropouts(model)]
     try:
-        yield
+        # A network that was compiled would pass over hooks that came later.
+        with torch.compiler.set_stance("force_eager"):
+            yield
     finally:
         for hook in hooks:
             hook.remove()
