@@ -17,6 +17,8 @@ OVERRIDES = {
     "model.encoder_weights": "null",
     "model.options": "{encoder_depth: 3, decoder_channels: [16, 8, 8], decoder_use_norm: batchnorm}",
     "model.deep_supervision": "2",
+    "model.hypercolumns": "true",
+    "model.dropout": "0.2",
     "data.crop": "32",
     "data.workers": "1",
     "data.augment": "d4_color",
@@ -33,6 +35,7 @@ OVERRIDES = {
     "train.trackers": "[]",
     "train.oof_checkpoints": "6",
     "tta.views": "flips",
+    "tta.dropout_passes": "2",
 }
 
 # The script itself, with one function replaced by one that kills the process at a chosen moment.

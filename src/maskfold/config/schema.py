@@ -131,7 +131,16 @@ class ModelConfig(Section):
     )
     init_from: Path | None = Field(default=None, description="run folder whose weights of the same fold are the start")
     deep_supervision: int = Field(
-        default=0, ge=0, description="unet: coarser decoder stages that the loss sees too; 0: none"
+        default=0, ge=0, description="coarser stages of the decoder that the loss sees too; 0: none"
+    )
+    hypercolumns: bool = Field(
+        default=False, description="U-Nets: the mask is made of all stages of the decoder, not of the last alone"
+    )
+    dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the decoder's channels that training drops before the mask's head",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the architecture")
 
@@ -225,6 +234,11 @@ class TTAConfig(Section):
     overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.25, description="overlap of neighbouring windows, share of the side"
     )
+    dropout_passes: int = Field(
+        default=0,
+        ge=0,
+        description="passes of each network and view with its dropout on (Monte Carlo), all averaged; 0: one, without",
+    )
 
 
 class InferenceConfig(Section):
@@ -280,7 +294,7 @@ class Config(Section):
     """One experiment. ``configs/<name>.yaml`` holds what differs from these defaults."""
 
     name: str = Field(default="", description="name of the run; default: the config file's name")
-    seed: int = Field(default=0, ge=0, description="seed of weights, order and augmentation")
+    seed: int = Field(default=0, ge=0, description="seed of weights, order, augmentation and dropout")
     competition: CompetitionConfig = CompetitionConfig()
     folds: FoldsConfig = FoldsConfig()
     data: DataConfig = DataConfig()

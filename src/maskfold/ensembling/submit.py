@@ -160,6 +160,7 @@ def _run_stream(
         tta=choice.tta,
         window_batch=batch_size,
         weights=weights,
+        seed=run.config.seed,
         device=device,
         precision=choose_precision(run.config.train.precision, device),
     )

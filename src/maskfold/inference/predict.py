@@ -1,7 +1,7 @@
 """One pass over the images serves all checkpoints and all views, and keeps no more than a batch."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from maskfold.config import TTAConfig
 from maskfold.errors import InferenceError
+from maskfold.inference.dropout import check_dropout, dropped, noise_seed
 from maskfold.inference.merge import build_merge, normalised_weights
 from maskfold.inference.views import build_views, resize
 from maskfold.inference.window import window_logits
@@ -45,6 +46,7 @@ def predict_batches(
     tta: TTAConfig,
     window_batch: int = 8,
     weights: Sequence[float] | None = None,
+    seed: int = 0,
     device: torch.device,
     precision: torch.dtype | None = None,
 ) -> Iterator[Prediction]:
@@ -56,6 +58,9 @@ def predict_batches(
     Views weigh the same, models as in ``weights`` (`None`: the same). The merged map is resized bilinearly, once, to
     the size that the batch asks for.
 
+    With ``tta.dropout_passes`` every model looks so often at every view, its dropout on, and all passes are merged: see
+    `maskfold.inference.dropout`. The noise is a function of ``seed``, the image's id, the view, the model and the pass.
+
     Args:
         models: return `maskfold.models.Outputs`. They are moved to ``device``, and are in evaluation mode until the
             iterator ends, then as before.
@@ -63,21 +68,27 @@ def predict_batches(
             labelled images, label (a `Label` each).
         labels: decide how logits become probabilities.
         window_batch: windows that go through a network together.
+        seed: of the dropout's noise.
         precision: type of autocast, None for float32.
 
     Raises:
         InferenceError: no models, weights that do not fit them, or logits that are NaN or infinite.
+        ModelError: passes with dropout of a network that has none.
     """
     if not models:
         raise InferenceError("there is no model to predict with: give at least one")
+    if tta.dropout_passes:
+        check_dropout(models)
     shares = normalised_weights(weights, len(models))
-    merge = partial(_merged, models, shares, labels=labels, tta=tta, window_batch=window_batch, precision=precision)
+    merge = partial(
+        _merged, models, shares, labels=labels, tta=tta, window_batch=window_batch, precision=precision, seed=seed
+    )
     for model in models:
         model.to(device)
     with _evaluating(models):
         for batch in loader:
             images = batch["image"].to(device, non_blocking=True)
-            probability, finite = merge(images)
+            probability, finite = merge(images, batch["id"])
             _check_finite(finite, batch["id"], precision)
             yield from _predictions(batch, probability)
 
@@ -87,36 +98,56 @@ def _merged(
     models: Sequence[nn.Module],
     shares: Sequence[float],
     images: Tensor,
+    ids: Sequence[str],
     *,
     labels: LabelSpec,
     tta: TTAConfig,
     window_batch: int,
     precision: torch.dtype | None,
+    seed: int,
 ) -> tuple[Tensor, Tensor]:
     """Probability (N, C, h, w), and for each image whether all its logits were finite."""
     merge, views = build_merge(tta.merge, labels), build_views(tta.views, tta.scales)
-    networks = [partial(_logits, model, tta=tta, window_batch=window_batch, precision=precision) for model in models]
+    passes = max(1, tta.dropout_passes)
+    networks = [
+        partial(
+            _logits, model, ids=ids, noise=(seed, number, turn), tta=tta, window_batch=window_batch, precision=precision
+        )
+        for number, model in enumerate(models)
+        for turn in range(passes)
+    ]
+    shares = [share / passes for share in shares for _ in range(passes)]
     height, width = images.shape[-2:]
     total = images.new_zeros((), dtype=torch.float32)
     finite = images.new_ones(len(images), dtype=torch.bool)
     for view in views:
         seen = view.forward(images)
         for network, share in zip(networks, shares, strict=True):
-            logits = view.inverse(network(seen), (height, width))
+            logits = view.inverse(network(seen, view.name), (height, width))
             finite = finite & logits.isfinite().flatten(1).all(1)
             total = total + merge.vote(logits) * (share / len(views))
     return merge.finish(total), finite
 
 
 def _logits(
-    model: nn.Module, images: Tensor, *, tta: TTAConfig, window_batch: int, precision: torch.dtype | None
+    model: nn.Module,
+    images: Tensor,
+    view: str,
+    *,
+    ids: Sequence[str],
+    noise: tuple[int, ...],
+    tta: TTAConfig,
+    window_batch: int,
+    precision: torch.dtype | None,
 ) -> Tensor:
-    """Float32 logits of one model for one view."""
+    """Float32 logits of one pass of one model for one view."""
 
     def network(images: Tensor) -> Tensor:
         return model(images).logits
 
-    with torch.autocast(images.device.type, dtype=precision, enabled=precision is not None):
+    seeds = [noise_seed(*noise, view, image_id) for image_id in ids]
+    dropping = dropped(model, seeds) if tta.dropout_passes else nullcontext()
+    with dropping, torch.autocast(images.device.type, dtype=precision, enabled=precision is not None):
         if tta.window is None:
             return network(images).float()
         return window_logits(network, images, window=tta.window, overlap=tta.overlap, batch_size=window_batch)

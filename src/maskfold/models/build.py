@@ -13,7 +13,7 @@ from maskfold.config import ModelConfig
 from maskfold.errors import ModelError, nearest
 from maskfold.extension import load_named
 from maskfold.images import PLAIN, ImageSpec
-from maskfold.models.deep import DeeplySupervisedUnet
+from maskfold.models.deep import extend_decoder
 from maskfold.models.encoders import (
     OWN_ENCODER,
     any_size_options,
@@ -104,6 +104,7 @@ def build_model(
         minimum=max(SMALLEST, stride * MINIMUM_FACTORS.get(name, 1)),
         pools_to_one=name in POOL_TO_ONE,
     )
+    extend_decoder(model, name, config, classes)
     if weights and not named:
         logger.info("%s", load_encoder_weights(model, _weights_file(weights)))
     return model
@@ -137,7 +138,7 @@ def _build_net(name: str, config: ModelConfig, weights: str | None, classes: int
         raise ModelError(
             f"encoder {encoder} has no weights {weights} (published are: {known}): name another, a file, or null"
         )
-    net_class, extra = _net_class(name, config)
+    net_class = load_named(name, ARCHITECTURES, "architecture")
     if encoder == OWN_ENCODER and name in ENCODER_IS_FREE:
         raise ModelError(
             f"{name} has no encoder of its own: set model.encoder to resnet34 or another of smp's or timm's"
@@ -151,7 +152,7 @@ def _build_net(name: str, config: ModelConfig, weights: str | None, classes: int
             encoder_weights=bool(weights) or None if encoder.startswith("tu-") else weights,
             in_channels=channels,
             classes=classes,
-            **{**any_size_options(encoder), **extra, **config.options},
+            **{**any_size_options(encoder), **config.options},
         )
     except OSError as error:
         raise ModelError(_fetch_advice(encoder, weights)) from error
@@ -171,19 +172,9 @@ def _output_stride(net: nn.Module, name: str) -> int:
     return stride
 
 
-def _net_class(name: str, config: ModelConfig) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
-    """What makes the network, and arguments that it alone takes."""
-    if not config.deep_supervision:
-        return load_named(name, ARCHITECTURES, "architecture"), {}
-    if name != "unet":
-        raise ModelError(f"model.deep_supervision is for the architecture unet, not for {name}: set it to 0")
-    return DeeplySupervisedUnet, {"deep_supervision": config.deep_supervision}
-
-
 def _check_options(name: str, net_class: Callable[..., nn.Module], encoder: str, options: dict[str, Any]) -> None:
     """smp drops options that it does not know when the encoder is its own; here they are errors."""
-    made_by = smp.Unet if net_class is DeeplySupervisedUnet else net_class
-    known = set(inspect.signature(made_by).parameters) - {"kwargs", *RESERVED}
+    known = set(inspect.signature(net_class).parameters) - {"kwargs", *RESERVED}
     for key in options:
         if key in RESERVED:
             raise ModelError(f"model.options cannot hold {key}: {RESERVED[key]}")

@@ -38,8 +38,10 @@ def describe(choice: EnsembleChoice, labels: LabelSpec) -> str:
     """The choice, what it scores, and whether tuning helped."""
     values = [f"{value.name} {value.value(choice.post)}" for value in tunable_values(choice.post, labels, {})]
     lines = [f"{run.run}: {run.checkpoint}, weight {run.weight:.2f}" for run in choice.runs]
+    views = f"views {choice.tta.views}"
+    passes = [f"{choice.tta.dropout_passes} passes with dropout"] if choice.tta.dropout_passes else []
     lines += [
-        ", ".join([*(values or ["the most probable class"]), f"views {choice.tta.views}"]),
+        ", ".join([*(values or ["the most probable class"]), views, *passes]),
         f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before tuning, {choice.scores['after']:.4f} after "
         "(cross-fitted)",
     ]

@@ -134,7 +134,7 @@ def end_seconds(session: Session, pace: float) -> float:
         return statistics
     cycles = config.schedule.cycles
     candidates = 1 + averages + (2 * cycles if cycles > 1 else 0)  # the snapshots one by one, and all together
-    views = len(build_views(config.tta.views, config.tta.scales))
+    views = len(build_views(config.tta.views, config.tta.scales)) * max(1, config.tta.dropout_passes)
     passes = candidates / views + min(config.train.oof_checkpoints, candidates)
     return statistics + passes * len(session.data.valid_ids) * session.seconds_per_image
 
