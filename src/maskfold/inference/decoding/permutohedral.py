@@ -34,7 +34,7 @@ class PermutohedralLattice:
         corner, rank, self._weights = _simplices(features)
         keys, steps = _numbered(corner, rank)
         vertices, places = torch.unique(keys.flatten(), return_inverse=True)
-        self._places = places.view(keys.shape)
+        self._places = places
         self._neighbours = [_neighbours(vertices, step) for step in steps]
         self._count = len(vertices)
 
@@ -42,10 +42,10 @@ class PermutohedralLattice:
         """The filtered values, float32 (N,), of float32 (N,)."""
         spread = (self._weights * values).flatten()
         # The last vertex stands for those that are not there, and stays 0.
-        at = values.new_zeros(self._count + 1).index_add_(0, self._places.flatten(), spread)
+        at = values.new_zeros(self._count + 1).index_add_(0, self._places, spread)
         for before, after in self._neighbours:
             at[:-1] += 0.5 * (at.index_select(0, before) + at.index_select(0, after))
-        return (self._weights * at[self._places]).sum(0)
+        return (self._weights * at.index_select(0, self._places).view_as(self._weights)).sum(0)
 
 
 def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
