@@ -104,29 +104,139 @@ def test_certain_pixels_are_as_in_stored_maps(certain):
     )
 
 
-# What the lattice may be off by, of 5 mean-field steps on a noisy map: the documented tolerance.
-MEAN_ERROR, DECIDED_OTHERWISE = 0.03, 0.03
-
-
 @pytest.mark.parametrize("options", [{}, {"theta_alpha": 30.0, "theta_beta": 6.0}, {"w1": 6.0, "steps": 10}])
 @pytest.mark.parametrize("labels", [BINARY, CAMVID], ids=lambda labels: labels.task)
 def test_large_images_are_near_the_direct_sum(options, labels, monkeypatch):
+    """The tolerance that docs/losses_metrics.md states: 0.02 in the mean, 5 % of the pixels decided otherwise."""
     monkeypatch.setattr(crf, "EXACT_PIXELS", 0)
     image, probability, _ = scene(44, 39, seed=2, classes=labels.channels)
-    given = two(probability[0]) if labels is BINARY else probability
     options = OPTIONS | {"steps": 5} | options
-    expected = direct(given, image, **options)
-    expected = expected[1:] if labels is BINARY else expected
+    expected = direct(two(probability[0]) if labels is BINARY else probability, image, **options)
     found = refined(probability, image, labels, **options)
-    print(np.abs(found - expected).mean(), np.mean(build_chain(PostConfig(), labels).decode(found) != build_chain(PostConfig(), labels).decode(expected.astype(np.float32))), np.abs(found-expected).max(), np.abs(probability-expected).mean())
+    found = two(found[0]) if labels is BINARY else found
+    assert np.abs(found - expected).mean() < 0.02
+    assert np.mean(found.argmax(0) != expected.argmax(0)) < 0.05
+    assert np.abs(found - expected).max() > 1e-4, "the lattice was asked"
+    assert np.abs(probability - expected[-len(probability) :]).mean() > 0.1
 
 
-@pytest.mark.parametrize("dimensions", [1, 2, 3, 5])
-def test_the_lattice_filters_as_the_gaussian_does(dimensions):
+@pytest.mark.parametrize(("dimensions", "most"), [(1, 0.01), (2, 0.01), (3, 0.01), (5, 0.02)])
+def test_the_lattice_filters_as_the_gaussian_does(dimensions, most):
     rng = np.random.default_rng(dimensions)
     points = rng.random((dimensions, 1500)) * np.array([4.0, 3, 2, 1.5, 1])[:dimensions, None]
-    values = rng.random(1500)
+    values = points[0] + np.sin(3 * points[-1])
     kernel = np.exp(-0.5 * ((points[:, :, None] - points[:, None]) ** 2).sum(0))
     lattice = PermutohedralLattice(torch.tensor(points, dtype=torch.float32))
     total, ones = (lattice(torch.tensor(v, dtype=torch.float32)).numpy() for v in (values, np.ones(1500)))
-    print(dimensions, np.abs(total / ones - kernel @ values / kernel.sum(1)).max(), (ones/kernel.sum(1)).std()/ (ones/kernel.sum(1)).mean(), np.std(kernel @ values / kernel.sum(1)))
+    error = np.abs(total / ones - kernel @ values / kernel.sum(1))
+    assert error.mean() < most * np.ptp(values)
+    # Sums themselves, of which only the ratio counts.
+    ratio = ones / kernel.sum(1)
+    assert ratio.std() < 0.06 * ratio.mean()
+
+
+def test_points_that_are_far_apart_do_not_meet():
+    far = torch.tensor([[0.0, 0.1, 50.0], [0.0, 0.0, -80.0]])
+    lattice = PermutohedralLattice(far)
+    values = lattice(torch.tensor([1.0, 0.0, 0.0]))
+    assert values[0] > values[1] > 0.3
+    assert values[2] == 0
+    with pytest.raises(InferenceError, match=r"set post\.crf\.theta_alpha or post\.crf\.theta_beta higher"):
+        PermutohedralLattice(torch.rand(5, 4, generator=torch.Generator().manual_seed(0)) * 1e5)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("labels", [BINARY, CAMVID], ids=lambda labels: labels.task)
+def test_masks_follow_the_edges(labels, exact, monkeypatch):
+    monkeypatch.setattr(crf, "EXACT_PIXELS", 4096 * exact)
+    image, probability, truth = scene(44, 39, seed=2, classes=labels.channels)
+    plain, chain = build_chain(PostConfig(), labels), build_chain(PostConfig(crf=OPTIONS), labels)
+    before, after = ((decode(probability, lambda: image) == truth).mean() for decode in (plain.decode, chain.decode))
+    assert after > 0.98 > 0.9 > before
+
+
+SIXTEEN_BITS = ImageSpec(channels=4, dtype="uint16", scale=5100, rgb=(2, 0, 3))
+
+
+@pytest.mark.parametrize(
+    ("spec", "stored"),
+    [
+        (SIXTEEN_BITS, lambda rgb: np.stack([rgb[..., 1], rgb[..., 0] * 0, rgb[..., 0], rgb[..., 2]], -1) * 20),
+        (ImageSpec(dtype="float32"), lambda rgb: (rgb / 255).astype(np.float32)),
+    ],
+)
+def test_colours_are_those_that_people_see(spec, stored):
+    image, probability, _ = scene()
+    other = stored(image.astype(np.uint16)).astype(spec.dtype)
+    chain = build_chain(PostConfig(crf=OPTIONS), BINARY, spec)
+    expected = refined(probability, image, BINARY)
+    np.testing.assert_array_equal(chain.refine(probability, lambda: other), expected)
+    # Twice as large an image is brought to the map's size.
+    larger = other.repeat(2, 0).repeat(2, 1)
+    np.testing.assert_array_equal(chain.refine(probability, lambda: larger), expected)
+    with pytest.raises(InferenceError, match=rf"not {spec.dtype} \(23, 31, {spec.channels}\): build the chain"):
+        refined(probability, other, BINARY)
+
+
+def test_an_image_of_one_channel_is_grey():
+    image, probability, _ = scene()
+    grey = image[..., :1]
+    chain = build_chain(PostConfig(crf=OPTIONS), BINARY, ImageSpec(channels=1))
+    found = chain.refine(probability, lambda: grey)[0]
+    np.testing.assert_allclose(found, direct(two(probability[0]), grey.repeat(3, 2), **OPTIONS)[1], atol=5e-6)
+
+
+def test_it_is_off_by_default_and_comes_before_the_threshold():
+    image, probability, _ = scene()
+    assert PostConfig().crf is None
+    assert build_chain(PostConfig(), BINARY).before == ()
+    chain = build_chain(PostConfig(crf=OPTIONS, threshold=0.8, min_area=3), BINARY)
+    expected = direct(two(probability[0]), image, **OPTIONS)[1] >= 0.8
+    assert (chain.decode(probability, lambda: image) <= expected).all()
+    assert (
+        chain.decide(chain.refine(probability, lambda: image)).tolist()
+        == chain.decode(probability, lambda: image).tolist()
+    )
+    with pytest.raises(InferenceError, match="crf asks for the image, but there is only a map"):
+        chain.decode(probability)
+
+
+@pytest.mark.parametrize("labels", [BINARY, CLOUDS, CAMVID], ids=lambda labels: labels.task)
+def test_its_five_parameters_are_tuned_for_all_classes_together(labels):
+    post = PostConfig(crf={"w1": 5})
+    found = [value for value in tunable_values(post, labels, {"crf": {"w1": [4, 2]}}) if value.step == "crf"]
+    assert {value.name: value.tried for value in found} == {
+        "crf.theta_beta": (3, 4, 6), "crf.theta_alpha": (30, 60, 100), "crf.w1": (2, 4),
+        "crf.w2": (1, 3), "crf.theta_gamma": (1, 3),
+    }  # fmt: skip
+    weight = next(value for value in found if value.name == "crf.w1")
+    assert weight.value(post) == 5
+    assert weight.moved(post, 2) == PostConfig(crf=CRFConfig(w1=2))
+    assert weight.as_tried([2, 3]) == {"crf": {"w1": [2, 3]}}
+    assert weight.allows(7.5)
+    assert not weight.allows(-1)
+    off = tunable_values(PostConfig(), labels, {"crf": {"w1": [4, 2]}})
+    assert not [value for value in off if value.step == "crf"], "tuning may have left it out"
+
+
+@pytest.mark.parametrize(
+    ("tried", "message"),
+    [
+        ({"crf": [3]}, r"tune\.tried\.crf is \[3\]: expected a list of values for each option"),
+        (
+            {"crf": {"sigma": [3]}},
+            "the option sigma of crf: it has w1, theta_alpha, theta_beta, w2, theta_gamma",
+        ),
+    ],
+)
+def test_tried_values_that_fit_no_parameter_are_refused(tried, message):
+    with pytest.raises(ConfigError, match=message):
+        tunable_values(PostConfig(crf={}), BINARY, tried)
+
+
+@pytest.mark.gpu
+def test_a_gpu_computes_the_same(monkeypatch):
+    image, probability, _ = scene(90, 75, seed=2)
+    found = refined(probability, image, BINARY)
+    monkeypatch.setattr(crf, "choose_device", lambda: torch.device("cpu"))
+    np.testing.assert_allclose(found, refined(probability, image, BINARY), atol=1e-3)

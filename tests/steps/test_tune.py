@@ -45,5 +45,7 @@ def test_a_step_that_was_left_out_is_named():
     assert lines[-1] == "Left out, as nothing scores higher with it: post.crf."
     kept = CHOICE.model_copy(update={"post": asked})
     told = describe(kept, LabelSpec("binary", ("building",)), asked)
-    assert "\ncrf.theta_beta 4.0, crf.theta_alpha 60.0, crf.w1 4.0, crf.w2 3.0, crf.theta_gamma 3.0, threshold 0.5" in told
+    assert (
+        "\ncrf.theta_beta 4.0, crf.theta_alpha 60.0, crf.w1 4.0, crf.w2 3.0, crf.theta_gamma 3.0, threshold 0.5" in told
+    )
     assert "Left out" not in told

@@ -172,7 +172,8 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
     """
     config = run.config
     competition = run.competition()
-    build_chain(config.post, competition.labels, competition.images)  # prediction's own, but better refused now than after a night
+    # Prediction's own, but better refused now than after a night.
+    build_chain(config.post, competition.labels, competition.images)
     precision, accelerator = build_accelerator(config, project_dir=run.fold(fold).path)
     set_seed(mixed_seed(config.seed, 0, 0))
     device: torch.device = accelerator.device

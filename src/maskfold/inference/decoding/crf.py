@@ -33,18 +33,19 @@ class CRF(Step):
 
     The unary potentials are the negative logarithms of the probabilities. Two pixels i and j of different classes cost
 
-        w1 exp(-|p_i - p_j|^2 / 2 theta_alpha^2 - |I_i - I_j|^2 / 2 theta_beta^2) + w2 exp(-|p_i - p_j|^2 / 2 theta_gamma^2)
+        w1 exp(-|p_i - p_j|^2 / 2 theta_alpha^2 - |I_i - I_j|^2 / 2 theta_beta^2)
+        + w2 exp(-|p_i - p_j|^2 / 2 theta_gamma^2)
 
     with positions p in pixels of the map and colours I in 8-bit red, green and blue. Every mean-field step sets
     ``Q_i(l)`` in proportion to ``p_i(l) exp(sum_k w_k sum_j K_k(i, j) Q_j(l))``.
 
     Each kernel is normalised symmetrically, ``K(i, j) = k(i, j) / sqrt(sum_m k(i, m) sum_m k(j, m))``, which is the
-    published code's default: weights then mean the same for all image sizes, and what i tells j is what j tells i. As in
-    that code j = i is part of the sum, so that a pixel that resembles no other keeps its own probability.
+    published code's default: weights then mean the same for all image sizes, and what i tells j is what j tells i. As
+    in that code j = i is part of the sum, so that a pixel that resembles no other keeps to its own probability.
 
-    The kernel of positions and colours is summed over all pairs in images of at most 64 x 64 pixels, and filtered on the
-    permutohedral lattice in larger ones; the kernel of positions is a convolution. Classes that exclude each other have
-    one field, any other class one against its complement. Memory: some 0.5 kB for each pixel.
+    The kernel of positions and colours is summed over all pairs in images of at most 64 x 64 pixels, and filtered on
+    the permutohedral lattice in larger ones; the kernel of positions is a convolution. Classes that exclude each other
+    have one field, any other class one against its complement. Memory: some 0.5 kB for each pixel.
     """
 
     stage = "probability"
@@ -106,9 +107,7 @@ class CRF(Step):
         return kernels
 
 
-def mean_field(
-    probability: Tensor, kernels: Sequence[tuple[float, Filter]], steps: int, *, exclusive: bool
-) -> Tensor:
+def mean_field(probability: Tensor, kernels: Sequence[tuple[float, Filter]], steps: int, *, exclusive: bool) -> Tensor:
     """The marginals after some parallel mean-field steps, float32 (C, H, W).
 
     Args:
