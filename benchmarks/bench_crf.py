@@ -3,9 +3,9 @@
 python benchmarks/bench_crf.py                  # tiles of the demo, drawn anew at 512 pixels a side
 python benchmarks/bench_crf.py --images a.jpg   # photographs as well
 
-Times are of the whole step (kernels, mean field) on two CPU threads, as seconds / limit. Errors are of pieces of 64 x 64
-pixels, filtered on the lattice against the sum over all pairs, after all steps: the mean and the 99th percentile of the
-probability, and the share of pixels that are decided otherwise at 0.5.
+Times are of the whole step (kernels, mean field) on two CPU threads, as seconds / limit. Errors are of pieces of
+64 x 64 pixels, filtered on the lattice against the sum over all pairs, after all steps: the mean and the 99th
+percentile of the probability, and the share of pixels that are decided otherwise at 0.5.
 """
 
 import argparse

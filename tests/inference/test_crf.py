@@ -107,7 +107,7 @@ def test_certain_pixels_are_as_in_stored_maps(certain):
 @pytest.mark.parametrize("options", [{}, {"theta_alpha": 30.0, "theta_beta": 6.0}, {"w1": 6.0, "steps": 10}])
 @pytest.mark.parametrize("labels", [BINARY, CAMVID], ids=lambda labels: labels.task)
 def test_large_images_are_near_the_direct_sum(options, labels, monkeypatch):
-    """The tolerance that docs/losses_metrics.md states: 0.02 in the mean, 5 % of the pixels decided otherwise."""
+    """The tolerance that docs/cookbook.md states: 0.02 in the mean, 5 % of the pixels decided otherwise."""
     monkeypatch.setattr(crf, "EXACT_PIXELS", 0)
     image, probability, _ = scene(44, 39, seed=2, classes=labels.channels)
     options = OPTIONS | {"steps": 5} | options

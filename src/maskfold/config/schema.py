@@ -231,7 +231,7 @@ class PostConfig(Section):
     """The decoding chain: how probabilities become masks, where nothing was tuned.
 
     Each value is one number for all classes, a list with a number for each class, or a mapping from each class's
-    name to its number; ``crf`` is the same for all. The steps are applied in this order: ``crf``, those of ``steps``
+    name to its number; ``crf`` is one section for all. The steps are applied in this order: ``crf``, those of ``steps``
     that change the probability, the threshold, ``fill_holes``, ``min_area``, those of ``steps`` that change the mask.
     """
 

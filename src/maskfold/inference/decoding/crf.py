@@ -39,9 +39,10 @@ class CRF(Step):
     with positions p in pixels of the map and colours I in 8-bit red, green and blue. Every mean-field step sets
     ``Q_i(l)`` in proportion to ``p_i(l) exp(sum_k w_k sum_j K_k(i, j) Q_j(l))``.
 
-    Each kernel is normalised symmetrically, ``K(i, j) = k(i, j) / sqrt(sum_m k(i, m) sum_m k(j, m))``, which is the
-    published code's default: weights then mean the same for all image sizes, and what i tells j is what j tells i. As
-    in that code j = i is part of the sum, so that a pixel that resembles no other keeps to its own probability.
+    Each kernel is normalised symmetrically, ``K(i, j) = k(i, j) / sqrt(sum_m k(i, m) sum_m k(j, m))``, as in the second
+    version of the published code (Krähenbühl & Koltun, ICML 2013): weights then mean the same for all image sizes, and
+    what i tells j is what j tells i; the first version divided by one of the two sums. As in that code j = i is part of
+    the sum, so that a pixel that resembles no other keeps to its own probability.
 
     The kernel of positions and colours is summed over all pairs in images of at most 64 x 64 pixels, and filtered on
     the permutohedral lattice in larger ones; the kernel of positions is a convolution. Classes that exclude each other
