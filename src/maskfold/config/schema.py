@@ -236,7 +236,9 @@ class PostConfig(Section):
     """
 
     crf: CRFConfig | None = Field(
-        default=None, description="a CRF that sees the image, {} for its default values; null: none"
+        default=None,
+        description="a CRF that sees the image: {} for the default w1, theta_alpha, theta_beta, w2, theta_gamma and "
+        "steps; null: none",
     )
     threshold: Shares = Field(default=0.5, description="probability from which a pixel is of the class")
     fill_holes: Areas = Field(default=0, description="holes of at most this many pixels are filled")
