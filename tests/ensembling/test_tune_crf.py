@@ -31,6 +31,7 @@ def noisy(mask, name):
     return (0.3 + 0.4 * mask + rng.normal(0, 0.25, mask.shape)).clip(0, 1)
 
 
+@pytest.mark.slow
 def test_it_is_tuned_and_kept_where_it_helps(config, competition, truth, tmp_path):
     valid = thirds(truth)
     run = make_run(tmp_path, "a", config, {"best": by_fold(valid, lambda n: noisy(truth[n], n))}, valid)
