@@ -43,6 +43,7 @@ strip: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/bench_rle.py
 	$(BIN)/python benchmarks/bench_losses.py
+	$(BIN)/python benchmarks/bench_crf.py
 	$(BIN)/python benchmarks/bench_startup.py
 
 lint: $(READY)

@@ -39,7 +39,7 @@ LIFTABLE = {
     "metrics": {"errors", "labels", "extension"},
     "rle": {"errors", "compiled"},
     "models": {"errors", "config", "images", "extension"},
-    "inference": {"errors", "config", "labels", "extension", "symmetries", "resizing"},
+    "inference": {"errors", "config", "labels", "images", "device", "extension", "symmetries", "resizing"},
 }
 
 

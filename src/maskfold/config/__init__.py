@@ -14,6 +14,7 @@ from maskfold.config.schema import (
     AveragingConfig,
     CompetitionConfig,
     Config,
+    CRFConfig,
     DataConfig,
     FoldsConfig,
     GroupConfig,
@@ -33,6 +34,7 @@ from maskfold.config.shipped import find_config, shipped_configs
 __all__ = [
     "MADE_WITH",
     "AveragingConfig",
+    "CRFConfig",
     "CompetitionConfig",
     "Config",
     "DataConfig",

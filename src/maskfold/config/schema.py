@@ -250,14 +250,35 @@ class InferenceConfig(Section):
     batch_size: Count = Field(default=8, description="images per batch")
 
 
+class CRFConfig(Section):
+    """A fully connected CRF (Krähenbühl & Koltun, NIPS 2011), which draws probabilities to the image's edges.
+
+    Pixels of another class cost ``w1`` where they are near and of similar colour, and ``w2`` where they are near; how
+    near and how similar say the standard deviations of Gaussians. DeepLab's ranges: w1 3 to 6, theta_alpha 30 to 100,
+    theta_beta 3 to 6, w2 and theta_gamma 3.
+    """
+
+    w1: float = Field(default=4.0, ge=0, description="weight of the kernel of positions and colours")
+    theta_alpha: float = Field(default=60.0, ge=1, description="its standard deviation of positions in pixels")
+    theta_beta: float = Field(default=4.0, ge=1, description="its standard deviation of colours, of 255 levels")
+    w2: float = Field(default=3.0, ge=0, description="weight of the kernel of positions alone")
+    theta_gamma: float = Field(default=3.0, gt=0, description="its standard deviation in pixels")
+    steps: Count = Field(default=5, description="mean-field steps; usual are 5 to 10")
+
+
 class PostConfig(Section):
     """The decoding chain: how probabilities become masks, where nothing was tuned.
 
     Each value is one number for all classes, a list with a number for each class, or a mapping from each class's
-    name to its number. The steps are applied in this order: those of ``steps`` that change the probability, the
-    threshold, ``fill_holes``, ``min_area``, those of ``steps`` that change the mask.
+    name to its number; ``crf`` is one section for all. The steps are applied in this order: ``crf``, those of ``steps``
+    that change the probability, the threshold, ``fill_holes``, ``min_area``, those of ``steps`` that change the mask.
     """
 
+    crf: CRFConfig | None = Field(
+        default=None,
+        description="a CRF that sees the image: {} for the default w1, theta_alpha, theta_beta, w2, theta_gamma and "
+        "steps; null: none",
+    )
     threshold: Shares = Field(default=0.5, description="probability from which a pixel is of the class")
     fill_holes: Areas = Field(default=0, description="holes of at most this many pixels are filled")
     min_area: Areas = Field(default=0, description="components with fewer pixels are removed")

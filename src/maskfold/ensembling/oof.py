@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -47,8 +47,8 @@ class OofImage:
         return merged_levels([self.levels(*each) for each in enumerate(checkpoints)], weights)
 
     def prediction(self, probability: np.ndarray, competition: Competition) -> Prediction:
-        """What a decoding chain takes."""
-        return Prediction(self.id, 0, probability, image=partial(competition.image, self.image))
+        """What a decoding chain takes; several chains load the image once."""
+        return Prediction(self.id, 0, probability, image=cache(partial(competition.image, self.image)))
 
     def truth(self, competition: Competition) -> Label:
         """The image's label, of the size of its maps."""

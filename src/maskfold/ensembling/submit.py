@@ -120,7 +120,7 @@ def write_submission(
         probabilities: folder to store the 8-bit maps in as well.
     """
     empty = 0
-    decode = build_chain(choice.post, competition.labels)
+    decode = build_chain(choice.post, competition.labels, competition.images)
     with ExitStack() as stack:
         store = None
         if probabilities is not None:

@@ -3,9 +3,13 @@
 The choices are walked over one after the other, the earlier ones fixed: the checkpoint of each run, the weights of the
 runs, then every value of the decoding chain. All of them are cross-fitted, see `maskfold.ensembling.crossfit`. What
 does not score higher so than the config's own settings is not kept.
+
+A decoding step that the config may leave out (``post.crf``) has to earn its place: the chain is walked over with it and
+without it, from the same checkpoints and weights, and it stays only if its walk scores higher.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
@@ -14,12 +18,12 @@ import numpy as np
 from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
-from maskfold.ensembling.crossfit import Coordinate, Part, cross_fitted, walk
+from maskfold.ensembling.crossfit import Coordinate, Part, Walked, cross_fitted, walk
 from maskfold.ensembling.finished import finished_folds
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.submit import default_choice
-from maskfold.inference.decoding import Tunable, tunable_values
+from maskfold.inference.decoding import Tunable, tunable_values, with_and_without
 from maskfold.runs import Run
 
 # Where only one fold is finished its images are split into this many parts.
@@ -38,7 +42,8 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
 
     Returns:
         What to predict with. ``scores`` holds the out-of-fold score ``before``, of the config's own settings, and
-        ``after``, of tuning, cross-fitted. Unless the second is higher, the config's own settings are the choice.
+        ``after``, of tuning, cross-fitted. Unless the second is higher, the config's own settings are the choice,
+        without those steps that may be left out and without which they score as high.
 
     Raises:
         InferenceError: no finished folds, or runs whose finished folds do not validate the same images.
@@ -47,16 +52,23 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
     """
     configured = default_choice(runs, config)
     start = Setting.of(configured)
-    values = tunable_values(config.post, competition.labels, config.tune.tried)
+    posts = with_and_without(config.post)
+    values = [tunable_values(post, competition.labels, config.tune.tried) for post in posts]
     wanted = [wanted_checkpoints(run, own, config) for run, own in zip(runs, start.checkpoints, strict=True)]
     tta, batch_size = [config.tta] * len(runs), config.inference.batch_size
     images = oof_images(runs, wanted, competition, tta, batch_size=batch_size)
     parts = parts_of(images, groups_of(competition, [image.id for image in images], runs[0].config.folds))
     scorer = Scorer(images, competition)
-    score = competition.metric.score
-    walked = walk(start, coordinates_of(runs, config, values), parts, scorer, score)
-    before, after = float(score(scorer.stats(start))), float(score(cross_fitted(walked, parts, scorer)))
-    chosen = walked.chosen if after > before else start
+    shared = walk(replace(start, post=posts[0]), run_coordinates(runs, config), parts, scorer, competition.metric.score)
+    found = [
+        candidate
+        for post, tunables in zip(posts, values, strict=True)
+        for candidate in _candidates(replace(start, post=post), tunables, shared, parts, scorer)
+    ]
+    (before, _), others = found[-2], [*found[:-2], found[-1]]
+    # Of equal ones the first: with fewer steps, and as the config has it.
+    chosen = max(found, key=lambda each: each[0])[1]
+    after = max(score for score, _ in others)
     return configured.model_copy(
         update={
             "runs": [
@@ -71,15 +83,18 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
     )
 
 
-def coordinates_of(runs: Sequence[Run], config: Config, values: Sequence[Tunable]) -> list[Coordinate[Setting]]:
-    """What is chosen, in order: the checkpoint of each run, the weights, every value of the decoding chain."""
+def run_coordinates(runs: Sequence[Run], config: Config) -> list[Coordinate[Setting]]:
+    """What is chosen of the runs, in order: the checkpoint of each, and the weights."""
     checkpoints = [
         Coordinate(f"checkpoint of {run.name}", partial(_checkpoints, run, place, config))
         for place, run in enumerate(runs)
     ]
-    weights = [Coordinate("weights", _weights)] if len(runs) > 1 else []
-    decoding = [Coordinate(value.name, partial(_moves, value), ordered=True) for value in values]
-    return [*checkpoints, *weights, *decoding]
+    return [*checkpoints, *([Coordinate("weights", _weights)] if len(runs) > 1 else [])]
+
+
+def decoding_coordinates(values: Sequence[Tunable]) -> list[Coordinate[Setting]]:
+    """Every value of a decoding chain, in order."""
+    return [Coordinate(value.name, partial(_moves, value), ordered=True) for value in values]
 
 
 def wanted_checkpoints(run: Run, configured: str, config: Config) -> list[str]:
@@ -130,6 +145,17 @@ def _checkpoints(run: Run, place: int, config: Config, now: Setting, part: Part)
 
 def _weights(now: Setting, part: Part) -> list[Setting]:
     return [Setting(now.checkpoints, weights, now.post) for weights in weightings(len(now.weights))]
+
+
+def _candidates(
+    plain: Setting, values: Sequence[Tunable], shared: Walked[Setting], parts: np.ndarray, scorer: Scorer
+) -> list[tuple[float, Setting]]:
+    """Score and setting: of the config with some of its decoding steps, and of the walk with them, cross-fitted."""
+    score = scorer.metric.score
+    begun = shared.changed(lambda setting: replace(setting, post=plain.post))
+    walked = walk(begun, decoding_coordinates(values), parts, scorer, score)
+    own, tuned = scorer.stats(plain), cross_fitted(walked, parts, scorer)
+    return [(float(score(own)), plain), (float(score(tuned)), walked.chosen)]
 
 
 def _moves(value: Tunable, now: Setting, part: Part) -> list[Setting]:

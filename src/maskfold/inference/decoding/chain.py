@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskfold.config import PostConfig
 from maskfold.errors import ConfigError, InferenceError
-from maskfold.inference.decoding.options import asked_steps, for_each_class, key_of
-from maskfold.inference.decoding.steps import BUILT_IN, Step
+from maskfold.images import PLAIN, ImageSpec, to_rgb
+from maskfold.inference.decoding.options import BUILT_IN, asked_steps, for_each_class, key_of
+from maskfold.inference.decoding.steps import Step
 from maskfold.labels import LabelSpec
 from maskfold.resizing import fit_image
 
@@ -26,12 +28,13 @@ class _Part:
     name: str
     steps: tuple[Step, ...]
 
-    def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
+    def __call__(self, layers: np.ndarray, image: "_Image") -> np.ndarray:
         step = self.steps[0]
+        seen = image.seen_by(self.name, step)
         if step.each_class:
-            found = np.stack([one(layer, image) for one, layer in zip(self.steps, layers, strict=True)])
+            found = np.stack([one(layer, seen) for one, layer in zip(self.steps, layers, strict=True)])
         else:
-            found = np.asarray(step(layers, image))
+            found = np.asarray(step(layers, seen))
         if found.shape != layers.shape:
             raise InferenceError(
                 f"the decoding step {self.name} made {found.shape} of {layers.shape}: it must keep the shape"
@@ -40,13 +43,54 @@ class _Part:
 
 
 @dataclass(frozen=True)
+class _Image:
+    """A map's image, loaded once and only if a step asks for it; see `Chain.decode`."""
+
+    load: LoadImage | None
+    size: tuple[int, int]
+    spec: ImageSpec
+
+    def seen_by(self, name: str, step: Step) -> np.ndarray | None:
+        """What a step gets: the image at the map's size, or `None`."""
+        if not step.needs_image:
+            return None
+        if self.load is None:
+            raise InferenceError(f"the decoding step {name} asks for the image, but there is only a map: give both")
+        return self._rgb if step.sees_rgb else self._stored
+
+    @cached_property
+    def _stored(self) -> np.ndarray:
+        return fit_image(self._loaded, self.size)
+
+    @cached_property
+    def _rgb(self) -> np.ndarray:
+        return fit_image(to_rgb(self._loaded, self.spec), self.size)
+
+    @cached_property
+    def _loaded(self) -> np.ndarray:
+        assert self.load is not None
+        return self.load()
+
+
+@dataclass(frozen=True)
 class Chain:
-    """How a competition's probabilities become masks; see `build_chain`."""
+    """How a competition's probabilities become masks; see `build_chain`.
+
+    Attributes:
+        labels: the classes.
+        images: how the images are stored.
+        before: the steps that change the probability.
+        decision: the threshold.
+        after: the steps that change the mask.
+        refinement: equal for chains of which `refine` gives the same.
+    """
 
     labels: LabelSpec
+    images: ImageSpec
     before: tuple[_Part, ...]
     decision: _Part
     after: tuple[_Part, ...]
+    refinement: str
 
     def __call__(self, prediction: "Prediction") -> np.ndarray:
         """The mask of a prediction, as in `decode`."""
@@ -64,17 +108,33 @@ class Chain:
             InferenceError: a map of another shape or type, an image that is asked for and not there, a step that
                 changes the shape.
         """
+        image = None if image is None else cache(image)
+        return self.decide(self.refine(probability, image), image)
+
+    def refine(self, probability: np.ndarray, image: LoadImage | None = None) -> np.ndarray:
+        """The map after the steps that change the probability, float32; without such steps the map itself.
+
+        Args and Raises: as `decode`.
+        """
         self._check(probability)
-        loaded = self._load(image, probability.shape[1:])
         if self.before and probability.dtype == np.uint8:
             probability = probability.astype(np.float32) / np.float32(255)
+        seen = _Image(image, probability.shape[1:], self.images)
         for part in self.before:
-            probability = part(probability, loaded)
+            probability = part(probability, seen)
+        return probability
+
+    def decide(self, probability: np.ndarray, image: LoadImage | None = None) -> np.ndarray:
+        """The mask of a map that `refine` returned.
+
+        Args and Raises: as `decode`.
+        """
         if self.labels.exclusive:
             return self.labels.decide(probability)
-        layers = self.decision(probability, loaded)
+        seen = _Image(image, probability.shape[1:], self.images)
+        layers = self.decision(probability, seen)
         for part in self.after:
-            layers = part(layers, loaded)
+            layers = part(layers, seen)
         return self.labels.mask(layers)
 
     def _check(self, probability: np.ndarray) -> None:
@@ -85,21 +145,11 @@ class Chain:
                 f"with C = {self.labels.channels}"
             )
 
-    def _load(self, image: LoadImage | None, size: tuple[int, int]) -> np.ndarray | None:
-        asking = [part.name for part in (*self.before, *self.after) if part.steps[0].needs_image]
-        if not asking:
-            return None
-        if image is None:
-            raise InferenceError(
-                f"the decoding step {asking[0]} asks for the image, but there is only a map: give both"
-            )
-        return fit_image(image(), size)
 
+def build_chain(post: PostConfig, labels: LabelSpec, images: ImageSpec = PLAIN) -> Chain:
+    """The chain of a config for a competition's classes and images.
 
-def build_chain(post: PostConfig, labels: LabelSpec) -> Chain:
-    """The chain of a config for a competition's classes.
-
-    Steps that change the probability come first, in the order of ``post.steps``; then the decision; then
+    Steps that change the probability come first, ``crf`` before those of ``post.steps``; then the decision; then
     ``fill_holes``, ``min_area`` and the other steps of ``post.steps``. Exclusive classes are decided for by the most
     probable one: they have no threshold, and no step that would change the mask of a single class.
 
@@ -113,7 +163,10 @@ def build_chain(post: PostConfig, labels: LabelSpec) -> Chain:
             _refuse(name, options, labels)
         else:
             parts[step.stage].append(_Part(name, tuple(_objects(name, step, options, labels))))
-    return Chain(labels, tuple(parts["probability"]), parts["decision"][0], tuple(parts["mask"]))
+    before = [(name, options) for name, step, options in asked_steps(post) if step.stage == "probability"]
+    return Chain(
+        labels, images, tuple(parts["probability"]), parts["decision"][0], tuple(parts["mask"]), refinement=repr(before)
+    )
 
 
 def _refuse(name: str, options: dict[str, Any], labels: LabelSpec) -> None:
@@ -128,11 +181,13 @@ def _refuse(name: str, options: dict[str, Any], labels: LabelSpec) -> None:
 
 
 def _objects(name: str, step: type[Step], options: dict[str, Any], labels: LabelSpec) -> list[Step]:
+    further = {"labels": labels} if step.needs_labels else {}
     if not step.each_class:
-        return [_made(name, step, options)]
+        return [_made(name, step, options | further)]
     values = {option: for_each_class(value, labels, key_of(name, option)) for option, value in options.items()}
     return [
-        _made(name, step, {option: each[place] for option, each in values.items()}) for place in range(labels.channels)
+        _made(name, step, {option: each[place] for option, each in values.items()} | further)
+        for place in range(labels.channels)
     ]
 
 

@@ -22,6 +22,8 @@ class Step(ABC):
         each_class: whether the step works on one class at a time, on a layer (H, W). There is then an object for each
             class, so that every option may have a value for each. Otherwise one object gets all layers (C, H, W).
         needs_image: whether the step asks for the image; without, `None` is given.
+        sees_rgb: whether the image comes as people see it, `maskfold.images.to_rgb`, and not with its stored values.
+        needs_labels: whether the constructor takes ``labels`` as well, the competition's `LabelSpec`.
         tried: option -> the values that tuning tries, in ascending order where they have one.
         shown: option -> further values that a report shows.
         title: what a report calls the value of a step with one option.
@@ -30,6 +32,8 @@ class Step(ABC):
     stage: ClassVar[Literal["probability", "decision", "mask"]] = "mask"
     each_class: ClassVar[bool] = True
     needs_image: ClassVar[bool] = False
+    sees_rgb: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
     tried: ClassVar[Values] = {}
     shown: ClassVar[Values] = {}
     title: ClassVar[str] = ""
@@ -38,7 +42,7 @@ class Step(ABC):
     def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
         """The layer (H, W), or all layers (C, H, W), of the same shape as given.
 
-        ``image`` (H, W, channels) has the stored values, and the layers' size.
+        ``image`` (H, W, channels) has the layers' size, and the stored values unless ``sees_rgb``.
         """
 
 
@@ -84,10 +88,6 @@ class MinArea(Step):
 
     def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
         return remove_small(layers, self.value) if self.value > 1 else layers
-
-
-# Key of `PostConfig` -> step, in the order of the chain. Such a key holds the step's one option, `value`.
-BUILT_IN: dict[str, type[Step]] = {"threshold": Threshold, "fill_holes": FillHoles, "min_area": MinArea}
 
 
 def remove_small(mask: np.ndarray, min_area: int) -> np.ndarray:
