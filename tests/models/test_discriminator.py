@@ -5,7 +5,6 @@ import torch
 
 from maskfold.models import Discriminator
 
-
 CASES = [(3, 1, (96, 64), (12, 8)), (4, 5, (101, 77), (13, 10)), (1, 2, (8, 9), (1, 2))]
 
 
