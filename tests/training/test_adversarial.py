@@ -108,26 +108,28 @@ def test_the_discriminator_learns_to_tell_the_truth_from_a_wrong_prediction(tiny
     assert believed[0] > believed[1] + 2
 
 
-def test_what_does_not_count_has_no_gradient_and_gives_no_clue(tiny, begin, monkeypatch):
-    session = begin(tiny, changes=SECTION)
+@pytest.mark.parametrize("classes", [1, 3])
+def test_what_does_not_count_has_no_gradient_and_gives_no_clue(tiny, streets, begin, monkeypatch, classes):
+    session = begin(tiny if classes == 1 else streets[0], changes={**SECTION, "train.batch_size": 2})
     batch = next(iter(session.data.train))
     batch["valid"][:, :, 5:21, :17] = False
     batch["valid"][0] = False
-    made = guessing(session, lambda target: torch.linspace(-3, 3, target.numel()).view_as(target), monkeypatch)
     images, targets, valid = batch["image"], batch["targets"], batch["valid"]
+    logits = torch.linspace(-3, 3, 2 * classes * 32 * 32).sin().view(2, classes, 32, 32)
+    made = guessing(session, lambda target: logits.clone(), monkeypatch)
     first = session.train_step.learn(images, targets, valid)
     gradient = made[0].grad
-    assert not gradient[~valid].any()
-    assert (gradient[valid] != 0).float().mean() > 0.9
+    hidden = ~valid.expand_as(gradient)
+    assert not gradient[hidden].any()
+    assert (gradient[~hidden] != 0).float().mean() > 0.9
     # Whatever is predicted and whatever the table says there.
-    other = torch.where(valid, targets["mask"], 1 - targets["mask"])
-    guessing(
-        session,
-        lambda target: torch.where(valid, torch.linspace(-3, 3, target.numel()).view_as(target), 7.0),
-        monkeypatch,
-    )
+    other = torch.where(valid if classes == 1 else valid[:, 0], targets["mask"], 1)
+    guessing(session, lambda target: torch.where(valid, logits, 7.0), monkeypatch)
     second = session.train_step.learn(images, {"mask": other}, valid)
     assert first == second
+    predicted, true = session.train_step._masks(made[0], targets["mask"], valid)
+    assert not predicted[hidden].any()
+    assert not true[hidden].any(), "the same for both"
 
 
 def test_neither_network_gets_gradients_of_the_others_loss(tiny, begin, monkeypatch):

@@ -71,7 +71,7 @@ class Adversarial(Supervised):
             self.discriminator.to(memory_format=torch.channels_last)
         optimizer = torch.optim.Adam(self.discriminator.parameters(), self.options.lr, BETAS)
         optimizer.param_groups[0]["initial_lr"] = self.options.lr
-        self._add("discriminator", self.discriminator, optimizer)
+        self.add("discriminator", self.discriminator, optimizer)
 
     def begin_epoch(self, epoch: int) -> None:
         super().begin_epoch(epoch)
@@ -97,13 +97,12 @@ class Adversarial(Supervised):
         """Prediction and truth as the discriminator sees them, (N, C, H, W)."""
         logits, target, valid = self.pixels.prepare(logits, target, valid)
         predicted = torch.where(valid, self.pixels.probabilities(logits), 0)
-        true = scaled_truth(target, predicted.detach(), exclusive=self.pixels.exclusive)
-        return predicted, torch.where(valid, true, 0)
+        return predicted, scaled_truth(target, predicted.detach(), exclusive=self.pixels.exclusive)
 
     def _tell_apart(self, images: Tensor, predicted: Tensor, true: Tensor, valid: Tensor) -> Tensor:
         # One pass for both: data parallel wants one forward for each backward.
         both = torch.cat([images, images]), torch.cat([true, predicted])
-        of_true, of_predicted = self._wrapped["discriminator"](*both).chunk(2)
+        of_true, of_predicted = self.wrapped["discriminator"](*both).chunk(2)
         return (verdict_loss(of_true, valid, true=True) + verdict_loss(of_predicted, valid, true=False)) / 2
 
 
@@ -112,7 +111,7 @@ def scaled_truth(truth: Tensor, predicted: Tensor, *, exclusive: bool) -> Tensor
 
     The true class of a pixel gets the probability that is predicted for it, but at least `CONFIDENT`; what is left is
     divided among the other classes as the prediction divides it. A class that excludes no other is one of two, itself
-    and its absence. Of soft labels it is the mean over the classes that may be true.
+    and its absence. Of soft labels it is the mean over the classes that may be true; where both are 0 it is 0.
 
     Args:
         truth: (N, C, H, W) in [0, 1], hard classes one-hot.

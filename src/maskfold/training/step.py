@@ -48,6 +48,7 @@ class Supervised:
 
     Attributes:
         learning: names of the networks that learn in the present epoch.
+        wrapped: networks by name, as accelerate made them for this precision and these processes.
     """
 
     def __init__(
@@ -75,18 +76,18 @@ class Supervised:
         self.modules: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.learning: tuple[str, ...] = ("network",)
-        self._wrapped: dict[str, nn.Module] = {}
-        self._add("network", network, build_optimizer(network, config.optim))
+        self.wrapped: dict[str, nn.Module] = {}
+        self.add("network", network, build_optimizer(network, config.optim))
 
     def begin_epoch(self, epoch: int) -> None:
         self.loss.set_epoch(epoch)
-        for module in self._wrapped.values():
+        for module in self.wrapped.values():
             module.train()
         self.network.freeze_encoder(epoch <= self.config.optim.freeze_encoder_epochs)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         accelerator = self.accelerator
-        with accelerator.accumulate(*(self._wrapped[name] for name in self.learning)):
+        with accelerator.accumulate(*(self.wrapped[name] for name in self.learning)):
             for optimizer in self.optimizers.values():
                 set_learning_rate(optimizer, self.lr_factor())
             found = self.learn(*self._to_device(batch))
@@ -106,14 +107,15 @@ class Supervised:
         self, images: Tensor, targets: dict[str, Tensor], valid: Tensor
     ) -> tuple[Outputs, Tensor, dict[str, Tensor]]:
         """The network's outputs for a batch, the loss, and its terms for the log."""
-        outputs = self._wrapped["network"](images)
+        outputs = self.wrapped["network"](images)
         return outputs, *self.loss(outputs.named(), targets, valid)
 
     def settled(self) -> AbstractContextManager[None]:
         return slow_weights(self.optimizers["network"])
 
-    def _add(self, name: str, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self._wrapped[name], self.optimizers[name] = self.accelerator.prepare(module, optimizer)
+    def add(self, name: str, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Let a network on the device be trained and saved under a name; `wrapped` holds it as it is to be called."""
+        self.wrapped[name], self.optimizers[name] = self.accelerator.prepare(module, optimizer)
         self.modules[name] = module
 
     def _step(self) -> None:
@@ -127,7 +129,7 @@ class Supervised:
         if clip_norm is not None:
             self.accelerator.unscale_gradients(optimizers)
             for name in self.learning:
-                nn.utils.clip_grad_norm_(self._wrapped[name].parameters(), clip_norm)
+                nn.utils.clip_grad_norm_(self.wrapped[name].parameters(), clip_norm)
         for optimizer in optimizers:
             if scaler is None:
                 optimizer.step()
