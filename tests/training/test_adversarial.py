@@ -14,6 +14,7 @@ from maskfold.errors import ConfigError
 from maskfold.models import Outputs
 from maskfold.runs import Run
 from maskfold.runs.history import read_epochs
+from maskfold.steps.predict import predict
 from maskfold.training import Callback, fit
 from maskfold.training.adversarial import scaled_truth, verdict_loss
 from maskfold.training.session import open_session
@@ -239,16 +240,29 @@ def tensors(optimizer):
         yield from state.values()
 
 
-def test_a_fold_is_logged_resumed_and_predicts(tiny, tmp_path):
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_both_networks_learn_in_half_precision_on_a_gpu(tiny, begin, precision):
+    session = begin(tiny, changes={**SECTION, "train.precision": precision, "optim.clip_norm": 1.0})
+    before = {name: weights(module) for name, module in session.train_step.modules.items()}
+    told = trained(session)[1]
+    assert all(value.isfinite() for terms in told for value in terms.values())
+    assert all(not torch.equal(weights(m), before[name]) for name, m in session.train_step.modules.items())
+
+
+@pytest.mark.slow
+def test_a_fold_is_logged_resumed_and_predicts(tiny, tmp_path, monkeypatch):
     changes = {
         **SECTION,
         "adversarial.from_epoch": 2,
         "train.epochs": 3,
         "averaging.ema": 0.8,
         "train.oof_checkpoints": 1,
+        "inference.checkpoint": "ema",
     }
     whole = Run.create(override(tiny, {**changes, "name": "whole"}), tmp_path)
-    summary = fit(whole, 0)
+    fit(whole, 0)
     table = read_epochs(whole.fold(0))
     assert table["adversarial"].isna().tolist() == table["discriminator"].isna().tolist() == [True, False, False]
     expected = 0.8 * table["bce"] + 0.2 * table["dice"] + 0.5 * table["adversarial"].fillna(0)
@@ -262,8 +276,8 @@ def test_a_fold_is_logged_resumed_and_predicts(tiny, tmp_path):
     assert len(ours) == 3 * 10, "step and two moments of five weights and biases each"
     assert all(map(torch.equal, ours, theirs))
     assert not [key for kind in kinds for key in whole.fold(0).load_checkpoint(kind) if "discriminator" in key]
-    maps = whole.fold(0).oof(summary["best_checkpoint"])
-    assert maps.read(maps.ids()[0]).std() > 0
+    monkeypatch.chdir(tmp_path)
+    assert predict(run).read_bytes() == predict(whole).read_bytes() != b""
 
 
 def test_an_epoch_that_never_comes_is_refused_and_one_that_comes_late_is_told(tiny, begin, caplog):
