@@ -13,11 +13,16 @@ class Discriminator(nn.Module):
     about 33 x 33 pixels, close to the paper's larger field of view (34), and there is one for every 8 x 8 of them. It
     has no batch norm: true and predicted masks are in one batch, and would know of each other.
 
+    Attributes:
+        stride: pixels from one verdict to the next.
+
     Args:
         images: channels of the images.
         classes: channels of the masks.
         width: channels of each of the two first convolutions; the deeper ones have four times as many.
     """
+
+    stride = 8
 
     def __init__(self, *, images: int, classes: int, width: int) -> None:
         super().__init__()

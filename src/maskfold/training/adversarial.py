@@ -134,7 +134,7 @@ def verdict_loss(verdicts: Tensor, valid: Tensor, *, true: bool) -> Tensor:
         valid: bool (N, 1, H, W), the pixels that count; a verdict has the weight of the share that it has of them.
         true: what they should say.
     """
-    weights = F.adaptive_avg_pool2d(valid.float(), tuple(verdicts.shape[-2:]))
+    weights = F.avg_pool2d(valid.float(), Discriminator.stride, ceil_mode=True)
     losses = F.softplus(-verdicts if true else verdicts)
     return (weights * losses).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
 
