@@ -104,7 +104,7 @@ def test_the_discriminator_learns_to_tell_the_truth_from_a_wrong_prediction(tiny
     assert told[0] == pytest.approx(0.69, abs=0.03)
     assert told[-1] < 0.3
     # Scenes that it has not seen.
-    shown = session.network.normalise(images[8:])
+    shown = session.network.normalised(images[8:])
     believed = [step.discriminator(shown, mask).mean().item() for mask in (masks[8:], masks[8:].flip(2))]
     assert believed[0] > believed[1] + 2
 

@@ -82,7 +82,7 @@ class Adversarial(Supervised):
         if not self.weight:
             return super().learn(images, targets, valid)
         outputs, loss, terms = self.supervise(images, targets, valid)
-        images = self.network.normalise(images)
+        images = self.network.normalised(images)
         predicted, true = self._masks(outputs.logits, targets["mask"], valid)
         with _fixed(self.discriminator):
             fooled = verdict_loss(self.discriminator(images, predicted), valid, true=True)
