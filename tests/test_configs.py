@@ -136,6 +136,8 @@ def test_config_trains_two_steps(path, twins, tmp_path):
         "train.validate_every": 1,
         "loss": given.loss and [{**term, **dict.fromkeys({"from_epoch"} & set(term), 2)} for term in given.loss],
     }
+    if given.adversarial is not None:
+        lengths |= {"adversarial.from_epoch": 2, "adversarial.ramp_epochs": 0}
     config = override(given, {**SMALL, **lengths})
     competition = open_competition(config.competition)
     run = Run.create(config, tmp_path)

@@ -22,6 +22,7 @@ LAYERS = [
         "storage",
         "symmetries",
         "compiled",
+        "program",
     },
     {"config", "losses", "metrics", "resizing"},
     {"competitions", "models", "inference"},

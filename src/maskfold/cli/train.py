@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from maskfold.cli.script import next_command, starting
 from maskfold.config import Config
+from maskfold.program import command_line
 from maskfold.runs.run import Run
 from maskfold.steps.competition import check_competition
 
@@ -40,6 +41,6 @@ def train_and_tell(
 def _tell_next(run: Run, flags: str) -> None:
     missing = sorted(set(run.folds()["fold"]) - set(run.finished_folds()))
     if missing:
-        next_command(f"python src/train_fold.py{flags} --fold {missing[0]}")
+        next_command(command_line("train-fold", flags, f"--fold {missing[0]}"))
     else:
-        next_command(f"python src/tune.py --runs {run.path}")
+        next_command(command_line("tune", f"--runs {run.path}"))

@@ -154,17 +154,19 @@ class Competition:
         """
         return self._named(id, self.layout.label, masks, shape)
 
-    def scored_label(self, sample: Sample, shape: tuple[int, int] | None = None) -> Label:
-        """The truth of a training sample at its `scored_size`, see `maskfold.resizing.fit_label`.
+    def scored_label(self, sample: Sample, shape: tuple[int, int] | None = None, *, masks: Any = None) -> Label:
+        """The truth of a sample, or another mask of it, at its `scored_size`, see `maskfold.resizing.fit_label`.
 
         Args:
-            sample: with masks.
-            shape: ``(H, W)`` of its image; `None`: read from the image's header.
+            sample: with masks, unless others are given.
+            shape: ``(H, W)`` of the mask in its file; `None`: its `mask_size`.
+            masks: a value of `read_masks` instead of the sample's own.
 
         Raises:
             CompetitionError: as `label` and `size`.
         """
-        label = self.label(sample.masks, shape or self.size(sample.image), id=sample.id)
+        masks = sample.masks if masks is None else masks
+        label = self.label(masks, shape or self.mask_size(sample), id=sample.id)
         return fit_label(label, self.submission_size or label.valid.shape, self.labels)
 
     def coverage(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> float:

@@ -18,6 +18,7 @@ from maskfold.competitions.profile import (
 )
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
+from maskfold.program import command_line
 
 if TYPE_CHECKING:
     from maskfold.competitions.competition import Competition
@@ -163,5 +164,5 @@ def _only_folder(profile: Profile, data_root: Path) -> Path:
         )
     raise CompetitionError(
         f"there is no competition below {data_root}: put one there as downloaded, set competition.root, or draw "
-        "the demo data with python src/make_demo.py"
+        f"the demo data with {command_line('make-demo')}"
     )

@@ -11,6 +11,7 @@ from maskfold.config.load import (
     override,
 )
 from maskfold.config.schema import (
+    AdversarialConfig,
     AveragingConfig,
     CompetitionConfig,
     Config,
@@ -33,6 +34,7 @@ from maskfold.config.shipped import find_config, shipped_configs
 
 __all__ = [
     "MADE_WITH",
+    "AdversarialConfig",
     "AveragingConfig",
     "CRFConfig",
     "CompetitionConfig",

@@ -145,6 +145,22 @@ class ModelConfig(Section):
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the architecture")
 
 
+class AdversarialConfig(Section):
+    """A second network, which learns to tell true masks from predicted ones, and a term of the loss that fools it."""
+
+    weight: float = Field(
+        default=0.01, ge=0, description="weight of the term beside those of the loss; 0: as without this section"
+    )
+    from_epoch: Count = Field(default=1, description="first epoch, from 1, in which the second network learns")
+    ramp_epochs: int = Field(
+        default=0, ge=0, description="epochs, counted from that one, in which the weight grows to its full value"
+    )
+    lr: float = Field(
+        default=2e-4, gt=0, description="peak learning rate of the second network (Adam); it follows the same schedule"
+    )
+    width: Count = Field(default=32, description="channels of its first convolutions; deeper ones have four times them")
+
+
 class OptimConfig(Section):
     """The optimiser."""
 
@@ -323,6 +339,9 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     loss: list[dict[str, Any]] | None = Field(
         default=None, description="weighted terms, see docs/losses_metrics.md; null: 0.8 cross-entropy + 0.2 Dice"
+    )
+    adversarial: AdversarialConfig | None = Field(
+        default=None, description="a second network that the predictions must fool; null: none"
     )
     optim: OptimConfig = OptimConfig()
     schedule: ScheduleConfig = ScheduleConfig()

@@ -18,6 +18,7 @@ from maskfold.ensembling.finished import folds_of
 from maskfold.errors import InferenceError
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.predict import Prediction, predict_batches
+from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import MapStore, Run
 from maskfold.storage import LocalStorage
@@ -62,7 +63,7 @@ def check_hashes(choice: EnsembleChoice) -> list[str]:
     changed = [path for path, digest in choice.hashes.items() if now.get(path) != digest]
     if changed:
         raise InferenceError(
-            f"{changed[0]} is not what the ensemble was tuned on: run python src/tune.py again, or predict "
+            f"{changed[0]} is not what the ensemble was tuned on: run {command_line('tune')} again, or predict "
             "with --untuned"
         )
     return sorted(set(now) - set(choice.hashes))

@@ -68,11 +68,15 @@ class SegmentationModel(nn.Module):
             raise ModelError("this architecture cannot be trained on one image: set train.batch_size to 2 or more")
         height, width = images.shape[-2:]
         padded = reflect_pad(images, self._padded(height), self._padded(width))
-        found = self.net((padded - self.mean) / self.std)
+        found = self.net(self.normalised(padded))
         logits, aux = found if isinstance(found, Outputs) else (found, {})
         return Outputs(
             logits[..., :height, :width], {name: output[..., :height, :width] for name, output in aux.items()}
         )
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Images as the net takes them, with the statistics of the encoder's training images."""
+        return (images - self.mean) / self.std
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """Parameters of the pretrained part."""

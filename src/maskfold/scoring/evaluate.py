@@ -57,6 +57,8 @@ def calibration_oof(
 def evaluate_submission(submission: Path, truth: Path, competition: Competition) -> Evaluation:
     """Score of a submission against a table of the true masks in the competition's own form.
 
+    Masks of training images have the images' sizes in files, and are scored at the submission's like all others.
+
     Raises:
         InferenceError: an image that only one of the two has, or of unknown size.
     """
@@ -66,8 +68,7 @@ def evaluate_submission(submission: Path, truth: Path, competition: Competition)
     metric = competition.metric
     rows = []
     for image_id, sample in samples.items():
-        shape = competition.mask_size(sample)
-        found, label = (competition.label(masks[image_id], shape, id=image_id) for masks in (predicted, true))
+        found, label = (competition.scored_label(sample, masks=masks[image_id]) for masks in (predicted, true))
         rows.append(metric.image_stats(found.values, label))
     return Evaluation(metric, list(true), np.stack(rows), groups_of(competition, list(true)))
 

@@ -101,13 +101,9 @@ def show_submission(submission: Path, truth: Path, other: Path | None, competiti
     print(f"{submission}: {found.line()}{found.class_lines()}")
     worst = ", ".join(f"{row.id} {row.score:.3f}" for row in found.per_image().head(5).itertuples())
     print(f"worst images: {worst}")
-    return submission if other is None else compare(submission, found, other, truth, competition)
-
-
-def compare(submission: Path, found: Evaluation, other: Path, truth: Path, competition: Competition) -> Path:
-    """Print how another submission scores, the difference and a verdict; returns the one that scores higher."""
+    if other is None:
+        return submission
     second = evaluate_submission(other, truth, competition)
-    print(f"{other}: {second.line()}")
-    print(f"{submission} against {other}: {found.against(second)}")
+    print(f"{other}: {second.line()}\n{submission} against {other}: {found.against(second)}")
     print(verdict(found, second, (str(submission), str(other))))
     return other if second.score > found.score else submission

@@ -19,6 +19,7 @@ from maskfold.losses import MixedLoss, build_loss, default_loss
 from maskfold.metrics import CompetitionMetric
 from maskfold.models import SegmentationModel, build_model, load_weights
 from maskfold.runs import FoldFolder, Run
+from maskfold.training.adversarial import Adversarial, check_reached
 from maskfold.training.averaging import WeightAverages
 from maskfold.training.callbacks import Callback, stop_rules
 from maskfold.training.data import ALL, FoldData, fold_data
@@ -202,9 +203,12 @@ def mixed_seed(*parts: int) -> int:
 
 
 def _train_step(session: Session, network: SegmentationModel, loss: MixedLoss) -> TrainStep:
-    return Supervised(
-        network, loss, session.config, session.accelerator, lr_factor=session.lr_factor, on_step=session.step_done
-    )
+    made_of = network, loss, session.config, session.accelerator
+    if session.config.adversarial is None:
+        return Supervised(*made_of, lr_factor=session.lr_factor, on_step=session.step_done)
+    check_reached(session.config.adversarial, session.length.epochs)
+    labels = session.competition.labels
+    return Adversarial(*made_of, labels=labels, lr_factor=session.lr_factor, on_step=session.step_done)
 
 
 def _network(run: Run, fold: int | str) -> SegmentationModel:

@@ -8,6 +8,7 @@ from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.options import DATA_OPTIONS
 from maskfold.cli.script import next_command, starting
 from maskfold.errors import first_few
+from maskfold.program import command_line
 from maskfold.steps.competition import check_competition, open_competition
 from maskfold.steps.places import RUNS
 
@@ -40,9 +41,9 @@ def main() -> None:
         write_data_page(report, competition, path)
         print(f"Page: {path} ({path.stat().st_size / 1e6:.1f} MB)")
     if report.ok:
-        next_command(f"python src/make_folds.py{config_flags(arguments)}")
+        next_command(command_line("make-folds", config_flags(arguments)))
     else:
-        next_command(_repair(report, f"python src/check_data.py{config_flags(arguments)}"))
+        next_command(_repair(report, command_line("check-data", config_flags(arguments))))
         sys.exit(1)
 
 
