@@ -109,19 +109,14 @@ def _colour_columns(spec: ImageSpec) -> list[str]:
 
 def _read_image(competition: Competition, image: ImagePath) -> dict[str, Any] | str:
     """Figures and thumbnail of one image, or what is wrong with it."""
-    paths = paths_of(image)
-    path = paths[0]
     try:
-        files = [(path, competition.files.read(path)) for path in paths]
-        modes = []
-        for path, data in files:
-            modes.append(_mode(data, path))
+        files = [(path, competition.files.read(path)) for path in paths_of(image)]
+        modes = [_mode(data, path) for path, data in files]
         pixels = decode_files(files, competition.images)
         mode = " + ".join(mode for mode in modes if mode) if all(modes) else f"{pixels.shape[2]} x {pixels.dtype}"
         return {"mode": mode, **_figures(pixels, competition.images)}
-    except (CompetitionError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        # Pillow names the stream, not the file.
-        return str(error) if any(path in str(error) for path in paths) else f"{path}: {error}"
+    except (CompetitionError, OSError) as error:
+        return str(error)
 
 
 def _mode(data: bytes, path: str) -> str | None:
@@ -136,6 +131,8 @@ def _mode(data: bytes, path: str) -> str | None:
         if PurePosixPath(path).suffix.lower() in {".npy", *TIF_SUFFIXES}:
             return None
         raise CompetitionError(f"{path}: it is not an image") from None
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # of the stream, whose file they do not know
+        raise CompetitionError(f"{path}: {error}") from None
 
 
 def _figures(pixels: np.ndarray, spec: ImageSpec) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Networks: any smp architecture and encoder, for images of any size, with pretrained weights."""
 
 from maskfold.models.build import ARCHITECTURES, build_model
+from maskfold.models.encoders import encoder_statistics
 from maskfold.models.outputs import Outputs
 from maskfold.models.weights import LoadReport, load_encoder_weights, load_weights
-from maskfold.models.wrapper import SegmentationModel
+from maskfold.models.wrapper import SegmentationModel, reflect_pad
 
 __all__ = [
     "ARCHITECTURES",
@@ -11,6 +12,8 @@ __all__ = [
     "Outputs",
     "SegmentationModel",
     "build_model",
+    "encoder_statistics",
     "load_encoder_weights",
     "load_weights",
+    "reflect_pad",
 ]
