@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from maskfold.config import override
-from maskfold.errors import TrainingError
+from maskfold.errors import ModelError, TrainingError
 from maskfold.runs import Run
 from maskfold.training import memory, probe
 from maskfold.training.capacity import Load, along_the_line, largest_batch, learnt, tried
@@ -115,6 +115,19 @@ def test_other_errors_on_a_gpu_are_not_hidden(statistics):
 
     with pytest.raises(RuntimeError, match="illegal"):
         tried(LOAD, Gpu(9), broken, lambda: 0.5)
+
+
+def test_networks_that_cannot_be_trained_on_one_image(statistics):
+    gpu = Gpu(1)
+
+    def attempt(images):
+        if images == 1:
+            raise ModelError("this architecture cannot be trained on one image")
+        gpu.attempt(images)
+
+    assert tried(LOAD, gpu, attempt, lambda: 0.5) == Load(8, 500, largest=0, stopped="memory")
+    with pytest.raises(ModelError):
+        tried(Load(1, 500), gpu, attempt, lambda: 0.5)
 
 
 def test_batches_are_copied_together():

@@ -13,11 +13,14 @@ from maskfold.training.forecast import duration
 def measure_fit(config: Config) -> Capacity:
     """Measure training and prediction of a config on this device; nothing is left in ``runs/``.
 
+    Weights are random: others are neither smaller nor faster, and need not be there yet.
+
     Raises:
         MaskfoldError: see its message: what keeps a training from starting.
     """
-    quiet = config.train.model_copy(update={"trackers": ()})
-    config = with_root(config, open_competition(config)).model_copy(update={"train": quiet})
+    train = config.train.model_copy(update={"trackers": ()})
+    model = config.model.model_copy(update={"encoder_weights": None, "init_from": None})
+    config = with_root(config, open_competition(config)).model_copy(update={"train": train, "model": model})
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / config.name)
         run.adopt(config)
@@ -71,8 +74,9 @@ def _times(found: Capacity) -> list[str]:
         rows += [
             ("an epoch", forecast.epoch, "with its validation"),
             ("a fold", forecast.fold, f"{work.epochs} epochs, scores, out-of-fold maps"),
-            ("all folds", forecast.fold * forecast.folds, f"{forecast.folds} folds"),
         ]
+        if forecast.folds > 1:
+            rows.append(("all folds", forecast.fold * forecast.folds, f"{forecast.folds} folds"))
     if found.out_of_fold is not None:
         rows.append(("out-of-fold", found.out_of_fold, "maps of a fold"))
     if found.test:

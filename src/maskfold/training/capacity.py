@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 
+from maskfold.errors import ModelError
 from maskfold.runs import Run
 from maskfold.training.forecast import Forecast, Work
 from maskfold.training.memory import Stop, Watched, free_memory, reserve, run_watched
@@ -197,6 +198,10 @@ def tried(load: Load, trial: Trial, attempt: Callable[[int], None], pace: Callab
             attempt(images)
             trial.settle()
         except torch.OutOfMemoryError:
+            fit = False
+        except ModelError:  # some networks cannot be trained on a single image
+            if images >= load.batch:
+                raise
             fit = False
         else:
             fit = True
