@@ -127,7 +127,7 @@ def _names(profile: Profile) -> list[str]:
     match profile:
         case CsvProfile():
             splits = (profile.train, profile.test)
-            folders = [f"{split.folder}/" for split in splits if split.folder]
+            folders = [f"{folder}/" for split in splits for folder in sorted(split.folders)]
             return [*(split.table for split in splits), *folders]
         case PngMasksProfile():
             return [f"{profile.images}/", f"{profile.masks}/"]

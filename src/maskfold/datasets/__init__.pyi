@@ -6,6 +6,7 @@ from .dataset import Draw as Draw
 from .dataset import EvalDataset as EvalDataset
 from .dataset import TrainDataset as TrainDataset
 from .dataset import resize_image as resize_image
+from .dataset import resize_label as resize_label
 from .dataset import scaled_size as scaled_size
 from .folds import coverages as coverages
 from .folds import ignored_groups as ignored_groups

@@ -7,7 +7,7 @@ from functools import cache, partial
 import numpy as np
 import pandas as pd
 
-from maskfold.competitions import Competition, Sample
+from maskfold.competitions import Competition, ImagePath, Sample
 from maskfold.config import FoldsConfig, TTAConfig
 from maskfold.datasets import fold_splits, load_groups
 from maskfold.ensembling.checkpoints import ensure_oof
@@ -26,14 +26,14 @@ class OofImage:
 
     Attributes:
         id: the image's.
-        image: its path in the competition's folder.
+        image: its path, or paths, in the competition's folder.
         masks: what `Competition.label` takes.
         fold: the first fold that validates it in the first run.
         stores: of each run, checkpoint -> where the maps of its folds are.
     """
 
     id: str
-    image: str
+    image: ImagePath
     masks: object
     fold: int
     stores: tuple[Mapping[str, tuple[MapStore, ...]], ...]

@@ -2,9 +2,10 @@
 
 from maskfold.models.build import ARCHITECTURES, build_model
 from maskfold.models.discriminator import Discriminator
+from maskfold.models.encoders import encoder_statistics
 from maskfold.models.outputs import Outputs
 from maskfold.models.weights import LoadReport, load_encoder_weights, load_weights
-from maskfold.models.wrapper import SegmentationModel
+from maskfold.models.wrapper import SegmentationModel, reflect_pad
 
 __all__ = [
     "ARCHITECTURES",
@@ -13,6 +14,8 @@ __all__ = [
     "Outputs",
     "SegmentationModel",
     "build_model",
+    "encoder_statistics",
     "load_encoder_weights",
     "load_weights",
+    "reflect_pad",
 ]
