@@ -122,7 +122,7 @@ def mean_label(labels: LabelSpec, drawn: Sequence[Label]) -> Label:
     """The share of each class, float32 (C, H, W), among the annotators for whom a pixel counts."""
     counted = np.sum([label.valid for label in drawn], axis=0)
     total = np.sum([np.where(label.valid, labels.shares(label), 0) for label in drawn], axis=0)
-    return Label((total / np.maximum(counted, 1)).astype(np.float32), counted > 0)
+    return Label((total / np.maximum(counted, 1)).astype(np.float32), np.greater(counted, 0))
 
 
 def staple_label(labels: LabelSpec, drawn: Sequence[Label]) -> Label:
@@ -135,7 +135,7 @@ def staple_label(labels: LabelSpec, drawn: Sequence[Label]) -> Label:
         layers = np.stack([labels.layers(label.values) for label in drawn]).astype(np.int64)  # (R, C, H, W)
         layers = np.where(valid[:, None], layers, -1)
         posterior = np.stack([staple(layers[:, c], 2).posterior[1] for c in range(labels.channels)])
-    return Label(posterior, valid.any(0))
+    return Label(posterior, np.logical_or.reduce(valid))
 
 
 MERGES: dict[str, Callable[[LabelSpec, Sequence[Label]], Label]] = {"mean": mean_label, "staple": staple_label}
