@@ -120,9 +120,9 @@ def test_agreement_is_certain_and_nothing_said_is_nothing():
     truth = scene((12, 17))
     for annotators in (1, 3):
         found = staple(np.stack([truth] * annotators), 2).posterior
-        assert found == pytest.approx(np.stack([1 - truth, truth]), abs=1e-9)
+        assert found == pytest.approx(np.stack([1 - truth, truth]), abs=1e-4)
     found = staple(np.stack([truth] * 2), 3).posterior
-    assert found == pytest.approx(np.stack([1 - truth, truth, 0 * truth]), abs=1e-9)
+    assert found == pytest.approx(np.stack([1 - truth, truth, 0 * truth]), abs=1e-4)
     empty = staple(np.zeros((3, 5, 8), int), 2)
     assert np.array_equal(empty.posterior, np.stack([np.ones((5, 8)), np.zeros((5, 8))]))
     nothing = staple(np.full((2, 5, 8), -1), 2)
