@@ -84,7 +84,7 @@ def test_masks_that_cannot_be_used(competition):
     (competition.root / "b.csv").unlink()
     report = check_data(competition, HOLDOUT, CONFIG)
     assert report.annotators is None
-    assert report.problems[0].startswith("there is no file b.csv in ")
+    assert report.problems[0].startswith("targets.annotators: there is no file b.csv in ")
 
 
 def test_one_annotator_agrees_with_nobody(competition):

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from tests.demo.test_demo import contents, decode, rows
+from tests.scripts.conftest import call
 
 from maskfold.competitions import open_competition
 from maskfold.config import CompetitionConfig
@@ -54,6 +55,17 @@ def test_replaced_as_any_demo(pair, tmp_path):
     assert not list((tmp_path / "demo").glob("train_mask_*"))
     with pytest.raises(DemoError, match="annotators is 5; choose a number from 0 to 4"):
         make_demo(tmp_path / "other", annotators=5, **small)
+
+
+def test_command(tmp_path, capsys):
+    small = ("--tiles", 2, "--test-tiles", 1, "--size", 32, "--out", tmp_path / "demo")
+    done = call(capsys, "make_demo", *small, "--annotators", 2)
+    assert done.code == 0
+    assert "2 training and 1 test tiles, 32 pixels a side, training masks by 2 annotators too" in done.out
+    assert sorted(path.name for path in (tmp_path / "demo").glob("train_mask_*")) == TABLES[:2]
+    refused = call(capsys, "make_demo", *small, "--annotators", -1)
+    assert refused.code == 1
+    assert "annotators is -1; choose a number from 0 to 4" in refused.err
 
 
 def boxes(*places, size=(120, 150)):

@@ -71,8 +71,11 @@ def read_annotations(competition: Competition, config: AnnotatorsConfig) -> Anno
             training image.
     """
     masks: dict[str, Mapping[str, Any]] = {}
-    for name in config.masks:
-        masks |= competition.annotations(name, config.column)
+    try:
+        for name in config.masks:
+            masks |= competition.annotations(name, config.column)
+    except CompetitionError as error:
+        raise CompetitionError(f"targets.annotators: {error}") from None
     ids = set(competition.samples("train").ids)
     strangers = [name for name, own in masks.items() if ids.isdisjoint(own)]
     if strangers:
