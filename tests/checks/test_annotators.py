@@ -64,7 +64,7 @@ def test_agreement_by_hand(competition):
     assert list(found.pairs["dice"]) == sorted(found.pairs["dice"])
     assert report.facts["annotators"] == "3: a.csv (3 images), b.csv (3 images), c.csv (2 images)"
     assert report.facts["agreement"].startswith("mean Dice of pairs: a.csv and c.csv 0.667, ")
-    assert report.facts["with the majority"] == "mean Dice: a.csv 0.889, b.csv 1.000, c.csv 0.833"
+    assert report.facts["with majority"] == "mean Dice: a.csv 0.889, b.csv 1.000, c.csv 0.833"
     assert report.facts["least agreement"].startswith("mean Dice of an image's pairs: i0 0.778, i2 0.778, i1 1.000")
     assert report.ok
     assert [note for note in report.warnings if "i3" in note] == [
@@ -91,7 +91,7 @@ def test_one_annotator_agrees_with_nobody(competition):
     report = check_data(competition, HOLDOUT, AnnotatorsConfig(masks=("a.csv",)))
     assert report.facts["agreement"] == "not measured: no image has masks by several annotators"
     assert report.annotators.annotators["dice"].isna().all()
-    assert "with the majority" not in report.facts
+    assert "with majority" not in report.facts
     assert check_data(competition, HOLDOUT).annotators is None
 
 
@@ -111,7 +111,7 @@ def test_classes_where_both_annotators_count(tmp_path):
 
 
 def test_the_loss_of_soft_labels_is_said(competition, tmp_path, monkeypatch):
-    assert check_data(competition, HOLDOUT).facts["loss of soft labels"] == ("0.25 bce + 0.75 dml (the metric is dice)")
+    assert check_data(competition, HOLDOUT).facts["soft-label loss"] == ("0.25 bce + 0.75 dml (the metric is dice)")
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "costly.py").write_text(
         "from maskfold.metrics import METRICS\n\n\nclass Costly(METRICS['dice']):\n    name = 'f2'\n"
@@ -122,7 +122,7 @@ def test_the_loss_of_soft_labels_is_said(competition, tmp_path, monkeypatch):
         ("Quiet", "0.25 bce + 0.75 jml (the metric q names no costs of errors)"),
     ):
         made = two(tmp_path / kind, f"costly:{kind}")
-        assert check_data(made, HOLDOUT).facts["loss of soft labels"] == said
+        assert check_data(made, HOLDOUT).facts["soft-label loss"] == said
 
 
 def two(folder, metric):

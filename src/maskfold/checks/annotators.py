@@ -72,7 +72,7 @@ def note_soft_loss(competition: Competition, notes: Notes) -> None:
     pixels, region = soft_loss(metric)
     costs = "".join(f", {name} {value:g}" for name, value in region.get("options", {}).items())
     why = f"the metric is {metric.name}" if metric.costs else f"the metric {metric.name} names no costs of errors"
-    notes.facts["loss of soft labels"] = f"0.25 {pixels['name']} + 0.75 {region['name']}{costs} ({why})"
+    notes.facts["soft-label loss"] = f"0.25 {pixels['name']} + 0.75 {region['name']}{costs} ({why})"
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,6 @@ def _describe(agreement: Agreement, notes: Notes) -> None:
     notes.facts["agreement"] = f"mean Dice of pairs: {first_few(pairs, SHOWN)}"
     known = agreement.annotators.dropna(subset="dice")
     with_most = [f"{row.name} {row.dice:.3f}" for row in known.itertuples(index=False)]
-    notes.facts["with the majority"] = f"mean Dice: {first_few(with_most, SHOWN)}"
+    notes.facts["with majority"] = f"mean Dice: {first_few(with_most, SHOWN)}"
     lowest = [f"{row.id} {row.dice:.3f}" for row in agreement.images.head(SHOWN).itertuples()]
     notes.facts["least agreement"] = f"mean Dice of an image's pairs: {', '.join(lowest)}"
