@@ -108,6 +108,9 @@ class ModelConfig(Section):
     deep_supervision: int = Field(
         default=0, ge=0, description="unet: coarser decoder stages that the loss sees too; 0: none"
     )
+    presence: bool = Field(
+        default=False, description="a further output for whole images, class by class: is there any mask?"
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the architecture")
 
 
@@ -215,10 +218,14 @@ class PostConfig(Section):
     """The decoding chain: how probabilities become masks, where nothing was tuned.
 
     Each value is one number for all classes, a list with a number for each class, or a mapping from each class's
-    name to its number. The steps are applied in this order: those of ``steps`` that change the probability, the
-    threshold, ``fill_holes``, ``min_area``, those of ``steps`` that change the mask.
+    name to its number. The steps are applied in this order: those of ``steps`` that change the probability,
+    ``presence``, the threshold, ``fill_holes``, ``min_area``, those of ``steps`` that change the mask.
     """
 
+    presence: Shares = Field(
+        default=0.0,
+        description="a class is nowhere in an image whose presence of it is below this (needs model.presence); 0: off",
+    )
     threshold: Shares = Field(default=0.5, description="probability from which a pixel is of the class")
     fill_holes: Areas = Field(default=0, description="holes of at most this many pixels are filled")
     min_area: Areas = Field(default=0, description="components with fewer pixels are removed")

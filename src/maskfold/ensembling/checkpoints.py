@@ -97,4 +97,4 @@ def _compute_oof(
     )
     with store.replace(oof_options(tta, competition.submission_size)) as new:
         for prediction in progress(predictions, f"{run.name} fold {fold} {checkpoint}", total=len(images)):
-            new.write(prediction.id, prediction.probability)
+            new.write(prediction.id, prediction.probability, prediction.presence)

@@ -77,6 +77,7 @@ class Scorer:
         pairs = zip(settings, chains, strict=True)
         for (checkpoints, weights), same in groupby(pairs, key=lambda pair: pair[0].maps):
             probability = merged_levels([levels[each] for each in enumerate(checkpoints)], weights)
-            prediction = image.prediction(probability, self.competition)
+            presence = image.presence(checkpoints, weights)
+            prediction = image.prediction(probability, presence, self.competition)
             for _, chain in same:
                 yield self.metric.image_stats(chain(prediction), truth)

@@ -17,6 +17,7 @@ from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.ensembling.finished import folds_of
 from maskfold.errors import InferenceError
 from maskfold.inference.decoding import build_chain
+from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction, predict_batches
 from maskfold.progress import progress
 from maskfold.runs import MapStore, Run
@@ -68,6 +69,12 @@ def check_hashes(choice: EnsembleChoice) -> list[str]:
     return sorted(set(now) - set(choice.hashes))
 
 
+def refuse_without_presence(choice: EnsembleChoice, competition: Competition) -> None:
+    """Raise a ConfigError where the decoding asks for a presence that no run of the choice predicts."""
+    available = any(Run.open(Path(part.run)).config.model.presence for part in choice.runs if part.weight > 0)
+    build_chain(choice.post, competition.labels).check_presence(available)
+
+
 def predict_samples(
     choice: EnsembleChoice,
     competition: Competition,
@@ -84,14 +91,20 @@ def predict_samples(
     Args:
         folds: of each run; `None`: its finished folds, else ``all`` where only that is trained.
         batch_size: images per batch.
+
+    Raises:
+        ConfigError: the decoding asks for a presence that no run predicts.
     """
+    refuse_without_presence(choice, competition)
     used = [run for run in choice.runs if run.weight > 0]
     streams = [_run_stream(choice, run, competition, samples, folds, batch_size) for run in used]
     total = sum(run.weight for run in used)
     for together in zip(*streams, strict=True):
         mean = sum(p.probability * np.float32(m.weight / total) for p, m in zip(together, used, strict=True))
+        presence = mean_presence((m.weight, p.presence) for p, m in zip(together, used, strict=True))
         first = together[0]
-        yield replace(first, probability=mean, image=partial(competition.image, samples.by_id[first.id].image))
+        image = partial(competition.image, samples.by_id[first.id].image)
+        yield replace(first, probability=mean, presence=presence, image=image)
 
 
 def test_samples(competition: Competition) -> Samples:
@@ -132,7 +145,7 @@ def write_submission(
             mask = decode(prediction)
             writer.write(prediction.id, mask)
             if store is not None:
-                store.write(prediction.id, prediction.probability)
+                store.write(prediction.id, prediction.probability, prediction.presence)
             empty += not mask.any()
     return {"images": len(ids), "empty": empty}
 

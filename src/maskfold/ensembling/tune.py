@@ -5,7 +5,8 @@ runs, then every value of the decoding chain. All of them are cross-fitted, see 
 does not score higher so than the config's own settings is not kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
@@ -18,8 +19,9 @@ from maskfold.ensembling.crossfit import Coordinate, Part, cross_fitted, walk
 from maskfold.ensembling.finished import finished_folds
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
-from maskfold.ensembling.submit import default_choice
-from maskfold.inference.decoding import Tunable, tunable_values
+from maskfold.ensembling.submit import default_choice, refuse_without_presence
+from maskfold.inference.decoding import Tunable, build_chain, tunable_values
+from maskfold.labels import LabelSpec
 from maskfold.runs import Run
 
 # Where only one fold is finished its images are split into this many parts.
@@ -43,18 +45,24 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
     Raises:
         InferenceError: no finished folds, or runs whose finished folds do not validate the same images.
         RunError: damaged files, a run without the config's checkpoint.
-        ConfigError: ``tune.tried`` does not fit the decoding chain.
+        ConfigError: ``tune.tried`` does not fit the decoding chain, or that asks for a presence that no run predicts.
     """
     configured = default_choice(runs, config)
+    refuse_without_presence(configured, competition)
     start = Setting.of(configured)
-    values = tunable_values(config.post, competition.labels, config.tune.tried)
+    presence = any(run.config.model.presence for run in runs)
+    values = tunable_values(config.post, competition.labels, config.tune.tried, presence=presence)
     wanted = [wanted_checkpoints(run, own, config) for run, own in zip(runs, start.checkpoints, strict=True)]
     tta, batch_size = [config.tta] * len(runs), config.inference.batch_size
     images = oof_images(runs, wanted, competition, tta, batch_size=batch_size)
     parts = parts_of(images, groups_of(competition, [image.id for image in images], runs[0].config.folds))
     scorer = Scorer(images, competition)
     score = competition.metric.score
-    walked = walk(start, coordinates_of(runs, config, values), parts, scorer, score)
+    coordinates = [
+        replace(coordinate, options=partial(_with_presence, coordinate.options, runs, competition.labels))
+        for coordinate in coordinates_of(runs, config, values)
+    ]
+    walked = walk(start, coordinates, parts, scorer, score)
     before, after = float(score(scorer.stats(start))), float(score(cross_fitted(walked, parts, scorer)))
     chosen = walked.chosen if after > before else start
     return configured.model_copy(
@@ -134,6 +142,23 @@ def _weights(now: Setting, part: Part) -> list[Setting]:
 
 def _moves(value: Tunable, now: Setting, part: Part) -> list[Setting]:
     return [Setting(now.checkpoints, now.weights, value.moved(now.post, tried)) for tried in value.tried]
+
+
+def _with_presence(
+    options: Callable[[Setting, Part], Sequence[Setting]],
+    runs: Sequence[Run],
+    labels: LabelSpec,
+    now: Setting,
+    part: Part,
+) -> list[Setting]:
+    """Those of the options under which a run that weighs something predicts the presence that the decoding asks for."""
+
+    def possible(setting: Setting) -> bool:
+        weighing = (run for run, weight in zip(runs, setting.weights, strict=True) if weight > 0)
+        available = any(run.config.model.presence for run in weighing)
+        return available or not build_chain(setting.post, labels).needs_presence
+
+    return [setting for setting in options(now, part) if possible(setting)]
 
 
 def _hashes(runs: Sequence[Run], checkpoints: Sequence[str]) -> dict[str, str | None]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from maskfold.config import TTAConfig
 from maskfold.errors import InferenceError
-from maskfold.inference.merge import build_merge, normalised_weights
+from maskfold.inference.merge import build_merge, mean_presence, normalised_weights
 from maskfold.inference.views import build_views, resize
 from maskfold.inference.window import window_logits
 from maskfold.labels import Label, LabelSpec
@@ -28,6 +28,8 @@ class Prediction:
         probability: float32 (C, H, W) at the size that is asked for.
         label: its truth, where it is known.
         image: loads the image as stored, for a decoding step that asks for it; `None` where nobody can.
+        presence: float32 (C,), the probability that each class is anywhere in the image; `None` where no network has
+            such a head.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Prediction:
     probability: np.ndarray
     label: Label | None = None
     image: Callable[[], np.ndarray] | None = None
+    presence: np.ndarray | None = None
 
 
 def predict_batches(
@@ -55,6 +58,10 @@ def predict_batches(
     float32: ``probabilities``, ``logits`` (the sigmoid or softmax comes after the mean) or ``vote`` (share of votes).
     Views weigh the same, models as in ``weights`` (`None`: the same). The merged map is resized bilinearly, once, to
     the size that the batch asks for.
+
+    The presence of a class is the mean of the sigmoids over the same models and views, whatever ``tta.merge`` is, and
+    over those models that have the head. In sliding windows it is the largest of the windows': what is anywhere in one
+    of them is in the image.
 
     Args:
         models: return `maskfold.models.Outputs`. They are moved to ``device``, and are in evaluation mode until the
@@ -77,9 +84,9 @@ def predict_batches(
     with _evaluating(models):
         for batch in loader:
             images = batch["image"].to(device, non_blocking=True)
-            probability, finite = merge(images)
+            probability, presence, finite = merge(images)
             _check_finite(finite, batch["id"], precision)
-            yield from _predictions(batch, probability)
+            yield from _predictions(batch, probability, presence)
 
 
 @torch.inference_mode()
@@ -92,34 +99,44 @@ def _merged(
     tta: TTAConfig,
     window_batch: int,
     precision: torch.dtype | None,
-) -> tuple[Tensor, Tensor]:
-    """Probability (N, C, h, w), and for each image whether all its logits were finite."""
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Probability (N, C, h, w), presence (N, C), and for each image whether all its logits were finite."""
     merge, views = build_merge(tta.merge, labels), build_views(tta.views, tta.scales)
     networks = [partial(_logits, model, tta=tta, window_batch=window_batch, precision=precision) for model in models]
     height, width = images.shape[-2:]
     total = images.new_zeros((), dtype=torch.float32)
+    presences: list[tuple[float, Tensor | None]] = []
     finite = images.new_ones(len(images), dtype=torch.bool)
     for view in views:
         seen = view.forward(images)
         for network, share in zip(networks, shares, strict=True):
-            logits = view.inverse(network(seen), (height, width))
+            found, presence = network(seen)
+            logits = view.inverse(found, (height, width))
+            presences.append((share, presence))
             finite = finite & logits.isfinite().flatten(1).all(1)
             total = total + merge.vote(logits) * (share / len(views))
-    return merge.finish(total), finite
+    return merge.finish(total), mean_presence(presences), finite
 
 
 def _logits(
     model: nn.Module, images: Tensor, *, tta: TTAConfig, window_batch: int, precision: torch.dtype | None
-) -> Tensor:
-    """Float32 logits of one model for one view."""
+) -> tuple[Tensor, Tensor | None]:
+    """Float32 logits of one model for one view, and its presence (N, C), `None` where it has no such head."""
+    presences: list[Tensor] = []
 
     def network(images: Tensor) -> Tensor:
-        return model(images).logits
+        found = model(images)
+        if "presence" in found.aux:
+            presences.append(found.aux["presence"].float().sigmoid())
+        return found.logits
 
     with torch.autocast(images.device.type, dtype=precision, enabled=precision is not None):
         if tta.window is None:
-            return network(images).float()
-        return window_logits(network, images, window=tta.window, overlap=tta.overlap, batch_size=window_batch)
+            logits = network(images).float()
+        else:
+            logits = window_logits(network, images, window=tta.window, overlap=tta.overlap, batch_size=window_batch)
+    # A batch of windows holds one place of all images after the other.
+    return logits, torch.cat(presences).unflatten(0, (-1, len(images))).amax(0) if presences else None
 
 
 def _check_finite(finite: Tensor, ids: Sequence[str], precision: torch.dtype | None) -> None:
@@ -132,8 +149,9 @@ def _check_finite(finite: Tensor, ids: Sequence[str], precision: torch.dtype | N
     raise InferenceError(f"the network's output for image {image} is NaN or infinite: {advice}")
 
 
-def _predictions(batch: Mapping[str, Any], probability: Tensor) -> Iterator[Prediction]:
+def _predictions(batch: Mapping[str, Any], probability: Tensor, presence: Tensor | None) -> Iterator[Prediction]:
     truths = batch.get("label")
+    shares = None if presence is None else presence.cpu().numpy()
     for position, (image_id, size) in enumerate(zip(batch["id"], batch["size"], strict=True)):
         native = resize(probability[position : position + 1], (int(size[0]), int(size[1])))
         yield Prediction(
@@ -141,6 +159,7 @@ def _predictions(batch: Mapping[str, Any], probability: Tensor) -> Iterator[Pred
             index=int(batch["index"][position]),
             probability=native[0].cpu().numpy(),
             label=None if truths is None else truths[position],
+            presence=None if shares is None else shares[position],
         )
 
 

@@ -22,6 +22,7 @@ from maskfold.models.encoders import (
     pretrained_names,
     pretrained_url,
 )
+from maskfold.models.presence import PresenceHead
 from maskfold.models.weights import load_encoder_weights
 from maskfold.models.wrapper import SegmentationModel
 
@@ -46,7 +47,7 @@ RESERVED = {
     "in_channels": "it follows from the profile's image_spec",
     "classes": "it follows from the competition",
     "activation": "the losses and predictions take logits",
-    "aux_params": "only masks are trained",
+    "aux_params": "set model.presence, which is a head for whole images",
 }
 
 
@@ -78,6 +79,7 @@ def build_model(
         stride=stride * STRIDE_FACTORS.get(name, 1),
         minimum=max(SMALLEST, stride * MINIMUM_FACTORS.get(name, 1)),
         pools_to_one=name in POOL_TO_ONE,
+        presence=PresenceHead(net, classes) if config.presence else None,
     )
     if weights and not named:
         logger.info("%s", load_encoder_weights(model, _weights_file(weights)))

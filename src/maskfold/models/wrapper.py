@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from maskfold.errors import ModelError
-from maskfold.models.outputs import Outputs
+from maskfold.models.outputs import PRESENCE, Outputs
+from maskfold.models.presence import PresenceHead, with_features
 
 
 class SegmentationModel(nn.Module):
@@ -22,6 +23,7 @@ class SegmentationModel(nn.Module):
         minimum: smallest padded height and width, a multiple of ``stride``.
         pools_to_one: the network normalises over the batch what it pooled to one pixel per image, so it
             cannot be trained on batches of one.
+        presence: a head on what the encoder returns; its logits are the further output ``presence``.
     """
 
     net: Any  # smp's networks and our own, whose attributes nn.Module does not declare
@@ -38,9 +40,11 @@ class SegmentationModel(nn.Module):
         stride: int,
         minimum: int = 1,
         pools_to_one: bool = False,
+        presence: PresenceHead | None = None,
     ) -> None:
         super().__init__()
         self.net = net
+        self.presence = presence
         self.stride = stride
         self.minimum = minimum
         self.pools_to_one = pools_to_one
@@ -50,12 +54,13 @@ class SegmentationModel(nn.Module):
     @property
     def aux_names(self) -> list[str]:
         """Names of the outputs beside the mask that the network has in training."""
-        return list(getattr(self.net, "aux_names", ()))
+        return [*getattr(self.net, "aux_names", ()), *([] if self.presence is None else [PRESENCE])]
 
     def forward(self, images: Tensor) -> Outputs:
         """Logits (N, C, H, W) of images (N, K, H, W), integers or floats, with values 0..scale; any H, W >= 1.
 
-        The image is continued by its reflection at the right and bottom, and the logits there are cut off.
+        The image is continued by its reflection at the right and bottom, and the logits there are cut off. Those of the
+        further output ``presence`` are of whole images, (N, C).
 
         Raises:
             ModelError: images of another shape; a training batch of one image where the network needs two.
@@ -68,11 +73,15 @@ class SegmentationModel(nn.Module):
             raise ModelError("this architecture cannot be trained on one image: set train.batch_size to 2 or more")
         height, width = images.shape[-2:]
         padded = reflect_pad(images, self._padded(height), self._padded(width))
-        found = self.net((padded - self.mean) / self.std)
+        normalised = (padded - self.mean) / self.std
+        if self.presence is None:
+            found, of_image = self.net(normalised), {}
+        else:
+            found, features = with_features(self.net, normalised)
+            of_image = {PRESENCE: self.presence(features)}
         logits, aux = found if isinstance(found, Outputs) else (found, {})
-        return Outputs(
-            logits[..., :height, :width], {name: output[..., :height, :width] for name, output in aux.items()}
-        )
+        maps = {name: output[..., :height, :width] for name, output in aux.items()}
+        return Outputs(logits[..., :height, :width], maps | of_image)
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """Parameters of the pretrained part."""

@@ -171,7 +171,8 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
         TrainingError, ConfigError, ModelError, CompetitionError: what does not fit together.
     """
     config = run.config
-    build_chain(config.post, run.competition().labels)  # prediction's own, but better refused now than after a night
+    # Prediction's own, but better refused now than after a night.
+    build_chain(config.post, run.competition().labels).check_presence(config.model.presence)
     precision, accelerator = build_accelerator(config, project_dir=run.fold(fold).path)
     set_seed(mixed_seed(config.seed, 0, 0))
     device: torch.device = accelerator.device

@@ -1,4 +1,4 @@
-"""The steps of the decoding chain: threshold, filled holes, minimum area; and what a step of one's own must be."""
+"""The steps of the decoding chain: presence, threshold, holes, minimum area; and what a step of one's own must be."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -18,21 +18,30 @@ class Step(ABC):
 
     Attributes:
         stage: ``probability``: a step before the decision, which gets and returns probabilities, float32; ``mask``: a
-            step after it, which gets and returns masks, uint8 of 0 and 1. ``decision`` is the threshold's.
+            step after it, which gets and returns masks, uint8 of 0 and 1. ``decision`` is the threshold's, ``gate``
+            that of steps right before it, which may move what they rule out below 0.
         each_class: whether the step works on one class at a time, on a layer (H, W). There is then an object for each
             class, so that every option may have a value for each. Otherwise one object gets all layers (C, H, W).
         needs_image: whether the step asks for the image; without, `None` is given.
+        needs_presence: whether the step asks for the presence; it is then called with a further argument ``presence``:
+            the probability, float32, that its class is anywhere in the image, or (C,) those of all classes.
         tried: option -> the values that tuning tries, in ascending order where they have one.
         shown: option -> further values that a report shows.
         title: what a report calls the value of a step with one option.
     """
 
-    stage: ClassVar[Literal["probability", "decision", "mask"]] = "mask"
+    stage: ClassVar[Literal["probability", "gate", "decision", "mask"]] = "mask"
     each_class: ClassVar[bool] = True
     needs_image: ClassVar[bool] = False
+    needs_presence: ClassVar[bool] = False
     tried: ClassVar[Values] = {}
     shown: ClassVar[Values] = {}
     title: ClassVar[str] = ""
+
+    @property
+    def idle(self) -> bool:
+        """Whether it changes nothing, with the options that it has: the chain leaves it out, and asks for nothing."""
+        return False
 
     @abstractmethod
     def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
@@ -40,6 +49,29 @@ class Step(ABC):
 
         ``image`` (H, W, channels) has the stored values, and the layers' size.
         """
+
+
+class Presence(Step):
+    """A class is nowhere in an image whose presence of it is below ``value`` (compared in float32). 0: off.
+
+    Its probabilities move by 2, below every threshold. Where classes exclude each other, a pixel gets the most probable
+    one of the others; where all are ruled out, the most probable one all the same.
+    """
+
+    stage = "gate"
+    needs_presence = True
+    tried: ClassVar[Values] = {"value": (0.0, 0.02, 0.05, *(round(0.1 * i, 1) for i in range(1, 10)))}
+    title = "presence from which a class can be there"
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    @property
+    def idle(self) -> bool:
+        return self.value == 0
+
+    def __call__(self, layers: np.ndarray, image: np.ndarray | None, presence: float = 1) -> np.ndarray:
+        return layers - np.float32(2) if np.float32(presence) < np.float32(self.value) else layers
 
 
 class Threshold(Step):
@@ -87,7 +119,12 @@ class MinArea(Step):
 
 
 # Key of `PostConfig` -> step, in the order of the chain. Such a key holds the step's one option, `value`.
-BUILT_IN: dict[str, type[Step]] = {"threshold": Threshold, "fill_holes": FillHoles, "min_area": MinArea}
+BUILT_IN: dict[str, type[Step]] = {
+    "presence": Presence,
+    "threshold": Threshold,
+    "fill_holes": FillHoles,
+    "min_area": MinArea,
+}
 
 
 def remove_small(mask: np.ndarray, min_area: int) -> np.ndarray:

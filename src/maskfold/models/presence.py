@@ -1,0 +1,76 @@
+"""Is there any mask? A head for whole images, class by class, on what a network's encoder finds."""
+
+from typing import Any
+
+import torch
+from segmentation_models_pytorch.base.initialization import initialize_head
+from torch import Tensor, nn
+
+from maskfold.errors import ModelError
+
+
+class PresenceHead(nn.Module):
+    """Logits (N, C) of whether each class is anywhere in an image, from the encoder's last map (N, K, h, w).
+
+    The map is pooled to its mean and its maximum, 2 K numbers, and a linear layer follows. The mean alone, as in
+    smp's own classification head, thins a small object out the more, the larger the image is; the maximum is the same
+    in a crop and in the whole image.
+
+    Args:
+        net: has the ``encoder``: a module that returns maps from fine to coarse, or one map, and says in
+            ``out_channels`` how many channels they have, as those of smp do.
+        classes: C.
+
+    Raises:
+        ModelError: an encoder that does not say how many channels it makes.
+    """
+
+    def __init__(self, net: nn.Module, classes: int) -> None:
+        super().__init__()
+        channels = getattr(net.encoder, "out_channels", None)
+        width = channels[-1] if isinstance(channels, list | tuple) else channels
+        if not isinstance(width, int):
+            raise ModelError(
+                "model.presence is true, but the network's encoder has no out_channels (the channels of the maps that "
+                "it returns): give it this attribute, as segmentation_models_pytorch's encoders have it, or set "
+                "model.presence to false"
+            )
+        self.linear = nn.Linear(2 * width, classes)
+        initialize_head(self)
+
+    def forward(self, features: Any) -> Tensor:
+        last = _last_map(features)
+        return self.linear(torch.cat([last.mean((2, 3)), last.amax((2, 3))], 1))
+
+
+def with_features(net: nn.Module, images: Tensor) -> tuple[Any, Any]:
+    """What ``net`` returns for ``images``, and what its encoder returned on the way: the encoder runs once.
+
+    Raises:
+        ModelError: a network that does not call its encoder.
+    """
+    found: list[Any] = []
+
+    # Made for one call only: a hook that stayed would not follow a copy of the network, as averages of weights are.
+    def keep(module: nn.Module, inputs: Any, features: Any) -> None:
+        found.append(features)
+
+    encoder: Any = net.encoder
+    hook = encoder.register_forward_hook(keep)
+    try:
+        outputs = net(images)
+    finally:
+        hook.remove()
+    if not found:
+        raise ModelError(
+            f"model.presence is true, but {type(net).__name__} does not call self.encoder as a whole, and the head "
+            "needs what it returns: set model.presence to false"
+        )
+    return outputs, found[-1]
+
+
+def _last_map(features: Any) -> Tensor:
+    """The coarsest map of an encoder; smp's vision transformers return theirs in front of other tokens."""
+    while not isinstance(features, Tensor):
+        features = features[0] if isinstance(features[0], list | tuple) else features[-1]
+    return features
