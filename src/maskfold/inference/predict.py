@@ -114,6 +114,7 @@ def _merged(
             logits = view.inverse(found, (height, width))
             presences.append((share, presence))
             finite = finite & logits.isfinite().flatten(1).all(1)
+            finite = finite if presence is None else finite & presence.isfinite().all(1)
             total = total + merge.vote(logits) * (share / len(views))
     return merge.finish(total), mean_presence(presences), finite
 
