@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from segmentation_models_pytorch.base.initialization import initialize_head
 from torch import Tensor, nn
 
@@ -12,9 +11,9 @@ from maskfold.errors import ModelError
 class PresenceHead(nn.Module):
     """Logits (N, C) of whether each class is anywhere in an image, from the encoder's last map (N, K, h, w).
 
-    The map is pooled to its mean and its maximum, 2 K numbers, and a linear layer follows. The mean alone, as in
-    smp's own classification head, thins a small object out the more, the larger the image is; the maximum is the same
-    in a crop and in the whole image.
+    A linear layer on the map's maximum, K numbers, as smp's ClassificationHead with ``pooling: max`` has it. A mean,
+    smp's default, thins an object out the more, the larger the image is: a head that learned from crops would then call
+    whole images empty too often.
 
     Args:
         net: has the ``encoder``: a module that returns maps from fine to coarse, or one map, and says in
@@ -35,12 +34,11 @@ class PresenceHead(nn.Module):
                 "it returns): give it this attribute, as segmentation_models_pytorch's encoders have it, or set "
                 "model.presence to false"
             )
-        self.linear = nn.Linear(2 * width, classes)
+        self.linear = nn.Linear(width, classes)
         initialize_head(self)
 
     def forward(self, features: Any) -> Tensor:
-        last = _last_map(features)
-        return self.linear(torch.cat([last.mean((2, 3)), last.amax((2, 3))], 1))
+        return self.linear(_last_map(features).amax((2, 3)))
 
 
 def with_features(net: nn.Module, images: Tensor) -> tuple[Any, Any]:
