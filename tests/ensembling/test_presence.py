@@ -16,6 +16,7 @@ from maskfold.ensembling.submit import predict_samples, write_submission
 from maskfold.ensembling.tune import tune
 from maskfold.errors import ConfigError
 from maskfold.models import build_model
+from maskfold.report.curves import score_settings
 from maskfold.report.pixels import predict_image
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_oof
@@ -145,6 +146,26 @@ def test_runs_with_and_without_the_head(half_empty, tmp_path):
     with pytest.raises(ConfigError, match=r"no network here predicts: set post\.presence to 0"):
         tune([a], competition, override(plain, {"post.presence": 0.45}))
     assert tune([a], competition, plain).post.presence == 0
+
+
+def test_a_report_has_a_curve_over_the_gate_where_there_is_a_head(half_empty, tmp_path):
+    truth, config, competition = half_empty
+    plain = override(config, {"model.presence": False})
+    head = run_with(tmp_path, "head", config, truth, lambda i: 0.62 if truth[i].any() else 0.31)
+    without = run_with(tmp_path, "without", plain, truth, None)
+    curves = {}
+    for run in (head, without):
+        images = oof_images([run], [["best"]], competition, [config.tta])
+        scores = score_settings(images, competition, choice_of(run), run.config.tune)
+        curves[run.name] = {curve.name: curve for curve in scores.curves}
+    assert "presence" not in curves["without"]
+    gate = curves["head"]["presence"]
+    assert gate.chosen == 0
+    scores = dict(zip(gate.values.tolist(), gate.scores.tolist(), strict=True))
+    empty = np.mean([not mask.any() for mask in truth.values()])
+    assert scores[0.3] == pytest.approx(1 - empty)
+    assert scores[0.5] == pytest.approx(1.0)
+    assert scores[0.9] == pytest.approx(empty)
 
 
 @pytest.fixture
