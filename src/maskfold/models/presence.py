@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from segmentation_models_pytorch.base.initialization import initialize_head
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskfold.errors import ModelError
@@ -14,6 +14,9 @@ class PresenceHead(nn.Module):
     A linear layer on the map's maximum, K numbers, as smp's ClassificationHead with ``pooling: max`` has it. A mean,
     smp's default, thins an object out the more, the larger the image is: a head that learned from crops would then call
     whole images empty too often.
+
+    The maxima are normalised to mean 0 and variance 1 over the K channels, for encoders differ widely in scale, and the
+    layer starts at 0, so at a presence of 1/2: a random start on K features would first have to be unlearned.
 
     Args:
         net: has the ``encoder``: a module that returns maps from fine to coarse, or one map, and says in
@@ -35,10 +38,12 @@ class PresenceHead(nn.Module):
                 "model.presence to false"
             )
         self.linear = nn.Linear(width, classes)
-        initialize_head(self)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Any) -> Tensor:
-        return self.linear(_last_map(features).amax((2, 3)))
+        maxima = _last_map(features).amax((2, 3))
+        return self.linear(F.layer_norm(maxima, (self.linear.in_features,)))
 
 
 def with_features(net: nn.Module, images: Tensor) -> tuple[Any, Any]:
