@@ -13,7 +13,10 @@ from maskfold.competitions import open_competition
 from maskfold.config import load_config, override
 from maskfold.labels import LabelSpec
 from maskfold.losses import build_loss, default_loss
+from maskfold.report import make_report
 from maskfold.runs import Run
+from maskfold.steps.predict import predict
+from maskfold.steps.tune import tune
 from maskfold.training import fit
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -133,6 +136,8 @@ def test_config_trains_two_steps(path, twins, tmp_path):
         "train.validate_every": 1,
         "loss": given.loss and [{**term, **dict.fromkeys({"from_epoch"} & set(term), 2)} for term in given.loss],
     }
+    if given.adversarial is not None:
+        lengths |= {"adversarial.from_epoch": 2, "adversarial.ramp_epochs": 0}
     config = override(given, {**SMALL, **lengths})
     competition = open_competition(config.competition)
     run = Run.create(config, tmp_path)
@@ -146,3 +151,26 @@ def test_config_trains_two_steps(path, twins, tmp_path):
     assert all(value.isfinite().all() for value in run.fold(0).load_checkpoint("best").values())
     (checkpoint,) = summary["oof"]
     assert len(run.fold(0).oof(checkpoint).ids()) == summary["valid_images"] > 0
+
+
+@pytest.mark.slow
+def test_a_crf_predicts_is_tuned_and_reported(twins, tmp_path, monkeypatch):
+    """Of untrained networks' maps it makes other masks than none; page and log do not mind that tuning may drop it."""
+    monkeypatch.chdir(tmp_path)
+    given = load_config("demo_crf")
+    root = twins[given.competition.profile]
+    tried = {"theta_beta": [4], "theta_alpha": [60], "w1": [4, 6], "w2": [3], "theta_gamma": [3]}
+    small = {"competition.root": root, "tta.views": "none", "tune.tried": {"threshold": [0.4, 0.5], "crf": tried}}
+    run = Run.create(override(given, {**SMALL, **small}), tmp_path / "runs")
+    fit(run, 0)
+    written = {}
+    for name, crf in (("with", given.post.crf), ("without", None)):
+        path = predict(run, Path(f"{name}.csv"), overrides={"post.crf": crf and crf.model_dump()})
+        written[name] = path.read_text()
+    assert written["with"] != written["without"]
+    choice = tune(run)
+    predict(run, Path("tuned.csv"))
+    for post in (choice.post, given.post):
+        page = Path("report.html")
+        make_report([run], open_competition(run.config.competition), choice.model_copy(update={"post": post}), page)
+        assert ("crf.w1 " in page.read_text()) == (post.crf is not None)

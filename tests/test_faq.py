@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from tests.documents import ROOT
 
+from maskfold.program import command_line
+
 PAGES = [
     *(ROOT / "docs" / f"{name}.md" for name in ("faq", "kaggle_offline", "competitions")),
     ROOT / "CONTRIBUTING.md",
@@ -20,10 +22,16 @@ TOPICS = (
 
 
 def shown(node: ast.expr) -> str:
-    """A string as a user may see it, with … for every value that is filled in."""
+    """A string as a user may see it, with … for every value that is filled in, but commands as they are typed."""
     if isinstance(node, ast.Constant):
         return str(node.value)
-    return "".join(shown(part) if isinstance(part, ast.Constant) else "…" for part in node.values)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(shown, node.values))
+    if isinstance(node, ast.FormattedValue):
+        return shown(node.value)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "command_line":
+        return command_line(*map(shown, node.args))
+    return "…"
 
 
 def messages() -> Iterator[str]:

@@ -22,6 +22,7 @@ LAYERS = [
         "storage",
         "symmetries",
         "compiled",
+        "program",
     },
     {"config", "losses", "metrics", "resizing"},
     {"competitions", "models", "inference"},
@@ -39,7 +40,7 @@ LIFTABLE = {
     "metrics": {"errors", "labels", "extension"},
     "rle": {"errors", "compiled"},
     "models": {"errors", "config", "images", "extension"},
-    "inference": {"errors", "config", "labels", "extension", "symmetries", "resizing"},
+    "inference": {"errors", "config", "labels", "images", "device", "extension", "symmetries", "resizing"},
 }
 
 

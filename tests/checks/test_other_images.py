@@ -57,3 +57,35 @@ def test_statistics_thumbnails_and_copies(bands):
     assert any(text.startswith("2 train images are identical") and "i0" in text for text in report.warnings)
     assert "of 1000" in report.facts["colours (train)"]
     assert set(report.images.table["mode"]) == {"4 x uint16"}
+
+
+def test_images_of_several_files_are_named_by_all_of_them(tmp_path):
+    rows = ["id,rle"]
+    for name in ("train", "test"):
+        (tmp_path / name).mkdir()
+    for number in range(6):
+        picture = texture(0 if number == 5 else number, (48, 64))
+        if number == 2:
+            picture[:] = 9
+        for place in range(2):
+            cv2.imwrite(str(tmp_path / f"train/i{number}_{place}.png"), picture[..., place])
+        mask = np.zeros((48, 64), np.uint8)
+        mask[5:20, 10 : 20 + 4 * (number % 5)] = 1
+        rows.append(f"i{number},{encode(mask)}")
+    (tmp_path / "train.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "sample.csv").write_text("id,rle\nt,\n")
+    for place in range(2):
+        cv2.imwrite(str(tmp_path / f"test/t_{place}.png"), texture(8, (48, 64))[..., place])
+    profile = PROFILE.replace('"train/{id}.tif"', '["train/{id}_0.png", "train/{id}_1.png"]')
+    profile = profile.replace('"test/{id}.tif"', '["test/{id}_0.png", "test/{id}_1.png"]')
+    (tmp_path / "p.yaml").write_text(
+        profile.replace("channels: 4, dtype: uint16, scale: 1000, rgb: [3, 1, 0]", "channels: 2")
+    )
+    competition = open_competition(CompetitionConfig(profile=str(tmp_path / "p.yaml"), root=tmp_path))
+    report = check_data(competition, FoldsConfig(kind="kfold", count=3))
+    assert report.ok, report.problems
+    said = " ".join(report.warnings)
+    assert "train/i0_0.png + train/i0_1.png = train/i5_0.png + train/i5_1.png" in said
+    assert "1 images have a single colour: train/i2_0.png + train/i2_1.png" in said
+    assert ("i2", "marks part of an image of a single colour") in {(item.id, item.reason) for item in report.suspicious}
+    assert set(report.images.table["mode"]) == {"L + L"}

@@ -30,7 +30,7 @@ SECTIONS = {
 OWN = {
     "check_data": ["--config FILE", "--name NAME", "--html [FILE]"],
     "train_fold": ["--fold K", "--overwrite"],
-    "train_all": ["--folds K", "--overwrite"],
+    "train_all": ["--folds K", "--parallel N", "--overwrite"],
     "tune": ["--runs DIR"],
     "predict": ["--folds K", "--untuned", "--out FILE", "--overwrite", "--save-probabilities", "--oof"],
     "evaluate": ["--submission FILE", "--truth FILE", "--against FILE", "--note-lb SCORE"],
@@ -85,8 +85,8 @@ def test_every_option_has_its_default_and_an_explanation(helps):
         assert {f"--{key}" for key, *_ in wanted} == set(found), name
         for key, kind, default, description in wanted:
             line, text = found[f"--{key}"]
-            shown = default if isinstance(default, str) and default else json.dumps(default)
-            assert line == f"  --{key}  ({kind}; default {shown})"
+            shown = default if default is ... or (isinstance(default, str) and default) else json.dumps(default)
+            assert line == f"  --{key}  ({kind}; {'no default' if shown is ... else f'default {shown}'})"
             assert text.strip() == description
             assert len(description) > 10
             checked += 1
@@ -121,6 +121,10 @@ def test_help_of_a_section_has_its_options_only(capsys):
     assert code == 0
     assert explained(shown.out) == [key for key in option_keys() if key.startswith("optim.")]
     assert "--config" not in shown.out
+    code, shown = short_help(capsys, "adversarial")
+    assert explained(shown.out) == [key for key in option_keys() if key.split(".")[0] == "adversarial"]
+    assert "--adversarial  (section or null; default null)" in shown.out
+    assert "--folds.group.file  (text; no default)" in short_help(capsys, "folds")[1].out
     code, shown = short_help(capsys, "trian")
     assert code == 2
     assert "--help trian: there is no such section here, known are all, name, seed, " in shown.err

@@ -1,4 +1,4 @@
-"""Commands that messages, advice and pages tell people to type: scripts and options that exist."""
+"""Commands that messages, advice and pages tell people to type: commands and options that exist."""
 
 import ast
 import re
@@ -8,50 +8,56 @@ from pathlib import Path
 
 import pytest
 
-from maskfold.cli.doorways import COMMANDS, Translated, translate
+from maskfold.cli.doorways import COMMANDS
 from maskfold.config import option_keys
+from maskfold.program import command_line
 
 SRC = Path(__file__).parents[2] / "src"
 CLI = "\n".join(path.read_text() for path in (SRC / "maskfold" / "cli").rglob("*.py"))
 
 
-def texts(path: Path) -> Iterator[str]:
-    """All texts of a file; … stands for what is filled in."""
-    if path.suffix == ".html":
-        yield path.read_text()
-        return
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.JoinedStr):
-            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+def texts(node: ast.AST) -> list[str]:
+    """All texts in a piece of code."""
+    return [part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
 
 
-NAMED = sorted(
-    {
-        (found[1], flags)
-        for path in [*SRC.rglob("*.py"), *SRC.rglob("*.html")]
-        for text in texts(path)
-        for found in re.finditer(r"python src/(\w+)\.py([^;:()]*)", text)
-        for flags in [tuple(re.findall(r"--([\w.-]+\w)", found[2]))]
-    }
-)
+def named() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What every call of `command_line` may name: a command and its options."""
+    for path in SRC.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "command_line":
+                options = [text for argument in call.args[1:] for text in texts(argument)]
+                flags = tuple(flag for text in options for flag in re.findall(r"--([\w.-]+\w)", text))
+                yield from ((name, flags) for name in texts(call.args[0]))
 
 
-@pytest.mark.parametrize(("script", "flags"), NAMED)
-def test_named_commands_exist(script, flags):
-    assert (SRC / f"{script}.py").exists()
+NAMED = sorted(set(named()))
+
+
+@pytest.mark.parametrize(("name", "flags"), NAMED)
+def test_named_commands_exist(name, flags):
+    assert name in COMMANDS
+    assert (SRC / f"{name.replace('-', '_')}.py").exists()
     for flag in flags:
         assert flag in option_keys() or f'"--{flag}"' in CLI
 
 
 def test_messages_are_read():
-    assert {script for script, _ in NAMED} >= {"train_fold", "train_all", "tune", "predict", "evaluate", "make_demo"}
+    assert {name for name, _ in NAMED} >= {"train-fold", "train-all", "tune", "predict", "evaluate", "make-demo"}
 
 
-def test_the_installed_command_is_named_in_its_own_words(capsys):
-    for word in COMMANDS:
-        assert translate(f"run python src/{word.replace('-', '_')}.py --x") == f"run maskfold {word} --x"
-    assert translate("src/x.py and python other.py stay") == "src/x.py and python other.py stay"
-    print("Next: python src/train_all.py", file=Translated(sys.stdout), flush=True)
-    assert capsys.readouterr().out == "Next: maskfold train-all\n"
+def test_nothing_names_a_command_in_one_of_its_forms_only():
+    files = [*(SRC / "maskfold").rglob("*.py"), *(SRC / "maskfold").rglob("*.html")]
+    written = {path.name for path in files if "python src/" in path.read_text()}
+    assert written == {"program.py", "doorways.py"}, "command_line() knows how the program was started"
+
+
+def test_commands_are_named_as_the_program_was_started(monkeypatch, tmp_path):
+    for start, expected in (("src/tune.py", "python src/train_all.py"), ("maskfold tune", "maskfold train-all")):
+        monkeypatch.setattr(sys, "argv", [start, "--runs", "x"])
+        assert command_line("train-all") == command_line("train-all", "", " ") == expected
+        assert command_line("train-all", " --name x", "", "--folds 1") == f"{expected} --name x --folds 1"
+    # A wheel has no scripts.
+    monkeypatch.setattr("maskfold.program._SCRIPTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["notebook.py"])
+    assert command_line("train-all") == "maskfold train-all"

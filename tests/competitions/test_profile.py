@@ -24,8 +24,8 @@ def test_tianchi_says_what_its_files_look_like():
     profile = load_profile("tianchi-buildings")
     assert (profile.separator, profile.header, list(profile.columns)) == ("\t", False, ["id", "mask"])
     assert (profile.dialect.order, profile.dialect.start) == ("F", 1)
-    assert profile.train.folder == "train"
-    assert load_profile("tgs-salt").test.folder == "test/images"
+    assert profile.train.folders == {"train"}
+    assert load_profile("tgs-salt").test.folders == {"test/images"}
 
 
 def test_unknown_name_suggests_the_nearest():

@@ -97,7 +97,7 @@ def counted(monkeypatch):
     """`predict_batches` that notes the images it saw and answers with a gradient."""
     seen = []
 
-    def predict(models, loader, *, labels, tta, window_batch, weights, device, precision):
+    def predict(models, loader, *, labels, tta, window_batch, weights, seed, device, precision):
         for batch in loader:
             for image_id, size in zip(batch["id"], batch["size"], strict=True):
                 seen.append((image_id, tta.views))
@@ -115,7 +115,8 @@ def test_maps_are_computed_where_they_are_missing_or_made_otherwise(two_runs, co
     assert counted == []
     assert np.array_equal(same.read(same.ids()[0]), np.rint(maps[1][same.ids()[0]] * 255))
 
-    for key, value in (("views", "d4"), ("scales", [1.0, 1.25]), ("merge", "logits"), ("window", 32), ("overlap", 0.5)):
+    changes = {"dropout_passes": 2, "views": "d4", "scales": [1.0, 1.25], "merge": "logits", "window": 32}
+    for key, value in {**changes, "overlap": 0.5}.items():
         changed = override(config, {f"tta.{key}": value}).tta
         counted.clear()
         store = ensure_oof(run, 1, "ema", competition, changed)

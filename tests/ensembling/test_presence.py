@@ -8,13 +8,15 @@ from tests.conftest import TINY, write_tianchi
 from tests.drawn_runs import decode, dice, make_run, read_table
 
 from maskfold.competitions import open_competition
-from maskfold.config import PostConfig, TTAConfig, load_config, override
+from maskfold.config import CRFConfig, PostConfig, TTAConfig, load_config, override
 from maskfold.ensembling.checkpoints import ensure_oof, oof_options
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice, read_ensemble, write_ensemble
 from maskfold.ensembling.oof import oof_images
+from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.submit import predict_samples, write_submission
 from maskfold.ensembling.tune import tune
 from maskfold.errors import ConfigError
+from maskfold.inference.decoding.crf import CRF
 from maskfold.models import build_model
 from maskfold.report.curves import score_settings
 from maskfold.report.pixels import predict_image
@@ -146,6 +148,50 @@ def test_runs_with_and_without_the_head(half_empty, tmp_path):
     with pytest.raises(ConfigError, match=r"no network here predicts: set post\.presence to 0"):
         tune([a], competition, override(plain, {"post.presence": 0.45}))
     assert tune([a], competition, plain).post.presence == 0
+
+
+def test_weights_of_runs_without_the_head_go_without_a_gate(half_empty, tmp_path):
+    """The gate is tried where the head has a weight, and is no error where tuning has taken it away."""
+    truth, config, competition = half_empty
+    plain = override(config, {"model.presence": False})
+    # What is faintly right is right alone, and with a quarter of what is firmly wrong it is wrong.
+    right = run_with(tmp_path, "right", plain, truth, None, probability=lambda mask: 0.45 + 0.1 * mask[None])
+    wrong = run_with(tmp_path, "wrong", config, truth, lambda i: 0.2, probability=lambda mask: 0.9 - 0.8 * mask[None])
+    choice = tune([right, wrong], competition, plain)
+    assert choice.scores["after"] == pytest.approx(1.0)
+    assert [run.weight for run in choice.runs] == [1, 0]
+    assert choice.post.presence == 0
+    gated = tune([right, wrong], competition, override(plain, {"post.presence": 0.1}))
+    assert gated.runs[1].weight > 0
+
+
+def test_the_gate_is_tuned_with_a_crf_and_without(half_empty, tmp_path, monkeypatch):
+    """A field that spoils every map is left out, and the gate is found all the same."""
+    monkeypatch.setattr(CRF, "__call__", lambda self, layers, image: 1 - layers)
+    truth, config, competition = half_empty
+    head = run_with(tmp_path, "head", config, truth, lambda i: 0.62 if truth[i].any() else 0.31)
+    without = run_with(tmp_path, "without", override(config, {"model.presence": False}), truth, None)
+    one = {name: [value] for name, value in CRFConfig() if name != "steps"}
+    asked = override(config, {"post.crf": {}, "tune.tried.crf": one, "tune.tried.presence": [0, 0.5]})
+    choice = tune([without, head], competition, asked)
+    assert choice.post == PostConfig(presence=0.5)
+    assert choice.scores["after"] == pytest.approx(1.0)
+    assert choice.runs[1].weight > 0
+
+
+def test_settings_that_differ_in_the_gate_share_the_crf(half_empty, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(CRF, "__call__", lambda self, layers, image: calls.append(self) or layers)
+    truth, config, competition = half_empty
+    run = run_with(tmp_path, "a", config, truth, lambda i: 0.62 if truth[i].any() else 0.31)
+    scorer = Scorer(oof_images([run], [["best"]], competition, [config.tta]), competition)
+    gates = [0.0, 0.3, 0.5, 0.9]
+    settings = [Setting(("best",), (1.0,), PostConfig(crf=CRFConfig(), presence=gate)) for gate in gates]
+    scorer.look(settings)
+    assert len(calls) == len(truth)
+    empty = np.mean([not mask.any() for mask in truth.values()])
+    found = [float(competition.metric.score(scorer.stats(setting))) for setting in settings]
+    assert found == pytest.approx([1 - empty, 1 - empty, 1.0, empty])
 
 
 def test_a_report_has_a_curve_over_the_gate_where_there_is_a_head(half_empty, tmp_path):

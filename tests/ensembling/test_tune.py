@@ -17,6 +17,7 @@ from maskfold.ensembling.oof import OofImage
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.tune import _moves, parts_of, ranked_checkpoints, tune, weightings
 from maskfold.errors import ConfigError, InferenceError, RunError
+from maskfold.images import PLAIN
 from maskfold.inference.decoding import tunable_values
 from maskfold.inference.decoding.steps import remove_small
 from maskfold.inference.predict import Prediction
@@ -435,7 +436,7 @@ class PerClassDice:
 def test_classes_that_overlap_are_tuned_class_by_class():
     labels = LabelSpec("multilabel", ("fog", "haze"))
     images = [Layers(number) for number in range(9)]
-    scorer = Scorer(images, SimpleNamespace(metric=PerClassDice(), labels=labels))
+    scorer = Scorer(images, SimpleNamespace(metric=PerClassDice(), labels=labels, images=PLAIN))
     start = Setting(("best",), (1.0,), PostConfig())
     values = tunable_values(start.post, labels, {"threshold": [0.2, 0.5, 0.8], "fill_holes": [0], "min_area": [0]})
     steps = [Coordinate(value.name, partial(_moves, value), ordered=True) for value in values]

@@ -358,6 +358,28 @@ def test_the_gate_comes_after_all_that_changes_probabilities_and_before_areas():
     assert gated(np.full((1, 3, 3), 0.9), [0.1], presence=0.2, fill_holes=9, min_area=2).sum() == 0
 
 
+@pytest.mark.usefixtures("own_steps")
+def test_the_gate_is_no_part_of_what_is_refined():
+    """So that settings that differ in it alone share what is costly."""
+    probability, presence = np.full((1, 3, 3), 102, np.uint8), np.array([0.1], np.float32)
+    steps = {"their_steps:Add": {"share": 0.5}}
+    plain, gate = (build_chain(PostConfig(presence=value, steps=steps), BINARY) for value in (0, 0.2))
+    assert plain.refinement == gate.refinement != build_chain(PostConfig(presence=0.2), BINARY).refinement
+    refined = plain.refine(probability)
+    np.testing.assert_array_equal(gate.refine(probability, presence=presence), refined)
+    assert plain.decide(refined).all()
+    assert not gate.decide(refined, presence=presence).any()
+    assert plain.decide(refined).all(), "the refined map is as it was"
+    with pytest.raises(ConfigError, match="asks for the presence"):
+        gate.decide(refined)
+
+
+def test_a_step_that_changes_nothing_is_not_in_the_chain():
+    assert build_chain(PostConfig(), CLOUDS).after == ()
+    assert [part.name for part in build_chain(PostConfig(min_area=[0, 0, 2]), CLOUDS).after] == ["min_area"]
+    assert build_chain(PostConfig(min_area=1, fill_holes=[0, 0, 0], presence=0), STREET).after == ()
+
+
 def test_a_gate_without_presence_is_refused_and_off_by_default():
     ones = np.ones((3, 2, 2), np.float32)
     assert decode(ones, CLOUDS, presence=0).all(), "0 is off: nobody is asked"

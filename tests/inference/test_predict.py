@@ -365,3 +365,25 @@ def test_a_presence_that_is_no_number_is_refused():
         model.head.bias.fill_(float("nan"))
     with pytest.raises(InferenceError, match="image tile_0 is NaN or infinite"):
         presences([model], [batch(0, 2, (6, 9))])
+
+
+class Dropping(Seeing):
+    """`Seeing`, of whose presence dropout leaves 0 or twice the logit."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, images):
+        logits, aux = super().forward(images)
+        return Outputs(logits, {**aux, "presence": self.dropout(aux["presence"])})
+
+
+def test_presence_is_the_mean_of_passes_with_dropout():
+    model, loader = Dropping(), [batch(0, 5, (7, 5))]
+    found = np.stack([p.presence for p in presences([model], loader, dropout_passes=4)])
+    with torch.no_grad():
+        dropped = (2 * model.eval()(loader[0]["image"]).aux["presence"]).sigmoid().numpy()
+    kept = 4 * (found - 0.5) / (dropped - 0.5)
+    np.testing.assert_allclose(kept, kept.round(), atol=1e-3)
+    assert len(np.unique(kept.round())) > 2

@@ -59,6 +59,31 @@ def test_outputs_without_terms_get_those_of_the_mask():
     assert list(own(outputs, targets)[1]) == ["bce", "deep_2_focal", "deep_1_bce"]
 
 
+def test_a_term_may_be_of_several_outputs():
+    """PaddleSeg's ``coef: [1, 0.4, 0.2]``, term by term; what is named nowhere gets the mask's terms as ever."""
+    g = torch.Generator().manual_seed(2)
+    names = ("mask", "deep_1", "deep_2")
+    outputs = dict(zip(names, torch.randn(3, 2, 1, 6, 5, generator=g), strict=True))
+    targets = {"mask": (torch.rand(2, 1, 6, 5, generator=g) > 0.6).float()}
+    spec = [
+        {"name": "bce", "weight": 0.5, "outputs": {"mask": 1, "deep_1": 0.4, "deep_2": 0.2}},
+        {"name": "dice", "from_epoch": 2, "options": {"smooth": 3}, "outputs": {"deep_1": 2}},
+    ]
+    loss = build_loss(spec, BINARY, outputs=["deep_1", "deep_2"])
+    assert list(loss(outputs, targets)[1]) == ["bce", "deep_1_bce", "deep_2_bce"]
+    loss.set_epoch(2)
+    value, terms = loss(outputs, targets)
+    assert list(terms) == ["bce", "deep_1_bce", "deep_2_bce", "deep_1_dice"]
+    shares = {"mask": 0.5, "deep_1": 0.2, "deep_2": 0.1}
+    bce = sum(
+        share * torch.nn.functional.binary_cross_entropy_with_logits(outputs[name], targets["mask"])
+        for name, share in shares.items()
+    )
+    torch.testing.assert_close(value, bce + 2 * DiceLoss(smooth=3.0)(outputs["deep_1"], targets["mask"]))
+    two = build_loss([{"name": "bce", "outputs": {"mask": 1, "deep_1": 0.4}}], BINARY, outputs=["deep_1", "deep_2"])
+    assert list(two(outputs, targets)[1]) == ["bce", "deep_1_bce", "deep_2_bce"]
+
+
 @pytest.mark.parametrize("task", LABELS)
 def test_presence_has_a_term_of_its_own(task):
     """Several classes can be in one image, also where each pixel has one only."""
@@ -197,6 +222,15 @@ def test_the_default_follows_from_the_task():
         ("dice", "expected a list"),
         ({"outputs": []}, "expected a list"),
         ([{"name": "dice", "otuput": "deep_1"}], "did you mean output"),
+        (
+            [{"name": "dice", "outputs": {}}],
+            r"the loss term dice has outputs {}: expected a share .* \{mask: 1, deep_1",
+        ),
+        ([{"name": "dice", "outputs": ["deep_1"]}], r"has outputs \['deep_1'\]"),
+        ([{"name": "dice", "outputs": {"mask": 1}, "output": "mask"}], "and no output beside it"),
+        ([{"name": "dice", "outputs": {"deep_1": -0.4}}], "share of deep_1 in dice is -0.4"),
+        ([{"name": "dice", "outputs": {"deep_1": 1}, "weight": "1e-3"}], r"1\.0e-3 as a number"),
+        ([{"name": "dice", "outputs": {"mask": 1}, "wieght": 1}], "did you mean weight"),
     ],
 )
 def test_bad_specs(spec, message):

@@ -51,7 +51,8 @@ def test_recipe(recipe):
     g = torch.Generator().manual_seed(0)
     target = torch.randint(0, max(2, channels), (2, 16, 12), generator=g)
     target = target if channels > 1 else target[:, None].float()
-    names = {term.get("output", "mask") for term in terms(recipe)}
+    several = [term["outputs"] for term in terms(recipe) if "outputs" in term]
+    names = {term.get("output", "mask") for term in terms(recipe)}.union(*several)
     outputs = {name: torch.randn(2, channels, 16, 12, generator=g, requires_grad=True) for name in sorted(names)}
     targets = {"mask": target, **{name: torch.randn(2, channels, 16, 12, generator=g) for name in loss.needs}}
     seen = set()
@@ -62,4 +63,4 @@ def test_recipe(recipe):
             assert gradient.isfinite().all()
             assert gradient.norm() > 0
         seen |= set(found)
-    assert len(seen) == len(terms(recipe))
+    assert len(seen) == len(terms(recipe)) + sum(len(outputs) - 1 for outputs in several)

@@ -1,4 +1,6 @@
-"""Deep supervision of the U-Net: its outputs, their gradients, and that prediction does not notice."""
+"""Deep supervision: the outputs, their gradients, and that prediction does not notice."""
+
+import copy
 
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch.nn.functional as F
 from maskfold.config import ModelConfig
 from maskfold.errors import ModelError
 from maskfold.models import build_model
+from maskfold.models.stages import STAGES
 
 
 def build(deep, channels=(16, 12, 8), classes=3, **changes):
@@ -84,10 +87,57 @@ def test_the_same_seed_starts_the_same_network():
 def test_what_cannot_be_supervised_is_refused():
     with pytest.raises(ModelError, match=r"deep_supervision is 3: this decoder has 2 stages that are coarser"):
         build(3)
-    with pytest.raises(ModelError, match=r"is for the architecture unet, not for unetplusplus: set it to 0"):
-        build(1, architecture="unetplusplus")
+    with pytest.raises(ModelError, match=r"needs a decoder with stages, and pspnet has none: .* unet, unetplusplus,"):
+        build(1, architecture="pspnet", options={})
+    with pytest.raises(ModelError, match=r"needs a decoder with stages, and tests.models.test_deep:Tiny has none"):
+        build(1, architecture="tests.models.test_deep:Tiny", options={})
     with pytest.raises(ModelError, match=r"model\.options\.decoder_chanels"):
         build(1, options={"decoder_chanels": [1]})
+
+
+# What a stage of each architecture is coarser than the image by, deep_1 first, and how many channels it has. ResNet-18
+# has 64 at 1/2 and 1/4, and 128 at 1/8; the figures of the decoders without options are smp's defaults.
+SMALL = {"encoder_depth": 3, "decoder_channels": [20, 12, 8]}
+OPTIONS = {"unet": SMALL, "unetplusplus": SMALL, "manet": SMALL, "linknet": {"encoder_depth": 4}}
+WANTED = {
+    "unet": [(2, 12), (4, 20)],
+    "unetplusplus": [(2, 12), (4, 20)],
+    "manet": [(2, 12), (4, 20)],
+    "linknet": [(2, 64), (4, 64), (8, 128)],
+    "fpn": [(8, 256), (16, 256), (32, 256)],
+    "pan": [(8, 32), (16, 32), (16, 32)],
+    "upernet": [(8, 256), (16, 256), (32, 256)],
+    "segformer": [(8, 256), (16, 256), (32, 256)],
+    "dpt": [(4, 256), (8, 256), (16, 256)],
+}
+
+
+@pytest.mark.parametrize("architecture", STAGES)
+def test_every_decoder_with_stages(architecture):
+    """Sizes of what the heads get, gradients from each head to its own stage, nothing left behind in a copy."""
+    wanted = WANTED[architecture]
+    encoder = "tu-vit_tiny_patch16_224" if architecture == "dpt" else "resnet18"
+    options = OPTIONS.get(architecture, {})
+    model = build(len(wanted), classes=2, architecture=architecture, encoder=encoder, options=options).train()
+    copied = copy.deepcopy(model)
+    seen = {}
+    for number, head in enumerate(copied.net.deep_heads):
+        head.register_forward_hook(lambda module, inputs, found, number=number: seen.update({number: inputs[0]}))
+    # PAN pools to an eighth of its last map: no image is padded to less than 256.
+    side = 256 if architecture == "pan" else 64
+    images = torch.randint(0, 256, (2, 3, side - 5, side + 29), dtype=torch.uint8)
+    outputs = copied(images)
+    shapes = [tuple(seen[number].shape[1:]) for number in range(len(wanted))]
+    assert shapes == [(width, side // stride, (side + 32) // stride) for stride, width in wanted]
+    assert all(found.shape == (2, 2, *images.shape[-2:]) for found in outputs.named().values())
+    loss = sum(found.square().mean() for found in outputs.aux.values())
+    loss.backward()
+    for head in copied.net.deep_heads:
+        assert all(p.grad.isfinite().all() and p.grad.abs().sum() > 0 for p in head.parameters())
+    assert all(p.grad is None for p in model.parameters()), "the copy has stages of its own"
+    assert all(p.grad is None for p in copied.net.segmentation_head.parameters())
+    hooks = [hook for hook in copied.net._forward_hooks.values() if hasattr(hook, "stages")]
+    assert [hook.stages.found for hook in hooks] == [[]], "activations are released"
 
 
 class Tiny(torch.nn.Module):

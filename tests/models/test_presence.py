@@ -31,7 +31,9 @@ def images():
 
 NETWORKS = {
     "unet": {},
-    "deep": {"deep_supervision": 2},
+    "deep": {"deep_supervision": 2, "hypercolumns": True},
+    "unet_original": {"architecture": "unet_original", "encoder": "own", "options": {}},
+    "segnet": {"architecture": "segnet", "encoder": "vgg11_bn", "options": {}},
     "fpn": {"architecture": "fpn", "options": {}},
     "deeplabv3plus": {"architecture": "deeplabv3plus", "options": {}},
     "timm": {"architecture": "linknet", "encoder": "tu-test_resnet", "options": {}},
@@ -58,7 +60,7 @@ def test_the_logits_are_linear_in_the_normalised_maxima_of_the_encoders_last_map
     wanted = model.presence.linear.bias + scaled @ model.presence.linear.weight.T
     found = outputs.aux["presence"]
     assert found.shape == (2, 3)
-    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-4)
     assert outputs.logits.shape == (2, 3, 45, 70)
     assert (found[0] != found[1]).all()
 
@@ -71,8 +73,9 @@ def test_it_stands_beside_the_other_outputs(images):
     assert build(presence=False).aux_names == []
 
 
-def test_the_mask_and_its_start_are_those_of_the_plain_network(images):
-    model, plain = build().eval(), build(presence=False).eval()
+@pytest.mark.parametrize("further", [{}, {"deep_supervision": 1, "hypercolumns": True}])
+def test_the_mask_and_its_start_are_those_of_the_plain_network(further, images):
+    model, plain = build(**further).eval(), build(presence=False, **further).eval()
     own = model.state_dict()
     assert set(own) - set(plain.state_dict()) == {"presence.linear.weight", "presence.linear.bias"}
     assert all(torch.equal(own[name], value) for name, value in plain.state_dict().items())

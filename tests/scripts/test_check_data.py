@@ -1,6 +1,11 @@
 """``python src/check_data.py``: what it prints, the page, the exit code."""
 
 import cv2
+import pytest
+from tests.steps.test_fit import capacity
+
+from maskfold.steps import fit
+from maskfold.training.capacity import Load
 
 CONFIG = ("--config", "tiny.yaml")
 
@@ -46,3 +51,37 @@ def test_a_page_needs_the_name_of_a_page(here, script):
     assert done.code == 1
     assert "look.pdf: choose a name that ends in .html" in done.err
     assert not (here / "look.pdf").exists()
+
+
+@pytest.mark.slow
+def test_what_fits_is_measured_and_leaves_nothing(here, script):
+    done = script("check_data", *CONFIG, "--fit")
+    assert done.code == 0, done.err
+    table = done.out[done.out.index("Fit on cpu") :].splitlines()
+    assert table[0].endswith("GB free: unet of mobilenet_v2")
+    found = {line[:15].strip(): line[15:].split() for line in table[2:-1]}
+    assert found["batch"] == ["4", "images", "8", "images"]
+    assert all(0.1 < float(found["memory"][place]) < 4 for place in (0, 2))
+    assert all(float(found["speed"][place]) > 0 for place in (0, 2))
+    # A tiny network on tiny images: more than there are would fit, 12 to train on and 5 to predict.
+    assert found["largest batch"] == ["all", "12", "images", "all", "5", "images"]
+    assert found["all folds"][-2:] == ["3", "folds"]
+    assert found["test images"][-2:] == ["3", "networks"]
+    assert table[-1] == "Next: python src/make_folds.py --config tiny.yaml"
+    assert not (here / "runs").exists()
+
+
+def test_what_does_not_fit_is_to_be_changed(here, script, monkeypatch):
+    found = capacity(Load(4, 12, largest=3, stopped="memory"), Load(8, 5, memory=10**9, largest=8, pace=1e-6))
+    monkeypatch.setattr(fit, "measure_fit", lambda config: found)
+    done = script("check_data", *CONFIG, "--fit")
+    assert done.code == 1
+    again = "python src/check_data.py --config tiny.yaml --fit"
+    assert done.out.splitlines()[-1] == f"Next: set train.batch_size to 3 and train.accumulate to 2; then {again}"
+
+
+def test_broken_data_is_not_measured(here, script):
+    (here / "data/mine/train/T003.jpg").unlink()
+    done = script("check_data", *CONFIG, "--fit")
+    assert done.code == 1
+    assert "Measuring" not in done.out

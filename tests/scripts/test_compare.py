@@ -32,12 +32,17 @@ def test_with_the_truth_the_better_one_is_named(here, submissions, script):
     truth = "data/mine/test_a_truth.csv"
     done = script("compare", *submissions, "--truth", truth, "--picture", "p.png", "--images", "2")
     assert done.code == 0, done.err
-    a, b = (float(re.search(rf"^{part}: dice (0\.\d+)", done.out, re.MULTILINE)[1]) for part in "ab")
+    a, b = (float(re.search(rf"^{name}: dice (0\.\d+)", done.out, re.MULTILINE)[1]) for name in submissions)
     assert a > b
-    difference = float(re.search(r"^a against b: difference ([+-]0\.\d+)", done.out, re.MULTILINE)[1])
+    between = rf"^{submissions[0]} against {submissions[1]}: difference ([+-]0\.\d+)"
+    difference = float(re.search(between, done.out, re.MULTILINE)[1])
     assert difference == pytest.approx(a - b, abs=2e-4)
     verdicts = ("Verdict: submissions/near.csv is better than submissions/far.csv", "Verdict: no difference between")
     assert any(verdict in done.out for verdict in verdicts)
+    evaluated = script("evaluate", "--submission", submissions[0], "--truth", truth, "--against", submissions[1])
+    told = evaluated.out.partition("worst images")[2].partition("Next:")[0]
+    assert told.count("\n") == 4
+    assert told in done.out, "both commands compare in the same words"
     swapped = script("compare", *reversed(submissions), "--truth", truth, "--picture", "q.png")
     assert swapped.out.splitlines()[-1] == (
         "Next: python src/evaluate.py --submission submissions/near.csv --note-lb SCORE"

@@ -39,6 +39,7 @@ def here(tmp_path, drawn):
         train__batch_size=2,
         train__epochs=3,
         averaging__ema=0.8,
+        adversarial={"weight": 0.1, "from_epoch": 2, "width": 4},
         inference__batch_size=2,
         train__max_hours=1.0,
         model__presence=True,
@@ -65,6 +66,10 @@ def test_two_processes_leave_one_fold_and_resume(here):
     assert summary["steps"] == 9
     assert list(table["epoch"]) == [1, 2, 3]
     assert summary["valid_images"] == 6
+    # The second network joins in later, with an optimiser of its own; it began at a loss of ln 2.
+    assert table["discriminator"].isna().tolist() == [True, False, False]
+    assert table["discriminator"].iloc[1] == pytest.approx(0.69, abs=0.05)
+    assert [state["step"] for state in fold.load_state()["optimizers"]["discriminator"]["state"].values()] == [6] * 10
 
     # The score that both processes found together, each on its share, is that of the stored weights on all images.
     assert summary["candidates"]["best"] == pytest.approx(table["valid_dice"].max(), abs=1e-9)

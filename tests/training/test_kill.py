@@ -18,6 +18,11 @@ OVERRIDES = {
     "model.options": "{encoder_depth: 3, decoder_channels: [16, 8, 8], decoder_use_norm: batchnorm}",
     "model.deep_supervision": "2",
     "model.presence": "true",
+    "model.hypercolumns": "true",
+    "model.dropout": "0.2",
+    "adversarial.weight": "0.1",
+    "adversarial.ramp_epochs": "3",
+    "adversarial.width": "4",
     "data.crop": "32",
     "data.workers": "1",
     "data.augment": "d4_color",
@@ -34,6 +39,7 @@ OVERRIDES = {
     "train.trackers": "[]",
     "train.oof_checkpoints": "6",
     "tta.views": "flips",
+    "tta.dropout_passes": "2",
 }
 
 # The script itself, with one function replaced by one that kills the process at a chosen moment.
@@ -77,9 +83,12 @@ def results(folder: Path) -> dict[str, bytes]:
         fold / "manifest.json",
     ]
     stores = {path.name: Run(fold.parent).fold(1).oof(path.name) for path in fold.glob("oof/*")}
+    # What the second network ends with influences no checkpoint any more.
+    second = Run(fold.parent).fold(1).load_state()["modules"]["discriminator"]
+    weights = {f"discriminator.{name}": tensor.numpy().tobytes() for name, tensor in second.items()}
     both = [(name, store, image_id) for name, store in stores.items() for image_id in store.ids()]
     maps = {f"{name} {i}": store.read(i).tobytes() + store.presence(i).tobytes() for name, store, i in both}
-    return {str(path.relative_to(fold)): path.read_bytes() for path in kept} | maps
+    return {str(path.relative_to(fold)): path.read_bytes() for path in kept} | weights | maps
 
 
 @pytest.mark.slow
@@ -101,7 +110,8 @@ def test_sigkill_inside_an_epoch_and_inside_the_end_changes_nothing(drawn, tmp_p
     assert {f"{checkpoint}.safetensors" for checkpoint in checkpoints} <= wanted.keys()
     assert sum(" " in name for name in wanted) == 6 * 9, "six checkpoints, nine validation images"
     columns = pd.read_csv(killed / "runs/killed/fold_1/metrics.csv").columns
-    assert {"deep_1_bce", "deep_1_dice", "deep_2_bce", "deep_2_dice", "presence_bce"} <= set(columns)
+    terms = {"deep_1_bce", "deep_1_dice", "deep_2_bce", "deep_2_dice", "presence_bce", "adversarial", "discriminator"}
+    assert terms <= set(columns)
     assert wanted.keys() == found.keys()
     assert [name for name in wanted if wanted[name] != found[name]] == []
     assert len(pd.read_csv(killed / "runs/killed/fold_1/metrics.csv")) == 4

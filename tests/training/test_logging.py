@@ -3,12 +3,14 @@
 import io
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
 
 from maskfold.config import Config
 from maskfold.training import logging
-from maskfold.training.logging import EpochLog, RunLog, duration, end_seconds
+from maskfold.training.forecast import Stopwatch
+from maskfold.training.logging import EpochLog, RunLog
 
 
 class Terminal(io.StringIO):
@@ -25,7 +27,10 @@ def run_log():
         metric=SimpleNamespace(name="dice"),
         history=[{"valid_dice": 0.25}, {"valid_dice": 0.75}],
         epoch=0,
-        length=SimpleNamespace(epochs=5, batches_per_epoch=20),
+        step=0,
+        length=SimpleNamespace(epochs=5, batches_per_epoch=20, steps=100),
+        run=SimpleNamespace(folds=lambda: pd.DataFrame({"fold": [0, 0, 1, 1, 2, 2]})),
+        accelerator=SimpleNamespace(num_processes=1, device=torch.device("cpu")),
         data=SimpleNamespace(valid_ids=["a", "b", "c", "d"]),
         seconds_per_image=None,
         is_main=True,
@@ -71,16 +76,22 @@ def test_an_epoch_without_validation_keeps_the_last_score(run_log, monkeypatch):
     assert "dice" not in log.bar.postfix
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")])
-def test_durations(seconds, text):
-    assert duration(seconds) == text
+def test_the_first_batches_tell_once_what_all_of_it_takes(run_log, monkeypatch, capsys):
+    log, session = run_log
+    session.seconds_per_image, now = 16.0, iter(range(0, 1000, 3))
+    monkeypatch.setattr(log, "_start_stopwatch", lambda: started(Stopwatch(8, clock=lambda: float(next(now)))))
+    list(play(log, monkeypatch))
+    first = capsys.readouterr().out
+    list(play(log, monkeypatch))
+    # The clock is read at every batch and once more with the last of the six that count: 3 s each, 21 in all.
+    # Epoch: 20 * 3.5 + 4 images * 16 s / 8 views. Fold: 5 of these; a third of an epoch for the average's statistics;
+    # two candidates, scored without views and stored with them.
+    fold = 5 * 78 + 78 / 3 + 2 * 8 + 2 * 64
+    said = f"fold 2: 3.5 s per batch; an epoch takes about 78 s, this fold {fold / 60:.0f} min, all 3 folds "
+    assert first == f"{said}{3 * fold / 60:.0f} min\n"
+    assert capsys.readouterr().out == ""
 
 
-def test_the_forecast_covers_what_follows_the_last_epoch(run_log):
-    _, session = run_log
-    session.seconds_per_image = 3.0
-    # A third of an epoch of 60 s for the average's statistics. Two candidates are scored without views, an eighth of
-    # 3 s for each of 4 images, and both leave out-of-fold maps.
-    assert end_seconds(session, 60.0) == pytest.approx(60 / 3 + 2 * 4 * 3 / 8 + 2 * 4 * 3)
-    session.config = Config(train={"oof_checkpoints": 1}, tta={"views": "none"})
-    assert end_seconds(session, 60.0) == pytest.approx(4 * 3 + 4 * 3)
+def started(stopwatch):
+    stopwatch.start()
+    return stopwatch

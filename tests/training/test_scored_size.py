@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from tests.clouds import clouds_config, write_clouds
+from tests.clouds import NAMES, clouds_config, write_clouds
+from tests.conftest import reference_rle
 from tests.drawn_runs import dice, make_run
 
 from maskfold.competitions import open_competition
@@ -13,7 +14,7 @@ from maskfold.ensembling.submit import default_choice
 from maskfold.ensembling.tune import tune
 from maskfold.report import make_report, read_choice
 from maskfold.runs import Run
-from maskfold.scoring.evaluate import evaluate_oof
+from maskfold.scoring.evaluate import evaluate_oof, evaluate_submission
 from maskfold.training import fit
 
 ASKED = (20, 18)  # images are 40 x 48 and 44 x 36
@@ -94,6 +95,28 @@ def test_a_fold_is_validated_at_the_size_that_is_submitted(tmp_path):
     assert not has_oof(run, 0, "best", other, choice.tta), "maps of another size are made again"
     assert evaluate_oof(choice, other).score > 0
     assert run.fold(0).oof("best").read(store.ids()[0]).shape == (4, 20, 19)
+
+
+def test_masks_of_training_images_in_files_are_scored_at_the_size_that_is_submitted(tmp_path):
+    """In files they have their images' sizes: a table of the truth is that of the competition."""
+    masks = write_clouds(tmp_path / "clouds", size=ASKED)
+    competition = open_competition(clouds_config(tmp_path / "clouds").competition)
+    truth = {image_id: masks[image_id] for image_id in competition.samples("train").ids}
+    shifted = {image_id: np.roll(layers, (2, 1), (1, 2)) for image_id, layers in truth.items()}
+    paths = [tmp_path / "predicted.csv", tmp_path / "truth.csv"]
+    for path, drawn in zip(paths, (shifted, truth), strict=True):
+        rows = [
+            f"{i}_{name},{reference_rle(layer)}"
+            for i, layers in drawn.items()
+            for name, layer in zip(NAMES, layers, strict=True)
+        ]
+        path.write_text("\n".join(["Image_Label,EncodedPixels", *rows]) + "\n")
+    at_asked, at_own = (
+        np.mean([dice(a > 0, b > 0) for i in truth for a, b in zip(size(shifted[i]), size(truth[i]), strict=True)])
+        for size in (asked_truth, np.asarray)
+    )
+    assert abs(at_asked - at_own) > 0.001
+    assert evaluate_submission(*paths, competition).score == pytest.approx(at_asked)
 
 
 def test_exclusive_classes_are_scored_by_nearest_neighbour(tmp_path):

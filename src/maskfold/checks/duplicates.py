@@ -17,7 +17,7 @@ from scipy.ndimage import uniform_filter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from maskfold.checks.images import THUMBNAIL, Images
+from maskfold.checks.images import THUMBNAIL, Images, shown_path
 from maskfold.checks.notes import Notes
 from maskfold.errors import first_few
 from maskfold.symmetries import D4, Symmetry
@@ -87,7 +87,7 @@ def pair_name(pair: pd.Series, table: pd.DataFrame) -> str:
     """``a = b`` for the same pixels, ``a ~ b`` for nearly the same."""
     sign = "=" if pair["kind"] == "exact" else "~"
     turn = D4[pair["turn"]].words
-    first, second = table["path"].iloc[pair["first"]], table["path"].iloc[pair["second"]]
+    first, second = (shown_path(table["path"].iloc[pair[which]]) for which in ("first", "second"))
     return f"{first} {sign} {second}" + (f" ({turn})" if turn else "")
 
 

@@ -16,7 +16,8 @@ from PIL import Image, UnidentifiedImageError
 
 from maskfold.checks.notes import Notes, counts, in_threads
 from maskfold.competitions import Competition, Samples
-from maskfold.competitions.images import decode_image
+from maskfold.competitions.images import decode_files
+from maskfold.competitions.samples import ImagePath, paths_of
 from maskfold.competitions.tif import TIF_SUFFIXES
 from maskfold.errors import CompetitionError, first_few
 from maskfold.images import ImageSpec, to_rgb
@@ -29,8 +30,9 @@ class Images:
     """All images that could be read, a row each; training images first, then test, then those of no table.
 
     Attributes:
-        table: split ("train", "test" or "" where no table names the image), id, path, height, width, mode (of
-            the file, as Pillow names it), the columns of `colours`, digest (of the pixels), flat (one colour).
+        table: split ("train", "test" or "" where no table names the image), id, path (an `ImagePath`), height,
+            width, mode (of the files, as Pillow names it), the columns of `colours`, digest (of the pixels), flat (one
+            colour).
         thumbnails: uint8 (n, 32, 32), grey.
         spec: how the images are stored.
     """
@@ -68,6 +70,11 @@ def check_images(competition: Competition, samples: Mapping[str, Samples], notes
     return images
 
 
+def shown_path(image: ImagePath) -> str:
+    """The path of an image, or the paths of its files, for people."""
+    return " + ".join(paths_of(image))
+
+
 def pixel_statistics(images: Images, split: str) -> dict[str, tuple[float, float]]:
     """Channel -> mean and standard deviation of all pixels of a split's images, levels 0 to ``spec.scale``."""
     table = images.table.iloc[images.rows_of(split)]
@@ -82,7 +89,7 @@ def pixel_statistics(images: Images, split: str) -> dict[str, tuple[float, float
 
 
 def _read_all(competition: Competition, rows: list[dict[str, Any]], notes: Notes) -> Images:
-    paths = sorted({row["path"] for row in rows})
+    paths = sorted({row["path"] for row in rows}, key=paths_of)
     found = dict(zip(paths, in_threads(partial(_read_image, competition), paths, "images"), strict=True))
     failures = [figures for figures in found.values() if isinstance(figures, str)]
     if failures:
@@ -100,16 +107,16 @@ def _colour_columns(spec: ImageSpec) -> list[str]:
     return [f"{figure} {channel}" for channel in spec.channel_names for figure in ("mean", "std")]
 
 
-def _read_image(competition: Competition, path: str) -> dict[str, Any] | str:
+def _read_image(competition: Competition, image: ImagePath) -> dict[str, Any] | str:
     """Figures and thumbnail of one image, or what is wrong with it."""
     try:
-        data = competition.files.read(path)
-        mode = _mode(data, path)
-        pixels = decode_image(data, path, competition.images)
-        return {"mode": mode or f"{pixels.shape[2]} x {pixels.dtype}", **_figures(pixels, competition.images)}
-    except (CompetitionError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        # Pillow names the stream, not the file.
-        return str(error) if path in str(error) else f"{path}: {error}"
+        files = [(path, competition.files.read(path)) for path in paths_of(image)]
+        modes = [_mode(data, path) for path, data in files]
+        pixels = decode_files(files, competition.images)
+        mode = " + ".join(mode for mode in modes if mode) if all(modes) else f"{pixels.shape[2]} x {pixels.dtype}"
+        return {"mode": mode, **_figures(pixels, competition.images)}
+    except (CompetitionError, OSError) as error:
+        return str(error)
 
 
 def _mode(data: bytes, path: str) -> str | None:
@@ -124,6 +131,8 @@ def _mode(data: bytes, path: str) -> str | None:
         if PurePosixPath(path).suffix.lower() in {".npy", *TIF_SUFFIXES}:
             return None
         raise CompetitionError(f"{path}: it is not an image") from None
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # of the stream, whose file they do not know
+        raise CompetitionError(f"{path}: {error}") from None
 
 
 def _figures(pixels: np.ndarray, spec: ImageSpec) -> dict[str, Any]:
@@ -155,4 +164,4 @@ def _describe(images: Images, notes: Notes) -> None:
         notes.facts["colours (train)"] = f"{', '.join(colours)} of {scale:g} (mean ± standard deviation of the pixels)"
     flat = table["path"][table["flat"] & (table["split"] != "")]
     if len(flat):
-        notes.warnings.append(f"{len(flat)} images have a single colour: {first_few(flat)}")
+        notes.warnings.append(f"{len(flat)} images have a single colour: {first_few(map(shown_path, flat))}")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from maskfold.checks.images import Images
 from maskfold.checks.notes import Notes, in_threads
-from maskfold.competitions import Competition, Sample, Samples
+from maskfold.competitions import Competition, ImagePath, Sample, Samples
 from maskfold.errors import CompetitionError, first_few
 from maskfold.labels import LabelSpec
 
@@ -69,7 +69,9 @@ def check_masks(competition: Competition, train: Samples, images: Images, notes:
     return masks
 
 
-def _measure(competition: Competition, sizes: Mapping[str, tuple[int, int]], sample: Sample) -> dict[str, Any] | str:
+def _measure(
+    competition: Competition, sizes: Mapping[ImagePath, tuple[int, int]], sample: Sample
+) -> dict[str, Any] | str:
     """Figures of one mask, or what is wrong with it."""
     labels = competition.labels
     try:

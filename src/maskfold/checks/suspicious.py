@@ -13,7 +13,7 @@ from maskfold.checks.duplicates import Duplicates
 from maskfold.checks.images import Images
 from maskfold.checks.masks import Masks
 from maskfold.checks.notes import Notes
-from maskfold.competitions import Competition, Samples
+from maskfold.competitions import Competition, ImagePath, Samples
 from maskfold.errors import first_few
 from maskfold.labels import LabelSpec
 from maskfold.symmetries import D4
@@ -38,7 +38,7 @@ class Suspicion:
     """One mask and what is strange about it; ``place`` is the row and column where, if it is in one place."""
 
     id: str
-    path: str
+    path: ImagePath
     reason: str
     place: tuple[int, int] | None = None
 

@@ -1,17 +1,15 @@
 """The two doorways to every command: ``python src/train_fold.py`` and, installed, ``maskfold train-fold``."""
 
 import argparse
-import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import TextIO
 
 from maskfold import __version__
 from maskfold.cli.script import run_script
 from maskfold.errors import nearest
+from maskfold.program import PROGRAM
 
-PROGRAM = "maskfold"
 COMMANDS = (
     "make-demo",
     "check-data",
@@ -43,32 +41,12 @@ def main() -> None:
         hint = nearest(word, COMMANDS, otherwise="maskfold --help lists them")
         parser.error(f"there is no command {word}: {hint}")
     sys.argv = [f"{PROGRAM} {word}", *sys.argv[2:]]
-    sys.stdout, sys.stderr = Translated(sys.stdout), Translated(sys.stderr)
     run_script(command(word))
 
 
 def command(word: str) -> Callable[[], None]:
     """The main function of a command."""
     return import_module(f"maskfold.cli.commands.{word.replace('-', '_')}").main
-
-
-def translate(text: str) -> str:
-    """``python src/train_fold.py`` as ``maskfold train-fold``, in whatever a command prints."""
-    return re.sub(r"python src/(\w+)\.py", lambda found: f"{PROGRAM} {found[1].replace('_', '-')}", text)
-
-
-class Translated:
-    """A stream whose texts name commands as they are called through the entry point."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
-
-    def write(self, text: str) -> int:
-        """Write a text, translated."""
-        return self.stream.write(translate(text))
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.stream, name)
 
 
 def _listed_commands() -> str:

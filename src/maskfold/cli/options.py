@@ -93,7 +93,8 @@ def _explain(wanted: Callable[[str], bool]) -> str:
     lines = ["options of the config, written as in the YAML file (--tta.views d4):"]
     for key, kind, default, text in describe_options():
         if wanted(key):
-            lines.append(f"  --{key}  ({kind}; default {_default(default)})\n      {text}")
+            value = "no default" if default is ... else f"default {_default(default)}"
+            lines.append(f"  --{key}  ({kind}; {value})\n      {text}")
     return "\n".join(lines)
 
 

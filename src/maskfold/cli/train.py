@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from maskfold.cli.script import next_command, starting
 from maskfold.config import Config
+from maskfold.program import command_line
 from maskfold.runs.run import Run
 from maskfold.steps.competition import check_competition
 
@@ -18,19 +19,28 @@ def fold_argument(text: str) -> int | str:
     return text if text == ALL else int(text)
 
 
-def train_and_tell(config: Config, folds: Sequence[int | str] | None, flags: str, *, overwrite: bool) -> None:
+def count_argument(text: str) -> int:
+    """A number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 on")
+    return int(text)
+
+
+def train_and_tell(
+    config: Config, folds: Sequence[int | str] | None, flags: str, *, overwrite: bool, parallel: int = 1
+) -> None:
     """Train some folds (None: all of them), and name the next command: a fold that is still missing, else tuning."""
     check_competition(config)
     named = "all folds" if folds is None else f"fold{'s' * (len(folds) > 1)} {', '.join(map(str, folds))}"
     starting(f"Training {named} of runs/{config.name} …")
     from maskfold.steps.train import train
 
-    _tell_next(train(config, folds, overwrite=overwrite), flags)
+    _tell_next(train(config, folds, overwrite=overwrite, parallel=parallel), flags)
 
 
 def _tell_next(run: Run, flags: str) -> None:
     missing = sorted(set(run.folds()["fold"]) - set(run.finished_folds()))
     if missing:
-        next_command(f"python src/train_fold.py{flags} --fold {missing[0]}")
+        next_command(command_line("train-fold", flags, f"--fold {missing[0]}"))
     else:
-        next_command(f"python src/tune.py --runs {run.path}")
+        next_command(command_line("tune", f"--runs {run.path}"))

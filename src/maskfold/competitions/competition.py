@@ -7,10 +7,10 @@ import numpy as np
 
 from maskfold.competitions.csv_layout import CsvLayout
 from maskfold.competitions.files import CompetitionFiles
-from maskfold.competitions.images import IMAGE_SUFFIXES, decode_image, image_size
+from maskfold.competitions.images import IMAGE_SUFFIXES, decode_files, image_size
 from maskfold.competitions.label_layouts import FileList, PngMasks
 from maskfold.competitions.profile import Profile
-from maskfold.competitions.samples import Sample, Samples, Split, Survey, read_groups
+from maskfold.competitions.samples import ImagePath, Sample, Samples, Split, Survey, paths_of, read_groups
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError
 from maskfold.images import ImageSpec
@@ -40,7 +40,7 @@ class Competition:
         self.root = Path(root)
         self.files = CompetitionFiles(self.root)
         self._surveys: dict[Split, Survey] = {}
-        self._sizes: dict[str, tuple[int, int]] = {}
+        self._sizes: dict[ImagePath, tuple[int, int]] = {}
         self.layout = LAYOUTS[profile.layout](profile, self.files, class_names)
         self.metric = build_metric(profile.metric, self.labels)
 
@@ -88,8 +88,14 @@ class Competition:
         return self._surveys[split]
 
     def unnamed_images(self) -> list[str]:
-        """Images beside those of the samples, or where the profile expects images, that no table or list names."""
-        named = {sample.image for split in ("train", "test") for sample in self.survey(split).samples}
+        """Images beside those of the samples, or where the profile expects images, that no table or list names.
+
+        None where an image is several files: beside these there may be more of the same image.
+        """
+        images = {sample.image for split in ("train", "test") for sample in self.survey(split).samples}
+        named = {image for image in images if isinstance(image, str)}
+        if named != images:
+            return []
         folders = {str(PurePosixPath(path).parent) for path in named} | self.layout.image_folders()
         files = (PurePosixPath(folder) / name for folder in sorted(folders) for name in self.files.names(folder))
         return sorted({str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES} - named)
@@ -102,23 +108,24 @@ class Competition:
         """
         return read_groups(self.files, group, samples)
 
-    def image(self, path: str) -> np.ndarray:
+    def image(self, path: ImagePath) -> np.ndarray:
         """An image as it is stored: ``(H, W, C)`` of the dtype of `images`; colours in the order red, green, blue.
 
         Raises:
             CompetitionError: no such file, not an image, or one that does not fit the profile's ``image_spec``.
         """
-        return decode_image(self.files.read(path), path, self.images)
+        return decode_files([(name, self.files.read(name)) for name in paths_of(path)], self.images)
 
-    def size(self, path: str) -> tuple[int, int]:
+    def size(self, path: ImagePath) -> tuple[int, int]:
         """``(H, W)`` of an image; only its header is read, and only once.
 
         Raises:
             CompetitionError: no such file, or not an image.
         """
         if path not in self._sizes:
-            with self.files.open(path) as stream:
-                self._sizes[path] = image_size(stream, path)
+            first = paths_of(path)[0]  # the others have its size, or the image is refused
+            with self.files.open(first) as stream:
+                self._sizes[path] = image_size(stream, first)
         return self._sizes[path]
 
     def scored_size(self, sample: Sample) -> tuple[int, int]:
@@ -154,17 +161,19 @@ class Competition:
         """
         return self._named(id, self.layout.label, masks, shape)
 
-    def scored_label(self, sample: Sample, shape: tuple[int, int] | None = None) -> Label:
-        """The truth of a training sample at its `scored_size`, see `maskfold.resizing.fit_label`.
+    def scored_label(self, sample: Sample, shape: tuple[int, int] | None = None, *, masks: Any = None) -> Label:
+        """The truth of a sample, or another mask of it, at its `scored_size`, see `maskfold.resizing.fit_label`.
 
         Args:
-            sample: with masks.
-            shape: ``(H, W)`` of its image; `None`: read from the image's header.
+            sample: with masks, unless others are given.
+            shape: ``(H, W)`` of the mask in its file; `None`: its `mask_size`.
+            masks: a value of `read_masks` instead of the sample's own.
 
         Raises:
             CompetitionError: as `label` and `size`.
         """
-        label = self.label(sample.masks, shape or self.size(sample.image), id=sample.id)
+        masks = sample.masks if masks is None else masks
+        label = self.label(masks, shape or self.mask_size(sample), id=sample.id)
         return fit_label(label, self.submission_size or label.valid.shape, self.labels)
 
     def coverage(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> float:

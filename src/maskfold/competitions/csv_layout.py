@@ -36,7 +36,7 @@ class CsvLayout:
 
     def image_folders(self) -> set[str]:
         """Where the profile expects images."""
-        return {split.folder for split in (self.profile.train, self.profile.test) if split.folder}
+        return self.profile.train.folders | self.profile.test.folders
 
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`; raises a CompetitionError where the table cannot be read at all."""
@@ -44,8 +44,7 @@ class CsvLayout:
         masks, problems = survey_masks(self.profile, self._table(spec.table), spec.table)
         paths, unsafe = safe_paths(masks)
         found = [
-            Sample(image, spec.image.replace("{id}", path), masks[image] if split == "train" else None)
-            for image, path in paths.items()
+            Sample(image, spec.files(path), masks[image] if split == "train" else None) for image, path in paths.items()
         ]
         problems = [*problems, *unsafe]
         return survey_samples(found, self.files, source=spec.table, group=self.profile.group, problems=problems)

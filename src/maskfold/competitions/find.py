@@ -18,6 +18,7 @@ from maskfold.competitions.profile import (
 )
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
+from maskfold.program import command_line
 
 if TYPE_CHECKING:
     from maskfold.competitions.competition import Competition
@@ -126,7 +127,7 @@ def _names(profile: Profile) -> list[str]:
     match profile:
         case CsvProfile():
             splits = (profile.train, profile.test)
-            folders = [f"{split.folder}/" for split in splits if split.folder]
+            folders = [f"{folder}/" for split in splits for folder in sorted(split.folders)]
             return [*(split.table for split in splits), *folders]
         case PngMasksProfile():
             return [f"{profile.images}/", f"{profile.masks}/"]
@@ -163,5 +164,5 @@ def _only_folder(profile: Profile, data_root: Path) -> Path:
         )
     raise CompetitionError(
         f"there is no competition below {data_root}: put one there as downloaded, set competition.root, or draw "
-        "the demo data with python src/make_demo.py"
+        f"the demo data with {command_line('make-demo')}"
     )

@@ -1,6 +1,7 @@
 """Bytes of image and label files to arrays, nothing guessed."""
 
 import math
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import PurePosixPath
 from typing import IO, cast, get_args
@@ -28,12 +29,40 @@ def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
     Raises:
         CompetitionError: not an image, or one that does not fit ``spec``.
     """
-    image = _read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
-    found = next((ImageSpec(image.shape[2], kind) for kind in get_args(PixelType) if kind == str(image.dtype)), None)
+    image = _read(data, name)
     if spec.channels == 3 and image.shape[2] == 1:
         image = np.repeat(image, 3, axis=2)
     elif spec.channels == 3 and image.shape[2] == 4 and not (_suffix(name) in TIF_SUFFIXES and has_fourth_band(data)):
         image = image[..., :3]
+    return _fitting(image, name, spec)
+
+
+def decode_files(files: Sequence[tuple[str, bytes]], spec: ImageSpec = PLAIN) -> np.ndarray:
+    """`decode_image` of (name, content), or of several, whose channels follow each other as they are stored.
+
+    Raises:
+        CompetitionError: as `decode_image`; files of different sizes or types.
+    """
+    if len(files) == 1:
+        return decode_image(files[0][1], files[0][0], spec)
+    parts = [_read(data, name) for name, data in files]
+    (first, _), whole = files[0], parts[0]
+    for (name, _), part in zip(files, parts, strict=True):
+        if part.shape[:2] != whole.shape[:2] or part.dtype != whole.dtype:
+            (height, width), (rows, columns) = part.shape[:2], whole.shape[:2]
+            raise CompetitionError(
+                f"{name} is {height}x{width} (height x width) of {part.dtype}, {first} is {rows}x{columns} of "
+                f"{whole.dtype}: the files of an image must be of one size and type"
+            )
+    return _fitting(np.concatenate(parts, axis=2), " + ".join(name for name, _ in files), spec)
+
+
+def _read(data: bytes, name: str) -> np.ndarray:
+    return _read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
+
+
+def _fitting(image: np.ndarray, name: str, spec: ImageSpec) -> np.ndarray:
+    found = next((ImageSpec(image.shape[2], kind) for kind in get_args(PixelType) if kind == str(image.dtype)), None)
     if str(image.dtype) != spec.dtype or image.shape[2] != spec.channels:
         advice = f"write {found} into the profile" if found else "convert the images to uint8, uint16 or float32"
         held = image.shape[2] if found is None else found.channels

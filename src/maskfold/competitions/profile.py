@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, nearest
@@ -30,22 +30,35 @@ class _Profile(_Section):
     image_spec: ImageSpec = Field(ImageSpec(), description="channels and values of the images, see maskfold.images")
 
 
+def _listed(value: Any) -> Any:
+    """A single pattern is a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
 class CsvSplit(_Section):
     """The train or the test split of a competition with RLE masks."""
 
     table: str = Field(description="CSV with this split's ids and masks; for test, the sample submission")
-    image: str = Field(description="path of an image, with {id} where the id stands")
+    image: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)] = Field(
+        description="path of an image, with {id} where the id stands; a list: files whose channels follow each other"
+    )
 
     @model_validator(mode="after")
     def _has_id(self) -> "CsvSplit":
-        if "{id}" not in self.image:
-            raise ValueError(f"image is '{self.image}': it must hold {{id}}, as in train/{{id}}.png")
+        for pattern in self.image:
+            if "{id}" not in pattern:
+                raise ValueError(f"image is '{pattern}': it must hold {{id}}, as in train/{{id}}.png")
         return self
 
     @property
-    def folder(self) -> str:
-        """The folder of the images, up to the part that depends on the id."""
-        return self.image.partition("{id}")[0].rpartition("/")[0]
+    def folders(self) -> set[str]:
+        """The folders of the images, up to the part that depends on the id."""
+        return {pattern.partition("{id}")[0].rpartition("/")[0] for pattern in self.image} - {""}
+
+    def files(self, name: str) -> str | tuple[str, ...]:
+        """The image of the id ``name``: its path, or its paths where there are several."""
+        paths = tuple(pattern.replace("{id}", name) for pattern in self.image)
+        return paths[0] if len(self.image) == 1 else paths
 
 
 class CsvSubmission(_Section):

@@ -20,20 +20,29 @@ OwnSplit = Literal["train", "valid", "test"]
 """Where a competition itself puts an image, before maskfold makes folds."""
 
 
+ImagePath = str | tuple[str, ...]
+"""Where an image is inside the competition's folder: a file, or several whose channels follow each other."""
+
+
+def paths_of(image: ImagePath) -> tuple[str, ...]:
+    """The files of an image."""
+    return (image,) if isinstance(image, str) else image
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One image of a competition.
 
     Attributes:
         id: as in the competition's table.
-        image: path inside the competition's folder.
+        image: path inside the competition's folder, or the paths of several files (`ImagePath`).
         masks: what `Competition.mask` takes; None in the test split.
         group: which images belong together, where the profile names groups.
         split: "train" or "valid", where the competition itself splits its training images.
     """
 
     id: str
-    image: str
+    image: ImagePath
     masks: Any = None
     group: str | None = None
     split: Literal["train", "valid"] | None = None
@@ -136,11 +145,13 @@ def survey_samples(
     """
     problems = [*problems, *duplicates((sample.id for sample in found), source)]
     unique = {sample.id: sample for sample in reversed(found)}
-    missing = [image for image in dict.fromkeys(sample.image for sample in found) if not files.exists(image)]
+    named = dict.fromkeys(path for sample in found for path in paths_of(sample.image))
+    missing = [path for path in named if not files.exists(path)]
     if missing:
         problems.append(f"{source} names {len(missing)} images that are not in {files.root}: {first_few(missing)}")
     absent = set(missing)
-    samples = Samples(unique[image_id] for image_id in sorted(unique) if unique[image_id].image not in absent)
+    usable = (unique[image_id] for image_id in sorted(unique))
+    samples = Samples(sample for sample in usable if absent.isdisjoint(paths_of(sample.image)))
     if group is not None:
         try:
             groups = read_groups(files, group, samples)
@@ -161,8 +172,9 @@ def read_groups(files: CompetitionFiles, group: GroupConfig, samples: Samples) -
     groups = dict(names)
     found = []
     for sample in samples:
-        path = PurePosixPath(sample.image)
-        found.append(next((groups[key] for key in (sample.id, path.name, path.stem) if key in groups), None))
+        paths = map(PurePosixPath, paths_of(sample.image))
+        keys = (sample.id, *(key for path in paths for key in (path.name, path.stem)))
+        found.append(next((groups[key] for key in keys if key in groups), None))
     without = [sample.id for sample, value in zip(samples, found, strict=True) if value is None]
     if without:
         problems.append(

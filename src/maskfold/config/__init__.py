@@ -11,9 +11,11 @@ from maskfold.config.load import (
     override,
 )
 from maskfold.config.schema import (
+    AdversarialConfig,
     AveragingConfig,
     CompetitionConfig,
     Config,
+    CRFConfig,
     DataConfig,
     FoldsConfig,
     GroupConfig,
@@ -22,6 +24,8 @@ from maskfold.config.schema import (
     OptimConfig,
     PostConfig,
     ScheduleConfig,
+    SmoothingConfig,
+    TargetsConfig,
     TrainConfig,
     TTAConfig,
     TuneConfig,
@@ -30,7 +34,9 @@ from maskfold.config.shipped import find_config, shipped_configs
 
 __all__ = [
     "MADE_WITH",
+    "AdversarialConfig",
     "AveragingConfig",
+    "CRFConfig",
     "CompetitionConfig",
     "Config",
     "DataConfig",
@@ -41,7 +47,9 @@ __all__ = [
     "OptimConfig",
     "PostConfig",
     "ScheduleConfig",
+    "SmoothingConfig",
     "TTAConfig",
+    "TargetsConfig",
     "TrainConfig",
     "TuneConfig",
     "changed_keys",

@@ -88,14 +88,17 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def describe_options(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
-    """Yield ``(dotted key, type, default, description)`` of every option, in the order of the schema."""
+    """Yield ``(dotted key, type, default, description)`` of every option, in the order of the schema.
+
+    A section that may be absent is an option itself, followed by its own. The default is `...` where there is none.
+    """
     for key, field in model.model_fields.items():
         section = _section(field.annotation)
-        if section is not None and field.get_default(call_default_factory=True) is not None:
-            yield from describe_options(section, f"{prefix}{key}.")
-        else:
-            default = field.get_default(call_default_factory=True)
+        default = ... if field.is_required() else field.get_default(call_default_factory=True)
+        if section is None or default is None:
             yield f"{prefix}{key}", _type_name(field.annotation), default, field.description or ""
+        if section is not None:
+            yield from describe_options(section, f"{prefix}{key}.")
 
 
 def option_keys() -> list[str]:
@@ -119,6 +122,8 @@ def _section(annotation: Any) -> type[BaseModel] | None:
 
 
 def _type_name(annotation: Any) -> str:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "section"
     origin = get_origin(annotation)
     if origin is Annotated:
         return _type_name(get_args(annotation)[0])

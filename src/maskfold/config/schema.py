@@ -96,22 +96,72 @@ class DataConfig(Section):
     )
 
 
+class SmoothingConfig(Section):
+    """Labels that are less certain than the mask, in training only."""
+
+    uniform: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="share of each label that is given to all classes alike"
+    )
+    boundary: Annotated[float, Field(ge=0, le=50)] = Field(
+        default=0.0, description="standard deviation, in pixels after scale, by which labels are blurred; 0: not"
+    )
+
+
+class TargetsConfig(Section):
+    """What training aims at, where masks are not certain; validation and scores are always on the masks."""
+
+    smoothing: SmoothingConfig = SmoothingConfig()
+    sources: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="what changes the labels of training images: package.module:Name, and the options of each",
+    )
+
+
 class ModelConfig(Section):
     """The network and the weights it starts from."""
 
-    architecture: str = Field(default="unet", description="any segmentation-models-pytorch architecture")
-    encoder: str = Field(default="resnet34", description="any smp or timm (tu-…) encoder")
+    architecture: str = Field(
+        default="unet", description="any smp architecture, fcn8s, segnet, refinenet … (models/build.py), or module:Name"
+    )
+    encoder: str = Field(
+        default="resnet34", description="any smp or timm (tu-…) encoder; own: the architecture brings its own"
+    )
     encoder_weights: Annotated[str | None, NoneWord] = Field(
         default="imagenet", description="imagenet, null, or path of a .pth/.safetensors file"
     )
     init_from: Path | None = Field(default=None, description="run folder whose weights of the same fold are the start")
     deep_supervision: int = Field(
-        default=0, ge=0, description="unet: coarser decoder stages that the loss sees too; 0: none"
+        default=0, ge=0, description="coarser stages of the decoder that the loss sees too; 0: none"
+    )
+    hypercolumns: bool = Field(
+        default=False, description="U-Nets: the mask is made of all stages of the decoder, not of the last alone"
+    )
+    dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the decoder's channels that training drops before the mask's head",
     )
     presence: bool = Field(
         default=False, description="a further output for whole images, class by class: is there any mask?"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the architecture")
+
+
+class AdversarialConfig(Section):
+    """A second network, which learns to tell true masks from predicted ones, and a term of the loss that fools it."""
+
+    weight: float = Field(
+        default=0.01, ge=0, description="weight of the term beside those of the loss; 0: as without this section"
+    )
+    from_epoch: Count = Field(default=1, description="first epoch, from 1, in which the second network learns")
+    ramp_epochs: int = Field(
+        default=0, ge=0, description="epochs, counted from that one, in which the weight grows to its full value"
+    )
+    lr: float = Field(
+        default=2e-4, gt=0, description="peak learning rate of the second network (Adam); it follows the same schedule"
+    )
+    width: Count = Field(default=32, description="channels of its first convolutions; deeper ones have four times them")
 
 
 class OptimConfig(Section):
@@ -203,6 +253,11 @@ class TTAConfig(Section):
     overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.25, description="overlap of neighbouring windows, share of the side"
     )
+    dropout_passes: int = Field(
+        default=0,
+        ge=0,
+        description="passes of each network and view with its dropout on (Monte Carlo), all averaged; 0: one, without",
+    )
 
 
 class InferenceConfig(Section):
@@ -214,14 +269,36 @@ class InferenceConfig(Section):
     batch_size: Count = Field(default=8, description="images per batch")
 
 
+class CRFConfig(Section):
+    """A fully connected CRF (Krähenbühl & Koltun, NIPS 2011), which draws probabilities to the image's edges.
+
+    Pixels of another class cost ``w1`` where they are near and of similar colour, and ``w2`` where they are near; how
+    near and how similar say the standard deviations of Gaussians. DeepLab's ranges: w1 3 to 6, theta_alpha 30 to 100,
+    theta_beta 3 to 6, w2 and theta_gamma 3.
+    """
+
+    w1: float = Field(default=4.0, ge=0, description="weight of the kernel of positions and colours")
+    theta_alpha: float = Field(default=60.0, ge=1, description="its standard deviation of positions in pixels")
+    theta_beta: float = Field(default=4.0, ge=1, description="its standard deviation of colours, of 255 levels")
+    w2: float = Field(default=3.0, ge=0, description="weight of the kernel of positions alone")
+    theta_gamma: float = Field(default=3.0, gt=0, description="its standard deviation in pixels")
+    steps: Count = Field(default=5, description="mean-field steps; usual are 5 to 10")
+
+
 class PostConfig(Section):
     """The decoding chain: how probabilities become masks, where nothing was tuned.
 
     Each value is one number for all classes, a list with a number for each class, or a mapping from each class's
-    name to its number. The steps are applied in this order: those of ``steps`` that change the probability,
-    ``presence``, the threshold, ``fill_holes``, ``min_area``, those of ``steps`` that change the mask.
+    name to its number; ``crf`` is one section for all. The steps are applied in this order: ``crf``, those of ``steps``
+    that change the probability, ``presence``, the threshold, ``fill_holes``, ``min_area``, those of ``steps`` that
+    change the mask.
     """
 
+    crf: CRFConfig | None = Field(
+        default=None,
+        description="a CRF that sees the image: {} for the default w1, theta_alpha, theta_beta, w2, theta_gamma and "
+        "steps; null: none",
+    )
     presence: Shares = Field(
         default=0.0,
         description="a class is nowhere in an image whose presence of it is below this (needs model.presence); 0: off",
@@ -262,13 +339,17 @@ class Config(Section):
     """One experiment. ``configs/<name>.yaml`` holds what differs from these defaults."""
 
     name: str = Field(default="", description="name of the run; default: the config file's name")
-    seed: int = Field(default=0, ge=0, description="seed of weights, order and augmentation")
+    seed: int = Field(default=0, ge=0, description="seed of weights, order, augmentation and dropout")
     competition: CompetitionConfig = CompetitionConfig()
     folds: FoldsConfig = FoldsConfig()
     data: DataConfig = DataConfig()
+    targets: TargetsConfig = TargetsConfig()
     model: ModelConfig = ModelConfig()
     loss: list[dict[str, Any]] | None = Field(
         default=None, description="weighted terms, see docs/losses_metrics.md; null: 0.8 cross-entropy + 0.2 Dice"
+    )
+    adversarial: AdversarialConfig | None = Field(
+        default=None, description="a second network that the predictions must fool; null: none"
     )
     optim: OptimConfig = OptimConfig()
     schedule: ScheduleConfig = ScheduleConfig()

@@ -6,6 +6,7 @@ from .dataset import Draw as Draw
 from .dataset import EvalDataset as EvalDataset
 from .dataset import TrainDataset as TrainDataset
 from .dataset import resize_image as resize_image
+from .dataset import resize_label as resize_label
 from .dataset import scaled_size as scaled_size
 from .folds import coverages as coverages
 from .folds import ignored_groups as ignored_groups
@@ -20,3 +21,5 @@ from .loader import image_loader as image_loader
 from .loader import train_loader as train_loader
 from .sampler import EpochSampler as EpochSampler
 from .sampler import size_batches as size_batches
+from .targets import Smoothing as Smoothing
+from .targets import TargetSource as TargetSource

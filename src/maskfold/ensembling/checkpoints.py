@@ -92,6 +92,7 @@ def _compute_oof(
         tta=tta,
         window_batch=config.inference.batch_size,
         weights=None,
+        seed=run.config.seed,
         device=device,
         precision=choose_precision(run.config.train.precision, device),
     )

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from maskfold.config import PostConfig, TTAConfig
 from maskfold.errors import RunError
 from maskfold.files import atomic_path
+from maskfold.program import command_line
 
 
 class RunChoice(BaseModel):
@@ -92,10 +93,10 @@ def read_ensemble(path: Path, runs: Sequence[Path]) -> EnsembleChoice:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         choice = EnsembleChoice.model_validate(content)
     except FileNotFoundError:
-        raise RunError(f"there is no {path}: run python src/tune.py first") from None
+        raise RunError(f"there is no {path}: run {command_line('tune')} first") from None
     except (yaml.YAMLError, ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise RunError(f"{path} is damaged ({reason}): run python src/tune.py again") from None
+        raise RunError(f"{path} is damaged ({reason}): run {command_line('tune')} again") from None
     if len(choice.runs) != len(runs):
-        raise RunError(f"{path} is for {len(choice.runs)} runs, not for {len(runs)}: run python src/tune.py again")
+        raise RunError(f"{path} is for {len(choice.runs)} runs, not for {len(runs)}: run {command_line('tune')} again")
     return choice.moved_to(runs)

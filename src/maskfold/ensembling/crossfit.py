@@ -44,6 +44,10 @@ class Walked(Generic[Chosen]):
     chosen: Chosen
     of_part: dict[Part, Chosen]
 
+    def changed(self, change: Callable[[Chosen], Chosen]) -> "Walked[Chosen]":
+        """The same with ``change`` of every setting."""
+        return Walked(change(self.chosen), {part: change(chosen) for part, chosen in self.of_part.items()})
+
 
 class Statistics(Protocol[LookedAt]):
     """What the walk asks of `maskfold.ensembling.settings.Scorer`."""
@@ -57,7 +61,7 @@ class Statistics(Protocol[LookedAt]):
 
 
 def walk(
-    start: Chosen,
+    start: Chosen | Walked[Chosen],
     coordinates: Sequence[Coordinate[Chosen]],
     parts: np.ndarray,
     statistics: Statistics[Chosen],
@@ -66,13 +70,18 @@ def walk(
     """Choose one coordinate after the other, the earlier choices fixed: without each part, and on all images.
 
     Args:
-        start: what is chosen before the first one. It is kept where nothing scores higher.
+        start: what is chosen before the first one, or an earlier walk that is continued. It is kept where nothing
+            scores higher.
         coordinates: in order.
         parts: (n,) part of each image.
         statistics: of settings on the images.
         score: (n, k) -> a number; NaN where no image can be scored.
     """
-    chosen: dict[Part, Chosen] = dict.fromkeys([None, *np.unique(parts).tolist()], start)
+    chosen: dict[Part, Chosen] = (
+        {None: start.chosen, **start.of_part}
+        if isinstance(start, Walked)
+        else dict.fromkeys([None, *np.unique(parts).tolist()], start)
+    )
     for coordinate in coordinates:
         options = {part: list(coordinate.options(now, part)) for part, now in chosen.items()}
         everything = [*chosen.values(), *(option for of_part in options.values() for option in of_part)]

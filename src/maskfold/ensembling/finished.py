@@ -1,6 +1,7 @@
 """Which folds of a run are there to predict with; the folder alone answers, without torch."""
 
 from maskfold.errors import InferenceError
+from maskfold.program import command_line
 from maskfold.runs.run import Run
 
 
@@ -12,7 +13,8 @@ def finished_folds(run: Run) -> list[int]:
     """
     folds = run.finished_folds()
     if not folds:
-        raise InferenceError(f"{run.path} has no finished fold: run python src/train_fold.py --fold 0 first")
+        first = command_line("train-fold", "--fold 0")
+        raise InferenceError(f"{run.path} has no finished fold: run {first} first")
     return folds
 
 

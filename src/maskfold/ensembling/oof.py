@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
 
-from maskfold.competitions import Competition, Sample
+from maskfold.competitions import Competition, ImagePath, Sample
 from maskfold.config import FoldsConfig, TTAConfig
 from maskfold.datasets import fold_splits, load_groups
 from maskfold.ensembling.checkpoints import ensure_oof
@@ -27,14 +27,14 @@ class OofImage:
 
     Attributes:
         id: the image's.
-        image: its path in the competition's folder.
+        image: its path, or paths, in the competition's folder.
         masks: what `Competition.label` takes.
         fold: the first fold that validates it in the first run.
         stores: of each run, checkpoint -> where the maps of its folds are.
     """
 
     id: str
-    image: str
+    image: ImagePath
     masks: object
     fold: int
     stores: tuple[Mapping[str, tuple[MapStore, ...]], ...]
@@ -56,8 +56,9 @@ class OofImage:
         return mean_presence(zip(weights, of_runs, strict=True))
 
     def prediction(self, probability: np.ndarray, presence: np.ndarray | None, competition: Competition) -> Prediction:
-        """What a decoding chain takes."""
-        return Prediction(self.id, 0, probability, image=partial(competition.image, self.image), presence=presence)
+        """What a decoding chain takes; several chains load the image once."""
+        image = cache(partial(competition.image, self.image))
+        return Prediction(self.id, 0, probability, image=image, presence=presence)
 
     def truth(self, competition: Competition) -> Label:
         """The image's label, of the size of its maps."""

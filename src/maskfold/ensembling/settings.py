@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,7 +44,8 @@ class Setting:
 class Scorer:
     """Statistics of settings on the same out-of-fold images; each setting is looked at once.
 
-    In a pass over the images one image's maps are in memory at a time, and each is read once for all settings.
+    In a pass over the images one image's maps are in memory at a time, and each is read once for all settings. Settings
+    of the same maps that differ from the gate or the decision on share the steps before it.
     """
 
     def __init__(self, images: Sequence[OofImage], competition: Competition) -> None:
@@ -57,12 +59,13 @@ class Scorer:
         new = {setting.key: setting for setting in settings if setting.key not in self._stats}
         if not new:
             return
-        # Settings of the same maps follow each other, so that these are merged once for all of them.
-        asked = sorted(new.values(), key=lambda setting: setting.maps)
-        chains = [build_chain(setting.post, self.competition.labels) for setting in asked]
+        labels, images = self.competition.labels, self.competition.images
+        decoded = [_Decoded(setting, build_chain(setting.post, labels, images)) for setting in new.values()]
+        # Settings of the same maps follow each other, so that these are merged and refined once for all of them.
+        asked = sorted(decoded, key=lambda each: (each.maps, each.refinement))
         shown = progress(self.images, f"{what}: {len(asked)} tried", total=len(self.images))
-        rows = [np.stack(list(self._rows(image, asked, chains))) for image in shown]
-        for place, setting in enumerate(asked):
+        rows = [np.stack(list(self._rows(image, asked))) for image in shown]
+        for place, (setting, _) in enumerate(asked):
             self._stats[setting.key] = np.stack([of_image[place] for of_image in rows])
 
     def stats(self, setting: Setting) -> np.ndarray:
@@ -70,14 +73,31 @@ class Scorer:
         self.look([setting])
         return self._stats[setting.key]
 
-    def _rows(self, image: OofImage, settings: Sequence[Setting], chains: Sequence[Chain]) -> Iterator[np.ndarray]:
-        asked = {each for setting in settings for each in enumerate(setting.checkpoints)}
-        levels = {each: image.levels(*each) for each in asked}
+    def _rows(self, image: OofImage, asked: Sequence["_Decoded"]) -> Iterator[np.ndarray]:
+        needed = {each for setting, _ in asked for each in enumerate(setting.checkpoints)}
+        levels = {each: image.levels(*each) for each in needed}
         truth = image.truth(self.competition)
-        pairs = zip(settings, chains, strict=True)
-        for (checkpoints, weights), same in groupby(pairs, key=lambda pair: pair[0].maps):
+        for (checkpoints, weights), same in groupby(asked, key=lambda each: each.maps):
             probability = merged_levels([levels[each] for each in enumerate(checkpoints)], weights)
             presence = image.presence(checkpoints, weights)
             prediction = image.prediction(probability, presence, self.competition)
-            for _, chain in same:
-                yield self.metric.image_stats(chain(prediction), truth)
+            for _, alike in groupby(same, key=lambda each: each.refinement):
+                chains = [chain for _, chain in alike]
+                refined = chains[0].refine(probability, prediction.image, presence)
+                for chain in chains:
+                    yield self.metric.image_stats(chain.decide(refined, prediction.image, presence), truth)
+
+
+class _Decoded(NamedTuple):
+    """A setting and its decoding chain."""
+
+    setting: Setting
+    chain: Chain
+
+    @property
+    def maps(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        return self.setting.maps
+
+    @property
+    def refinement(self) -> str:
+        return self.chain.refinement

@@ -19,6 +19,7 @@ from maskfold.errors import InferenceError
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction, predict_batches
+from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import MapStore, Run
 from maskfold.storage import LocalStorage
@@ -63,7 +64,7 @@ def check_hashes(choice: EnsembleChoice) -> list[str]:
     changed = [path for path, digest in choice.hashes.items() if now.get(path) != digest]
     if changed:
         raise InferenceError(
-            f"{changed[0]} is not what the ensemble was tuned on: run python src/tune.py again, or predict "
+            f"{changed[0]} is not what the ensemble was tuned on: run {command_line('tune')} again, or predict "
             "with --untuned"
         )
     return sorted(set(now) - set(choice.hashes))
@@ -72,7 +73,7 @@ def check_hashes(choice: EnsembleChoice) -> list[str]:
 def refuse_without_presence(choice: EnsembleChoice, competition: Competition) -> None:
     """Raise a ConfigError where the decoding asks for a presence that no run of the choice predicts."""
     available = any(Run.open(Path(part.run)).config.model.presence for part in choice.runs if part.weight > 0)
-    build_chain(choice.post, competition.labels).check_presence(available)
+    build_chain(choice.post, competition.labels, competition.images).check_presence(available)
 
 
 def predict_samples(
@@ -133,7 +134,7 @@ def write_submission(
         probabilities: folder to store the 8-bit maps in as well.
     """
     empty = 0
-    decode = build_chain(choice.post, competition.labels)
+    decode = build_chain(choice.post, competition.labels, competition.images)
     with ExitStack() as stack:
         store = None
         if probabilities is not None:
@@ -173,6 +174,7 @@ def _run_stream(
         tta=choice.tta,
         window_batch=batch_size,
         weights=weights,
+        seed=run.config.seed,
         device=device,
         precision=choose_precision(run.config.train.precision, device),
     )

@@ -3,9 +3,12 @@
 The choices are walked over one after the other, the earlier ones fixed: the checkpoint of each run, the weights of the
 runs, then every value of the decoding chain. All of them are cross-fitted, see `maskfold.ensembling.crossfit`. What
 does not score higher so than the config's own settings is not kept.
+
+A decoding step that the config may leave out (``post.crf``) has to earn its place: the chain is walked over with it and
+without it, from the same checkpoints and weights, and it stays only if its walk scores higher.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -15,13 +18,12 @@ import numpy as np
 from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
-from maskfold.ensembling.crossfit import Coordinate, Part, cross_fitted, walk
+from maskfold.ensembling.crossfit import Coordinate, Part, Walked, cross_fitted, walk
 from maskfold.ensembling.finished import finished_folds
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.submit import default_choice, refuse_without_presence
-from maskfold.inference.decoding import Tunable, build_chain, tunable_values
-from maskfold.labels import LabelSpec
+from maskfold.inference.decoding import Tunable, build_chain, tunable_values, with_and_without
 from maskfold.runs import Run
 
 # Where only one fold is finished its images are split into this many parts.
@@ -40,7 +42,8 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
 
     Returns:
         What to predict with. ``scores`` holds the out-of-fold score ``before``, of the config's own settings, and
-        ``after``, of tuning, cross-fitted. Unless the second is higher, the config's own settings are the choice.
+        ``after``, of tuning, cross-fitted. Unless the second is higher, the config's own settings are the choice,
+        without those steps that may be left out and without which they score as high.
 
     Raises:
         InferenceError: no finished folds, or runs whose finished folds do not validate the same images.
@@ -50,21 +53,28 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
     configured = default_choice(runs, config)
     refuse_without_presence(configured, competition)
     start = Setting.of(configured)
+    posts = with_and_without(config.post)
     presence = any(run.config.model.presence for run in runs)
-    values = tunable_values(config.post, competition.labels, config.tune.tried, presence=presence)
+    values = [tunable_values(post, competition.labels, config.tune.tried, presence=presence) for post in posts]
+    possible = partial(_with_presence, runs, competition)
     wanted = [wanted_checkpoints(run, own, config) for run, own in zip(runs, start.checkpoints, strict=True)]
     tta, batch_size = [config.tta] * len(runs), config.inference.batch_size
     images = oof_images(runs, wanted, competition, tta, batch_size=batch_size)
     parts = parts_of(images, groups_of(competition, [image.id for image in images], runs[0].config.folds))
     scorer = Scorer(images, competition)
-    score = competition.metric.score
-    coordinates = [
-        replace(coordinate, options=partial(_with_presence, coordinate.options, runs, competition.labels))
-        for coordinate in coordinates_of(runs, config, values)
+    of_runs = possible(run_coordinates(runs, config))
+    shared = walk(replace(start, post=posts[0]), of_runs, parts, scorer, competition.metric.score)
+    found = [
+        candidate
+        for post, tunables in zip(posts, values, strict=True)
+        for candidate in _candidates(
+            replace(start, post=post), possible(decoding_coordinates(tunables)), shared, parts, scorer
+        )
     ]
-    walked = walk(start, coordinates, parts, scorer, score)
-    before, after = float(score(scorer.stats(start))), float(score(cross_fitted(walked, parts, scorer)))
-    chosen = walked.chosen if after > before else start
+    (before, _), others = found[-2], [*found[:-2], found[-1]]
+    # Of equal ones the first: with fewer steps, and as the config has it.
+    chosen = max(found, key=lambda each: each[0])[1]
+    after = max(score for score, _ in others)
     return configured.model_copy(
         update={
             "runs": [
@@ -79,15 +89,18 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
     )
 
 
-def coordinates_of(runs: Sequence[Run], config: Config, values: Sequence[Tunable]) -> list[Coordinate[Setting]]:
-    """What is chosen, in order: the checkpoint of each run, the weights, every value of the decoding chain."""
+def run_coordinates(runs: Sequence[Run], config: Config) -> list[Coordinate[Setting]]:
+    """What is chosen of the runs, in order: the checkpoint of each, and the weights."""
     checkpoints = [
         Coordinate(f"checkpoint of {run.name}", partial(_checkpoints, run, place, config))
         for place, run in enumerate(runs)
     ]
-    weights = [Coordinate("weights", _weights)] if len(runs) > 1 else []
-    decoding = [Coordinate(value.name, partial(_moves, value), ordered=True) for value in values]
-    return [*checkpoints, *weights, *decoding]
+    return [*checkpoints, *([Coordinate("weights", _weights)] if len(runs) > 1 else [])]
+
+
+def decoding_coordinates(values: Sequence[Tunable]) -> list[Coordinate[Setting]]:
+    """Every value of a decoding chain, in order."""
+    return [Coordinate(value.name, partial(_moves, value), ordered=True) for value in values]
 
 
 def wanted_checkpoints(run: Run, configured: str, config: Config) -> list[str]:
@@ -140,25 +153,39 @@ def _weights(now: Setting, part: Part) -> list[Setting]:
     return [Setting(now.checkpoints, weights, now.post) for weights in weightings(len(now.weights))]
 
 
+def _candidates(
+    plain: Setting,
+    coordinates: Sequence[Coordinate[Setting]],
+    shared: Walked[Setting],
+    parts: np.ndarray,
+    scorer: Scorer,
+) -> list[tuple[float, Setting]]:
+    """Score and setting: of the config with some of its decoding steps, and of the walk with them, cross-fitted."""
+    score = scorer.metric.score
+    begun = shared.changed(lambda setting: replace(setting, post=plain.post))
+    walked = walk(begun, coordinates, parts, scorer, score)
+    own, tuned = scorer.stats(plain), cross_fitted(walked, parts, scorer)
+    return [(float(score(own)), plain), (float(score(tuned)), walked.chosen)]
+
+
 def _moves(value: Tunable, now: Setting, part: Part) -> list[Setting]:
     return [Setting(now.checkpoints, now.weights, value.moved(now.post, tried)) for tried in value.tried]
 
 
 def _with_presence(
-    options: Callable[[Setting, Part], Sequence[Setting]],
-    runs: Sequence[Run],
-    labels: LabelSpec,
-    now: Setting,
-    part: Part,
-) -> list[Setting]:
-    """Those of the options under which a run that weighs something predicts the presence that the decoding asks for."""
+    runs: Sequence[Run], competition: Competition, coordinates: Sequence[Coordinate[Setting]]
+) -> list[Coordinate[Setting]]:
+    """The same without options whose decoding asks for a presence that no run predicts that weighs something."""
 
     def possible(setting: Setting) -> bool:
-        weighing = (run for run, weight in zip(runs, setting.weights, strict=True) if weight > 0)
-        available = any(run.config.model.presence for run in weighing)
-        return available or not build_chain(setting.post, labels).needs_presence
+        if not build_chain(setting.post, competition.labels, competition.images).needs_presence:
+            return True
+        return any(run.config.model.presence for run, weight in zip(runs, setting.weights, strict=True) if weight > 0)
 
-    return [setting for setting in options(now, part) if possible(setting)]
+    def options(coordinate: Coordinate[Setting], now: Setting, part: Part) -> list[Setting]:
+        return [setting for setting in coordinate.options(now, part) if possible(setting)]
+
+    return [replace(coordinate, options=partial(options, coordinate)) for coordinate in coordinates]
 
 
 def _hashes(runs: Sequence[Run], checkpoints: Sequence[str]) -> dict[str, str | None]:

@@ -1,7 +1,7 @@
 """One pass over the images serves all checkpoints and all views, and keeps no more than a batch."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from maskfold.config import TTAConfig
 from maskfold.errors import InferenceError
+from maskfold.inference.dropout import check_dropout, dropped, noise_seed
 from maskfold.inference.merge import build_merge, mean_presence, normalised_weights
 from maskfold.inference.views import build_views, resize
 from maskfold.inference.window import window_logits
@@ -48,6 +49,7 @@ def predict_batches(
     tta: TTAConfig,
     window_batch: int = 8,
     weights: Sequence[float] | None = None,
+    seed: int = 0,
     device: torch.device,
     precision: torch.dtype | None = None,
 ) -> Iterator[Prediction]:
@@ -59,9 +61,12 @@ def predict_batches(
     Views weigh the same, models as in ``weights`` (`None`: the same). The merged map is resized bilinearly, once, to
     the size that the batch asks for.
 
-    The presence of a class is the mean of the sigmoids over the same models and views, whatever ``tta.merge`` is, and
-    over those models that have the head. In sliding windows it is the largest of the windows': what is anywhere in one
-    of them is in the image.
+    With ``tta.dropout_passes`` every model looks so often at every view, its dropout on, and all passes are merged: see
+    `maskfold.inference.dropout`. The noise is a function of ``seed``, the image's id, the view, the model and the pass.
+
+    The presence of a class is the mean of the sigmoids over the same models, views and passes, whatever ``tta.merge``
+    is, and over those models that have the head. In sliding windows it is the largest of the windows': what is anywhere
+    in one of them is in the image.
 
     Args:
         models: return `maskfold.models.Outputs`. They are moved to ``device``, and are in evaluation mode until the
@@ -70,21 +75,27 @@ def predict_batches(
             labelled images, label (a `Label` each).
         labels: decide how logits become probabilities.
         window_batch: windows that go through a network together.
+        seed: of the dropout's noise.
         precision: type of autocast, None for float32.
 
     Raises:
         InferenceError: no models, weights that do not fit them, or logits that are NaN or infinite.
+        ModelError: passes with dropout of a network that has none.
     """
     if not models:
         raise InferenceError("there is no model to predict with: give at least one")
+    if tta.dropout_passes:
+        check_dropout(models)
     shares = normalised_weights(weights, len(models))
-    merge = partial(_merged, models, shares, labels=labels, tta=tta, window_batch=window_batch, precision=precision)
+    merge = partial(
+        _merged, models, shares, labels=labels, tta=tta, window_batch=window_batch, precision=precision, seed=seed
+    )
     for model in models:
         model.to(device)
     with _evaluating(models):
         for batch in loader:
             images = batch["image"].to(device, non_blocking=True)
-            probability, presence, finite = merge(images)
+            probability, presence, finite = merge(images, batch["id"])
             _check_finite(finite, batch["id"], precision)
             yield from _predictions(batch, probability, presence)
 
@@ -94,15 +105,25 @@ def _merged(
     models: Sequence[nn.Module],
     shares: Sequence[float],
     images: Tensor,
+    ids: Sequence[str],
     *,
     labels: LabelSpec,
     tta: TTAConfig,
     window_batch: int,
     precision: torch.dtype | None,
+    seed: int,
 ) -> tuple[Tensor, Tensor | None, Tensor]:
     """Probability (N, C, h, w), presence (N, C), and for each image whether all its logits were finite."""
     merge, views = build_merge(tta.merge, labels), build_views(tta.views, tta.scales)
-    networks = [partial(_logits, model, tta=tta, window_batch=window_batch, precision=precision) for model in models]
+    passes = max(1, tta.dropout_passes)
+    networks = [
+        partial(
+            _logits, model, ids=ids, noise=(seed, number, turn), tta=tta, window_batch=window_batch, precision=precision
+        )
+        for number, model in enumerate(models)
+        for turn in range(passes)
+    ]
+    shares = [share / passes for share in shares for _ in range(passes)]
     height, width = images.shape[-2:]
     total = images.new_zeros((), dtype=torch.float32)
     presences: list[tuple[float, Tensor | None]] = []
@@ -110,7 +131,7 @@ def _merged(
     for view in views:
         seen = view.forward(images)
         for network, share in zip(networks, shares, strict=True):
-            found, presence = network(seen)
+            found, presence = network(seen, view.name)
             logits = view.inverse(found, (height, width))
             presences.append((share, presence))
             finite = finite & logits.isfinite().flatten(1).all(1)
@@ -120,9 +141,17 @@ def _merged(
 
 
 def _logits(
-    model: nn.Module, images: Tensor, *, tta: TTAConfig, window_batch: int, precision: torch.dtype | None
+    model: nn.Module,
+    images: Tensor,
+    view: str,
+    *,
+    ids: Sequence[str],
+    noise: tuple[int, ...],
+    tta: TTAConfig,
+    window_batch: int,
+    precision: torch.dtype | None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Float32 logits of one model for one view, and its presence (N, C), `None` where it has no such head."""
+    """Float32 logits of one pass of one model for one view; its presence (N, C), `None` where it has no such head."""
     presences: list[Tensor] = []
 
     def network(images: Tensor) -> Tensor:
@@ -131,7 +160,9 @@ def _logits(
             presences.append(found.aux["presence"].float().sigmoid())
         return found.logits
 
-    with torch.autocast(images.device.type, dtype=precision, enabled=precision is not None):
+    seeds = [noise_seed(*noise, view, image_id) for image_id in ids]
+    dropping = dropped(model, seeds) if tta.dropout_passes else nullcontext()
+    with dropping, torch.autocast(images.device.type, dtype=precision, enabled=precision is not None):
         if tta.window is None:
             logits = network(images).float()
         else:

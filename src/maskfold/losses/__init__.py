@@ -7,7 +7,7 @@ gradient for empty, full and uncounted masks.
 """
 
 from maskfold.losses._common import SegmentationLoss
-from maskfold.losses.boundary import ActiveBoundaryLoss, BoundaryLoss
+from maskfold.losses.boundary import ActiveBoundaryLoss, BoundaryLoss, signed_distance
 from maskfold.losses.build import LOSSES, build_loss, default_loss
 from maskfold.losses.focal import FocalLoss
 from maskfold.losses.jdt import CompatibleTverskyLoss, DiceSemimetricLoss, JaccardMetricLoss
@@ -36,4 +36,5 @@ __all__ = [
     "TverskyLoss",
     "build_loss",
     "default_loss",
+    "signed_distance",
 ]

@@ -34,7 +34,7 @@ LOSSES: dict[str, type[SegmentationLoss]] = {
     "active_boundary": ActiveBoundaryLoss,
 }
 
-TERM_KEYS = ("name", "weight", "output", "target", "from_epoch", "until_epoch", "ramp_epochs", "options")
+TERM_KEYS = ("name", "weight", "output", "outputs", "target", "from_epoch", "until_epoch", "ramp_epochs", "options")
 # What PaddleSeg gives a second, auxiliary output beside the first one's 1.
 AUX_WEIGHT = 0.4
 # Enough for the head to learn, too little to lead the encoder away from the mask.
@@ -53,6 +53,8 @@ def build_loss(spec: Sequence[Mapping[str, Any]], labels: LabelSpec, *, outputs:
         spec: terms ``{name, weight: 1, output: mask, target: mask, from_epoch: 1, until_epoch: null, ramp_epochs: 0,
             options: {}}``, ``name`` a key of `LOSSES` or ``package.module:Name`` and ``options`` arguments of that
             class. The target of the output ``presence`` is ``presence`` by default, and its task is multilabel.
+            ``outputs: {mask: 1, deep_1: 0.4}`` in the place of ``output`` makes a term for each of these outputs, with
+            so much of the weight.
         labels: their task decides how every loss reads logits and targets.
         outputs: what the network returns beside the mask. An output that no term names gets the terms of the mask,
             with `AUX_WEIGHT` times their weights; ``presence`` gets ``bce`` with `PRESENCE_WEIGHT`.
@@ -63,7 +65,7 @@ def build_loss(spec: Sequence[Mapping[str, Any]], labels: LabelSpec, *, outputs:
     """
     if not isinstance(spec, Sequence) or isinstance(spec, str):
         raise ConfigError(f"the loss is {spec!r}: expected a list of terms such as [{{name: bce, weight: 0.8}}]")
-    terms = [_term(entry, labels.task) for entry in spec]
+    terms = [_term(each, labels.task) for entry in spec for each in _by_output(entry)]
     of_mask = [term for term in terms if term.output == MASK]
     for output in [name for name in outputs if name not in {term.output for term in terms}]:
         if output == PRESENCE:
@@ -71,6 +73,22 @@ def build_loss(spec: Sequence[Mapping[str, Any]], labels: LabelSpec, *, outputs:
         else:
             terms += [replace(term, output=output, weight=AUX_WEIGHT * term.weight) for term in of_mask]
     return MixedLoss(terms)
+
+
+def _by_output(entry: Any) -> list[Any]:
+    """``{weight: 2, outputs: {mask: 1, deep_1: 0.4}}`` as one entry for each output, with weights 2 and 0.8."""
+    if not isinstance(entry, Mapping) or "outputs" not in entry:
+        return [entry]
+    name, found = entry.get("name"), entry["outputs"]
+    if not isinstance(found, Mapping) or not found or "output" in entry:
+        raise ConfigError(
+            f"the loss term {name} has outputs {found!r}: expected a share of the weight for each, such as "
+            "{mask: 1, deep_1: 0.4}, and no output beside it"
+        )
+    weight = check_number(f"the weight of {name}", entry.get("weight", 1.0), 0)
+    shares = {output: check_number(f"the share of {output} in {name}", share, 0) for output, share in found.items()}
+    rest = {key: value for key, value in entry.items() if key != "outputs"}
+    return [{**rest, "output": output, "weight": weight * share} for output, share in shares.items()]
 
 
 def _term(entry: Any, task: Task) -> Term:

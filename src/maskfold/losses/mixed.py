@@ -28,11 +28,9 @@ class Term:
 
     def weight_at(self, epoch: float) -> float:
         """The weight in ``epoch``, 0 where the term is not active."""
-        if epoch < self.from_epoch or (self.until_epoch is not None and epoch >= self.until_epoch + 1):
+        if self.until_epoch is not None and epoch >= self.until_epoch + 1:
             return 0.0
-        if not self.ramp_epochs:
-            return self.weight
-        return self.weight * min(1.0, (epoch - self.from_epoch + 1) / self.ramp_epochs)
+        return self.weight * ramp(epoch, self.from_epoch, self.ramp_epochs)
 
     def __call__(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], valid: Tensor | None) -> Tensor:
         """The loss, unweighted, with what it needs beside its target."""
@@ -48,6 +46,13 @@ class Term:
         if self.output == PRESENCE:
             logits, target, valid = _one_pixel(logits, target, valid)
         return self.loss(logits, target, valid=valid, **needed)
+
+
+def ramp(epoch: float, first: int, length: int) -> float:
+    """0 before the epoch ``first``; in ``length`` epochs from it on, growing in equal steps to 1 (0: at once)."""
+    if epoch < first:
+        return 0.0
+    return min(1.0, (epoch - first + 1) / length) if length else 1.0
 
 
 class MixedLoss(nn.Module):

@@ -1,4 +1,4 @@
-"""From a name to a network: smp's architectures and what each needs of the image's size."""
+"""From a name to a network: which there are, and what each needs of the image's size."""
 
 import inspect
 import logging
@@ -13,8 +13,9 @@ from maskfold.config import ModelConfig
 from maskfold.errors import ModelError, nearest
 from maskfold.extension import load_named
 from maskfold.images import PLAIN, ImageSpec
-from maskfold.models.deep import DeeplySupervisedUnet
+from maskfold.models.deep import extend_decoder
 from maskfold.models.encoders import (
+    OWN_ENCODER,
     any_size_options,
     channel_statistics,
     check_encoder,
@@ -22,15 +23,39 @@ from maskfold.models.encoders import (
     pretrained_names,
     pretrained_url,
 )
+from maskfold.models.networks import (
+    DeepLabV1,
+    DeepLabV2,
+    FCN8s,
+    FCN16s,
+    FCN32s,
+    FCNResNet50,
+    RefineNet,
+    SegNet,
+    UNetOriginal,
+)
 from maskfold.models.presence import PresenceHead
 from maskfold.models.weights import load_encoder_weights
 from maskfold.models.wrapper import SegmentationModel
 
 logger = logging.getLogger(__name__)
 
-# name -> class; a network that smp lacks joins by one line. It is called as smp's are, and has `.encoder`.
-ARCHITECTURES: dict[str, type[nn.Module]] = dict(smp.MODEL_ARCHITECTURES_MAPPING)
+# name -> class, called as smp's are, with an `.encoder`. Those that smp lacks are in `maskfold.models.networks`.
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    **smp.MODEL_ARCHITECTURES_MAPPING,
+    "fcn32s": FCN32s,
+    "fcn16s": FCN16s,
+    "fcn8s": FCN8s,
+    "fcn_resnet50": FCNResNet50,
+    "segnet": SegNet,
+    "unet_original": UNetOriginal,
+    "deeplabv1": DeepLabV1,
+    "deeplabv2": DeepLabV2,
+    "refinenet": RefineNet,
+}
 
+# These take an encoder from smp or timm.
+ENCODER_IS_FREE = {*smp.MODEL_ARCHITECTURES_MAPPING, "deeplabv2", "refinenet"}
 # Padded sizes are multiples of the encoder's output stride times this: DPT halves the last map once more.
 STRIDE_FACTORS = {"dpt": 2}
 # Padded sizes are at least the output stride times this: PAN pools the encoder's last map three times.
@@ -81,6 +106,7 @@ def build_model(
         pools_to_one=name in POOL_TO_ONE,
         presence=PresenceHead(net, classes) if config.presence else None,
     )
+    extend_decoder(model, name, config, classes)
     if weights and not named:
         logger.info("%s", load_encoder_weights(model, _weights_file(weights)))
     return model
@@ -90,10 +116,14 @@ def _architecture(name: str) -> str:
     """The table's key for ``name``: ``U-Net++`` and ``unet_plus_plus`` mean unetplusplus; ``module:Name`` is itself."""
     if ":" in name:
         return name
-    key = name.lower().replace("+", "plus").replace("-", "").replace("_", "")
-    if key not in ARCHITECTURES:
-        raise ModelError(f"there is no architecture {name}: {nearest(key, list(ARCHITECTURES))}")
-    return key
+    keys = {_plain(key): key for key in ARCHITECTURES}
+    if _plain(name) not in keys:
+        raise ModelError(f"there is no architecture {name}: {nearest(name.lower(), list(ARCHITECTURES))}")
+    return keys[_plain(name)]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("+", "plus").replace("-", "").replace("_", "")
 
 
 def _weights_file(weights: str) -> Path:
@@ -110,7 +140,11 @@ def _build_net(name: str, config: ModelConfig, weights: str | None, classes: int
         raise ModelError(
             f"encoder {encoder} has no weights {weights} (published are: {known}): name another, a file, or null"
         )
-    net_class, extra = _net_class(name, config)
+    net_class = load_named(name, ARCHITECTURES, "architecture")
+    if encoder == OWN_ENCODER and name in ENCODER_IS_FREE:
+        raise ModelError(
+            f"{name} has no encoder of its own: set model.encoder to resnet34 or another of smp's or timm's"
+        )
     _check_options(name, net_class, encoder, config.options)
     if weights:
         logger.info("fetching the %s weights of encoder %s, unless they are cached", weights, encoder)
@@ -120,7 +154,7 @@ def _build_net(name: str, config: ModelConfig, weights: str | None, classes: int
             encoder_weights=bool(weights) or None if encoder.startswith("tu-") else weights,
             in_channels=channels,
             classes=classes,
-            **{**any_size_options(encoder), **extra, **config.options},
+            **{**any_size_options(encoder), **config.options},
         )
     except OSError as error:
         raise ModelError(_fetch_advice(encoder, weights)) from error
@@ -140,19 +174,9 @@ def _output_stride(net: nn.Module, name: str) -> int:
     return stride
 
 
-def _net_class(name: str, config: ModelConfig) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
-    """What makes the network, and arguments that it alone takes."""
-    if not config.deep_supervision:
-        return load_named(name, ARCHITECTURES, "architecture"), {}
-    if name != "unet":
-        raise ModelError(f"model.deep_supervision is for the architecture unet, not for {name}: set it to 0")
-    return DeeplySupervisedUnet, {"deep_supervision": config.deep_supervision}
-
-
 def _check_options(name: str, net_class: Callable[..., nn.Module], encoder: str, options: dict[str, Any]) -> None:
     """smp drops options that it does not know when the encoder is its own; here they are errors."""
-    made_by = smp.Unet if net_class is DeeplySupervisedUnet else net_class
-    known = set(inspect.signature(made_by).parameters) - {"kwargs", *RESERVED}
+    known = set(inspect.signature(net_class).parameters) - {"kwargs", *RESERVED}
     for key in options:
         if key in RESERVED:
             raise ModelError(f"model.options cannot hold {key}: {RESERVED[key]}")

@@ -7,6 +7,9 @@ from segmentation_models_pytorch.encoders import encoders as SMP_ENCODERS
 
 from maskfold.errors import ModelError
 
+# What `model.encoder` is where a network brings its own encoder, whose weights nobody publishes.
+OWN_ENCODER = "own"
+
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -33,7 +36,7 @@ ANY_SIZE_OPTIONS: dict[str, dict[str, bool]] = {
 
 def check_encoder(name: str) -> None:
     """Raise a ModelError naming the nearest encoder unless smp or timm (prefix ``tu-``) has one of this name."""
-    if name in SMP_ENCODERS or (name.startswith("tu-") and _timm_config(name) is not None):
+    if name in (OWN_ENCODER, *SMP_ENCODERS) or (name.startswith("tu-") and _timm_config(name) is not None):
         return
     known = [*SMP_ENCODERS, *(f"tu-{model}" for model in timm.list_models())]
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
@@ -71,7 +74,7 @@ def pretrained_names(name: str) -> list[str]:
     """Names of the weights that smp or timm can download for this encoder."""
     if name.startswith("tu-"):
         return ["imagenet"] if timm.models.is_model_pretrained(name[3:]) else []
-    return list(SMP_ENCODERS[name]["pretrained_settings"])
+    return list(SMP_ENCODERS[name]["pretrained_settings"]) if name in SMP_ENCODERS else []
 
 
 def pretrained_url(name: str, weights: str) -> str:

@@ -37,7 +37,8 @@ class PresenceHead(nn.Module):
                 "it returns): give it this attribute, as segmentation_models_pytorch's encoders have it, or set "
                 "model.presence to false"
             )
-        self.linear = nn.Linear(width, classes)
+        # No random numbers are drawn, so that what is made next is as in a network without the head.
+        self.linear = nn.Linear(width, classes, device="meta").to_empty(device="cpu")
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 

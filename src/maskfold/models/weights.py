@@ -22,17 +22,23 @@ WRAPPERS = ("", "model.", "model.model.", "features.")
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of a file's tensors. Names are the encoder's, those of ``unexpected`` the file's."""
+    """What became of a file's tensors. Names are the encoder's, those of ``unexpected`` and ``classifier`` the file's.
+
+    ``classifier``: of fully connected layers that the network has as convolutions outside of its encoder.
+    """
 
     path: Path
     matched: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     mismatched: tuple[str, ...]
+    classifier: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         wanted = len(self.matched) + len(self.missing) + len(self.mismatched)
         text = f"{self.path}: {len(self.matched)} of the encoder's {wanted} tensors loaded"
+        if self.classifier:
+            text += f", and {len(self.classifier)} of the classifier"
         for what in ("missing", "mismatched", "unexpected"):
             if names := getattr(self, what):
                 text += f"; {what}: {_some(names)}"
@@ -51,21 +57,36 @@ def load_encoder_weights(model: SegmentationModel, path: Path) -> LoadReport:
     target = model.net.encoder.state_dict()
     source = _read_tensors(Path(path))
     names = _align(source, target)
+    classifier = _classifier_tensors(model.net, source)
     source |= {key: _for_channels(source[key], target[name].shape) for name, key in names.items()}
     mismatched = tuple(name for name, key in names.items() if source[key].shape != target[name].shape)
     report = LoadReport(
         path=Path(path),
         matched=tuple(name for name in names if name not in mismatched),
         missing=tuple(name for name in target if name not in names),
-        unexpected=tuple(sorted(set(source) - set(names.values()))),
+        unexpected=tuple(sorted(set(source) - set(names.values()) - set(classifier))),
         mismatched=mismatched,
+        classifier=tuple(classifier),
     )
     if 2 * len(report.matched) < len(target):
         raise ModelError(f"{report}: this is not a file of the encoder that model.encoder names")
     with torch.no_grad():
         for name in report.matched:
             target[name].copy_(source[names[name]])
+        for key, parameter in classifier.items():
+            parameter.copy_(source[key].view_as(parameter))
     return report
+
+
+def _classifier_tensors(net: Any, source: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """File name -> parameter of the network's ``classifier_layers``: a linear layer's weights, seen as a kernel's."""
+    return {
+        key: parameter
+        for layer, module in getattr(net, "classifier_layers", {}).items()
+        for name, parameter in module.named_parameters()
+        for key in source
+        if f".{key}".endswith(f".{layer}.{name}") and source[key].numel() == parameter.numel()
+    }
 
 
 def _for_channels(weights: Tensor, shape: torch.Size) -> Tensor:

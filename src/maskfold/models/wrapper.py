@@ -73,7 +73,7 @@ class SegmentationModel(nn.Module):
             raise ModelError("this architecture cannot be trained on one image: set train.batch_size to 2 or more")
         height, width = images.shape[-2:]
         padded = reflect_pad(images, self._padded(height), self._padded(width))
-        normalised = (padded - self.mean) / self.std
+        normalised = self.normalised(padded)
         if self.presence is None:
             found, of_image = self.net(normalised), {}
         else:
@@ -82,6 +82,10 @@ class SegmentationModel(nn.Module):
         logits, aux = found if isinstance(found, Outputs) else (found, {})
         maps = {name: output[..., :height, :width] for name, output in aux.items()}
         return Outputs(logits[..., :height, :width], maps | of_image)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Images as the net takes them, with the statistics of the encoder's training images."""
+        return (images - self.mean) / self.std
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """Parameters of the pretrained part."""

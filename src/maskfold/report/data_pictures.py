@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from maskfold.checks import DataReport, Reading
-from maskfold.competitions import Competition, Samples
+from maskfold.competitions import Competition, ImagePath, Samples
 from maskfold.errors import CompetitionError
 from maskfold.images import to_rgb
 from maskfold.labels import Label, LabelSpec
@@ -122,7 +122,7 @@ def _as_read(reading: Reading, strings: tuple[str, ...], shape: tuple[int, int])
 
 def _panels(
     competition: Competition,
-    path: str,
+    path: ImagePath,
     masks: object,
     *,
     name: str = "image",

@@ -69,7 +69,8 @@ def predict_image(
     """Probability float32 (C, H, W) of the ensemble, the truth, and the ensemble's mask."""
     probability = image.probability(choice.checkpoints, choice.weights)
     presence = image.presence(choice.checkpoints, choice.weights)
-    mask = build_chain(choice.post, competition.labels)(image.prediction(probability, presence, competition))
+    chain = build_chain(choice.post, competition.labels, competition.images)
+    mask = chain(image.prediction(probability, presence, competition))
     return probability, image.truth(competition), mask
 
 

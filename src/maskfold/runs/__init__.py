@@ -1,7 +1,5 @@
 """The run folder: config, folds, checkpoints, history, out-of-fold maps, locks."""
 
-from maskfold.runs.fold import FoldFolder
-from maskfold.runs.maps import MapStore
-from maskfold.runs.run import Run
+import lazy_loader
 
-__all__ = ["FoldFolder", "MapStore", "Run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

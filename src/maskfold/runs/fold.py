@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskfold.errors import RunError
+from maskfold.program import command_line
 from maskfold.runs.checkpoint import state_from_bytes, state_to_bytes, weights_from_bytes, weights_to_bytes
 from maskfold.runs.documents import read_json, to_json
 from maskfold.runs.lock import exclusive
@@ -51,7 +52,7 @@ class FoldFolder:
         try:
             content = self.storage.read(self.key(path.name))
         except FileNotFoundError:
-            raise RunError(f"there is no {path}: train the fold first (python src/train_fold.py)") from None
+            raise RunError(f"there is no {path}: train the fold first ({command_line('train-fold')})") from None
         return weights_from_bytes(content, path, sha256=self.digest(checkpoint))
 
     def checkpoints(self) -> list[str]:

@@ -14,6 +14,7 @@ import yaml
 from maskfold.competitions.find import open_competition
 from maskfold.config import MADE_WITH, Config, changed_keys, config_from_tree, config_yaml
 from maskfold.errors import RunError, first_few
+from maskfold.program import command_line
 from maskfold.runs.fold import FoldFolder
 from maskfold.storage import LocalStorage, Storage
 
@@ -55,7 +56,8 @@ class Run:
         """
         run = cls(path)
         if not run.storage.exists(CONFIG):
-            raise RunError(f"{path} is not a run (no config.yaml): train first, python src/train_fold.py --fold 0")
+            first = command_line("train-fold", "--fold 0")
+            raise RunError(f"{path} is not a run (no config.yaml): train first, {first}")
         return run
 
     @classmethod

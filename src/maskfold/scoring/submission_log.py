@@ -7,6 +7,7 @@ import pandas as pd
 
 from maskfold.errors import InferenceError
 from maskfold.files import atomic_path
+from maskfold.program import command_line
 
 COLUMNS = ["time", "file", "sha256", "runs", "folds", "ensemble_sha256", "oof_score", "leaderboard"]
 
@@ -39,7 +40,8 @@ def note_leaderboard(log: Path, score: float, submission: Path | None = None) ->
         wanted = f"no {submission}" if submission else "no submission"
         held = ", ".join(dict.fromkeys(table["file"].tail(5))) or "nothing"
         raise InferenceError(
-            f"{log} has {wanted}, the latest are {held}: python src/predict.py writes submissions and notes them there"
+            f"{log} has {wanted}, the latest are {held}: {command_line('predict')} writes submissions and notes them "
+            "there"
         )
     table.loc[rows[-1], "leaderboard"] = str(score)
     _write(table, log)

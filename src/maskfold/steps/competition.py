@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from maskfold.competitions import find
 from maskfold.config import Config
+from maskfold.program import command_line
 from maskfold.steps.places import DATA, DEMO
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def open_competition(config: Config) -> "Competition":
     if _demo_is_to_be_drawn(config):
         from maskfold.demo import make_demo
 
-        print(f"Drawing the demo data into {DEMO} (python src/make_demo.py does the same).", flush=True)
+        print(f"Drawing the demo data into {DEMO} ({command_line('make-demo')} does the same).", flush=True)
         make_demo(DEMO)
     return find.open_competition(config.competition, data_root=DATA)
 

@@ -12,6 +12,7 @@ from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
 from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.submit import check_hashes, default_choice, predict_samples, test_samples, write_submission
 from maskfold.errors import RunError, SubmissionError
+from maskfold.program import command_line
 from maskfold.runs import Run
 from maskfold.runs.checkpoint import file_digest
 from maskfold.scoring.evaluate import evaluate_oof
@@ -89,15 +90,16 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
         choice = read_ensemble(path, [run.path for run in runs])
         print(f"Ensemble: {path} (out-of-fold {choice.metric} {choice.score:.4f})")
         if added := check_hashes(choice):
-            print(f"Note: trained since tuning and used as well: {', '.join(added)}; python src/tune.py tunes on all.")
+            again = f"{command_line('tune')} tunes on all"
+            print(f"Note: trained since tuning and used as well: {', '.join(added)}; {again}.")
     elif len(runs) > 1:
         names = " ".join(str(run.path) for run in runs)
-        raise RunError(f"there is no {path}: run python src/tune.py --runs {names} first")
+        raise RunError(f"there is no {path}: run {command_line('tune', '--runs', names)} first")
     else:
         choice = default_choice(runs)
         print(
             f"Not tuned: equal mean of checkpoint '{choice.checkpoints[0]}', threshold {choice.post.threshold}, "
-            f"views {choice.tta.views} (python src/tune.py chooses them)."
+            f"views {choice.tta.views} ({command_line('tune')} chooses them)."
         )
     return _changed(choice, config, changed)
 
@@ -165,7 +167,7 @@ def _stored_score(
         names = " ".join(str(run.path) for run in runs)
         print(
             f"Note: without out-of-fold maps of these settings the log has no score beside it. To have one next time: "
-            f"python src/predict.py --runs {names} --oof, with the same options."
+            f"{command_line('predict', '--runs', names, '--oof')}, with the same options."
         )
         return None
     return evaluate_oof(choice, competition, folds=numbers).score

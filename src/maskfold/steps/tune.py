@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from maskfold.config import override
+from maskfold.config import PostConfig, override
 from maskfold.ensembling.choice import EnsembleChoice, write_ensemble
 from maskfold.ensembling.tune import tune as choose_ensemble
 from maskfold.inference.decoding import tunable_values
@@ -30,19 +30,23 @@ def tune(runs: Run | Sequence[Run], *, overrides: Mapping[str, Any] | None = Non
     choice = choose_ensemble(runs, competition, config)
     path = ensemble_run(runs).ensemble_path
     write_ensemble(choice, path)
-    print(f"{describe(choice, competition.labels)}\nEnsemble: {path}")
+    print(f"{describe(choice, competition.labels, config.post)}\nEnsemble: {path}")
     return choice
 
 
-def describe(choice: EnsembleChoice, labels: LabelSpec) -> str:
-    """The choice, what it scores, and whether tuning helped."""
+def describe(choice: EnsembleChoice, labels: LabelSpec, post: PostConfig) -> str:
+    """The choice, what it scores, and whether tuning helped; ``post`` is what the config asked for."""
     values = [f"{value.name} {value.value(choice.post)}" for value in tunable_values(choice.post, labels, {})]
     lines = [f"{run.run}: {run.checkpoint}, weight {run.weight:.2f}" for run in choice.runs]
+    views = f"views {choice.tta.views}"
+    passes = [f"{choice.tta.dropout_passes} passes with dropout"] if choice.tta.dropout_passes else []
     lines += [
-        ", ".join([*(values or ["the most probable class"]), f"views {choice.tta.views}"]),
+        ", ".join([*(values or ["the most probable class"]), views, *passes]),
         f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before tuning, {choice.scores['after']:.4f} after "
         "(cross-fitted)",
     ]
-    if not choice.helped:
+    if left_out := [key for key, held in post if held is not None and getattr(choice.post, key) is None]:
+        lines.append(f"Left out, as nothing scores higher with it: post.{', post.'.join(left_out)}.")
+    elif not choice.helped:
         lines.append("Tuning did not help: the config's own settings, shown above, are kept.")
     return "\n".join(lines)

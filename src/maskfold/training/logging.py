@@ -3,14 +3,15 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from maskfold.inference.views import build_views
 from maskfold.runs.history import is_term, write_epochs
+from maskfold.training.forecast import MEASURED, Stopwatch, Work, duration
 from maskfold.training.session import Session
 
 
@@ -44,6 +45,8 @@ class RunLog:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.work = Work.of(session)
+        self.stopwatch: Stopwatch | None = None
         self.bar: tqdm | None = None
         self.epoch_started = time.monotonic()
         if session.config.train.trackers:
@@ -61,6 +64,8 @@ class RunLog:
         """The epoch's batches, behind a bar where the output is a terminal."""
         session = self.session
         self.epoch_started = time.monotonic()
+        if self.stopwatch is None:
+            self.stopwatch = self._start_stopwatch()
         self.bar = tqdm(
             loader,
             total=session.length.batches_per_epoch,
@@ -73,8 +78,11 @@ class RunLog:
     def show(self, log: EpochLog, number: int) -> None:
         """Put the running mean loss, the last validation score and the time that the fold still takes on the bar.
 
-        Every tenth batch, since reading the loss makes a GPU wait. The bar itself tells the epoch's time.
+        Every tenth batch, since reading the loss makes a GPU wait. The bar itself tells the epoch's time. After the
+        first batches, once, a line tells what all of it will take.
         """
+        if self.stopwatch is not None and (pace := self.stopwatch.lap()) is not None:
+            self.tell(self._forecast(pace))
         if self.bar is None or self.bar.disable or number % 10:
             return
         shown = {"loss": f"{log.means()['loss']:.4f}"}
@@ -117,30 +125,24 @@ class RunLog:
 
     def _left(self, epochs: float) -> str:
         """Time for the epochs to come, at the pace of those that are done, and for what follows the last one."""
-        pace = self.session.elapsed() / epochs
-        return duration(pace * (self.session.length.epochs - epochs) + end_seconds(self.session, pace))
+        pace, image = self.session.elapsed() / epochs, self.session.seconds_per_image or 0
+        return duration(pace * (self.session.length.epochs - epochs) + self.work.end(pace, image))
 
+    def _start_stopwatch(self) -> Stopwatch:
+        """One that looks at this epoch's first batches, and makes a GPU wait twice."""
+        session = self.session
+        device = session.accelerator.device
+        left = (session.length.steps - session.step) * session.config.train.accumulate
+        stopwatch = Stopwatch(
+            min(MEASURED, session.length.batches_per_epoch, left),
+            settle=partial(torch.accelerator.synchronize, device) if device.type != "cpu" else lambda: None,
+        )
+        stopwatch.start()
+        return stopwatch
 
-def end_seconds(session: Session, pace: float) -> float:
-    """Estimate of what follows the last epoch: statistics of averages, scores of all candidates, out-of-fold maps.
-
-    ``pace`` is seconds per epoch. Evaluation takes as long per image as it did at the start.
-    """
-    config = session.config
-    averages = sum(asked is not None for asked in (config.averaging.ema, config.averaging.swa_start))
-    share = min(config.averaging.bn_batches / session.length.batches_per_epoch, 1)
-    statistics = averages * share * pace / 3  # forward only
-    if session.seconds_per_image is None:
-        return statistics
-    cycles = config.schedule.cycles
-    candidates = 1 + averages + (2 * cycles if cycles > 1 else 0)  # the snapshots one by one, and all together
-    views = len(build_views(config.tta.views, config.tta.scales))
-    passes = candidates / views + min(config.train.oof_checkpoints, candidates)
-    return statistics + passes * len(session.data.valid_ids) * session.seconds_per_image
-
-
-def duration(seconds: float) -> str:
-    """A length of time for people: ``45 s``, ``12 min``, ``3.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    def _forecast(self, batch: float) -> str:
+        """What seconds per batch mean for the epoch, the fold and all folds."""
+        train = self.session.config.train
+        most = " at most" if train.max_hours is not None or train.early_stop is not None else ""
+        forecast = self.work.forecast(batch, self.session.seconds_per_image or 0)
+        return f"fold {self.session.fold.name}: {batch:.2g} s per batch; {forecast}{most}"

@@ -19,6 +19,7 @@ from maskfold.losses import MixedLoss, build_loss, default_loss
 from maskfold.metrics import CompetitionMetric
 from maskfold.models import SegmentationModel, build_model, load_weights
 from maskfold.runs import FoldFolder, Run
+from maskfold.training.adversarial import Adversarial, check_reached
 from maskfold.training.averaging import WeightAverages
 from maskfold.training.callbacks import Callback, stop_rules
 from maskfold.training.data import ALL, FoldData, fold_data
@@ -171,8 +172,9 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
         TrainingError, ConfigError, ModelError, CompetitionError: what does not fit together.
     """
     config = run.config
+    competition = run.competition()
     # Prediction's own, but better refused now than after a night.
-    build_chain(config.post, run.competition().labels).check_presence(config.model.presence)
+    build_chain(config.post, competition.labels, competition.images).check_presence(config.model.presence)
     precision, accelerator = build_accelerator(config, project_dir=run.fold(fold).path)
     set_seed(mixed_seed(config.seed, 0, 0))
     device: torch.device = accelerator.device
@@ -201,9 +203,12 @@ def mixed_seed(*parts: int) -> int:
 
 
 def _train_step(session: Session, network: SegmentationModel, loss: MixedLoss) -> TrainStep:
-    return Supervised(
-        network, loss, session.config, session.accelerator, lr_factor=session.lr_factor, on_step=session.step_done
-    )
+    made_of = network, loss, session.config, session.accelerator
+    if session.config.adversarial is None:
+        return Supervised(*made_of, lr_factor=session.lr_factor, on_step=session.step_done)
+    check_reached(session.config.adversarial, session.length.epochs)
+    labels = session.competition.labels
+    return Adversarial(*made_of, labels=labels, lr_factor=session.lr_factor, on_step=session.step_done)
 
 
 def _network(run: Run, fold: int | str) -> SegmentationModel:

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
 
 from maskfold.config import Config
 from maskfold.losses import MixedLoss
-from maskfold.models import SegmentationModel
+from maskfold.models import Outputs, SegmentationModel
 from maskfold.training.optim import build_optimizer, set_learning_rate, slow_weights
 
 
@@ -40,7 +41,15 @@ class TrainStep(Protocol):
 
 
 class Supervised:
-    """One network, one optimiser, one loss: forward, backward and, every ``accumulate`` batches, an optimiser step."""
+    """One network, one loss: forward, backward and, every ``accumulate`` batches, an optimiser step.
+
+    A way of training that adds to it overrides `learn`, and `begin_epoch` where its further networks do not learn in
+    every epoch: `maskfold.training.adversarial`.
+
+    Attributes:
+        learning: names of the networks that learn in the present epoch.
+        wrapped: networks by name, as accelerate made them for this precision and these processes.
+    """
 
     def __init__(
         self,
@@ -64,32 +73,71 @@ class Supervised:
         self.accelerator = accelerator
         self.loss = loss.to(accelerator.device)
         self.lr_factor, self.on_step = lr_factor, on_step
-        self._wrapped, optimizer = accelerator.prepare(network, build_optimizer(network, config.optim))
-        self.modules: dict[str, nn.Module] = {"network": network}
-        self.optimizers = {"network": optimizer}
+        self.modules: dict[str, nn.Module] = {}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.learning: tuple[str, ...] = ("network",)
+        self.wrapped: dict[str, nn.Module] = {}
+        self.add("network", network, build_optimizer(network, config.optim))
 
     def begin_epoch(self, epoch: int) -> None:
         self.loss.set_epoch(epoch)
-        self._wrapped.train()
+        for module in self.wrapped.values():
+            module.train()
         self.network.freeze_encoder(epoch <= self.config.optim.freeze_encoder_epochs)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        accelerator, optimizer = self.accelerator, self.optimizers["network"]
-        with accelerator.accumulate(self._wrapped):
-            set_learning_rate(optimizer, self.lr_factor())
-            images, targets, valid = self._to_device(batch)
-            loss, terms = self.loss(self._wrapped(images).named(), targets, valid)
-            accelerator.backward(loss)
-            if accelerator.sync_gradients and self.config.optim.clip_norm is not None:
-                accelerator.clip_grad_norm_(self._wrapped.parameters(), self.config.optim.clip_norm)
-            optimizer.step()
-            optimizer.zero_grad()
+        accelerator = self.accelerator
+        with accelerator.accumulate(*(self.wrapped[name] for name in self.learning)):
+            for optimizer in self.optimizers.values():
+                set_learning_rate(optimizer, self.lr_factor())
+            found = self.learn(*self._to_device(batch))
+            if accelerator.sync_gradients:
+                self._step()
         if accelerator.sync_gradients:
             self.on_step()
+        return found
+
+    def learn(self, images: Tensor, targets: dict[str, Tensor], valid: Tensor) -> dict[str, Tensor]:
+        """Add a batch's gradients to every network that is ``learning``; returns ``loss`` and its terms, detached."""
+        _, loss, terms = self.supervise(images, targets, valid)
+        self.accelerator.backward(loss)
         return {"loss": loss.detach(), **terms}
+
+    def supervise(
+        self, images: Tensor, targets: dict[str, Tensor], valid: Tensor
+    ) -> tuple[Outputs, Tensor, dict[str, Tensor]]:
+        """The network's outputs for a batch, the loss, and its terms for the log."""
+        outputs = self.wrapped["network"](images)
+        return outputs, *self.loss(outputs.named(), targets, valid)
 
     def settled(self) -> AbstractContextManager[None]:
         return slow_weights(self.optimizers["network"])
+
+    def add(self, name: str, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Let a network on the device be trained and saved under a name; `wrapped` holds it as it is to be called."""
+        self.wrapped[name], self.optimizers[name] = self.accelerator.prepare(module, optimizer)
+        self.modules[name] = module
+
+    def _step(self) -> None:
+        """Clip the gradients of every network that learns, let its optimiser follow them, and clear them.
+
+        fp16's scaler is updated after all of the optimisers: accelerate's own ``optimizer.step`` updates it after each
+        one, so that the second would divide its gradients by another scale than they were multiplied by.
+        """
+        scaler, clip_norm = self.accelerator.scaler, self.config.optim.clip_norm
+        optimizers = [self.optimizers[name] for name in self.learning]
+        if clip_norm is not None:
+            self.accelerator.unscale_gradients(optimizers)
+            for name in self.learning:
+                nn.utils.clip_grad_norm_(self.wrapped[name].parameters(), clip_norm)
+        for optimizer in optimizers:
+            if scaler is None:
+                optimizer.step()
+            else:
+                scaler.step(cast("AcceleratedOptimizer", optimizer).optimizer)
+            optimizer.zero_grad()
+        if scaler is not None:
+            scaler.update()
 
     def _to_device(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         device = self.accelerator.device

@@ -17,11 +17,11 @@ from maskfold.metrics import Evaluation
 from maskfold.progress import progress
 from maskfold.training.session import Session
 
-NO_VIEWS = {"views": "none", "scales": (1.0,), "merge": "probabilities"}
+NO_VIEWS = {"views": "none", "scales": (1.0,), "merge": "probabilities", "dropout_passes": 0}
 
 
 def validate(session: Session, networks: Sequence[nn.Module], *, shared: bool = True) -> Evaluation:
-    """Score at threshold 0.5 without views.
+    """Score at threshold 0.5 without views and passes with dropout.
 
     Args:
         shared: every process does its part and gets the whole; else the caller alone does all, and shows progress.
@@ -85,6 +85,7 @@ def _predictions(
         labels=session.competition.labels,
         tta=tta,
         window_batch=session.config.inference.batch_size,
+        seed=session.config.seed,
         device=session.accelerator.device,
         precision=session.precision,
     )

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.options import DATA_OPTIONS
 from maskfold.cli.script import next_command, starting
+from maskfold.config import Config
 from maskfold.errors import first_few
+from maskfold.program import command_line
 from maskfold.steps.competition import check_competition, open_competition
 from maskfold.steps.places import RUNS
 
@@ -25,6 +27,12 @@ def main() -> None:
         metavar="FILE",
         help="also write all findings with pictures and tables, as one page; default FILE: runs/NAME/data.html",
     )
+    parser.add_argument(
+        "--fit",
+        action="store_true",
+        help="also measure on this device, in a minute or more: memory (GB) and speed (images/s) of training and "
+        "prediction as in the config, the largest batches that fit (images), and how long everything will take",
+    )
     arguments, config = parse(parser)
     check_competition(config)
     starting("Reading every image and mask …")
@@ -39,11 +47,24 @@ def main() -> None:
         path = Path(arguments.html or RUNS / config.name / "data.html")
         write_data_page(report, competition, path)
         print(f"Page: {path} ({path.stat().st_size / 1e6:.1f} MB)")
-    if report.ok:
-        next_command(f"python src/make_folds.py{config_flags(arguments)}")
-    else:
-        next_command(_repair(report, f"python src/check_data.py{config_flags(arguments)}"))
+    again = command_line("check-data", config_flags(arguments))
+    if not report.ok:
+        next_command(_repair(report, again))
         sys.exit(1)
+    if arguments.fit and (changes := _measure(config)):
+        next_command(f"{'; '.join(changes)}; then {again} --fit")
+        sys.exit(1)
+    next_command(command_line("make-folds", config_flags(arguments)))
+
+
+def _measure(config: Config) -> list[str]:
+    """Print what fits and what it takes; returns what has to be changed to make it fit."""
+    starting("Measuring training and prediction …")
+    from maskfold.steps.fit import advice, describe_fit, measure_fit
+
+    found = measure_fit(config)
+    print(describe_fit(found))
+    return advice(found)
 
 
 def _repair(report: "DataReport", again: str) -> str:

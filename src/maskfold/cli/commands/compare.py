@@ -8,6 +8,7 @@ from maskfold.cli.arguments import check_submissions
 from maskfold.cli.found import default_config
 from maskfold.cli.script import next_command, starting
 from maskfold.config import load_config
+from maskfold.program import command_line
 from maskfold.steps.competition import check_competition, open_competition
 from maskfold.steps.places import SUBMISSIONS
 
@@ -36,19 +37,14 @@ def main() -> None:
     starting(f"Comparing {a} and {b} …")
     from maskfold.report.differences import save_differences
     from maskfold.scoring.agreement import compare_masks
-    from maskfold.scoring.evaluate import evaluate_submission, verdict
+    from maskfold.steps.evaluate import show_submission
 
     competition = open_competition(config)
     agreement = compare_masks(a, b, competition)
     print(agreement.text())
-    best = a
-    if truth:
-        scores = [evaluate_submission(path, truth, competition) for path in (a, b)]
-        print(f"a: {scores[0].line()}\nb: {scores[1].line()}\na against b: {scores[0].against(scores[1])}")
-        print(verdict(scores[0], scores[1], (str(a), str(b))))
-        best = b if scores[1].score > scores[0].score else a
+    best = show_submission(a, truth, b, competition) if truth else a
     picture = arguments.picture or SUBMISSIONS / f"{a.stem}_{b.stem}.png"
     masks = competition.read_masks(truth) if truth else None
     if save_differences(agreement, competition, picture, count=arguments.images, truth=masks):
         print(f"Picture: {picture}")
-    next_command(f"python src/evaluate.py --submission {shlex.quote(str(best))} --note-lb SCORE")
+    next_command(command_line("evaluate", "--submission", shlex.quote(str(best)), "--note-lb SCORE"))

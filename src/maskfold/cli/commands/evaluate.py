@@ -9,6 +9,7 @@ from maskfold.cli.found import default_config
 from maskfold.cli.script import next_command, starting
 from maskfold.config import Config, override
 from maskfold.ensembling.finished import finished_folds
+from maskfold.program import command_line
 from maskfold.steps.competition import check_competition, open_competition
 from maskfold.steps.places import SUBMISSIONS
 
@@ -59,7 +60,7 @@ def _evaluate_submission(arguments: argparse.Namespace, config: Config) -> None:
     from maskfold.steps.evaluate import show_submission
 
     best = show_submission(arguments.submission, arguments.truth, arguments.against, open_competition(config))
-    next_command(f"python src/evaluate.py --submission {shlex.quote(str(best))} --note-lb SCORE")
+    next_command(command_line("evaluate", "--submission", shlex.quote(str(best)), "--note-lb SCORE"))
 
 
 def _evaluate_runs(paths: list[Path] | None, overrides: dict) -> None:
@@ -72,4 +73,4 @@ def _evaluate_runs(paths: list[Path] | None, overrides: dict) -> None:
     from maskfold.steps.evaluate import show_runs
 
     tuned = show_runs(runs, open_competition(config), config)
-    next_command(f"python src/{'predict' if tuned else 'tune'}.py{run_flags(runs, overrides)}")
+    next_command(command_line("predict" if tuned else "tune", run_flags(runs, overrides)))

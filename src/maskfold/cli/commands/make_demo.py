@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from maskfold.cli.script import next_command, starting
+from maskfold.program import command_line
 from maskfold.steps.places import DEMO
 
 
@@ -25,4 +26,4 @@ def main() -> None:
     counts = {"train_tiles": args.tiles, "test_tiles": args.test_tiles, "tile": args.size}
     make_demo(args.out, seed=args.seed, **counts, overwrite=args.overwrite)
     print(f"{args.out}: {args.tiles} training and {args.test_tiles} test tiles, {args.size} pixels a side")
-    next_command("python src/train_fold.py --fold 0")
+    next_command(command_line("train-fold", "--fold 0"))

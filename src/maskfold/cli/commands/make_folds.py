@@ -3,6 +3,7 @@
 from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.options import DATA_OPTIONS
 from maskfold.cli.script import next_command, starting
+from maskfold.program import command_line
 from maskfold.runs.run import Run
 from maskfold.steps.competition import check_competition, open_competition, with_root
 
@@ -19,4 +20,4 @@ def main() -> None:
         count = rows.groupby("split")["times"].sum()
         print(f"fold {fold}: {count.get('train', 0)} images to train on, {count.get('valid', 0)} to validate on")
     print(f"Folds: {run.folds_path}")
-    next_command(f"python src/train_fold.py{config_flags(arguments)} --fold 0")
+    next_command(command_line("train-fold", config_flags(arguments), "--fold 0"))

@@ -6,6 +6,7 @@ from maskfold.cli.arguments import open_runs, parse_sections, run_flags, runs_pa
 from maskfold.cli.script import next_command, starting
 from maskfold.config import override
 from maskfold.ensembling.finished import folds_of
+from maskfold.program import command_line
 from maskfold.steps.competition import check_competition
 
 SECTIONS = ("inference", "tta", "post")
@@ -37,7 +38,7 @@ def main() -> None:
 
     if arguments.oof:
         predict_out_of_fold(runs, untuned=arguments.untuned, overrides=overrides)
-        return next_command(f"python src/tune.py{run_flags(runs, overrides)}")
+        return next_command(command_line("tune", run_flags(runs, overrides)))
     path = predict(
         runs,
         arguments.out,
@@ -47,6 +48,5 @@ def main() -> None:
         overwrite=arguments.overwrite,
         save_probabilities=arguments.save_probabilities,
     )
-    return next_command(
-        f"python src/evaluate.py --submission {path} --truth TRUTH (or upload it, then --note-lb SCORE)"
-    )
+    scored = command_line("evaluate", f"--submission {path} --truth TRUTH")
+    return next_command(f"{scored} (or upload it, then --note-lb SCORE)")

@@ -6,6 +6,7 @@ from maskfold.cli.arguments import open_runs, parse_sections, run_flags, runs_pa
 from maskfold.cli.script import next_command, starting
 from maskfold.config import override
 from maskfold.ensembling.finished import finished_folds
+from maskfold.program import command_line
 from maskfold.steps.competition import check_competition, open_competition
 from maskfold.steps.places import ensemble_run
 
@@ -37,4 +38,5 @@ def main() -> None:
     choice = read_choice(runs, together.ensemble_path)
     report = make_report(runs, open_competition(config), choice, path, count=arguments.images)
     print(f"Report: {report.path} ({report.shown} images, {report.path.stat().st_size / 1e6:.1f} MB)")
-    next_command(f"python src/{'predict' if report.findings.tuned else 'tune'}.py{run_flags(runs, overrides)}")
+    following = "predict" if report.findings.tuned else "tune"
+    next_command(command_line(following, run_flags(runs, overrides)))

@@ -4,6 +4,7 @@ from maskfold.cli.arguments import open_runs, parse_sections, run_flags, runs_pa
 from maskfold.cli.script import next_command, starting
 from maskfold.config import override
 from maskfold.ensembling.finished import finished_folds
+from maskfold.program import command_line
 from maskfold.steps.competition import check_competition
 
 SECTIONS = ("inference", "tta", "post", "tune")
@@ -19,4 +20,4 @@ def main() -> None:
     from maskfold.steps.tune import tune
 
     tune(runs, overrides=overrides)
-    next_command(f"python src/predict.py{run_flags(runs, overrides)}")
+    next_command(command_line("predict", run_flags(runs, overrides)))

@@ -1,15 +1,17 @@
-"""The decoding chain: steps before the decision, the decision, steps after it."""
+"""The decoding chain: steps that change the probability, gates, the decision, steps after it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskfold.config import PostConfig
 from maskfold.errors import ConfigError, InferenceError
-from maskfold.inference.decoding.options import asked_steps, for_each_class, key_of
-from maskfold.inference.decoding.steps import BUILT_IN, Step
+from maskfold.images import PLAIN, ImageSpec, to_rgb
+from maskfold.inference.decoding.options import BUILT_IN, asked_steps, for_each_class, has_one_option, key_of
+from maskfold.inference.decoding.steps import Step
 from maskfold.labels import LabelSpec
 from maskfold.resizing import fit_image
 
@@ -26,12 +28,13 @@ class _Part:
     name: str
     steps: tuple[Step, ...]
 
-    def __call__(self, layers: np.ndarray, image: np.ndarray | None, presence: np.ndarray | None) -> np.ndarray:
+    def __call__(self, layers: np.ndarray, beside: "_Beside") -> np.ndarray:
         step = self.steps[0]
+        image = beside.image_for(self.name, step)
         if not step.each_class:
-            found = np.asarray(_apply(step, layers, image, presence))
+            found = np.asarray(_apply(step, layers, image, beside.presence))
         else:
-            shares = [None] * len(layers) if presence is None else presence
+            shares = [None] * len(layers) if beside.presence is None else beside.presence
             each = zip(self.steps, layers, shares, strict=True)
             found = np.stack([_apply(one, layer, image, share) for one, layer, share in each])
         if found.shape != layers.shape:
@@ -47,17 +50,63 @@ class _Part:
 
 
 def _apply(step: Step, layers: np.ndarray, image: np.ndarray | None, presence: Any) -> np.ndarray:
+    if step.idle:
+        return layers
     return step(layers, image, **({"presence": presence} if step.needs_presence else {}))
 
 
 @dataclass(frozen=True)
+class _Beside:
+    """What steps may see beside a map: the presence, and the image, loaded once and only if a step asks for it."""
+
+    load: LoadImage | None
+    size: tuple[int, int]
+    spec: ImageSpec
+    presence: np.ndarray | None
+
+    def image_for(self, name: str, step: Step) -> np.ndarray | None:
+        """What a step gets: the image at the map's size, or `None`."""
+        if not step.needs_image:
+            return None
+        if self.load is None:
+            raise InferenceError(f"the decoding step {name} asks for the image, but there is only a map: give both")
+        return self._rgb if step.sees_rgb else self._stored
+
+    @cached_property
+    def _stored(self) -> np.ndarray:
+        return fit_image(self._loaded, self.size)
+
+    @cached_property
+    def _rgb(self) -> np.ndarray:
+        return fit_image(to_rgb(self._loaded, self.spec), self.size)
+
+    @cached_property
+    def _loaded(self) -> np.ndarray:
+        assert self.load is not None
+        return self.load()
+
+
+@dataclass(frozen=True)
 class Chain:
-    """How a competition's probabilities become masks; see `build_chain`."""
+    """How a competition's probabilities become masks; see `build_chain`.
+
+    Attributes:
+        labels: the classes.
+        images: how the images are stored.
+        before: the steps that change the probability.
+        gates: the steps that rule classes out.
+        decision: the threshold.
+        after: the steps that change the mask.
+        refinement: equal for chains of which `refine` gives the same.
+    """
 
     labels: LabelSpec
+    images: ImageSpec
     before: tuple[_Part, ...]
+    gates: tuple[_Part, ...]
     decision: _Part
     after: tuple[_Part, ...]
+    refinement: str
 
     def __call__(self, prediction: "Prediction") -> np.ndarray:
         """The mask of a prediction, as in `decode`."""
@@ -79,24 +128,42 @@ class Chain:
                 changes the shape.
             ConfigError: a presence that is asked for and not there.
         """
+        image = None if image is None else cache(image)
+        return self.decide(self.refine(probability, image, presence), image, presence)
+
+    def refine(
+        self, probability: np.ndarray, image: LoadImage | None = None, presence: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The map after the steps that change the probability, float32; without such steps the map itself.
+
+        Args and Raises: as `decode`.
+        """
         self._check(probability)
         self.check_presence(presence is not None)
-        loaded = self._load(image, probability.shape[1:])
-        if self.before and probability.dtype == np.uint8:
-            probability = probability.astype(np.float32) / np.float32(255)
-        for part in self.before:
-            probability = part(probability, loaded, presence)
+        return _changed(probability, self.before, self._beside(probability, image, presence))
+
+    def decide(
+        self, probability: np.ndarray, image: LoadImage | None = None, presence: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The mask of a map that `refine` returned.
+
+        Args and Raises: as `decode`.
+        """
+        self.check_presence(presence is not None)
+        beside = self._beside(probability, image, presence)
+        probability = _changed(probability, self.gates, beside)
         if self.labels.exclusive:
             return self.labels.decide(probability)
-        layers = self.decision(probability, loaded, presence)
+        layers = self.decision(probability, beside)
         for part in self.after:
-            layers = part(layers, loaded, presence)
+            layers = part(layers, beside)
         return self.labels.mask(layers)
 
     @property
     def needs_presence(self) -> list[str]:
         """Names of the steps that ask for the presence."""
-        return [part.name for part in (*self.before, *self.after) if part.steps[0].needs_presence]
+        parts = (*self.before, *self.gates, *self.after)
+        return [part.name for part in parts if part.steps[0].needs_presence]
 
     def check_presence(self, available: bool) -> None:
         """Refuse a chain that asks for a presence that no network predicts.
@@ -112,6 +179,9 @@ class Chain:
                 "true"
             )
 
+    def _beside(self, probability: np.ndarray, image: LoadImage | None, presence: np.ndarray | None) -> _Beside:
+        return _Beside(image, probability.shape[1:], self.images, presence)
+
     def _check(self, probability: np.ndarray) -> None:
         right = probability.ndim == 3 and len(probability) == self.labels.channels
         if not right or probability.dtype not in (np.float32, np.uint8):
@@ -120,24 +190,22 @@ class Chain:
                 f"with C = {self.labels.channels}"
             )
 
-    def _load(self, image: LoadImage | None, size: tuple[int, int]) -> np.ndarray | None:
-        asking = [part.name for part in (*self.before, *self.after) if part.steps[0].needs_image]
-        if not asking:
-            return None
-        if image is None:
-            raise InferenceError(
-                f"the decoding step {asking[0]} asks for the image, but there is only a map: give both"
-            )
-        return fit_image(image(), size)
+
+def _changed(probability: np.ndarray, parts: Sequence[_Part], beside: _Beside) -> np.ndarray:
+    if parts and probability.dtype == np.uint8:
+        probability = probability.astype(np.float32) / np.float32(255)
+    for part in parts:
+        probability = part(probability, beside)
+    return probability
 
 
-def build_chain(post: PostConfig, labels: LabelSpec) -> Chain:
-    """The chain of a config for a competition's classes.
+def build_chain(post: PostConfig, labels: LabelSpec, images: ImageSpec = PLAIN) -> Chain:
+    """The chain of a config for a competition's classes and images.
 
-    Steps that change the probability come first, in the order of ``post.steps``; then ``presence``; then the decision;
-    then ``fill_holes``, ``min_area`` and the other steps of ``post.steps``. Steps that change nothing are left out.
-    Exclusive classes are decided for by the most probable one: they have no threshold, and no step that would change
-    the mask of a single class.
+    Steps that change the probability come first, ``crf`` before those of ``post.steps``; then ``presence``; then the
+    decision; then ``fill_holes``, ``min_area`` and the other steps of ``post.steps``. Steps that would change nothing
+    are left out. Exclusive classes are decided for by the most probable one: they have no threshold, and no step that
+    would change the mask of a single class.
 
     Raises:
         MaskfoldError: a step that is not there, options that do not fit it or the classes, a step after the decision
@@ -145,19 +213,28 @@ def build_chain(post: PostConfig, labels: LabelSpec) -> Chain:
     """
     parts: dict[str, list[_Part]] = {"probability": [], "gate": [], "decision": [], "mask": []}
     for name, step, options in asked_steps(post):
+        part = _Part(name, tuple(step_objects(name, step, options, labels)))
+        if part.idle:
+            continue
         if labels.exclusive and step.stage == "mask":
-            _refuse(name, options, labels)
-        elif not (part := _Part(name, tuple(step_objects(name, step, options, labels)))).idle:
-            parts[step.stage].append(part)
-    return Chain(labels, (*parts["probability"], *parts["gate"]), parts["decision"][0], tuple(parts["mask"]))
+            raise _refused(name, options, labels)
+        parts[step.stage].append(part)
+    before = [(name, options) for name, step, options in asked_steps(post) if step.stage == "probability"]
+    return Chain(
+        labels,
+        images,
+        before=tuple(parts["probability"]),
+        gates=tuple(parts["gate"]),
+        decision=parts["decision"][0],
+        after=tuple(parts["mask"]),
+        refinement=repr(before),
+    )
 
 
-def _refuse(name: str, options: dict[str, Any], labels: LabelSpec) -> None:
-    if name in BUILT_IN and not any(for_each_class(options["value"], labels, key_of(name, "value"))):
-        return
-    advice = "set it to 0" if name in BUILT_IN else "leave it out"
-    value = f" is {options['value']}" if name in BUILT_IN else " is a step after the decision"
-    raise ConfigError(
+def _refused(name: str, options: dict[str, Any], labels: LabelSpec) -> ConfigError:
+    advice = "set it to 0" if has_one_option(name) else "leave it out"
+    value = f" is {options['value']}" if has_one_option(name) else " is a step after the decision"
+    return ConfigError(
         f"{key_of(name, '').rstrip('.')}{value}, but the {labels.channels} classes exclude each other, and it changes "
         f"the mask of one class alone: {advice}"
     )
@@ -165,11 +242,13 @@ def _refuse(name: str, options: dict[str, Any], labels: LabelSpec) -> None:
 
 def step_objects(name: str, step: type[Step], options: dict[str, Any], labels: LabelSpec) -> list[Step]:
     """An object of ``step`` for each class, or one for all of them."""
+    further = {"labels": labels} if step.needs_labels else {}
     if not step.each_class:
-        return [_made(name, step, options)]
+        return [_made(name, step, options | further)]
     values = {option: for_each_class(value, labels, key_of(name, option)) for option, value in options.items()}
     return [
-        _made(name, step, {option: each[place] for option, each in values.items()}) for place in range(labels.channels)
+        _made(name, step, {option: each[place] for option, each in values.items()} | further)
+        for place in range(labels.channels)
     ]
 
 

@@ -2,17 +2,31 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any
+
+from pydantic import BaseModel
 
 from maskfold.config import PostConfig
 from maskfold.errors import ConfigError
 from maskfold.extension import load_named
-from maskfold.inference.decoding.steps import BUILT_IN, Step
+from maskfold.inference.decoding.crf import CRF
+from maskfold.inference.decoding.steps import FillHoles, MinArea, Presence, Step, Threshold
 from maskfold.labels import LabelSpec
+
+# Key of `PostConfig` -> step, in the order of the chain. Such a key holds the step's one option, `value`, or a section
+# of its options; null leaves the step out.
+BUILT_IN: dict[str, type[Step]] = {
+    "crf": CRF,
+    "presence": Presence,
+    "threshold": Threshold,
+    "fill_holes": FillHoles,
+    "min_area": MinArea,
+}
 
 
 def asked_steps(post: PostConfig) -> Iterator[tuple[str, type[Step], dict[str, Any]]]:
-    """``(name, class, options)`` of every step, the built-in ones first.
+    """``(name, class, options)`` of every step that is not left out, the built-in ones first.
 
     Options that are tuned but not set are there with the constructor's default.
 
@@ -20,7 +34,9 @@ def asked_steps(post: PostConfig) -> Iterator[tuple[str, type[Step], dict[str, A
         MaskfoldError: a step that is not there, is not a `Step`, or has a key of its own.
     """
     for name, step in BUILT_IN.items():
-        yield name, step, {"value": getattr(post, name)}
+        held = getattr(post, name)
+        if held is not None:
+            yield name, step, held.model_dump() if isinstance(held, BaseModel) else {"value": held}
     for name, options in post.steps.items():
         if name in BUILT_IN:
             raise ConfigError(f"post.steps holds {name}, which has a key of its own: set post.{name}")
@@ -58,6 +74,26 @@ def for_each_class(value: Any, labels: LabelSpec, key: str) -> tuple[Any, ...]:
     return (value,) * len(names)
 
 
+def place_of(name: str, option: str) -> tuple[str, ...]:
+    """Keys that lead from ``post`` to an option: (min_area,), (crf, w1), (steps, package.module:Name, sigma)."""
+    if name not in BUILT_IN:
+        return "steps", name, option
+    return (name,) if option == "value" else (name, option)
+
+
 def key_of(name: str, option: str) -> str:
     """Where an option stands in the config: ``post.min_area``, ``post.steps.package.module:Name.sigma``."""
-    return f"post.{name}" if name in BUILT_IN else f"post.steps.{name}.{option}"
+    return ".".join(("post", *place_of(name, option)))
+
+
+def has_one_option(name: str) -> bool:
+    """Whether a step's key holds the value of its one option."""
+    return name in BUILT_IN and "value" in BUILT_IN[name].tried
+
+
+def with_and_without(post: PostConfig) -> list[PostConfig]:
+    """``post`` itself, last, and before it ``post`` without some or all of the steps that can be left out."""
+    optional = [name for name in BUILT_IN if PostConfig.model_fields[name].default is None]
+    there = [name for name in optional if getattr(post, name) is not None]
+    left_out = [names for count in range(len(there), -1, -1) for names in combinations(there, count)]
+    return [post.model_copy(update=dict.fromkeys(names)) for names in left_out]

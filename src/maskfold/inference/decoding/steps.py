@@ -23,6 +23,8 @@ class Step(ABC):
         each_class: whether the step works on one class at a time, on a layer (H, W). There is then an object for each
             class, so that every option may have a value for each. Otherwise one object gets all layers (C, H, W).
         needs_image: whether the step asks for the image; without, `None` is given.
+        sees_rgb: whether the image comes as people see it, `maskfold.images.to_rgb`, and not with its stored values.
+        needs_labels: whether the constructor takes ``labels`` as well, the competition's `LabelSpec`.
         needs_presence: whether the step asks for the presence; it is then called with a further argument ``presence``:
             the probability, float32, that its class is anywhere in the image, or (C,) those of all classes.
         tried: option -> the values that tuning tries, in ascending order where they have one.
@@ -33,6 +35,8 @@ class Step(ABC):
     stage: ClassVar[Literal["probability", "gate", "decision", "mask"]] = "mask"
     each_class: ClassVar[bool] = True
     needs_image: ClassVar[bool] = False
+    sees_rgb: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
     needs_presence: ClassVar[bool] = False
     tried: ClassVar[Values] = {}
     shown: ClassVar[Values] = {}
@@ -40,14 +44,14 @@ class Step(ABC):
 
     @property
     def idle(self) -> bool:
-        """Whether it changes nothing, with the options that it has: the chain leaves it out, and asks for nothing."""
+        """Whether it changes nothing, with the options that it has: the chain then does without it."""
         return False
 
     @abstractmethod
     def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
         """The layer (H, W), or all layers (C, H, W), of the same shape as given.
 
-        ``image`` (H, W, channels) has the stored values, and the layers' size.
+        ``image`` (H, W, channels) has the layers' size, and the stored values unless ``sees_rgb``.
         """
 
 
@@ -100,8 +104,12 @@ class FillHoles(Step):
     def __init__(self, value: int) -> None:
         self.value = value
 
+    @property
+    def idle(self) -> bool:
+        return self.value == 0
+
     def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
-        return fill_small_holes(layers, self.value) if self.value else layers
+        return fill_small_holes(layers, self.value)
 
 
 class MinArea(Step):
@@ -114,17 +122,12 @@ class MinArea(Step):
     def __init__(self, value: int) -> None:
         self.value = value
 
+    @property
+    def idle(self) -> bool:
+        return self.value <= 1
+
     def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
-        return remove_small(layers, self.value) if self.value > 1 else layers
-
-
-# Key of `PostConfig` -> step, in the order of the chain. Such a key holds the step's one option, `value`.
-BUILT_IN: dict[str, type[Step]] = {
-    "presence": Presence,
-    "threshold": Threshold,
-    "fill_holes": FillHoles,
-    "min_area": MinArea,
-}
+        return remove_small(layers, self.value)
 
 
 def remove_small(mask: np.ndarray, min_area: int) -> np.ndarray:

@@ -9,8 +9,15 @@ from pydantic import ValidationError
 from maskfold.config import PostConfig
 from maskfold.errors import ConfigError, nearest
 from maskfold.inference.decoding.chain import step_objects
-from maskfold.inference.decoding.options import asked_steps, for_each_class, key_of
-from maskfold.inference.decoding.steps import BUILT_IN, Step
+from maskfold.inference.decoding.options import (
+    BUILT_IN,
+    asked_steps,
+    for_each_class,
+    has_one_option,
+    key_of,
+    place_of,
+)
+from maskfold.inference.decoding.steps import Step
 from maskfold.labels import LabelSpec
 
 Tried = Mapping[str, Sequence[Any] | Mapping[str, Sequence[Any]]]
@@ -56,10 +63,12 @@ class Tunable:
             each[self.place] = value
             value = each
         tree = post.model_dump()
-        if self.step in BUILT_IN:
-            tree[self.step] = value
-        else:
-            tree["steps"][self.step][self.option] = value
+        *sections, key = place_of(self.step, self.option)
+        holds = tree
+        for section in sections:
+            holds[section] = holds[section] or {}
+            holds = holds[section]
+        holds[key] = value
         try:
             return PostConfig.model_validate(tree)
         except ValidationError as error:
@@ -76,7 +85,7 @@ class Tunable:
 
     def as_tried(self, values: Sequence[Any]) -> dict[str, Any]:
         """``tune.tried`` of these values."""
-        return {self.step: list(values) if self.step in BUILT_IN else {self.option: list(values)}}
+        return {self.step: list(values) if has_one_option(self.step) else {self.option: list(values)}}
 
     def _configured(self, post: PostConfig) -> Any:
         return next(options for name, _, options in asked_steps(post) if name == self.step)[self.option]
@@ -117,12 +126,12 @@ def _used(name: str, step: type[Step], options: dict[str, Any], labels: LabelSpe
 def _of_step(
     name: str, step: type[Step], options: Mapping[str, Any], labels: LabelSpec, given: Any
 ) -> Iterator[Tunable]:
-    if name in BUILT_IN and given:
+    if has_one_option(name) and given:
         given = {"value": given}
     for option, tried in {**step.tried, **given}.items():
         if option not in options:
             raise ConfigError(f"tune.tried names the option {option} of {name}: it has {', '.join(options) or 'none'}")
-        called = name if name in BUILT_IN else f"{name}.{option}"
+        called = name if has_one_option(name) else f"{name}.{option}"
         title = step.title or called
         places = range(labels.channels) if step.each_class else [None]
         for place in places:
@@ -139,10 +148,10 @@ def _ascending(values: Sequence[Any]) -> tuple[Any, ...]:
 
 def _check_names(tried: Tried, steps: Mapping[str, type[Step]]) -> None:
     for name, values in tried.items():
-        if name not in steps:
+        if name not in steps and name not in BUILT_IN:  # those may be left out, also by tuning
             raise ConfigError(
                 f"tune.tried names the step {name}, which is not in the chain: {nearest(name, list(steps))}"
             )
-        if (name in BUILT_IN) == isinstance(values, Mapping):
-            form = "a list of values" if name in BUILT_IN else "a list of values for each option, {option: [1, 2]}"
+        if has_one_option(name) == isinstance(values, Mapping):
+            form = "a list of values" if has_one_option(name) else "a list of values for each option, {option: [1, 2]}"
             raise ConfigError(f"tune.tried.{name} is {values}: expected {form}")

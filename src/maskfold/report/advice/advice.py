@@ -5,6 +5,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
+from maskfold.program import command_line
 from maskfold.report.gather import Findings
 from maskfold.runs import Run
 
@@ -25,7 +26,7 @@ def train_command(run: Run, suffix: str = "", **changes: Any) -> str:
         words += ["--name", f"{run.name}_{suffix}"]
     for key, value in changes.items():
         words += [f"--{key.replace('__', '.')}", value if isinstance(value, str) else json.dumps(value)]
-    return f"python src/train_all.py {shlex.join(words)}"
+    return command_line("train-all", shlex.join(words))
 
 
 def tune_command(findings: Findings, **changes: Any) -> str:
@@ -33,10 +34,10 @@ def tune_command(findings: Findings, **changes: Any) -> str:
     words = ["--runs", *(str(training.run.path) for training in findings.trainings)]
     for key, value in changes.items():
         words += [f"--{key.replace('__', '.')}", value if isinstance(value, str) else json.dumps(value)]
-    return f"python src/tune.py {shlex.join(words)}"
+    return command_line("tune", shlex.join(words))
 
 
 def check_command(findings: Findings) -> str:
     """A page of what the data hold: copies, groups, suspicious masks."""
     words = ["--config", str(findings.trainings[0].run.config_path), "--html"]
-    return f"python src/check_data.py {shlex.join(words)}"
+    return command_line("check-data", shlex.join(words))

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
+from maskfold.program import command_line
 from maskfold.report.advice.advice import Advice, tune_command
 from maskfold.report.gather import Findings
 
@@ -50,7 +51,7 @@ def views(findings: Findings) -> Iterator[Advice]:
             yield Advice(
                 "Try test-time views",
                 f"{training.run.name}: predictions are made from one view only (tta.views none).",
-                f"python src/predict.py --runs {shlex.quote(str(training.run.path))} --oof --tta.views flips",
+                command_line("predict", "--runs", shlex.quote(str(training.run.path)), "--oof --tta.views flips"),
             )
         elif gain < -0.002:
             yield Advice(
@@ -58,7 +59,7 @@ def views(findings: Findings) -> Iterator[Advice]:
                 f"{training.run.name}: with views '{tta.views}' checkpoint '{training.checkpoint}' scores "
                 f"{gain:+.4f} "
                 f"(mean of folds {', '.join(map(str, folds))}, threshold 0.5).",
-                f"python src/tune.py --runs {shlex.quote(str(training.run.path))} --tta.views none",
+                command_line("tune", "--runs", shlex.quote(str(training.run.path)), "--tta.views none"),
             )
 
 

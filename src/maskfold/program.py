@@ -1,0 +1,20 @@
+"""How commands are called: ``python src/train_fold.py`` in the repository, ``maskfold train-fold`` once installed."""
+
+import sys
+from pathlib import Path
+
+PROGRAM = "maskfold"
+_SCRIPTS = Path(__file__).parents[1]  # beside the package in the repository; a wheel leaves them out
+
+
+def command_line(name: str, *options: str) -> str:
+    """What to type to run a command, for messages: in the form in which the program was started.
+
+    Args:
+        name: of the command, such as ``train-fold``.
+        options: put behind it, empty ones left out.
+    """
+    script = f"{name.replace('-', '_')}.py"
+    installed = sys.argv[0].startswith(f"{PROGRAM} ") or not (_SCRIPTS / script).exists()
+    start = f"{PROGRAM} {name}" if installed else f"python src/{script}"
+    return " ".join([start, *(option.strip() for option in options if option.strip())])

@@ -1,0 +1,131 @@
+"""A fold's training, opened to be measured: what a batch and an image take, in time and in memory."""
+
+import gc
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+
+from maskfold.competitions import Competition, Sample, Samples
+from maskfold.datasets import EvalDataset, collate_eval, image_loader
+from maskfold.inference.predict import predict_batches
+from maskfold.runs import Run
+from maskfold.training.forecast import MEASURED, Stopwatch
+from maskfold.training.session import open_session
+
+LONGEST = 20.0  # seconds of each of the two measurements of time, after warming up
+
+
+class Trial:
+    """One fold of a run, of which nothing is kept: neither weights nor files.
+
+    It trains with batches that were copied together from the fold's own, and predicts copies of the largest image of
+    the test split, or of the training split where there is no other.
+    """
+
+    def __init__(self, run: Run, fold: int = 0) -> None:
+        """See the class.
+
+        Raises:
+            MaskfoldError: as `maskfold.training.session.open_session`.
+        """
+        self.session = open_session(run, fold)
+        # The last epoch: nothing is frozen any more, and all terms of the loss have begun.
+        self.session.train_step.begin_epoch(self.session.length.epochs)
+        self.session.data.sampler.epoch = self.session.length.epochs
+        self.samples = run.competition().samples("test") or run.competition().samples("train")
+        self._batch: dict[str, Any] | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.session.accelerator.device
+
+    def train(self, images: int) -> None:
+        """Learn from batches of so many images until the optimiser has all that it keeps, and once more."""
+        if self._batch is None:
+            self._batch = next(iter(self.session.data.train))
+        batch = repeated(self._batch, images)
+        for _ in range(self.session.config.train.accumulate + 1):
+            self.session.train_step(batch)
+
+    def predict(self, images: int) -> None:
+        """Predict a batch of so many images with the config's views."""
+        session = self.session
+        largest = max(self.samples, key=lambda sample: pixels(session.competition, [sample]))
+        item = EvalDataset(session.competition, Samples([largest]), scale=session.config.data.scale)[0]
+        for _ in self._predictions([collate_eval([item] * images)], window_batch=images):
+            pass
+
+    def time_training(self) -> float:
+        """Seconds per batch, as the data workers deliver them."""
+        session = self.session
+        stopwatch = self._stopwatch(session.length.batches_per_epoch)
+        for batch in session.data.train:
+            session.train_step(batch)
+            if stopwatch.lap() is not None:
+                break
+        return _known(stopwatch)
+
+    def time_prediction(self) -> float:
+        """Seconds per pixel of the stored images, with the config's views, as the data workers deliver them."""
+        config, competition = self.session.config, self.session.competition
+        samples = self.samples[: MEASURED * config.inference.batch_size]
+        self.loader = image_loader(competition, samples, config)  # kept, so that its workers can be looked at
+        stopwatch = self._stopwatch(len(self.loader))
+        for batch in self.loader:
+            for _ in self._predictions([batch], window_batch=config.inference.batch_size):
+                pass
+            if stopwatch.lap(pixels(competition, samples.select(batch["id"]))) is not None:
+                break
+        return _known(stopwatch)
+
+    def free(self) -> None:
+        """Give memory of a batch that did not fit back to the device."""
+        for module in self.session.train_step.modules.values():
+            module.zero_grad(set_to_none=True)
+        gc.collect()
+        torch.cuda.empty_cache()
+
+    def settle(self) -> None:
+        """Wait until the device has done what it was given."""
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize(self.device)
+
+    def _predictions(self, batches: list[dict[str, Any]], *, window_batch: int) -> Iterator[Any]:
+        session = self.session
+        return predict_batches(
+            [session.network],
+            batches,
+            labels=session.competition.labels,
+            tta=session.config.tta,
+            window_batch=window_batch,
+            device=self.device,
+            precision=session.precision,
+        )
+
+    def _stopwatch(self, batches: int) -> Stopwatch:
+        stopwatch = Stopwatch(min(MEASURED, batches), longest=LONGEST, settle=self.settle)
+        stopwatch.start()
+        return stopwatch
+
+
+def _known(stopwatch: Stopwatch) -> float:
+    assert stopwatch.pace is not None  # with the last batch at the latest
+    return stopwatch.pace
+
+
+def pixels(competition: Competition, samples: Iterable[Sample]) -> int:
+    """Of all these images, as they are stored; only headers are read."""
+    return sum(math.prod(competition.size(sample.image)) for sample in samples)
+
+
+def repeated(batch: Any, images: int) -> Any:
+    """A batch of ``images`` images made of one of any number, whose images are repeated."""
+    if isinstance(batch, dict):
+        return {name: repeated(value, images) for name, value in batch.items()}
+    times = -(-images // len(batch))
+    if isinstance(batch, torch.Tensor):
+        return batch.repeat(times, *[1] * (batch.ndim - 1))[:images]
+    return (batch * times)[:images]

@@ -1,0 +1,167 @@
+"""What a training will take: arithmetic by hand, a clock by hand, and a real training against its forecast."""
+
+import re
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from maskfold.config import Config, override
+from maskfold.runs import Run
+from maskfold.training import fit
+from maskfold.training.forecast import Forecast, Stopwatch, Work, duration
+from maskfold.training.session import open_session
+
+
+class Clock:
+    """A clock that moves as it is told."""
+
+    def __init__(self):
+        self.now, self.waits = 100.0, []
+
+    def __call__(self):
+        return self.now
+
+    def settle(self):
+        """The device catches up, which takes half a second."""
+        self.now += 0.5
+        self.waits.append(self.now)
+
+
+def run(stopwatch, clock, seconds, amounts=None):
+    """The pace, and with which batch (from 1) it was known."""
+    stopwatch.start()
+    for number, taken in enumerate(seconds, start=1):
+        clock.now += taken
+        pace = stopwatch.lap() if amounts is None else stopwatch.lap(amounts[number - 1])
+        if pace is not None:
+            return pace, number
+    return None
+
+
+def test_the_first_quarter_is_not_counted():
+    clock = Clock()
+    stopwatch = Stopwatch(8, clock=clock, settle=clock.settle)
+    # Two batches warm up; then the device settles, outside of what is counted; six are counted, and what is left of
+    # them in the device's queue.
+    assert run(stopwatch, clock, [50, 40, 2, 3, 2, 3, 2, 3, 70]) == (pytest.approx((15 + 0.5) / 6), 8)
+    assert len(clock.waits) == 2
+    assert stopwatch.lap() is None, "it is told once"
+
+
+def test_few_batches_are_all_counted():
+    clock = Clock()
+    assert run(Stopwatch(3, clock=clock), clock, [4, 1, 1]) == (2.0, 3)
+    assert run(Stopwatch(1, clock=clock), clock, [4]) == (4.0, 1)
+
+
+def test_the_pace_is_per_unit_of_work():
+    clock = Clock()
+    assert run(Stopwatch(4, clock=clock), clock, [9, 2, 4, 6], amounts=[7, 10, 20, 30]) == (pytest.approx(12 / 60), 4)
+
+
+def test_slow_batches_are_not_waited_for():
+    clock = Clock()
+    # The first batch took all the time there was to warm up; the next one is counted alone.
+    assert run(Stopwatch(20, longest=30, clock=clock), clock, [31, 40, 1]) == (40.0, 2)
+    assert run(Stopwatch(20, longest=30, clock=clock), clock, [1] * 5 + [11, 9, 12]) == (pytest.approx(32 / 3), 8)
+
+
+def config(**sections):
+    return Config(**{"tta": {"views": "d4"}, **sections})
+
+
+def work(config, **changes):
+    numbers = {"epochs": 5, "batches_per_epoch": 20, "batches": 100, "valid_images": 4} | changes
+    return Work(config, **numbers)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")])
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_what_follows_the_last_epoch():
+    # A third of an epoch of 60 s for the average's statistics. Two candidates are scored without views, an eighth of
+    # 3 s for each of 4 images, and both leave out-of-fold maps.
+    found = work(config(averaging={"ema": 0.9}))
+    assert found.end(60, 3) == pytest.approx(60 / 3 + 2 * 4 * 3 / 8 + 2 * 4 * 3)
+    found = work(config(averaging={"ema": 0.9, "bn_batches": 5}))
+    assert found.end(60, 3) == pytest.approx(60 / 4 / 3 + 2 * 4 * 3 / 8 + 2 * 4 * 3)
+    found = work(Config(train={"oof_checkpoints": 1}, tta={"views": "none"}))
+    assert found.end(60, 3) == pytest.approx(4 * 3 + 4 * 3)
+
+
+def test_snapshots_are_scored_one_by_one_and_together():
+    found = work(config(schedule={"name": "snapshot", "cycles": 3}))
+    # The best, three snapshots, and three networks together; two leave maps.
+    assert found.end(60, 8) == pytest.approx((1 + 3 + 3) * 4 * 1 + 2 * 4 * 8)
+
+
+def test_an_epoch_a_fold_and_all_folds():
+    found = work(config(train={"validate_every": 2}), batches=93, folds=3, processes=2)
+    forecast = found.forecast(2.0, 8.0)
+    validation = 4 * 8 / 8 / 2
+    assert forecast.epoch == pytest.approx(20 * 2 + validation)
+    # Epochs 2, 4 and, being the last, 5 are validated; the end is one process's.
+    assert forecast.fold == pytest.approx(93 * 2 + 3 * validation + (4 * 1 + 4 * 8))
+    assert str(forecast) == "an epoch takes about 42 s, this fold 4 min, all 3 folds 11 min"
+    assert str(Forecast(10, 80, 1)) == "an epoch takes about 10 s, this fold 80 s"
+
+
+def test_a_time_limit_limits_the_training_but_not_its_end():
+    found = work(config(train={"max_hours": 0.01}))
+    assert found.forecast(2.0, 8.0).fold == pytest.approx(36 + (4 * 1 + 4 * 8))
+
+
+def test_the_work_is_read_from_a_session(tiny, tmp_path):
+    asked = override(tiny, {"train.iterations": 7, "train.epochs": None, "train.accumulate": 2, "train.batch_size": 2})
+    session = open_session(Run.create(asked, tmp_path), 0)
+    found = Work.of(session)
+    # Twelve of eighteen images train, two by two: six batches, three steps. Seven steps are three epochs.
+    assert (found.epochs, found.batches_per_epoch, found.batches) == (3, 6, 14)
+    assert (found.valid_images, found.folds, found.processes) == (6, 3, 1)
+    everything = Work.of(open_session(Run.create(tiny, tmp_path / "all"), "all"))
+    assert (everything.valid_images, everything.folds) == (0, 1)
+
+
+@pytest.mark.slow
+def test_a_training_takes_what_its_first_batches_say(tiny, tmp_path, monkeypatch, capsys):
+    asked = override(tiny, {"train.epochs": 4, "train.epoch_images": 64, "averaging.ema": 0.9, "folds.count": 2})
+    said = []
+    monkeypatch.setattr(Forecast, "__str__", lambda self: said.append(self) or "forecast")
+    started = time.monotonic()
+    fit(Run.create(asked, tmp_path), 1)
+    actual = time.monotonic() - started
+    assert len(re.findall(r"^fold 1: [\d.e-]+ s per batch; forecast$", capsys.readouterr().out, re.MULTILINE)) == 1
+    (forecast,) = said
+    assert forecast.folds == 2
+    assert 4 * forecast.epoch < forecast.fold
+    assert actual / 4 < forecast.fold < 4 * actual
+
+
+def test_the_forecast_of_limited_trainings_is_the_most(tiny, tmp_path, capsys):
+    fit(Run.create(override(tiny, {"train.early_stop": 3}), tmp_path), "all")
+    assert re.search(
+        r"^fold all: \S+ s per batch; an epoch takes about \d+ s, this fold \d+ s at most$",
+        capsys.readouterr().out,
+        re.MULTILINE,
+    )
+
+
+def test_a_gpu_is_waited_for(monkeypatch):
+    from maskfold.training import logging
+
+    waited = []
+    monkeypatch.setattr(logging.torch.accelerator, "synchronize", waited.append)
+    session = SimpleNamespace(
+        accelerator=SimpleNamespace(device=SimpleNamespace(type="cuda")),
+        length=SimpleNamespace(steps=50, batches_per_epoch=4),
+        step=0,
+        config=Config(),
+    )
+    log = logging.RunLog.__new__(logging.RunLog)
+    log.session = session
+    stopwatch = log._start_stopwatch()
+    assert [stopwatch.lap() is not None for _ in range(4)] == [False, False, False, True]
+    assert waited == [session.accelerator.device] * 2
