@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from maskfold.competitions import Competition, Samples, SubmissionWriter
 from maskfold.config import Config
 from maskfold.datasets import image_loader
 from maskfold.device import choose_device, choose_precision
-from maskfold.ensembling.checkpoints import load_networks, with_batch_size
+from maskfold.ensembling.checkpoints import run_networks, with_batch_size
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
+from maskfold.ensembling.engines import onnx_networks
 from maskfold.ensembling.finished import folds_of
 from maskfold.errors import InferenceError
 from maskfold.inference.decoding import build_chain
@@ -21,6 +23,8 @@ from maskfold.inference.predict import Prediction, predict_batches
 from maskfold.progress import progress
 from maskfold.runs import MapStore, Run
 from maskfold.storage import LocalStorage
+
+Engine = Literal["torch", "onnx"]
 
 
 def default_choice(runs: Sequence[Run], config: Config | None = None) -> EnsembleChoice:
@@ -75,6 +79,7 @@ def predict_samples(
     folds: Sequence[int | str] | None = None,
     *,
     batch_size: int,
+    engine: Engine = "torch",
 ) -> Iterator[Prediction]:
     """Stream the ensemble's probabilities at `Competition.scored_size`, each run reading the images once.
 
@@ -84,9 +89,10 @@ def predict_samples(
     Args:
         folds: of each run; `None`: its finished folds, else ``all`` where only that is trained.
         batch_size: images per batch.
+        engine: what the networks run on; ``onnx``: onnxruntime, in float32, see `maskfold.ensembling.engines`.
     """
     used = [run for run in choice.runs if run.weight > 0]
-    streams = [_run_stream(choice, run, competition, samples, folds, batch_size) for run in used]
+    streams = [_run_stream(choice, run, competition, samples, folds, batch_size, engine) for run in used]
     total = sum(run.weight for run in used)
     for together in zip(*streams, strict=True):
         mean = sum(p.probability * np.float32(m.weight / total) for p, m in zip(together, used, strict=True))
@@ -144,14 +150,13 @@ def _run_stream(
     samples: Samples,
     folds: Sequence[int | str] | None,
     batch_size: int,
+    engine: Engine,
 ) -> Iterator[Prediction]:
     run = Run.open(Path(part.run))
-    networks, weights = [], []
-    for fold in folds or folds_of(run):
-        run.fold(fold).summary()  # refuses a fold that is not trained to its end
-        loaded = load_networks(run, run.fold(fold), part.checkpoint, competition)
-        networks += loaded
-        weights += [1 / len(loaded)] * len(loaded)
+    folds = folds or folds_of(run)
+    networks, weights = run_networks(run, part.checkpoint, folds, competition)
+    if engine == "onnx":
+        networks = onnx_networks(run, part.checkpoint, folds, networks, competition)
     device = choose_device()
     return predict_batches(
         networks,

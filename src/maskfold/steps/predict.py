@@ -10,7 +10,7 @@ from maskfold.config import Config, override
 from maskfold.ensembling.checkpoints import has_oof
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
 from maskfold.ensembling.finished import folds_of
-from maskfold.ensembling.submit import check_hashes, default_choice, predict_samples, test_samples, write_submission
+from maskfold.ensembling.submit import Engine, check_hashes, default_choice, predict_samples, test_samples, write_submission
 from maskfold.errors import RunError, SubmissionError
 from maskfold.runs import Run
 from maskfold.runs.checkpoint import file_digest
@@ -32,6 +32,7 @@ def predict(
     overrides: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     save_probabilities: bool = False,
+    engine: Engine = "torch",
 ) -> Path:
     """Predict the test images, write the validated submission, and note it in ``submissions/log.csv``.
 
@@ -43,6 +44,7 @@ def predict(
         overrides: dotted keys of the first run's config, such as ``{"tta.views": "d4"}``.
         overwrite: replace ``out`` if it exists.
         save_probabilities: also keep the probability maps, of 8 bits, in a folder beside the submission.
+        engine: ``onnx`` runs each network with onnxruntime, in float32; its graph is made once and kept in the run.
 
     Returns:
         The submission's path.
@@ -59,7 +61,7 @@ def predict(
     used = folds or folds_of(runs[0])
     print(describe_folds(runs, competition, used), flush=True)
     samples = test_samples(competition)
-    predictions = predict_samples(choice, competition, samples, folds, batch_size=config.inference.batch_size)
+    predictions = predict_samples(choice, competition, samples, folds, batch_size=config.inference.batch_size, engine=engine)
     maps = path.with_name(path.stem + "_probabilities") if save_probabilities else None
     counts = write_submission(predictions, choice, competition, path, samples.ids, maps)
     print(f"{counts['images']} images, {counts['empty']} with an empty mask. Valid submission: {path}")
