@@ -23,6 +23,8 @@ COMMANDS = (
     "evaluate",
     "compare",
     "report",
+    "export",
+    "pack",
 )
 
 

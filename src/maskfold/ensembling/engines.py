@@ -16,7 +16,6 @@ from maskfold.labels import LabelSpec
 from maskfold.models.onnx import Named, OnnxNetwork, onnx_bytes
 from maskfold.runs import FoldFolder, Run
 
-
 PACKAGES = ("torch", "onnxscript", "segmentation-models-pytorch", "timm")
 
 

@@ -146,7 +146,8 @@ def _scale(runs: Sequence[Run], choice: EnsembleChoice) -> float:
     """The runs' ``data.scale``; refuses what is not one function of an image."""
     if choice.tta.merge == "vote":
         raise ExportError(
-            "tta.merge is vote: a file gives probabilities, not shares of votes; set tta.merge to probabilities or logits"
+            "tta.merge is vote, and a file gives probabilities, not shares of votes: set tta.merge to probabilities or "
+            "logits"
         )
     scales = {run.config.data.scale for run in runs}
     if len(scales) > 1:

@@ -80,6 +80,7 @@ def predict_samples(
     *,
     batch_size: int,
     engine: Engine = "torch",
+    runs: Sequence[Run] | None = None,
 ) -> Iterator[Prediction]:
     """Stream the ensemble's probabilities at `Competition.scored_size`, each run reading the images once.
 
@@ -90,9 +91,12 @@ def predict_samples(
         folds: of each run; `None`: its finished folds, else ``all`` where only that is trained.
         batch_size: images per batch.
         engine: what the networks run on; ``onnx``: onnxruntime, in float32, see `maskfold.ensembling.engines`.
+        runs: of the choice, in its order; `None`: opened where the choice says.
     """
-    used = [run for run in choice.runs if run.weight > 0]
-    streams = [_run_stream(choice, run, competition, samples, folds, batch_size, engine) for run in used]
+    opened = runs or [Run.open(Path(part.run)) for part in choice.runs]
+    pairs = [(run, part) for run, part in zip(opened, choice.runs, strict=True) if part.weight > 0]
+    used = [part for _, part in pairs]
+    streams = [_run_stream(run, choice, part, competition, samples, folds, batch_size, engine) for run, part in pairs]
     total = sum(run.weight for run in used)
     for together in zip(*streams, strict=True):
         mean = sum(p.probability * np.float32(m.weight / total) for p, m in zip(together, used, strict=True))
@@ -144,6 +148,7 @@ def write_submission(
 
 
 def _run_stream(
+    run: Run,
     choice: EnsembleChoice,
     part: RunChoice,
     competition: Competition,
@@ -152,7 +157,6 @@ def _run_stream(
     batch_size: int,
     engine: Engine,
 ) -> Iterator[Prediction]:
-    run = Run.open(Path(part.run))
     folds = folds or folds_of(run)
     networks, weights = run_networks(run, part.checkpoint, folds, competition)
     if engine == "onnx":

@@ -1,4 +1,4 @@
-"""Networks as ONNX graphs, and ONNX graphs as networks. The packages of the extra ``export`` are asked for here only."""
+"""Networks as ONNX graphs, and ONNX graphs as networks: the only user of the packages of the extra ``export``."""
 
 import json
 import logging

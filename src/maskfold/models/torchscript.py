@@ -32,10 +32,7 @@ def scripted(model: SegmentationModel) -> torch.jit.ScriptModule:
     images = torch.zeros(2, len(model.mean), size, size - model.stride)
     with _quiet(), torch.no_grad():
         try:
-            # Frozen, so that layers which the net never uses are left out; numerics stay as they are.
-            inner = torch.jit.freeze(
-                torch.jit.trace(_OfPadded(model).eval(), images, check_trace=False), optimize_numerics=False
-            )
+            inner = torch.jit.trace(_OfPadded(model).eval(), images, check_trace=False)
             return torch.jit.script(_AnySize(inner, model.stride, model.minimum))
         except Exception as error:  # the tracer raises whatever the net's own code raises
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
@@ -53,6 +50,8 @@ def torchscript_bytes(network: nn.Module, images: Tensor, facts: Mapping[str, An
     buffer = io.BytesIO()
     with _quiet(), torch.no_grad():
         traced = torch.jit.trace(network, images, check_trace=False)
+        # Frozen, so that layers which the nets never use are left out; their arithmetic stays as it is.
+        traced = torch.jit.freeze(traced, optimize_numerics=False)
         torch.jit.save(traced, buffer, _extra_files={FACTS: json.dumps(facts, ensure_ascii=False)})
     return buffer.getvalue()
 

@@ -10,6 +10,7 @@ DATA = Path("data")
 DEMO = DATA / "demo"
 RUNS = Path("runs")
 SUBMISSIONS = Path("submissions")
+PACKS = Path("packs")
 
 
 def as_runs(runs: Run | Sequence[Run]) -> list[Run]:
@@ -37,3 +38,8 @@ def export_path(runs: Sequence[Run], kind: str, out: Path | None, *, overwrite: 
     if path.exists() and not overwrite:
         raise ExportError(f"{path} exists: choose another --out, or give --overwrite")
     return path
+
+
+def pack_path(runs: Sequence[Run], out: Path | None) -> Path:
+    """Where a pack goes: ``out``, else ``packs/RUN``."""
+    return out or PACKS / ensemble_run(runs).name
