@@ -53,7 +53,7 @@ def _twin(
     content = onnx_bytes(Named(network, names).eval(), images[0].float(), names)
     twin = OnnxNetwork(content, path)
     for name in names:
-        check_same(*(_probabilities(each, name, labels) for each in (network, twin)), images, path)
+        check_same(_probabilities(network, name, labels), _probabilities(twin, name, labels), images, path)
     with suppress(OSError):
         fold.storage.publish(key, content)
     return twin

@@ -163,7 +163,7 @@ def _facts(
     runs: Sequence[Run],
     competition: Competition,
     folds: Sequence[int | str] | None,
-    networks: Sequence[Sequence[nn.Module]],
+    networks: Sequence[Sequence[Any]],
 ) -> dict[str, Any]:
     """What the file says of itself: classes, images, and how it was made; names of runs, no places."""
     labels, images = competition.labels, competition.images

@@ -14,8 +14,9 @@ def adaptive_average(images: Any, output_size: Sequence[int]) -> Any:
         images: ONNX value (N, C, H, W), float.
         output_size: rows and columns of the result.
     """
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
 
+    op: Any = opset18  # its types are those of functions that onnxscript compiles
     shape = op.Shape(images)
     rows, columns = (
         _shares(op, op.Gather(shape, op.Constant(value_int=axis)), parts)

@@ -32,7 +32,7 @@ def scripted(model: SegmentationModel) -> torch.jit.ScriptModule:
     images = torch.zeros(2, len(model.mean), size, size - model.stride)
     with _quiet(), torch.no_grad():
         try:
-            inner = torch.jit.trace(_OfPadded(model).eval(), images, check_trace=False)
+            inner: Any = torch.jit.trace(_OfPadded(model).eval(), images, check_trace=False)
             return torch.jit.script(_AnySize(inner, model.stride, model.minimum))
         except Exception as error:  # the tracer raises whatever the net's own code raises
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -1,6 +1,6 @@
 """A network that takes raw images of any size: normalisation, padding to the stride, cropping back."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -97,7 +97,7 @@ class SegmentationModel(nn.Module):
 def padded_size(size: int, stride: int, minimum: int) -> int:
     """The smallest multiple of ``stride`` that holds ``size`` and ``minimum``."""
     # Written so that it can be exported: no comparison, and no division of negative numbers.
-    return torch.sym_max(minimum, (size + stride - 1) // stride * stride)
+    return cast("int", torch.sym_max(minimum, (size + stride - 1) // stride * stride))
 
 
 def reflect_pad(images: Tensor, height: int, width: int) -> Tensor:

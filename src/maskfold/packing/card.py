@@ -68,25 +68,22 @@ def _front_matter(runs: Sequence[Run]) -> str:
 
 def _sentence(runs: Sequence[Run], folds: Sequence[Sequence[int | str]], competition: Competition) -> str:
     nets = [
-        f"{run.config.model.architecture} with encoder {run.config.model.encoder} (folds {', '.join(map(str, numbers))})"
+        f"{run.config.model.architecture} with encoder {run.config.model.encoder}, folds {', '.join(map(str, numbers))}"
         for run, numbers in zip(runs, folds, strict=True)
     ]
     labels = competition.labels
-    return f"Makes masks of {', '.join(labels.class_names)} ({labels.task}) of images: {' and '.join(nets)}, averaged."
+    return f"Makes masks of {', '.join(labels.class_names)} ({labels.task}): the mean of {' and of '.join(nets)}."
 
 
 def _scores(choice: EnsembleChoice, evaluation: Evaluation | None) -> str:
     if evaluation is None:
         return "Trained on every image: none was held out, so nothing is known of how good it is."
     lines = [f"Out of fold, {len(evaluation.ids)} images, each by the networks that did not see it in training:", ""]
-    lines += [
-        f"- {evaluation.line()}",
-        *(f"- {line.strip()}" for line in evaluation.class_lines().splitlines() if line),
-    ]
-    if choice.scores:
+    lines += [f"- {line.strip()}" for line in (evaluation.line() + evaluation.class_lines()).splitlines()]
+    if choice.helped:
         lines += [
-            f"- before tuning {choice.scores['before']:.4f}, after it {choice.scores['after']:.4f} (cross-fitted: the "
-            "score above is of settings that were chosen on the same images)"
+            f"- before tuning {choice.scores['before']:.4f}, after it {choice.scores['after']:.4f}, cross-fitted; the "
+            "score above is that of settings which were chosen on the same images"
         ]
     return "\n".join(lines)
 
@@ -109,7 +106,7 @@ def _predict(choice: EnsembleChoice, runs: Sequence[Run], competition: Competiti
         "The competition's images come from its own folder, everything else from this one:\n\n"
         f"```bash\npip install maskfold=={__version__}\n"
         "maskfold predict --pack PACK --competition.root COMPETITION\n```\n\n"
-        f"Views {choice.tta.views}, scales {', '.join(map(str, choice.tta.scales))}, merge {choice.tta.merge}; decoding "
+        f"Views {choice.tta.views}, at scales {', '.join(map(str, choice.tta.scales))}; the rest of what was chosen is "
         "in `ensemble.yaml`. Every file is compared with `pack.json` before it is used; this card may be changed."
     )
     if modules := own_modules(runs, competition):
@@ -127,6 +124,6 @@ def _alone(run: Run, folds: Sequence[int | str], choice: EnsembleChoice, competi
         f'network = smp.from_pretrained("{place}").eval()\n'
         f'normalisation = load_file("{place}/normalisation.safetensors")\n'
         'logits = network((images - normalisation["mean"]) / normalisation["std"])\n```\n\n'
-        f"Normalisation is not part of that network: it takes (value - mean) / std, float (N, {competition.images.channels}"
-        ", H, W), with H and W multiples of its stride."
+        "Normalisation and padding are not part of that network: it takes (value - mean) / std, float "
+        f"(N, {competition.images.channels}, H, W), with H and W multiples of its stride, and gives logits."
     )

@@ -78,11 +78,9 @@ def write_pack(
         for run, part, numbers in zip(runs, choice.runs, folds, strict=True):
             packed = _write_run(run, part.checkpoint, numbers, competition, folder / RUNS / run.name)
             hashes |= {
-                packed.fold(number).checkpoint_path(name).relative_to(folder).as_posix(): packed.fold(number).digest(
-                    name
-                )
-                for number in numbers
-                for name in packed.fold(number).checkpoints()
+                fold.checkpoint_path(name).relative_to(folder).as_posix(): fold.digest(name)
+                for fold in map(packed.fold, numbers)
+                for name in fold.checkpoints()
             }
         moved = choice.moved_to([Path(RUNS, name) for name in names]).model_copy(update={"hashes": hashes})
         write_ensemble(moved, folder / ENSEMBLE)
@@ -106,9 +104,8 @@ def check_out(out: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise PackError(f"{out} exists: choose another --out, or give --overwrite")
-    if out.is_dir() != (out.suffix != ".zip") or (
-        out.is_dir() and any(out.iterdir()) and not (out / CONTENTS).is_file()
-    ):
+    is_pack = out.is_file() if out.suffix == ".zip" else out.is_dir() and (out / CONTENTS).is_file()
+    if not is_pack:
         raise PackError(f"{out} is not a pack, so --overwrite does not replace it: choose another --out")
 
 
@@ -117,9 +114,8 @@ def _write_run(run: Run, checkpoint: str, folds: Sequence[int | str], competitio
     config = portable_config(run.config, competition)
     facts = yaml.safe_load(run.config_text()).get(MADE_WITH, {})
     storage.publish(CONFIG, config_yaml(config, **facts).encode())
-    net = build_model(
-        config.model, classes=competition.labels.channels, images=competition.images, pretrained=False
-    ).net
+    classes = competition.labels.channels
+    net = build_model(config.model, classes=classes, images=competition.images, pretrained=False).net
     for number in folds:
         fold = run.fold(number)
         summary = fold.summary()
@@ -143,7 +139,7 @@ def _write_checkpoint(fold: FoldFolder, name: str, net: Any, storage: LocalStora
 
 
 def hub_config(net: Any) -> dict[str, Any] | None:
-    """What smp's ``from_pretrained`` makes a network of, as its ``save_pretrained`` writes it; `None`: not smp's own."""
+    """What smp's ``from_pretrained`` builds a network from, as ``save_pretrained`` writes it; `None`: not smp's own."""
     if type(net) not in smp.MODEL_ARCHITECTURES_MAPPING.values():
         return None
     config = {**net.config, "encoder_weights": None, "_model_class": type(net).__name__}
@@ -170,8 +166,8 @@ def portable_config(config: Config, competition: Competition) -> Config:
     places = [text for text in texts(portable.model_dump(mode="json")) if Path(text).is_absolute() or text[:1] == "~"]
     if places:
         raise PackError(
-            f"the config holds the path {places[0]}, which means nothing elsewhere: train with a path that is relative to "
-            "the current folder"
+            f"the config holds the path {places[0]}, which means nothing elsewhere: give paths relative to the current "
+            "folder when you train"
         )
     return portable
 
