@@ -66,6 +66,7 @@ def maskfold(wheel, tmp_path_factory):
         assert "Traceback" not in done.stderr
         return done
 
+    run.folder = folder / "empty"
     return run
 
 
@@ -98,6 +99,33 @@ def test_from_an_empty_folder_to_a_submission(maskfold):
     assert "Valid submission: submissions/demo.csv" in predicted.stdout
     assert "(maskfold tune chooses them)" in predicted.stdout
     assert "src/" not in predicted.stdout
+
+
+@pytest.mark.slow
+def test_a_pack_predicts_where_nothing_else_is(maskfold):
+    """After the runs that it was made of are gone: the same submission, byte for byte, of a folder and an archive."""
+    here = maskfold.folder
+    shutil.rmtree(here / "runs", ignore_errors=True)
+    drawn = maskfold("make-demo", "--tiles", "12", "--test-tiles", "4", "--out", "tiles")
+    assert drawn.returncode == 0, drawn.stderr
+    small = ("--config", "demo", "--name", "two", "--competition.root", "tiles", "--folds.count", "2")
+    small += ("--train.epochs", "1", "--data.crop", "64", "--data.workers", "0", "--averaging.ema", "0.9")
+    assert maskfold("train-all", *small).returncode == 0
+    tuned = maskfold("tune", "--runs", "runs/two")
+    assert tuned.returncode == 0, tuned.stderr
+    for out in ("packed", "packed.zip"):
+        packed = maskfold("pack", "--runs", "runs/two", "--out", out)
+        assert packed.returncode == 0, packed.stderr
+    assert packed.stdout.splitlines()[-1] == "Next: maskfold predict --pack packed.zip --competition.root tiles"
+    assert maskfold("predict", "--runs", "runs/two", "--out", "before.csv").returncode == 0
+    wanted = (here / "before.csv").read_bytes()
+    shutil.rmtree(here / "runs")
+    (here / "tiles").rename(here / "elsewhere")
+    for pack in ("packed", "packed.zip"):
+        done = maskfold("predict", "--pack", pack, "--out", f"{pack}.csv", "--competition.root", "elsewhere")
+        assert done.returncode == 0, done.stderr
+        assert (here / f"{pack}.csv").read_bytes() == wanted
+    assert not (here / "runs").exists()
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def scripted(model: SegmentationModel) -> torch.jit.ScriptModule:
     with _quiet(), torch.no_grad():
         try:
             inner: Any = torch.jit.trace(_OfPadded(model).eval(), images, check_trace=False)
-            return torch.jit.script(_AnySize(inner, model.stride, model.minimum))
+            return torch.jit.script(_AnySize(inner, model.stride, model.minimum).eval())
         except Exception as error:  # the tracer raises whatever the net's own code raises
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise ExportError(f"torch.jit cannot trace this network ({reason}): try --format onnx") from error
