@@ -9,11 +9,11 @@ probabilities of both are compared.
 import argparse
 
 import torch
-from timing import interleave, machine
 
 from maskfold.config import ModelConfig
 from maskfold.models import build_model
 from maskfold.models.onnx import Named, OnnxNetwork, onnx_bytes
+from timing import interleave, machine
 
 ENCODERS = ("resnet18", "resnet34")
 

@@ -46,6 +46,8 @@ def cases() -> list[tuple[str, str, tuple[str, ...]]]:
         if name in RUNS:
             found.append((name, "no run", ()))
             found.append((name, "not trained", ("--runs", "runs/bare")))
+        if name == "predict":
+            found.append((name, "no pack", ("--pack", "none")))
         if name == "compare":
             found.append((name, "missing file", needed))
     return found

@@ -13,7 +13,7 @@ from maskfold import __version__
 from maskfold.competitions import Competition
 from maskfold.ensembling.agreement import Probabilities, check_same, example_images
 from maskfold.labels import LabelSpec
-from maskfold.models.onnx import Named, OnnxNetwork, onnx_bytes
+from maskfold.models.onnx import Named, OnnxNetwork, check_onnx, onnx_bytes
 from maskfold.runs import FoldFolder, Run
 
 PACKAGES = ("torch", "onnxscript", "segmentation-models-pytorch", "timm")
@@ -27,6 +27,7 @@ def onnx_networks(
     Raises:
         ExportError: a package of the extra ``export`` is missing, a network cannot be exported, or a twin differs.
     """
+    check_onnx()
     images = example_images(competition, run.config.data.scale)
     stored = [(run.fold(fold), name) for fold in folds for name in run.fold(fold).weights_of(checkpoint)]
     return [
@@ -47,7 +48,7 @@ def _twin(
     path = run.path / key
     with suppress(FileNotFoundError):
         return OnnxNetwork(fold.storage.read(key), path)
-    print(f"Exporting {fold.checkpoint_path(checkpoint)} to ONNX, once …", flush=True)
+    print(f"Exporting {fold.checkpoint_path(checkpoint)} to ONNX …", flush=True)
     with torch.inference_mode():
         names = list(network(images[0]).named())
     content = onnx_bytes(Named(network, names).eval(), images[0].float(), names)

@@ -17,7 +17,7 @@ from maskfold.ensembling.finished import folds_of
 from maskfold.errors import ExportError
 from maskfold.files import atomic_path
 from maskfold.inference.merge import Merge, build_merge
-from maskfold.models.onnx import Named, onnx_bytes, open_session
+from maskfold.models.onnx import Named, check_onnx, onnx_bytes, open_session
 from maskfold.models.torchscript import open_torchscript, scripted, torchscript_bytes
 from maskfold.runs import Run
 
@@ -106,6 +106,8 @@ def export_ensemble(
         ExportError: what cannot be one file, or not in this form; a file that differs from the networks.
         RunError: weights that are missing or damaged.
     """
+    if kind == "onnx":
+        check_onnx()
     scale = _scale(runs, choice)
     loaded = [
         run_networks(run, part.checkpoint, folds or folds_of(run), competition)

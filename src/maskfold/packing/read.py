@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskfold.config import Config, override
+from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
 from maskfold.errors import PackError, StorageError, first_few
 from maskfold.packing.layout import CONTENTS, ENSEMBLE, PROFILE, RUNS, PackedRun
@@ -61,8 +61,9 @@ def _opened(folder: Path, source: Path) -> Pack:
     inside = read_ensemble(folder / ENSEMBLE)
     places = [folder / checked_key(part.run) for part in inside.runs]
     runs: list[Run] = [PackedRun(place) for place in places]
-    config = override(runs[0].config, {"competition.profile": str(folder / PROFILE)})
-    return Pack(source, runs, inside.moved_to(places), config)
+    own = runs[0].config
+    section = own.competition.model_copy(update={"profile": str(folder / PROFILE)})
+    return Pack(source, runs, inside.moved_to(places), own.model_copy(update={"competition": section}))
 
 
 def _listed(content: bytes, source: Path) -> dict[str, str]:
