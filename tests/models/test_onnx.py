@@ -69,7 +69,7 @@ def test_a_graph_says_how_it_was_made(content):
     assert [each.name for each in proto.graph.input] == ["images"]
 
 
-@pytest.mark.parametrize("parts", [(1, 1), (3, 2), (6, 6)])
+@pytest.mark.parametrize("parts", [(1, 1), (6, 4)])
 def test_adaptive_pooling_is_the_mean_over_torchs_parts(parts):
     """By hand: part i of n is the mean over floor(i s / n) .. ceil((i + 1) s / n)."""
     graph = OnnxNetwork(onnx_bytes(nn.AdaptiveAvgPool2d(parts).eval(), torch.zeros(1, 3, 4, 4), ["mask"]), "pool")
