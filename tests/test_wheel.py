@@ -106,10 +106,10 @@ def test_a_pack_predicts_where_nothing_else_is(maskfold):
     """After the runs that it was made of are gone: the same submission, byte for byte, of a folder and an archive."""
     here = maskfold.folder
     shutil.rmtree(here / "runs", ignore_errors=True)
-    drawn = maskfold("make-demo", "--tiles", "12", "--test-tiles", "4", "--out", "tiles")
+    drawn = maskfold("make-demo", "--tiles", "10", "--test-tiles", "3", "--size", "64", "--out", "tiles")
     assert drawn.returncode == 0, drawn.stderr
     small = ("--config", "demo", "--name", "two", "--competition.root", "tiles", "--folds.count", "2")
-    small += ("--train.epochs", "1", "--data.crop", "64", "--data.workers", "0", "--averaging.ema", "0.9")
+    small += ("--train.epochs", "1", "--data.crop", "64", "--data.workers", "0")
     assert maskfold("train-all", *small).returncode == 0
     tuned = maskfold("tune", "--runs", "runs/two")
     assert tuned.returncode == 0, tuned.stderr
