@@ -81,7 +81,7 @@ def test_gaps_and_other_shapes_are_reported_and_left_alone(tmp_path):
     before = {name: value.clone() for name, value in model.net.encoder.state_dict().items()}
     state = random_state(model.net.encoder)
     del state["bn1.bias"]
-    state["conv1.weight"] = torch.zeros(64, 1, 7, 7)
+    state["conv1.weight"] = torch.zeros(64, 3, 5, 5)
     save_file(state, tmp_path / "w.safetensors")
     report = load_encoder_weights(model, tmp_path / "w.safetensors")
     assert report.missing == ("bn1.bias",)

@@ -3,7 +3,6 @@
 import inspect
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -19,9 +18,8 @@ from maskfold.models.encoders import (
     channel_statistics,
     check_encoder,
     encoder_statistics,
-    pretrained_names,
-    pretrained_url,
 )
+from maskfold.models.resolve import resolve_weights
 from maskfold.models.weights import load_encoder_weights
 from maskfold.models.wrapper import SegmentationModel
 
@@ -55,19 +53,19 @@ def build_model(
 ) -> SegmentationModel:
     """The network that ``config`` names, for such ``images``, with ``classes`` output channels (1 = binary).
 
-    ``encoder_weights`` may be the name of weights that smp or timm can download (``imagenet``) or a local
-    file; what a file brought is logged. ``pretrained=False`` leaves the encoder's weights at random, for
-    models whose weights are loaded next. Normalisation is that of the encoder's published weights in any case.
+    ``encoder_weights`` is found by `maskfold.models.resolve.resolve_weights`; what it brought is logged.
+    ``pretrained=False`` leaves the encoder's weights at random, for models whose weights are loaded next.
+    Normalisation is that of the encoder's published weights in any case.
 
     Raises:
         ModelError: unknown architecture, encoder, weights or option (the nearest is named); a combination that
-            smp refuses; weights that cannot be fetched or do not fit.
+            smp refuses; weights that cannot be found or fetched or do not fit.
     """
     name = _architecture(config.architecture)
     check_encoder(config.encoder)
     weights = config.encoder_weights if pretrained else None
-    named = weights in ("imagenet", *pretrained_names(config.encoder))
-    net = _build_net(name, config, weights if named else None, classes, images.channels)
+    path = resolve_weights(weights, config.encoder) if weights else None
+    net = _build_net(name, config, classes, images.channels)
     mean, std = channel_statistics(encoder_statistics(config.encoder, config.encoder_weights), images.channels)
     stride = _output_stride(net, name)
     model = SegmentationModel(
@@ -79,8 +77,9 @@ def build_model(
         minimum=max(SMALLEST, stride * MINIMUM_FACTORS.get(name, 1)),
         pools_to_one=name in POOL_TO_ONE,
     )
-    if weights and not named:
-        logger.info("%s", load_encoder_weights(model, _weights_file(weights)))
+    if path is not None:
+        report = load_encoder_weights(model, path, partial=config.partial_weights)
+        logger.log(logging.INFO if report.whole else logging.WARNING, "%s", report)
     return model
 
 
@@ -94,34 +93,18 @@ def _architecture(name: str) -> str:
     return key
 
 
-def _weights_file(weights: str) -> Path:
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise ModelError(f"there is no file {weights}: model.encoder_weights is imagenet, null, or a file's path")
-    return path
-
-
-def _build_net(name: str, config: ModelConfig, weights: str | None, classes: int, channels: int) -> nn.Module:
+def _build_net(name: str, config: ModelConfig, classes: int, channels: int) -> nn.Module:
     encoder = config.encoder
-    if weights and weights not in pretrained_names(encoder):
-        known = ", ".join(pretrained_names(encoder)) or "none"
-        raise ModelError(
-            f"encoder {encoder} has no weights {weights} (published are: {known}): name another, a file, or null"
-        )
     net_class, extra = _net_class(name, config)
     _check_options(name, net_class, encoder, config.options)
-    if weights:
-        logger.info("fetching the %s weights of encoder %s, unless they are cached", weights, encoder)
     try:
         return net_class(
             encoder_name=encoder,
-            encoder_weights=bool(weights) or None if encoder.startswith("tu-") else weights,
+            encoder_weights=None,  # they are loaded next, whatever the encoder's library
             in_channels=channels,
             classes=classes,
             **{**any_size_options(encoder), **extra, **config.options},
         )
-    except OSError as error:
-        raise ModelError(_fetch_advice(encoder, weights)) from error
     except ModelError:
         raise
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
@@ -156,13 +139,3 @@ def _check_options(name: str, net_class: Callable[..., nn.Module], encoder: str,
             raise ModelError(f"model.options cannot hold {key}: {RESERVED[key]}")
         if key not in known and not encoder.startswith("tu-"):
             raise ModelError(f"unknown key model.options.{key} of {name}: {nearest(key, sorted(known))}")
-
-
-def _fetch_advice(encoder: str, weights: str | None) -> str:
-    if weights is None:
-        return f"encoder {encoder} needs a file that cannot be read"
-    return (
-        f"the {weights} weights of encoder {encoder} could not be downloaded: copy model.safetensors of "
-        f"{pretrained_url(encoder, weights)} to this machine and set model.encoder_weights to its path, or set it to "
-        "null for random weights"
-    )
