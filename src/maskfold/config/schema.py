@@ -109,7 +109,11 @@ class ModelConfig(Section):
     partial_weights: bool = Field(
         default=False, description="take encoder_weights that have fewer than 90 % of the encoder's tensors"
     )
-    init_from: Path | None = Field(default=None, description="run folder whose weights of the same fold are the start")
+    init_from: Path | None = Field(
+        default=None,
+        description="whole network to start from: a run (its weights of the same fold), or a run's checkpoint "
+        "(runs/A/fold_0/best)",
+    )
     deep_supervision: int = Field(
         default=0, ge=0, description="unet: coarser decoder stages that the loss sees too; 0: none"
     )

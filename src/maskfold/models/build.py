@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -18,8 +19,10 @@ from maskfold.models.encoders import (
     channel_statistics,
     check_encoder,
     encoder_statistics,
+    is_plain_vit,
 )
 from maskfold.models.resolve import resolve_weights
+from maskfold.models.vit import pyramid_of, size_multiple
 from maskfold.models.weights import load_encoder_weights
 from maskfold.models.wrapper import SegmentationModel
 
@@ -36,6 +39,9 @@ MINIMUM_FACTORS = {"pan": 8}
 SMALLEST = 32
 # These normalise a map that they pooled to one pixel per image.
 POOL_TO_ONE = {"deeplabv3", "deeplabv3plus", "pan", "upernet"}
+
+# These take a transformer's maps as they are, of one stride; the others get a pyramid of them.
+PLAIN_VIT = {"dpt"}
 
 # Options that the config sets elsewhere, or that change what the network returns.
 RESERVED = {
@@ -67,7 +73,7 @@ def build_model(
     path = resolve_weights(weights, config.encoder) if weights else None
     net = _build_net(name, config, classes, images.channels)
     mean, std = channel_statistics(encoder_statistics(config.encoder, config.encoder_weights), images.channels)
-    stride = _output_stride(net, name)
+    stride = _size_multiple(net, name)
     model = SegmentationModel(
         net,
         mean=mean,
@@ -97,28 +103,35 @@ def _build_net(name: str, config: ModelConfig, classes: int, channels: int) -> n
     encoder = config.encoder
     net_class, extra = _net_class(name, config)
     _check_options(name, net_class, encoder, config.options)
+    options = {**any_size_options(encoder), **extra, **config.options}
+    pyramid: AbstractContextManager[str] = nullcontext(encoder)
+    if is_plain_vit(encoder) and name not in PLAIN_VIT:
+        ours = set(options) & (_parameters(net_class) | set(extra))
+        pyramid = pyramid_of(encoder, {key: options[key] for key in set(options) - ours})
+        options = {key: options[key] for key in ours}
     try:
-        return net_class(
-            encoder_name=encoder,
-            encoder_weights=None,  # they are loaded next, whatever the encoder's library
-            in_channels=channels,
-            classes=classes,
-            **{**any_size_options(encoder), **extra, **config.options},
-        )
+        with pyramid as encoder_name:
+            return net_class(
+                encoder_name=encoder_name,
+                encoder_weights=None,  # they are loaded next, whatever the encoder's library
+                in_channels=channels,
+                classes=classes,
+                **options,
+            )
     except ModelError:
         raise
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{name} cannot be built with encoder {encoder} and these options: {error}") from error
 
 
-def _output_stride(net: nn.Module, name: str) -> int:
-    stride = getattr(getattr(net, "encoder", None), "output_stride", None)
-    if stride is None:
+def _size_multiple(net: nn.Module, name: str) -> int:
+    encoder = getattr(net, "encoder", None)
+    if not isinstance(encoder, nn.Module) or not hasattr(encoder, "output_stride"):
         raise ModelError(
             f"the architecture {name} has no encoder with an output_stride: set self.encoder to the network's "
             "pretrained part, such as segmentation_models_pytorch.encoders.get_encoder makes"
         )
-    return stride
+    return size_multiple(encoder, int(encoder.output_stride))  # pyright: ignore[reportArgumentType]
 
 
 def _net_class(name: str, config: ModelConfig) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
@@ -132,10 +145,14 @@ def _net_class(name: str, config: ModelConfig) -> tuple[Callable[..., nn.Module]
 
 def _check_options(name: str, net_class: Callable[..., nn.Module], encoder: str, options: dict[str, Any]) -> None:
     """smp drops options that it does not know when the encoder is its own; here they are errors."""
-    made_by = smp.Unet if net_class is DeeplySupervisedUnet else net_class
-    known = set(inspect.signature(made_by).parameters) - {"kwargs", *RESERVED}
+    known = _parameters(net_class) - {"kwargs", *RESERVED}
     for key in options:
         if key in RESERVED:
             raise ModelError(f"model.options cannot hold {key}: {RESERVED[key]}")
         if key not in known and not encoder.startswith("tu-"):
             raise ModelError(f"unknown key model.options.{key} of {name}: {nearest(key, sorted(known))}")
+
+
+def _parameters(net_class: Callable[..., nn.Module]) -> set[str]:
+    made_by = smp.Unet if net_class is DeeplySupervisedUnet else net_class
+    return set(inspect.signature(made_by).parameters)

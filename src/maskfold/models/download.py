@@ -49,7 +49,8 @@ def _from_hub(source: Published) -> Path:
 
 
 def _from_url(url: str) -> Path:
-    _in_time(lambda: get_hf_file_metadata(url, timeout=PATIENCE), url)
+    # Not Hugging Face's server: its token is not for this one.
+    _in_time(lambda: get_hf_file_metadata(url, timeout=PATIENCE, token=False), url)
     path = torch_hub_file(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.hub.download_url_to_file(url, str(path))

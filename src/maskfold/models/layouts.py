@@ -1,7 +1,8 @@
 """Names of the same tensor in the files of timm, torchvision, smp, and of training programs."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -69,11 +70,13 @@ def by_place(names: Iterable[str]) -> dict[str, str]:
 
     Empty where the names are none of these networks'.
     """
-    names = [(name, name.removeprefix("model.")) for name in names]
-    if any("conv_kxk" in plain or "rbr_conv" in plain for _, plain in names):
-        return {name: _mobileone(plain) for name, plain in names}
-    blocks = {name: found for name, plain in names if (found := BLOCK.match(plain))}
-    return _blocks(blocks) | _ends({name: plain for name, plain in names if name not in blocks}) if blocks else {}
+    plain = {name: name.removeprefix("model.") for name in names}
+    if any("conv_kxk" in name or "rbr_conv" in name for name in plain):
+        return {name: _mobileone(words) for name, words in plain.items()}
+    blocks = {name: found for name, words in plain.items() if (found := BLOCK.match(words))}
+    if not blocks:
+        return {}
+    return _blocks(blocks) | _ends({name: words for name, words in plain.items() if name not in blocks})
 
 
 def _mobileone(name: str) -> str:
@@ -93,7 +96,7 @@ def _mobileone(name: str) -> str:
 def _blocks(found: Mapping[str, re.Match[str]]) -> dict[str, str]:
     """Names inside blocks by the block's number and the module's, both in the order in which they run."""
     keys = {name: (_number(_one(match, "")), _one(match, "_module")) for name, match in found.items()}
-    modules: dict[Sequence[int], set[str]] = {}
+    modules: dict[tuple[int, ...], set[str]] = {}
     for block, module in keys.values():
         modules.setdefault(block, set()).add(module)
     numbers = {block: number for number, block in enumerate(sorted(modules))}
@@ -117,7 +120,7 @@ def _number(block: str) -> tuple[int, ...]:
     return tuple(int(part) for part in block.removeprefix("blocks.").split("."))
 
 
-def _order(modules: set[str]):  # noqa: ANN202
+def _order(modules: set[str]) -> Callable[[str], Any]:
     for order in (SMP_BLOCK, TIMM_BLOCK if "conv_pwl" in modules else TIMM_FIRST_BLOCK):
         if modules <= set(order):
             return order.index

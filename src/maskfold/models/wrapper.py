@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -73,6 +74,11 @@ class SegmentationModel(nn.Module):
         return Outputs(
             logits[..., :height, :width], {name: output[..., :height, :width] for name, output in aux.items()}
         )
+
+    def set_statistics(self, mean: np.ndarray, std: np.ndarray) -> None:
+        """Normalise by these (K,) from now on, in the units of the stored values; they are saved with the weights."""
+        for buffer, values in ((self.mean, mean), (self.std, std)):
+            buffer.copy_(torch.as_tensor(values).view_as(buffer))
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """Parameters of the pretrained part."""

@@ -64,6 +64,8 @@ class Supervised:
         self.accelerator = accelerator
         self.loss = loss.to(accelerator.device)
         self.lr_factor, self.on_step = lr_factor, on_step
+        if config.optim.freeze_encoder_epochs == "all":
+            network.freeze_encoder(True)  # before the optimiser is made, which then keeps no state for it
         self._wrapped, optimizer = accelerator.prepare(network, build_optimizer(network, config.optim))
         self.modules: dict[str, nn.Module] = {"network": network}
         self.optimizers = {"network": optimizer}
@@ -71,7 +73,7 @@ class Supervised:
     def begin_epoch(self, epoch: int) -> None:
         self.loss.set_epoch(epoch)
         self._wrapped.train()
-        self.network.freeze_encoder(epoch <= self.config.optim.freeze_encoder_epochs)
+        self.network.freeze_encoder(self.config.optim.encoder_frozen(epoch))
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         accelerator, optimizer = self.accelerator, self.optimizers["network"]
