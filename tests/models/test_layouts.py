@@ -12,6 +12,14 @@ from maskfold.models import SegmentationModel, load_encoder_weights
 IMAGES = torch.rand(1, 3, 96, 64, generator=torch.Generator().manual_seed(3)) - 0.3
 
 
+HEAVY = {"dpn68", "densenet121", "inceptionresnetv2", "inceptionv4", "mobileone_s0", "mobileone_s4", "resnext50_32x4d"}
+HEAVY |= {"se_resnet50", "timm-skresnet18", "vgg11", "xception"}
+
+
+def cases(rows):
+    return [pytest.param(*row, marks=pytest.mark.slow if row[0] in HEAVY else ()) for row in rows]
+
+
 class Around(nn.Module):
     def __init__(self, encoder):
         super().__init__()
@@ -77,16 +85,16 @@ def check(encoder, network, reference, path):
 
 TORCHVISION = [
     ("resnet18", "resnet18", "layer4"),
-    pytest.param(*("resnext50_32x4d", "resnext50_32x4d", "layer4"), marks=pytest.mark.slow),
-    pytest.param(*("vgg11", "vgg11", "features"), marks=pytest.mark.slow),
-    pytest.param(*("vgg11_bn", "vgg11_bn", "features"), marks=pytest.mark.slow),
+    ("resnext50_32x4d", "resnext50_32x4d", "layer4"),
+    ("vgg11", "vgg11", "features"),
+    ("vgg11_bn", "vgg11_bn", "features"),
     ("densenet121", "densenet121", "features"),
     ("mobilenet_v2", "mobilenet_v2", "features"),
     ("timm-efficientnet-b0", "efficientnet_b0", "features.7"),
 ]
 
 
-@pytest.mark.parametrize(("encoder", "name", "module"), TORCHVISION)
+@pytest.mark.parametrize(("encoder", "name", "module"), cases(TORCHVISION))
 def test_torchvision(encoder, name, module, tmp_path):
     network = drawn(torchvision.models.get_model, name, weights=None)
     report = check(encoder, network, caught(network, module), tmp_path / "w.pth")
@@ -96,23 +104,23 @@ def test_torchvision(encoder, name, module, tmp_path):
 TIMM = [
     ("resnet18", "resnet18", "layer4"),
     ("dpn68", "dpn68", "features.conv5_bn_ac"),
-    pytest.param(*("vgg11_bn", "vgg11_bn", "features"), marks=pytest.mark.slow),
-    pytest.param(*("se_resnet50", "legacy_seresnet50", "layer4"), marks=pytest.mark.slow),
+    ("vgg11_bn", "vgg11_bn", "features"),
+    ("se_resnet50", "legacy_seresnet50", "layer4"),
     ("densenet121", "densenet121", "features.denseblock4"),
-    pytest.param(*("inceptionresnetv2", "inception_resnet_v2", "conv2d_7b"), marks=pytest.mark.slow),
-    pytest.param(*("inceptionv4", "inception_v4", "features"), marks=pytest.mark.slow),
+    ("inceptionresnetv2", "inception_resnet_v2", "conv2d_7b"),
+    ("inceptionv4", "inception_v4", "features"),
     ("efficientnet-b0", "tf_efficientnet_b0", "blocks"),
     ("timm-efficientnet-b0", "efficientnet_b0", "blocks"),
     ("timm-tf_efficientnet_lite0", "efficientnet_lite0", "blocks"),
     ("mobilenet_v2", "mobilenetv2_100", "bn2"),
-    pytest.param(*("xception", "legacy_xception", "bn4"), marks=pytest.mark.slow),
+    ("xception", "legacy_xception", "bn4"),
     ("timm-skresnet18", "skresnet18", "layer4"),
     ("mobileone_s0", "mobileone_s0", "stages"),
-    pytest.param(*("mobileone_s4", "mobileone_s4", "stages"), marks=pytest.mark.slow),
+    ("mobileone_s4", "mobileone_s4", "stages"),
 ]
 
 
-@pytest.mark.parametrize(("encoder", "name", "module"), TIMM)
+@pytest.mark.parametrize(("encoder", "name", "module"), cases(TIMM))
 def test_timm(encoder, name, module, tmp_path):
     network = drawn(timm.create_model, name, **MADE_AS_SMP.get(name, {}))
     pad_as_smp_does(network, encoder)
@@ -143,14 +151,13 @@ def norm_of(norm):
 
 
 SMP = [
-    *("resnet18", "dpn68", "densenet121", "efficientnet-b0", "timm-efficientnet-b0", "timm-tf_efficientnet_lite0"),
-    *("mobilenet_v2", "timm-skresnet18", "mit_b0", "mobileone_s0"),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("vgg11_bn", "se_resnet50", "xception")),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("inceptionresnetv2", "inceptionv4")),
+    *("resnet18", "dpn68", "vgg11_bn", "se_resnet50", "densenet121", "inceptionresnetv2", "inceptionv4"),
+    *("efficientnet-b0", "timm-efficientnet-b0", "timm-tf_efficientnet_lite0", "mobilenet_v2", "xception"),
+    *("timm-skresnet18", "mit_b0", "mobileone_s0"),
 ]
 
 
-@pytest.mark.parametrize("encoder", SMP)
+@pytest.mark.parametrize(("encoder",), cases((name,) for name in SMP))
 def test_smp(encoder, tmp_path):
     network = get_encoder(encoder).eval() if encoder.startswith("mit") else drawn(get_encoder, encoder)
     with torch.inference_mode():

@@ -20,6 +20,8 @@ SMALL = [
     ("segformer", "tu-test_vit", 32),
     ("dpt", "tu-test_vit", 32),
 ]
+# DPT's decoder has 38 million parameters.
+SMALLER = {"dpt": {"decoder_intermediate_channels": [8, 12, 16, 20], "decoder_fusion_channels": 8}}
 LARGE = [
     ("unet", "tu-convnext_atto", 32),
     ("fpn", "tu-maxvit_rmlp_pico_rw_256", 256),
@@ -44,7 +46,8 @@ def timms_file(encoder, path):
 def check(architecture, encoder, multiple, channels, folder, monkeypatch, caplog):
     state = timms_file(encoder, folder)
     monkeypatch.setenv("MASKFOLD_WEIGHTS", str(folder))
-    config = ModelConfig(architecture=architecture, encoder=encoder, encoder_weights="imagenet")
+    options = SMALLER.get(architecture, {})
+    config = ModelConfig(architecture=architecture, encoder=encoder, encoder_weights="imagenet", options=options)
     with caplog.at_level("INFO"):
         model = build_model(config, classes=2, images=ImageSpec(channels=channels))
     assert "missing" not in caplog.text

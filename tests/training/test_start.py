@@ -1,24 +1,29 @@
 """What a fold starts from: another run's network or encoder, without a leak; statistics of its own images."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from tests.conftest import TINY
 
 from maskfold.competitions.profile import SHIPPED
-from maskfold.config import override
-from maskfold.errors import ModelError, RunError, TrainingError
+from maskfold.config import load_config, override
+from maskfold.errors import ConfigError, ModelError, RunError, TrainingError
+from maskfold.models import build_model
 from maskfold.runs import Run
-from maskfold.training import fit
+from maskfold.training import Callback, fit
 from maskfold.training.session import open_session
 
 
-@pytest.fixture
-def first(tiny, tmp_path):
+@pytest.fixture(scope="module")
+def first(drawn, tmp_path_factory):
     """A run with its folds 0 and ``all`` trained."""
-    run = Run.create(override(tiny, {"train.epochs": 1}), tmp_path)
+    config = load_config(None, {**TINY, "competition.root": drawn, "train.epochs": 1}, name="first")
+    run = Run.create(config, tmp_path_factory.mktemp("first"))
     fit(run, 0)
     fit(run, "all")
     return run
@@ -76,9 +81,10 @@ def test_what_no_run_has_is_said(first, tiny, tmp_path):
         start(override(tiny, {"name": "second", "model.encoder_weights": str(first.path)}), tmp_path, 2)
     with pytest.raises(ModelError, match="no weights runs/none for encoder mobilenet_v2"):
         start(override(tiny, {"name": "second", "model.encoder_weights": "runs/none"}), tmp_path)
-    first.folds_path.unlink()
+    copy = tmp_path / "copy"
+    shutil.copytree(first.path, copy, ignore=shutil.ignore_patterns("folds.csv"))
     with pytest.raises(TrainingError, match=r"there is no .*folds\.csv, so nobody knows"):
-        start(override(tiny, {"name": "second", "model.encoder_weights": str(first.path)}), tmp_path)
+        start(override(tiny, {"name": "second", "model.encoder_weights": str(copy)}), tmp_path)
 
 
 def test_a_training_goes_on_without_the_files_it_started_from(first, tiny, tmp_path):
@@ -87,16 +93,7 @@ def test_a_training_goes_on_without_the_files_it_started_from(first, tiny, tmp_p
     config = override(tiny, {"name": "second", "model.encoder_weights": str(path)})
     run = Run.create(config, tmp_path)
 
-    class Stop(Exception): ...
-
-    from maskfold.training import Callback
-
-    class Kill(Callback):
-        def on_epoch(self, session):
-            if session.epoch == 1:
-                raise Stop
-
-    with pytest.raises(Stop):
+    with pytest.raises(KeyboardInterrupt):
         fit(run, 0, [Kill()])
     path.unlink()
     fit(Run.open(run.path), 0)
@@ -105,6 +102,14 @@ def test_a_training_goes_on_without_the_files_it_started_from(first, tiny, tmp_p
     fit(whole, 0)
     resumed, straight = (r.fold(0).load_checkpoint("best") for r in (run, whole))
     assert all(torch.equal(resumed[name], straight[name]) for name in straight)
+
+
+class Kill(Callback):
+    """Breaks a training off after its first epoch."""
+
+    def on_epoch(self, session):
+        if session.epoch == 1:
+            raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -154,8 +159,6 @@ def test_statistics_are_those_of_the_run_for_ever(sixteen_bit, tmp_path):
 
 def test_published_weights_keep_their_own_statistics(sixteen_bit, tmp_path):
     rgb = override(sixteen_bit, {"name": "donor", "competition.profile": "tianchi-buildings"})
-    from maskfold.models import build_model
-
     path = tmp_path / "w.pth"
     torch.save(build_model(rgb.model, classes=1).net.encoder.state_dict(), path)
     network = open_session(Run.create(override(sixteen_bit, {"model.encoder_weights": str(path)}), tmp_path), 0).network
@@ -165,3 +168,46 @@ def test_published_weights_keep_their_own_statistics(sixteen_bit, tmp_path):
 def test_plain_images_keep_the_encoders_statistics(tiny, tmp_path):
     network = open_session(Run.create(tiny, tmp_path), 0).network
     assert torch.equal(network.mean.flatten(), 255 * torch.tensor([0.485, 0.456, 0.406]))
+
+
+def encoder_of(state):
+    """Parameters and buffers: the running statistics and their counters, too."""
+    return {name: value for name, value in state.items() if ".encoder." in name}
+
+
+def test_an_encoder_that_is_frozen_throughout_is_at_the_end_what_it_was(tiny, tmp_path):
+    changes = {"optim.freeze_encoder_epochs": "all", "optim.weight_decay": 0.5, "averaging.ema": 0.5}
+    run = Run.create(override(tiny, {**changes, "name": "frozen"}), tmp_path)
+    begun = open_session(run, 0)
+    expected = {name: value.clone() for name, value in begun.network.state_dict().items()}
+    fit(run, 0)
+    for checkpoint in ("best", "ema"):
+        found = run.fold(0).load_checkpoint(checkpoint)
+        assert len(encoder_of(found)) > 50
+        assert all(torch.equal(value, expected[name]) for name, value in encoder_of(found).items()), checkpoint
+        assert any(not torch.equal(value, expected[name]) for name, value in found.items() if ".decoder." in name)
+    state = run.fold(0).load_state()
+    kept = state["optimizers"]["network"]["state"]
+    others = begun.network.other_parameters()
+    assert len(kept) == len(others)
+    assert sorted(tuple(values["exp_avg"].shape) for values in kept.values()) == sorted(tuple(p.shape) for p in others)
+
+
+def test_a_frozen_training_resumes_bit_for_bit(tiny, tmp_path):
+    changes = {"optim.freeze_encoder_epochs": "all"}
+    straight = Run.create(override(tiny, {**changes, "name": "straight"}), tmp_path)
+    fit(straight, 0)
+    broken = Run.create(override(tiny, {**changes, "name": "broken"}), tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        fit(broken, 0, [Kill()])
+    fit(broken, 0)
+    expected, found = (run.fold(0).load_checkpoint("best") for run in (straight, broken))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_how_long_an_encoder_is_frozen_is_a_number_or_all(tiny):
+    for value in (-1, "some", 1.5):
+        with pytest.raises(ConfigError, match="freeze_encoder_epochs"):
+            override(tiny, {"optim.freeze_encoder_epochs": value})
+    frozen = override(tiny, {"optim.freeze_encoder_epochs": 2}).optim.encoder_frozen
+    assert [frozen(epoch) for epoch in (1, 2, 3)] == [True, True, False]
