@@ -57,8 +57,8 @@ def row(encoder: str, memory: int, repeats: int) -> str:
     seconds = interleave({name: step_of(encoder, layout) for name, layout in LAYOUTS.items()}, repeats)
     ratio = seconds["channels_last"] / seconds["contiguous"]
     faster = "channels_last" if ratio < 0.97 else "contiguous" if ratio > 1.03 else "alike"
-    sizes = f"multiples of {model.stride}"
-    return f"| `{encoder}` | {strides} | {millions:.1f} M | {mean}; {std} | {sizes} | {memory} MiB | {ratio:.2f}, {faster} |"
+    facts = [f"`{encoder}`", strides, f"{millions:.1f} M", f"{mean}; {std}", f"multiples of {model.stride}"]
+    return f"| {' | '.join([*facts, f'{memory} MiB', f'{ratio:.2f}, {faster}'])} |"
 
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}

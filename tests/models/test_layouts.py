@@ -157,7 +157,7 @@ SMP = [
 ]
 
 
-@pytest.mark.parametrize(("encoder",), cases((name,) for name in SMP))
+@pytest.mark.parametrize("encoder", cases((name,) for name in SMP))
 def test_smp(encoder, tmp_path):
     network = get_encoder(encoder).eval() if encoder.startswith("mit") else drawn(get_encoder, encoder)
     with torch.inference_mode():

@@ -45,7 +45,8 @@ class PyramidVit(nn.Module, EncoderMixin):
                 "it dilates its encoder, which a plain transformer cannot be: use upernet, fpn, unet or dpt"
             )
         self.name = name
-        self.model: Any = timm.create_model(name, num_classes=0, **options)
+        self.model: Any = timm.create_model(name, **options)
+        self.model.reset_classifier(0)
         width = self.model.num_features
         self.strides = [2**stage for stage in range(2, depth + 1)]
         self.taken = sample_block_indices_uniformly(len(self.strides), len(self.model.blocks))
