@@ -25,7 +25,7 @@ test: $(READY)
 DEMO := --runs runs/demo --overwrite --out submissions
 demo: $(READY)
 	test -d data/demo || $(BIN)/python src/make_demo.py
-	$(BIN)/python src/train_all.py --config configs/demo.yaml
+	$(BIN)/python src/train_all.py --config configs/demo.yaml --parallel 2
 	$(BIN)/python src/predict.py $(DEMO)/demo_one_fold.csv --folds 0 --untuned --tta.views none
 	$(BIN)/python src/tune.py --runs runs/demo
 	$(BIN)/python src/predict.py $(DEMO)/demo_ensemble.csv

@@ -35,6 +35,11 @@ class Label:
     values: np.ndarray
     valid: np.ndarray
 
+    @property
+    def soft(self) -> bool:
+        """Whether the values are shares of classes and not a mask."""
+        return self.values.dtype.kind == "f"
+
     @classmethod
     def whole(cls, values: np.ndarray) -> "Label":
         """A label of which every pixel counts."""
@@ -101,6 +106,14 @@ class LabelSpec:
         if self.exclusive:
             return mask == np.arange(self.channels, dtype=mask.dtype)[:, None, None]
         return (mask != 0).reshape(self.channels, *mask.shape[-2:])
+
+    def shares(self, label: Label) -> np.ndarray:
+        """The share of each class in a label, float32 (C, H, W): soft values as they are, 0 and 1 of a mask."""
+        return label.values if label.soft else self.layers(label.values).astype(np.float32)
+
+    def hard(self, label: Label) -> np.ndarray:
+        """The mask of a label: soft values decided for at one half, or for the class with the largest share."""
+        return self.decide(label.values) if label.soft else label.values
 
     def mask(self, layers: np.ndarray) -> np.ndarray:
         """The mask of bool or 0/1 layers (C, H, W): the inverse of `layers`."""

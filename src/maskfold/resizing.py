@@ -19,14 +19,20 @@ def fit_image(image: np.ndarray, size: Size) -> np.ndarray:
 
 
 def fit_label(label: Label, size: Size, labels: LabelSpec) -> Label:
-    """A mask and what counts of it at ``size`` (H, W); the pixel centres are those of `fit_image`.
+    """A label at ``size`` (H, W); the pixel centres are those of `fit_image`.
 
-    Exclusive classes: nearest neighbour. Others: each class is resized like an image and cut at one half, which keeps
-    the area of thin shapes that nearest neighbour would break up. What counts goes by nearest neighbour.
+    Soft values are resized like an image, as a mean over the pixels that count. Of
+    masks, exclusive classes go by nearest neighbour; others are resized like an image class by class and cut at one
+    half, which keeps the area of thin shapes that nearest neighbour would break up. What counts goes by nearest
+    neighbour.
     """
     if label.valid.shape == tuple(size):
         return label
     valid = _resized(label.valid.view(np.uint8), size, cv2.INTER_NEAREST_EXACT).view(bool)
+    if label.soft:
+        counted = np.where(valid, fit_image(label.valid.astype(np.float32), size), np.float32(1))
+        layers = [fit_image(layer, size) / counted for layer in label.values]
+        return Label(np.where(valid, np.stack(layers), np.float32(0)).clip(0, 1), valid)
     if labels.exclusive:
         return Label(_resized(label.values, size, cv2.INTER_NEAREST_EXACT), valid)
     shares = [fit_image(np.where(layer, np.uint8(200), np.uint8(0)), size) for layer in labels.layers(label.values)]

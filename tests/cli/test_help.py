@@ -30,7 +30,7 @@ SECTIONS = {
 OWN = {
     "check_data": ["--config FILE", "--name NAME", "--html [FILE]"],
     "train_fold": ["--fold K", "--overwrite"],
-    "train_all": ["--folds K", "--overwrite"],
+    "train_all": ["--folds K", "--parallel N", "--overwrite"],
     "tune": ["--runs DIR"],
     "predict": ["--folds K", "--untuned", "--out FILE", "--overwrite", "--save-probabilities", "--oof"],
     "evaluate": ["--submission FILE", "--truth FILE", "--against FILE", "--note-lb SCORE"],

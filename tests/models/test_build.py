@@ -1,6 +1,7 @@
 import warnings
 
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 
 from maskfold.config import ModelConfig
@@ -9,7 +10,7 @@ from maskfold.images import ImageSpec
 from maskfold.models import ARCHITECTURES, build_model
 from maskfold.models.wrapper import reflect_pad
 
-CONVOLUTIONAL = sorted(set(ARCHITECTURES) - {"dpt"})
+CONVOLUTIONAL = sorted(set(smp.MODEL_ARCHITECTURES_MAPPING) - {"dpt"})
 
 
 def build(architecture="unet", encoder="resnet18", classes=1, **more):

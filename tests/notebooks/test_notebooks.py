@@ -17,7 +17,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 REDUCED: dict[str, dict] = {
     "01_data": {"IMAGES": 20},
     "02_augment": {"TIMED": 4, "CROPS": 20},
-    "03_models": {"SIDE": 64, "FIT_SIDE": 64, "STEPS": 3},
+    "03_models": {"SIDE": 64, "FIT_SIDE": 64, "STEPS": 3, "FEW_STEPS": 1},
     "04_losses_metrics": {"IMAGES": 40},
     "05_train_validate": {"IMAGES": 20, "CROP": 32, "EPOCHS": 2, "CYCLES": 2, "EPOCH_IMAGES": 16},
     "06_ensemble_submit": {"CROP": 32, "EPOCHS": 2, "CYCLES": 2, "EPOCH_IMAGES": 16, "IMAGES": 12, "PASSES": 2},

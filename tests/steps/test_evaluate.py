@@ -9,6 +9,7 @@ from tests.drawn_runs import dice, make_run
 from maskfold.config import override
 from maskfold.ensembling.choice import write_ensemble
 from maskfold.ensembling.submit import default_choice
+from maskfold.scoring.evaluate import calibration_oof
 from maskfold.steps.evaluate import show_runs
 
 
@@ -36,6 +37,7 @@ def test_an_untuned_run_is_to_be_tuned(runs, competition, capsys):
     out = capsys.readouterr().out
     assert f"not tuned: dice {score:.4f} (95 % of bootstraps over images" in out
     assert "Verdict: not tuned; tuning chooses" in out
+    assert "calibration of these probabilities" in out
     show_runs([a], competition, override(a.config, {"post.threshold": 0.9}))
     assert "not tuned: dice 0.1667" in capsys.readouterr().out, "the command line's threshold: nothing is foreground"
 
@@ -44,6 +46,17 @@ def test_the_better_of_two_runs_is_named(runs, competition, capsys):
     a, b, _ = runs
     show_runs([b, a], competition, b.config)
     assert "Verdict: runs/a is better than runs/b, not tuned" in capsys.readouterr().out
+
+
+def test_calibration_is_that_of_the_maps(runs, competition, truth):
+    a = runs[0]
+    built = np.mean(np.concatenate([mask.ravel() for mask in truth.values()]))
+    low, high = 26 / 255, 204 / 255  # 0.1 and 0.8 as the maps hold them; every decision at 0.5 is right
+    expected = (1 - built) * low + built * (1 - high)
+    found = calibration_oof(default_choice([a]), competition)
+    assert found["ece"] == pytest.approx(expected)
+    assert found["sce"] == pytest.approx(expected)
+    assert found["brier"] == pytest.approx((1 - built) * low**2 + built * (1 - high) ** 2)
 
 
 @pytest.mark.parametrize(

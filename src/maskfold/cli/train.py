@@ -18,14 +18,23 @@ def fold_argument(text: str) -> int | str:
     return text if text == ALL else int(text)
 
 
-def train_and_tell(config: Config, folds: Sequence[int | str] | None, flags: str, *, overwrite: bool) -> None:
+def count_argument(text: str) -> int:
+    """A number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 on")
+    return int(text)
+
+
+def train_and_tell(
+    config: Config, folds: Sequence[int | str] | None, flags: str, *, overwrite: bool, parallel: int = 1
+) -> None:
     """Train some folds (None: all of them), and name the next command: a fold that is still missing, else tuning."""
     check_competition(config)
     named = "all folds" if folds is None else f"fold{'s' * (len(folds) > 1)} {', '.join(map(str, folds))}"
     starting(f"Training {named} of runs/{config.name} …")
     from maskfold.steps.train import train
 
-    _tell_next(train(config, folds, overwrite=overwrite), flags)
+    _tell_next(train(config, folds, overwrite=overwrite, parallel=parallel), flags)
 
 
 def _tell_next(run: Run, flags: str) -> None:

@@ -96,11 +96,36 @@ class DataConfig(Section):
     )
 
 
+class SmoothingConfig(Section):
+    """Labels that are less certain than the mask, in training only."""
+
+    uniform: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="share of each label that is given to all classes alike"
+    )
+    boundary: Annotated[float, Field(ge=0, le=50)] = Field(
+        default=0.0, description="standard deviation, in pixels after scale, by which labels are blurred; 0: not"
+    )
+
+
+class TargetsConfig(Section):
+    """What training aims at, where masks are not certain; validation and scores are always on the masks."""
+
+    smoothing: SmoothingConfig = SmoothingConfig()
+    sources: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="what changes the labels of training images: package.module:Name, and the options of each",
+    )
+
+
 class ModelConfig(Section):
     """The network and the weights it starts from."""
 
-    architecture: str = Field(default="unet", description="any segmentation-models-pytorch architecture")
-    encoder: str = Field(default="resnet34", description="any smp or timm (tu-…) encoder")
+    architecture: str = Field(
+        default="unet", description="any smp architecture, fcn8s, segnet, refinenet … (models/build.py), or module:Name"
+    )
+    encoder: str = Field(
+        default="resnet34", description="any smp or timm (tu-…) encoder; own: the architecture brings its own"
+    )
     encoder_weights: Annotated[str | None, NoneWord] = Field(
         default="imagenet",
         description="imagenet or another published name, a .pth or .safetensors file, a run (runs/A: its weights of "
@@ -272,6 +297,7 @@ class Config(Section):
     competition: CompetitionConfig = CompetitionConfig()
     folds: FoldsConfig = FoldsConfig()
     data: DataConfig = DataConfig()
+    targets: TargetsConfig = TargetsConfig()
     model: ModelConfig = ModelConfig()
     loss: list[dict[str, Any]] | None = Field(
         default=None, description="weighted terms, see docs/losses_metrics.md; null: 0.8 cross-entropy + 0.2 Dice"

@@ -22,3 +22,5 @@ from .loader import train_loader as train_loader
 from .sampler import EpochSampler as EpochSampler
 from .sampler import size_batches as size_batches
 from .statistics import image_statistics as image_statistics
+from .targets import Smoothing as Smoothing
+from .targets import TargetSource as TargetSource

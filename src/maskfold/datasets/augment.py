@@ -3,6 +3,7 @@
 The crop is the same for all: where an image is smaller than the crop it is padded by reflection, mask included.
 """
 
+import copy
 import random
 from collections.abc import Callable
 from typing import Any, Literal
@@ -39,7 +40,8 @@ class Augmentation:
     """Callable ``(image, label, seed) -> (image, label)``: a pure function of its arguments, picklable.
 
     ``image`` is (H, W, C) of the channels and dtype of ``images``, the label's values are (H, W) or (C, H, W); both
-    come back as (crop, crop), same types. Labels are never interpolated (nearest neighbour). Where a transform uncovers
+    come back as (crop, crop), same types. Masks are never interpolated (nearest neighbour); soft values move with the
+    image, bilinearly, as means over the pixels that count. Where a transform uncovers
     what was not in the image it fills 0, which is background, or, with ``fill_mask: 255``, pixels that do not count.
     """
 
@@ -50,23 +52,41 @@ class Augmentation:
         self.transforms = A.Compose(
             [*before, *_random_crop(crop), *after], additional_targets={"uncounted": "mask"}, seed=0
         )
+        self.soft_transforms = _bilinear(copy.deepcopy(self.transforms))
 
     def __call__(self, image: np.ndarray, label: Label, seed: int) -> tuple[np.ndarray, Label]:
         # Compose.set_random_seed would give every transform a generator of its own from this one seed: all would
         # draw the same numbers, and two flips would always happen together. So they share one.
-        self.transforms.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        transforms = self.soft_transforms if label.soft else self.transforms
+        transforms.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        return self._moved_soft(image, label) if label.soft else self._moved_mask(image, label)
+
+    def _moved_mask(self, image: np.ndarray, label: Label) -> tuple[np.ndarray, Label]:
         layered = label.values.ndim == 3
         mask = np.ascontiguousarray(np.moveaxis(label.values, 0, -1)) if layered else label.values
         uncounted = np.where(label.valid, np.uint8(0), FILLED)
-        result = self._transformed(image=image, mask=mask, uncounted=uncounted)
+        result = self._transformed(self.transforms, image=image, mask=mask, uncounted=uncounted)
         self._check(result["image"], result["mask"], mask)
         valid = result["uncounted"] != FILLED
         values = result["mask"].reshape(*valid.shape, -1).transpose(2, 0, 1) if layered else result["mask"]
         return result["image"], Label(np.where(valid, values, values.dtype.type(0)), valid)
 
-    def _transformed(self, **arrays: Any) -> dict[str, np.ndarray]:
+    def _moved_soft(self, image: np.ndarray, label: Label) -> tuple[np.ndarray, Label]:
+        # What does not count is 255, as a fill may be, and has its part in values that were interpolated. The second
+        # channel of each layer tells how large a part, to be taken out again: the same, since the two move as one.
+        uncounted = np.where(label.valid, np.float32(0), np.float32(FILLED))
+        layers = np.stack([np.maximum(label.values, uncounted), np.broadcast_to(uncounted, label.values.shape)], -1)
+        result = self._transformed(self.soft_transforms, image=image, masks=layers)
+        moved = np.asarray(result["masks"])
+        self._check(result["image"], moved[0], layers[0])
+        values, parts = moved[..., 0], moved[..., 1]
+        valid = parts[0] < np.float32(FILLED) / 2
+        values = (values - parts) / np.where(valid, 1 - parts / np.float32(FILLED), np.float32(1))
+        return result["image"], Label(np.where(valid, values, np.float32(0)).clip(0, 1), valid)
+
+    def _transformed(self, transforms: A.Compose, **arrays: Any) -> dict[str, np.ndarray]:
         try:
-            return self.transforms(**arrays)
+            return transforms(**arrays)
         except (ValueError, TypeError, cv2.error) as error:
             if self.images.plain:
                 raise
@@ -103,6 +123,17 @@ def build_augmentation(spec: str | list[Any], *, crop: int, images: ImageSpec = 
     before, after, colour = PRESETS[spec]()
     after = [*after, *_in_units(_applicable(colour, images), images)]
     return Augmentation(before, after, crop=crop, images=images)
+
+
+def _bilinear(transforms: A.Compose) -> A.Compose:
+    """The same transforms with masks moved as images are."""
+    waiting: list[Any] = list(transforms.transforms)
+    while waiting:
+        transform = waiting.pop()
+        waiting += getattr(transform, "transforms", [])
+        if hasattr(transform, "mask_interpolation"):
+            transform.mask_interpolation = cv2.INTER_LINEAR
+    return transforms
 
 
 def _random_crop(crop: int) -> Transforms:

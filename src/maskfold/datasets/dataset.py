@@ -1,6 +1,6 @@
 """A competition's samples as tensors: augmented crops for training, whole images for evaluation."""
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import Dataset
 
 from maskfold.competitions import Competition, Sample, Samples
+from maskfold.datasets.targets import Smoothing, TargetSource
 from maskfold.labels import Label, LabelSpec
 from maskfold.losses.boundary import signed_distance
 from maskfold.resizing import fit_image, fit_label
@@ -45,6 +46,8 @@ class TrainDataset(Dataset[dict[str, Any]]):
         scale: float = 1.0,
         seed: int = 0,
         needs: Set[str] = frozenset(),
+        sources: Sequence[TargetSource] = (),
+        smoothing: Smoothing | None = None,
     ) -> None:
         """See the class.
 
@@ -55,6 +58,8 @@ class TrainDataset(Dataset[dict[str, Any]]):
             scale: factor by which images are resized.
             seed: of the augmentation.
             needs: further targets that the loss asks for, keys of `EXTRAS`.
+            sources: change the label of each image in turn, see `maskfold.datasets.targets`.
+            smoothing: applied to the augmented label.
         """
         unknown = needs - set(EXTRAS)
         if unknown:
@@ -62,6 +67,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
         self.competition = competition
         self.samples = samples
         self.scale, self.augment, self.seed, self.needs = scale, augment, seed, frozenset(needs)
+        self.sources, self.smoothing = tuple(sources), smoothing
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -69,22 +75,28 @@ class TrainDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, key: Draw) -> dict[str, Any]:
         epoch, index, repeat = key
         sample = self.samples[index]
-        image, label = self._scaled(sample)
+        image, label = self._scaled(sample, key)
         if self.augment is not None:
             image, label = self.augment(image, label, item_seed(self.seed, epoch, index + len(self) * repeat))
+        if self.smoothing is not None:
+            label = self.smoothing(label)
         return {"image": image_tensor(image), "id": sample.id, "index": index, **self._truth(label)}
 
-    def _scaled(self, sample: Sample) -> tuple[np.ndarray, Label]:
+    def _scaled(self, sample: Sample, key: Draw) -> tuple[np.ndarray, Label]:
         native = self.competition.image(sample.image)
         label = self.competition.label(sample.masks, native.shape[:2], id=sample.id)
+        for source in self.sources:
+            label = source(sample, label, key)
         return resize_image(native, self.scale), resize_label(label, self.scale, self.competition.labels)
 
     def _truth(self, label: Label) -> dict[str, Any]:
         labels = self.competition.labels
         further = {name: torch.from_numpy(EXTRAS[name](label, labels)) for name in sorted(self.needs)}
+        # Where some labels may be soft all are, or they would not fit into one batch.
+        values = labels.shares(label) if self.sources or self.smoothing else label.values
         return {
             "valid": torch.from_numpy(np.ascontiguousarray(label.valid))[None],
-            "targets": {"mask": labels.target(torch.from_numpy(np.ascontiguousarray(label.values))), **further},
+            "targets": {"mask": labels.target(torch.from_numpy(np.ascontiguousarray(values))), **further},
         }
 
 
@@ -154,7 +166,7 @@ def resize_label(label: Label, scale: float, labels: LabelSpec) -> Label:
 
 def signed_distances(label: Label, labels: LabelSpec) -> np.ndarray:
     """float32 (C, H, W): signed distance to the boundary of each class, of what counts of it."""
-    return np.stack([signed_distance(layer & label.valid) for layer in labels.layers(label.values)])
+    return np.stack([signed_distance(layer & label.valid) for layer in labels.layers(labels.hard(label))])
 
 
 # What losses ask for beside the mask, made here because the data workers have the time.

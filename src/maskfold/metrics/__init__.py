@@ -1,6 +1,7 @@
 """Metrics of masks and label maps. Knows nothing of files, runs or competitions' formats; needs numpy only."""
 
 from maskfold.metrics.bootstrap import PairedResult, bootstrap_interval, paired_bootstrap
+from maskfold.metrics.calibration import CalibrationMetrics
 from maskfold.metrics.competition import METRICS, CompetitionMetric, build_metric
 from maskfold.metrics.evaluation import Evaluation
 from maskfold.metrics.overlap import (
@@ -16,6 +17,7 @@ from maskfold.metrics.tgs import tgs_map
 
 __all__ = [
     "METRICS",
+    "CalibrationMetrics",
     "CompetitionMetric",
     "ConfusionCounts",
     "Evaluation",

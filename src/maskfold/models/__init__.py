@@ -1,4 +1,4 @@
-"""Networks: any smp architecture and encoder, for images of any size, with pretrained weights."""
+"""Networks: smp's architectures and those of the field's history, for images of any size, with pretrained weights."""
 
 from maskfold.models.build import ARCHITECTURES, build_model
 from maskfold.models.outputs import Outputs

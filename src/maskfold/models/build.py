@@ -1,4 +1,4 @@
-"""From a name to a network: smp's architectures and what each needs of the image's size."""
+"""From a name to a network: which there are, and what each needs of the image's size."""
 
 import inspect
 import logging
@@ -15,11 +15,23 @@ from maskfold.extension import load_named
 from maskfold.images import PLAIN, ImageSpec
 from maskfold.models.deep import DeeplySupervisedUnet
 from maskfold.models.encoders import (
+    OWN_ENCODER,
     any_size_options,
     channel_statistics,
     check_encoder,
     encoder_statistics,
     is_plain_vit,
+)
+from maskfold.models.networks import (
+    DeepLabV1,
+    DeepLabV2,
+    FCN8s,
+    FCN16s,
+    FCN32s,
+    FCNResNet50,
+    RefineNet,
+    SegNet,
+    UNetOriginal,
 )
 from maskfold.models.resolve import resolve_weights
 from maskfold.models.vit import pyramid_of, size_multiple
@@ -28,9 +40,22 @@ from maskfold.models.wrapper import SegmentationModel
 
 logger = logging.getLogger(__name__)
 
-# name -> class; a network that smp lacks joins by one line. It is called as smp's are, and has `.encoder`.
-ARCHITECTURES: dict[str, type[nn.Module]] = dict(smp.MODEL_ARCHITECTURES_MAPPING)
+# name -> class, called as smp's are, with an `.encoder`. Those that smp lacks are in `maskfold.models.networks`.
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    **smp.MODEL_ARCHITECTURES_MAPPING,
+    "fcn32s": FCN32s,
+    "fcn16s": FCN16s,
+    "fcn8s": FCN8s,
+    "fcn_resnet50": FCNResNet50,
+    "segnet": SegNet,
+    "unet_original": UNetOriginal,
+    "deeplabv1": DeepLabV1,
+    "deeplabv2": DeepLabV2,
+    "refinenet": RefineNet,
+}
 
+# These take an encoder from smp or timm.
+ENCODER_IS_FREE = {*smp.MODEL_ARCHITECTURES_MAPPING, "deeplabv2", "refinenet"}
 # Padded sizes are multiples of the encoder's output stride times this: DPT halves the last map once more.
 STRIDE_FACTORS = {"dpt": 2}
 # Padded sizes are at least the output stride times this: PAN pools the encoder's last map three times.
@@ -93,15 +118,23 @@ def _architecture(name: str) -> str:
     """The table's key for ``name``: ``U-Net++`` and ``unet_plus_plus`` mean unetplusplus; ``module:Name`` is itself."""
     if ":" in name:
         return name
-    key = name.lower().replace("+", "plus").replace("-", "").replace("_", "")
-    if key not in ARCHITECTURES:
-        raise ModelError(f"there is no architecture {name}: {nearest(key, list(ARCHITECTURES))}")
-    return key
+    keys = {_plain(key): key for key in ARCHITECTURES}
+    if _plain(name) not in keys:
+        raise ModelError(f"there is no architecture {name}: {nearest(name.lower(), list(ARCHITECTURES))}")
+    return keys[_plain(name)]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("+", "plus").replace("-", "").replace("_", "")
 
 
 def _build_net(name: str, config: ModelConfig, classes: int, channels: int) -> nn.Module:
     encoder = config.encoder
     net_class, extra = _net_class(name, config)
+    if encoder == OWN_ENCODER and name in ENCODER_IS_FREE:
+        raise ModelError(
+            f"{name} has no encoder of its own: set model.encoder to resnet34 or another of smp's or timm's"
+        )
     _check_options(name, net_class, encoder, config.options)
     options = {**any_size_options(encoder), **extra, **config.options}
     pyramid: AbstractContextManager[str] = nullcontext(encoder)

@@ -7,6 +7,9 @@ from segmentation_models_pytorch.encoders import encoders as SMP_ENCODERS
 
 from maskfold.errors import ModelError
 
+# What `model.encoder` is where a network brings its own encoder, whose weights nobody publishes.
+OWN_ENCODER = "own"
+
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -34,7 +37,7 @@ ANY_SIZE_OPTIONS: dict[str, dict[str, bool]] = {
 
 def check_encoder(name: str) -> None:
     """Raise a ModelError naming the nearest encoder unless smp or timm (prefix ``tu-``) has one of this name."""
-    if name in SMP_ENCODERS or (name.startswith("tu-") and timm_config(name) is not None):
+    if name in (OWN_ENCODER, *SMP_ENCODERS) or (name.startswith("tu-") and timm_config(name) is not None):
         return
     known = [*SMP_ENCODERS, *(f"tu-{model}" for model in timm.list_models())]
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]

@@ -38,7 +38,7 @@ class Published:
 def pretrained_names(encoder: str) -> list[str]:
     """Names of this encoder's weights that are published: ``imagenet`` (timm's default), timm's tags …"""
     if not encoder.startswith("tu-"):
-        return list(SMP_ENCODERS[encoder]["pretrained_settings"])
+        return list(SMP_ENCODERS[encoder]["pretrained_settings"]) if encoder in SMP_ENCODERS else []
     default = ["imagenet"] if timm.is_model_pretrained(encoder[3:]) else []
     return default + ([] if "." in encoder else _tags(encoder))
 

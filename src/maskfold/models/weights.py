@@ -27,13 +27,14 @@ COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of a file's tensors. Names are the encoder's, those of ``unexpected`` the file's.
+    """What became of a file's tensors. Names are the encoder's, those of ``unexpected`` and ``classifier`` the file's.
 
     Attributes:
         matched: loaded; ``adapted`` of them after a change to the images' number of channels.
         missing: not in the file; they stay as they were.
         mismatched: of another shape in the file; they stay as they were.
         unexpected: in the file, but not the encoder's: a classifier, a decoder …
+        classifier: of fully connected layers that the network has as convolutions outside of its encoder.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class LoadReport:
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     mismatched: tuple[str, ...]
+    classifier: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> int:
@@ -60,6 +62,8 @@ class LoadReport:
 
     def __str__(self) -> str:
         text = f"{self.path}: {len(self.matched)} of the encoder's {self.wanted} tensors loaded"
+        if self.classifier:
+            text += f", and {len(self.classifier)} of the classifier"
         for what in ("adapted", "missing", "mismatched", "unexpected"):
             if names := getattr(self, what):
                 words = f"{what} to the images' channels" if what == "adapted" else what
@@ -88,6 +92,7 @@ def load_encoder_weights(model: SegmentationModel, path: Path, *, partial: bool 
         converted_names = align(converted, target)
         if _unlike(converted_names, converted, target) < _unlike(names, source, target):
             source, names = converted, converted_names
+    classifier = _classifier_tensors(model.net, source)
     channels = len(model.mean)
     fitted = {name: for_channels(source[key], target[name].shape, channels) for name, key in names.items()}
     matched = tuple(name for name, tensor in fitted.items() if tensor.shape == target[name].shape)
@@ -96,8 +101,9 @@ def load_encoder_weights(model: SegmentationModel, path: Path, *, partial: bool 
         matched=matched,
         adapted=tuple(name for name in matched if source[names[name]].shape != target[name].shape),
         missing=tuple(name for name in target if name not in names and not name.endswith(COUNTER)),
-        unexpected=tuple(sorted(set(source) - set(names.values()))),
+        unexpected=tuple(sorted(set(source) - set(names.values()) - set(classifier))),
         mismatched=tuple(name for name in fitted if name not in matched),
+        classifier=tuple(classifier),
     )
     if not report.matched or not (report.enough or partial):
         raise ModelError(
@@ -107,7 +113,20 @@ def load_encoder_weights(model: SegmentationModel, path: Path, *, partial: bool 
     with torch.no_grad():
         for name in report.matched:
             target[name].copy_(fitted[name])
+        for key, parameter in classifier.items():
+            parameter.copy_(source[key].view_as(parameter))
     return report
+
+
+def _classifier_tensors(net: Any, source: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """File name -> parameter of the network's ``classifier_layers``: a linear layer's weights, seen as a kernel's."""
+    return {
+        key: parameter
+        for layer, module in getattr(net, "classifier_layers", {}).items()
+        for name, parameter in module.named_parameters()
+        for key in source
+        if f".{key}".endswith(f".{layer}.{name}") and source[key].numel() == parameter.numel()
+    }
 
 
 def for_channels(weights: Tensor, shape: torch.Size, channels: int) -> Tensor:

@@ -1,17 +1,24 @@
-"""Training of folds, one after the other."""
+"""Training of folds, one after the other or side by side."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from maskfold.config import Config
+from maskfold.errors import ConfigError
 from maskfold.runs import Run
 from maskfold.steps.competition import open_competition, with_root
+from maskfold.steps.parallel import side_by_side
 from maskfold.steps.places import RUNS
 from maskfold.training import fit, processes
 
 
 def train(
-    config: Config | Run, folds: int | str | Sequence[int | str] | None = None, *, overwrite: bool = False
+    config: Config | Run,
+    folds: int | str | Sequence[int | str] | None = None,
+    *,
+    overwrite: bool = False,
+    parallel: int = 1,
 ) -> Run:
     """Train one fold or some, and print how each ended; what was interrupted goes on, what is finished stays.
 
@@ -20,6 +27,8 @@ def train(
         folds: a fold number, ``"all"`` (every image, nothing is validated), several of them, or None: all folds of
             the run.
         overwrite: train these folds from the start, and remove what is there of them.
+        parallel: folds that are trained at a time, each in a process of its own. They share the cores, or have a GPU
+            each. With other numbers of threads the last bits differ.
 
     Returns:
         The run, in ``runs/NAME/``.
@@ -36,15 +45,30 @@ def train(
             run.restart(asked if asked is not None else run.begun_folds(), config)
         run.adopt(config)
         numbers = sorted(set(run.folds()["fold"]))
-    for fold in asked if asked is not None else numbers:
-        if run.fold(fold).finished() and not run.fold(fold).may_continue(config.train.max_hours):
-            score = _score(run.fold(fold).summary())
-            print(f"fold {fold} of {run.path} is trained ({score}): --overwrite trains it again")
-            continue
-        summary = fit(run, fold)
-        print(f"fold {fold} of {run.path} done: {_score(summary)}")
+    asked = numbers if asked is None else asked
+    if parallel == 1 or len(asked) == 1:
+        for fold in asked:
+            _train_fold(run, fold)
+    elif processes().num_processes > 1:
+        raise ConfigError("torchrun's processes train one fold together: leave out --parallel, or torchrun")
+    else:
+        side_by_side(_train_fold_of, [(run.path, fold) for fold in asked], min(parallel, len(asked)))
     processes().destroy_process_group()
     return run
+
+
+def _train_fold_of(path: Path, fold: int | str) -> None:
+    _train_fold(Run.open(path), fold)
+
+
+def _train_fold(run: Run, fold: int | str) -> None:
+    """Train what is missing of a fold, and print how it ended."""
+    if run.fold(fold).finished() and not run.fold(fold).may_continue(run.config.train.max_hours):
+        score = _score(run.fold(fold).summary())
+        print(f"fold {fold} of {run.path} is trained ({score}): --overwrite trains it again", flush=True)
+        return
+    summary = fit(run, fold)
+    print(f"fold {fold} of {run.path} done: {_score(summary)}", flush=True)
 
 
 def _score(summary: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from maskfold.datasets import (
     train_loader,
 )
 from maskfold.runs import Run
+from maskfold.training.targets import smoothing, target_sources
 
 ALL = "all"
 
@@ -61,6 +62,8 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         augment=build_augmentation(config.data.augment, crop=config.data.crop, images=competition.images),
         seed=config.seed,
         needs=needs,
+        sources=target_sources(run, fold),
+        smoothing=smoothing(config.targets, competition.labels),
     )
     shared = image_loader(competition, valid, config, rank=rank, world=world) if len(valid) else None
     alone = world == 1 or shared is None

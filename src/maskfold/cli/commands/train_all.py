@@ -1,13 +1,26 @@
-"""Train all folds, one after the other; interrupted, the same command goes on where it stopped."""
+"""Train all folds, one after the other or several at a time; interrupted, the same command goes on where it stopped."""
 
 from maskfold.cli.arguments import config_flags, config_parser, parse
-from maskfold.cli.train import train_and_tell
+from maskfold.cli.train import count_argument, train_and_tell
 
 
 def main() -> None:
     """Run the command."""
     parser = config_parser(__doc__)
     parser.add_argument("--folds", type=int, nargs="+", metavar="K", help="only these folds; default: all of them")
+    parser.add_argument(
+        "--parallel",
+        type=count_argument,
+        default=1,
+        metavar="N",
+        help="folds trained at a time, each with a GPU of its own or its share of the cores; default: 1",
+    )
     parser.add_argument("--overwrite", action="store_true", help="train these folds from the start")
     arguments, config = parse(parser)
-    train_and_tell(config, arguments.folds, config_flags(arguments), overwrite=arguments.overwrite)
+    train_and_tell(
+        config,
+        arguments.folds,
+        config_flags(arguments),
+        overwrite=arguments.overwrite,
+        parallel=arguments.parallel,
+    )

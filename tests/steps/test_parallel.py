@@ -1,0 +1,108 @@
+"""Folds side by side: the files of folds trained one after the other, and no process is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import maskfold
+from maskfold.errors import ConfigError, TrainingError
+from maskfold.steps.parallel import side_by_side
+
+SRC = Path(__file__).parents[2] / "src"
+
+
+def note(folder: str, task: int) -> None:
+    Path(folder, f"{task}_{os.getpid()}").write_text(os.environ["OMP_NUM_THREADS"])
+    time.sleep(0.3)
+
+
+def fail(task: int) -> None:
+    if task == 1:
+        raise ConfigError("task 1 is wrong")
+    time.sleep(60)
+
+
+def die(task: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait(folder: str, task: int) -> None:
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(60)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_every_task_is_done_once_by_few_processes_that_share_the_cores(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    side_by_side(note, [(str(tmp_path), task) for task in range(5)], 2)
+    names = [path.name.split("_") for path in tmp_path.iterdir()]
+    assert sorted(int(task) for task, _ in names) == [0, 1, 2, 3, 4]
+    assert len({process for _, process in names}) == 2
+    cores = len(os.sched_getaffinity(0))
+    assert {path.read_text() for path in tmp_path.iterdir()} == {str(max(1, cores // 2))}
+
+
+def test_the_first_error_ends_the_others_at_once():
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match="task 1 is wrong"):
+        side_by_side(fail, [(0,), (1,)], 2)
+    assert time.monotonic() - began < 30
+
+
+def test_a_process_that_the_system_ended_is_named():
+    with pytest.raises(TrainingError, match=r"want of memory.*--parallel 1"):
+        side_by_side(die, [(0,)], 1)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_processes_end_with_their_parent(ending, tmp_path):
+    code = (
+        "from tests.steps.test_parallel import wait; from maskfold.steps.parallel import side_by_side\n"
+        f"if __name__ == '__main__': side_by_side(wait, [({str(tmp_path)!r}, 0), ({str(tmp_path)!r}, 1)], 2)"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{SRC}{os.pathsep}{SRC.parent}"}
+    parent = subprocess.Popen([sys.executable, "-c", code], env=environment, start_new_session=True)
+    deadline = time.monotonic() + 50
+    while len(children := [int(path.name) for path in tmp_path.iterdir()]) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    if ending == signal.SIGINT:  # as a terminal sends it: to all of them
+        os.killpg(parent.pid, ending)
+    else:
+        parent.send_signal(ending)
+    parent.wait(timeout=20)
+    while any(alive(pid) for pid in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_folds_side_by_side_are_the_folds_one_after_the_other(tiny, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+    one = maskfold.train(tiny.model_copy(update={"name": "one"}))
+    both = maskfold.train(tiny.model_copy(update={"name": "both"}), parallel=2)
+    assert one.finished_folds() == both.finished_folds() == [0, 1, 2]
+    for fold in range(3):
+        for name in ("best.safetensors", "metrics.csv", "folds.csv"):
+            where = Path(f"fold_{fold}", name) if name != "folds.csv" else Path(name)
+            assert (one.path / where).read_bytes() == (both.path / where).read_bytes(), where
+    told = capfd.readouterr().out
+    assert told.count("epoch 1/2") == 6
+    for fold in range(3):
+        assert f"fold {fold} of runs/both done: dice" in told
+    maskfold.train(both, parallel=2)
+    assert capfd.readouterr().out.count("is trained") == 3
