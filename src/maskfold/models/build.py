@@ -94,8 +94,6 @@ def build_model(
     """
     name = _architecture(config.architecture)
     check_encoder(config.encoder)
-    weights = config.encoder_weights if pretrained else None
-    path = resolve_weights(weights, config.encoder) if weights else None
     net = _build_net(name, config, classes, images.channels)
     mean, std = channel_statistics(encoder_statistics(config.encoder, config.encoder_weights), images.channels)
     stride = _size_multiple(net, name)
@@ -108,7 +106,8 @@ def build_model(
         minimum=max(SMALLEST, stride * MINIMUM_FACTORS.get(name, 1)),
         pools_to_one=name in POOL_TO_ONE,
     )
-    if path is not None:
+    if pretrained and config.encoder_weights is not None:
+        path = resolve_weights(config.encoder_weights, config.encoder)
         report = load_encoder_weights(model, path, partial=config.partial_weights)
         logger.log(logging.INFO if report.whole else logging.WARNING, "%s", report)
     return model
