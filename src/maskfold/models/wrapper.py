@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -77,6 +78,11 @@ class SegmentationModel(nn.Module):
     def normalised(self, images: Tensor) -> Tensor:
         """Images as the net takes them, with the statistics of the encoder's training images."""
         return (images - self.mean) / self.std
+
+    def set_statistics(self, mean: np.ndarray, std: np.ndarray) -> None:
+        """Normalise by these (K,) from now on, in the units of the stored values; they are saved with the weights."""
+        for buffer, values in ((self.mean, mean), (self.std, std)):
+            buffer.copy_(torch.as_tensor(values).view_as(buffer))
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """Parameters of the pretrained part."""
