@@ -20,7 +20,7 @@ from maskfold.ensembling.choice import EnsembleChoice, write_ensemble
 from maskfold.errors import PackError
 from maskfold.files import atomic_path
 from maskfold.models import build_model
-from maskfold.models.encoders import pretrained_names
+from maskfold.models.published import pretrained_names
 from maskfold.packing.layout import (
     CARD,
     CONTENTS,
