@@ -62,7 +62,7 @@ def test_a_pack_holds_what_predicts(run, competition, tmp_path):
 
 
 def write_names():
-    return ("model.safetensors", "normalisation.safetensors", "config.json")
+    return ("model.safetensors", "beside.safetensors", "config.json")
 
 
 def test_nothing_in_a_pack_is_about_the_machine(run, competition, tmp_path, monkeypatch):
@@ -87,12 +87,15 @@ def test_archives_are_the_same_bytes_each_time(run, competition, tmp_path):
             assert archive.read(name) == (folder / name).read_bytes()
 
 
-def test_smp_loads_a_network_of_a_pack(run, competition, tmp_path):
+@pytest.mark.parametrize("stages", [0, 1])
+def test_smp_loads_a_network_of_a_pack(config, stages, competition, tmp_path):
     """smp's own ``from_pretrained`` and the statistics beside it make the same logits, bit for bit."""
+    deep = override(config, {"name": "small", "model.deep_supervision": stages})
+    run = random_run(tmp_path / "runs", deep, folds=(0, 2))
     place = written(run, competition, tmp_path / "pack") / "runs/small/fold_2/best"
     alone = smp.from_pretrained(str(place)).eval()
     assert type(alone) is smp.Unet
-    statistics = load_file(place / "normalisation.safetensors")
+    statistics = load_file(place / "beside.safetensors")
     (own,) = load_networks(run, run.fold(2), "best", competition)
     images = torch.randint(0, 256, (2, 3, 32, 64), dtype=torch.uint8)
     with torch.inference_mode():
@@ -101,10 +104,10 @@ def test_smp_loads_a_network_of_a_pack(run, competition, tmp_path):
 
 
 def test_a_network_that_is_not_smps_has_no_hub_config(run, competition, tmp_path):
-    deep = override(run.config, {"name": "deep", "model.deep_supervision": 1})
-    folder = written(random_run(tmp_path / "runs", deep), competition, tmp_path / "pack", folds=(0,))
-    names = {path.name for path in (folder / "runs/deep/fold_0/best").iterdir()}
-    assert names == {"model.safetensors", "normalisation.safetensors"}
+    other = override(run.config, {"name": "other", "model.hypercolumns": True})
+    folder = written(random_run(tmp_path / "runs", other), competition, tmp_path / "pack", folds=(0,))
+    names = {path.name for path in (folder / "runs/other/fold_0/best").iterdir()}
+    assert names == {"model.safetensors", "beside.safetensors"}
 
 
 def test_what_is_there_is_not_replaced(run, competition, tmp_path):

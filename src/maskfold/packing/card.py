@@ -122,8 +122,8 @@ def _alone(run: Run, folds: Sequence[int | str], choice: EnsembleChoice, competi
         "segmentation_models_pytorch loads it:\n\n"
         f"```python\nimport segmentation_models_pytorch as smp\nfrom safetensors.torch import load_file\n\n"
         f'network = smp.from_pretrained("{place}").eval()\n'
-        f'normalisation = load_file("{place}/normalisation.safetensors")\n'
-        'logits = network((images - normalisation["mean"]) / normalisation["std"])\n```\n\n'
+        f'beside = load_file("{place}/beside.safetensors")\n'
+        'logits = network((images - beside["mean"]) / beside["std"])\n```\n\n'
         "Normalisation and padding are not part of that network: it takes (value - mean) / std, float "
         f"(N, {competition.images.channels}, H, W), with H and W multiples of its stride, and gives logits."
     )

@@ -7,7 +7,8 @@
 ``runs/NAME/config.yaml``             the resolved config, without places
 ``runs/NAME/fold_K/CHECKPOINT/``      ``model.safetensors``: the net's weights as smp names them; ``config.json``
                                       beside it where smp's own ``from_pretrained`` can load them;
-                                      ``normalisation.safetensors``: mean and deviation of the images
+                                      ``beside.safetensors``: mean and deviation of the images, and heads that
+                                      smp does not know, for deep supervision and presence
 ====================================  =========================================================================
 """
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:  # a pack is opened and checked without torch
     import torch
 
 CARD, CONTENTS, ENSEMBLE, PROFILE, RUNS = "README.md", "pack.json", "ensemble.yaml", "profile.yaml", "runs"
-MODEL, NORMALISATION, HUB = "model.safetensors", "normalisation.safetensors", "config.json"
-# What the wrapper puts before the names of the net's own tensors.
+MODEL, BESIDE, HUB = "model.safetensors", "beside.safetensors", "config.json"
+# What the wrapper puts before the names of the net's own tensors, and which of those smp's class does not have.
 NET = "net."
+ADDED = f"{NET}deep_heads."
 
 
 class PackedFold(FoldFolder):
@@ -43,7 +45,7 @@ class PackedFold(FoldFolder):
             return weights_from_bytes(content, self.path / checkpoint / name, sha256=sha256)
 
         net = read(MODEL, self.digest(checkpoint))
-        return {f"{NET}{name}": tensor for name, tensor in net.items()} | read(NORMALISATION)
+        return {f"{NET}{name}": tensor for name, tensor in net.items()} | read(BESIDE)
 
 
 class PackedRun(Run):

@@ -22,13 +22,14 @@ from maskfold.files import atomic_path
 from maskfold.models import build_model
 from maskfold.models.published import pretrained_names
 from maskfold.packing.layout import (
+    ADDED,
+    BESIDE,
     CARD,
     CONTENTS,
     ENSEMBLE,
     HUB,
     MODEL,
     NET,
-    NORMALISATION,
     PROFILE,
     RUNS,
     PackedFold,
@@ -116,11 +117,12 @@ def _write_run(run: Run, checkpoint: str, folds: Sequence[int | str], competitio
     storage.publish(CONFIG, config_yaml(config, **facts).encode())
     classes = competition.labels.channels
     net = build_model(config.model, classes=classes, images=competition.images, pretrained=False).net
+    hub = None if config.model.hypercolumns else hub_config(net)  # they change smp's head
     for number in folds:
         fold = run.fold(number)
         summary = fold.summary()
         for name in fold.weights_of(checkpoint):
-            _write_checkpoint(fold, name, net, storage)
+            _write_checkpoint(fold, name, hub, storage)
         packed = PackedFold(place, storage, number)
         digests = {name: file_digest(packed.checkpoint_path(name)) for name in packed.checkpoints()}
         storage.publish(packed.key("manifest.json"), to_json(digests))
@@ -128,13 +130,14 @@ def _write_run(run: Run, checkpoint: str, folds: Sequence[int | str], competitio
     return PackedRun(place)
 
 
-def _write_checkpoint(fold: FoldFolder, name: str, net: Any, storage: LocalStorage) -> None:
+def _write_checkpoint(fold: FoldFolder, name: str, hub: dict[str, Any] | None, storage: LocalStorage) -> None:
     tensors = fold.load_checkpoint(name)
-    own = {key.removeprefix(NET): tensor for key, tensor in tensors.items() if key.startswith(NET)}
-    rest = {key: tensor for key, tensor in tensors.items() if not key.startswith(NET)}
+    smps = {key for key in tensors if key.startswith(NET) and not key.startswith(ADDED)}
+    own = {key.removeprefix(NET): tensor for key, tensor in tensors.items() if key in smps}
+    beside = {key: tensor for key, tensor in tensors.items() if key not in smps}
     storage.publish(fold.key(name, MODEL), weights_to_bytes(own))
-    storage.publish(fold.key(name, NORMALISATION), weights_to_bytes(rest))
-    if (hub := hub_config(net)) is not None:
+    storage.publish(fold.key(name, BESIDE), weights_to_bytes(beside))
+    if hub is not None:
         storage.publish(fold.key(name, HUB), to_json(hub))
 
 
