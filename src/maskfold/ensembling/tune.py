@@ -51,7 +51,7 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
         ConfigError: ``tune.tried`` does not fit the decoding chain, or that asks for a presence that no run predicts.
     """
     configured = default_choice(runs, config)
-    refuse_without_presence(configured, competition)
+    refuse_without_presence(configured, competition, runs)
     start = Setting.of(configured)
     posts = with_and_without(config.post)
     presence = any(run.config.model.presence for run in runs)

@@ -33,7 +33,7 @@ def evaluate_oof(
     Raises:
         ConfigError: the decoding asks for a presence that no run predicts.
     """
-    refuse_without_presence(choice, competition)
+    refuse_without_presence(choice, competition, [Run.open(Path(run.run)) for run in choice.runs])
     images = _images(choice, competition, folds, batch_size)
     ids = [image.id for image in images]
     stats = Scorer(images, competition).stats(Setting.of(choice))
