@@ -138,7 +138,7 @@ def test_lists_and_folders_of_label_maps(tmp_path):
     assert np.array_equal(np.where(jo.valid, jo.values, 255), maps["p"][::-1])
     lacking, strange = annotations.gaps()
     assert lacking.startswith("jo.txt has no mask of 1 of 2 training images")
-    assert strange == "jo.txt has 1 masks of what is no training image: images/x.png"
+    assert strange == "jo.txt marks 1 images that are not training images: images/x.png"
     (tmp_path / "jo.txt").write_text("images/p.png\n")
     with pytest.raises(CompetitionError, match=r"jo\.txt, line 1: 1 fields, expected 'image label'"):
         read_annotations(competition, AnnotatorsConfig(masks=("jo.txt",)))

@@ -54,7 +54,7 @@ class Annotations:
                     f"annotators': {first_few(lacking)}"
                 )
             if strange := sorted(set(masks) - set(ids)):
-                notes.append(f"{name} has {len(strange)} masks of what is no training image: {first_few(strange)}")
+                notes.append(f"{name} marks {len(strange)} images that are not training images: {first_few(strange)}")
         if nobodys := [id_ for id_ in ids if not any(id_ in masks for masks in self.masks.values())]:
             notes.append(
                 f"no annotator has a mask of {len(nobodys)} of {len(ids)} training images, which keep the "
