@@ -18,6 +18,7 @@ TERMS = {
     "demo_deep_supervision": {"bce", "dice", "deep_1_bce", "deep_2_bce"},
     "demo_hypercolumns": {"bce", "dice", "deep_1_bce", "deep_2_bce"},
     "demo_dropout": {"bce", "dice"},
+    "demo_semi": {"bce", "dice", "consistency", "confident"},
 }
 
 

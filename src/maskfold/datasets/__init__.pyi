@@ -1,6 +1,7 @@
 # The package's names, for type checkers and for lazy_loader, which imports them at their first use.
 from .augment import PRESETS as PRESETS
 from .augment import Augmentation as Augmentation
+from .augment import StrongColours as StrongColours
 from .augment import build_augmentation as build_augmentation
 from .dataset import Draw as Draw
 from .dataset import EvalDataset as EvalDataset
@@ -15,6 +16,7 @@ from .folds import make_folds as make_folds
 from .folds_file import fold_splits as fold_splits
 from .folds_file import read_folds as read_folds
 from .folds_file import write_folds as write_folds
+from .labelled_share import labelled_part as labelled_part
 from .loader import collate_eval as collate_eval
 from .loader import collate_train as collate_train
 from .loader import image_loader as image_loader
@@ -23,3 +25,6 @@ from .sampler import EpochSampler as EpochSampler
 from .sampler import size_batches as size_batches
 from .targets import Smoothing as Smoothing
 from .targets import TargetSource as TargetSource
+from .unlabelled import MixedDataset as MixedDataset
+from .unlabelled import MixedSampler as MixedSampler
+from .unlabelled import UnlabelledDataset as UnlabelledDataset
