@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from maskfold.config import Config, SemiConfig
 from maskfold.labels import LabelSpec
@@ -31,8 +30,8 @@ class MeanTeacher(Supervised):
     go through the student in one pass. ``confident`` is the share of the pixels that count.
 
     The teacher is the average that `maskfold.training.averaging` keeps, so what it ends as is the checkpoint ``ema``;
-    it is saved with the averages. It predicts with the student's present statistics of batch norms, since an average
-    of weights has none of its own before the end of training, and without dropout.
+    it is saved with the averages. It predicts without dropout, and with the student's statistics of batch norms, which
+    averages take over with every step.
     """
 
     def __init__(
@@ -93,8 +92,7 @@ class MeanTeacher(Supervised):
     def _expected(self, images: Tensor) -> Tensor:
         """The teacher's probabilities, (N, C, H, W) float32."""
         with self.accelerator.autocast():
-            outputs = functional_call(self.teacher, dict(self.network.named_buffers()), (images,))
-        return self.labels.activate(outputs.logits.float())
+            return self.labels.activate(self.teacher(images).logits.float())
 
     def _moved(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         device = self.accelerator.device
