@@ -10,7 +10,7 @@ from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.errors import InferenceError
-from maskfold.metrics import CalibrationMetrics, Evaluation, paired_bootstrap
+from maskfold.metrics import Evaluation, paired_bootstrap
 from maskfold.runs import Run
 
 
@@ -29,29 +29,24 @@ def evaluate_oof(
         folds: only the images that these of the finished folds validate; `None`: all.
         batch_size: images per batch where maps are computed; `None`: as in each run's config.
     """
-    images = _images(choice, competition, folds, batch_size)
+    images = choice_images(choice, competition, folds=folds, batch_size=batch_size)
     ids = [image.id for image in images]
     stats = Scorer(images, competition).stats(Setting.of(choice))
     first = Run.open(Path(choice.runs[0].run))
     return Evaluation(competition.metric, ids, stats, groups_of(competition, ids, first.config.folds))
 
 
-def _images(
-    choice: EnsembleChoice, competition: Competition, folds: Collection[int] | None, batch_size: int | None
+def choice_images(
+    choice: EnsembleChoice,
+    competition: Competition,
+    *,
+    folds: Collection[int] | None = None,
+    batch_size: int | None = None,
 ) -> list[OofImage]:
+    """The out-of-fold images of a choice, as for `evaluate_oof`."""
     runs = [Run.open(Path(run.run)) for run in choice.runs]
     names = [[name] for name in choice.checkpoints]
     return oof_images(runs, names, competition, [choice.tta] * len(runs), folds=folds, batch_size=batch_size)
-
-
-def calibration_oof(
-    choice: EnsembleChoice, competition: Competition, *, batch_size: int | None = None
-) -> dict[str, float]:
-    """Calibration errors of a choice's out-of-fold probabilities, before decoding; see `CalibrationMetrics.compute`."""
-    metrics = CalibrationMetrics(competition.labels)
-    for image in _images(choice, competition, None, batch_size):
-        metrics.update(image.probability(choice.checkpoints, choice.weights), image.truth(competition))
-    return metrics.compute()
 
 
 def evaluate_submission(submission: Path, truth: Path, competition: Competition) -> Evaluation:
