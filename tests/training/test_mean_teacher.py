@@ -134,10 +134,11 @@ def test_the_term_pulls_the_network_and_reaches_only_it(tiny, begin):
 
 
 def guessing(step, teacher_says, student_says, monkeypatch):
-    """Let teacher and student predict what a test chose; returns the student's logits, a leaf."""
-    logits = student_says.clone().requires_grad_()
+    """Let teacher and student predict what a test chose; returns the student's logits of both passes, leaves."""
+    logits = [each.clone().requires_grad_() for each in student_says]
+    passes = iter(logits)
     monkeypatch.setattr(step, "_expected", lambda images: teacher_says)
-    monkeypatch.setitem(step.wrapped, "network", lambda images: Outputs(logits, {}))
+    monkeypatch.setitem(step.wrapped, "network", lambda images: Outputs(next(passes), {}))
     return logits
 
 
@@ -147,19 +148,20 @@ def test_labelled_and_unlabelled_pixels_have_gradients_of_their_own_terms(tiny, 
     says = torch.full((3, 1, 32, 32), 0.97)
     says[:, :, :10] = 0.6
     batch["unlabelled"]["valid"][:, :, :, :4] = False
-    logits = guessing(step, says, torch.linspace(-2, 2, 7 * 1024).sin().view(7, 1, 32, 32), monkeypatch)
+    student = torch.linspace(-2, 2, 7 * 1024).sin().view(7, 1, 32, 32).split([4, 3])
+    labelled, unlabelled = guessing(step, says, student, monkeypatch)
     step.unlabelled = step._moved(batch["unlabelled"])
     told = step.learn(batch["image"], batch["targets"], batch["valid"])
-    ours = logits.detach()[:4].clone().requires_grad_()
+    ours = labelled.detach().clone().requires_grad_()
     loss, _ = step.loss({"mask": ours}, batch["targets"], batch["valid"])
     loss.backward()
-    assert torch.equal(logits.grad[:4], ours.grad)
-    p = logits[4:].detach().double().sigmoid()
+    assert torch.equal(labelled.grad, ours.grad)
+    p = unlabelled.detach().double().sigmoid()
     counted = torch.zeros(3, 1, 32, 32, dtype=torch.bool)
     counted[:, :, 10:, 4:] = True
     pixels = 3 * 32 * 28
     expected = torch.where(counted, 0.5 * 2 * (p - says.double()) * p * (1 - p) / pixels, 0)
-    assert torch.allclose(logits.grad[4:].double(), expected, atol=1e-9)
+    assert torch.allclose(unlabelled.grad.double(), expected, atol=1e-9)
     assert told["confident"].item() == pytest.approx(22 / 32)
     assert told["loss"].item() == pytest.approx(loss.item() + 0.5 * told["consistency"].item(), abs=1e-6)
 

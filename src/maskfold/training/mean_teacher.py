@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from maskfold.config import Config, SemiConfig
 from maskfold.labels import LabelSpec
 from maskfold.losses import MixedLoss
-from maskfold.models import Outputs, SegmentationModel
+from maskfold.models import SegmentationModel
 from maskfold.training.step import Supervised
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,10 @@ class MeanTeacher(Supervised):
     """`Supervised`, and a term ``consistency`` on images without labels.
 
     The teacher, the moving average of the network's weights, sees an image as it is; the network, the student, sees the
-    same pixels in other colours, and is to predict the teacher's probabilities: see `consistency`. Both kinds of images
-    go through the student in one pass. ``confident`` is the share of the pixels that count.
+    same pixels in other colours, and is to predict the teacher's probabilities: see `consistency`. The two kinds of
+    images go through the student one after the other, so that batch norms take each by itself: the strong colours would
+    make the statistics of the labelled ones others than those of images to come. ``confident`` is the share of the
+    pixels that count.
 
     The teacher is the average that `maskfold.training.averaging` keeps, so what it ends as is the checkpoint ``ema``;
     it is saved with the averages. It predicts without dropout, and with the student's statistics of batch norms, which
@@ -76,17 +78,16 @@ class MeanTeacher(Supervised):
     def learn(self, images: Tensor, targets: dict[str, Tensor], valid: Tensor) -> dict[str, Tensor]:
         if not self.weight:
             return super().learn(images, targets, valid)
+        _, loss, terms = self.supervise(images, targets, valid)
+        self.accelerator.backward(loss)
         expected = self._expected(self.unlabelled["weak"])
-        outputs = self.wrapped["network"](torch.cat([images, self.unlabelled["strong"]]))
-        labelled = _first(outputs, len(images))
-        loss, terms = self.loss(labelled.named(), targets, valid)
-        found = self.labels.activate(outputs.logits[len(images) :].float())
+        found = self.labels.activate(self.wrapped["network"](self.unlabelled["strong"]).logits.float())
         term, confident = consistency(
             found, expected, self.unlabelled["valid"], self.options.threshold, exclusive=self.labels.exclusive
         )
-        loss = loss + self.weight * term
-        self.accelerator.backward(loss)
-        return {"loss": loss.detach(), **terms, "consistency": term.detach(), "confident": confident}
+        further = self.weight * term
+        self.accelerator.backward(further)
+        return {"loss": (loss + further).detach(), **terms, "consistency": term.detach(), "confident": confident}
 
     @torch.no_grad()
     def _expected(self, images: Tensor) -> Tensor:
@@ -152,8 +153,3 @@ def check_ramp(options: SemiConfig, epochs: int) -> None:
             "semi.weight reaches %.0f %% of %g only: %d ramp_epochs do not fit in %d epochs",
             100 * reached, options.weight, options.ramp_epochs, epochs,
         )  # fmt: skip
-
-
-def _first(outputs: Outputs, count: int) -> Outputs:
-    """What was found for the first images."""
-    return Outputs(outputs.logits[:count], {name: output[:count] for name, output in outputs.aux.items()})
