@@ -134,12 +134,24 @@ def test_the_term_pulls_the_network_and_reaches_only_it(tiny, begin):
 
 
 def guessing(step, teacher_says, student_says, monkeypatch):
-    """Let teacher and student predict what a test chose; returns the student's logits of both passes, leaves."""
+    """Let teacher and student predict what a test chose.
+
+    Returns the student's logits of both passes, leaves; and the images that were looked at, by whom.
+    """
     logits = [each.clone().requires_grad_() for each in student_says]
-    passes = iter(logits)
-    monkeypatch.setattr(step, "_expected", lambda images: teacher_says)
-    monkeypatch.setitem(step.wrapped, "network", lambda images: Outputs(next(passes), {}))
-    return logits
+    passes, seen = iter(logits), []
+
+    def teacher(images):
+        seen.append(("teacher", images))
+        return teacher_says
+
+    def student(images):
+        seen.append(("student", images))
+        return Outputs(next(passes), {})
+
+    monkeypatch.setattr(step, "_expected", teacher)
+    monkeypatch.setitem(step.wrapped, "network", student)
+    return logits, seen
 
 
 def test_labelled_and_unlabelled_pixels_have_gradients_of_their_own_terms(tiny, begin, monkeypatch):
@@ -149,9 +161,12 @@ def test_labelled_and_unlabelled_pixels_have_gradients_of_their_own_terms(tiny, 
     says[:, :, :10] = 0.6
     batch["unlabelled"]["valid"][:, :, :, :4] = False
     student = torch.linspace(-2, 2, 7 * 1024).sin().view(7, 1, 32, 32).split([4, 3])
-    labelled, unlabelled = guessing(step, says, student, monkeypatch)
+    (labelled, unlabelled), seen = guessing(step, says, student, monkeypatch)
     step.unlabelled = step._moved(batch["unlabelled"])
     told = step.learn(batch["image"], batch["targets"], batch["valid"])
+    shown = dict(seen)  # of the student its second look
+    assert torch.equal(shown["teacher"], batch["unlabelled"]["weak"])
+    assert torch.equal(shown["student"], batch["unlabelled"]["strong"])
     ours = labelled.detach().clone().requires_grad_()
     loss, _ = step.loss({"mask": ours}, batch["targets"], batch["valid"])
     loss.backward()
