@@ -21,6 +21,8 @@ COMMANDS = (
     "evaluate",
     "compare",
     "report",
+    "export",
+    "pack",
 )
 
 

@@ -46,9 +46,10 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
     rows = []
     for image in tqdm(images, desc="out-of-fold images", unit="image", leave=False, disable=None):
         probability = image.probability(choice.checkpoints, choice.weights)
-        prediction, truth = image.prediction(probability, competition), image.truth(competition)
-        refined = chain.refine(probability, prediction.image)
-        mask = chain.decide(refined, prediction.image)
+        presence = image.presence(choice.checkpoints, choice.weights)
+        prediction, truth = image.prediction(probability, presence, competition), image.truth(competition)
+        refined = chain.refine(probability, prediction.image, presence)
+        mask = chain.decide(refined, prediction.image, presence)
         metrics.update(mask, truth.values, truth.valid)
         calibration["chosen"].update(refined, truth)
         if "plain" in calibration:
@@ -73,7 +74,9 @@ def predict_image(
 ) -> tuple[np.ndarray, Label, np.ndarray]:
     """Probability float32 (C, H, W) of the ensemble, the truth, and the ensemble's mask."""
     probability = image.probability(choice.checkpoints, choice.weights)
-    mask = build_chain(choice.post, competition.labels, competition.images)(image.prediction(probability, competition))
+    presence = image.presence(choice.checkpoints, choice.weights)
+    chain = build_chain(choice.post, competition.labels, competition.images)
+    mask = chain(image.prediction(probability, presence, competition))
     return probability, image.truth(competition), mask
 
 

@@ -9,6 +9,7 @@ from maskfold.competitions import Competition, Sample
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
+from maskfold.ensembling.submit import refuse_without_presence
 from maskfold.errors import InferenceError
 from maskfold.metrics import Evaluation, paired_bootstrap
 from maskfold.runs import Run
@@ -28,7 +29,11 @@ def evaluate_oof(
         competition: the runs'.
         folds: only the images that these of the finished folds validate; `None`: all.
         batch_size: images per batch where maps are computed; `None`: as in each run's config.
+
+    Raises:
+        ConfigError: the decoding asks for a presence that no run predicts.
     """
+    refuse_without_presence(choice, competition, [Run.open(Path(run.run)) for run in choice.runs])
     images = choice_images(choice, competition, folds=folds, batch_size=batch_size)
     ids = [image.id for image in images]
     stats = Scorer(images, competition).stats(Setting.of(choice))

@@ -12,20 +12,20 @@ from accelerate.utils import broadcast_object_list, set_seed
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.datasets import fold_splits
-from maskfold.errors import RunError, TrainingError
+from maskfold.errors import RunError
 from maskfold.inference.decoding import build_chain
 from maskfold.losses import MixedLoss, build_loss, default_loss
 from maskfold.metrics import CompetitionMetric
-from maskfold.models import SegmentationModel, build_model, load_weights
+from maskfold.models import SegmentationModel
 from maskfold.runs import FoldFolder, Run
 from maskfold.training.adversarial import Adversarial, check_reached
 from maskfold.training.averaging import WeightAverages
 from maskfold.training.callbacks import Callback, stop_rules
-from maskfold.training.data import ALL, FoldData, fold_data
+from maskfold.training.data import FoldData, fold_data
 from maskfold.training.length import Length
 from maskfold.training.mean_teacher import MeanTeacher, check_ramp
 from maskfold.training.processes import build_accelerator
+from maskfold.training.start import start_network
 from maskfold.training.step import Supervised, TrainStep
 
 
@@ -175,11 +175,11 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
     config = run.config
     competition = run.competition()
     # Prediction's own, but better refused now than after a night.
-    build_chain(config.post, competition.labels, competition.images)
+    build_chain(config.post, competition.labels, competition.images).check_presence(config.model.presence)
     precision, accelerator = build_accelerator(config, project_dir=run.fold(fold).path)
     set_seed(mixed_seed(config.seed, 0, 0))
     device: torch.device = accelerator.device
-    network = _network(run, fold).to(device)
+    network = start_network(run, fold).to(device)
     if config.train.channels_last:
         network = network.to(memory_format=torch.channels_last)
     averages = WeightAverages(network, config.averaging)
@@ -216,31 +216,3 @@ def _train_step(session: Session, network: SegmentationModel, loss: MixedLoss) -
     check_reached(session.config.adversarial, session.length.epochs)
     labels = session.competition.labels
     return Adversarial(*made_of, labels=labels, lr_factor=session.lr_factor, on_step=session.step_done)
-
-
-def _network(run: Run, fold: int | str) -> SegmentationModel:
-    """The config's network, from the encoder's published weights or from the same fold of another run."""
-    config = run.config.model
-    competition = run.competition()
-    classes = competition.labels.channels
-    network = build_model(config, classes=classes, images=competition.images, pretrained=config.init_from is None)
-    if config.init_from is not None:
-        source = Run.open(config.init_from)
-        _refuse_other_validation(source, run, fold)
-        folder = source.fold(fold)
-        folder.weights_of("best")
-        load_weights(network, folder.load_checkpoint("best"), folder.checkpoint_path("best"))
-    return network
-
-
-def _refuse_other_validation(source: Run, run: Run, fold: int | str) -> None:
-    """A fold may start from the weights of the same fold only: others have seen its validation images."""
-    if fold == ALL:
-        return
-    tables = source.folds(run.competition()), run.folds()
-    theirs, ours = (set(fold_splits(table, int(fold))[1]["id"]) for table in tables)
-    if theirs != ours:
-        raise TrainingError(
-            f"fold {fold} of {source.path} validates on other images than fold {fold} of {run.path}: starting "
-            "from its weights would leak; make both runs with the same folds section"
-        )
