@@ -12,6 +12,7 @@ from tests.conftest import TINY
 from maskfold.competitions import open_competition
 from maskfold.config import load_config
 from maskfold.ensembling.checkpoints import oof_options
+from maskfold.models import build_model
 from maskfold.runs import Run
 
 
@@ -116,3 +117,24 @@ def streets(tmp_path):
         "tta.views": "none",
     }
     return load_config(None, {**TINY, **keys}, name="streets"), labels
+
+
+def constant_run(root: Path, name: str, config, logits: dict[int | str, float], **facts) -> Run:
+    """A run whose finished folds hold networks that see the same logit everywhere, each fold's its own.
+
+    ``facts`` are added to the summary of every fold.
+    """
+    config = config.model_copy(update={"name": name})
+    competition = open_competition(config.competition)
+    run = Run.create(config, root)
+    run.folds()
+    for fold, logit in logits.items():
+        network = build_model(config.model, classes=1, images=competition.images, pretrained=False)
+        state = network.state_dict()
+        for key in state:
+            if "segmentation_head" in key:
+                state[key] = torch.full_like(state[key], logit if key.endswith("bias") else 0.0)
+        folder = run.fold(fold)
+        folder.save_checkpoint("best", state)
+        folder.finish({"candidates": {"best": 0.5}, "metric": "dice", **facts})
+    return run

@@ -94,6 +94,9 @@ class DataConfig(Section):
         default=None,
         description="share of the training images drawn that have a mask, batch by batch; null: as they come",
     )
+    extra: tuple[Path, ...] = Field(
+        default=(), description="folders of pseudo-labels whose images are trained on too; they never validate"
+    )
 
 
 class SmoothingConfig(Section):
@@ -107,10 +110,25 @@ class SmoothingConfig(Section):
     )
 
 
+class TeacherConfig(Section):
+    """Networks trained before, whose probabilities a network learns beside the masks: distillation."""
+
+    runs: tuple[Path, ...] = Field(
+        min_length=1, description="run folders with the same folds; their probabilities are averaged"
+    )
+    temperature: float = Field(
+        default=1.0, gt=0, description="by which the logits are divided: above 1 probabilities are softer"
+    )
+    weight: Share = Field(default=0.5, description="share of the teachers in the target; the rest is the mask's")
+
+
 class TargetsConfig(Section):
     """What training aims at, where masks are not certain; validation and scores are always on the masks."""
 
     smoothing: SmoothingConfig = SmoothingConfig()
+    teacher: TeacherConfig | None = Field(
+        default=None, description="runs whose probabilities are learned beside the masks; null: none"
+    )
     sources: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="what changes the labels of training images: package.module:Name, and the options of each",

@@ -14,6 +14,7 @@ from .folds import load_groups as load_groups
 from .folds import make_folds as make_folds
 from .folds_file import fold_splits as fold_splits
 from .folds_file import read_folds as read_folds
+from .folds_file import validates_alike as validates_alike
 from .folds_file import write_folds as write_folds
 from .loader import collate_eval as collate_eval
 from .loader import collate_train as collate_train

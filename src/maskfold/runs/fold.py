@@ -16,6 +16,7 @@ from maskfold.storage import Storage
 if TYPE_CHECKING:  # a run's folder is read without torch
     import torch
 
+ALL = "all"  # the fold that trains on every image
 AGAIN = "train the fold again with --overwrite"
 
 
@@ -97,6 +98,10 @@ class FoldFolder:
     def oof(self, checkpoint: str) -> MapStore:
         """Out-of-fold probabilities of a checkpoint on this fold's validation images."""
         return MapStore(self.storage, self.key("oof", checkpoint))
+
+    def teacher(self) -> MapStore:
+        """What the teachers see on this fold's training images."""
+        return MapStore(self.storage, self.key("teacher"))
 
     def begun(self) -> bool:
         """Whether training has left anything that it could go on with."""

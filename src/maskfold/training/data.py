@@ -18,9 +18,8 @@ from maskfold.datasets import (
     train_loader,
 )
 from maskfold.runs import Run
+from maskfold.runs.fold import ALL
 from maskfold.training.targets import smoothing, target_sources
-
-ALL = "all"
 
 
 @dataclass(frozen=True)

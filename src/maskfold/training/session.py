@@ -12,8 +12,7 @@ from accelerate.utils import broadcast_object_list, set_seed
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.datasets import fold_splits
-from maskfold.errors import RunError, TrainingError
+from maskfold.errors import RunError
 from maskfold.inference.decoding import build_chain
 from maskfold.losses import MixedLoss, build_loss, default_loss
 from maskfold.metrics import CompetitionMetric
@@ -22,7 +21,8 @@ from maskfold.runs import FoldFolder, Run
 from maskfold.training.adversarial import Adversarial, check_reached
 from maskfold.training.averaging import WeightAverages
 from maskfold.training.callbacks import Callback, stop_rules
-from maskfold.training.data import ALL, FoldData, fold_data
+from maskfold.training.data import FoldData, fold_data
+from maskfold.training.leaks import refuse_other_validation
 from maskfold.training.length import Length
 from maskfold.training.processes import build_accelerator
 from maskfold.training.step import Supervised, TrainStep
@@ -219,21 +219,9 @@ def _network(run: Run, fold: int | str) -> SegmentationModel:
     network = build_model(config, classes=classes, images=competition.images, pretrained=config.init_from is None)
     if config.init_from is not None:
         source = Run.open(config.init_from)
-        _refuse_other_validation(source, run, fold)
+        table = source.folds(run.competition())
+        refuse_other_validation(table, source.path, run, fold, use="starting from its weights")
         folder = source.fold(fold)
         folder.weights_of("best")
         load_weights(network, folder.load_checkpoint("best"), folder.checkpoint_path("best"))
     return network
-
-
-def _refuse_other_validation(source: Run, run: Run, fold: int | str) -> None:
-    """A fold may start from the weights of the same fold only: others have seen its validation images."""
-    if fold == ALL:
-        return
-    tables = source.folds(run.competition()), run.folds()
-    theirs, ours = (set(fold_splits(table, int(fold))[1]["id"]) for table in tables)
-    if theirs != ours:
-        raise TrainingError(
-            f"fold {fold} of {source.path} validates on other images than fold {fold} of {run.path}: starting "
-            "from its weights would leak; make both runs with the same folds section"
-        )

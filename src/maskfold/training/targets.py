@@ -6,17 +6,20 @@ from maskfold.errors import ConfigError
 from maskfold.extension import load_named
 from maskfold.labels import LabelSpec
 from maskfold.runs import Run
+from maskfold.training.teacher import teacher_maps
 
 
 def target_sources(run: Run, fold: int | str) -> list[TargetSource]:
-    """What changes the labels of a fold's training images, in turn.
+    """What changes the labels of a fold's training images, in turn: sources of one's own, then teachers.
 
     A source of one's own, ``package.module:Name``, is made by ``Name(competition, **options)``.
 
     Raises:
         MaskfoldError: there is no such name, or it does not take the options.
     """
-    return [_own_source(run, name, options) for name, options in run.config.targets.sources.items()]
+    config = run.config.targets
+    own = [_own_source(run, name, options) for name, options in config.sources.items()]
+    return own if config.teacher is None else [*own, teacher_maps(run, fold, config.teacher)]
 
 
 def smoothing(config: TargetsConfig, labels: LabelSpec) -> Smoothing | None:
