@@ -23,13 +23,14 @@ COMMANDS = (
     "train_all",
     "tune",
     "predict",
+    "pseudo_label",
     "evaluate",
     "compare",
     "report",
 )
 NEEDED = {"train_fold": ("--fold", "0"), "compare": ("a.csv", "b.csv")}
 CONFIGURED = ("check_data", "make_folds", "train_fold", "train_all")
-RUNS = ("tune", "predict", "evaluate", "report")
+RUNS = ("tune", "predict", "pseudo_label", "evaluate", "report")
 
 
 def cases() -> list[tuple[str, str, tuple[str, ...]]]:

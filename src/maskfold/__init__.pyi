@@ -8,6 +8,7 @@ from .runs.run import Run as Run
 from .steps.competition import open_competition as open_competition
 from .steps.evaluate import evaluate as evaluate
 from .steps.predict import predict as predict
+from .steps.pseudo import pseudo_label as pseudo_label
 from .steps.train import train as train
 from .steps.tune import tune as tune
 

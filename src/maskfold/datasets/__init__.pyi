@@ -22,5 +22,6 @@ from .loader import image_loader as image_loader
 from .loader import train_loader as train_loader
 from .sampler import EpochSampler as EpochSampler
 from .sampler import size_batches as size_batches
+from .targets import ExtraImages as ExtraImages
 from .targets import Smoothing as Smoothing
 from .targets import TargetSource as TargetSource

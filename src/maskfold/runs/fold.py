@@ -127,6 +127,10 @@ class FoldFolder:
             raise RunError(f"fold {self.name} of {self.path.parent} is not trained to its end")
         return found
 
+    def optimistic(self) -> bool:
+        """Whether the finished fold learned from networks that saw its validation images."""
+        return self.finished() and bool(self.summary().get("optimistic"))
+
     def finish(self, summary: dict[str, Any]) -> None:
         """Store the digests of all weights, then the summary, whose presence marks the fold as finished."""
         digests = {

@@ -9,7 +9,7 @@ from maskfold.competitions import Competition
 from maskfold.config import Config, override
 from maskfold.ensembling.checkpoints import has_oof
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
-from maskfold.ensembling.finished import folds_of
+from maskfold.ensembling.finished import folds_of, optimism
 from maskfold.ensembling.submit import check_hashes, default_choice, predict_samples, test_samples, write_submission
 from maskfold.errors import RunError, SubmissionError
 from maskfold.program import command_line
@@ -88,7 +88,7 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
     path = ensemble_run(runs).ensemble_path
     if path.exists() and not untuned:
         choice = read_ensemble(path, [run.path for run in runs])
-        print(f"Ensemble: {path} (out-of-fold {choice.metric} {choice.score:.4f})")
+        print(f"Ensemble: {path} (out-of-fold {choice.metric} {choice.score:.4f}){optimism(runs)}")
         if added := check_hashes(choice):
             again = f"{command_line('tune')} tunes on all"
             print(f"Note: trained since tuning and used as well: {', '.join(added)}; {again}.")
@@ -151,7 +151,7 @@ def log_submission(
         runs=" ".join(run.name for run in runs),
         folds=" ".join(map(str, folds)),
         ensemble_sha256=file_digest(ensemble) if ensemble.exists() and choice.scores else None,
-        oof_score=None if score is None else f"{score:.6f}",
+        oof_score=None if score is None else f"{score:.6f}{optimism(runs)}",
     )
 
 

@@ -8,6 +8,22 @@ from maskfold.datasets import validates_alike
 from maskfold.errors import TrainingError
 from maskfold.runs import Run
 from maskfold.runs.fold import ALL
+from maskfold.runs.pseudo import PseudoFolder
+
+
+def optimistic(run: Run, fold: int | str) -> bool:
+    """Whether a fold learns, at first or second hand, from networks that saw its validation images.
+
+    It does with pseudo-labels of the networks of all folds, and with teachers or first weights that did. Whoever shows
+    its score says so: `maskfold.ensembling.finished.optimism`.
+    """
+    if fold == ALL:
+        return False
+    config = run.config
+    former = [] if config.model.init_from is None else [config.model.init_from]
+    former += [] if config.targets.teacher is None else config.targets.teacher.runs
+    labels = [PseudoFolder(path).manifest().optimistic for path in config.data.extra]
+    return any(labels) or any(Run.open(path).fold(fold).optimistic() for path in former)
 
 
 def refuse_other_validation(folds: pd.DataFrame, place: Path, run: Run, fold: int | str, *, use: str) -> None:

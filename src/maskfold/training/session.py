@@ -22,7 +22,7 @@ from maskfold.training.adversarial import Adversarial, check_reached
 from maskfold.training.averaging import WeightAverages
 from maskfold.training.callbacks import Callback, stop_rules
 from maskfold.training.data import FoldData, fold_data
-from maskfold.training.leaks import refuse_other_validation
+from maskfold.training.leaks import optimistic, refuse_other_validation
 from maskfold.training.length import Length
 from maskfold.training.processes import build_accelerator
 from maskfold.training.step import Supervised, TrainStep
@@ -39,6 +39,7 @@ class Session:
         best: highest validation score; NaN where none could be scored.
         history: a row of ``metrics.csv`` per epoch.
         stopped: why training ended before its last epoch, if it did.
+        optimistic: whether the fold learns from networks that saw its validation images.
         seconds_per_image: of evaluation with the config's views, once it was measured.
     """
 
@@ -50,6 +51,7 @@ class Session:
     length: Length
     averages: WeightAverages
     callbacks: Sequence[Callback]
+    optimistic: bool = False
     train_step: TrainStep = field(init=False)
     epoch: int = 0
     step: int = 0
@@ -193,6 +195,7 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
     session = Session(
         run, run.fold(fold), accelerator, precision, data, length, averages, [*stop_rules(config.train), *callbacks]
     )
+    session.optimistic = optimistic(run, fold)
     session.train_step = _train_step(session, network, loss)
     return session
 

@@ -33,6 +33,7 @@ from maskfold.progress import progress
 from maskfold.resizing import fit_label
 from maskfold.runs import FoldFolder, MapStore, Run
 from maskfold.runs.fold import ALL
+from maskfold.runs.maps import dequantise
 from maskfold.training.leaks import refuse_other_validation
 from maskfold.training.processes import processes
 
@@ -51,14 +52,10 @@ class TeacherMaps:
 
     def __call__(self, sample: Sample, label: Label, draw: "Draw") -> Label:
         """The label with float32 values (C, H, W)."""
-        taught = fit_label(Label.whole(self._probability(sample.id)), label.valid.shape, self.labels).values
+        probability = dequantise(self.maps.read(sample.id), self.labels)
+        taught = fit_label(Label.whole(probability), label.valid.shape, self.labels).values
         mixed = (1 - self.weight) * self.labels.shares(label) + self.weight * taught
         return Label(np.where(label.valid, mixed, 0).astype(np.float32), label.valid)
-
-    def _probability(self, image_id: str) -> np.ndarray:
-        levels = self.maps.read(image_id).astype(np.float32)
-        # Rounding to 8 bit leaves sums of exclusive classes a little off 1.
-        return levels / (levels.sum(0) if self.labels.exclusive else np.float32(255))
 
 
 def teacher_maps(run: Run, fold: int | str, config: TeacherConfig) -> TeacherMaps:
