@@ -119,8 +119,8 @@ def streets(tmp_path):
     return load_config(None, {**TINY, **keys}, name="streets"), labels
 
 
-def constant_run(root: Path, name: str, config, logits: dict[int | str, float], **facts) -> Run:
-    """A run whose finished folds hold networks that see the same logit everywhere, each fold's its own.
+def constant_run(root: Path, name: str, config, logits: dict, **facts) -> Run:
+    """A run whose finished folds hold networks that see the same logit (or logits) everywhere, each fold's its own.
 
     ``facts`` are added to the summary of every fold.
     """
@@ -129,11 +129,14 @@ def constant_run(root: Path, name: str, config, logits: dict[int | str, float], 
     run = Run.create(config, root)
     run.folds()
     for fold, logit in logits.items():
-        network = build_model(config.model, classes=1, images=competition.images, pretrained=False)
+        network = build_model(
+            config.model, classes=competition.labels.channels, images=competition.images, pretrained=False
+        )
         state = network.state_dict()
         for key in state:
             if "segmentation_head" in key:
-                state[key] = torch.full_like(state[key], logit if key.endswith("bias") else 0.0)
+                value = torch.as_tensor(logit) if key.endswith("bias") else torch.tensor(0.0)
+                state[key] = value.to(state[key]).expand_as(state[key])
         folder = run.fold(fold)
         folder.save_checkpoint("best", state)
         folder.finish({"candidates": {"best": 0.5}, "metric": "dice", **facts})

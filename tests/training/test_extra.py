@@ -15,8 +15,9 @@ from maskfold.errors import CompetitionError, InferenceError, RunError, Training
 from maskfold.labels import LabelSpec
 from maskfold.runs import Run
 from maskfold.runs.pseudo import PseudoFolder, Rules, confidence_of
+from maskfold.steps.predict import predict
 from maskfold.steps.pseudo import pseudo_label
-from maskfold.training import fit
+from maskfold.training import Callback, fit
 from maskfold.training.data import fold_data
 
 LOGITS = {0: -2.0, 1: 2.5, 2: 4.0}
@@ -218,3 +219,34 @@ def test_a_score_is_marked_at_first_and_second_hand(labelling, learning, tiny, t
     assert fit(run, 0)["optimistic"] is True
     assert run.fold(0).optimistic()
     assert capsys.readouterr().out.count(OPTIMISTIC) > 0
+
+
+class StopAfterOne(Callback):
+    def on_epoch(self, session):
+        return "enough" if session.epoch == 1 else None
+
+
+@pytest.mark.slow
+def test_several_classes_taught_extra_stopped_and_resumed(streets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config, _ = streets
+    seen = constant_run(tmp_path, "seen", config, {0: [0.5, 3.0, -1.0], 1: [4.0, 0.0, 0.0]})
+    folder = pseudo_label(seen, tmp_path / "pseudo")
+    changes = {"data.workers": 1, "data.extra": [str(folder)], "targets.teacher": {"runs": [str(seen.path)]}}
+    runs = [Run.create(override(config, {**changes, "name": name}), tmp_path) for name in ("whole", "stopped")]
+    fit(runs[0], 0)
+    assert fit(runs[1], 0, [StopAfterOne()])["epochs"] == 1
+    assert fit(runs[1], 0)["epochs"] == 2
+    files = [[run.fold(0).path / name for name in ("best.safetensors", "metrics.csv")] for run in runs]
+    assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
+    expected = np.exp([0.5, 3.0, -1.0]) / np.exp([0.5, 3.0, -1.0]).sum()
+    data = fold_data(runs[0], 0, needs=frozenset())
+    for item in extra_items(data):
+        assert item["targets"]["mask"].permute(1, 2, 0).numpy() == pytest.approx(
+            np.broadcast_to(expected, (32, 32, 3)), abs=0.01
+        )
+    dataset = data.train.dataset
+    own = dataset[Draw(0, 0)]["targets"]["mask"].flatten(1).T[dataset[Draw(0, 0)]["valid"].flatten()].numpy()
+    hard = (own - 0.5 * expected) * 2
+    assert sorted(np.unique(hard.round(1))) == [0, 1], "half of the mask, half of the teacher"
+    assert predict(runs[1]).exists()
