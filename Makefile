@@ -44,6 +44,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/bench_rle.py
 	$(BIN)/python benchmarks/bench_losses.py
 	$(BIN)/python benchmarks/bench_crf.py
+	$(BIN)/python benchmarks/bench_engines.py
 	$(BIN)/python benchmarks/bench_startup.py
 
 lint: $(READY)

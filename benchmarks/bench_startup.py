@@ -27,10 +27,12 @@ COMMANDS = (
     "evaluate",
     "compare",
     "report",
+    "export",
+    "pack",
 )
 NEEDED = {"train_fold": ("--fold", "0"), "compare": ("a.csv", "b.csv")}
 CONFIGURED = ("check_data", "make_folds", "train_fold", "train_all")
-RUNS = ("tune", "predict", "pseudo_label", "evaluate", "report")
+RUNS = ("tune", "predict", "pseudo_label", "evaluate", "report", "export", "pack")
 
 
 def cases() -> list[tuple[str, str, tuple[str, ...]]]:
@@ -45,6 +47,8 @@ def cases() -> list[tuple[str, str, tuple[str, ...]]]:
         if name in RUNS:
             found.append((name, "no run", ()))
             found.append((name, "not trained", ("--runs", "runs/bare")))
+        if name == "predict":
+            found.append((name, "no pack", ("--pack", "none")))
         if name == "compare":
             found.append((name, "missing file", needed))
     return found

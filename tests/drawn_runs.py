@@ -141,3 +141,18 @@ def constant_run(root: Path, name: str, config, logits: dict, **facts) -> Run:
         folder.save_checkpoint("best", state)
         folder.finish({"candidates": {"best": 0.5}, "metric": "dice", **facts})
     return run
+
+
+def random_run(root: Path, config, folds=(0,), checkpoints=("best",)) -> Run:
+    """A run whose folds are finished with networks of random weights, another in every file."""
+    competition = open_competition(config.competition)
+    run = Run.create(config, root)
+    run.folds(competition)
+    for fold in folds:
+        for number, checkpoint in enumerate(checkpoints):
+            torch.manual_seed(10 * int(fold) + number)
+            network = build_model(config.model, classes=competition.labels.channels, images=competition.images)
+            network.net.segmentation_head[0].weight.data *= 40  # or every probability is near a half
+            run.fold(fold).save_checkpoint(checkpoint, network.state_dict())
+        run.fold(fold).finish({"candidates": dict.fromkeys(checkpoints, 0.5), "metric": "dice", "score": 0.5})
+    return run

@@ -30,6 +30,7 @@ SMALL = {key: value for key, value in TINY.items() if key not in GIVEN} | {"sche
 PLACEHOLDERS = {
     "runs/NAME": f"runs/{RUN}",
     "submissions/NAME": f"submissions/{RUN}",
+    "packs/NAME": f"packs/{RUN}",
     "data/COMPETITION": "data/mine",
     "TRUTH.csv": "data/mine/test_a_truth.csv",
 }

@@ -28,7 +28,7 @@ LAYERS = [
     {"competitions", "models", "inference"},
     {"datasets", "runs", "demo"},
     {"ensembling", "checks"},
-    {"scoring", "training"},
+    {"scoring", "training", "packing"},
     {"report", "steps"},
     {"cli"},
 ]

@@ -66,6 +66,7 @@ def maskfold(wheel, tmp_path_factory):
         assert "Traceback" not in done.stderr
         return done
 
+    run.folder = folder / "empty"
     return run
 
 
@@ -101,6 +102,33 @@ def test_from_an_empty_folder_to_a_submission(maskfold):
 
 
 @pytest.mark.slow
+def test_a_pack_predicts_where_nothing_else_is(maskfold):
+    """After the runs that it was made of are gone: the same submission, byte for byte, of a folder and an archive."""
+    here = maskfold.folder
+    shutil.rmtree(here / "runs", ignore_errors=True)
+    drawn = maskfold("make-demo", "--tiles", "10", "--test-tiles", "3", "--size", "64", "--out", "tiles")
+    assert drawn.returncode == 0, drawn.stderr
+    small = ("--config", "demo", "--name", "two", "--competition.root", "tiles", "--folds.count", "2")
+    small += ("--train.epochs", "1", "--data.crop", "64", "--data.workers", "0")
+    assert maskfold("train-all", *small).returncode == 0
+    tuned = maskfold("tune", "--runs", "runs/two")
+    assert tuned.returncode == 0, tuned.stderr
+    for out in ("packed", "packed.zip"):
+        packed = maskfold("pack", "--runs", "runs/two", "--out", out)
+        assert packed.returncode == 0, packed.stderr
+    assert packed.stdout.splitlines()[-1] == "Next: maskfold predict --pack packed.zip --competition.root tiles"
+    assert maskfold("predict", "--runs", "runs/two", "--out", "before.csv").returncode == 0
+    wanted = (here / "before.csv").read_bytes()
+    shutil.rmtree(here / "runs")
+    (here / "tiles").rename(here / "elsewhere")
+    for pack in ("packed", "packed.zip"):
+        done = maskfold("predict", "--pack", pack, "--out", f"{pack}.csv", "--competition.root", "elsewhere")
+        assert done.returncode == 0, done.stderr
+        assert (here / f"{pack}.csv").read_bytes() == wanted
+    assert not (here / "runs").exists()
+
+
+@pytest.mark.slow
 def test_messages_name_the_installed_command(maskfold):
     assert "train first, maskfold train-fold --fold 0" in maskfold("report", "--runs", "none").stderr
     unknown = maskfold("tun")
@@ -110,7 +138,7 @@ def test_messages_name_the_installed_command(maskfold):
 
 
 def test_what_is_imported_is_declared():
-    """Every package that maskfold imports is a dependency, and every dependency is pinned."""
+    """Every package that maskfold imports is a dependency or in an extra, and every dependency is pinned."""
     names = {
         "cv2": "opencv-python",
         "PIL": "pillow",
@@ -118,13 +146,16 @@ def test_what_is_imported_is_declared():
         "yaml": "pyyaml",
         "markupsafe": "jinja2",
     }  # jinja2 brings markupsafe
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    dependencies = {re.match(r"[\w-]+", text)[0] for text in declared}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    dependencies, optional = (
+        {re.match(r"[\w-]+", text)[0] for text in declared}
+        for declared in (project["dependencies"], project["optional-dependencies"]["export"])
+    )
     source = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
     found = set(re.findall(r"^ *(?:from|import) (\w+)", source, re.MULTILINE))
     standard = sys.stdlib_module_names | {"maskfold"}
     imported = {names.get(name, name.replace("_", "-")) for name in found & set(_installed()) - standard}
-    assert imported <= dependencies
+    assert imported <= dependencies | optional
     pinned = set(re.findall(r"^([\w-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
     assert dependencies <= pinned
 

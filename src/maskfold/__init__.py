@@ -10,6 +10,8 @@ The way in a program (the commands ``maskfold train-fold`` … run the same func
     choice = maskfold.tune(run)                                  # runs/demo/ensemble.yaml
     path = maskfold.predict(run)                                 # submissions/demo.csv
     print(maskfold.evaluate(run).line())                         # the out-of-fold score
+    file = maskfold.export(run)                                  # runs/demo/demo.onnx
+    folder = maskfold.pack(run)                                  # packs/demo, which predicts elsewhere
     run = maskfold.Run.open("runs/demo")                         # a run of another day
 
 Usable alone are the packages `maskfold.losses`, `maskfold.metrics`, `maskfold.rle` and the module `maskfold.labels`.

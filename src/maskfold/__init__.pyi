@@ -7,6 +7,8 @@ from .config.load import load_config as load_config
 from .runs.run import Run as Run
 from .steps.competition import open_competition as open_competition
 from .steps.evaluate import evaluate as evaluate
+from .steps.export import export as export
+from .steps.pack import pack as pack
 from .steps.predict import predict as predict
 from .steps.pseudo import pseudo_label as pseudo_label
 from .steps.train import train as train

@@ -58,6 +58,14 @@ class TrainingError(MaskfoldError):
     """Training cannot start or go on: a loss that is not a number, weights of other folds …"""
 
 
+class ExportError(MaskfoldError):
+    """A network that cannot be written in another form, or a file of such a form that differs from the network."""
+
+
+class PackError(MaskfoldError):
+    """A pack that cannot be written, or one that is missing, damaged or unsafe to unpack."""
+
+
 class ReportError(MaskfoldError):
     """A report that cannot be written as asked."""
 

@@ -35,6 +35,7 @@ ANSWERS = {
     "no data": (1, "error: there is no competition below data"),
     "no run": (1, "has no finished fold"),
     "not trained": (1, "runs/bare has no finished fold: run python src/train_fold.py --fold 0 first"),
+    "no pack": (1, "error: there is no pack none: python src/pack.py writes one"),
     "missing file": (1, "error: there is no file a.csv"),
 }
 

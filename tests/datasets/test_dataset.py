@@ -6,6 +6,7 @@ from tests.datasets.conftest import marked, unmarked
 from maskfold.config import Config
 from maskfold.datasets.augment import build_augmentation
 from maskfold.datasets.dataset import (
+    EXTRAS,
     Draw,
     EvalDataset,
     TrainDataset,
@@ -17,6 +18,7 @@ from maskfold.datasets.dataset import (
 )
 from maskfold.datasets.loader import image_loader, train_loader
 from maskfold.datasets.sampler import EpochSampler
+from maskfold.errors import ConfigError
 from maskfold.images import ImageSpec
 from maskfold.labels import Label, LabelSpec
 from maskfold.losses.boundary import signed_distance
@@ -25,6 +27,7 @@ BINARY = LabelSpec("binary", ("roof",))
 CLASSES = LabelSpec("multiclass", tuple(map(str, range(60))))
 OVERLAPPING = LabelSpec("multilabel", ("fish", "sugar"))
 SIZES = [(60, 80), (80, 60), (60, 80), (45, 45), (101, 33)]
+PRESENCE = {"presence"}
 
 
 @pytest.fixture
@@ -270,8 +273,47 @@ def test_distance_of_a_class_is_of_what_counts_of_it(fake):
     assert np.array_equal(item["targets"]["distance"][0].numpy(), signed_distance(where.numpy()))
 
 
+def test_presence_is_of_what_the_crop_shows_and_counts(fake):
+    """A class of which no pixel is left in the crop, or none that counts, is not there."""
+    competition = fake(SIZES, classes=4, empty=(1,), ignored=(0, 2))
+    dataset = TrainDataset(
+        competition, competition.samples(), augment=build_augmentation("d4", crop=16), needs=PRESENCE
+    )
+    seen = set()
+    for epoch in range(6):
+        for index in range(len(dataset)):
+            item = dataset[Draw(epoch, index)]
+            mask, valid, found = item["targets"]["mask"], item["valid"][0], item["targets"]["presence"]
+            assert (found.dtype, found.shape) == (torch.float32, (4,))
+            assert found.tolist() == [float(((mask == number) & valid).any()) for number in range(4)]
+            seen.add(tuple(found.tolist()))
+    assert len(seen) > 3
+    assert (1.0, 0.0, 0.0, 0.0) in seen
+
+
+def test_presence_of_images_that_are_empty_or_not_scored(fake):
+    competition = fake([(20, 24)] * 3, empty=(1,))
+    image, mask = competition.arrays["002.png"]
+    competition.arrays["002.png"] = image, np.full_like(mask, 255)
+    dataset = TrainDataset(competition, competition.samples(), needs=PRESENCE)
+    items = [dataset[Draw(0, index)] for index in range(3)]
+    assert [item["targets"]["presence"].tolist() for item in items] == [[1.0], [0.0], [0.0]]
+    assert [bool(item["valid"].any()) for item in items] == [True, True, False]
+
+
+def test_presence_of_shares_is_the_largest_that_counts():
+    labels = LabelSpec("multilabel", ("fog", "haze"))
+    values = np.array([[[0.2, 0.9, 0.0]], [[0.0, 0.3, 0.4]]], np.float32)
+    found = EXTRAS["presence"](Label(values, np.array([[True, False, True]])), labels)
+    assert found.tolist() == pytest.approx([0.2, 0.4])
+    hard = EXTRAS["presence"](
+        Label(np.array([[[0, 1, 0]], [[0, 0, 1]]], np.uint8), np.array([[1, 0, 1]], bool)), labels
+    )
+    assert hard.tolist() == [0.0, 1.0]
+
+
 def test_unknown_needs_are_refused(binary):
-    with pytest.raises(ValueError, match=r"skeleton.*distance"):
+    with pytest.raises(ConfigError, match=r"skeleton.*distance, presence"):
         TrainDataset(binary, binary.samples(), needs={"skeleton"})
 
 

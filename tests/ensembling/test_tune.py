@@ -413,8 +413,11 @@ class Layers:
         low, high = np.array([0.1, 0.6])[:, None, None], np.array([0.3, 0.9])[:, None, None]
         return [np.rint(255 * np.where(self.mask, high, low)).astype(np.uint8)]
 
-    def prediction(self, probability, competition):
-        return Prediction(self.id, 0, probability)
+    def presence(self, checkpoints, weights):
+        return None
+
+    def prediction(self, probability, presence, competition):
+        return Prediction(self.id, 0, probability, presence=presence)
 
     def truth(self, competition):
         return self.mask

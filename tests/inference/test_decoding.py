@@ -308,3 +308,132 @@ def test_values_out_of_range_are_named():
     assert not area.allows(-4)
     with pytest.raises(ConfigError, match=r"tune\.tried holds -4 for min_area: input should be greater"):
         area.moved(PostConfig(), -4)
+
+
+def gated(probability, there, labels=BINARY, **post):
+    chain = build_chain(PostConfig(**post), labels)
+    return chain(Prediction("a", 0, np.asarray(probability, np.float32), presence=np.array(there, np.float32)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+def test_a_class_that_is_hardly_present_is_nowhere(dtype, threshold):
+    """Whatever the threshold: 0, from which everything is of the class, included."""
+    probability = np.linspace(0, 255, 12).reshape(1, 3, 4).astype(np.uint8)
+    if dtype == np.float32:
+        probability = probability.astype(np.float32) / 255
+    plain = build_chain(PostConfig(threshold=threshold), BINARY).decode(probability)
+    chain = build_chain(PostConfig(threshold=threshold, presence=0.7), BINARY)
+    assert plain.any()
+    # 0.7 in float32 is below 0.7 in float64; equal is present.
+    for presence, expected in ((0.7, plain), (0.95, plain), (0.69, 0 * plain), (0.0, 0 * plain)):
+        mask = chain.decode(probability, presence=np.array([presence], np.float32))
+        np.testing.assert_array_equal(mask, expected)
+        assert mask.dtype == np.uint8
+
+
+def test_each_class_that_overlaps_has_its_own_gate():
+    probability = np.full((3, 2, 4), 0.8)
+    mask = gated(probability, [0.3, 0.3, 0.1], CLOUDS, presence={"haze": 0.0, "fog": 0.4, "cirrus": 0.2})
+    assert mask.any((1, 2)).tolist() == [True, False, True]
+    assert gated(probability, [0.3, 0.3, 0.1], CLOUDS, presence=0.25).any((1, 2)).tolist() == [True, True, False]
+
+
+def test_exclusive_classes_that_are_gated_leave_their_pixels_to_the_others():
+    probability = np.array([[[0.2, 0.2, 0.2]], [[0.7, 0.3, 0.1]], [[0.1, 0.5, 0.7]]], np.float32)
+    assert gated(probability, [1, 1, 0.5], STREET, presence=0.4).tolist() == [[1, 2, 2]]
+    assert gated(probability, [1, 1, 0.3], STREET, presence=0.4).tolist() == [[1, 1, 0]]
+    assert gated(probability, [0, 1, 0], STREET, presence=[0.1, 0, 0.1]).tolist() == [[1, 1, 1]]
+    assert gated(probability, [0, 0, 0], STREET, presence=0.4).tolist() == [[1, 2, 2]], "a pixel has some class"
+    assert [value.name for value in tunable_values(PostConfig(), STREET, {}, presence=True)] == [
+        f"presence of {name}" for name in STREET.class_names
+    ]
+
+
+@pytest.mark.usefixtures("own_steps")
+def test_the_gate_comes_after_all_that_changes_probabilities_and_before_areas():
+    steps = {"their_steps:Add": {"share": 0.5}}
+    assert gated(np.full((1, 3, 3), 0.4), [0.1], presence=0.2, steps=steps).sum() == 0
+    assert gated(np.full((1, 3, 3), 0.4), [0.1], presence=0.1, steps=steps).sum() == 9
+    assert gated(np.full((1, 3, 3), 0.9), [0.1], presence=0.2, fill_holes=9, min_area=2).sum() == 0
+
+
+@pytest.mark.usefixtures("own_steps")
+def test_the_gate_is_no_part_of_what_is_refined():
+    """So that settings that differ in it alone share what is costly."""
+    probability, presence = np.full((1, 3, 3), 102, np.uint8), np.array([0.1], np.float32)
+    steps = {"their_steps:Add": {"share": 0.5}}
+    plain, gate = (build_chain(PostConfig(presence=value, steps=steps), BINARY) for value in (0, 0.2))
+    assert plain.refinement == gate.refinement != build_chain(PostConfig(presence=0.2), BINARY).refinement
+    refined = plain.refine(probability)
+    np.testing.assert_array_equal(gate.refine(probability, presence=presence), refined)
+    assert plain.decide(refined).all()
+    assert not gate.decide(refined, presence=presence).any()
+    assert plain.decide(refined).all(), "the refined map is as it was"
+    with pytest.raises(ConfigError, match="asks for the presence"):
+        gate.decide(refined)
+
+
+def test_a_step_that_changes_nothing_is_not_in_the_chain():
+    assert build_chain(PostConfig(), CLOUDS).after == ()
+    assert [part.name for part in build_chain(PostConfig(min_area=[0, 0, 2]), CLOUDS).after] == ["min_area"]
+    assert build_chain(PostConfig(min_area=1, fill_holes=[0, 0, 0], presence=0), STREET).after == ()
+
+
+def test_a_gate_without_presence_is_refused_and_off_by_default():
+    ones = np.ones((3, 2, 2), np.float32)
+    assert decode(ones, CLOUDS, presence=0).all(), "0 is off: nobody is asked"
+    chain = build_chain(PostConfig(presence=[0, 0.2, 0]), CLOUDS)
+    message = "presence asks for the presence of classes, which no network here predicts: set post.presence to 0"
+    with pytest.raises(ConfigError, match=message):
+        chain.decode(ones)
+    with pytest.raises(ConfigError, match=message):
+        chain.check_presence(False)
+    chain.check_presence(True)
+    assert chain.needs_presence == ["presence"]
+
+
+def test_the_gate_is_tuned_where_there_is_a_presence():
+    names = [value.name for value in tunable_values(PostConfig(), BINARY, {}, presence=True)]
+    assert names == ["presence", "threshold", "fill_holes", "min_area"]
+    assert "presence" not in [value.name for value in tunable_values(PostConfig(), BINARY, {})]
+    post = PostConfig(presence=(0, 0.3, 0))
+    found = {value.name: value for value in tunable_values(post, CLOUDS, {"presence": [0.5, 0]})}
+    assert list(found)[:4] == ["presence of cirrus", "presence of fog", "presence of haze", "threshold of cirrus"]
+    assert found["presence of fog"].value(post) == 0.3
+    assert found["presence of haze"].tried == (0, 0.5)
+    assert found["presence of haze"].moved(post, 0.5).presence == (0, 0.3, 0.5)
+    assert 0 in tunable_values(PostConfig(), BINARY, {}, presence=True)[0].tried
+
+
+def test_a_step_of_ones_own_may_ask_for_the_presence(tmp_path, monkeypatch):
+    (tmp_path / "trusting_steps.py").write_text(
+        """
+from maskfold.inference.decoding import Step
+
+
+class Scale(Step):
+    stage = "probability"
+    needs_presence = True
+
+    def __call__(self, layers, image, presence):
+        return layers * presence
+
+
+class Absent(Step):
+    each_class = False
+    needs_presence = True
+
+    def __call__(self, layers, image, presence):
+        assert layers.shape[0] == len(presence) == 3
+        return layers * (presence >= presence.max())[:, None, None]
+"""
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    ones, presence = np.ones((3, 2, 2)), [0.4, 0.6, 0.9]
+    scaled = gated(ones, presence, CLOUDS, steps={"trusting_steps:Scale": {}})
+    assert scaled.any((1, 2)).tolist() == [False, True, True]
+    absent = gated(ones, presence, CLOUDS, steps={"trusting_steps:Absent": {}})
+    assert absent.any((1, 2)).tolist() == [False, False, True]
+    with pytest.raises(ConfigError, match=r"trusting_steps:Scale asks for the presence .* leave it out"):
+        decode(ones.astype(np.float32), CLOUDS, steps={"trusting_steps:Scale": {}})

@@ -294,3 +294,96 @@ def test_a_gpu_gives_what_the_cpu_gives(precision):
     fast = list(predict_batches([model], loader, labels=CLASSES, tta=tta, device=gpu, precision=precision))
     for a, b in zip(exact, fast, strict=True):
         np.testing.assert_allclose(a.probability, b.probability, atol=1e-3 if precision is None else 5e-2)
+
+
+class Seeing(Pointwise):
+    """`Pointwise`, and a presence that tells left from right and which part of an image is seen."""
+
+    def __init__(self, classes=2, seed=0):
+        super().__init__(classes, seed)
+        self.head = nn.Linear(3, classes)
+
+    def forward(self, images):
+        masks, columns = super().forward(images), torch.linspace(0, 1, images.shape[-1])
+        seen = (images.float() / 255 * columns).amax((2, 3))
+        return Outputs(masks.logits, {"deep_1": masks.logits, "presence": 4 * self.head(seen) - 1})
+
+
+TWO = LabelSpec("multilabel", ("a", "b"))
+
+
+def presences(models, loader, **options):
+    weights = options.pop("weights", None)
+    tta = TTAConfig(**{"views": "none", **options})
+    found = list(predict_batches(models, loader, labels=TWO, tta=tta, weights=weights, device=CPU))
+    assert all(p.presence is None or (p.presence.dtype, p.presence.shape) == (np.float32, (2,)) for p in found)
+    return found
+
+
+def by_hand(model, images):
+    with torch.no_grad():
+        return model(images).aux["presence"].double().sigmoid().numpy()
+
+
+@pytest.mark.parametrize("merge", ["probabilities", "logits", "vote"])
+def test_presence_is_the_mean_of_models_and_views(merge):
+    loader, models = [batch(0, 2, (7, 5)), batch(2, 1, (4, 6))], [Seeing(seed=seed) for seed in range(2)]
+    found = presences(models, loader, weights=[1, 3], views="flips", scales=[1.0, 2.0], merge=merge)
+    expected = []
+    for items in loader:
+        large = F.interpolate(items["image"].float(), scale_factor=2, mode="bilinear")
+        views = [x.flip(axes) for x in (items["image"].float(), large) for axes in ([], [2], [3], [2, 3])]
+        expected += [*np.mean([0.25 * by_hand(models[0], v) + 0.75 * by_hand(models[1], v) for v in views], axis=0)]
+    np.testing.assert_allclose(np.stack([p.presence for p in found]), np.stack(expected), atol=1e-4)
+    assert np.ptp(expected) > 0.05
+
+
+def test_presence_is_of_those_models_that_have_it():
+    loader, model = [batch(0, 3, (7, 5))], Seeing()
+    mixed = presences([Pointwise(2), model, Pointwise(2, 1)], loader, weights=[2, 1, 5])
+    expected = by_hand(model, loader[0]["image"])
+    np.testing.assert_allclose(np.stack([p.presence for p in mixed]), expected, atol=1e-6)
+    assert all(p.presence is None for p in presences([Pointwise(2)], loader))
+    assert all(p.presence is None for p in presences([Pointwise(2), model], loader, weights=[1, 0]))
+    assert predict([Pointwise()], loader)[0].presence is None
+
+
+def test_presence_of_an_image_is_the_largest_of_its_windows():
+    loader, model = [batch(0, 2, (40, 70))], Seeing()
+    found = presences([model], loader, window=32, overlap=0.0, weights=None)
+    windows = [loader[0]["image"][..., y : y + 32, x : x + 32] for y in (0, 8) for x in (0, 19, 38)]
+    each = np.stack([by_hand(model, window) for window in windows])
+    np.testing.assert_allclose(np.stack([p.presence for p in found]), each.max(0), atol=1e-6)
+    assert (each.argmax(0) != each.argmax(0)[0, 0]).any(), "not one window for all"
+    whole = presences([model], loader, window=128)
+    np.testing.assert_allclose(np.stack([p.presence for p in whole]), by_hand(model, loader[0]["image"]), atol=1e-6)
+
+
+def test_a_presence_that_is_no_number_is_refused():
+    model = Seeing()
+    with torch.no_grad():
+        model.head.bias.fill_(float("nan"))
+    with pytest.raises(InferenceError, match="image tile_0 is NaN or infinite"):
+        presences([model], [batch(0, 2, (6, 9))])
+
+
+class Dropping(Seeing):
+    """`Seeing`, of whose presence dropout leaves 0 or twice the logit."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, images):
+        logits, aux = super().forward(images)
+        return Outputs(logits, {**aux, "presence": self.dropout(aux["presence"])})
+
+
+def test_presence_is_the_mean_of_passes_with_dropout():
+    model, loader = Dropping(), [batch(0, 5, (7, 5))]
+    found = np.stack([p.presence for p in presences([model], loader, dropout_passes=4)])
+    with torch.no_grad():
+        dropped = (2 * model.eval()(loader[0]["image"]).aux["presence"]).sigmoid().numpy()
+    kept = 4 * (found - 0.5) / (dropped - 0.5)
+    np.testing.assert_allclose(kept, kept.round(), atol=1e-3)
+    assert len(np.unique(kept.round())) > 2

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from maskfold.labels import LabelSpec
 from maskfold.losses import LOSSES, BCEWithLogitsLoss, DiceLoss, SegmentationLoss, build_loss, default_loss
+from maskfold.losses.build import PRESENCE_WEIGHT
 
 LABELS = {
     "binary": LabelSpec("binary", ("roof",)),
@@ -80,6 +82,25 @@ def test_a_term_may_be_of_several_outputs():
     torch.testing.assert_close(value, bce + 2 * DiceLoss(smooth=3.0)(outputs["deep_1"], targets["mask"]))
     two = build_loss([{"name": "bce", "outputs": {"mask": 1, "deep_1": 0.4}}], BINARY, outputs=["deep_1", "deep_2"])
     assert list(two(outputs, targets)[1]) == ["bce", "deep_1_bce", "deep_2_bce"]
+
+
+@pytest.mark.parametrize("task", LABELS)
+def test_presence_has_a_term_of_its_own(task):
+    """Several classes can be in one image, also where each pixel has one only."""
+    labels, g = LABELS[task], torch.Generator().manual_seed(2)
+    channels = labels.channels
+    outputs = {"mask": torch.randn(2, channels, 6, 5, generator=g), "presence": torch.randn(2, channels, generator=g)}
+    values = torch.randint(0, channels, (2, 6, 5), generator=g)
+    mask = values if task == "multiclass" else (torch.rand(2, channels, 6, 5, generator=g) < 0.3).float()
+    targets = {"mask": mask, "presence": torch.ones(2, channels)}
+    loss = build_loss(default_loss(labels), labels, outputs=["presence"])
+    value, terms = loss(outputs, targets)
+    wanted = F.binary_cross_entropy_with_logits(outputs["presence"], targets["presence"])
+    torch.testing.assert_close(terms["presence_bce"], wanted)
+    plain = build_loss(default_loss(labels), labels)(outputs, targets)[0]
+    torch.testing.assert_close(value, plain + PRESENCE_WEIGHT * wanted)
+    own = [*default_loss(labels), {"name": "focal", "output": "presence", "weight": 0.5}]
+    assert list(build_loss(own, labels, outputs=["presence"])(outputs, targets)[1])[2:] == ["presence_focal"]
 
 
 def test_a_loss_from_outside_the_package():

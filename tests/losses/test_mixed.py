@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from maskfold.errors import ConfigError
@@ -160,3 +161,30 @@ def test_terms_that_would_never_be_used_are_named():
 def test_epochs_count_from_one():
     with pytest.raises(ValueError, match="epoch is 0"):
         MixedLoss([Term("a", Constant(1.0))]).set_epoch(0)
+
+
+def test_what_is_of_whole_images_is_compared_image_by_image():
+    """Logits (N, C), class by class; an image of which no pixel counts is left out."""
+    logits = torch.tensor([[0.3, -1.2], [2.0, 0.1], [-0.4, 1.5]], requires_grad=True)
+    target = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    valid = torch.zeros(3, 1, 5, 4, dtype=torch.bool)
+    valid[0] = True
+    valid[2, 0, 3, 1] = True
+    masks = torch.zeros(3, 2, 5, 4)
+    terms = [Term("bce", BCEWithLogitsLoss("multilabel"), 0.5, output="presence", target="presence"),
+             Term("dice", DiceLoss("multilabel"))]  # fmt: skip
+    mixture = MixedLoss(terms)
+    assert mixture.needs == {"presence"}
+    total, found = mixture({"mask": masks, "presence": logits}, {"mask": masks, "presence": target}, valid)
+    wanted = F.binary_cross_entropy_with_logits(logits[[0, 2]], target[[0, 2]])
+    torch.testing.assert_close(found["presence_bce"], wanted.detach())
+    torch.testing.assert_close(total, 0.5 * wanted + found["dice"])
+    (gradient,) = torch.autograd.grad(total, logits)
+    assert (gradient[1] == 0).all()
+    assert (gradient[[0, 2]] != 0).all()
+    everything = mixture({"mask": masks, "presence": logits}, {"mask": masks, "presence": target})[1]["presence_bce"]
+    torch.testing.assert_close(everything, F.binary_cross_entropy_with_logits(logits, target).detach())
+    none = torch.zeros_like(valid)
+    assert (
+        mixture({"mask": masks, "presence": logits}, {"mask": masks, "presence": target}, none)[1]["presence_bce"] == 0
+    )

@@ -1,16 +1,18 @@
 import logging
 import os
+import re
 from pathlib import Path
 
 import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
+from segmentation_models_pytorch.encoders import get_encoder
+from timm.models import adapt_input_conv
 
 from maskfold.config import ModelConfig
 from maskfold.errors import ModelError
-from maskfold.images import ImageSpec
-from maskfold.models import build_model, load_encoder_weights, load_weights
+from maskfold.models import SegmentationModel, build_model, load_encoder_weights, load_weights
 
 
 def build(encoder="mobilenet_v2", classes=1, weights=None, **more):
@@ -81,7 +83,7 @@ def test_gaps_and_other_shapes_are_reported_and_left_alone(tmp_path):
     before = {name: value.clone() for name, value in model.net.encoder.state_dict().items()}
     state = random_state(model.net.encoder)
     del state["bn1.bias"]
-    state["conv1.weight"] = torch.zeros(64, 1, 7, 7)
+    state["conv1.weight"] = torch.zeros(64, 3, 5, 5)
     save_file(state, tmp_path / "w.safetensors")
     report = load_encoder_weights(model, tmp_path / "w.safetensors")
     assert report.missing == ("bn1.bias",)
@@ -94,21 +96,91 @@ def test_gaps_and_other_shapes_are_reported_and_left_alone(tmp_path):
 
 def test_another_networks_file_is_refused(tmp_path):
     save_file(random_state(build("resnet18").net.encoder), tmp_path / "w.safetensors")
-    with pytest.raises(ModelError, match=r"0 of the encoder's 312 tensors.*model\.encoder names"):
+    with pytest.raises(ModelError, match=r"0 of the encoder's 260 tensors.*model\.encoder names"):
         load_encoder_weights(build(), tmp_path / "w.safetensors")
 
 
-def test_fewer_than_half_of_the_tensors_are_refused_and_change_nothing(tmp_path):
+def test_fewer_than_nine_tenths_of_the_tensors_are_refused_and_change_nothing(tmp_path):
     model = build("resnet18")
-    state = random_state(model.net.encoder)
+    state = {name: value for name, value in random_state(model.net.encoder).items() if "num_batches" not in name}
     names = sorted(state)
-    save_file({name: state[name] for name in names[: len(names) // 2 - 1]}, tmp_path / "few.safetensors")
-    save_file({name: state[name] for name in names[: (len(names) + 1) // 2]}, tmp_path / "half.safetensors")
+    assert len(names) == 100
+    save_file({name: state[name] for name in names[:89]}, tmp_path / "few.safetensors")
+    save_file({name: state[name] for name in names[:90]}, tmp_path / "enough.safetensors")
     before = {name: value.clone() for name, value in model.net.encoder.state_dict().items()}
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match=r"89 of the encoder's 100 .*model\.partial_weights: true"):
         load_encoder_weights(model, tmp_path / "few.safetensors")
     assert_equal_states(model.net.encoder.state_dict(), before)
-    load_encoder_weights(model, tmp_path / "half.safetensors")
+    report = load_encoder_weights(model, tmp_path / "enough.safetensors")
+    assert (len(report.matched), report.wanted, report.enough, report.whole) == (90, 100, True, False)
+
+
+def test_partial_weights_are_taken_with_a_warning_where_they_are_meant(tmp_path, caplog):
+    source = random_state(build("resnet18").net.encoder)
+    save_file({name: value for name, value in source.items() if name.startswith("layer1.")}, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"model\.partial_weights"):
+        build("resnet18", weights=str(tmp_path / "w.safetensors"))
+    model = build("resnet18", weights=str(tmp_path / "w.safetensors"), partial_weights=True)
+    assert torch.equal(model.net.encoder.layer1[1].conv2.weight, source["layer1.1.conv2.weight"])
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "24 of the encoder's 104 tensors loaded; missing: conv1.weight" in warnings[0]
+    save_file({"another.weight": torch.zeros(3)}, tmp_path / "none.safetensors")
+    with pytest.raises(ModelError, match="0 of the encoder's"):
+        build("resnet18", weights=str(tmp_path / "none.safetensors"), partial_weights=True)
+
+
+def test_files_from_before_norms_counted_their_batches_are_whole(tmp_path):
+    model = build("resnet18")
+    state = {name: value for name, value in random_state(model.net.encoder).items() if "num_batches" not in name}
+    save_file(state, tmp_path / "w.safetensors")
+    report = load_encoder_weights(model, tmp_path / "w.safetensors")
+    assert report.whole
+    assert report.missing == ()
+    assert "100 of the encoder's 100 tensors" in str(report)
+
+
+def test_the_old_names_of_torchvisions_densenets(tmp_path):
+    model = build("densenet121")
+    state = random_state(model.net.encoder)
+    old = {re.sub(r"(denselayer\d+\.(norm|conv))([12])", r"\1.\3", name): value for name, value in state.items()}
+    assert "features.denseblock1.denselayer2.norm.1.weight" in old
+    torch.save(old, tmp_path / "w.pth")
+    assert load_encoder_weights(model, tmp_path / "w.pth").whole
+    assert_equal_states(model.net.encoder.state_dict(), state)
+
+
+def test_names_that_only_timm_can_convert(tmp_path):
+    """ConvNeXt as its authors' files have it, and a position table of another image size."""
+    torch.manual_seed(2)
+    whole = timm.create_model("test_convnext")
+    names = {
+        r"^stem\.": "downsample_layers.0.",
+        r"^stages\.(\d)\.downsample\.": r"downsample_layers.\1.",
+        r"^stages\.(\d)\.blocks\.": r"stages.\1.",
+        r"\.conv_dw\.": ".dwconv.",
+        r"\.mlp\.fc([12])\.": r".pwconv\1.",
+    }
+    theirs = {}
+    for name, value in whole.state_dict().items():
+        if not name.startswith("head."):
+            for ours, authors in names.items():
+                name = re.sub(ours, authors, name)
+            theirs[name] = value
+    theirs |= {"norm.weight": torch.ones(64), "norm.bias": torch.zeros(64)}
+    torch.save({"model": theirs}, tmp_path / "w.pth")
+    model = build("tu-test_convnext")
+    assert load_encoder_weights(model, tmp_path / "w.pth").whole
+    images = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        expected = whole.eval().stages(whole.stem(images))
+        torch.testing.assert_close(model.net.encoder.eval()(images)[-1], expected)
+    larger = timm.create_model("test_vit", img_size=224)
+    torch.save(larger.state_dict(), tmp_path / "vit.pth")
+    model = build("tu-test_vit", architecture="upernet")
+    report = load_encoder_weights(model, tmp_path / "vit.pth")
+    assert report.whole
+    assert not report.mismatched
 
 
 class Opened:
@@ -164,24 +236,67 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
 
 
 @pytest.mark.real_data
-def test_real_weights_match_every_tensor():
+@pytest.mark.parametrize(
+    ("encoder", "file", "count", "mean"),
+    [
+        ("mobilenet_v2", "mobilenet_v2", 312, 0.485),
+        ("timm-tf_efficientnet_lite0", "tf_efficientnet_lite0", 245, 0.5),
+        ("timm-tf_efficientnet_lite2", "tf_efficientnet_lite2", 320, 0.5),
+        ("tu-tf_efficientnet_lite0", "tf_efficientnet_lite0", 240, 0.5),
+        ("tu-tf_efficientnet_lite2", "tf_efficientnet_lite2", 315, 0.5),
+    ],
+)
+@pytest.mark.parametrize("by_name", [False, True])
+def test_real_weights_match_every_tensor(encoder, file, count, mean, by_name, monkeypatch, caplog):
     root = os.environ.get("MASKFOLD_REAL_DATA")
     if not root:
         pytest.skip("MASKFOLD_REAL_DATA is not set")
-    report = load_encoder_weights(build(), Path(root) / "weights/mobilenet_v2_imagenet.safetensors")
-    assert len(report.matched) == 312
-    assert report.missing == report.unexpected == report.mismatched == ()
+    path = Path(root) / "weights" / f"{file}_imagenet.safetensors"
+    monkeypatch.setenv("MASKFOLD_WEIGHTS", str(path.parent))
+    with caplog.at_level(logging.INFO):
+        model = build(encoder, weights="imagenet" if by_name else str(path))
+    assert f"{path}: {count} of the encoder's {count} tensors loaded" in caplog.text
+    assert "missing" not in caplog.text
+    assert "mismatched" not in caplog.text
+    assert (model.mean / 255).flatten()[0] == pytest.approx(mean)
+    state = load_file(path)
+    first = next(name for name in state if state[name].ndim == 4 and state[name].shape[1] == 3)
+    assert any(torch.equal(value, state[first]) for value in model.net.encoder.state_dict().values())
 
 
-@pytest.mark.parametrize("channels", [1, 2, 4, 7])
+def first_convolution(channels, source, tmp_path):
+    """resnet18's, loaded for images of ``channels`` from a file whose own has as many as ``source``."""
+    save_file(get_encoder("resnet18").state_dict() | {"conv1.weight": source}, tmp_path / "w.safetensors")
+    net = torch.nn.Module()
+    net.encoder = get_encoder("resnet18", in_channels=channels)
+    model = SegmentationModel(net, mean=(0.0,) * channels, std=(1.0,) * channels, stride=32)
+    report = load_encoder_weights(model, tmp_path / "w.safetensors")
+    assert report.whole
+    assert report.adapted == (() if source.shape[1] == channels else ("conv1.weight",))
+    return model.net.encoder.conv1.weight.detach()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
 def test_a_file_for_rgb_serves_images_of_other_channels(channels, tmp_path):
-    """As smp adapts the weights that it downloads."""
-    config = ModelConfig(encoder="resnet18", encoder_weights=None)
-    source = build_model(config, classes=1)
-    save_file(source.net.encoder.state_dict(), tmp_path / "rgb.safetensors")
-    model = build_model(config, classes=1, images=ImageSpec(channels=channels))
-    report = load_encoder_weights(model, tmp_path / "rgb.safetensors")
-    assert not report.mismatched
-    source.net.encoder.set_in_channels(channels, pretrained=True)
-    assert torch.allclose(model.net.encoder.conv1.weight, source.net.encoder.conv1.weight)
-    assert model.net.encoder.conv1.weight.shape[1] == channels
+    """As smp and timm adapt the weights that they download."""
+    source = torch.rand(64, 3, 7, 7, generator=torch.Generator().manual_seed(channels))
+    found = first_convolution(channels, source, tmp_path)
+    smps = get_encoder("resnet18")
+    smps.conv1.weight.data = source.clone()
+    smps.set_in_channels(channels, pretrained=True)
+    torch.testing.assert_close(found, smps.conv1.weight.detach())
+    torch.testing.assert_close(found, adapt_input_conv(channels, source.clone()))
+
+
+@pytest.mark.parametrize(("theirs", "channels"), [(1, 1), (1, 3), (1, 4), (4, 1), (4, 4), (4, 3), (2, 5), (5, 2)])
+def test_a_file_for_other_channels_serves_others(theirs, channels, tmp_path):
+    source = torch.rand(64, theirs, 7, 7, generator=torch.Generator().manual_seed(10 * theirs + channels))
+    found = first_convolution(channels, source, tmp_path)
+    for place in range(channels):
+        if channels == 1:
+            expected = sum(source[:, other] for other in range(theirs))
+        else:
+            expected = source[:, place % theirs] * theirs / channels
+        torch.testing.assert_close(found[:, place], expected)
+    if channels % theirs == 0 or channels == 1:  # an image that is grey in all channels looks the same as before
+        torch.testing.assert_close(found.sum(1), source.sum(1), rtol=1e-4, atol=1e-4)

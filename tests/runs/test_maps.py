@@ -107,3 +107,19 @@ def test_a_damaged_marker_is_named_and_may_be_replaced(storage):
         MapStore(storage, "oof").made_with()
     write(MapStore(storage, "oof"), {"n": 2}, x=1.0)
     assert MapStore(storage, "oof").made_with() == {"n": 2}
+
+
+def test_presence_is_kept_beside_the_maps_to_the_last_bit(storage):
+    presence = np.random.default_rng(2).random((3, 2)).astype(np.float32)
+    with MapStore(storage, "oof").replace({}) as writer:
+        for number, image_id in enumerate(("图/1", "NA", "")):
+            writer.write(image_id, np.zeros((2, 2, 3)), presence[number])
+    store = MapStore(storage, "oof")
+    found = np.stack([store.presence(image_id) for image_id in ("图/1", "NA", "")])
+    assert found.dtype == np.float32
+    assert np.array_equal(found, presence)
+    assert store.presence("another") is None
+    write(store, {"n": 2}, NA=0.5)
+    assert store.presence("NA") is None, "of the maps that were replaced"
+    assert "presence" not in json.loads(storage.read("oof/maps.json")), "as before there was any"
+    assert MapStore(storage, "nothing").presence("NA") is None

@@ -10,7 +10,7 @@ import maskfold
 
 STUB = ROOT / "src" / "maskfold" / "__init__.pyi"
 INTERFACE = {
-    *("load_config", "open_competition", "train", "tune", "predict", "evaluate", "Run"),
+    *("load_config", "open_competition", "train", "tune", "predict", "evaluate", "export", "pack", "Run"),
     *("losses", "metrics", "rle", "labels"),
 }
 

@@ -26,6 +26,12 @@ def test_the_choice_and_its_scores_are_told():
     ]
 
 
+def test_a_gate_is_told_where_there_is_one():
+    gated = CHOICE.model_copy(update={"post": PostConfig(presence=0.3)})
+    told = describe(gated, LabelSpec("binary", ("building",)), PostConfig())
+    assert "presence 0.3, threshold 0.5, fill_holes 0" in told
+
+
 def test_classes_and_a_tuning_that_did_not_help():
     lost = CHOICE.model_copy(
         update={"scores": {"before": 0.81, "after": 0.8}, "post": PostConfig(threshold=(0.4, 0.6))}

@@ -42,6 +42,7 @@ def here(tmp_path, drawn):
         adversarial={"weight": 0.1, "from_epoch": 2, "width": 4},
         inference__batch_size=2,
         train__max_hours=1.0,
+        model__presence=True,
     )
     return tmp_path
 
@@ -77,6 +78,7 @@ def test_two_processes_leave_one_fold_and_resume(here):
         store = fold.oof(checkpoint)
         assert store.ids() == valid
         assert all(store.read(image_id).std() > 0 for image_id in valid)
+        assert all(0 < store.presence(image_id)[0] < 1 for image_id in valid)
     assert set(json.loads((fold.path / "manifest.json").read_text())) == {"best", "ema"}
 
     # Killed while candidates were scored, the same command ends where the first one did, bit for bit.

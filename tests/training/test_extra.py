@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import cv2
 import numpy as np
@@ -30,9 +31,9 @@ OVERLAPPING = LabelSpec("multilabel", ("fish", "sugar"))
 def labelling(tiny, tmp_path):
     """``labelling(name)``: a run whose folds' networks see the same everywhere, each its own."""
 
-    def make(name="first", logits=None, **changes):
+    def make(name="first", logits=None, facts=None, **changes):
         config = override(tiny, {"tta.views": "none", "train.epochs": 1, **changes})
-        return constant_run(tmp_path / "runs", name, config, logits or LOGITS)
+        return constant_run(tmp_path / "runs", name, config, logits or LOGITS, **(facts or {}))
 
     return make
 
@@ -198,7 +199,7 @@ def test_positive_images_are_drawn_in_their_share(labelling, learning, tmp_path)
 
 
 @pytest.mark.parametrize("way", ["extra", "teacher", "init_from"])
-def test_a_score_is_marked_at_first_and_second_hand(labelling, learning, tiny, tmp_path, capsys, way):
+def test_a_score_is_marked_at_first_and_second_hand(labelling, learning, tmp_path, capsys, way):
     if way == "extra":
         folder = pseudo_label(labelling(), tmp_path / "pseudo", all_folds=True, confidence=0.6)
         run = learning(folder)
@@ -210,9 +211,7 @@ def test_a_score_is_marked_at_first_and_second_hand(labelling, learning, tiny, t
         assert next_round.manifest().round == 2
         assert not next_round.manifest().optimistic, "its networks were not"
     else:
-        former = constant_run(
-            tmp_path / "runs", "former", override(tiny, {"tta.views": "none"}), {0: 1.0}, optimistic=True
-        )
+        former = labelling("former", {0: 1.0}, facts={"optimistic": True})
         key = {"teacher": "targets.teacher.runs", "init_from": "model.init_from"}[way]
         value = [str(former.path)] if way == "teacher" else str(former.path)
         run = learning(**{key: value})
@@ -224,6 +223,16 @@ def test_a_score_is_marked_at_first_and_second_hand(labelling, learning, tiny, t
 class StopAfterOne(Callback):
     def on_epoch(self, session):
         return "enough" if session.epoch == 1 else None
+
+
+@pytest.mark.slow
+def test_the_mark_stays_where_the_first_weights_are_gone(labelling, learning, tmp_path):
+    former = labelling("former", {0: 1.0}, facts={"optimistic": True})
+    run = learning(**{"model.init_from": str(former.path), "train.epochs": 2})
+    fit(run, 0, [StopAfterOne()])
+    shutil.rmtree(former.path)
+    assert fit(run, 0)["epochs"] == 2
+    assert run.fold(0).optimistic()
 
 
 @pytest.mark.slow

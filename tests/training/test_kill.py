@@ -17,6 +17,7 @@ OVERRIDES = {
     "model.encoder_weights": "null",
     "model.options": "{encoder_depth: 3, decoder_channels: [16, 8, 8], decoder_use_norm: batchnorm}",
     "model.deep_supervision": "2",
+    "model.presence": "true",
     "model.hypercolumns": "true",
     "model.dropout": "0.2",
     "adversarial.weight": "0.1",
@@ -85,7 +86,8 @@ def results(folder: Path) -> dict[str, bytes]:
     # What the second network ends with influences no checkpoint any more.
     second = Run(fold.parent).fold(1).load_state()["modules"]["discriminator"]
     weights = {f"discriminator.{name}": tensor.numpy().tobytes() for name, tensor in second.items()}
-    maps = {f"{name} {i}": store.read(i).tobytes() for name, store in stores.items() for i in store.ids()}
+    both = [(name, store, image_id) for name, store in stores.items() for image_id in store.ids()]
+    maps = {f"{name} {i}": store.read(i).tobytes() + store.presence(i).tobytes() for name, store, i in both}
     return {str(path.relative_to(fold)): path.read_bytes() for path in kept} | weights | maps
 
 
@@ -108,7 +110,8 @@ def test_sigkill_inside_an_epoch_and_inside_the_end_changes_nothing(drawn, tmp_p
     assert {f"{checkpoint}.safetensors" for checkpoint in checkpoints} <= wanted.keys()
     assert sum(" " in name for name in wanted) == 6 * 9, "six checkpoints, nine validation images"
     columns = pd.read_csv(killed / "runs/killed/fold_1/metrics.csv").columns
-    assert {"deep_1_bce", "deep_1_dice", "deep_2_bce", "deep_2_dice", "adversarial", "discriminator"} <= set(columns)
+    terms = {"deep_1_bce", "deep_1_dice", "deep_2_bce", "deep_2_dice", "presence_bce", "adversarial", "discriminator"}
+    assert terms <= set(columns)
     assert wanted.keys() == found.keys()
     assert [name for name in wanted if wanted[name] != found[name]] == []
     assert len(pd.read_csv(killed / "runs/killed/fold_1/metrics.csv")) == 4

@@ -22,6 +22,8 @@ COMMANDS = (
     "evaluate",
     "compare",
     "report",
+    "export",
+    "pack",
 )
 
 

@@ -145,9 +145,18 @@ class ModelConfig(Section):
         default="resnet34", description="any smp or timm (tu-…) encoder; own: the architecture brings its own"
     )
     encoder_weights: Annotated[str | None, NoneWord] = Field(
-        default="imagenet", description="imagenet, null, or path of a .pth/.safetensors file"
+        default="imagenet",
+        description="imagenet or another published name, a .pth or .safetensors file, a run (runs/A: its weights of "
+        "the same fold), a run's checkpoint (runs/A/fold_0/best), or null: random",
     )
-    init_from: Path | None = Field(default=None, description="run folder whose weights of the same fold are the start")
+    partial_weights: bool = Field(
+        default=False, description="take encoder_weights that have fewer than 90 % of the encoder's tensors"
+    )
+    init_from: Path | None = Field(
+        default=None,
+        description="whole network to start from: a run (its weights of the same fold), or a run's checkpoint "
+        "(runs/A/fold_0/best)",
+    )
     deep_supervision: int = Field(
         default=0, ge=0, description="coarser stages of the decoder that the loss sees too; 0: none"
     )
@@ -159,6 +168,9 @@ class ModelConfig(Section):
         ge=0,
         lt=1,
         description="share of the decoder's channels that training drops before the mask's head",
+    )
+    presence: bool = Field(
+        default=False, description="a further output for whole images, class by class: is there any mask?"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the architecture")
 
@@ -186,13 +198,17 @@ class OptimConfig(Section):
     lr: float = Field(default=1e-3, gt=0, description="peak learning rate")
     weight_decay: float = Field(default=1e-2, ge=0, description="weight decay (not on biases and norms)")
     encoder_lr_factor: float = Field(default=1.0, ge=0, description="the encoder's learning rate relative to lr")
-    freeze_encoder_epochs: int = Field(
-        default=0, ge=0, description="epochs at the start in which the encoder is kept fixed"
+    freeze_encoder_epochs: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
+        default=0, description="epochs at the start in which the encoder is kept fixed; all: throughout"
     )
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="largest gradient norm; null: no clipping"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the optimiser")
+
+    def encoder_frozen(self, epoch: int) -> bool:
+        """Whether the encoder is kept fixed in this epoch, counted from 1."""
+        return self.freeze_encoder_epochs == "all" or epoch <= self.freeze_encoder_epochs
 
 
 class ScheduleConfig(Section):
@@ -305,13 +321,18 @@ class PostConfig(Section):
 
     Each value is one number for all classes, a list with a number for each class, or a mapping from each class's
     name to its number; ``crf`` is one section for all. The steps are applied in this order: ``crf``, those of ``steps``
-    that change the probability, the threshold, ``fill_holes``, ``min_area``, those of ``steps`` that change the mask.
+    that change the probability, ``presence``, the threshold, ``fill_holes``, ``min_area``, those of ``steps`` that
+    change the mask.
     """
 
     crf: CRFConfig | None = Field(
         default=None,
         description="a CRF that sees the image: {} for the default w1, theta_alpha, theta_beta, w2, theta_gamma and "
         "steps; null: none",
+    )
+    presence: Shares = Field(
+        default=0.0,
+        description="a class is nowhere in an image whose presence of it is below this (needs model.presence); 0: off",
     )
     threshold: Shares = Field(default=0.5, description="probability from which a pixel is of the class")
     fill_holes: Areas = Field(default=0, description="holes of at most this many pixels are filled")

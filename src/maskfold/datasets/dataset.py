@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from maskfold.competitions import Competition, Sample, Samples
 from maskfold.datasets.targets import ExtraImages, Smoothing, TargetSource
+from maskfold.errors import ConfigError
 from maskfold.labels import Label, LabelSpec
 from maskfold.losses.boundary import signed_distance
 from maskfold.resizing import fit_image, fit_label
@@ -34,7 +35,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
     - ``image`` (C, h, w), scaled, and cropped by the augmentation: see `image_tensor`;
     - ``id`` (str), ``index`` (place in ``samples``);
     - ``valid``, bool (1, h, w), the pixels that count, and ``targets`` by name, in the image's geometry: ``mask`` as
-      `LabelSpec.target` has it; and what ``needs`` names, e.g. ``distance``: float32 (C, h, w).
+      `LabelSpec.target` has it; and what ``needs`` names: ``distance``, float32 (C, h, w), ``presence``, float32 (C,).
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
         """
         unknown = needs - set(EXTRAS)
         if unknown:
-            raise ValueError(f"a loss needs {', '.join(sorted(unknown))}: the dataset makes {', '.join(EXTRAS)}")
+            raise ConfigError(f"a loss needs {', '.join(sorted(unknown))}: the dataset makes mask, {', '.join(EXTRAS)}")
         self.competition = competition
         self.samples = samples
         self.scale, self.augment, self.seed, self.needs = scale, augment, seed, frozenset(needs)
@@ -187,5 +188,10 @@ def signed_distances(label: Label, labels: LabelSpec) -> np.ndarray:
     return np.stack([signed_distance(layer & label.valid) for layer in labels.layers(labels.hard(label))])
 
 
+def presence(label: Label, labels: LabelSpec) -> np.ndarray:
+    """float32 (C,): whether each class is anywhere among the pixels that count, 0 or 1; of shares the largest."""
+    return np.where(label.valid, labels.shares(label), 0).max((1, 2)).astype(np.float32)
+
+
 # What losses ask for beside the mask, made here because the data workers have the time.
-EXTRAS: Mapping[str, Callable[[Label, LabelSpec], np.ndarray]] = {"distance": signed_distances}
+EXTRAS: Mapping[str, Callable[[Label, LabelSpec], np.ndarray]] = {"distance": signed_distances, "presence": presence}

@@ -64,6 +64,21 @@ def validates_alike(a: pd.DataFrame, b: pd.DataFrame, fold: int) -> bool:
     return bool(valid[0]) and valid[0] == valid[1]
 
 
+def trained_ids(content: bytes, path: Path, fold: str) -> set[str]:
+    """Images that the networks of a fold (its number, or ``all``) were trained on, of any data set.
+
+    Args:
+        content: of the run's ``folds.csv``.
+        path: named in errors.
+
+    Raises:
+        FoldsError: another file, or there is no such fold.
+    """
+    folds = _read_table(content, path)
+    train = folds if fold == "all" else fold_splits(folds, int(fold))[0]
+    return set(train["id"])
+
+
 def check_groups(folds: pd.DataFrame, group_of: dict[str, str], source: object) -> None:
     """Raise FoldsError where a group stands in both splits of a fold."""
     groups = folds["id"].map(group_of)

@@ -1,5 +1,6 @@
 """The networks of a run's checkpoints, and their out-of-fold maps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,6 +32,23 @@ def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competitio
         network.load_state_dict(fold.load_checkpoint(checkpoint))
         networks.append(network.eval().to(memory_format=layout))
     return networks
+
+
+def run_networks(
+    run: Run, checkpoint: str, folds: Sequence[int | str], competition: Competition
+) -> tuple[list[nn.Module], list[float]]:
+    """The networks of a run's folds, and the weight of each: folds weigh the same, and so do the snapshots of one.
+
+    Raises:
+        RunError: a fold that is not trained to its end, or as `load_networks`.
+    """
+    networks, weights = [], []
+    for fold in folds:
+        run.fold(fold).summary()  # refuses a fold that is not trained to its end
+        loaded = load_networks(run, run.fold(fold), checkpoint, competition)
+        networks += loaded
+        weights += [1 / len(loaded)] * len(loaded)
+    return networks, weights
 
 
 def oof_options(tta: TTAConfig, size: tuple[int, int] | None = None) -> dict[str, Any]:
@@ -98,4 +116,4 @@ def _compute_oof(
     )
     with store.replace(oof_options(tta, competition.submission_size)) as new:
         for prediction in progress(predictions, f"{run.name} fold {fold} {checkpoint}", total=len(images)):
-            new.write(prediction.id, prediction.probability)
+            new.write(prediction.id, prediction.probability, prediction.presence)

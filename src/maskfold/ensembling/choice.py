@@ -83,8 +83,10 @@ def write_ensemble(choice: EnsembleChoice, path: Path) -> None:
         )
 
 
-def read_ensemble(path: Path, runs: Sequence[Path]) -> EnsembleChoice:
+def read_ensemble(path: Path, runs: Sequence[Path] | None = None) -> EnsembleChoice:
     """Read a choice that was made for ``runs``, in this order; their folders may have been moved since.
+
+    `None`: as it stands in the file.
 
     Raises:
         RunError: the file is missing, not such a file, or of another number of runs.
@@ -97,6 +99,8 @@ def read_ensemble(path: Path, runs: Sequence[Path]) -> EnsembleChoice:
     except (yaml.YAMLError, ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{path} is damaged ({reason}): run {command_line('tune')} again") from None
+    if runs is None:
+        return choice
     if len(choice.runs) != len(runs):
         raise RunError(f"{path} is for {len(choice.runs)} runs, not for {len(runs)}: run {command_line('tune')} again")
     return choice.moved_to(runs)

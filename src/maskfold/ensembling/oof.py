@@ -13,6 +13,7 @@ from maskfold.datasets import fold_splits, load_groups
 from maskfold.ensembling.checkpoints import ensure_oof
 from maskfold.ensembling.finished import finished_folds
 from maskfold.errors import InferenceError
+from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction
 from maskfold.labels import Label
 from maskfold.runs import MapStore, Run
@@ -46,9 +47,18 @@ class OofImage:
         """The mean over runs, as `merged_levels` takes it: float32 (C, H, W)."""
         return merged_levels([self.levels(*each) for each in enumerate(checkpoints)], weights)
 
-    def prediction(self, probability: np.ndarray, competition: Competition) -> Prediction:
+    def presence(self, checkpoints: Sequence[str], weights: Sequence[float]) -> np.ndarray | None:
+        """Mean over those runs that have one of the mean over folds: float32 (C,)."""
+        of_runs = [
+            mean_presence((1, store.presence(self.id)) for store in stores[checkpoint])
+            for stores, checkpoint in zip(self.stores, checkpoints, strict=True)
+        ]
+        return mean_presence(zip(weights, of_runs, strict=True))
+
+    def prediction(self, probability: np.ndarray, presence: np.ndarray | None, competition: Competition) -> Prediction:
         """What a decoding chain takes; several chains load the image once."""
-        return Prediction(self.id, 0, probability, image=cache(partial(competition.image, self.image)))
+        image = cache(partial(competition.image, self.image))
+        return Prediction(self.id, 0, probability, image=image, presence=presence)
 
     def truth(self, competition: Competition) -> Label:
         """The image's label, of the size of its maps."""

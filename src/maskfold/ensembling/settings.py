@@ -45,7 +45,7 @@ class Scorer:
     """Statistics of settings on the same out-of-fold images; each setting is looked at once.
 
     In a pass over the images one image's maps are in memory at a time, and each is read once for all settings. Settings
-    of the same maps that differ from the decision on share the steps before it.
+    of the same maps that differ from the gate or the decision on share the steps before it.
     """
 
     def __init__(self, images: Sequence[OofImage], competition: Competition) -> None:
@@ -79,12 +79,13 @@ class Scorer:
         truth = image.truth(self.competition)
         for (checkpoints, weights), same in groupby(asked, key=lambda each: each.maps):
             probability = merged_levels([levels[each] for each in enumerate(checkpoints)], weights)
-            prediction = image.prediction(probability, self.competition)
+            presence = image.presence(checkpoints, weights)
+            prediction = image.prediction(probability, presence, self.competition)
             for _, alike in groupby(same, key=lambda each: each.refinement):
                 chains = [chain for _, chain in alike]
-                refined = chains[0].refine(prediction.probability, prediction.image)
+                refined = chains[0].refine(probability, prediction.image, presence)
                 for chain in chains:
-                    yield self.metric.image_stats(chain.decide(refined, prediction.image), truth)
+                    yield self.metric.image_stats(chain.decide(refined, prediction.image, presence), truth)
 
 
 class _Decoded(NamedTuple):

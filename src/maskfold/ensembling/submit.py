@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -12,16 +13,20 @@ from maskfold.competitions import Competition, Samples, SubmissionWriter
 from maskfold.config import Config
 from maskfold.datasets import image_loader
 from maskfold.device import choose_device, choose_precision
-from maskfold.ensembling.checkpoints import load_networks, with_batch_size
+from maskfold.ensembling.checkpoints import run_networks, with_batch_size
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
+from maskfold.ensembling.engines import onnx_networks, refuse_dropout
 from maskfold.ensembling.finished import folds_of
 from maskfold.errors import InferenceError
 from maskfold.inference.decoding import build_chain
+from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction, predict_batches
 from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import MapStore, Run
 from maskfold.storage import LocalStorage
+
+Engine = Literal["torch", "onnx"]
 
 
 def default_choice(runs: Sequence[Run], config: Config | None = None) -> EnsembleChoice:
@@ -69,6 +74,16 @@ def check_hashes(choice: EnsembleChoice) -> list[str]:
     return sorted(set(now) - set(choice.hashes))
 
 
+def refuse_without_presence(choice: EnsembleChoice, competition: Competition, runs: Sequence[Run]) -> None:
+    """Raise a ConfigError where the decoding asks for a presence that no run predicts that weighs something.
+
+    ``runs`` are those of the choice, in its order.
+    """
+    weights = [part.weight for part in choice.runs]
+    available = any(run.config.model.presence for run, weight in zip(runs, weights, strict=True) if weight > 0)
+    build_chain(choice.post, competition.labels, competition.images).check_presence(available)
+
+
 def predict_samples(
     choice: EnsembleChoice,
     competition: Competition,
@@ -76,6 +91,8 @@ def predict_samples(
     folds: Sequence[int | str] | None = None,
     *,
     batch_size: int,
+    engine: Engine = "torch",
+    runs: Sequence[Run] | None = None,
 ) -> Iterator[Prediction]:
     """Stream the ensemble's probabilities at `Competition.scored_size`, each run reading the images once.
 
@@ -85,14 +102,26 @@ def predict_samples(
     Args:
         folds: of each run; `None`: its finished folds, else ``all`` where only that is trained.
         batch_size: images per batch.
+        engine: what the networks run on; ``onnx``: onnxruntime, in float32, see `maskfold.ensembling.engines`.
+        runs: of the choice, in its order; `None`: opened where the choice says.
+
+    Raises:
+        ConfigError: the decoding asks for a presence that no run predicts.
     """
-    used = [run for run in choice.runs if run.weight > 0]
-    streams = [_run_stream(choice, run, competition, samples, folds, batch_size) for run in used]
+    if engine == "onnx":
+        refuse_dropout(choice.tta)
+    opened = runs or [Run.open(Path(part.run)) for part in choice.runs]
+    refuse_without_presence(choice, competition, opened)
+    pairs = [(run, part) for run, part in zip(opened, choice.runs, strict=True) if part.weight > 0]
+    used = [part for _, part in pairs]
+    streams = [_run_stream(run, choice, part, competition, samples, folds, batch_size, engine) for run, part in pairs]
     total = sum(run.weight for run in used)
     for together in zip(*streams, strict=True):
         mean = sum(p.probability * np.float32(m.weight / total) for p, m in zip(together, used, strict=True))
+        presence = mean_presence((m.weight, p.presence) for p, m in zip(together, used, strict=True))
         first = together[0]
-        yield replace(first, probability=mean, image=partial(competition.image, samples.by_id[first.id].image))
+        image = partial(competition.image, samples.by_id[first.id].image)
+        yield replace(first, probability=mean, presence=presence, image=image)
 
 
 def test_samples(competition: Competition) -> Samples:
@@ -133,26 +162,25 @@ def write_submission(
             mask = decode(prediction)
             writer.write(prediction.id, mask)
             if store is not None:
-                store.write(prediction.id, prediction.probability)
+                store.write(prediction.id, prediction.probability, prediction.presence)
             empty += not mask.any()
     return {"images": len(ids), "empty": empty}
 
 
 def _run_stream(
+    run: Run,
     choice: EnsembleChoice,
     part: RunChoice,
     competition: Competition,
     samples: Samples,
     folds: Sequence[int | str] | None,
     batch_size: int,
+    engine: Engine,
 ) -> Iterator[Prediction]:
-    run = Run.open(Path(part.run))
-    networks, weights = [], []
-    for fold in folds or folds_of(run):
-        run.fold(fold).summary()  # refuses a fold that is not trained to its end
-        loaded = load_networks(run, run.fold(fold), part.checkpoint, competition)
-        networks += loaded
-        weights += [1 / len(loaded)] * len(loaded)
+    folds = folds or folds_of(run)
+    networks, weights = run_networks(run, part.checkpoint, folds, competition)
+    if engine == "onnx":
+        networks = onnx_networks(run, part.checkpoint, folds, networks, competition)
     device = choose_device()
     return predict_batches(
         networks,

@@ -22,8 +22,8 @@ from maskfold.ensembling.crossfit import Coordinate, Part, Walked, cross_fitted,
 from maskfold.ensembling.finished import finished_folds
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
-from maskfold.ensembling.submit import default_choice
-from maskfold.inference.decoding import Tunable, tunable_values, with_and_without
+from maskfold.ensembling.submit import default_choice, refuse_without_presence
+from maskfold.inference.decoding import Tunable, build_chain, tunable_values, with_and_without
 from maskfold.runs import Run
 
 # Where only one fold is finished its images are split into this many parts.
@@ -48,22 +48,28 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
     Raises:
         InferenceError: no finished folds, or runs whose finished folds do not validate the same images.
         RunError: damaged files, a run without the config's checkpoint.
-        ConfigError: ``tune.tried`` does not fit the decoding chain.
+        ConfigError: ``tune.tried`` does not fit the decoding chain, or that asks for a presence that no run predicts.
     """
     configured = default_choice(runs, config)
+    refuse_without_presence(configured, competition, runs)
     start = Setting.of(configured)
     posts = with_and_without(config.post)
-    values = [tunable_values(post, competition.labels, config.tune.tried) for post in posts]
+    presence = any(run.config.model.presence for run in runs)
+    values = [tunable_values(post, competition.labels, config.tune.tried, presence=presence) for post in posts]
+    possible = partial(_with_presence, runs, competition)
     wanted = [wanted_checkpoints(run, own, config) for run, own in zip(runs, start.checkpoints, strict=True)]
     tta, batch_size = [config.tta] * len(runs), config.inference.batch_size
     images = oof_images(runs, wanted, competition, tta, batch_size=batch_size)
     parts = parts_of(images, groups_of(competition, [image.id for image in images], runs[0].config.folds))
     scorer = Scorer(images, competition)
-    shared = walk(replace(start, post=posts[0]), run_coordinates(runs, config), parts, scorer, competition.metric.score)
+    of_runs = possible(run_coordinates(runs, config))
+    shared = walk(replace(start, post=posts[0]), of_runs, parts, scorer, competition.metric.score)
     found = [
         candidate
         for post, tunables in zip(posts, values, strict=True)
-        for candidate in _candidates(replace(start, post=post), tunables, shared, parts, scorer)
+        for candidate in _candidates(
+            replace(start, post=post), possible(decoding_coordinates(tunables)), shared, parts, scorer
+        )
     ]
     (before, _), others = found[-2], [*found[:-2], found[-1]]
     # Of equal ones the first: with fewer steps, and as the config has it.
@@ -148,18 +154,38 @@ def _weights(now: Setting, part: Part) -> list[Setting]:
 
 
 def _candidates(
-    plain: Setting, values: Sequence[Tunable], shared: Walked[Setting], parts: np.ndarray, scorer: Scorer
+    plain: Setting,
+    coordinates: Sequence[Coordinate[Setting]],
+    shared: Walked[Setting],
+    parts: np.ndarray,
+    scorer: Scorer,
 ) -> list[tuple[float, Setting]]:
     """Score and setting: of the config with some of its decoding steps, and of the walk with them, cross-fitted."""
     score = scorer.metric.score
     begun = shared.changed(lambda setting: replace(setting, post=plain.post))
-    walked = walk(begun, decoding_coordinates(values), parts, scorer, score)
+    walked = walk(begun, coordinates, parts, scorer, score)
     own, tuned = scorer.stats(plain), cross_fitted(walked, parts, scorer)
     return [(float(score(own)), plain), (float(score(tuned)), walked.chosen)]
 
 
 def _moves(value: Tunable, now: Setting, part: Part) -> list[Setting]:
     return [Setting(now.checkpoints, now.weights, value.moved(now.post, tried)) for tried in value.tried]
+
+
+def _with_presence(
+    runs: Sequence[Run], competition: Competition, coordinates: Sequence[Coordinate[Setting]]
+) -> list[Coordinate[Setting]]:
+    """The same without options whose decoding asks for a presence that no run predicts that weighs something."""
+
+    def possible(setting: Setting) -> bool:
+        if not build_chain(setting.post, competition.labels, competition.images).needs_presence:
+            return True
+        return any(run.config.model.presence for run, weight in zip(runs, setting.weights, strict=True) if weight > 0)
+
+    def options(coordinate: Coordinate[Setting], now: Setting, part: Part) -> list[Setting]:
+        return [setting for setting in coordinate.options(now, part) if possible(setting)]
+
+    return [replace(coordinate, options=partial(options, coordinate)) for coordinate in coordinates]
 
 
 def _hashes(runs: Sequence[Run], checkpoints: Sequence[str]) -> dict[str, str | None]:

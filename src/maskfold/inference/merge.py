@@ -1,13 +1,17 @@
 """How the logits of checkpoints and views become one probability."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from maskfold.errors import InferenceError
 from maskfold.labels import LabelSpec
+
+Values = TypeVar("Values", np.ndarray, Tensor)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,16 @@ MERGES: dict[str, Callable[[LabelSpec], Merge]] = {
     "logits": lambda labels: Merge(_unchanged, labels.activate),
     "vote": lambda labels: Merge(labels.vote, _unchanged),
 }
+
+
+def mean_presence(found: Iterable[tuple[float, Values | None]]) -> Values | None:
+    """Weighted mean of ``(weight, presence)`` over those that have one and weigh something; None: there is none."""
+    there = [(weight, presence) for weight, presence in found if presence is not None and weight > 0]
+    if not there:
+        return None
+    total = sum(weight for weight, _ in there)
+    first, *others = [presence * (weight / total) for weight, presence in there]
+    return sum(others, start=first)
 
 
 def normalised_weights(weights: Sequence[float] | None, count: int) -> list[float]:

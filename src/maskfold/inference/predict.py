@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from maskfold.config import TTAConfig
 from maskfold.errors import InferenceError
 from maskfold.inference.dropout import check_dropout, dropped, noise_seed
-from maskfold.inference.merge import build_merge, normalised_weights
+from maskfold.inference.merge import build_merge, mean_presence, normalised_weights
 from maskfold.inference.views import build_views, resize
 from maskfold.inference.window import window_logits
 from maskfold.labels import Label, LabelSpec
@@ -29,6 +29,8 @@ class Prediction:
         probability: float32 (C, H, W) at the size that is asked for.
         label: its truth, where it is known.
         image: loads the image as stored, for a decoding step that asks for it; `None` where nobody can.
+        presence: float32 (C,), the probability that each class is anywhere in the image; `None` where no network has
+            such a head.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Prediction:
     probability: np.ndarray
     label: Label | None = None
     image: Callable[[], np.ndarray] | None = None
+    presence: np.ndarray | None = None
 
 
 def predict_batches(
@@ -60,6 +63,10 @@ def predict_batches(
 
     With ``tta.dropout_passes`` every model looks so often at every view, its dropout on, and all passes are merged: see
     `maskfold.inference.dropout`. The noise is a function of ``seed``, the image's id, the view, the model and the pass.
+
+    The presence of a class is the mean of the sigmoids over the same models, views and passes, whatever ``tta.merge``
+    is, and over those models that have the head. In sliding windows it is the largest of the windows': what is anywhere
+    in one of them is in the image.
 
     Args:
         models: return `maskfold.models.Outputs`. They are moved to ``device``, and are in evaluation mode until the
@@ -88,9 +95,9 @@ def predict_batches(
     with _evaluating(models):
         for batch in loader:
             images = batch["image"].to(device, non_blocking=True)
-            probability, finite = merge(images, batch["id"])
+            probability, presence, finite = merge(images, batch["id"])
             _check_finite(finite, batch["id"], precision)
-            yield from _predictions(batch, probability)
+            yield from _predictions(batch, probability, presence)
 
 
 @torch.inference_mode()
@@ -105,8 +112,8 @@ def _merged(
     window_batch: int,
     precision: torch.dtype | None,
     seed: int,
-) -> tuple[Tensor, Tensor]:
-    """Probability (N, C, h, w), and for each image whether all its logits were finite."""
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Probability (N, C, h, w), presence (N, C), and for each image whether all its logits were finite."""
     merge, views = build_merge(tta.merge, labels), build_views(tta.views, tta.scales)
     passes = max(1, tta.dropout_passes)
     networks = [
@@ -119,14 +126,18 @@ def _merged(
     shares = [share / passes for share in shares for _ in range(passes)]
     height, width = images.shape[-2:]
     total = images.new_zeros((), dtype=torch.float32)
+    presences: list[tuple[float, Tensor | None]] = []
     finite = images.new_ones(len(images), dtype=torch.bool)
     for view in views:
         seen = view.forward(images)
         for network, share in zip(networks, shares, strict=True):
-            logits = view.inverse(network(seen, view.name), (height, width))
+            found, presence = network(seen, view.name)
+            logits = view.inverse(found, (height, width))
+            presences.append((share, presence))
             finite = finite & logits.isfinite().flatten(1).all(1)
+            finite = finite if presence is None else finite & presence.isfinite().all(1)
             total = total + merge.vote(logits) * (share / len(views))
-    return merge.finish(total), finite
+    return merge.finish(total), mean_presence(presences), finite
 
 
 def _logits(
@@ -139,18 +150,25 @@ def _logits(
     tta: TTAConfig,
     window_batch: int,
     precision: torch.dtype | None,
-) -> Tensor:
-    """Float32 logits of one pass of one model for one view."""
+) -> tuple[Tensor, Tensor | None]:
+    """Float32 logits of one pass of one model for one view; its presence (N, C), `None` where it has no such head."""
+    presences: list[Tensor] = []
 
     def network(images: Tensor) -> Tensor:
-        return model(images).logits
+        found = model(images)
+        if "presence" in found.aux:
+            presences.append(found.aux["presence"].float().sigmoid())
+        return found.logits
 
     seeds = [noise_seed(*noise, view, image_id) for image_id in ids]
     dropping = dropped(model, seeds) if tta.dropout_passes else nullcontext()
     with dropping, torch.autocast(images.device.type, dtype=precision, enabled=precision is not None):
         if tta.window is None:
-            return network(images).float()
-        return window_logits(network, images, window=tta.window, overlap=tta.overlap, batch_size=window_batch)
+            logits = network(images).float()
+        else:
+            logits = window_logits(network, images, window=tta.window, overlap=tta.overlap, batch_size=window_batch)
+    # A batch of windows holds one place of all images after the other.
+    return logits, torch.cat(presences).unflatten(0, (-1, len(images))).amax(0) if presences else None
 
 
 def _check_finite(finite: Tensor, ids: Sequence[str], precision: torch.dtype | None) -> None:
@@ -163,8 +181,9 @@ def _check_finite(finite: Tensor, ids: Sequence[str], precision: torch.dtype | N
     raise InferenceError(f"the network's output for image {image} is NaN or infinite: {advice}")
 
 
-def _predictions(batch: Mapping[str, Any], probability: Tensor) -> Iterator[Prediction]:
+def _predictions(batch: Mapping[str, Any], probability: Tensor, presence: Tensor | None) -> Iterator[Prediction]:
     truths = batch.get("label")
+    shares = None if presence is None else presence.cpu().numpy()
     for position, (image_id, size) in enumerate(zip(batch["id"], batch["size"], strict=True)):
         native = resize(probability[position : position + 1], (int(size[0]), int(size[1])))
         yield Prediction(
@@ -172,6 +191,7 @@ def _predictions(batch: Mapping[str, Any], probability: Tensor) -> Iterator[Pred
             index=int(batch["index"][position]),
             probability=native[0].cpu().numpy(),
             label=None if truths is None else truths[position],
+            presence=None if shares is None else shares[position],
         )
 
 

@@ -14,7 +14,7 @@ from maskfold.losses.boundary import ActiveBoundaryLoss, BoundaryLoss
 from maskfold.losses.focal import FocalLoss
 from maskfold.losses.jdt import CompatibleTverskyLoss, DiceSemimetricLoss, JaccardMetricLoss
 from maskfold.losses.lovasz import LovaszHingeLoss, LovaszSoftmaxLoss
-from maskfold.losses.mixed import MASK, MixedLoss, Term
+from maskfold.losses.mixed import MASK, PRESENCE, MixedLoss, Term
 from maskfold.losses.pixel import BCEWithLogitsLoss, CrossEntropyLoss
 from maskfold.losses.region import DiceLoss, JaccardLoss, TverskyLoss
 
@@ -37,6 +37,8 @@ LOSSES: dict[str, type[SegmentationLoss]] = {
 TERM_KEYS = ("name", "weight", "output", "outputs", "target", "from_epoch", "until_epoch", "ramp_epochs", "options")
 # What PaddleSeg gives a second, auxiliary output beside the first one's 1.
 AUX_WEIGHT = 0.4
+# Enough for the head to learn, too little to lead the encoder away from the mask.
+PRESENCE_WEIGHT = 0.1
 
 
 def default_loss(labels: LabelSpec) -> list[dict[str, Any]]:
@@ -50,11 +52,12 @@ def build_loss(spec: Sequence[Mapping[str, Any]], labels: LabelSpec, *, outputs:
     Args:
         spec: terms ``{name, weight: 1, output: mask, target: mask, from_epoch: 1, until_epoch: null, ramp_epochs: 0,
             options: {}}``, ``name`` a key of `LOSSES` or ``package.module:Name`` and ``options`` arguments of that
-            class. ``outputs: {mask: 1, deep_1: 0.4}`` in the place of ``output`` makes a term for each of these
-            outputs, with so much of the weight.
+            class. The target of the output ``presence`` is ``presence`` by default, and its task is multilabel.
+            ``outputs: {mask: 1, deep_1: 0.4}`` in the place of ``output`` makes a term for each of these outputs, with
+            so much of the weight.
         labels: their task decides how every loss reads logits and targets.
         outputs: what the network returns beside the mask. An output that no term names gets the terms of the mask,
-            with `AUX_WEIGHT` times their weights.
+            with `AUX_WEIGHT` times their weights; ``presence`` gets ``bce`` with `PRESENCE_WEIGHT`.
 
     Raises:
         ConfigError: unknown names, keys or options (the nearest valid one is named), values out of range, or
@@ -65,7 +68,10 @@ def build_loss(spec: Sequence[Mapping[str, Any]], labels: LabelSpec, *, outputs:
     terms = [_term(each, labels.task) for entry in spec for each in _by_output(entry)]
     of_mask = [term for term in terms if term.output == MASK]
     for output in [name for name in outputs if name not in {term.output for term in terms}]:
-        terms += [replace(term, output=output, weight=AUX_WEIGHT * term.weight) for term in of_mask]
+        if output == PRESENCE:
+            terms.append(_term({"name": "bce", "weight": PRESENCE_WEIGHT, "output": PRESENCE}, labels.task))
+        else:
+            terms += [replace(term, output=output, weight=AUX_WEIGHT * term.weight) for term in of_mask]
     return MixedLoss(terms)
 
 
@@ -94,12 +100,14 @@ def _term(entry: Any, task: Task) -> Term:
     name = entry["name"]
     until = entry.get("until_epoch")
     first = _epochs(name, entry, "from_epoch", 1)
+    output = str(entry.get("output", MASK))
+    of_image = output == PRESENCE  # several classes can be in one image, also where a pixel has only one
     return Term(
         name=str(name).rpartition(":")[2],
-        loss=_loss(name, entry.get("options") or {}, task),
+        loss=_loss(name, entry.get("options") or {}, "multilabel" if of_image else task),
         weight=check_number(f"the weight of {name}", entry.get("weight", 1.0), 0),
-        output=str(entry.get("output", MASK)),
-        target=str(entry.get("target", MASK)),
+        output=output,
+        target=str(entry.get("target", PRESENCE if of_image else MASK)),
         from_epoch=first,
         until_epoch=None if until is None else _epochs(name, entry, "until_epoch", first),
         ramp_epochs=_epochs(name, entry, "ramp_epochs", 0),

@@ -10,6 +10,7 @@ from maskfold.errors import ConfigError
 from maskfold.losses._common import SegmentationLoss
 
 MASK = "mask"
+PRESENCE = "presence"
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,17 @@ class Term:
 
     def __call__(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], valid: Tensor | None) -> Tensor:
         """The loss, unweighted, with what it needs beside its target."""
-        logits = _named("output", self, self.output, outputs, "model.deep_supervision: n makes deep_1 to deep_n")
+        logits = _named(
+            "output",
+            self,
+            self.output,
+            outputs,
+            "model.deep_supervision: n makes deep_1 to deep_n, model.presence: true makes presence",
+        )
         target = _named("target", self, self.target, targets, "the dataset makes them")
         needed = {name: _named("target", self, name, targets, "the dataset makes them") for name in self.loss.needs}
+        if self.output == PRESENCE:
+            logits, target, valid = _one_pixel(logits, target, valid)
         return self.loss(logits, target, valid=valid, **needed)
 
 
@@ -49,8 +58,7 @@ def ramp(epoch: float, first: int, length: int) -> float:
 class MixedLoss(nn.Module):
     """``sum_k weight_k(epoch) loss_k`` over named outputs of a network and named targets.
 
-    ``needs`` names the targets beside the terms' own that any term asks for, active or not. An inactive term is not
-    computed.
+    ``needs`` names the targets beside the mask that any term asks for, active or not. An inactive term is not computed.
 
     Raises:
         ConfigError: no terms, or an epoch in which none would be active.
@@ -63,7 +71,7 @@ class MixedLoss(nn.Module):
         _check_gaps(terms)
         self._terms = dict(zip(_unique([_label(term) for term in terms]), terms, strict=True))
         self._losses = nn.ModuleList(term.loss for term in terms)  # so that .to(device) finds them
-        self.needs: set[str] = set().union(*(term.loss.needs for term in terms))
+        self.needs: set[str] = set().union(*({term.target, *term.loss.needs} for term in terms)) - {MASK}
         self.set_epoch(1)
 
     def check_length(self, epochs: int) -> None:
@@ -93,9 +101,9 @@ class MixedLoss(nn.Module):
         """The weighted sum and its terms.
 
         Args:
-            outputs: logits (N, C, H, W) by name, ``mask`` and those that terms name.
-            targets: by name, ``mask`` and those that terms and their losses name.
-            valid: bool (N, 1, H, W), the pixels that count; None: all.
+            outputs: logits (N, C, H, W) by name, ``mask`` and those that terms name; ``presence`` is (N, C).
+            targets: by name, ``mask`` and those that terms and their losses name; ``presence`` is (N, C).
+            valid: bool (N, 1, H, W), the pixels that count; None: all. An image without any counts in no term.
 
         Returns:
             The sum, a scalar; and the active terms by name for the log, detached and unweighted. A term of another
@@ -113,6 +121,12 @@ def _named(what: str, term: Term, name: str, found: Mapping[str, Tensor], advice
     if name not in found:
         raise ConfigError(f"the loss term {term.name} is of the {what} {name}: there are {', '.join(found)} ({advice})")
     return found[name]
+
+
+def _one_pixel(logits: Tensor, target: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """What is of whole images (N, C) as maps of one pixel, which counts where any pixel of the image does."""
+    counts = None if valid is None else valid.flatten(1).any(1)[:, None, None, None]
+    return logits[..., None, None], target[..., None, None], counts
 
 
 def _label(term: Term) -> str:

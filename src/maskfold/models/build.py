@@ -3,7 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -20,8 +20,7 @@ from maskfold.models.encoders import (
     channel_statistics,
     check_encoder,
     encoder_statistics,
-    pretrained_names,
-    pretrained_url,
+    is_plain_vit,
 )
 from maskfold.models.networks import (
     DeepLabV1,
@@ -34,6 +33,9 @@ from maskfold.models.networks import (
     SegNet,
     UNetOriginal,
 )
+from maskfold.models.presence import PresenceHead
+from maskfold.models.resolve import resolve_weights
+from maskfold.models.vit import pyramid_of, size_multiple
 from maskfold.models.weights import load_encoder_weights
 from maskfold.models.wrapper import SegmentationModel
 
@@ -64,6 +66,9 @@ SMALLEST = 32
 # These normalise a map that they pooled to one pixel per image.
 POOL_TO_ONE = {"deeplabv3", "deeplabv3plus", "pan", "upernet"}
 
+# These take a transformer's maps as they are, of one stride; the others get a pyramid of them.
+PLAIN_VIT = {"dpt"}
+
 # Options that the config sets elsewhere, or that change what the network returns.
 RESERVED = {
     "encoder_name": "set model.encoder",
@@ -71,7 +76,7 @@ RESERVED = {
     "in_channels": "it follows from the profile's image_spec",
     "classes": "it follows from the competition",
     "activation": "the losses and predictions take logits",
-    "aux_params": "only masks are trained",
+    "aux_params": "set model.presence, which is a head for whole images",
 }
 
 
@@ -80,21 +85,19 @@ def build_model(
 ) -> SegmentationModel:
     """The network that ``config`` names, for such ``images``, with ``classes`` output channels (1 = binary).
 
-    ``encoder_weights`` may be the name of weights that smp or timm can download (``imagenet``) or a local
-    file; what a file brought is logged. ``pretrained=False`` leaves the encoder's weights at random, for
-    models whose weights are loaded next. Normalisation is that of the encoder's published weights in any case.
+    ``encoder_weights`` is found by `maskfold.models.resolve.resolve_weights`; what it brought is logged.
+    ``pretrained=False`` leaves the encoder's weights at random, for models whose weights are loaded next.
+    Normalisation is that of the encoder's published weights in any case.
 
     Raises:
         ModelError: unknown architecture, encoder, weights or option (the nearest is named); a combination that
-            smp refuses; weights that cannot be fetched or do not fit.
+            smp refuses; weights that cannot be found or fetched or do not fit.
     """
     name = _architecture(config.architecture)
     check_encoder(config.encoder)
-    weights = config.encoder_weights if pretrained else None
-    named = weights in ("imagenet", *pretrained_names(config.encoder))
-    net = _build_net(name, config, weights if named else None, classes, images.channels)
+    net = _build_net(name, config, classes, images.channels)
     mean, std = channel_statistics(encoder_statistics(config.encoder, config.encoder_weights), images.channels)
-    stride = _output_stride(net, name)
+    stride = _size_multiple(net, name)
     model = SegmentationModel(
         net,
         mean=mean,
@@ -103,10 +106,13 @@ def build_model(
         stride=stride * STRIDE_FACTORS.get(name, 1),
         minimum=max(SMALLEST, stride * MINIMUM_FACTORS.get(name, 1)),
         pools_to_one=name in POOL_TO_ONE,
+        presence=PresenceHead(net, classes) if config.presence else None,
     )
     extend_decoder(model, name, config, classes)
-    if weights and not named:
-        logger.info("%s", load_encoder_weights(model, _weights_file(weights)))
+    if pretrained and config.encoder_weights is not None:
+        path = resolve_weights(config.encoder_weights, config.encoder)
+        report = load_encoder_weights(model, path, partial=config.partial_weights)
+        logger.log(logging.INFO if report.whole else logging.WARNING, "%s", report)
     return model
 
 
@@ -124,57 +130,48 @@ def _plain(name: str) -> str:
     return name.lower().replace("+", "plus").replace("-", "").replace("_", "")
 
 
-def _weights_file(weights: str) -> Path:
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise ModelError(f"there is no file {weights}: model.encoder_weights is imagenet, null, or a file's path")
-    return path
-
-
-def _build_net(name: str, config: ModelConfig, weights: str | None, classes: int, channels: int) -> nn.Module:
+def _build_net(name: str, config: ModelConfig, classes: int, channels: int) -> nn.Module:
     encoder = config.encoder
-    if weights and weights not in pretrained_names(encoder):
-        known = ", ".join(pretrained_names(encoder)) or "none"
-        raise ModelError(
-            f"encoder {encoder} has no weights {weights} (published are: {known}): name another, a file, or null"
-        )
     net_class = load_named(name, ARCHITECTURES, "architecture")
     if encoder == OWN_ENCODER and name in ENCODER_IS_FREE:
         raise ModelError(
             f"{name} has no encoder of its own: set model.encoder to resnet34 or another of smp's or timm's"
         )
     _check_options(name, net_class, encoder, config.options)
-    if weights:
-        logger.info("fetching the %s weights of encoder %s, unless they are cached", weights, encoder)
+    options = {**any_size_options(encoder), **config.options}
+    pyramid: AbstractContextManager[str] = nullcontext(encoder)
+    if is_plain_vit(encoder) and name not in PLAIN_VIT:
+        ours = set(options) & _parameters(net_class)
+        pyramid = pyramid_of(encoder, {key: options[key] for key in set(options) - ours})
+        options = {key: options[key] for key in ours}
     try:
-        return net_class(
-            encoder_name=encoder,
-            encoder_weights=bool(weights) or None if encoder.startswith("tu-") else weights,
-            in_channels=channels,
-            classes=classes,
-            **{**any_size_options(encoder), **config.options},
-        )
-    except OSError as error:
-        raise ModelError(_fetch_advice(encoder, weights)) from error
+        with pyramid as encoder_name:
+            return net_class(
+                encoder_name=encoder_name,
+                encoder_weights=None,  # they are loaded next, whatever the encoder's library
+                in_channels=channels,
+                classes=classes,
+                **options,
+            )
     except ModelError:
         raise
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{name} cannot be built with encoder {encoder} and these options: {error}") from error
 
 
-def _output_stride(net: nn.Module, name: str) -> int:
-    stride = getattr(getattr(net, "encoder", None), "output_stride", None)
-    if stride is None:
+def _size_multiple(net: nn.Module, name: str) -> int:
+    encoder = getattr(net, "encoder", None)
+    if not isinstance(encoder, nn.Module) or not hasattr(encoder, "output_stride"):
         raise ModelError(
             f"the architecture {name} has no encoder with an output_stride: set self.encoder to the network's "
             "pretrained part, such as segmentation_models_pytorch.encoders.get_encoder makes"
         )
-    return stride
+    return size_multiple(encoder, int(encoder.output_stride))  # pyright: ignore[reportArgumentType]
 
 
 def _check_options(name: str, net_class: Callable[..., nn.Module], encoder: str, options: dict[str, Any]) -> None:
     """smp drops options that it does not know when the encoder is its own; here they are errors."""
-    known = set(inspect.signature(net_class).parameters) - {"kwargs", *RESERVED}
+    known = _parameters(net_class) - {"kwargs", *RESERVED}
     for key in options:
         if key in RESERVED:
             raise ModelError(f"model.options cannot hold {key}: {RESERVED[key]}")
@@ -182,11 +179,5 @@ def _check_options(name: str, net_class: Callable[..., nn.Module], encoder: str,
             raise ModelError(f"unknown key model.options.{key} of {name}: {nearest(key, sorted(known))}")
 
 
-def _fetch_advice(encoder: str, weights: str | None) -> str:
-    if weights is None:
-        return f"encoder {encoder} needs a file that cannot be read"
-    return (
-        f"the {weights} weights of encoder {encoder} could not be downloaded: copy model.safetensors of "
-        f"{pretrained_url(encoder, weights)} to this machine and set model.encoder_weights to its path, or set it to "
-        "null for random weights"
-    )
+def _parameters(net_class: Callable[..., nn.Module]) -> set[str]:
+    return set(inspect.signature(net_class).parameters)

@@ -1,4 +1,4 @@
-"""Encoders by name: which there are, their image statistics, where their ImageNet weights come from."""
+"""Encoders by name: which there are, what image statistics and sizes they expect."""
 
 import difflib
 
@@ -28,6 +28,7 @@ SMP_STATISTICS: dict[str, Statistics] = {
 ANY_SIZE_OPTIONS: dict[str, dict[str, bool]] = {
     "tu-swin": {"strict_img_size": False},
     "tu-vit_": {"dynamic_img_size": True},
+    "tu-test_vit": {"dynamic_img_size": True},
     "tu-deit": {"dynamic_img_size": True},
     "tu-beit": {"dynamic_img_size": True},
     "tu-eva": {"dynamic_img_size": True},
@@ -36,7 +37,7 @@ ANY_SIZE_OPTIONS: dict[str, dict[str, bool]] = {
 
 def check_encoder(name: str) -> None:
     """Raise a ModelError naming the nearest encoder unless smp or timm (prefix ``tu-``) has one of this name."""
-    if name in (OWN_ENCODER, *SMP_ENCODERS) or (name.startswith("tu-") and _timm_config(name) is not None):
+    if name in (OWN_ENCODER, *SMP_ENCODERS) or (name.startswith("tu-") and timm_config(name) is not None):
         return
     known = [*SMP_ENCODERS, *(f"tu-{model}" for model in timm.list_models())]
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
@@ -49,7 +50,7 @@ def check_encoder(name: str) -> None:
 def encoder_statistics(name: str, weights: str | None = None) -> Statistics:
     """Mean and standard deviation, per RGB channel for values 0..1, that the encoder's weights expect."""
     if name.startswith("tu-"):
-        config = _timm_config(name)
+        config = timm_config(f"{name}.{weights}") or timm_config(name)
         assert config is not None, name  # check_encoder lets no other name through
         return tuple(config.mean), tuple(config.std)
     if weights == "advprop":
@@ -60,30 +61,14 @@ def encoder_statistics(name: str, weights: str | None = None) -> Statistics:
 def channel_statistics(statistics: Statistics, channels: int) -> Statistics:
     """Mean and standard deviation for images of any number of channels.
 
-    They follow what smp and timm make of the first convolution's weights: for one channel these are the sum over
-    red, green and blue, so the statistics are the means of theirs; for any other number they are repeated in turn.
+    They follow what becomes of the first convolution (`maskfold.models.weights.for_channels`): for one channel its
+    weights are summed, so the statistics are the means of those given; for any other number both are repeated in turn.
     """
     mean, std = statistics
     if channels == 1:
-        return (sum(mean) / 3,), (sum(std) / 3,)
-    repeated = [channel % 3 for channel in range(channels)]
+        return (sum(mean) / len(mean),), (sum(std) / len(std),)
+    repeated = [channel % len(mean) for channel in range(channels)]
     return tuple(mean[channel] for channel in repeated), tuple(std[channel] for channel in repeated)
-
-
-def pretrained_names(name: str) -> list[str]:
-    """Names of the weights that smp or timm can download for this encoder."""
-    if name.startswith("tu-"):
-        return ["imagenet"] if timm.models.is_model_pretrained(name[3:]) else []
-    return list(SMP_ENCODERS[name]["pretrained_settings"]) if name in SMP_ENCODERS else []
-
-
-def pretrained_url(name: str, weights: str) -> str:
-    """The page or file that `weights` of this encoder are downloaded from."""
-    if not name.startswith("tu-"):
-        return f"https://huggingface.co/{SMP_ENCODERS[name]['pretrained_settings'][weights]['repo_id']}"
-    config = _timm_config(name)
-    assert config is not None, name  # as above
-    return f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else str(config.url)
 
 
 def any_size_options(name: str) -> dict[str, bool]:
@@ -91,7 +76,12 @@ def any_size_options(name: str) -> dict[str, bool]:
     return next((options for prefix, options in ANY_SIZE_OPTIONS.items() if name.startswith(prefix)), {})
 
 
-def _timm_config(name: str) -> timm.models.PretrainedCfg | None:
+def is_plain_vit(name: str) -> bool:
+    """Whether the encoder is a transformer with one stride throughout, which has no pyramid of features."""
+    return any_size_options(name).get("dynamic_img_size", False)
+
+
+def timm_config(name: str) -> timm.models.PretrainedCfg | None:
     """timm's description of ``tu-<model>[.<tag>]``, None where there is no such model or tag."""
     try:
         return timm.models.get_pretrained_cfg(name.removeprefix("tu-"))

@@ -4,9 +4,15 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+# The further output that prediction uses too.
+PRESENCE = "presence"
+
 
 class Outputs(NamedTuple):
-    """The mask's logits (N, C, H, W), and further outputs by name, which training may use and prediction ignores."""
+    """The mask's logits (N, C, H, W), and further outputs by name.
+
+    Training may use them all. Prediction uses ``presence`` alone: logits (N, C) of whether a class is in the image.
+    """
 
     logits: Tensor
     aux: dict[str, Tensor]

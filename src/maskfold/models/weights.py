@@ -1,78 +1,118 @@
 """Weights from files: an encoder's from anywhere, a whole network's from a run. Nothing is ever unpickled."""
 
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from maskfold.errors import ModelError
+from maskfold.errors import ModelError, first_few
+from maskfold.models.layouts import align
 from maskfold.models.wrapper import SegmentationModel
 
 # Where training programs put the weights inside their checkpoints.
 CONTAINERS = ("state_dict", "model_state_dict", "model", "net")
-# What smp's encoders put before the names that timm and torchvision use.
-WRAPPERS = ("", "model.", "model.model.", "features.")
+# A file with fewer of the encoder's tensors is another network's, unless model.partial_weights says otherwise.
+ENOUGH = 0.9
+# Counters that old files lack and that nothing is computed from.
+COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
 class LoadReport:
     """What became of a file's tensors. Names are the encoder's, those of ``unexpected`` and ``classifier`` the file's.
 
-    ``classifier``: of fully connected layers that the network has as convolutions outside of its encoder.
+    Attributes:
+        matched: loaded; ``adapted`` of them after a change to the images' number of channels.
+        missing: not in the file; they stay as they were.
+        mismatched: of another shape in the file; they stay as they were.
+        unexpected: in the file, but not the encoder's: a classifier, a decoder …
+        classifier: of fully connected layers that the network has as convolutions outside of its encoder.
     """
 
     path: Path
     matched: tuple[str, ...]
+    adapted: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     mismatched: tuple[str, ...]
     classifier: tuple[str, ...] = ()
 
+    @property
+    def wanted(self) -> int:
+        """How many tensors the encoder has, without the counters of old norms that a file may lack."""
+        return len(self.matched) + len(self.missing) + len(self.mismatched)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of the encoder was left as it was."""
+        return len(self.matched) == self.wanted
+
+    @property
+    def enough(self) -> bool:
+        """Whether so much was loaded that the file must be this encoder's."""
+        return len(self.matched) >= ENOUGH * self.wanted
+
     def __str__(self) -> str:
-        wanted = len(self.matched) + len(self.missing) + len(self.mismatched)
-        text = f"{self.path}: {len(self.matched)} of the encoder's {wanted} tensors loaded"
+        text = f"{self.path}: {len(self.matched)} of the encoder's {self.wanted} tensors loaded"
         if self.classifier:
             text += f", and {len(self.classifier)} of the classifier"
-        for what in ("missing", "mismatched", "unexpected"):
+        for what in ("adapted", "missing", "mismatched", "unexpected"):
             if names := getattr(self, what):
-                text += f"; {what}: {_some(names)}"
+                words = f"{what} to the images' channels" if what == "adapted" else what
+                text += f"; {words}: {first_few(names)}"
         return text
 
 
-def load_encoder_weights(model: SegmentationModel, path: Path) -> LoadReport:
+def load_encoder_weights(model: SegmentationModel, path: Path, *, partial: bool = False) -> LoadReport:
     """Load the encoder of ``model`` from a ``.safetensors`` or PyTorch file.
 
     The file may be that of timm, torchvision or an smp encoder, or a whole checkpoint in which the encoder's
-    names carry prefixes (``module.``, ``encoder.``, ``backbone.`` …): the prefix that matches most is used.
+    names carry prefixes (``module.``, ``encoder.``, ``backbone.`` …), see `maskfold.models.layouts.align`. A first
+    convolution for another number of channels is adapted (`for_channels`).
+
+    Args:
+        partial: less than 90 % of the encoder's tensors are enough; without any it is refused all the same.
 
     Raises:
-        ModelError: a file that cannot be read, or that has fewer than half of the encoder's tensors.
+        ModelError: a file that cannot be read, or that has too few of the encoder's tensors; nothing is loaded then.
     """
-    target = model.net.encoder.state_dict()
+    encoder = model.net.encoder
+    target = encoder.state_dict()
     source = _read_tensors(Path(path))
-    names = _align(source, target)
+    names = align(source, target)
+    if _unlike(names, source, target) and (converted := timm_reading(source, encoder)):
+        converted_names = align(converted, target)
+        if _unlike(converted_names, converted, target) < _unlike(names, source, target):
+            source, names = converted, converted_names
     classifier = _classifier_tensors(model.net, source)
-    source |= {key: _for_channels(source[key], target[name].shape) for name, key in names.items()}
-    mismatched = tuple(name for name, key in names.items() if source[key].shape != target[name].shape)
+    channels = len(model.mean)
+    fitted = {name: for_channels(source[key], target[name].shape, channels) for name, key in names.items()}
+    matched = tuple(name for name, tensor in fitted.items() if tensor.shape == target[name].shape)
     report = LoadReport(
         path=Path(path),
-        matched=tuple(name for name in names if name not in mismatched),
-        missing=tuple(name for name in target if name not in names),
+        matched=matched,
+        adapted=tuple(name for name in matched if source[names[name]].shape != target[name].shape),
+        missing=tuple(name for name in target if name not in names and not name.endswith(COUNTER)),
         unexpected=tuple(sorted(set(source) - set(names.values()) - set(classifier))),
-        mismatched=mismatched,
+        mismatched=tuple(name for name in fitted if name not in matched),
         classifier=tuple(classifier),
     )
-    if 2 * len(report.matched) < len(target):
-        raise ModelError(f"{report}: this is not a file of the encoder that model.encoder names")
+    if not report.matched or not (report.enough or partial):
+        raise ModelError(
+            f"{report}: this is not a file of the encoder that model.encoder names (model.partial_weights: true takes "
+            f"what there is, where fewer than {ENOUGH:.0%} are meant)"
+        )
     with torch.no_grad():
         for name in report.matched:
-            target[name].copy_(source[names[name]])
+            target[name].copy_(fitted[name])
         for key, parameter in classifier.items():
             parameter.copy_(source[key].view_as(parameter))
     return report
@@ -89,16 +129,48 @@ def _classifier_tensors(net: Any, source: Mapping[str, Tensor]) -> dict[str, Ten
     }
 
 
-def _for_channels(weights: Tensor, shape: torch.Size) -> Tensor:
-    """A first convolution for other channels than red, green and blue, as smp and timm make one.
+def for_channels(weights: Tensor, shape: torch.Size, channels: int) -> Tensor:
+    """A first convolution for another number of image channels, as smp and timm make one.
 
-    See `maskfold.models.encoders.channel_statistics`.
+    For one channel the weights (O, K, h, w) are summed over theirs; for any other number they are repeated in turn and
+    scaled by K / ``channels``, so that what the layer answers to an even image stays nearly the same. Weights of
+    other layers are returned as they are. See `maskfold.models.encoders.channel_statistics`.
+
+    Args:
+        shape: of the layer, (O, ``channels``, h, w).
     """
-    if weights.ndim != 4 or weights.shape[1] != 3 or (*weights.shape[:1], shape[1], *weights.shape[2:]) != shape:
+    if weights.ndim != 4 or weights.shape[1] == channels or shape[1] != channels:
         return weights
-    if shape[1] == 1:
+    if (*weights.shape[:1], channels, *weights.shape[2:]) != tuple(shape):
+        return weights
+    if channels == 1:
         return weights.sum(1, keepdim=True)
-    return weights[:, torch.arange(shape[1]) % 3] * (3 / shape[1])
+    theirs = weights.shape[1]
+    return weights[:, torch.arange(channels) % theirs] * (theirs / channels)
+
+
+def timm_reading(source: Mapping[str, Tensor], encoder: nn.Module) -> dict[str, Tensor] | None:
+    """A file of a timm encoder as timm's own conversion reads it: names of the authors, position tables resized.
+
+    None where timm knows no conversion, or cannot make sense of the file.
+    """
+    name = str(getattr(encoder, "name", ""))
+    if not timm.is_model(name.partition(".")[0]):
+        return None
+    with torch.device("meta"):
+        whole = timm.create_model(name)
+    convert = getattr(sys.modules[type(whole).__module__], "checkpoint_filter_fn", None)
+    if convert is None:
+        return None
+    try:
+        return {name: value for name, value in convert(dict(source), whole).items() if isinstance(value, Tensor)}
+    except Exception:  # made for the files of some authors, it breaks on others in any way
+        return None
+
+
+def _unlike(names: Mapping[str, str], source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> int:
+    """How many of the encoder's tensors are missing or of another shape."""
+    return sum(name not in names or source[names[name]].shape != target[name].shape for name in target)
 
 
 def load_weights(model: SegmentationModel, source: Mapping[str, Tensor], origin: object) -> None:
@@ -113,7 +185,7 @@ def load_weights(model: SegmentationModel, source: Mapping[str, Tensor], origin:
         ("unexpected", [name for name in source if name not in target]),
         ("of another shape", list(_shape_differences(source, target))),
     ]
-    found = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in problems if names)
+    found = "; ".join(f"{len(names)} {what}: {first_few(names)}" for what, names in problems if names)
     if found:
         raise ModelError(
             f"{origin} does not fit this network ({found}): it must come from a run with the same architecture, "
@@ -126,39 +198,6 @@ def _shape_differences(source: Mapping[str, Tensor], target: Mapping[str, Tensor
     for name in source:
         if name in target and source[name].shape != target[name].shape:
             yield f"{name} {tuple(source[name].shape)} instead of {tuple(target[name].shape)}"
-
-
-def _align(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[str, str]:
-    """Encoder name -> file name, under the prefix (removed from the file's, replaced by ours) that fits best."""
-    wanted = {_plain(name): name for name in target}
-    candidates = (_match(source, wanted, prefix, wrapper) for prefix in _prefixes(source) for wrapper in WRAPPERS)
-
-    def fitting(names: Mapping[str, str]) -> int:
-        return sum(source[key].shape == target[name].shape for name, key in names.items())
-
-    return max(candidates, key=fitting)
-
-
-def _match(source: Iterable[str], wanted: Mapping[str, str], prefix: str, wrapper: str) -> dict[str, str]:
-    plain = ((key, _plain(wrapper + key.removeprefix(prefix))) for key in source if key.startswith(prefix))
-    return {wanted[name]: key for key, name in plain if name in wanted}
-
-
-def _plain(name: str) -> str:
-    # timm joins some modules' names by underscores when it extracts features: stages.0 becomes stages_0.
-    return name.replace("_", ".")
-
-
-def _prefixes(keys: Iterable[str]) -> list[str]:
-    """Leading parts of the names, up to three deep, shortest first; numbered layers are never a prefix."""
-    prefixes = {""}
-    for key in keys:
-        parts = key.split(".")[:-1]
-        for depth in range(1, min(len(parts), 3) + 1):
-            if parts[depth - 1].isdigit():
-                break
-            prefixes.add(".".join(parts[:depth]) + ".")
-    return sorted(prefixes, key=lambda prefix: (len(prefix), prefix))
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
@@ -184,8 +223,3 @@ def _find_tensors(content: Any, path: Path) -> dict[str, Tensor]:
                 return _find_tensors(content[container], path)
         return {name: value for name, value in content.items() if isinstance(value, Tensor)}
     raise ModelError(f"{path} holds a {type(content).__name__}, expected a mapping of names to tensors")
-
-
-def _some(names: Iterable[str], limit: int = 3) -> str:
-    names = list(names)
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,12 +1,14 @@
 """A network that takes raw images of any size: normalisation, padding to the stride, cropping back."""
 
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from maskfold.errors import ModelError
-from maskfold.models.outputs import Outputs
+from maskfold.models.outputs import PRESENCE, Outputs
+from maskfold.models.presence import PresenceHead, with_features
 
 
 class SegmentationModel(nn.Module):
@@ -22,6 +24,7 @@ class SegmentationModel(nn.Module):
         minimum: smallest padded height and width, a multiple of ``stride``.
         pools_to_one: the network normalises over the batch what it pooled to one pixel per image, so it
             cannot be trained on batches of one.
+        presence: a head on what the encoder returns; its logits are the further output ``presence``.
     """
 
     net: Any  # smp's networks and our own, whose attributes nn.Module does not declare
@@ -38,9 +41,11 @@ class SegmentationModel(nn.Module):
         stride: int,
         minimum: int = 1,
         pools_to_one: bool = False,
+        presence: PresenceHead | None = None,
     ) -> None:
         super().__init__()
         self.net = net
+        self.presence = presence
         self.stride = stride
         self.minimum = minimum
         self.pools_to_one = pools_to_one
@@ -50,12 +55,13 @@ class SegmentationModel(nn.Module):
     @property
     def aux_names(self) -> list[str]:
         """Names of the outputs beside the mask that the network has in training."""
-        return list(getattr(self.net, "aux_names", ()))
+        return [*getattr(self.net, "aux_names", ()), *([] if self.presence is None else [PRESENCE])]
 
     def forward(self, images: Tensor) -> Outputs:
         """Logits (N, C, H, W) of images (N, K, H, W), integers or floats, with values 0..scale; any H, W >= 1.
 
-        The image is continued by its reflection at the right and bottom, and the logits there are cut off.
+        The image is continued by its reflection at the right and bottom, and the logits there are cut off. Those of the
+        further output ``presence`` are of whole images, (N, C).
 
         Raises:
             ModelError: images of another shape; a training batch of one image where the network needs two.
@@ -67,16 +73,25 @@ class SegmentationModel(nn.Module):
         if self.training and self.pools_to_one and images.shape[0] == 1:
             raise ModelError("this architecture cannot be trained on one image: set train.batch_size to 2 or more")
         height, width = images.shape[-2:]
-        padded = reflect_pad(images, self._padded(height), self._padded(width))
-        found = self.net(self.normalised(padded))
+        padded = reflect_pad(images, *(padded_size(size, self.stride, self.minimum) for size in (height, width)))
+        normalised = self.normalised(padded)
+        if self.presence is None:
+            found, of_image = self.net(normalised), {}
+        else:
+            found, features = with_features(self.net, normalised)
+            of_image = {PRESENCE: self.presence(features)}
         logits, aux = found if isinstance(found, Outputs) else (found, {})
-        return Outputs(
-            logits[..., :height, :width], {name: output[..., :height, :width] for name, output in aux.items()}
-        )
+        maps = {name: output[..., :height, :width] for name, output in aux.items()}
+        return Outputs(logits[..., :height, :width], maps | of_image)
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images as the net takes them, with the statistics of the encoder's training images."""
         return (images - self.mean) / self.std
+
+    def set_statistics(self, mean: np.ndarray, std: np.ndarray) -> None:
+        """Normalise by these (K,) from now on, in the units of the stored values; they are saved with the weights."""
+        for buffer, values in ((self.mean, mean), (self.std, std)):
+            buffer.copy_(torch.as_tensor(values).view_as(buffer))
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """Parameters of the pretrained part."""
@@ -93,8 +108,11 @@ class SegmentationModel(nn.Module):
             parameter.requires_grad_(not frozen)
         self.net.encoder.train(not frozen)
 
-    def _padded(self, size: int) -> int:
-        return max(self.minimum, -(-size // self.stride) * self.stride)
+
+def padded_size(size: int, stride: int, minimum: int) -> int:
+    """The smallest multiple of ``stride`` that holds ``size`` and ``minimum``."""
+    # Written so that it can be exported: no comparison, and no division of negative numbers.
+    return cast("int", torch.sym_max(minimum, (size + stride - 1) // stride * stride))
 
 
 def reflect_pad(images: Tensor, height: int, width: int) -> Tensor:
@@ -103,12 +121,14 @@ def reflect_pad(images: Tensor, height: int, width: int) -> Tensor:
     Unlike `torch.nn.functional.pad`, it reflects again where the padding is larger than the image.
     """
     for axis, size in ((-2, height), (-1, width)):
-        if images.shape[axis] != size:
-            images = images.index_select(axis, _reflection(images.shape[axis], size, images.device))
+        # An exported graph serves images of every size: it has to pad even where this one needs none.
+        if torch.compiler.is_exporting() or images.shape[axis] != size:
+            images = images.index_select(axis, reflection(images.shape[axis], size, images.device))
     return images
 
 
-def _reflection(size: int, padded: int, device: torch.device) -> Tensor:
-    period = max(2 * size - 2, 1)
+def reflection(size: int, padded: int, device: torch.device) -> Tensor:
+    """int64 (padded,): for each place of a padded axis the place of the axis of length ``size`` that it repeats."""
+    period = (2 * torch.full((), size, device=device) - 2).clamp(min=1)
     index = torch.arange(padded, device=device) % period
     return torch.minimum(index, period - index)

@@ -68,7 +68,9 @@ def predict_image(
 ) -> tuple[np.ndarray, Label, np.ndarray]:
     """Probability float32 (C, H, W) of the ensemble, the truth, and the ensemble's mask."""
     probability = image.probability(choice.checkpoints, choice.weights)
-    mask = build_chain(choice.post, competition.labels, competition.images)(image.prediction(probability, competition))
+    presence = image.presence(choice.checkpoints, choice.weights)
+    chain = build_chain(choice.post, competition.labels, competition.images)
+    mask = chain(image.prediction(probability, presence, competition))
     return probability, image.truth(competition), mask
 
 

@@ -95,6 +95,10 @@ class FoldFolder:
             return None
         return state_from_bytes(content, self.path / "last.pt")
 
+    def has_state(self) -> bool:
+        """Whether `save_state` has stored anything."""
+        return self.storage.exists(self.key("last.pt"))
+
     def oof(self, checkpoint: str) -> MapStore:
         """Out-of-fold probabilities of a checkpoint on this fold's validation images."""
         return MapStore(self.storage, self.key("oof", checkpoint))
@@ -105,7 +109,7 @@ class FoldFolder:
 
     def begun(self) -> bool:
         """Whether training has left anything that it could go on with."""
-        return bool(self.checkpoints()) or self.storage.exists(self.key("last.pt"))
+        return bool(self.checkpoints()) or self.has_state()
 
     def finished(self) -> bool:
         """Whether training came to an end, so that the fold can predict."""

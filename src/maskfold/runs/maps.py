@@ -22,7 +22,8 @@ class MapStore:
 
     A probability p is stored as ``round(255 p)``: the stored value is off by at most 1/510. A map is a PNG, its
     channels stacked from top to bottom. The marker ``maps.json`` comes last; without it nothing is there. It holds
-    ``made_with``, the number of channels, and for each id the shard's name, the offset and the length in bytes.
+    ``made_with``, the number of channels, and for each id the shard's name, the offset and the length in bytes;
+    and, where networks have a head for it, the presence of each class in each image.
     """
 
     def __init__(self, storage: Storage, prefix: str) -> None:
@@ -88,6 +89,12 @@ class MapStore:
             raise self._broken(image_id, "damaged")
         return stacked.reshape(channels, -1, stacked.shape[1])
 
+    def presence(self, image_id: str) -> np.ndarray | None:
+        """The presence that was stored with the map, float32 (C,); `None` where there was none."""
+        self._marker = self._marker or self._read_marker()
+        found = (self._marker or {}).get("presence", {}).get(image_id)
+        return None if found is None else np.array(found, np.float32)
+
     def _content(self, image_id: str) -> bytes | None:
         place = (self._marker or {"maps": {}})["maps"].get(image_id)
         if place is None:
@@ -123,11 +130,14 @@ class MapWriter:
         self.shards: list[str] = []
         self._channels = 0
         self._maps: dict[str, tuple[str, int, int]] = {}
+        self._presence: dict[str, list[float]] = {}
         self._name = secrets.token_hex(6)
         self._waiting = bytearray()
 
-    def write(self, image_id: str, probability: np.ndarray) -> None:
-        """Store a float map (C, H, W) with values in [0, 1]; C is the same for all."""
+    def write(self, image_id: str, probability: np.ndarray, presence: np.ndarray | None = None) -> None:
+        """Store a float map (C, H, W) with values in [0, 1], C is the same for all; and the presence (C,), if any."""
+        if presence is not None:
+            self._presence[image_id] = presence.tolist()
         stacked = quantise(probability).reshape(-1, probability.shape[-1])
         # Level 1 is 4x faster than the default and 10 % larger on probability maps.
         _, content = cv2.imencode(".png", stacked, [cv2.IMWRITE_PNG_COMPRESSION, 1])
@@ -147,7 +157,8 @@ class MapWriter:
 
     def index(self) -> dict[str, Any]:
         """What the marker holds about the maps."""
-        return {"channels": self._channels, "maps": self._maps}
+        presence = {"presence": self._presence} if self._presence else {}
+        return {"channels": self._channels, "maps": self._maps, **presence}
 
     def _shard(self) -> str:
         return f"{self._name}-{len(self.shards):04d}.pngs"

@@ -10,6 +10,7 @@ from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.finished import optimism
 from maskfold.ensembling.oof import OofImage, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
+from maskfold.ensembling.submit import refuse_without_presence
 from maskfold.errors import InferenceError
 from maskfold.metrics import CalibrationMetrics, Evaluation, paired_bootstrap
 from maskfold.runs import Run
@@ -29,7 +30,11 @@ def evaluate_oof(
         competition: the runs'.
         folds: only the images that these of the finished folds validate; `None`: all.
         batch_size: images per batch where maps are computed; `None`: as in each run's config.
+
+    Raises:
+        ConfigError: the decoding asks for a presence that no run predicts.
     """
+    refuse_without_presence(choice, competition, [Run.open(Path(run.run)) for run in choice.runs])
     images = _images(choice, competition, folds, batch_size)
     ids = [image.id for image in images]
     stats = Scorer(images, competition).stats(Setting.of(choice))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from maskfold.errors import ExportError
 from maskfold.runs.run import Run
 
 DATA = Path("data")
@@ -10,6 +11,7 @@ DEMO = DATA / "demo"
 PSEUDO = DATA / "pseudo"
 RUNS = Path("runs")
 SUBMISSIONS = Path("submissions")
+PACKS = Path("packs")
 
 
 def as_runs(runs: Run | Sequence[Run]) -> list[Run]:
@@ -21,3 +23,24 @@ def ensemble_run(runs: Run | Sequence[Run]) -> Run:
     """Where the ensemble of these runs is kept: in the run itself, or in A+B beside the first one."""
     listed = as_runs(runs)
     return listed[0] if len(listed) == 1 else Run(listed[0].path.parent / "+".join(run.name for run in listed))
+
+
+def export_path(runs: Sequence[Run], kind: str, out: Path | None, *, overwrite: bool) -> Path:
+    """Where an exported file goes: ``out``, else in the run's own folder, with the run's name.
+
+    Raises:
+        ExportError: it exists and is not to be overwritten, or its suffix means something else.
+    """
+    suffix = {"onnx": ".onnx", "torchscript": ".pt"}[kind]
+    place = ensemble_run(runs)
+    path = out or place.path / f"{place.name}{suffix}"
+    if path.suffix != suffix:
+        raise ExportError(f"{path} is to hold {kind}: give a name that ends in {suffix}, or another --format")
+    if path.exists() and not overwrite:
+        raise ExportError(f"{path} exists: choose another --out, or give --overwrite")
+    return path
+
+
+def pack_path(runs: Sequence[Run], out: Path | None) -> Path:
+    """Where a pack goes: ``out``, else ``packs/RUN``."""
+    return out or PACKS / ensemble_run(runs).name

@@ -10,8 +10,16 @@ from maskfold.config import Config, override
 from maskfold.ensembling.checkpoints import has_oof
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
 from maskfold.ensembling.finished import folds_of, optimism
-from maskfold.ensembling.submit import check_hashes, default_choice, predict_samples, test_samples, write_submission
+from maskfold.ensembling.submit import (
+    Engine,
+    check_hashes,
+    default_choice,
+    predict_samples,
+    test_samples,
+    write_submission,
+)
 from maskfold.errors import RunError, SubmissionError
+from maskfold.packing.read import Pack
 from maskfold.program import command_line
 from maskfold.runs import Run
 from maskfold.runs.checkpoint import file_digest
@@ -33,6 +41,7 @@ def predict(
     overrides: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     save_probabilities: bool = False,
+    engine: Engine = "torch",
 ) -> Path:
     """Predict the test images, write the validated submission, and note it in ``submissions/log.csv``.
 
@@ -44,6 +53,7 @@ def predict(
         overrides: dotted keys of the first run's config, such as ``{"tta.views": "d4"}``.
         overwrite: replace ``out`` if it exists.
         save_probabilities: also keep the probability maps, of 8 bits, in a folder beside the submission.
+        engine: ``onnx`` runs each network with onnxruntime, in float32; its graph is made once and kept in the run.
 
     Returns:
         The submission's path.
@@ -59,13 +69,61 @@ def predict(
     path = submission_path(runs, competition, out, overwrite=overwrite)
     used = folds or folds_of(runs[0])
     print(describe_folds(runs, competition, used), flush=True)
+    size = config.inference.batch_size
+    _write(path, choice, runs, competition, folds, size, save_probabilities=save_probabilities, engine=engine)
+    log_submission(path, choice, competition, runs, used)
+    return path
+
+
+def predict_pack(
+    pack: Pack,
+    out: Path | None = None,
+    *,
+    folds: Sequence[int | str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    save_probabilities: bool = False,
+    engine: Engine = "torch",
+) -> Path:
+    """`predict` with an opened pack, see `maskfold.packing.read.open_pack`: the same submission, byte for byte.
+
+    Args:
+        pack: stays open until this returns.
+        out, folds, overwrite, save_probabilities, engine: as in `predict`.
+        overrides: dotted keys, of which ``competition.root`` says where the images are.
+
+    Raises:
+        MaskfoldError: as `predict`.
+    """
+    config = override(pack.config, overrides or {})
+    competition = open_competition(config)
+    choice = _changed(pack.choice, config, set(overrides or {}))
+    path = submission_path(pack.runs, competition, out, overwrite=overwrite)
+    used = folds or folds_of(pack.runs[0])
+    known = "" if choice.score is None else f" (out-of-fold {choice.metric} {choice.score:.4f}){optimism(pack.runs)}"
+    print(f"Pack: {pack.source}{known}\nFolds: {', '.join(map(str, used))}", flush=True)
+    size = config.inference.batch_size
+    _write(path, choice, pack.runs, competition, folds, size, save_probabilities=save_probabilities, engine=engine)
+    _note(path, pack.runs, used, score=choice.score, ensemble=None)
+    return path
+
+
+def _write(
+    path: Path,
+    choice: EnsembleChoice,
+    runs: Sequence[Run],
+    competition: Competition,
+    folds: Sequence[int | str] | None,
+    batch_size: int,
+    *,
+    save_probabilities: bool,
+    engine: Engine,
+) -> None:
     samples = test_samples(competition)
-    predictions = predict_samples(choice, competition, samples, folds, batch_size=config.inference.batch_size)
+    predictions = predict_samples(choice, competition, samples, folds, batch_size=batch_size, engine=engine, runs=runs)
     maps = path.with_name(path.stem + "_probabilities") if save_probabilities else None
     counts = write_submission(predictions, choice, competition, path, samples.ids, maps)
     print(f"{counts['images']} images, {counts['empty']} with an empty mask. Valid submission: {path}")
-    log_submission(path, choice, competition, runs, used)
-    return path
 
 
 def predict_out_of_fold(
@@ -139,18 +197,25 @@ def log_submission(
     path: Path, choice: EnsembleChoice, competition: Competition, runs: Sequence[Run], folds: Sequence[int | str]
 ) -> None:
     """Note the submission, what made it, and its out-of-fold score, in the log; print if it repeats another file."""
-    log, ensemble = SUBMISSIONS / "log.csv", ensemble_run(runs).ensemble_path
+    ensemble = ensemble_run(runs).ensemble_path
+    score = choice.score if choice.scores else _stored_score(choice, competition, runs, folds)
+    _note(path, runs, folds, score=score, ensemble=ensemble if ensemble.exists() and choice.scores else None)
+
+
+def _note(
+    path: Path, runs: Sequence[Run], folds: Sequence[int | str], *, score: float | None, ensemble: Path | None
+) -> None:
+    log = SUBMISSIONS / "log.csv"
     sha256 = file_digest(path) if path.is_file() else None
     if sha256 and (earlier := same_submission(log, sha256)):
         print(f"Note: {path} is the same file, byte for byte, as {earlier}: it would score the same.")
-    score = choice.score if choice.scores else _stored_score(choice, competition, runs, folds)
     note_submission(
         log,
         file=path,
         sha256=sha256,
         runs=" ".join(run.name for run in runs),
         folds=" ".join(map(str, folds)),
-        ensemble_sha256=file_digest(ensemble) if ensemble.exists() and choice.scores else None,
+        ensemble_sha256=None if ensemble is None else file_digest(ensemble),
         oof_score=None if score is None else f"{score:.6f}{optimism(runs)}",
     )
 

@@ -7,15 +7,14 @@ import numpy as np
 
 from maskfold.competitions import Competition, Sample, Samples
 from maskfold.competitions.samples import paths_of
-from maskfold.datasets import read_folds
 from maskfold.errors import TrainingError, first_few
 from maskfold.labels import Label
 from maskfold.resizing import fit_label
 from maskfold.runs import MapStore, Run
 from maskfold.runs.fold import ALL
 from maskfold.runs.maps import dequantise
-from maskfold.runs.pseudo import Manifest, PseudoFolder, Rules
-from maskfold.training.leaks import refuse_other_validation
+from maskfold.runs.pseudo import FOLDS, Manifest, PseudoFolder, Rules
+from maskfold.training.leaks import refuse_trained
 
 
 class PseudoImages:
@@ -54,7 +53,8 @@ def extra_images(run: Run, fold: int | str) -> list[PseudoImages]:
     every fold the same; `maskfold.training.leaks.optimistic` tells.
 
     Raises:
-        TrainingError: a folder of other classes or other folds, without maps of this fold, or whose images are gone.
+        TrainingError: a folder of other classes, or of networks that saw validation images, without maps of this fold,
+            or whose images are gone.
         RunError: there is no such folder, or it is not whole.
     """
     return [_of_folder(PseudoFolder(path), run, fold) for path in run.config.data.extra]
@@ -93,7 +93,5 @@ def _sources(folder: PseudoFolder, manifest: Manifest, run: Run, fold: int | str
             f"{folder.path} has no labels of fold {fold}, only of {', '.join(manifest.folds)}: train that fold of the "
             "runs that made it, and make it again"
         )
-    path = folder.path / "folds.csv"
-    table = read_folds(folder.folds(), path, run.competition().samples("train").ids)
-    refuse_other_validation(table, folder.path, run, fold, use="learning from its labels")
+    refuse_trained(folder.folds(), folder.path / FOLDS, str(fold), run, fold, use="learning from its labels")
     return (str(fold),)

@@ -1,45 +1,46 @@
-"""What a fold may learn from: nothing that has seen the images on which it is validated."""
+"""What a fold may learn from: no network that was trained on the images on which the fold is validated."""
 
 from pathlib import Path
 
-import pandas as pd
-
-from maskfold.datasets import validates_alike
+from maskfold.datasets import fold_splits, trained_ids
 from maskfold.errors import TrainingError
 from maskfold.runs import Run
 from maskfold.runs.fold import ALL
-from maskfold.runs.pseudo import PseudoFolder
 
 
-def optimistic(run: Run, fold: int | str) -> bool:
-    """Whether a fold learns, at first or second hand, from networks that saw its validation images.
-
-    It does with pseudo-labels of the networks of all folds, and with teachers or first weights that did. Whoever shows
-    its score says so: `maskfold.ensembling.finished.optimism`.
-    """
-    if fold == ALL:
-        return False
-    config = run.config
-    former = [] if config.model.init_from is None else [config.model.init_from]
-    former += [] if config.targets.teacher is None else config.targets.teacher.runs
-    labels = [PseudoFolder(path).manifest().optimistic for path in config.data.extra]
-    return any(labels) or any(Run.open(path).fold(fold).optimistic() for path in former)
-
-
-def refuse_other_validation(folds: pd.DataFrame, place: Path, run: Run, fold: int | str, *, use: str) -> None:
-    """A fold may learn from networks of the same fold only: those of others have seen its validation images.
+def refuse_leak(source: Run, theirs: str, run: Run, fold: int | str, *, use: str) -> None:
+    """Refuse networks of another run that saw validation images of a fold.
 
     Args:
-        folds: table of the folds of those networks.
-        place: where they, or what they made, is found.
-        run: that is being trained; of fold ``all``, which validates nothing, anything may be used.
+        source: the other run.
+        theirs: its fold, a number or ``all``.
+        run: that is being trained.
+        fold: of it; ``all`` validates nothing, and so may use anything.
         use: what would leak, such as "starting from its weights".
 
     Raises:
-        TrainingError: the fold has other validation images there, or is not there.
+        TrainingError: they did, or the other run's ``folds.csv`` is not there to tell.
     """
-    if fold != ALL and not validates_alike(folds, run.folds(), int(fold)):
+    if fold == ALL:
+        return
+    try:
+        content = source.storage.read(source.folds_path.name)
+    except FileNotFoundError:
         raise TrainingError(
-            f"fold {fold} of {place} validates on other images than fold {fold} of {run.path}: {use} would leak; make "
-            "both runs with the same folds section"
+            f"there is no {source.folds_path}, so nobody knows whether fold {theirs} was trained on images that fold "
+            f"{fold} of {run.path} validates on: bring the file"
+        ) from None
+    refuse_trained(content, source.folds_path, theirs, run, fold, use=use)
+
+
+def refuse_trained(content: bytes, path: Path, theirs: str, run: Run, fold: int | str, *, use: str) -> None:
+    """The same of the content of a ``folds.csv`` that is found at ``path``."""
+    if fold == ALL:
+        return
+    leaked = sorted(trained_ids(content, path, theirs) & set(fold_splits(run.folds(), int(fold))[1]["id"]))
+    if leaked:
+        raise TrainingError(
+            f"fold {theirs} of {path.parent} was trained on {len(leaked)} images that fold {fold} of {run.path} "
+            f"validates on ({leaked[0]} …): {use} would leak; make both runs with the same folds section, and let each "
+            "fold learn from the same fold"
         )

@@ -17,6 +17,8 @@ from maskfold.models import SegmentationModel
 def build_optimizer(model: SegmentationModel, config: OptimConfig) -> torch.optim.Optimizer:
     """Any timm optimiser by name, with the encoder's own rate and no decay on biases and norms.
 
+    Parameters that need no gradient, those of an encoder that is frozen throughout, are left out.
+
     Raises:
         TrainingError: unknown name, or options the optimiser does not take.
     """
@@ -40,7 +42,7 @@ def build_optimizer(model: SegmentationModel, config: OptimConfig) -> torch.opti
 
 def _decay_groups(parameters: Iterable[nn.Parameter], config: OptimConfig, lr: float) -> list[dict]:
     # Biases and the scales of norms have one dimension; decaying them only shifts activations.
-    parameters = list(parameters)
+    parameters = [p for p in parameters if p.requires_grad]
     matrices = [p for p in parameters if p.ndim > 1]
     vectors = [p for p in parameters if p.ndim <= 1]
     groups = [(matrices, config.weight_decay), (vectors, 0.0)]

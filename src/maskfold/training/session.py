@@ -16,15 +16,16 @@ from maskfold.errors import RunError
 from maskfold.inference.decoding import build_chain
 from maskfold.losses import MixedLoss, build_loss, default_loss
 from maskfold.metrics import CompetitionMetric
-from maskfold.models import SegmentationModel, build_model, load_weights
+from maskfold.models import SegmentationModel
 from maskfold.runs import FoldFolder, Run
 from maskfold.training.adversarial import Adversarial, check_reached
 from maskfold.training.averaging import WeightAverages
 from maskfold.training.callbacks import Callback, stop_rules
 from maskfold.training.data import FoldData, fold_data
-from maskfold.training.leaks import optimistic, refuse_other_validation
 from maskfold.training.length import Length
+from maskfold.training.optimism import optimistic
 from maskfold.training.processes import build_accelerator
+from maskfold.training.start import start_network
 from maskfold.training.step import Supervised, TrainStep
 
 
@@ -130,6 +131,7 @@ class Session:
                 "optimizers": {name: optimizer.state_dict() for name, optimizer in step.optimizers.items()},
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
                 "averages": self.averages.state_dict(),
+                "optimistic": self.optimistic,
             }
         )
 
@@ -163,6 +165,7 @@ class Session:
             raise RunError(
                 f"{self.fold.path / 'last.pt'} does not fit this run ({reason}): train the fold again with --overwrite"
             ) from None
+        self.optimistic |= state.get("optimistic", False)
         # An earlier session may have had another number of processes, and so another number of steps per epoch.
         self.step = self.length.steps_until(self.epoch)
 
@@ -176,11 +179,11 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
     config = run.config
     competition = run.competition()
     # Prediction's own, but better refused now than after a night.
-    build_chain(config.post, competition.labels, competition.images)
+    build_chain(config.post, competition.labels, competition.images).check_presence(config.model.presence)
     precision, accelerator = build_accelerator(config, project_dir=run.fold(fold).path)
     set_seed(mixed_seed(config.seed, 0, 0))
     device: torch.device = accelerator.device
-    network = _network(run, fold).to(device)
+    network = start_network(run, fold).to(device)
     if config.train.channels_last:
         network = network.to(memory_format=torch.channels_last)
     averages = WeightAverages(network, config.averaging)
@@ -212,19 +215,3 @@ def _train_step(session: Session, network: SegmentationModel, loss: MixedLoss) -
     check_reached(session.config.adversarial, session.length.epochs)
     labels = session.competition.labels
     return Adversarial(*made_of, labels=labels, lr_factor=session.lr_factor, on_step=session.step_done)
-
-
-def _network(run: Run, fold: int | str) -> SegmentationModel:
-    """The config's network, from the encoder's published weights or from the same fold of another run."""
-    config = run.config.model
-    competition = run.competition()
-    classes = competition.labels.channels
-    network = build_model(config, classes=classes, images=competition.images, pretrained=config.init_from is None)
-    if config.init_from is not None:
-        source = Run.open(config.init_from)
-        table = source.folds(run.competition())
-        refuse_other_validation(table, source.path, run, fold, use="starting from its weights")
-        folder = source.fold(fold)
-        folder.weights_of("best")
-        load_weights(network, folder.load_checkpoint("best"), folder.checkpoint_path("best"))
-    return network

@@ -77,13 +77,15 @@ class Supervised:
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.learning: tuple[str, ...] = ("network",)
         self.wrapped: dict[str, nn.Module] = {}
+        if config.optim.freeze_encoder_epochs == "all":
+            network.freeze_encoder(True)  # before the optimiser is made, which then keeps no state for it
         self.add("network", network, build_optimizer(network, config.optim))
 
     def begin_epoch(self, epoch: int) -> None:
         self.loss.set_epoch(epoch)
         for module in self.wrapped.values():
             module.train()
-        self.network.freeze_encoder(epoch <= self.config.optim.freeze_encoder_epochs)
+        self.network.freeze_encoder(self.config.optim.encoder_frozen(epoch))
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         accelerator = self.accelerator

@@ -1,13 +1,13 @@
 """Distillation: what networks trained before see on the training images becomes a part of the target.
 
 A student that is validated on the images V of its fold k must learn from networks that saw none of V. These are the
-teachers' networks of the same fold k, where fold k of the teacher validates on V too: they see the training images, on
-which they were trained themselves, and that is what distillation means. The teachers' out-of-fold maps would *not* do,
-however honest each of them is about its own image: the map of a training image comes from a fold j that trained on V,
-and so the student would learn, on images beside V, from a network that knows the masks of V. Nor would the mean of all
-folds. So a teacher whose fold k validates on other images is refused. What the teachers themselves learned from was
-held to the same rule when they were trained. Of fold ``all``, which validates nothing, the teachers are their own
-``all`` or, where one of them lacks it, all that they predict with.
+teachers' networks of the same fold k, where fold k of the teacher was not trained on any of V either: they see the
+training images, on which they were trained themselves, and that is what distillation means. The teachers' out-of-fold
+maps would *not* do, however honest each of them is about its own image: the map of a training image comes from a fold j
+that trained on V, and so the student would learn, on images beside V, from a network that knows the masks of V. Nor
+would the mean of all folds. So a teacher whose fold k was trained on one of V is refused. What the teachers themselves
+learned from was held to the same rule when they were trained. Of fold ``all``, which validates nothing, the teachers
+are their own ``all`` or, where one of them lacks it, all that they predict with.
 
 Sources: Hinton, Vinyals & Dean, arXiv 1503.02531 (temperature, weight); Wang, Ning & Blaschko, arXiv 2302.05666 (with
 losses that are zero only where prediction and soft label agree).
@@ -34,7 +34,7 @@ from maskfold.resizing import fit_label
 from maskfold.runs import FoldFolder, MapStore, Run
 from maskfold.runs.fold import ALL
 from maskfold.runs.maps import dequantise
-from maskfold.training.leaks import refuse_other_validation
+from maskfold.training.leaks import refuse_leak
 from maskfold.training.processes import processes
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def teacher_maps(run: Run, fold: int | str, config: TeacherConfig) -> TeacherMap
     ``teacher/``. The teachers predict with the checkpoints that their configs name and the first one's views.
 
     Raises:
-        TrainingError: a teacher of another competition, or one whose fold validates on other images.
+        TrainingError: a teacher of another competition, or one whose fold was trained on validation images.
         MaskfoldError: a teacher that is not there, or whose fold is not trained to its end.
     """
     competition, folder = run.competition(), run.fold(fold)
@@ -98,8 +98,7 @@ def _refuse_unfit(teacher: Run, run: Run, fold: int | str) -> None:
         )
     if teacher.path.resolve() == run.path.resolve():
         raise TrainingError(f"targets.teacher.runs names {run.path} itself: give the student another --name")
-    table = teacher.folds(run.competition())
-    refuse_other_validation(table, teacher.path, run, fold, use="learning from its probabilities")
+    refuse_leak(teacher, str(fold), run, fold, use="learning from its probabilities")
     if fold != ALL and not teacher.fold(fold).finished():
         first = command_line("train-fold", f"--name {teacher.name} --fold {fold}")
         raise TrainingError(f"the teacher {teacher.path} has no finished fold {fold}: train it first, {first}")

@@ -44,7 +44,7 @@ def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) 
     predictions = _shown(session, label, _predictions(session, networks, tta, session.data.valid_whole))
     with session.fold.oof(checkpoint).replace(oof_options(tta, session.competition.submission_size)) as store:
         for prediction in predictions:
-            store.write(prediction.id, prediction.probability)
+            store.write(prediction.id, prediction.probability, prediction.presence)
             found.append((prediction.index, _stats(session, prediction)))
     return _scores(session, found)
 

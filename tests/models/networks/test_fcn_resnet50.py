@@ -40,13 +40,10 @@ def test_torchvisions_resnet50_file_fits(build, channels, tmp_path):
 
 
 def test_published_weights_of_the_encoder_are_used(build, monkeypatch, tmp_path):
-    """What smp's encoder is built with ends up in ours."""
     source = torchvision.models.resnet50(weights=None)
     state = {name: value for name, value in source.state_dict().items() if not name.startswith("fc.")}
-    save_file(state, tmp_path / "model.safetensors")
-    monkeypatch.setattr(
-        "segmentation_models_pytorch.encoders.hf_hub_download", lambda *_, filename, **__: str(tmp_path / filename)
-    )
+    save_file(state, tmp_path / "resnet50_imagenet.safetensors")
+    monkeypatch.setenv("MASKFOLD_WEIGHTS", str(tmp_path))
     model = build("fcn_resnet50", "resnet50", weights="imagenet")
     assert torch.equal(model.net.encoder.layer3[1].conv2.weight, state["layer3.1.conv2.weight"])
 

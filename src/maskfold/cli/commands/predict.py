@@ -1,11 +1,14 @@
 """Predict the test images with a run's (or several runs') folds and write a validated submission."""
 
+import argparse
 from pathlib import Path
+from typing import Any
 
 from maskfold.cli.arguments import open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.script import next_command, starting
 from maskfold.config import override
 from maskfold.ensembling.finished import folds_of
+from maskfold.packing.read import open_pack
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition
 
@@ -27,8 +30,26 @@ def main() -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     parser.add_argument("--save-probabilities", action="store_true", help="also save 8-bit probability maps")
+    parser.add_argument(
+        "--engine",
+        choices=("torch", "onnx"),
+        default="torch",
+        help="what the networks run on; default torch; onnx: onnxruntime, in float32 (pip install 'maskfold[export]')",
+    )
+    parser.add_argument(
+        "--pack", type=Path, metavar="PACK", help="predict with a pack, a folder or .zip of pack.py, instead of runs"
+    )
     parser.add_argument("--oof", action="store_true", help="only compute out-of-fold maps, with these views")
     arguments, overrides = parse_sections(parser, SECTIONS)
+    if arguments.pack is None:
+        _from_runs(arguments, overrides, parser)
+    else:
+        _from_pack(arguments, overrides, parser)
+
+
+def _from_runs(arguments: argparse.Namespace, overrides: dict[str, Any], parser: argparse.ArgumentParser) -> None:
+    if arguments.oof and arguments.engine != "torch":
+        parser.error("--oof goes without --engine: out-of-fold maps are made with torch")
     runs = open_runs(arguments.runs)
     folds = {run.path: arguments.folds or folds_of(run) for run in runs}
     check_competition(override(runs[0].config, overrides))
@@ -39,14 +60,25 @@ def main() -> None:
     if arguments.oof:
         predict_out_of_fold(runs, untuned=arguments.untuned, overrides=overrides)
         return next_command(command_line("tune", run_flags(runs, overrides)))
-    path = predict(
-        runs,
-        arguments.out,
-        folds=arguments.folds,
-        untuned=arguments.untuned,
-        overrides=overrides,
-        overwrite=arguments.overwrite,
-        save_probabilities=arguments.save_probabilities,
-    )
+    return _scored(predict(runs, untuned=arguments.untuned, **_shared(arguments, overrides)))
+
+
+def _from_pack(arguments: argparse.Namespace, overrides: dict[str, Any], parser: argparse.ArgumentParser) -> None:
+    if arguments.runs or arguments.oof or arguments.untuned:
+        parser.error("--pack goes without --runs, --oof and --untuned: it holds its runs and what was chosen for them")
+    with open_pack(arguments.pack) as pack:
+        check_competition(override(pack.config, overrides))
+        starting(f"Predicting with {arguments.pack} …")
+        from maskfold.steps.predict import predict_pack
+
+        _scored(predict_pack(pack, **_shared(arguments, overrides)))
+
+
+def _shared(arguments: argparse.Namespace, overrides: dict[str, Any]) -> dict[str, Any]:
+    names = ("out", "folds", "overwrite", "save_probabilities", "engine")
+    return {"overrides": overrides, **{name: getattr(arguments, name) for name in names}}
+
+
+def _scored(path: Path) -> None:
     scored = command_line("evaluate", f"--submission {path} --truth TRUTH")
-    return next_command(f"{scored} (or upload it, then --note-lb SCORE)")
+    next_command(f"{scored} (or upload it, then --note-lb SCORE)")

@@ -1,6 +1,6 @@
-"""The decoding chain: steps before the decision, the decision, steps after it."""
+"""The decoding chain: steps that change the probability, gates, the decision, steps after it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ import numpy as np
 from maskfold.config import PostConfig
 from maskfold.errors import ConfigError, InferenceError
 from maskfold.images import PLAIN, ImageSpec, to_rgb
-from maskfold.inference.decoding.options import BUILT_IN, asked_steps, for_each_class, key_of
+from maskfold.inference.decoding.options import BUILT_IN, asked_steps, for_each_class, has_one_option, key_of
 from maskfold.inference.decoding.steps import Step
 from maskfold.labels import LabelSpec
 from maskfold.resizing import fit_image
@@ -28,29 +28,43 @@ class _Part:
     name: str
     steps: tuple[Step, ...]
 
-    def __call__(self, layers: np.ndarray, image: "_Image") -> np.ndarray:
+    def __call__(self, layers: np.ndarray, beside: "_Beside") -> np.ndarray:
         step = self.steps[0]
-        seen = image.seen_by(self.name, step)
-        if step.each_class:
-            found = np.stack([one(layer, seen) for one, layer in zip(self.steps, layers, strict=True)])
+        image = beside.image_for(self.name, step)
+        if not step.each_class:
+            found = np.asarray(_apply(step, layers, image, beside.presence))
         else:
-            found = np.asarray(step(layers, seen))
+            shares = [None] * len(layers) if beside.presence is None else beside.presence
+            each = zip(self.steps, layers, shares, strict=True)
+            found = np.stack([_apply(one, layer, image, share) for one, layer, share in each])
         if found.shape != layers.shape:
             raise InferenceError(
                 f"the decoding step {self.name} made {found.shape} of {layers.shape}: it must keep the shape"
             )
-        return found.astype(np.float32 if step.stage == "probability" else np.uint8, copy=False)
+        return found.astype(np.float32 if step.stage in ("probability", "gate") else np.uint8, copy=False)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it changes nothing, for any class."""
+        return all(step.idle for step in self.steps)
+
+
+def _apply(step: Step, layers: np.ndarray, image: np.ndarray | None, presence: Any) -> np.ndarray:
+    if step.idle:
+        return layers
+    return step(layers, image, **({"presence": presence} if step.needs_presence else {}))
 
 
 @dataclass(frozen=True)
-class _Image:
-    """A map's image, loaded once and only if a step asks for it; see `Chain.decode`."""
+class _Beside:
+    """What steps may see beside a map: the presence, and the image, loaded once and only if a step asks for it."""
 
     load: LoadImage | None
     size: tuple[int, int]
     spec: ImageSpec
+    presence: np.ndarray | None
 
-    def seen_by(self, name: str, step: Step) -> np.ndarray | None:
+    def image_for(self, name: str, step: Step) -> np.ndarray | None:
         """What a step gets: the image at the map's size, or `None`."""
         if not step.needs_image:
             return None
@@ -80,6 +94,7 @@ class Chain:
         labels: the classes.
         images: how the images are stored.
         before: the steps that change the probability.
+        gates: the steps that rule classes out.
         decision: the threshold.
         after: the steps that change the mask.
         refinement: equal for chains of which `refine` gives the same.
@@ -88,54 +103,84 @@ class Chain:
     labels: LabelSpec
     images: ImageSpec
     before: tuple[_Part, ...]
+    gates: tuple[_Part, ...]
     decision: _Part
     after: tuple[_Part, ...]
     refinement: str
 
     def __call__(self, prediction: "Prediction") -> np.ndarray:
         """The mask of a prediction, as in `decode`."""
-        return self.decode(prediction.probability, prediction.image)
+        return self.decode(prediction.probability, prediction.image, prediction.presence)
 
-    def decode(self, probability: np.ndarray, image: LoadImage | None = None) -> np.ndarray:
+    def decode(
+        self, probability: np.ndarray, image: LoadImage | None = None, presence: np.ndarray | None = None
+    ) -> np.ndarray:
         """The mask of a probability map (C, H, W): uint8, in the form that `maskfold.labels` has for the task.
 
         Args:
             probability: float32, or uint8 v that stands for the float32 v / 255 and gives the same mask.
             image: loads the image; called once, and only if a step asks for the image. Where it has another size
                 than the map, it is resized to the map's.
+            presence: float32 (C,), the probability that each class is anywhere in the image.
 
         Raises:
             InferenceError: a map of another shape or type, an image that is asked for and not there, a step that
                 changes the shape.
+            ConfigError: a presence that is asked for and not there.
         """
         image = None if image is None else cache(image)
-        return self.decide(self.refine(probability, image), image)
+        return self.decide(self.refine(probability, image, presence), image, presence)
 
-    def refine(self, probability: np.ndarray, image: LoadImage | None = None) -> np.ndarray:
+    def refine(
+        self, probability: np.ndarray, image: LoadImage | None = None, presence: np.ndarray | None = None
+    ) -> np.ndarray:
         """The map after the steps that change the probability, float32; without such steps the map itself.
 
         Args and Raises: as `decode`.
         """
         self._check(probability)
-        if self.before and probability.dtype == np.uint8:
-            probability = probability.astype(np.float32) / np.float32(255)
-        seen = _Image(image, probability.shape[1:], self.images)
-        for part in self.before:
-            probability = part(probability, seen)
-        return probability
+        self.check_presence(presence is not None)
+        return _changed(probability, self.before, self._beside(probability, image, presence))
 
-    def decide(self, probability: np.ndarray, image: LoadImage | None = None) -> np.ndarray:
+    def decide(
+        self, probability: np.ndarray, image: LoadImage | None = None, presence: np.ndarray | None = None
+    ) -> np.ndarray:
         """The mask of a map that `refine` returned.
 
         Args and Raises: as `decode`.
         """
+        self.check_presence(presence is not None)
+        beside = self._beside(probability, image, presence)
+        probability = _changed(probability, self.gates, beside)
         if self.labels.exclusive:
             return self.labels.decide(probability)
-        seen = _Image(image, probability.shape[1:], self.images)
-        layers = self.decision(probability, seen)
+        layers = self.decision(probability, beside)
         for part in self.after:
-            layers = part(layers, seen)
+            layers = part(layers, beside)
         return self.labels.mask(layers)
+
+    @property
+    def needs_presence(self) -> list[str]:
+        """Names of the steps that ask for the presence."""
+        parts = (*self.before, *self.gates, *self.after)
+        return [part.name for part in parts if part.steps[0].needs_presence]
+
+    def check_presence(self, available: bool) -> None:
+        """Refuse a chain that asks for a presence that no network predicts.
+
+        Raises:
+            ConfigError: a step asks for it, and it is not ``available``.
+        """
+        if self.needs_presence and not available:
+            asking = self.needs_presence[0]
+            raise ConfigError(
+                f"the decoding step {asking} asks for the presence of classes, which no network here predicts: "
+                f"{'set post.presence to 0' if asking in BUILT_IN else 'leave it out'}, or train with model.presence "
+                "true"
+            )
+
+    def _beside(self, probability: np.ndarray, image: LoadImage | None, presence: np.ndarray | None) -> _Beside:
+        return _Beside(image, probability.shape[1:], self.images, presence)
 
     def _check(self, probability: np.ndarray) -> None:
         right = probability.ndim == 3 and len(probability) == self.labels.channels
@@ -146,41 +191,57 @@ class Chain:
             )
 
 
+def _changed(probability: np.ndarray, parts: Sequence[_Part], beside: _Beside) -> np.ndarray:
+    if parts and probability.dtype == np.uint8:
+        probability = probability.astype(np.float32) / np.float32(255)
+    for part in parts:
+        probability = part(probability, beside)
+    return probability
+
+
 def build_chain(post: PostConfig, labels: LabelSpec, images: ImageSpec = PLAIN) -> Chain:
     """The chain of a config for a competition's classes and images.
 
-    Steps that change the probability come first, ``crf`` before those of ``post.steps``; then the decision; then
-    ``fill_holes``, ``min_area`` and the other steps of ``post.steps``. Exclusive classes are decided for by the most
-    probable one: they have no threshold, and no step that would change the mask of a single class.
+    Steps that change the probability come first, ``crf`` before those of ``post.steps``; then ``presence``; then the
+    decision; then ``fill_holes``, ``min_area`` and the other steps of ``post.steps``. Steps that would change nothing
+    are left out. Exclusive classes are decided for by the most probable one: they have no threshold, and no step that
+    would change the mask of a single class.
 
     Raises:
         MaskfoldError: a step that is not there, options that do not fit it or the classes, a step after the decision
             where classes exclude each other.
     """
-    parts: dict[str, list[_Part]] = {"probability": [], "decision": [], "mask": []}
+    parts: dict[str, list[_Part]] = {"probability": [], "gate": [], "decision": [], "mask": []}
     for name, step, options in asked_steps(post):
+        part = _Part(name, tuple(step_objects(name, step, options, labels)))
+        if part.idle:
+            continue
         if labels.exclusive and step.stage == "mask":
-            _refuse(name, options, labels)
-        else:
-            parts[step.stage].append(_Part(name, tuple(_objects(name, step, options, labels))))
+            raise _refused(name, options, labels)
+        parts[step.stage].append(part)
     before = [(name, options) for name, step, options in asked_steps(post) if step.stage == "probability"]
     return Chain(
-        labels, images, tuple(parts["probability"]), parts["decision"][0], tuple(parts["mask"]), refinement=repr(before)
+        labels,
+        images,
+        before=tuple(parts["probability"]),
+        gates=tuple(parts["gate"]),
+        decision=parts["decision"][0],
+        after=tuple(parts["mask"]),
+        refinement=repr(before),
     )
 
 
-def _refuse(name: str, options: dict[str, Any], labels: LabelSpec) -> None:
-    if name in BUILT_IN and not any(for_each_class(options["value"], labels, key_of(name, "value"))):
-        return
-    advice = "set it to 0" if name in BUILT_IN else "leave it out"
-    value = f" is {options['value']}" if name in BUILT_IN else " is a step after the decision"
-    raise ConfigError(
+def _refused(name: str, options: dict[str, Any], labels: LabelSpec) -> ConfigError:
+    advice = "set it to 0" if has_one_option(name) else "leave it out"
+    value = f" is {options['value']}" if has_one_option(name) else " is a step after the decision"
+    return ConfigError(
         f"{key_of(name, '').rstrip('.')}{value}, but the {labels.channels} classes exclude each other, and it changes "
         f"the mask of one class alone: {advice}"
     )
 
 
-def _objects(name: str, step: type[Step], options: dict[str, Any], labels: LabelSpec) -> list[Step]:
+def step_objects(name: str, step: type[Step], options: dict[str, Any], labels: LabelSpec) -> list[Step]:
+    """An object of ``step`` for each class, or one for all of them."""
     further = {"labels": labels} if step.needs_labels else {}
     if not step.each_class:
         return [_made(name, step, options | further)]

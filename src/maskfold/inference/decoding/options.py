@@ -11,12 +11,18 @@ from maskfold.config import PostConfig
 from maskfold.errors import ConfigError
 from maskfold.extension import load_named
 from maskfold.inference.decoding.crf import CRF
-from maskfold.inference.decoding.steps import FillHoles, MinArea, Step, Threshold
+from maskfold.inference.decoding.steps import FillHoles, MinArea, Presence, Step, Threshold
 from maskfold.labels import LabelSpec
 
 # Key of `PostConfig` -> step, in the order of the chain. Such a key holds the step's one option, `value`, or a section
 # of its options; null leaves the step out.
-BUILT_IN: dict[str, type[Step]] = {"crf": CRF, "threshold": Threshold, "fill_holes": FillHoles, "min_area": MinArea}
+BUILT_IN: dict[str, type[Step]] = {
+    "crf": CRF,
+    "presence": Presence,
+    "threshold": Threshold,
+    "fill_holes": FillHoles,
+    "min_area": MinArea,
+}
 
 
 def asked_steps(post: PostConfig) -> Iterator[tuple[str, type[Step], dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""The steps of the decoding chain: threshold, filled holes, minimum area; and what a step of one's own must be."""
+"""The steps of the decoding chain: presence, threshold, holes, minimum area; and what a step of one's own must be."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -18,25 +18,34 @@ class Step(ABC):
 
     Attributes:
         stage: ``probability``: a step before the decision, which gets and returns probabilities, float32; ``mask``: a
-            step after it, which gets and returns masks, uint8 of 0 and 1. ``decision`` is the threshold's.
+            step after it, which gets and returns masks, uint8 of 0 and 1. ``decision`` is the threshold's, ``gate``
+            that of steps right before it, which may move what they rule out below 0.
         each_class: whether the step works on one class at a time, on a layer (H, W). There is then an object for each
             class, so that every option may have a value for each. Otherwise one object gets all layers (C, H, W).
         needs_image: whether the step asks for the image; without, `None` is given.
         sees_rgb: whether the image comes as people see it, `maskfold.images.to_rgb`, and not with its stored values.
         needs_labels: whether the constructor takes ``labels`` as well, the competition's `LabelSpec`.
+        needs_presence: whether the step asks for the presence; it is then called with a further argument ``presence``:
+            the probability, float32, that its class is anywhere in the image, or (C,) those of all classes.
         tried: option -> the values that tuning tries, in ascending order where they have one.
         shown: option -> further values that a report shows.
         title: what a report calls the value of a step with one option.
     """
 
-    stage: ClassVar[Literal["probability", "decision", "mask"]] = "mask"
+    stage: ClassVar[Literal["probability", "gate", "decision", "mask"]] = "mask"
     each_class: ClassVar[bool] = True
     needs_image: ClassVar[bool] = False
     sees_rgb: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
+    needs_presence: ClassVar[bool] = False
     tried: ClassVar[Values] = {}
     shown: ClassVar[Values] = {}
     title: ClassVar[str] = ""
+
+    @property
+    def idle(self) -> bool:
+        """Whether it changes nothing, with the options that it has: the chain then does without it."""
+        return False
 
     @abstractmethod
     def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
@@ -44,6 +53,29 @@ class Step(ABC):
 
         ``image`` (H, W, channels) has the layers' size, and the stored values unless ``sees_rgb``.
         """
+
+
+class Presence(Step):
+    """A class is nowhere in an image whose presence of it is below ``value`` (compared in float32). 0: off.
+
+    Its probabilities move by 2, below every threshold. Where classes exclude each other, a pixel gets the most probable
+    one of the others; where all are ruled out, the most probable one all the same.
+    """
+
+    stage = "gate"
+    needs_presence = True
+    tried: ClassVar[Values] = {"value": (0.0, 0.02, 0.05, *(round(0.1 * i, 1) for i in range(1, 10)))}
+    title = "presence from which a class can be there"
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    @property
+    def idle(self) -> bool:
+        return self.value == 0
+
+    def __call__(self, layers: np.ndarray, image: np.ndarray | None, presence: float = 1) -> np.ndarray:
+        return layers - np.float32(2) if np.float32(presence) < np.float32(self.value) else layers
 
 
 class Threshold(Step):
@@ -72,8 +104,12 @@ class FillHoles(Step):
     def __init__(self, value: int) -> None:
         self.value = value
 
+    @property
+    def idle(self) -> bool:
+        return self.value == 0
+
     def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
-        return fill_small_holes(layers, self.value) if self.value else layers
+        return fill_small_holes(layers, self.value)
 
 
 class MinArea(Step):
@@ -86,8 +122,12 @@ class MinArea(Step):
     def __init__(self, value: int) -> None:
         self.value = value
 
+    @property
+    def idle(self) -> bool:
+        return self.value <= 1
+
     def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
-        return remove_small(layers, self.value) if self.value > 1 else layers
+        return remove_small(layers, self.value)
 
 
 def remove_small(mask: np.ndarray, min_area: int) -> np.ndarray:

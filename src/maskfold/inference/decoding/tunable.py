@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from maskfold.config import PostConfig
 from maskfold.errors import ConfigError, nearest
+from maskfold.inference.decoding.chain import step_objects
 from maskfold.inference.decoding.options import (
     BUILT_IN,
     asked_steps,
@@ -93,27 +94,33 @@ class Tunable:
         return for_each_class(value, self.labels, key_of(self.step, self.option))
 
 
-def tunable_values(post: PostConfig, labels: LabelSpec, tried: Tried) -> list[Tunable]:
+def tunable_values(post: PostConfig, labels: LabelSpec, tried: Tried, *, presence: bool = False) -> list[Tunable]:
     """Every value that tuning can change, in the order of the chain; several classes: class by class.
 
     Args:
         post: the chain.
         labels: the classes. Where they exclude each other there is nothing to tune from the decision on.
         tried: step -> values instead of those that the step names, as ``tune.tried`` in the config.
+        presence: whether there is a presence to decode with. Without, a step that asks for it is there only if its
+            options make use of it.
 
     Raises:
         ConfigError: ``tried`` names a step or an option that is not there.
     """
     steps = list(asked_steps(post))
     _check_names(tried, {name: step for name, step, _ in steps})
-    stages = ("probability",) if labels.exclusive else ("probability", "decision", "mask")
+    stages = ("probability", "gate") if labels.exclusive else ("probability", "gate", "decision", "mask")
     return [
         tunable
         for stage in stages
         for name, step, options in steps
-        if step.stage == stage
+        if step.stage == stage and (presence or not step.needs_presence or _used(name, step, options, labels))
         for tunable in _of_step(name, step, options, labels, tried.get(name, {}))
     ]
+
+
+def _used(name: str, step: type[Step], options: dict[str, Any], labels: LabelSpec) -> bool:
+    return not all(one.idle for one in step_objects(name, step, options, labels))
 
 
 def _of_step(

@@ -1,0 +1,60 @@
+"""Networks as files that other programs run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from maskfold.config import override
+from maskfold.ensembling.export import export_ensemble
+from maskfold.runs import Run
+from maskfold.steps.competition import open_competition
+from maskfold.steps.places import as_runs, export_path
+from maskfold.steps.predict import choose
+
+
+def export(
+    runs: Run | Sequence[Run],
+    out: Path | None = None,
+    *,
+    kind: Literal["onnx", "torchscript"] = "onnx",
+    folds: Sequence[int | str] | None = None,
+    checkpoint: str | None = None,
+    untuned: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write one file that makes probabilities of images: the mean of the networks that `maskfold.predict` would use.
+
+    Normalisation and padding are inside, views and decoding are not; batch, height and width are free.
+
+    Args:
+        runs: one run, or several that were tuned together.
+        out: file to write; None: ``RUN.onnx`` or ``RUN.pt`` in the run's folder.
+        kind: the file's form.
+        folds: whose networks are averaged; None: all that are trained.
+        checkpoint: best, ema, swa, snapshots …; None: as tuned, else as in the config.
+        untuned: leave the tuned ensemble aside.
+        overrides: dotted keys of the first run's config that matter here, ``{"tta.merge": "logits"}``.
+        overwrite: replace ``out`` if it exists.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        ExportError: packages that are missing, ``out`` exists, networks that cannot be exported, or a file that differs
+            from them by more than 1e-3 in a probability (then there is no file).
+        MaskfoldError: as `maskfold.predict`.
+    """
+    runs = as_runs(runs)
+    path = export_path(runs, kind, out, overwrite=overwrite)
+    changes = {**(overrides or {}), **({"inference.checkpoint": checkpoint} if checkpoint else {})}
+    config = override(runs[0].config, changes)
+    competition = open_competition(config)
+    choice = choose(runs, config, set(changes), untuned=untuned)
+    written = export_ensemble(choice, runs, competition, path, kind=kind, folds=folds)
+    count = "1 network" if written.networks == 1 else f"the mean of {written.networks} networks"
+    print(
+        f"Exported: {written.path} ({written.path.stat().st_size / 1e6:.1f} MB, {count}). On a real image at two sizes "
+        f"its probabilities differ from torch's by at most {written.difference:.1g}."
+    )
+    return written.path

@@ -1,0 +1,72 @@
+"""What a fold's training starts from: random or published weights, a file, or what another run has trained."""
+
+from pathlib import Path
+
+from maskfold.competitions import Samples
+from maskfold.datasets import fold_splits, image_statistics
+from maskfold.errors import RunError
+from maskfold.models import SegmentationModel, build_model, load_weights
+from maskfold.runs import FoldFolder, Run
+from maskfold.runs.fold import ALL
+from maskfold.training.leaks import refuse_leak
+
+
+def start_network(run: Run, fold: int | str) -> SegmentationModel:
+    """The config's network with the weights that a fold's training starts from.
+
+    Where a training state is stored, they stay at random, since the state holds all of them: a training goes on
+    without the files that it began with. Images that are not 8-bit RGB are normalised by the statistics of the fold's
+    training images, unless the encoder's weights were published with statistics of their own.
+
+    Raises:
+        TrainingError: weights of a network that has seen validation images of this fold.
+        ModelError, RunError: weights that are not there or do not fit.
+    """
+    config = run.config.model
+    competition = run.competition()
+    fresh = not run.fold(fold).has_state()
+    encoder = None
+    if fresh and config.init_from is None and config.encoder_weights is not None:
+        encoder = _checkpoint_of(config.encoder_weights, run, fold)
+    if encoder is not None:
+        config = config.model_copy(update={"encoder_weights": str(encoder[0].checkpoint_path(encoder[1]))})
+    pretrained = fresh and config.init_from is None
+    network = build_model(config, classes=competition.labels.channels, images=competition.images, pretrained=pretrained)
+    if fresh and not competition.images.plain and (encoder is not None or config.encoder_weights is None):
+        network.set_statistics(*image_statistics(competition, _train_samples(run, fold)))
+    if fresh and config.init_from is not None:
+        found = _checkpoint_of(config.init_from, run, fold)
+        if found is None:
+            raise RunError(f"model.init_from is {config.init_from}: expected runs/NAME, or runs/NAME/fold_0/best")
+        folder, checkpoint = found
+        load_weights(network, folder.load_checkpoint(checkpoint), folder.checkpoint_path(checkpoint))
+    return network
+
+
+def learned_from(run: Run, fold: int | str) -> FoldFolder | None:
+    """The fold of another run whose weights the training starts from, as long as it has no state of its own."""
+    config = run.config.model
+    place = config.encoder_weights if config.init_from is None else config.init_from
+    found = None if place is None or run.fold(fold).has_state() else _checkpoint_of(place, run, fold)
+    return None if found is None else found[0]
+
+
+def _checkpoint_of(place: str | Path, run: Run, fold: int | str) -> tuple[FoldFolder, str] | None:
+    """The fold's folder and the checkpoint that ``runs/A`` or ``runs/A/fold_0/best`` means, None for anything else."""
+    path = Path(place).expanduser()
+    if (path / "config.yaml").is_file():
+        source, theirs, checkpoint = Run.open(path), str(fold), "best"
+    elif path.parent.name.startswith("fold_") and (path.parent.parent / "config.yaml").is_file():
+        source, theirs = Run.open(path.parent.parent), path.parent.name.removeprefix("fold_")
+        checkpoint = path.name.removesuffix(".safetensors")
+    else:
+        return None
+    folder = source.fold(theirs)
+    folder.weights_of(checkpoint)
+    refuse_leak(source, theirs, run, fold, use="starting from its weights")
+    return folder, checkpoint
+
+
+def _train_samples(run: Run, fold: int | str) -> Samples:
+    samples = run.competition().samples("train")
+    return samples if fold == ALL else samples.select(fold_splits(run.folds(), int(fold))[0]["id"])

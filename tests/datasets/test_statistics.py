@@ -1,0 +1,54 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from maskfold.datasets import image_statistics
+from maskfold.images import ImageSpec
+
+
+class Drawn:
+    """A competition of float images of uneven sizes, in which some pixels hold nothing."""
+
+    images = ImageSpec(channels=2, dtype="float32", scale=4)
+
+    def __init__(self):
+        self.asked = []
+
+    def image(self, path):
+        self.asked.append(int(path))
+        rng = np.random.default_rng(int(path))
+        image = rng.normal((5, -2), (3, 0.5), (7 + int(path) % 5, 9, 2)).astype(np.float32)
+        image[0, :3, 0] = np.nan
+        image[1, 2, 1] = np.inf
+        return image
+
+
+def samples(count):
+    return [SimpleNamespace(image=str(number)) for number in range(count)]
+
+
+def test_statistics_are_numpys_over_the_pixels_that_count():
+    competition = Drawn()
+    mean, std = image_statistics(competition, samples(5))
+    for channel in range(2):
+        values = np.concatenate([competition.image(str(number))[..., channel].ravel() for number in range(5)])
+        values = values[np.isfinite(values)].astype(np.float64)
+        assert mean[channel] == pytest.approx(values.mean())
+        assert std[channel] == pytest.approx(values.std())
+
+
+def test_many_images_are_sampled_evenly_and_always_alike():
+    first, second = Drawn(), Drawn()
+    assert np.array_equal(image_statistics(first, samples(1000)), image_statistics(second, samples(1000)))
+    assert first.asked == second.asked
+    assert len(first.asked) == 64
+    assert (first.asked[0], first.asked[-1]) == (0, 999)
+    assert set(np.diff(first.asked)) <= {15, 16}
+
+
+def test_a_channel_with_one_value_is_not_divided_by_zero():
+    competition = SimpleNamespace(images=ImageSpec(channels=1), image=lambda path: np.full((4, 5, 1), 7, np.uint8))
+    mean, std = image_statistics(competition, samples(3))
+    assert mean == pytest.approx([7])
+    assert std == pytest.approx([1])
