@@ -44,6 +44,10 @@ def tianchi_twin(root):
     names = sorted(path.name for path in (root / "train").iterdir())
     rows = [f"{name},s{number // 2},{number // 2}" for number, name in enumerate(names)]
     (root / "groups.csv").write_text("\n".join(["name,scene,colour_group", *rows]) + "\n")
+    truth = (root / "train_mask.csv").read_text().splitlines()
+    for number in (1, 2, 3):  # annotators, each of whom marks nothing on every third image
+        marked = [line.split("\t")[0] + "\t" if at % 3 == number - 1 else line for at, line in enumerate(truth)]
+        (root / f"train_mask_{number}.csv").write_text("\n".join(marked) + "\n")
 
 
 def tgs_twin(root):

@@ -89,6 +89,25 @@ def test_averaging(findings):
     assert said(training_rules.averaging, calm) == []
 
 
+def test_soft_labels_and_an_inner_product(findings):
+    def asked(loss, **changes):
+        """The advice to a run with that loss and these targets."""
+        training = findings.trainings[0]
+        config = override(training.run.config, {"loss": loss, **changes})
+        run = SimpleNamespace(config=config, name="mine", config_path=training.run.config_path)
+        return said(training_rules.soft_labels, replace(findings, trainings=[replace(training, run=run)]))
+
+    annotators = {"targets.annotators.masks": ["a.csv", "b.csv"]}
+    (text,) = asked(None, **annotators)
+    assert text.startswith("Use a loss for soft labels: mine: the labels are shares of classes, and dice in the loss")
+    assert "dml is smallest where both are equal, and it fits the metric dice" in text
+    inner = [{"name": "jaccard"}, {"name": "tversky"}, {"name": "jaccard", "output": "mask"}]
+    assert "jaccard and tversky in the loss" in asked(inner, **{"targets.smoothing.uniform": 0.1})[0]
+    assert asked([{"name": "bce"}, {"name": "jml"}], **annotators) == []
+    assert asked(None) == []
+    assert asked(None, **annotators, **{"targets.annotators.merge": "random"}) == []
+
+
 def test_missing_folds_and_tuning(findings, tiles, tmp_path):
     assert said(training_rules.missing_folds, findings) == []
     part = fake_run(tmp_path, "part", folds=(0, 2), **{"competition.root": tiles})

@@ -10,7 +10,7 @@ from tests.checks.conftest import encode, texture, write_competition, write_labe
 from tests.report.html import Page, rows
 
 from maskfold.checks import check_data
-from maskfold.config import FoldsConfig
+from maskfold.config import AnnotatorsConfig, FoldsConfig
 from maskfold.errors import ReportError
 from maskfold.report.data_page import write_data_page
 from maskfold.report.data_pictures import EXAMPLES, MOST_PAIRS, MOST_SUSPICIOUS, RING
@@ -30,8 +30,8 @@ def scene(seed, size=SIZE):
     return image.clip(0, 255).astype(np.uint8), mask
 
 
-def write(competition, path, config=KFOLD):
-    report = check_data(competition, config)
+def write(competition, path, config=KFOLD, annotators=None):
+    report = check_data(competition, config, annotators)
     write_data_page(report, competition, path)
     return report, Page(path.read_text()).root
 
@@ -185,3 +185,24 @@ def test_several_classes(tmp_path):
 def test_the_name_must_be_a_page(busy, tmp_path):
     with pytest.raises(ReportError, match=r"out\.txt: choose a name that ends in \.html"):
         write_data_page(busy[0], None, tmp_path / "out.txt")
+
+
+def test_annotators_have_a_section(tmp_path):
+    images = {name: scene(number) for number, name in enumerate(("i0", BAD_NAME))}
+    masks = {name: encode(mask) for name, (_, mask) in images.items()}
+    competition = write_competition(tmp_path / "c", {name: image for name, (image, _) in images.items()}, masks)
+    for name, moved in (("<x>.csv", 0), ("y.csv", 5)):
+        drawn = {id_: encode(np.roll(mask, moved * (id_ == "i0"), 1)) for id_, (_, mask) in images.items()}
+        (competition.root / name).write_text("id,rle\n" + "".join(f"{id_},{rle}\n" for id_, rle in drawn.items()))
+    config, split = AnnotatorsConfig(masks=("<x>.csv", "y.csv")), FoldsConfig(kind="kfold", count=2)
+    report, page = write(competition, tmp_path / "data.html", split, config)
+    people, pairs, contested = (rows(table) for table in section(page, "annotators").all("table"))
+    lowest = report.annotators.images["dice"][0]
+    assert [row[0] for row in people] == ["<x>.csv", "y.csv"]
+    assert pairs[0][:3] == ["<x>.csv", "y.csv", "2"]
+    assert float(pairs[0][3]) == pytest.approx((1 + lowest) / 2, abs=1e-4)
+    assert [row[0] for row in contested] == ["i0", BAD_NAME]
+    assert float(contested[0][2]) == pytest.approx(lowest, abs=1e-4)
+    assert 0.3 < lowest < 0.95
+    _, page = write(competition, tmp_path / "none.html", split)
+    assert "annotators" not in {each.attributes.get("id") for each in page.all("section")}

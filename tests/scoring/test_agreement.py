@@ -7,7 +7,8 @@ from tests.drawn_runs import truth_of
 
 from maskfold.errors import InferenceError
 from maskfold.labels import LabelSpec
-from maskfold.scoring.agreement import compare_masks, mask_agreement
+from maskfold.metrics.overlap import mask_agreement
+from maskfold.scoring.agreement import compare_masks
 
 
 def write(path, masks):

@@ -31,3 +31,13 @@ def test_the_check_draws_nothing_and_finds_what_is_missing(here):
     (here / "data" / "demo").mkdir(parents=True)
     with pytest.raises(CompetitionError, match="data/demo does not fit the profile tianchi-buildings: it lacks train_"):
         check_competition(override(Config(), {"competition.root": "data/demo"}))
+
+
+def test_the_demo_is_drawn_with_the_annotators_that_a_config_names(here, monkeypatch):
+    asked = []
+    monkeypatch.setattr("maskfold.demo.make_demo", lambda folder, **options: asked.append(options))
+    named = {"targets.annotators.masks": ["train_mask_1.csv", "train_mask_2.csv"]}
+    for changes in ({}, named):
+        with pytest.raises(CompetitionError, match="there is no such folder"):
+            open_competition(override(Config(), {"competition.root": "data/demo", **changes}))
+    assert asked == [{"annotators": 0}, {"annotators": 2}]

@@ -1,5 +1,6 @@
-"""The configs of what is added to a network: two steps, stopped and resumed, tuned, predicted."""
+"""The configs of what is added to a network or to its targets: two steps, stopped and resumed, tuned, predicted."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ TERMS = {
     "demo_deep_supervision": {"bce", "dice", "deep_1_bce", "deep_2_bce"},
     "demo_hypercolumns": {"bce", "dice", "deep_1_bce", "deep_2_bce"},
     "demo_dropout": {"bce", "dice"},
+    "demo_annotators": {"bce", "dml"},
 }
 
 
@@ -34,12 +36,23 @@ def content(run):
     return files | {f"{name} {i}": store.read(i).tobytes() for name, store in stores.items() for i in store.ids()}
 
 
+@pytest.fixture(scope="module")
+def annotated(drawn, tmp_path_factory):
+    """The tiny competition and three annotators, each of whom has another image's mask on every third image."""
+    folder = shutil.copytree(drawn, tmp_path_factory.mktemp("annotated") / "tiles")
+    lines = [line.split("\t") for line in (folder / "train_mask.csv").read_text().splitlines()]
+    for number in (1, 2, 3):
+        rows = [[name, lines[at - 2][1] if at % 3 == number - 1 else rle] for at, (name, rle) in enumerate(lines)]
+        (folder / f"train_mask_{number}.csv").write_text("".join("\t".join(row) + "\n" for row in rows))
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TERMS)
-def test_stopped_resumed_tuned_and_predicted(name, drawn, tmp_path, monkeypatch, capsys):
+def test_stopped_resumed_tuned_and_predicted(name, annotated, tmp_path, monkeypatch, capsys):
     given = load_config(CONFIGS / f"{name}.yaml")
     small = {
-        "competition.root": drawn,
+        "competition.root": annotated,
         "folds": {"kind": "kfold", "count": 3},
         "model.encoder": "mobilenet_v2",
         "model.options": {"encoder_depth": 3, "decoder_channels": [16, 8, 8]},

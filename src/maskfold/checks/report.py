@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from maskfold.checks.annotators import Agreement, check_annotators, note_soft_loss
 from maskfold.checks.dialect import DialectGuess, check_dialect
 from maskfold.checks.duplicates import Duplicates, check_duplicates
 from maskfold.checks.folds import TriedFolds, check_folds
@@ -12,7 +13,7 @@ from maskfold.checks.notes import Notes
 from maskfold.checks.shift import Shift, check_shift
 from maskfold.checks.suspicious import Suspicion, check_suspicious
 from maskfold.competitions import Competition, Samples
-from maskfold.config import FoldsConfig
+from maskfold.config import AnnotatorsConfig, FoldsConfig
 
 
 @dataclass(kw_only=True)
@@ -26,10 +27,13 @@ class DataReport(Notes):
     dialect: DialectGuess | None
     folds: TriedFolds | None
     shift: Shift | None
+    annotators: Agreement | None
 
 
-def check_data(competition: Competition, folds_config: FoldsConfig) -> DataReport:
-    """Read every image and every mask of the competition once, and try the folds.
+def check_data(
+    competition: Competition, folds_config: FoldsConfig, annotators: AnnotatorsConfig | None = None
+) -> DataReport:
+    """Read every image and every mask of the competition once, those of annotators too, and try the folds.
 
     What cannot be used is a problem and is left out of what follows, so that one fault does not hide another.
     """
@@ -43,6 +47,8 @@ def check_data(competition: Competition, folds_config: FoldsConfig) -> DataRepor
     suspicious = check_suspicious(competition, train, images, masks, copies, notes)
     folds = check_folds(competition, train, images, masks, copies, folds_config, notes)
     shift = check_shift(images, notes)
+    agreement = check_annotators(competition, train, images, annotators, notes)
+    note_soft_loss(competition, notes)
     return DataReport(
         problems=notes.problems,
         warnings=notes.warnings,
@@ -54,6 +60,7 @@ def check_data(competition: Competition, folds_config: FoldsConfig) -> DataRepor
         dialect=dialect,
         folds=folds,
         shift=shift,
+        annotators=agreement,
     )
 
 

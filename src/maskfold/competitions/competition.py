@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from maskfold.competitions.csv_layout import CsvLayout
-from maskfold.competitions.files import CompetitionFiles
+from maskfold.competitions.files import CompetitionFiles, safe_path
 from maskfold.competitions.images import IMAGE_SUFFIXES, decode_files, image_size
 from maskfold.competitions.label_layouts import FileList, PngMasks
 from maskfold.competitions.profile import Profile
@@ -202,6 +202,20 @@ class Competition:
             CompetitionError: another form, duplicate rows, unknown classes or files.
         """
         return self.layout.read_masks(Path(path))
+
+    def annotations(self, name: str, column: str | None = None) -> dict[str, dict[str, Any]]:
+        """Further masks of training images, by others: annotator -> id -> what `label` takes.
+
+        Args:
+            name: path inside the competition's folder, of what its profile reads: a table of run lengths; a folder of
+                label files, each with the stem of its image; of a competition of lists also a list.
+            column: the table's column that names the annotator, the last one where tables have no header; None: all
+                masks are of one annotator, called ``name``.
+
+        Raises:
+            CompetitionError: no such file or folder, another form, duplicate rows, unknown classes.
+        """
+        return self.layout.annotations(safe_path(name), column)
 
     @staticmethod
     def _named(id: str, read: Any, *arguments: Any) -> Any:

@@ -62,6 +62,17 @@ class CsvLayout:
         """See `Competition.read_masks`."""
         return gather_masks(self.profile, read_table(self.profile, path.read_bytes(), str(path)), str(path))
 
+    def annotations(self, name: str, column: str | None) -> dict[str, dict[str, tuple[str, ...]]]:
+        """See `Competition.annotations`."""
+        table = read_table(self.profile, self.files.read(name), name, annotator=column)
+        if column is None:
+            return {name: gather_masks(self.profile, table, name)}
+        unnamed = table["id"][table["annotator"] == ""]
+        if len(unnamed):
+            raise CompetitionError(f"{name}: {len(unnamed)} rows have no {column}: {first_few(unnamed)}")
+        drawn = table.groupby("annotator", sort=True)
+        return {str(who): gather_masks(self.profile, rows, f"{name}, {column} {who}") for who, rows in drawn}
+
     def label(self, masks: tuple[str, ...], shape: tuple[int, int]) -> Label:
         """See `Competition.label`."""
         try:

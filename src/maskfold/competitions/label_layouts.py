@@ -66,6 +66,26 @@ class _LabelFiles(ABC):
         raise_all(duplicates(names.values(), "the names of the submission's files"))
         return names
 
+    def annotations(self, name: str, column: str | None) -> dict[str, dict[str, str]]:
+        """See `Competition.annotations`: here of a folder."""
+        if column is not None:
+            raise CompetitionError(
+                f"masks by several annotators are rows of a table with a column {column} only where masks are run "
+                "lengths: give a folder of masks for each annotator, and no column"
+            )
+        ids = self.survey("train").checked().ids
+        raise_all(duplicates(map(_stem, ids), f"the stems of training images, by which {name} names them"))
+        by_stem = {_stem(image_id): image_id for image_id in ids}
+        masks, problems = self._by_stem(name)
+        raise_all(problems or ([] if masks else [f"there are no masks in {self.files.root / name}"]))
+        return {name: {by_stem.get(stem, stem): path for stem, path in masks.items()}}
+
+    def _by_stem(self, folder: str) -> tuple[dict[str, str], list[str]]:
+        """Stem -> path of a folder's images, and the stems that two of them share."""
+        names = [name for name in self.files.names(folder) if _is_image(name)]
+        problems = duplicates((PurePosixPath(name).stem for name in names), folder)
+        return {PurePosixPath(name).stem: f"{folder}/{name}" for name in names}, problems
+
     @abstractmethod
     def image_folders(self) -> set[str]:
         """Where the profile expects images; empty where lists name them."""
@@ -112,12 +132,6 @@ class PngMasks(_LabelFiles):
     def decode(self, data: bytes, name: str) -> Label:
         """Content of a mask file, of 0 and 1 (or 255)."""
         return Label.whole(decode_binary(data, name))
-
-    def _by_stem(self, folder: str) -> tuple[dict[str, str], list[str]]:
-        """Stem -> path of a folder's images, and the stems that two of them share."""
-        names = [name for name in self.files.names(folder) if _is_image(name)]
-        problems = duplicates((PurePosixPath(name).stem for name in names), folder)
-        return {PurePosixPath(name).stem: f"{folder}/{name}" for name in names}, problems
 
     def _splits(self, images: dict[str, str], masks: dict[str, str]) -> tuple[dict[str, OwnSplit | None], list[str]]:
         """Stem -> train, valid, test; without a split file test (no mask) or None (mask). And what does not fit."""
@@ -168,15 +182,16 @@ class FileList(_LabelFiles):
         lists: dict[OwnSplit, str] = (
             {"train": profile.train, "valid": profile.valid} if split == "train" else {"test": profile.test}
         )
-        found, problems = [], []
-        for own, name in lists.items():
-            for number, line in self._lines(name):
-                try:
-                    found.append(self._sample(line, own))
-                except CompetitionError as error:
-                    problems.append(f"{name}, line {number}: {error}")
-        source = " and ".join(lists.values())
-        return survey_samples(found, self.files, source=source, problems=together(problems, "lines cannot be used"))
+        found, problems = self._listed(lists)
+        return survey_samples(found, self.files, source=" and ".join(lists.values()), problems=problems)
+
+    def annotations(self, name: str, column: str | None) -> dict[str, dict[str, str]]:
+        """See `Competition.annotations`: of a list, or of a folder."""
+        if column is not None or not self.files.exists(name):
+            return super().annotations(name, column)
+        found, problems = self._listed({"train": name})
+        raise_all([*problems, *duplicates((sample.id for sample in found), name)])
+        return {name: {sample.id: sample.masks for sample in found}}
 
     def decode(self, data: bytes, name: str) -> Label:
         """Content of a label file: classes, and 255 where nothing is scored."""
@@ -194,6 +209,17 @@ class FileList(_LabelFiles):
             return []
         lines = self.files.text(name).splitlines()
         return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+
+    def _listed(self, lists: dict[OwnSplit, str]) -> tuple[list[Sample], list[str]]:
+        """The samples of lists, and at most one problem: the lines that cannot be used."""
+        found, problems = [], []
+        for own, name in lists.items():
+            for number, line in self._lines(name):
+                try:
+                    found.append(self._sample(line, own))
+                except CompetitionError as error:
+                    problems.append(f"{name}, line {number}: {error}")
+        return found, together(problems, "lines cannot be used")
 
     def _sample(self, line: str, split: OwnSplit) -> Sample:
         """The sample of one line."""

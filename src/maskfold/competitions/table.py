@@ -16,8 +16,12 @@ Key = tuple[str, str]
 """(id, class value); the class value is "" where a row is not of one class."""
 
 
-def read_table(profile: CsvProfile, data: bytes, source: str, *, exact: bool = False) -> pd.DataFrame:
+def read_table(
+    profile: CsvProfile, data: bytes, source: str, *, exact: bool = False, annotator: str | None = None
+) -> pd.DataFrame:
     """Columns ``id``, ``class``, ``mask``, all text, in the file's order; an empty mask is "".
+
+    With ``annotator``, the name of a further column (without a header: the last one), a column ``annotator``.
 
     Blanks around the names of columns and images are not part of them. ``exact`` takes everything as it is, as a
     competition does with a submission: no further columns, no other order, no byte order mark, only UTF-8.
@@ -26,10 +30,11 @@ def read_table(profile: CsvProfile, data: bytes, source: str, *, exact: bool = F
         CompetitionError: an unreadable file, columns that do not fit, ids that lack their class.
     """
     cells = _read_cells(_exact_text(data, source) if exact else decode_text(data, source), profile.separator, source)
-    cells = _named_columns(cells, profile, source, exact)
+    roles = {**profile.columns, **({} if annotator is None else {"annotator": annotator})}
+    cells = _named_columns(cells, list(roles.values()), profile, source, exact)
     if cells.empty:
         raise CompetitionError(f"{source} holds nothing but its header")
-    table = pd.DataFrame({role: cells[column] for role, column in profile.columns.items()}, dtype=object)
+    table = pd.DataFrame({role: cells[column] for role, column in roles.items()}, dtype=object)
     if not exact:
         for role in set(table) - {"mask"}:
             table[role] = table[role].str.strip()
@@ -44,7 +49,7 @@ def read_table(profile: CsvProfile, data: bytes, source: str, *, exact: bool = F
         table["id"], table["class"] = parts[0], parts[2]
     elif "class" not in table:
         table["class"] = ""
-    return table[["id", "class", "mask"]]
+    return table[["id", "class", "mask", *(role for role in roles if role == "annotator")]]
 
 
 def write_table(profile: CsvProfile, rows: Iterable[tuple[str, str, str]], path: Path) -> None:
@@ -139,8 +144,9 @@ def _read_cells(text: str, separator: str, source: str) -> pd.DataFrame:
         raise CompetitionError(f"{source} is not a CSV separated by {separator!r}: {error}") from None
 
 
-def _named_columns(cells: pd.DataFrame, profile: CsvProfile, source: str, exact: bool) -> pd.DataFrame:
-    expected = list(profile.columns.values())
+def _named_columns(
+    cells: pd.DataFrame, expected: list[str], profile: CsvProfile, source: str, exact: bool
+) -> pd.DataFrame:
     if not profile.header:
         if cells.shape[1] != len(expected):
             raise CompetitionError(

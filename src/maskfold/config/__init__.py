@@ -12,6 +12,7 @@ from maskfold.config.load import (
 )
 from maskfold.config.schema import (
     AdversarialConfig,
+    AnnotatorsConfig,
     AveragingConfig,
     CompetitionConfig,
     Config,
@@ -36,6 +37,7 @@ from maskfold.config.shipped import find_config, shipped_configs
 __all__ = [
     "MADE_WITH",
     "AdversarialConfig",
+    "AnnotatorsConfig",
     "AveragingConfig",
     "CRFConfig",
     "CompetitionConfig",

@@ -110,6 +110,32 @@ class SmoothingConfig(Section):
     )
 
 
+class AnnotatorsConfig(Section):
+    """Masks of the training images by several people; images that one of them has not drawn use the others'."""
+
+    masks: tuple[str, ...] = Field(
+        min_length=1,
+        description="paths inside the competition's folder, one for each annotator: tables, lists or folders of masks; "
+        "with column, one table of all of them",
+    )
+    column: str | None = Field(
+        default=None, description="the table's column that names the annotator (without a header: the last one)"
+    )
+    merge: Literal["mean", "random", "staple"] = Field(
+        default="mean",
+        description="mean: share of the annotators; random: another annotator in each epoch; staple: probability by "
+        "how reliable each is on the image, of their agreement (STAPLE)",
+    )
+
+    @model_validator(mode="after")
+    def _one_each(self) -> "AnnotatorsConfig":
+        if self.column is not None and len(self.masks) > 1:
+            raise ValueError(f"column is {self.column}, so masks must be one table: it has {len(self.masks)}")
+        if len(set(self.masks)) < len(self.masks):
+            raise ValueError(f"masks names a file twice: {', '.join(self.masks)}")
+        return self
+
+
 class TeacherConfig(Section):
     """Networks trained before, whose probabilities a network learns beside the masks: distillation."""
 
@@ -126,6 +152,9 @@ class TargetsConfig(Section):
     """What training aims at, where masks are not certain; validation and scores are always on the masks."""
 
     smoothing: SmoothingConfig = SmoothingConfig()
+    annotators: AnnotatorsConfig | None = Field(
+        default=None, description="masks by several annotators in the place of the competition's own; null: none"
+    )
     teacher: TeacherConfig | None = Field(
         default=None, description="runs whose probabilities are learned beside the masks; null: none"
     )
@@ -133,6 +162,12 @@ class TargetsConfig(Section):
         default_factory=dict,
         description="what changes the labels of training images: package.module:Name, and the options of each",
     )
+
+    @property
+    def soft(self) -> bool:
+        """Whether training aims at shares of classes rather than at masks."""
+        merged = self.annotators is not None and self.annotators.merge != "random"
+        return bool(self.smoothing.uniform or self.smoothing.boundary or merged or self.sources or self.teacher)
 
 
 class ModelConfig(Section):

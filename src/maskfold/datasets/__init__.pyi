@@ -1,4 +1,5 @@
 # The package's names, for type checkers and for lazy_loader, which imports them at their first use.
+from .annotators import AnnotatorTargets as AnnotatorTargets
 from .augment import PRESETS as PRESETS
 from .augment import Augmentation as Augmentation
 from .augment import build_augmentation as build_augmentation

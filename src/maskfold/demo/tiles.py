@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from maskfold.demo.annotators import HABITS, annotate
 from maskfold.demo.draw import draw_scene
 from maskfold.demo.plan import plan_scene
 from maskfold.errors import CompetitionError
@@ -20,12 +21,19 @@ GROUND = 80.0  # metres of ground along a tile's side, whatever its size in pixe
 MOST_TILES = 16  # cut from one scene
 LEAST_SCENES = 5  # per part: five grouped folds need five groups
 JPEG_QUALITY = 92
-LIMITS = {"train_tiles": (1, 100_000), "test_tiles": (1, 100_000), "tile": (32, 1024), "seed": (0, 2**32 - 1)}
+LIMITS = {
+    "train_tiles": (1, 100_000),
+    "test_tiles": (1, 100_000),
+    "tile": (32, 1024),
+    "seed": (0, 2**32 - 1),
+    "annotators": (0, len(HABITS)),
+}
 FOLDERS = {"train": "train", "test": "test_a"}
 TRUTHS = {"train": "train_mask.csv", "test": "test_a_truth.csv"}
 SAMPLE = "test_a_samplesubmit.csv"
 GROUPS = "groups.csv"
 LAYOUT = {*FOLDERS.values(), *TRUTHS.values(), SAMPLE, GROUPS}
+ANNOTATED = tuple(f"train_mask_{number}.csv" for number in range(1, len(HABITS) + 1))
 
 
 class DemoError(CompetitionError):
@@ -38,32 +46,33 @@ class Tile:
 
     name: str
     scene: str
-    rle: str
+    rles: tuple[str, ...]  # the true one, and one by each annotator
 
 
 def make_demo(folder: Path, *, seed: int = 0, train_tiles: int = 160, test_tiles: int = 60, tile: int = 192,
-              overwrite: bool = False) -> None:  # fmt: skip
+              annotators: int = 0, overwrite: bool = False) -> None:  # fmt: skip
     """Draw the demo data set into `folder`: whole or not at all, and the same for the same arguments.
 
     `train/` and `test_a/` hold JPEG tiles of `tile` x `tile` pixels, each 80 x 80 metres of ground;
     `train_mask.csv` and (withheld in a real competition) `test_a_truth.csv` their roofs, run-length encoded;
     `test_a_samplesubmit.csv` the test names with empty masks; `groups.csv` the scene each tile was cut from.
     No scene has tiles in both parts. A mask is the outline of the roofs, also where a tree hangs over one.
+    With `annotators`, `train_mask_1.csv` and so on hold what so many people with different habits drew of the same
+    training tiles (`maskfold.demo.annotators`); all other files stay the same.
 
     folder: created if it does not exist; a complete demo there is replaced only with `overwrite`, anything else never.
     Raises DemoError for numbers out of range and for a folder that must not be replaced.
     """
-    _check(train_tiles, test_tiles, tile, seed)
+    _check(train_tiles=train_tiles, test_tiles=test_tiles, tile=tile, seed=seed, annotators=annotators)
     _check_replaceable(folder, overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as workspace:
         new = Path(workspace) / "new"
-        _write(new, seed, {"train": train_tiles, "test": test_tiles}, tile)
+        _write(new, seed, {"train": train_tiles, "test": test_tiles}, tile, annotators)
         _replace(folder, new, Path(workspace) / "old")
 
 
-def _check(train_tiles: int, test_tiles: int, tile: int, seed: int) -> None:
-    values = {"train_tiles": train_tiles, "test_tiles": test_tiles, "tile": tile, "seed": seed}
+def _check(**values: int) -> None:
     for name, value in values.items():
         least, most = LIMITS[name]
         if not least <= value <= most:
@@ -81,7 +90,7 @@ def _check_replaceable(folder: Path, overwrite: bool) -> None:
 
 def is_demo(folder: Path) -> bool:
     """Whether a folder holds a complete demo data set and nothing else."""
-    if not folder.is_dir() or {path.name for path in folder.iterdir()} != LAYOUT:
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - {*ANNOTATED} != LAYOUT:
         return False
     with (folder / GROUPS).open(newline="", encoding="utf-8") as file:
         listed = sorted(row[0] for row in list(csv.reader(file))[1:] if row)
@@ -100,7 +109,7 @@ def _replace(folder: Path, new: Path, old: Path) -> None:
         raise
 
 
-def _write(folder: Path, seed: int, numbers: dict[str, int], tile: int) -> None:
+def _write(folder: Path, seed: int, numbers: dict[str, int], tile: int, annotators: int) -> None:
     names = _names(np.random.default_rng(seed), sum(numbers.values()))
     groups: list[Tile] = []
     with tqdm(total=len(names), desc="drawing tiles", unit="tile", disable=None) as progress:
@@ -108,13 +117,15 @@ def _write(folder: Path, seed: int, numbers: dict[str, int], tile: int) -> None:
             (folder / FOLDERS[part]).mkdir(parents=True)
             tiles: list[Tile] = []
             for scene, cells in enumerate(np.array_split(np.arange(number), _scenes(number))):
-                rng = np.random.default_rng([seed, list(FOLDERS).index(part), scene])
+                place = [seed, list(FOLDERS).index(part), scene]
                 chosen = [names.pop() for _ in cells]
-                rows = _cut_scene(rng, folder / FOLDERS[part], chosen, tile)
-                tiles += [Tile(name, f"{part}_{scene:02d}", rle) for name, rle in rows]
+                drawing = annotators if part == "train" else 0
+                rows = _cut_scene(place, folder / FOLDERS[part], chosen, tile, drawing)
+                tiles += [Tile(name, f"{part}_{scene:02d}", rles) for name, rles in rows]
                 progress.update(len(cells))
             tiles.sort(key=lambda row: row.name)
-            _write_rows(folder / TRUTHS[part], [(row.name, row.rle) for row in tiles])
+            for number, table in enumerate([TRUTHS[part], *ANNOTATED[: annotators if part == "train" else 0]]):
+                _write_rows(folder / table, [(row.name, row.rles[number]) for row in tiles])
             groups += tiles
     _write_rows(folder / SAMPLE, [(row.name, "") for row in tiles])
     scenes = [("name", "scene"), *((row.name, row.scene) for row in groups)]
@@ -125,19 +136,27 @@ def _scenes(tiles: int) -> int:
     return max(-(-tiles // MOST_TILES), min(tiles, LEAST_SCENES))
 
 
-def _cut_scene(rng: np.random.Generator, folder: Path, names: list[str], tile: int) -> list[tuple[str, str]]:
-    """Draw one scene, write its tiles as `names`, and return the name and mask of each."""
+def _cut_scene(
+    place: list[int], folder: Path, names: list[str], tile: int, annotators: int
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Draw one scene, write its tiles as `names`, and return the name and masks of each.
+
+    place: seed, part and number of the scene; it is a function of them, and so is what each annotator draws.
+    """
+    rng = np.random.default_rng(place)
     columns = int(np.ceil(np.sqrt(len(names))))
     rows = -(-len(names) // columns)
     plan = plan_scene(rng, columns * GROUND, rows * GROUND)
     image, mask = draw_scene(rng, plan, tile / GROUND)
-    masks = []
+    hands = [np.random.default_rng([*place, number]) for number in range(1, annotators + 1)]
+    drawn = [annotate(hand, mask, habits, tile / GROUND) for hand, habits in zip(hands, HABITS, strict=False)]
+    tiles = []
     for cell, name in enumerate(names):
         row, column = divmod(cell, columns)
         window = np.s_[row * tile : (row + 1) * tile, column * tile : (column + 1) * tile]
         _write_jpeg(folder / name, image[window])
-        masks.append((name, rle_encode(mask[window])))
-    return masks
+        tiles.append((name, tuple(rle_encode(whole[window]) for whole in (mask, *drawn))))
+    return tiles
 
 
 def _names(rng: np.random.Generator, number: int) -> list[str]:

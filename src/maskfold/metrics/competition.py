@@ -26,12 +26,15 @@ class CompetitionMetric(ABC):
     Attributes:
         name: as configs and reports call it.
         tasks: that it can score.
+        costs: what a false positive and a false negative cost, (a, b), where the score is, or grows with, a ratio
+            TP / (TP + a FP + b FN); None: it is not of this kind. The loss of soft labels follows from them.
         labels: of the masks.
         class_names: what `per_class` has a score of; empty where it has none.
     """
 
     name: ClassVar[str]
     tasks: ClassVar[tuple[Task, ...]] = get_args(Task)
+    costs: ClassVar[tuple[float, float] | None] = None
 
     def __init__(self, labels: LabelSpec) -> None:
         if labels.task not in self.tasks:
@@ -109,6 +112,7 @@ class DiceMetric(_OverlapMetric):
     """Mean over images and classes of 2 TP / (2 TP + FP + FN), 1 where both masks are empty."""
 
     name = "dice"
+    costs = (0.5, 0.5)
 
     def ratio(self, counts: np.ndarray) -> np.ndarray:
         tp2 = 2 * counts[..., TP]
@@ -119,6 +123,7 @@ class IoUMetric(_OverlapMetric):
     """Mean over images and classes of TP / (TP + FP + FN), 1 where both masks are empty."""
 
     name = "iou"
+    costs = (1.0, 1.0)
 
     def ratio(self, counts: np.ndarray) -> np.ndarray:
         return ratio(counts[..., TP], counts[..., TP] + counts[..., FP] + counts[..., FN], 1.0)
@@ -129,6 +134,7 @@ class TgsMapMetric(CompetitionMetric):
 
     name = "tgs_map"
     tasks = ("binary",)
+    costs = (1.0, 1.0)
 
     def image_stats(self, mask: np.ndarray, label: Label) -> np.ndarray:
         return precision_over_thresholds(image_counts(mask, label.values, label.valid))[None]
@@ -145,6 +151,7 @@ class MeanIoUMetric(CompetitionMetric):
     """
 
     name = "miou"
+    costs = (1.0, 1.0)
 
     def __init__(self, labels: LabelSpec) -> None:
         super().__init__(labels)

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from maskfold.errors import MaskfoldError
-from maskfold.metrics.arrays import as_image_pair, as_pair, as_valid, ratio
+from maskfold.labels import LabelSpec
+from maskfold.metrics.arrays import as_image_pair, as_pair, as_valid, nan_mean, ratio
 
 
 class ConfusionCounts(NamedTuple):
@@ -61,6 +62,16 @@ def iou_score(pred: Any, target: Any, *, empty: float = 1.0, valid: Any = None) 
     """Intersection over union (Jaccard index) TP / (TP + FP + FN); arguments, result as in `dice_score`."""
     c = confusion_counts(pred, target, valid=valid)
     return _score(c.tp, c.tp + c.fp + c.fn, c, empty)
+
+
+def mask_agreement(a: np.ndarray, b: np.ndarray, labels: LabelSpec, *, valid: np.ndarray | None = None) -> float:
+    """Dice between two masks; several classes: the mean over those that either has. 1 where both are empty.
+
+    valid: bool (H, W), the pixels that are compared, some at least; None: all.
+    """
+    pairs = zip(labels.layers(a), labels.layers(b), strict=True)
+    mean = nan_mean(np.array([dice_score(*pair, empty=float("nan"), valid=valid) for pair in pairs]))
+    return 1.0 if np.isnan(mean) else float(mean)
 
 
 def precision(pred: Any, target: Any, *, empty: float = 1.0, valid: Any = None) -> float | np.ndarray:

@@ -17,6 +17,7 @@ from maskfold.report.pictures import class_colours
 
 MOST_SIZES = 12
 MOST_LEAKS = 60
+MOST_CONTESTED = 20
 
 
 def write_data_page(report: DataReport, competition: Competition, path: Path) -> None:
@@ -35,6 +36,7 @@ def data_page(report: DataReport, competition: Competition) -> str:
     """The whole page."""
     train = competition.survey("train").samples
     masks = {sample.id: sample.masks for sample in train}
+    agreement = report.annotators
     return render_page(
         "data.html",
         title=f"Data: {competition.name}",
@@ -50,6 +52,8 @@ def data_page(report: DataReport, competition: Competition) -> str:
         suspicious=suspicious_cards(report, competition, masks),
         pairs=pair_cards(report, competition, masks),
         reading=reading_card(report, competition, train),
+        annotator_pairs=[] if agreement is None else agreement.pairs.head(MOST_CONTESTED).to_dict("records"),
+        contested=[] if agreement is None else agreement.images.head(MOST_CONTESTED).to_dict("records"),
         leaks=[] if report.folds is None else report.folds.leaks.head(MOST_LEAKS).to_dict("records"),
     )
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # a run is opened without what reads images and tables
     import pandas as pd
 
     from maskfold.competitions import Competition
+    from maskfold.datasets.annotators import Annotations
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Run:
         self.storage = LocalStorage(self.path) if storage is None else storage
         self._competition: Competition | None = None
         self._folds: pd.DataFrame | None = None
+        self._annotations: Annotations | None = None
 
     @classmethod
     def open(cls, path: Path) -> "Run":
@@ -86,7 +88,7 @@ class Run:
             facts = self._tree().get(MADE_WITH, {}) if known and not real else made_with()
             self.storage.publish(CONFIG, config_yaml(config, **facts).encode())
             self.__dict__.pop("config", None)
-            self._competition = self._folds = None
+            self._competition = self._folds = self._annotations = None
 
     def restart(self, folds: Collection[int | str], config: Config) -> None:
         """Remove the training of ``folds``, so that they start again with ``config``.
@@ -168,6 +170,21 @@ class Run:
             written = self.storage.read(FOLDS)
             self._folds = read_folds(written, self.folds_path, samples.ids, groups=groups)
         return self._folds
+
+    def annotations(self) -> "Annotations | None":
+        """The masks by several annotators that ``targets.annotators`` names: read, and said what they lack, once.
+
+        Raises:
+            CompetitionError: see `maskfold.datasets.annotators.read_annotations`.
+        """
+        config = self.config.targets.annotators
+        if config is not None and self._annotations is None:
+            from maskfold.datasets.annotators import read_annotations
+
+            self._annotations = read_annotations(self.competition(), config)
+            for note in self._annotations.gaps():
+                logger.warning("%s", note)
+        return self._annotations
 
     def fold(self, fold: int | str) -> FoldFolder:
         """The folder of a fold number, or of ``all``."""

@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 
 from maskfold.competitions import Competition, Sample
-from maskfold.labels import LabelSpec
-from maskfold.metrics import dice_score
-from maskfold.metrics.arrays import nan_mean
+from maskfold.metrics.overlap import mask_agreement
 from maskfold.progress import progress
 from maskfold.scoring.evaluate import refuse_other_images, samples_of
 
@@ -81,10 +79,3 @@ def _row(competition: Competition, masks: Sequence[dict[str, Any]], sample: Samp
         "a": np.count_nonzero(labels.foreground(a)),
         "b": np.count_nonzero(labels.foreground(b)),
     }
-
-
-def mask_agreement(a: np.ndarray, b: np.ndarray, labels: LabelSpec) -> float:
-    """Dice between two masks; several classes: the mean over those that either has. 1 where both are empty."""
-    pairs = zip(labels.layers(a), labels.layers(b), strict=True)
-    mean = nan_mean(np.array([dice_score(*pair, empty=float("nan")) for pair in pairs]))
-    return 1.0 if np.isnan(mean) else float(mean)

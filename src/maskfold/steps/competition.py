@@ -32,7 +32,8 @@ def open_competition(config: Config) -> "Competition":
         from maskfold.demo import make_demo
 
         print(f"Drawing the demo data into {DEMO} ({command_line('make-demo')} does the same).", flush=True)
-        make_demo(DEMO)
+        annotators = config.targets.annotators
+        make_demo(DEMO, annotators=0 if annotators is None else len(annotators.masks))
     return find.open_competition(config.competition, data_root=DATA)
 
 

@@ -39,7 +39,7 @@ def main() -> None:
     from maskfold.checks import check_data
 
     competition = open_competition(config)
-    report = check_data(competition, config.folds)
+    report = check_data(competition, config.folds, config.targets.annotators)
     print(report.text())
     if arguments.html is not None:
         from maskfold.report.data_page import write_data_page

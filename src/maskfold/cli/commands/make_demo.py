@@ -18,12 +18,20 @@ def main() -> None:
     add("--tiles", type=int, default=160, help="training tiles, number from 1")
     add("--test-tiles", type=int, default=60, help="test tiles, number from 1")
     add("--size", type=int, default=192, help="side of a tile, 32 to 1024 pixels; always 80 metres of ground")
+    add(
+        "--annotators",
+        type=int,
+        default=0,
+        help="people who mark the training tiles too, each in a table of their own (train_mask_1.csv …), number from 0 "
+        "to 4; they shift, round corners, forget small buildings, join neighbours",
+    )
     add("--overwrite", action="store_true", help="replace demo data already there instead of refusing")
     args = parser.parse_args()
     starting(f"Drawing {args.tiles} training and {args.test_tiles} test tiles …")
     from maskfold.demo import make_demo
 
     counts = {"train_tiles": args.tiles, "test_tiles": args.test_tiles, "tile": args.size}
-    make_demo(args.out, seed=args.seed, **counts, overwrite=args.overwrite)
-    print(f"{args.out}: {args.tiles} training and {args.test_tiles} test tiles, {args.size} pixels a side")
+    make_demo(args.out, seed=args.seed, **counts, annotators=args.annotators, overwrite=args.overwrite)
+    drawn = f", training masks by {args.annotators} annotators too" if args.annotators else ""
+    print(f"{args.out}: {args.tiles} training and {args.test_tiles} test tiles, {args.size} pixels a side{drawn}")
     next_command(command_line("train-fold", "--fold 0"))

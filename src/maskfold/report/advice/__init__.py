@@ -13,7 +13,7 @@ from maskfold.report.advice.images import (
     small_objects,
     uneven_folds,
 )
-from maskfold.report.advice.training import averaging, missing_folds, overfitting, unfinished_rise
+from maskfold.report.advice.training import averaging, missing_folds, overfitting, soft_labels, unfinished_rise
 from maskfold.report.gather import Findings
 
 __all__ = ["RULES", "Advice", "advise"]
@@ -25,6 +25,7 @@ RULES: tuple[Callable[[Findings], Iterator[Advice]], ...] = (
     views,
     unfinished_rise,
     overfitting,
+    soft_labels,
     averaging,
     empty_images,
     small_objects,

@@ -6,9 +6,14 @@ import numpy as np
 import pandas as pd
 
 from maskfold.config import Config
+from maskfold.losses import default_loss
+from maskfold.metrics.soft_loss import soft_loss
 from maskfold.report.advice.advice import Advice, train_command
 from maskfold.report.gather import Findings
 from maskfold.runs.history import FoldHistory
+
+# Region losses that are exact for hard labels only.
+INNER_PRODUCTS = ("dice", "jaccard", "tversky")
 
 
 def missing_folds(findings: Findings) -> Iterator[Advice]:
@@ -52,6 +57,25 @@ def overfitting(findings: Findings) -> Iterator[Advice]:
                 f"weight decay helps, or stronger augmentation than '{training.run.config.data.augment}' "
                 "(data.augment), fewer epochs, averaged weights (averaging.ema).",
                 train_command(training.run, "decay", optim__weight_decay=_more(training.run.config)),
+            )
+
+
+def soft_labels(findings: Findings) -> Iterator[Advice]:
+    """Labels are soft, and a term of the loss is an inner product, which is smallest at 0 and 1, not at the label."""
+    metric = findings.metric
+    for training in findings.trainings:
+        config = training.run.config
+        names = [str(term["name"]) for term in config.loss or default_loss(metric.labels)]
+        inner = [name for name in dict.fromkeys(names) if name in INNER_PRODUCTS]
+        if config.targets.soft and inner:
+            wanted = soft_loss(metric)
+            form, fits = wanted[1]["name"], f", and it fits the metric {metric.name}" if metric.costs else ""
+            yield Advice(
+                "Use a loss for soft labels",
+                f"{training.run.name}: the labels are shares of classes, and {' and '.join(inner)} in the loss, an "
+                f"inner product, pushes probabilities to 0 or 1 and not to these shares. {form} is smallest where both "
+                f"are equal{fits}; its authors mix it with a quarter of cross-entropy and train half as many epochs.",
+                train_command(training.run, form, loss=wanted),
             )
 
 
