@@ -90,6 +90,13 @@ def test_certain_and_right_is_zero_and_certain_and_wrong_is_one():
         assert set(metrics.compute().values()) == {expected}
 
 
+def test_sums_of_rounded_weights_may_be_a_little_more_than_one():
+    probability = np.full((1, 2, 3), np.float32(1.0000002))
+    metrics = CalibrationMetrics(BINARY)
+    metrics.update(probability, Label.whole(np.ones((2, 3), np.uint8)))
+    assert set(metrics.compute().values()) == {0.0}
+
+
 def test_merged_is_the_same_as_all_in_one_and_nothing_is_nan():
     one, two, both = (CalibrationMetrics(MULTICLASS) for _ in range(3))
     for metrics, seeds in ((one, [1]), (two, [2]), (both, [1, 2])):

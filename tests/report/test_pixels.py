@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from maskfold.labels import Label, LabelSpec
-from maskfold.report.pixels import confident_disagreement, level_counts, mean_entropy
+from maskfold.report.pixels import confident_disagreement, mean_entropy
 
 BINARY = LabelSpec("binary", ("roof",))
 CLASSES = LabelSpec("multiclass", ("a", "b", "c"))
@@ -53,28 +53,12 @@ def test_entropy():
     assert mean_entropy(BINARY, binary, np.zeros((1, 3), bool)) == 0
 
 
-def test_levels():
-    probability = np.array([[[0, 51, 51, 255]]], np.float32) / 255
-    truth = Label(np.array([[0, 1, 0, 0]], np.uint8), np.array([[True, True, True, False]]))
-    counts = level_counts(BINARY, probability, truth)
-    assert counts.sum(0).tolist() == [3, 1]
-    assert counts[51].tolist() == [2, 1]
-    assert counts[0].tolist() == [1, 0]
-    several = np.array([[[0.2, 0.6]], [[0.8, 0.4]]], np.float32)
-    counts = level_counts(CLASSES, several, Label.whole(np.array([[1, 1]], np.uint8)))
-    assert counts[204].tolist() == [1, 1]
-    assert counts[153].tolist() == [1, 0]
-
-
 def test_classes_that_overlap_are_looked_at_one_by_one():
     rng = np.random.default_rng(0)
     truth, probability = rng.integers(0, 2, (2, 12, 20), np.uint8), rng.random((2, 12, 20), np.float32)
     truth[0, 2:9, 3:9], probability[0, 2:9, 3:9] = 0, 0.97
     truth[1, 1:8, 12:18], probability[1, 1:8, 12:18] = 1, 0.01
     valid = rng.random((12, 20)) < 0.99
-    alone = [Label(layer, valid) for layer in truth]
-    counts = [level_counts(BINARY, p[None], label) for p, label in zip(probability, alone, strict=True)]
-    np.testing.assert_array_equal(level_counts(CLOUDS, probability, Label(truth, valid)), sum(counts))
     entropies = [mean_entropy(BINARY, p[None], valid) for p in probability]
     assert mean_entropy(CLOUDS, probability, valid) == pytest.approx(np.mean(entropies))
     unlabelled, unfound = confident_disagreement(CLOUDS, probability, Label.whole(truth))

@@ -2,12 +2,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from maskfold.labels import LabelSpec
-from maskfold.metrics import build_metric
+from maskfold.labels import Label, LabelSpec
+from maskfold.metrics import CalibrationMetrics, build_metric
 from maskfold.report.gallery import pick_images
-from maskfold.report.score_tables import failed_by_all, run_table
+from maskfold.report.score_tables import calibration_table, failed_by_all, run_table
 
 BINARY = LabelSpec("binary", ("roof",))
+
+
+def test_the_bins_of_calibration_are_of_classes_or_of_decisions():
+    metrics = CalibrationMetrics(BINARY, bins=4)
+    metrics.update(np.array([[[0.1, 0.2, 0.9, 1.0]]], np.float32), Label.whole(np.array([[0, 1, 1, 1]], np.uint8)))
+    table = calibration_table(metrics)
+    assert table["low"].tolist() == [0, 0.75]
+    assert table["pixels"].tolist() == [2, 2]
+    assert table["predicted"].tolist() == pytest.approx([0.15, 0.95])
+    assert table["observed"].tolist() == [0.5, 1]
+    metrics = CalibrationMetrics(LabelSpec("multiclass", ("a", "b", "c")), bins=4)
+    several = np.array([[[0.1, 0.3]], [[0.8, 0.3]], [[0.1, 0.4]]], np.float32)
+    metrics.update(several, Label.whole(np.array([[1, 0]], np.uint8)))
+    table = calibration_table(metrics)
+    assert table["high"].tolist() == [0.5, 1]
+    assert table["predicted"].tolist() == pytest.approx([0.4, 0.8])
+    assert table["observed"].tolist() == [0, 1]
 
 
 def test_failed_by_all_runs():

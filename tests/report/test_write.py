@@ -15,6 +15,9 @@ from maskfold.ensembling.choice import write_ensemble
 from maskfold.ensembling.tune import tune
 from maskfold.errors import ReportError, RunError
 from maskfold.report import make_report, read_choice
+from maskfold.report.figures import reliability_chart
+from maskfold.report.gather import gather
+from maskfold.report.score_tables import calibration_table
 
 
 def write(runs, path, count=9, ensemble=None):
@@ -164,15 +167,21 @@ def test_coverage_bins(page, predictions):
 def test_calibration(page, predictions):
     levels = np.concatenate([levels.ravel() for levels, _ in predictions.values()])
     labels = np.concatenate([truth.ravel() for _, truth in predictions.values()])
-    table = tables(page.one("section", id="calibration"))[0]
+    table, errors = tables(page.one("section", id="calibration"))
     error = 0
     for number, row in enumerate(table):
-        inside = (levels.astype(int) * 10 // 255).clip(max=9) == number
+        inside = (levels.astype(int) * 15 // 255).clip(max=14) == number
         assert row[1] == f"{inside.sum():,}"
         mean, observed = levels[inside].mean() / 255, labels[inside].mean()
         assert [float(word) for word in row[2:]] == pytest.approx([mean, observed], abs=5e-5)
         error += inside.mean() * abs(mean - observed)
-    assert f"{error:.4f}" in page.one("section", id="calibration").text
+    decided = levels >= 127.5
+    brier = ((levels / 255 - labels) ** 2).mean()
+    assert errors == [["chosen", errors[0][1], f"{error:.4f}", f"{brier:.4f}"]]
+    confidence, right = np.where(decided, levels, 255 - levels.astype(int)), decided == labels
+    bins = (confidence.astype(int) * 15 // 255).clip(max=14)
+    gaps = [(bins == n).mean() * abs(confidence[bins == n].mean() / 255 - right[bins == n].mean()) for n in set(bins)]
+    assert float(errors[0][1]) == pytest.approx(sum(gaps), abs=5e-5)
 
 
 def test_fine_grained(page, predictions):
@@ -269,6 +278,21 @@ def test_a_tuned_run_shows_the_cross_fitted_score(run, tiles, tmp_path):
     assert f"chosen on: {report.findings.score:.4f}, 95 % interval" in tile.text
     assert report.findings.tuned
     assert "Tune the ensemble" not in root.one("section", id="next").text
+
+
+def test_calibration_of_the_weights_chosen_beside_that_of_equal_ones(run, weaker, tmp_path):
+    """The weaker run's noise makes its probabilities worse, so less weight on it makes the Brier score better."""
+    choice = read_choice([run, weaker], tmp_path / "none.yaml")
+    runs = [choice.runs[0].model_copy(update={"weight": 0.9}), choice.runs[1].model_copy(update={"weight": 0.1})]
+    competition = open_competition(run.config.competition)
+    found = gather([run, weaker], competition, choice.model_copy(update={"runs": runs})).survey.calibration
+    assert list(found) == ["chosen", "plain"]
+    equal = gather([run, weaker], competition, choice).survey.calibration
+    assert list(equal) == ["chosen"]
+    assert found["plain"].compute() == equal["chosen"].compute()
+    assert found["chosen"].compute()["brier"] < found["plain"].compute()["brier"]
+    chart = reliability_chart({name: calibration_table(each) for name, each in found.items()}, "a", "b")
+    assert re.search(r"largest gaps: chosen 0\.\d+, plain 0\.\d+", chart.text)
 
 
 def test_what_cannot_be_written(run, tmp_path):

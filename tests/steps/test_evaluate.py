@@ -9,7 +9,7 @@ from tests.drawn_runs import dice, make_run
 from maskfold.config import override
 from maskfold.ensembling.choice import write_ensemble
 from maskfold.ensembling.submit import default_choice
-from maskfold.scoring.evaluate import calibration_oof
+from maskfold.scoring.calibration import calibration_oof
 from maskfold.steps.evaluate import show_runs
 
 
@@ -53,10 +53,34 @@ def test_calibration_is_that_of_the_maps(runs, competition, truth):
     built = np.mean(np.concatenate([mask.ravel() for mask in truth.values()]))
     low, high = 26 / 255, 204 / 255  # 0.1 and 0.8 as the maps hold them; every decision at 0.5 is right
     expected = (1 - built) * low + built * (1 - high)
-    found = calibration_oof(default_choice([a]), competition)
+    calibration = calibration_oof(default_choice([a]), competition)
+    found = calibration.before
     assert found["ece"] == pytest.approx(expected)
     assert found["sce"] == pytest.approx(expected)
     assert found["brier"] == pytest.approx((1 - built) * low**2 + built * (1 - high) ** 2)
+    assert found["log_loss"] == pytest.approx(-(1 - built) * np.log(1 - low) - built * np.log(high), abs=1e-6)
+    # All decisions are right, so the more certain the better: the lowest temperature, 1/4.
+    assert calibration.temperature == 0.25
+    sharp = [odds**4 / (1 + odds**4) for odds in (low / (1 - low), high / (1 - high))]
+    assert calibration.after["ece"] == pytest.approx((1 - built) * sharp[0] + built * (1 - sharp[1]), rel=1e-3)
+    assert "at temperature 0.25, cross-fitted: decisions 0.00" in calibration.lines()
+
+
+def test_a_temperature_that_helps_only_where_it_was_fitted_is_not_claimed(config, competition, truth, tmp_path):
+    """Fold 0 promises too much, fold 1 too little: what suits one makes the other worse."""
+    names = sorted(truth)
+    valid = {0: names[::2], 1: names[1::2]}
+    says = {0: (0.01, 0.99), 1: (0.45, 0.55)}
+    rng = np.random.default_rng(0)
+    maps = {}
+    for fold, ids in valid.items():
+        wrong = {n: (rng.random(truth[n].shape) < (0.2 if fold == 0 else 0.02)) for n in ids}
+        maps[fold] = {n: np.where(truth[n] ^ wrong[n], says[fold][1], says[fold][0])[None] for n in ids}
+    run = make_run(tmp_path, "odd", config, {"best": maps}, valid)
+    found = calibration_oof(default_choice([run]), competition)
+    assert found.after["log_loss"] > found.before["log_loss"]
+    assert not found.helps
+    assert found.lines().splitlines()[1] == "no temperature lowers the log loss of images that it was not fitted to"
 
 
 @pytest.mark.parametrize(

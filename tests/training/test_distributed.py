@@ -93,6 +93,20 @@ def test_two_processes_leave_one_fold_and_resume(here):
 
 
 @pytest.mark.slow
+def test_two_processes_learn_the_same_from_images_without_labels(here):
+    """Each has its own; the two backward passes of a step leave the same gradients, so the same weights, in both."""
+    semi = ["--semi.weight", 2, "--semi.ramp_epochs", 0, "--semi.threshold", 0.55, "--semi.unlabelled_per_batch", 2]
+    done = torchrun(here, "--fold", 1, "--adversarial", "null", "--train.epochs", 2, *semi)
+    assert done.returncode == 0, done.stderr[-3000:]
+    fold = Run(here / "runs/tiny").fold(1)
+    summary, table = fold.summary(), read_epochs(fold)
+    assert (summary["steps"], summary["unlabelled_images"]) == (6, 5)
+    assert (table["consistency"] > 0).all()
+    # Each process scored its share of the images with its own weights, one of them all images with those stored.
+    assert summary["candidates"]["best"] == pytest.approx(table["valid_dice"].max(), abs=1e-9)
+
+
+@pytest.mark.slow
 def test_a_fold_begun_alone_goes_on_with_two_processes_to_the_end_of_its_schedule(here):
     alone = subprocess.run(
         [

@@ -20,9 +20,6 @@ OVERRIDES = {
     "model.presence": "true",
     "model.hypercolumns": "true",
     "model.dropout": "0.2",
-    "adversarial.weight": "0.1",
-    "adversarial.ramp_epochs": "3",
-    "adversarial.width": "4",
     "data.crop": "32",
     "data.workers": "1",
     "data.augment": "d4_color",
@@ -42,6 +39,12 @@ OVERRIDES = {
     "tta.dropout_passes": "2",
 }
 
+WAYS = {
+    "adversarial": {"adversarial.weight": "0.1", "adversarial.ramp_epochs": "3", "adversarial.width": "4"},
+    "semi": {"semi.threshold": "0.55", "semi.ramp_epochs": "3", "semi.unlabelled_per_batch": "2"},
+}
+COLUMNS = {"adversarial": {"adversarial", "discriminator"}, "semi": {"consistency", "confident"}}
+
 # The script itself, with one function replaced by one that kills the process at a chosen moment.
 DYING = """
 import os, runpy, signal, sys
@@ -58,10 +61,10 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def train(folder: Path, drawn: Path, kill: tuple[str, str, int] | None = None) -> int:
+def train(folder: Path, drawn: Path, way: str, kill: tuple[str, str, int] | None = None) -> int:
     script = str(SRC / "train_fold.py")
     words = ["--fold", "1", "--name", "killed", "--config", "x.yaml"]
-    words += [word for key, value in OVERRIDES.items() for word in (f"--{key}", value)]
+    words += [word for key, value in (OVERRIDES | WAYS[way]).items() for word in (f"--{key}", value)]
     (folder / "x.yaml").write_text(f"competition: {{root: {drawn}}}\n")
     command = [sys.executable, script, *words]
     if kill is not None:
@@ -84,7 +87,7 @@ def results(folder: Path) -> dict[str, bytes]:
     ]
     stores = {path.name: Run(fold.parent).fold(1).oof(path.name) for path in fold.glob("oof/*")}
     # What the second network ends with influences no checkpoint any more.
-    second = Run(fold.parent).fold(1).load_state()["modules"]["discriminator"]
+    second = Run(fold.parent).fold(1).load_state()["modules"].get("discriminator", {})
     weights = {f"discriminator.{name}": tensor.numpy().tobytes() for name, tensor in second.items()}
     both = [(name, store, image_id) for name, store in stores.items() for image_id in store.ids()]
     maps = {f"{name} {i}": store.read(i).tobytes() + store.presence(i).tobytes() for name, store, i in both}
@@ -92,26 +95,27 @@ def results(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_sigkill_inside_an_epoch_and_inside_the_end_changes_nothing(drawn, tmp_path):
+@pytest.mark.parametrize("way", WAYS)
+def test_sigkill_inside_an_epoch_and_inside_the_end_changes_nothing(way, drawn, tmp_path):
     smooth, killed = tmp_path / "smooth", tmp_path / "killed"
     smooth.mkdir()
     killed.mkdir()
-    assert train(smooth, drawn) == 0
+    assert train(smooth, drawn, way) == 0
     # 9 training images in batches of 3: the 5th batch is inside epoch 2.
-    assert train(killed, drawn, ("step.Supervised", "__call__", 5)) == -signal.SIGKILL
+    assert train(killed, drawn, way, ("step.Supervised", "__call__", 5)) == -signal.SIGKILL
     assert len(pd.read_csv(killed / "runs/killed/fold_1/metrics.csv")) == 1
     # Epochs 2 to 4 again; then death while candidates are scored.
-    assert train(killed, drawn, ("candidates", "validate", 3)) == -signal.SIGKILL
+    assert train(killed, drawn, way, ("candidates", "validate", 3)) == -signal.SIGKILL
     assert not (killed / "runs/killed/fold_1/summary.json").exists()
-    assert train(killed, drawn) == 0
+    assert train(killed, drawn, way) == 0
 
     wanted, found = results(smooth), results(killed)
     checkpoints = {"best", "ema", "swa", "snapshot_1", "snapshot_2"}
     assert {f"{checkpoint}.safetensors" for checkpoint in checkpoints} <= wanted.keys()
     assert sum(" " in name for name in wanted) == 6 * 9, "six checkpoints, nine validation images"
     columns = pd.read_csv(killed / "runs/killed/fold_1/metrics.csv").columns
-    terms = {"deep_1_bce", "deep_1_dice", "deep_2_bce", "deep_2_dice", "presence_bce", "adversarial", "discriminator"}
-    assert terms <= set(columns)
+    terms = {"deep_1_bce", "deep_1_dice", "deep_2_bce", "deep_2_dice", "presence_bce"}
+    assert terms | COLUMNS[way] <= set(columns)
     assert wanted.keys() == found.keys()
     assert [name for name in wanted if wanted[name] != found[name]] == []
     assert len(pd.read_csv(killed / "runs/killed/fold_1/metrics.csv")) == 4

@@ -20,6 +20,7 @@ TERMS = {
     "demo_hypercolumns": {"bce", "dice", "deep_1_bce", "deep_2_bce"},
     "demo_dropout": {"bce", "dice"},
     "demo_annotators": {"bce", "dml"},
+    "demo_semi": {"bce", "dice", "consistency", "confident"},
 }
 
 

@@ -97,6 +97,12 @@ class DataConfig(Section):
     extra: tuple[Path, ...] = Field(
         default=(), description="folders of pseudo-labels whose images are trained on too; they never validate"
     )
+    labelled_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="share of a fold's training images whose labels are used; semi uses the others without labels",
+    )
 
 
 class SmoothingConfig(Section):
@@ -224,6 +230,28 @@ class AdversarialConfig(Section):
         default=2e-4, gt=0, description="peak learning rate of the second network (Adam); it follows the same schedule"
     )
     width: Count = Field(default=32, description="channels of its first convolutions; deeper ones have four times them")
+
+
+class SemiConfig(Section):
+    """Images without labels: the network is to predict on them what its own moving average, ``averaging.ema``, does."""
+
+    images: tuple[str, ...] = Field(
+        default=("test",),
+        description="test: the competition's test images; others: folders inside the competition's (./test for one of "
+        "that name). What data.labelled_share leaves without labels is always used",
+    )
+    unlabelled_per_batch: Count = Field(
+        default=8, description="images without labels per step and process, beside those of train.batch_size"
+    )
+    weight: float = Field(
+        default=1.0, ge=0, description="weight of the term beside those of the loss; 0: as without this section"
+    )
+    ramp_epochs: int = Field(
+        default=5, ge=0, description="epochs in which the weight grows, as exp(-5 (1 - t)^2), to its full value"
+    )
+    threshold: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.9, description="pixels of which the average is less certain than this do not count; 0: all count"
+    )
 
 
 class OptimConfig(Section):
@@ -417,6 +445,7 @@ class Config(Section):
     adversarial: AdversarialConfig | None = Field(
         default=None, description="a second network that the predictions must fool; null: none"
     )
+    semi: SemiConfig | None = Field(default=None, description="training on images without labels as well; null: not")
     optim: OptimConfig = OptimConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     averaging: AveragingConfig = AveragingConfig()
@@ -438,4 +467,11 @@ class Config(Section):
                 f"schedule.cycles is {self.schedule.cycles} but train.epochs is {self.train.epochs}: "
                 "a cycle needs at least one epoch"
             )
+        if self.semi is not None and self.averaging.ema is None:
+            raise ValueError(
+                "semi is set but averaging.ema is null: the moving average is the teacher, so set averaging.ema, such "
+                "as 0.99, or semi to null"
+            )
+        if self.semi is not None and self.adversarial is not None:
+            raise ValueError("semi and adversarial are both set: set one of them to null")
         return self

@@ -2,6 +2,7 @@
 from .annotators import AnnotatorTargets as AnnotatorTargets
 from .augment import PRESETS as PRESETS
 from .augment import Augmentation as Augmentation
+from .augment import StrongColours as StrongColours
 from .augment import build_augmentation as build_augmentation
 from .dataset import Draw as Draw
 from .dataset import EvalDataset as EvalDataset
@@ -18,6 +19,7 @@ from .folds_file import read_folds as read_folds
 from .folds_file import trained_ids as trained_ids
 from .folds_file import validates_alike as validates_alike
 from .folds_file import write_folds as write_folds
+from .labelled_share import labelled_part as labelled_part
 from .loader import collate_eval as collate_eval
 from .loader import collate_train as collate_train
 from .loader import image_loader as image_loader
@@ -28,3 +30,6 @@ from .statistics import image_statistics as image_statistics
 from .targets import ExtraImages as ExtraImages
 from .targets import Smoothing as Smoothing
 from .targets import TargetSource as TargetSource
+from .unlabelled import MixedDataset as MixedDataset
+from .unlabelled import MixedSampler as MixedSampler
+from .unlabelled import UnlabelledDataset as UnlabelledDataset

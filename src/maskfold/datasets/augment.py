@@ -30,6 +30,7 @@ STEP_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 # What is not for all images: colours are for red, green and blue; some work on eight bits; OpenCV has four channels.
 LIMITS: dict[type, Callable[[ImageSpec], bool]] = {
     A.HueSaturationValue: lambda images: images.channels == 3,
+    A.ToGray: lambda images: images.channels == 3,
     A.CLAHE: lambda images: images.channels == 3 and images.dtype == "uint8",
     A.ImageCompression: lambda images: images.channels == 3 and images.dtype == "uint8",
     A.Downscale: lambda images: images.channels <= 4,
@@ -105,23 +106,44 @@ class Augmentation:
             )
 
 
-def build_augmentation(spec: str | list[Any], *, crop: int, images: ImageSpec = PLAIN) -> Augmentation:
+class StrongColours:
+    """Callable ``(image, seed) -> image``: other light, colours and sharpness, far from what was; no pixel is moved.
+
+    A pure function of its arguments, picklable. Images (H, W, C) keep their channels and dtype, those of ``images``;
+    what does not fit them is left out, as in presets.
+    """
+
+    def __init__(self, images: ImageSpec = PLAIN) -> None:
+        self.transforms = A.Compose(_in_units(_applicable(_strong(), images), images), seed=0)
+
+    def __call__(self, image: np.ndarray, seed: int) -> np.ndarray:
+        self.transforms.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        return self.transforms(image=image)["image"]
+
+
+def build_augmentation(
+    spec: str | list[Any], *, crop: int, images: ImageSpec = PLAIN, colours: bool = True
+) -> Augmentation:
     """Build the augmentation of ``data.augment``: a preset's name or a list (see `maskfold.datasets.transforms`).
 
     Args:
         spec: a key of `PRESETS`, or a list of albumentations, applied to the whole image before the crop.
         crop: side of the square crop in pixels.
         images: what is augmented. Presets leave out what needs other channels or values.
+        colours: False leaves out whatever changes the image and not the mask.
 
     Raises:
         AugmentationError: unknown preset or transform (the nearest is named), or arguments it does not take.
     """
     if not isinstance(spec, str):
-        return Augmentation(_in_units(build_transforms(spec), images), [], crop=crop, images=images)
+        before = build_transforms(spec)
+        before = before if colours else _without_colours(before)
+        return Augmentation(_in_units(before, images), [], crop=crop, images=images)
     if spec not in PRESETS:
         raise AugmentationError(f"data.augment is the unknown preset {spec}: {nearest(spec, list(PRESETS))}")
     before, after, colour = PRESETS[spec]()
-    after = [*after, *_in_units(_applicable(colour, images), images)]
+    if colours:
+        after = [*after, *_in_units(_applicable(colour, images), images)]
     return Augmentation(before, after, crop=crop, images=images)
 
 
@@ -186,6 +208,16 @@ def _applicable(transforms: Transforms, images: ImageSpec) -> Transforms:
     return kept
 
 
+def _without_colours(transforms: Transforms) -> Transforms:
+    """The same transforms; those of the image alone do nothing, so that choices among the others stay as they were."""
+    kept = []
+    for transform in transforms:
+        if isinstance(transform, A.BaseCompose):
+            transform.transforms = _without_colours(list(transform.transforms))
+        kept.append(A.NoOp(p=transform.p) if isinstance(transform, A.ImageOnlyTransform) else transform)
+    return kept
+
+
 def _none() -> Preset:
     return [], [], []
 
@@ -239,6 +271,15 @@ def _color() -> Transforms:
         A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.2, p=0.5),
         A.RandomGamma(gamma_limit=(80, 125), p=0.3),
         A.HueSaturationValue(hue_shift_limit=10, sat_shift_limit=25, val_shift_limit=15, p=0.5),
+    ]
+
+
+def _strong() -> Transforms:
+    return [
+        A.RandomBrightnessContrast(brightness_limit=0.4, contrast_limit=0.4, p=0.8),
+        A.HueSaturationValue(hue_shift_limit=25, sat_shift_limit=60, val_shift_limit=25, p=0.8),
+        A.ToGray(p=0.2),
+        A.GaussianBlur(sigma_limit=(0.3, 2.0), p=0.5),
     ]
 
 

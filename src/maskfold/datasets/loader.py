@@ -11,12 +11,15 @@ from maskfold.competitions import Competition, Samples
 from maskfold.config import Config
 from maskfold.datasets.dataset import EvalDataset, TrainDataset
 from maskfold.datasets.sampler import EpochSampler, size_batches
+from maskfold.datasets.unlabelled import MixedDataset, MixedSampler
 
 Item = dict[str, Any]
 
 
-def train_loader(dataset: TrainDataset, sampler: EpochSampler, workers: int) -> DataLoader:
-    """Loader of the batches of an `EpochSampler`; set ``sampler.epoch`` before each pass over it."""
+def train_loader(
+    dataset: TrainDataset | MixedDataset, sampler: EpochSampler | MixedSampler, workers: int
+) -> DataLoader:
+    """Loader of the sampler's batches of a dataset of the same kind; set ``sampler.epoch`` before each pass over it."""
     return _loader(dataset, sampler, workers, collate_train)
 
 
@@ -34,7 +37,15 @@ def image_loader(
 
 
 def collate_train(items: list[Item]) -> Item:
-    """A batch of `TrainDataset`: tensors stacked along a new first axis, ``index`` int64 (N,), ``id`` a list."""
+    """A batch of `TrainDataset`: tensors stacked along a new first axis, ``index`` int64 (N,), ``id`` a list.
+
+    Items without labels of a `MixedDataset` are ``unlabelled``, a batch of their own: ``weak``, ``strong``, ``valid``,
+    ``id``.
+    """
+    if without := [item for item in items if "targets" not in item]:
+        stacked = {name: torch.stack([item[name] for item in without]) for name in ("weak", "strong", "valid")}
+        batch = collate_train([item for item in items if "targets" in item])
+        return {**batch, "unlabelled": {**stacked, "id": [item["id"] for item in without]}}
     targets = {name: torch.stack([item["targets"][name] for item in items]) for name in items[0]["targets"]}
     stacked = {name: torch.stack([item[name] for item in items]) for name in ("image", "valid")}
     places = torch.tensor([item["index"] for item in items])

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CONFIDENCE = "decision"
+ROUNDED = 1e-5  # a mean of ten float32 maps that are 1 is a little more than 1
 
 
 class CalibrationMetrics:
@@ -54,8 +55,9 @@ class CalibrationMetrics:
         scale = 255 if probability.dtype == np.uint8 else 1
         values = probability[:, label.valid].astype(np.float64) / scale
         truth = truth[:, label.valid]
-        if values.size and not (values.min() >= 0 and values.max() <= 1):
+        if values.size and not (values.min() >= -ROUNDED and values.max() <= 1 + ROUNDED):
             raise MaskfoldError(f"probabilities reach from {values.min()} to {values.max()}, expected 0 to 1")
+        values = values.clip(0, 1)
         self.squares += ((values - truth) ** 2).sum(1)
         for row, (of_class, is_class) in enumerate(zip(values, truth, strict=True)):
             self._add(row, of_class, is_class)

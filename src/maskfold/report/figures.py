@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -126,17 +126,19 @@ def coverage_chart(table: pd.DataFrame, scores: np.ndarray, metric: str) -> Char
     return draw(f"{metric} by coverage of the image", f"scores by share of labelled pixels; {means}", plot)
 
 
-def reliability_chart(table: pd.DataFrame, label: str, outcome: str) -> Chart:
-    """How often a pixel is right, over what its probability promises."""
+def reliability_chart(tables: Mapping[str, pd.DataFrame], label: str, outcome: str) -> Chart:
+    """How often a pixel is right, over what its probability promises; a line for each of some `calibration_table`."""
 
     def plot(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color="#667788", linestyle="--", label="calibrated")
-        axes.plot(table["predicted"], table["observed"], color=COLOURS[0], marker="o", label="observed")
+        for colour, (name, table) in zip(COLOURS, tables.items(), strict=False):
+            axes.plot(table["predicted"], table["observed"], color=colour, marker="o", markersize=4, label=name)
         axes.set(xlabel=label, ylabel=outcome, xlim=(0, 1), ylim=(0, 1))
         axes.legend(loc="upper left")
 
-    gap = (table["observed"] - table["predicted"]).abs().max()
-    return draw("Reliability", f"{outcome} over {label}, largest gap {gap:.3f}", plot)
+    gaps = {name: (table["observed"] - table["predicted"]).abs().max() for name, table in tables.items()}
+    largest = ", ".join(f"{name} {gap:.3f}" for name, gap in gaps.items())
+    return draw("Reliability", f"{outcome} over {label}, largest gaps: {largest}", plot)
 
 
 def _epochs_chart(title: str, lines: Sequence[tuple[str, Sequence, Sequence]], ends: Sequence[int]) -> Chart:

@@ -15,7 +15,6 @@ from maskfold.metrics import CompetitionMetric, Evaluation
 from maskfold.report.curves import Scores, score_settings
 from maskfold.report.pixels import Survey, survey_images
 from maskfold.report.score_tables import (
-    calibration_error,
     calibration_table,
     coverage_table,
     failed_by_all,
@@ -84,8 +83,8 @@ class Findings:
 
     @property
     def calibration_error(self) -> float:
-        """Expected calibration error of the pixels."""
-        return calibration_error(self.calibration)
+        """Calibration error of what is decided on: of its classes' probabilities, or of the class chosen."""
+        return self.survey.calibration["chosen"].compute()["sce" if self.thresholded else "ece"]
 
     @property
     def binary(self) -> bool:
@@ -126,7 +125,7 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
         groups=groups,
         interval=Evaluation(metric, ids, scores.chosen, groups).interval(),
         coverage=coverage_table(survey.images["coverage"].to_numpy(), per_image),
-        calibration=calibration_table(survey.levels),
+        calibration=calibration_table(survey.calibration["chosen"]),
         runs=run_table([run.name for run in runs], scores.alone, metric, groups),
         failed=failed_by_all(alone).tolist() if len(runs) > 1 else [],
     )

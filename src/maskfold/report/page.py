@@ -26,6 +26,7 @@ from maskfold.report.figures import (
 from maskfold.report.gallery import MOST_SUSPECTS, Card, suspects
 from maskfold.report.gather import Findings
 from maskfold.report.pictures import ERRORS, class_colours
+from maskfold.report.score_tables import calibration_table
 
 # What the columns of the fine-grained table are, in the order shown.
 FINE_GRAINED = {
@@ -105,7 +106,12 @@ def _charts(findings: Findings) -> dict[str, list[Chart]]:
         **{f"learning {name}": charts for name, charts in learning.items()},
         "curves": [curve_chart(curve, label) for curve in findings.scores.curves],
         "scores": [score_chart(per_image, label), coverage_chart(findings.coverage, per_image, label)],
-        "calibration": [reliability_chart(findings.calibration, *reliability)],
+        "calibration": [
+            reliability_chart(
+                {name: calibration_table(metrics) for name, metrics in findings.survey.calibration.items()},
+                *reliability,
+            )
+        ],
     }
 
 

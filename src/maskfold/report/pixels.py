@@ -13,13 +13,12 @@ from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage
 from maskfold.inference.decoding import build_chain
 from maskfold.labels import Label, LabelSpec
-from maskfold.metrics import SegmentationMetrics
+from maskfold.metrics import CalibrationMetrics, SegmentationMetrics
 
 # A pixel is confidently wrong when its label has at most this probability.
 DOUBT = 0.05
 # Disagreement narrower than this many pixels is a border drawn differently, not a wrong label.
 NARROWEST = 5
-LEVELS = 256
 
 
 @dataclass(frozen=True)
@@ -28,26 +27,33 @@ class Survey:
 
     ``images``: a row per image in the given order: id, fold, coverage and predicted (shares of the scored
     pixels that are labelled and predicted as foreground), uncertainty (mean entropy of its pixels, 0 to 1),
-    unlabelled and unfound (pixels of confident disagreement). ``levels`` (256, 2): the number of pixels at
-    each 8-bit level of confidence, and of those that are right (where classes do not exclude each other: of each
-    class's probability, and of those labelled as that class).
+    unlabelled and unfound (pixels of confident disagreement). ``calibration``: of the probabilities that are decided
+    on, by what they are: ``chosen``, and where that is something else ``plain``, the equal mean of the runs.
     """
 
     images: pd.DataFrame
-    levels: np.ndarray
+    calibration: dict[str, CalibrationMetrics]
     metrics: SegmentationMetrics
 
 
 def survey_images(images: Sequence[OofImage], competition: Competition, choice: EnsembleChoice) -> Survey:
     """Look at every image once; one image's maps are in memory at a time."""
-    labels = competition.labels
+    labels, chain = competition.labels, build_chain(choice.post, competition.labels, competition.images)
     metrics = SegmentationMetrics(labels)
-    levels = np.zeros((LEVELS, 2), np.int64)
+    equal = (1 / len(choice.runs),) * len(choice.runs)
+    kinds = ("chosen", "plain") if chain.before or choice.weights != equal else ("chosen",)
+    calibration = {kind: CalibrationMetrics(labels) for kind in kinds}
     rows = []
     for image in tqdm(images, desc="out-of-fold images", unit="image", leave=False, disable=None):
-        probability, truth, mask = predict_image(image, competition, choice)
+        probability = image.probability(choice.checkpoints, choice.weights)
+        presence = image.presence(choice.checkpoints, choice.weights)
+        prediction, truth = image.prediction(probability, presence, competition), image.truth(competition)
+        refined = chain.refine(probability, prediction.image, presence)
+        mask = chain.decide(refined, prediction.image, presence)
         metrics.update(mask, truth.values, truth.valid)
-        levels += level_counts(labels, probability, truth)
+        calibration["chosen"].update(refined, truth)
+        if "plain" in calibration:
+            calibration["plain"].update(image.probability(choice.checkpoints, equal), truth)
         unlabelled, unfound = confident_disagreement(labels, probability, truth)
         rows.append(
             {
@@ -60,7 +66,7 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
                 "unfound": int(unfound.sum()),
             }
         )
-    return Survey(pd.DataFrame(rows), levels, metrics)
+    return Survey(pd.DataFrame(rows), calibration, metrics)
 
 
 def predict_image(
@@ -72,17 +78,6 @@ def predict_image(
     chain = build_chain(choice.post, competition.labels, competition.images)
     mask = chain(image.prediction(probability, presence, competition))
     return probability, image.truth(competition), mask
-
-
-def level_counts(labels: LabelSpec, probability: np.ndarray, truth: Label) -> np.ndarray:
-    """(256, 2) counts of the scored pixels, see `Survey`."""
-    if labels.exclusive:
-        confidence, right = probability.max(0), probability.argmax(0) == truth.values
-    else:
-        confidence, right = probability, labels.layers(truth.values)
-    levels = np.rint(confidence * (LEVELS - 1)).astype(np.intp)
-    scored = np.broadcast_to(truth.valid, levels.shape)
-    return np.stack([np.bincount(levels[where], minlength=LEVELS) for where in (scored, scored & right)], 1)
 
 
 def mean_entropy(labels: LabelSpec, probability: np.ndarray, scored: np.ndarray) -> float:

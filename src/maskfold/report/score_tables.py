@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from maskfold.metrics import CompetitionMetric, bootstrap_interval, paired_bootstrap
+from maskfold.metrics import CalibrationMetrics, CompetitionMetric, bootstrap_interval, paired_bootstrap
 
 COVERAGE_BINS = 4
-CONFIDENCE_BINS = 10
 
 
 def coverage_table(coverage: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
@@ -38,37 +37,23 @@ def coverage_table(coverage: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
     )
 
 
-def calibration_table(levels: np.ndarray) -> pd.DataFrame:
-    """Ten equal bins of confidence, those without a pixel left out: low, high, pixels, predicted, observed.
+def calibration_table(metrics: CalibrationMetrics) -> pd.DataFrame:
+    """A row per bin of probability, those without a pixel left out: low, high, pixels, predicted, observed.
 
-    Args:
-        levels: (256, 2) counts, see `maskfold.report.pixels.Survey`.
+    Of decisions where classes exclude each other, else of all classes' probabilities together.
     """
-    highest = len(levels) - 1
-    confidence = np.arange(len(levels)) / highest
-    bins = np.minimum(np.arange(len(levels)) * CONFIDENCE_BINS // highest, CONFIDENCE_BINS - 1)
-    pixels, right = (np.bincount(bins, levels[:, column], CONFIDENCE_BINS) for column in (0, 1))
-    total = np.bincount(bins, levels[:, 0] * confidence, CONFIDENCE_BINS)
-    edges = np.arange(CONFIDENCE_BINS + 1) / CONFIDENCE_BINS
-    there = pixels > 0
+    rows = metrics.sums[:, -1] if metrics.labels.exclusive else metrics.sums[:, :-1].sum(1)
+    pixels, total, right = rows[:, rows[0] > 0]
+    edges, there = np.arange(metrics.bins + 1) / metrics.bins, rows[0] > 0
     return pd.DataFrame(
         {
             "low": edges[:-1][there],
             "high": edges[1:][there],
-            "pixels": pixels[there].astype(np.int64),
-            "predicted": total[there] / pixels[there],
-            "observed": right[there] / pixels[there],
+            "pixels": pixels.astype(np.int64),
+            "predicted": total / pixels,
+            "observed": right / pixels,
         }
     )
-
-
-def calibration_error(table: pd.DataFrame) -> float:
-    """Expected calibration error: mean over the pixels of |predicted - observed| of their bin.
-
-    Source: Guo et al., On Calibration of Modern Neural Networks (ICML 2017), arXiv:1706.04599.
-    """
-    gaps = (table["predicted"] - table["observed"]).abs()
-    return float((gaps * table["pixels"]).sum() / table["pixels"].sum())
 
 
 def run_table(

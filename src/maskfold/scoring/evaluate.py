@@ -12,7 +12,7 @@ from maskfold.ensembling.oof import OofImage, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.submit import refuse_without_presence
 from maskfold.errors import InferenceError
-from maskfold.metrics import CalibrationMetrics, Evaluation, paired_bootstrap
+from maskfold.metrics import Evaluation, paired_bootstrap
 from maskfold.runs import Run
 
 
@@ -35,7 +35,7 @@ def evaluate_oof(
         ConfigError: the decoding asks for a presence that no run predicts.
     """
     refuse_without_presence(choice, competition, [Run.open(Path(run.run)) for run in choice.runs])
-    images = _images(choice, competition, folds, batch_size)
+    images = choice_images(choice, competition, folds=folds, batch_size=batch_size)
     ids = [image.id for image in images]
     stats = Scorer(images, competition).stats(Setting.of(choice))
     runs = [Run.open(Path(run.run)) for run in choice.runs]
@@ -43,22 +43,17 @@ def evaluate_oof(
     return Evaluation(competition.metric, ids, stats, groups, optimism(runs))
 
 
-def _images(
-    choice: EnsembleChoice, competition: Competition, folds: Collection[int] | None, batch_size: int | None
+def choice_images(
+    choice: EnsembleChoice,
+    competition: Competition,
+    *,
+    folds: Collection[int] | None = None,
+    batch_size: int | None = None,
 ) -> list[OofImage]:
+    """The out-of-fold images of a choice, as for `evaluate_oof`."""
     runs = [Run.open(Path(run.run)) for run in choice.runs]
     names = [[name] for name in choice.checkpoints]
     return oof_images(runs, names, competition, [choice.tta] * len(runs), folds=folds, batch_size=batch_size)
-
-
-def calibration_oof(
-    choice: EnsembleChoice, competition: Competition, *, batch_size: int | None = None
-) -> dict[str, float]:
-    """Calibration errors of a choice's out-of-fold probabilities, before decoding; see `CalibrationMetrics.compute`."""
-    metrics = CalibrationMetrics(competition.labels)
-    for image in _images(choice, competition, None, batch_size):
-        metrics.update(image.probability(choice.checkpoints, choice.weights), image.truth(competition))
-    return metrics.compute()
 
 
 def evaluate_submission(submission: Path, truth: Path, competition: Competition) -> Evaluation:

@@ -11,7 +11,8 @@ from maskfold.ensembling.oof import candidate_table
 from maskfold.ensembling.submit import default_choice
 from maskfold.metrics import Evaluation
 from maskfold.runs import Run
-from maskfold.scoring.evaluate import calibration_oof, evaluate_oof, evaluate_submission, verdict
+from maskfold.scoring.calibration import calibration_oof
+from maskfold.scoring.evaluate import evaluate_oof, evaluate_submission, verdict
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run
 
@@ -60,11 +61,7 @@ def show_runs(runs: list[Run], competition: Competition, config: Config) -> bool
             f"out of fold, {len(plain.ids)} images, folds {finished_folds(run)}, not tuned: {plain.line()}"
             f"{plain.class_lines()}"
         )
-        errors = calibration_oof(untuned, competition, batch_size=config.inference.batch_size)
-        print(
-            f"calibration of these probabilities (0 is best): decisions {errors['ece']:.4f}, classes "
-            f"{errors['sce']:.4f}, Brier {errors['brier']:.4f}"
-        )
+        print(calibration_oof(untuned, competition, batch_size=config.inference.batch_size).lines())
         found.append(plain)
     for run, other in zip(runs[1:], found[1:], strict=True):
         if list(other.ids) == list(found[0].ids):

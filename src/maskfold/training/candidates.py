@@ -103,4 +103,5 @@ def _facts(session: Session) -> dict[str, Any]:
         "precision": str(session.precision or torch.float32).removeprefix("torch."),
         "train_images": len(cast("Sized", session.data.train.dataset)),
         "valid_images": len(session.data.valid_ids),
+        **({"unlabelled_images": len(session.data.unlabelled_ids)} if session.config.semi else {}),
     }

@@ -12,31 +12,39 @@ from maskfold.config import Config
 from maskfold.datasets import (
     EpochSampler,
     ExtraImages,
+    MixedDataset,
+    MixedSampler,
+    StrongColours,
     TrainDataset,
+    UnlabelledDataset,
     build_augmentation,
     coverages,
     fold_splits,
     image_loader,
+    labelled_part,
     train_loader,
 )
 from maskfold.runs import Run
 from maskfold.runs.fold import ALL
 from maskfold.training.extra import extra_images
 from maskfold.training.targets import smoothing, target_sources
+from maskfold.training.unlabelled import unlabelled_samples
 
 
 @dataclass(frozen=True)
 class FoldData:
     """Loaders of one fold: ``valid`` of this process's share of the validation images, ``valid_whole`` of all.
 
-    Both are None where the fold is ``all``: nothing is left to validate on.
+    Both are None where the fold is ``all``: nothing is left to validate on. ``unlabelled_ids`` are the paths of the
+    images that are trained on without labels.
     """
 
     train: DataLoader
-    sampler: EpochSampler
+    sampler: EpochSampler | MixedSampler
     valid: DataLoader | None
     valid_whole: DataLoader | None
     valid_ids: list[str]
+    unlabelled_ids: list[str]
 
 
 def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0, world: int = 1) -> FoldData:
@@ -46,6 +54,7 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
     """
     competition, config = run.competition(), run.config
     train, times, valid = _splits(competition.samples("train"), run.folds(), fold)
+    train, times, rest = _labelled(competition, train, times, config)
     extra = extra_images(run, fold)
     further = sum(len(images.samples) for images in extra)
     if extra:
@@ -72,6 +81,10 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         smoothing=smoothing(config.targets, competition.labels),
         extra=extra,
     )
+    unlabelled = Samples() if config.semi is None else unlabelled_samples(competition, config.semi, rest)
+    if config.semi is not None:
+        dataset = MixedDataset(dataset, _unlabelled(competition, unlabelled, config))
+        sampler = MixedSampler(sampler, len(unlabelled), config.semi.unlabelled_per_batch)
     shared = image_loader(competition, valid, config, rank=rank, world=world) if len(valid) else None
     alone = world == 1 or shared is None
     return FoldData(
@@ -80,6 +93,7 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         valid=shared,
         valid_whole=shared if alone else image_loader(competition, valid, config),
         valid_ids=list(valid.ids),
+        unlabelled_ids=list(unlabelled.ids),
     )
 
 
@@ -88,6 +102,25 @@ def _splits(samples: Samples, folds: pd.DataFrame, fold: int | str) -> tuple[Sam
         return samples, None, samples[:0]
     train, valid = fold_splits(folds, int(fold))
     return samples.select(train["id"]), train["times"].to_numpy(), samples.select(valid["id"])
+
+
+def _labelled(
+    competition: Competition, train: Samples, times: np.ndarray | None, config: Config
+) -> tuple[Samples, np.ndarray | None, Samples]:
+    """The training images whose labels are used, how often each stands in a round, and the others."""
+    if config.data.labelled_share == 1:
+        return train, times, train[:0]
+    chosen = labelled_part(coverages(competition, train), config.data.labelled_share, config.seed)
+    used, rest = (Samples(train[place] for place in np.flatnonzero(part).tolist()) for part in (chosen, ~chosen))
+    return used, None if times is None else times[chosen], rest
+
+
+def _unlabelled(competition: Competition, samples: Samples, config: Config) -> UnlabelledDataset:
+    data, images = config.data, competition.images
+    weak = build_augmentation(data.augment, crop=data.crop, images=images, colours=False)
+    return UnlabelledDataset(
+        competition, samples, weak=weak, strong=StrongColours(images), scale=data.scale, seed=config.seed
+    )
 
 
 def _positive(

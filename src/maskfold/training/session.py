@@ -23,6 +23,7 @@ from maskfold.training.averaging import WeightAverages
 from maskfold.training.callbacks import Callback, stop_rules
 from maskfold.training.data import FoldData, fold_data
 from maskfold.training.length import Length
+from maskfold.training.mean_teacher import MeanTeacher, check_ramp
 from maskfold.training.optimism import optimistic
 from maskfold.training.processes import build_accelerator
 from maskfold.training.start import start_network
@@ -210,6 +211,12 @@ def mixed_seed(*parts: int) -> int:
 
 def _train_step(session: Session, network: SegmentationModel, loss: MixedLoss) -> TrainStep:
     made_of = network, loss, session.config, session.accelerator
+    if session.config.semi is not None:
+        check_ramp(session.config.semi, session.length.epochs)
+        teacher, labels = session.averages.models["ema"].module, session.competition.labels
+        return MeanTeacher(
+            *made_of, teacher=teacher, labels=labels, lr_factor=session.lr_factor, on_step=session.step_done
+        )
     if session.config.adversarial is None:
         return Supervised(*made_of, lr_factor=session.lr_factor, on_step=session.step_done)
     check_reached(session.config.adversarial, session.length.epochs)

@@ -44,9 +44,10 @@ class Trial:
 
     def train(self, images: int) -> None:
         """Learn from batches of so many images until the optimiser has all that it keeps, and once more."""
-        if self._batch is None:
-            self._batch = next(iter(self.session.data.train))
-        batch = repeated(self._batch, images)
+        first = self._batch = self._batch or next(iter(self.session.data.train))
+        # How many images without labels there are beside them is an option of its own.
+        labelled = {name: value for name, value in first.items() if name != "unlabelled"}
+        batch = {**first, **repeated(labelled, images)}
         for _ in range(self.session.config.train.accumulate + 1):
             self.session.train_step(batch)
 

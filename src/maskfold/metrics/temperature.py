@@ -1,0 +1,68 @@
+"""Temperature scaling: probabilities of logits divided by one number, and the log loss that says which number."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from maskfold.labels import Label, LabelSpec
+
+# Stored maps have 8 bits: what they call 0 or 1 is nearer to it than this.
+LEAST = 1 / 510
+TEMPERATURES = tuple(2 ** (step / 8) for step in range(-16, 17))
+"""Temperatures that are tried: 1/4 to 4, each 9 % above the one before."""
+PIXELS = 4096
+
+
+def tempered(probability: np.ndarray, temperature: float, labels: LabelSpec) -> np.ndarray:
+    """Probabilities whose logits are divided by ``temperature``: above 1 less certain, below 1 more.
+
+    Args:
+        probability: float (C, ...) in [0, 1], or uint8 v that stands for v / 255. 0 and 1 count as 1/510 and 509/510.
+        temperature: above 0.
+        labels: by a softmax where classes exclude each other, else by a sigmoid for each class.
+
+    Returns:
+        float32 of the same shape.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+    """
+    logits = _logits(probability, labels) / np.float32(temperature)
+    if labels.exclusive:
+        powers = np.exp(logits - logits.max(0))
+        return powers / powers.sum(0)
+    return 1 / (1 + np.exp(-logits))
+
+
+def log_losses(
+    probability: np.ndarray, label: Label, labels: LabelSpec, temperatures: Sequence[float] = TEMPERATURES
+) -> tuple[np.ndarray, int]:
+    """The log loss of one image's probabilities at every temperature.
+
+    Args:
+        probability: (C, H, W), as for `tempered`.
+        label: a hard label of the same size. Of the pixels that count, at most `PIXELS` in even steps are read.
+        labels: the task and its classes.
+        temperatures: those asked for.
+
+    Returns:
+        (T,) sums over pixels of -log p of the true class, or of the binary form meant over classes that do not exclude
+        each other; and the number of pixels.
+    """
+    truth = labels.layers(label.values)[:, label.valid]
+    step = max(1, -(-truth.shape[1] // PIXELS))
+    truth, logits = truth[:, ::step], _logits(probability[:, label.valid][:, ::step], labels)
+    sums = [_log_loss(logits / temperature, truth, labels) for temperature in temperatures]
+    return np.array(sums), truth.shape[1]
+
+
+def _log_loss(logits: np.ndarray, truth: np.ndarray, labels: LabelSpec) -> float:
+    if labels.exclusive:
+        return float(np.logaddexp.reduce(logits, 0).sum() - logits[truth].sum())
+    return float(np.logaddexp(0, np.where(truth, -logits, logits)).sum()) / labels.channels
+
+
+def _logits(probability: np.ndarray, labels: LabelSpec) -> np.ndarray:
+    """Numbers whose softmax or sigmoid the probabilities are, float32."""
+    scale = 255 if probability.dtype == np.uint8 else 1
+    values = (probability.astype(np.float32) / np.float32(scale)).clip(LEAST, 1 - LEAST)
+    return np.log(values) if labels.exclusive else np.log(values) - np.log1p(-values)

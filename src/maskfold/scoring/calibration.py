@@ -1,0 +1,98 @@
+"""Calibration of out-of-fold probabilities, as they are and at the temperature that suits them, cross-fitted."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from maskfold.competitions import Competition
+from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.oof import OofImage, groups_of
+from maskfold.ensembling.tune import parts_of
+from maskfold.metrics import CalibrationMetrics
+from maskfold.metrics.temperature import TEMPERATURES, log_losses, tempered
+from maskfold.runs import Run
+from maskfold.scoring.evaluate import choice_images
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Of probabilities before decoding.
+
+    Attributes:
+        before: `CalibrationMetrics.compute` of the probabilities, and ``log_loss``, the mean over pixels.
+        after: the same with each image at the temperature that was fitted without its fold (see `parts_of`).
+        temperature: fitted to all images.
+    """
+
+    before: dict[str, float]
+    after: dict[str, float]
+    temperature: float
+
+    @property
+    def helps(self) -> bool:
+        """Whether temperatures lower the log loss of images that they were not fitted to."""
+        return self.after["log_loss"] < self.before["log_loss"]
+
+    def lines(self) -> str:
+        """Both, for people to read."""
+        found = [f"calibration of these probabilities (0 is best): {_figures(self.before)}"]
+        if self.helps:
+            found.append(f"at temperature {self.temperature:.2f}, cross-fitted: {_figures(self.after)}")
+        else:
+            found.append("no temperature lowers the log loss of images that it was not fitted to")
+        return "\n".join(found)
+
+
+def calibration_oof(choice: EnsembleChoice, competition: Competition, *, batch_size: int | None = None) -> Calibration:
+    """Calibration of a choice's out-of-fold probabilities.
+
+    The temperature is the one of `TEMPERATURES` with the lowest log loss, on a sample of pixels of every image.
+
+    Args:
+        choice: the runs, and how their maps are made.
+        competition: the runs'.
+        batch_size: images per batch where maps are computed; `None`: as in each run's config.
+    """
+    images, labels = choice_images(choice, competition, batch_size=batch_size), competition.labels
+    folds = Run.open(Path(choice.runs[0].run)).config.folds
+    parts = parts_of(images, groups_of(competition, [image.id for image in images], folds))
+    losses, pixels = np.zeros((len(images), len(TEMPERATURES))), 0
+    for row, image in zip(losses, images, strict=True):
+        sums, count = log_losses(_probability(image, choice), image.truth(competition), labels)
+        row += sums
+        pixels += count
+    places = {part: _best(losses[parts != part]) for part in np.unique(parts)}
+    before, after = CalibrationMetrics(labels), CalibrationMetrics(labels)
+    for part, image in zip(parts, images, strict=True):
+        probability, truth = _probability(image, choice), image.truth(competition)
+        before.update(probability, truth)
+        after.update(tempered(probability, TEMPERATURES[places[part]], labels), truth)
+    chosen = np.array([places[part] for part in parts], int)
+    totals = losses[:, _PLAIN].sum(), np.take_along_axis(losses, chosen[:, None], 1).sum()
+    found = [
+        {**metrics.compute(), "log_loss": float(total / max(pixels, 1))}
+        for metrics, total in zip((before, after), totals, strict=True)
+    ]
+    return Calibration(found[0], found[1], TEMPERATURES[_best(losses)])
+
+
+_PLAIN = TEMPERATURES.index(1.0)
+
+
+def _best(losses: np.ndarray) -> int:
+    """Place of the temperature with the lowest sum, of equal ones the nearest to 1."""
+    sums = losses.sum(0)
+    return min(range(len(sums)), key=lambda place: (sums[place], abs(math.log(TEMPERATURES[place]))))
+
+
+def _probability(image: OofImage, choice: EnsembleChoice) -> np.ndarray:
+    return image.probability(choice.checkpoints, choice.weights)
+
+
+def _figures(errors: dict[str, float]) -> str:
+    return (
+        f"decisions {errors['ece']:.4f}, classes {errors['sce']:.4f}, Brier {errors['brier']:.4f}, log loss "
+        f"{errors['log_loss']:.4f}"
+    )
