@@ -23,6 +23,7 @@ COMMANDS = (
     "train_all",
     "tune",
     "predict",
+    "pseudo_label",
     "evaluate",
     "compare",
     "report",
@@ -31,7 +32,7 @@ COMMANDS = (
 )
 NEEDED = {"train_fold": ("--fold", "0"), "compare": ("a.csv", "b.csv")}
 CONFIGURED = ("check_data", "make_folds", "train_fold", "train_all")
-RUNS = ("tune", "predict", "evaluate", "report", "export", "pack")
+RUNS = ("tune", "predict", "pseudo_label", "evaluate", "report", "export", "pack")
 
 
 def cases() -> list[tuple[str, str, tuple[str, ...]]]:

@@ -128,6 +128,13 @@ def test_config_loads_and_is_named_after_its_file(path):
     assert torch.isfinite(loss(outputs, {"mask": target, **dict.fromkeys(loss.needs, logits)})[0])
 
 
+def trained(config, lengths, root):
+    """Folder of a run of a config, fold 0 trained for two steps."""
+    run = Run.create(override(config, {**SMALL, **lengths}), root)
+    fit(run, 0)
+    return run.path
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config_trains_two_steps(path, twins, tmp_path):
@@ -142,6 +149,9 @@ def test_config_trains_two_steps(path, twins, tmp_path):
     }
     if given.adversarial is not None:
         lengths |= {"adversarial.from_epoch": 2, "adversarial.ramp_epochs": 0}
+    if given.targets.teacher is not None:
+        paths = given.targets.teacher.runs
+        lengths["targets.teacher.runs"] = [str(trained(load_config(path.name), lengths, tmp_path)) for path in paths]
     config = override(given, {**SMALL, **lengths})
     competition = open_competition(config.competition)
     run = Run.create(config, tmp_path)

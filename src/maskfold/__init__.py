@@ -10,6 +10,7 @@ The way in a program (the commands ``maskfold train-fold`` … run the same func
     choice = maskfold.tune(run)                                  # runs/demo/ensemble.yaml
     path = maskfold.predict(run)                                 # submissions/demo.csv
     print(maskfold.evaluate(run).line())                         # the out-of-fold score
+    maskfold.pseudo_label(run)                                   # data/pseudo/demo, for data.extra of the next run
     file = maskfold.export(run)                                  # runs/demo/demo.onnx
     folder = maskfold.pack(run)                                  # packs/demo, which predicts elsewhere
     run = maskfold.Run.open("runs/demo")                         # a run of another day

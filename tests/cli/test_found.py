@@ -30,6 +30,11 @@ def test_an_empty_folder_means_the_demo(here, capsys, names):
     assert capsys.readouterr().out == "data/ holds no competition: this is the demo (data/demo).\n"
 
 
+def test_pseudo_labels_are_no_competition(here):
+    (here / "data" / "pseudo" / "A").mkdir(parents=True)
+    assert default_config() == load_config("demo")
+
+
 def test_the_drawn_demo_is_the_demo(here):
     write_tianchi(here / "data" / "demo", train=2, test=1)
     wanted = load_config("demo", {"train.epochs": 3}, name="mine")

@@ -10,7 +10,18 @@ import maskfold
 
 STUB = ROOT / "src" / "maskfold" / "__init__.pyi"
 INTERFACE = {
-    *("load_config", "open_competition", "train", "tune", "predict", "evaluate", "export", "pack", "Run"),
+    *(
+        "load_config",
+        "open_competition",
+        "train",
+        "tune",
+        "predict",
+        "evaluate",
+        "export",
+        "pack",
+        "pseudo_label",
+        "Run",
+    ),
     *("losses", "metrics", "rle", "labels"),
 }
 

@@ -18,6 +18,7 @@ COMMANDS = (
     "train-all",
     "tune",
     "predict",
+    "pseudo-label",
     "evaluate",
     "compare",
     "report",

@@ -1,5 +1,6 @@
 """One competition's files, seen through its profile: samples, images, masks."""
 
+import copy
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -86,6 +87,12 @@ class Competition:
             except CompetitionError as error:
                 self._surveys[split] = Survey(Samples(), (str(error),))
         return self._surveys[split]
+
+    def reading_from(self, root: Path) -> "Competition":
+        """The same competition, which looks for the files of images in another folder. Its samples are not there."""
+        other = copy.copy(self)
+        other.root, other.files, other._sizes = Path(root), CompetitionFiles(root), {}
+        return other
 
     def unnamed_images(self) -> list[str]:
         """Images beside those of the samples, or where the profile expects images, that no table or list names.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from maskfold.competitions.competition import Competition
 
 DEMO = "demo"
+PSEUDO = "pseudo"  # what pseudo_label.py writes
 README = "README.md"
 
 
@@ -96,10 +97,10 @@ def missing_files(profile: Profile, files: CompetitionFiles) -> list[str]:
 def unrecognised(data_root: Path) -> list[str]:
     """A line for everything below ``data_root`` that is not a competition: the nearest profile and what it lacks.
 
-    Hidden files, ``demo`` and ``README.md`` are not looked at, and no folder that fits a profile.
+    Hidden files, ``demo``, ``pseudo`` and ``README.md`` are not looked at, and no folder that fits a profile.
     """
     entries = sorted(Path(data_root).iterdir()) if Path(data_root).is_dir() else []
-    strangers = [path for path in entries if path.name not in (DEMO, README) and not path.name.startswith(".")]
+    strangers = [path for path in entries if path.name not in (DEMO, PSEUDO, README) and not path.name.startswith(".")]
     return [describe_stranger(path) for path in strangers if not path.is_dir() or fitting_profile(path) is None]
 
 

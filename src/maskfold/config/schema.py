@@ -94,6 +94,9 @@ class DataConfig(Section):
         default=None,
         description="share of the training images drawn that have a mask, batch by batch; null: as they come",
     )
+    extra: tuple[Path, ...] = Field(
+        default=(), description="folders of pseudo-labels whose images are trained on too; they never validate"
+    )
     labelled_share: float = Field(
         default=1.0,
         gt=0,
@@ -139,12 +142,27 @@ class AnnotatorsConfig(Section):
         return self
 
 
+class TeacherConfig(Section):
+    """Networks trained before, whose probabilities a network learns beside the masks: distillation."""
+
+    runs: tuple[Path, ...] = Field(
+        min_length=1, description="run folders with the same folds; their probabilities are averaged"
+    )
+    temperature: float = Field(
+        default=1.0, gt=0, description="by which the logits are divided: above 1 probabilities are softer"
+    )
+    weight: Share = Field(default=0.5, description="share of the teachers in the target; the rest is the mask's")
+
+
 class TargetsConfig(Section):
     """What training aims at, where masks are not certain; validation and scores are always on the masks."""
 
     smoothing: SmoothingConfig = SmoothingConfig()
     annotators: AnnotatorsConfig | None = Field(
         default=None, description="masks by several annotators in the place of the competition's own; null: none"
+    )
+    teacher: TeacherConfig | None = Field(
+        default=None, description="runs whose probabilities are learned beside the masks; null: none"
     )
     sources: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
@@ -155,7 +173,7 @@ class TargetsConfig(Section):
     def soft(self) -> bool:
         """Whether training aims at shares of classes rather than at masks."""
         merged = self.annotators is not None and self.annotators.merge != "random"
-        return bool(self.smoothing.uniform or self.smoothing.boundary or merged or self.sources)
+        return bool(self.smoothing.uniform or self.smoothing.boundary or merged or self.sources or self.teacher)
 
 
 class ModelConfig(Section):

@@ -17,6 +17,7 @@ from .folds import make_folds as make_folds
 from .folds_file import fold_splits as fold_splits
 from .folds_file import read_folds as read_folds
 from .folds_file import trained_ids as trained_ids
+from .folds_file import validates_alike as validates_alike
 from .folds_file import write_folds as write_folds
 from .labelled_share import labelled_part as labelled_part
 from .loader import collate_eval as collate_eval
@@ -26,6 +27,7 @@ from .loader import train_loader as train_loader
 from .sampler import EpochSampler as EpochSampler
 from .sampler import size_batches as size_batches
 from .statistics import image_statistics as image_statistics
+from .targets import ExtraImages as ExtraImages
 from .targets import Smoothing as Smoothing
 from .targets import TargetSource as TargetSource
 from .unlabelled import MixedDataset as MixedDataset

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Dataset
 
 from maskfold.competitions import Competition, Sample, Samples
-from maskfold.datasets.targets import Smoothing, TargetSource
+from maskfold.datasets.targets import ExtraImages, Smoothing, TargetSource
 from maskfold.errors import ConfigError
 from maskfold.labels import Label, LabelSpec
 from maskfold.losses.boundary import signed_distance
@@ -49,6 +49,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
         needs: Set[str] = frozenset(),
         sources: Sequence[TargetSource] = (),
         smoothing: Smoothing | None = None,
+        extra: Sequence[ExtraImages] = (),
     ) -> None:
         """See the class.
 
@@ -61,6 +62,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
             needs: further targets that the loss asks for, keys of `EXTRAS`.
             sources: change the label of each image in turn, see `maskfold.datasets.targets`.
             smoothing: applied to the augmented label.
+            extra: further images, whose indices follow those of ``samples``.
         """
         unknown = needs - set(EXTRAS)
         if unknown:
@@ -69,32 +71,48 @@ class TrainDataset(Dataset[dict[str, Any]]):
         self.samples = samples
         self.scale, self.augment, self.seed, self.needs = scale, augment, seed, frozenset(needs)
         self.sources, self.smoothing = tuple(sources), smoothing
+        self.extra = tuple(extra)
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.samples) + sum(len(images.samples) for images in self.extra)
 
     def __getitem__(self, key: Draw) -> dict[str, Any]:
         epoch, index, repeat = key
-        sample = self.samples[index]
-        image, label = self._scaled(sample, key)
+        image_id, image, label = self._scaled(key)
         if self.augment is not None:
             image, label = self.augment(image, label, item_seed(self.seed, epoch, index + len(self) * repeat))
         if self.smoothing is not None:
             label = self.smoothing(label)
-        return {"image": image_tensor(image), "id": sample.id, "index": index, **self._truth(label)}
+        return {"image": image_tensor(image), "id": image_id, "index": index, **self._truth(label)}
 
-    def _scaled(self, sample: Sample, key: Draw) -> tuple[np.ndarray, Label]:
-        native = self.competition.image(sample.image)
-        label = self.competition.label(sample.masks, native.shape[:2], id=sample.id)
+    def _scaled(self, key: Draw) -> tuple[str, np.ndarray, Label]:
+        own = key.index < len(self.samples)
+        sample, image, label = self._labelled(key) if own else self._extra(key.index - len(self.samples))
+        labels = self.competition.labels
+        return sample.id, resize_image(image, self.scale), resize_label(label, self.scale, labels)
+
+    def _labelled(self, key: Draw) -> tuple[Sample, np.ndarray, Label]:
+        sample = self.samples[key.index]
+        image = self.competition.image(sample.image)
+        label = self.competition.label(sample.masks, image.shape[:2], id=sample.id)
         for source in self.sources:
             label = source(sample, label, key)
-        return resize_image(native, self.scale), resize_label(label, self.scale, self.competition.labels)
+        return sample, image, label
+
+    def _extra(self, place: int) -> tuple[Sample, np.ndarray, Label]:
+        for images in self.extra:
+            if place < len(images.samples):
+                sample = images.samples[place]
+                image = images.image(sample)
+                return sample, image, images.label(sample, image.shape[:2])
+            place -= len(images.samples)
+        raise IndexError(f"there are {len(self)} images")
 
     def _truth(self, label: Label) -> dict[str, Any]:
         labels = self.competition.labels
         further = {name: torch.from_numpy(EXTRAS[name](label, labels)) for name in sorted(self.needs)}
         # Where some labels may be soft all are, or they would not fit into one batch.
-        values = labels.shares(label) if self.sources or self.smoothing else label.values
+        values = labels.shares(label) if self.sources or self.smoothing or self.extra else label.values
         return {
             "valid": torch.from_numpy(np.ascontiguousarray(label.valid))[None],
             "targets": {"mask": labels.target(torch.from_numpy(np.ascontiguousarray(values))), **further},

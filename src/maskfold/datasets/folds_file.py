@@ -58,6 +58,12 @@ def fold_splits(folds: pd.DataFrame, fold: int) -> tuple[pd.DataFrame, pd.DataFr
     return train[["id", "times"]].reset_index(drop=True), valid[["id"]].reset_index(drop=True)
 
 
+def validates_alike(a: pd.DataFrame, b: pd.DataFrame, fold: int) -> bool:
+    """Whether a fold has the same validation images in two tables; not where one of them lacks the fold."""
+    valid = [set(table["id"][(table["fold"] == fold) & (table["split"] == "valid")]) for table in (a, b)]
+    return bool(valid[0]) and valid[0] == valid[1]
+
+
 def trained_ids(content: bytes, path: Path, fold: str) -> set[str]:
     """Images that the networks of a fold (its number, or ``all``) were trained on, of any data set.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import cv2
 import numpy as np
 
-from maskfold.competitions import Sample
+from maskfold.competitions import Sample, Samples
 from maskfold.labels import Label, LabelSpec
 
 if TYPE_CHECKING:
@@ -31,6 +31,28 @@ class TargetSource(Protocol):
         Returns:
             A label of the same size; pixels that did not count may count, and the other way round.
         """
+        ...
+
+
+class ExtraImages(Protocol):
+    """Images beside the competition's, which bring labels of their own; sources are not asked about them.
+
+    Data workers get a copy, as of a `TargetSource`.
+
+    Attributes:
+        samples: the images.
+        positive: bool (n,), of each whether its label has any foreground.
+    """
+
+    samples: Samples
+    positive: np.ndarray
+
+    def image(self, sample: Sample) -> np.ndarray:
+        """One of the images, as `Competition.image` gives it."""
+        ...
+
+    def label(self, sample: Sample, size: tuple[int, int]) -> Label:
+        """Its label, soft or a mask, at the image's ``size`` (H, W)."""
         ...
 
 

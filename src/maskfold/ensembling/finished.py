@@ -1,8 +1,18 @@
 """Which folds of a run are there to predict with; the folder alone answers, without torch."""
 
+from collections.abc import Sequence
+
 from maskfold.errors import InferenceError
 from maskfold.program import command_line
 from maskfold.runs.run import Run
+
+OPTIMISTIC = " (optimistic: learned from networks that saw the validation images)"
+
+
+def optimism(runs: Sequence[Run]) -> str:
+    """What must stand behind an out-of-fold score of these runs: nothing, or `OPTIMISTIC`."""
+    found = any(run.fold(fold).optimistic() for run in runs for fold in run.finished_folds())
+    return OPTIMISTIC if found else ""
 
 
 def finished_folds(run: Run) -> list[int]:

@@ -23,12 +23,14 @@ class Evaluation:
         ids: of the images.
         stats: (n, k), a row of `CompetitionMetric.image_stats` for each image.
         groups: of the images, where they are known: images of one scene, say. Intervals are then over groups.
+        note: what must be said wherever the score is shown.
     """
 
     metric: CompetitionMetric
     ids: Sequence[str]
     stats: np.ndarray
     groups: Groups | None = None
+    note: str = ""
 
     @property
     def score(self) -> float:
@@ -48,6 +50,9 @@ class Evaluation:
 
     def line(self) -> str:
         """The score in one line."""
+        return self._figures() + self.note
+
+    def _figures(self) -> str:
         units = "images" if self.groups is None else "groups"
         count = len(self.ids) if self.groups is None else len(set(self.groups))
         if np.isnan(self.score):

@@ -42,7 +42,7 @@ from maskfold.runs.run import CONFIG
 from maskfold.storage import LocalStorage
 
 # What of a fold's summary a pack keeps.
-SUMMARY = ("metric", "score", "best_checkpoint")
+SUMMARY = ("metric", "score", "best_checkpoint", "optimistic")
 # The time in every entry of an archive: the same runs make the same bytes.
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 

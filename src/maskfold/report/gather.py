@@ -9,6 +9,7 @@ import pandas as pd
 from maskfold.competitions import Competition
 from maskfold.config import TTAConfig
 from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.finished import optimism
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.metrics import CompetitionMetric, Evaluation
 from maskfold.report.curves import Scores, score_settings
@@ -74,6 +75,11 @@ class Findings:
     def tuned(self) -> bool:
         """Whether tune.py made the choice."""
         return bool(self.choice.scores)
+
+    @property
+    def note(self) -> str:
+        """What must stand behind the scores."""
+        return optimism([training.run for training in self.trainings])
 
     @property
     def calibration_error(self) -> float:

@@ -16,6 +16,7 @@ from maskfold.storage import Storage
 if TYPE_CHECKING:  # a run's folder is read without torch
     import torch
 
+ALL = "all"  # the fold that trains on every image
 AGAIN = "train the fold again with --overwrite"
 
 
@@ -102,6 +103,10 @@ class FoldFolder:
         """Out-of-fold probabilities of a checkpoint on this fold's validation images."""
         return MapStore(self.storage, self.key("oof", checkpoint))
 
+    def teacher(self) -> MapStore:
+        """What the teachers see on this fold's training images."""
+        return MapStore(self.storage, self.key("teacher"))
+
     def begun(self) -> bool:
         """Whether training has left anything that it could go on with."""
         return bool(self.checkpoints()) or self.has_state()
@@ -125,6 +130,10 @@ class FoldFolder:
         if found is None:
             raise RunError(f"fold {self.name} of {self.path.parent} is not trained to its end")
         return found
+
+    def optimistic(self) -> bool:
+        """Whether the finished fold learned from networks that saw its validation images."""
+        return self.finished() and bool(self.summary().get("optimistic"))
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Store the digests of all weights, then the summary, whose presence marks the fold as finished."""

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from maskfold.errors import RunError
+from maskfold.labels import LabelSpec
 from maskfold.runs.documents import read_json, to_json
 from maskfold.storage import Storage
 
@@ -161,6 +162,12 @@ class MapWriter:
 
     def _shard(self) -> str:
         return f"{self._name}-{len(self.shards):04d}.pngs"
+
+
+def dequantise(levels: np.ndarray, labels: LabelSpec) -> np.ndarray:
+    """Probabilities (C, H, W), float32, of a stored map; those of exclusive classes sum to 1 in spite of rounding."""
+    values = levels.astype(np.float32)
+    return values / (values.sum(0) if labels.exclusive else np.float32(255))
 
 
 def quantise(probability: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 
 from maskfold.competitions import Competition, Sample
 from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.finished import optimism
 from maskfold.ensembling.oof import OofImage, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.submit import refuse_without_presence
@@ -37,8 +38,9 @@ def evaluate_oof(
     images = choice_images(choice, competition, folds=folds, batch_size=batch_size)
     ids = [image.id for image in images]
     stats = Scorer(images, competition).stats(Setting.of(choice))
-    first = Run.open(Path(choice.runs[0].run))
-    return Evaluation(competition.metric, ids, stats, groups_of(competition, ids, first.config.folds))
+    runs = [Run.open(Path(run.run)) for run in choice.runs]
+    groups = groups_of(competition, ids, runs[0].config.folds)
+    return Evaluation(competition.metric, ids, stats, groups, optimism(runs))
 
 
 def choice_images(

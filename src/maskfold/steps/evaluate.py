@@ -6,7 +6,7 @@ from pathlib import Path
 from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
-from maskfold.ensembling.finished import finished_folds
+from maskfold.ensembling.finished import finished_folds, optimism
 from maskfold.ensembling.oof import candidate_table
 from maskfold.ensembling.submit import default_choice
 from maskfold.metrics import Evaluation
@@ -52,7 +52,8 @@ def show_runs(runs: list[Run], competition: Competition, config: Config) -> bool
     found = []
     for run in runs:
         table = candidate_table(run)
-        print(f"{run.path}: {competition.metric.name} of each fold's checkpoints, threshold 0.5, no views")
+        note = optimism([run])
+        print(f"{run.path}: {competition.metric.name} of each fold's checkpoints, threshold 0.5, no views{note}")
         print(table.assign(mean=table.mean(axis=1)).to_string(float_format="%.4f"))
         untuned = _untuned(run, runs[0], config)
         plain = evaluate_oof(untuned, competition, batch_size=config.inference.batch_size)
@@ -71,7 +72,7 @@ def show_runs(runs: list[Run], competition: Competition, config: Config) -> bool
         return False
     choice = read_ensemble(path, [run.path for run in runs])
     before, after = choice.scores["before"], choice.scores["after"]
-    print(f"{path}: {choice.metric} {before:.4f} before tuning, {after:.4f} after (cross-fitted)")
+    print(f"{path}: {choice.metric} {before:.4f} before tuning, {after:.4f} after (cross-fitted){optimism(runs)}")
     if choice.helped:
         print(f"Verdict: tuning gains {after - before:+.4f}")
     else:

@@ -13,14 +13,17 @@ from maskfold.training.forecast import duration
 def measure_fit(config: Config) -> Capacity:
     """Measure training and prediction of a config on this device; nothing is left in ``runs/``.
 
-    Weights are random: others are neither smaller nor faster, and need not be there yet.
+    Weights are random: others are neither smaller nor faster, and need not be there yet; nor need teachers, whose maps
+    are made once and not measured.
 
     Raises:
         MaskfoldError: see its message: what keeps a training from starting.
     """
     train = config.train.model_copy(update={"trackers": ()})
     model = config.model.model_copy(update={"encoder_weights": None, "init_from": None})
-    config = with_root(config, open_competition(config)).model_copy(update={"train": train, "model": model})
+    targets = config.targets.model_copy(update={"teacher": None})
+    changed = {"train": train, "model": model, "targets": targets}
+    config = with_root(config, open_competition(config)).model_copy(update=changed)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / config.name)
         run.adopt(config)

@@ -8,6 +8,7 @@ from maskfold.runs.run import Run
 
 DATA = Path("data")
 DEMO = DATA / "demo"
+PSEUDO = DATA / "pseudo"
 RUNS = Path("runs")
 SUBMISSIONS = Path("submissions")
 PACKS = Path("packs")

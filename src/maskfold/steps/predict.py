@@ -9,7 +9,7 @@ from maskfold.competitions import Competition
 from maskfold.config import Config, override
 from maskfold.ensembling.checkpoints import has_oof
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
-from maskfold.ensembling.finished import folds_of
+from maskfold.ensembling.finished import folds_of, optimism
 from maskfold.ensembling.submit import (
     Engine,
     check_hashes,
@@ -100,7 +100,7 @@ def predict_pack(
     choice = _changed(pack.choice, config, set(overrides or {}))
     path = submission_path(pack.runs, competition, out, overwrite=overwrite)
     used = folds or folds_of(pack.runs[0])
-    known = "" if choice.score is None else f" (out-of-fold {choice.metric} {choice.score:.4f})"
+    known = "" if choice.score is None else f" (out-of-fold {choice.metric} {choice.score:.4f}){optimism(pack.runs)}"
     print(f"Pack: {pack.source}{known}\nFolds: {', '.join(map(str, used))}", flush=True)
     size = config.inference.batch_size
     _write(path, choice, pack.runs, competition, folds, size, save_probabilities=save_probabilities, engine=engine)
@@ -146,7 +146,7 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
     path = ensemble_run(runs).ensemble_path
     if path.exists() and not untuned:
         choice = read_ensemble(path, [run.path for run in runs])
-        print(f"Ensemble: {path} (out-of-fold {choice.metric} {choice.score:.4f})")
+        print(f"Ensemble: {path} (out-of-fold {choice.metric} {choice.score:.4f}){optimism(runs)}")
         if added := check_hashes(choice):
             again = f"{command_line('tune')} tunes on all"
             print(f"Note: trained since tuning and used as well: {', '.join(added)}; {again}.")
@@ -216,7 +216,7 @@ def _note(
         runs=" ".join(run.name for run in runs),
         folds=" ".join(map(str, folds)),
         ensemble_sha256=None if ensemble is None else file_digest(ensemble),
-        oof_score=None if score is None else f"{score:.6f}",
+        oof_score=None if score is None else f"{score:.6f}{optimism(runs)}",
     )
 
 

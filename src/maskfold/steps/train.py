@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from maskfold.config import Config
+from maskfold.ensembling.finished import OPTIMISTIC
 from maskfold.errors import ConfigError
 from maskfold.runs import Run
 from maskfold.steps.competition import open_competition, with_root
@@ -74,4 +75,5 @@ def _train_fold(run: Run, fold: int | str) -> None:
 def _score(summary: dict[str, Any]) -> str:
     if "score" not in summary:
         return "no validation images"
-    return f"{summary['metric']} {summary['score']:.4f} with {summary['best_checkpoint']}"
+    note = OPTIMISTIC if summary.get("optimistic") else ""
+    return f"{summary['metric']} {summary['score']:.4f} with {summary['best_checkpoint']}{note}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from maskfold.config import PostConfig, override
 from maskfold.ensembling.choice import EnsembleChoice, write_ensemble
+from maskfold.ensembling.finished import optimism
 from maskfold.ensembling.tune import tune as choose_ensemble
 from maskfold.inference.decoding import tunable_values
 from maskfold.labels import LabelSpec
@@ -30,12 +31,17 @@ def tune(runs: Run | Sequence[Run], *, overrides: Mapping[str, Any] | None = Non
     choice = choose_ensemble(runs, competition, config)
     path = ensemble_run(runs).ensemble_path
     write_ensemble(choice, path)
-    print(f"{describe(choice, competition.labels, config.post)}\nEnsemble: {path}")
+    print(f"{describe(choice, competition.labels, config.post, optimism(runs))}\nEnsemble: {path}")
     return choice
 
 
-def describe(choice: EnsembleChoice, labels: LabelSpec, post: PostConfig) -> str:
-    """The choice, what it scores, and whether tuning helped; ``post`` is what the config asked for."""
+def describe(choice: EnsembleChoice, labels: LabelSpec, post: PostConfig, note: str = "") -> str:
+    """The choice, what it scores, and whether tuning helped.
+
+    Args:
+        post: what the config asked for.
+        note: what must stand behind the score.
+    """
     values = [f"{value.name} {value.value(choice.post)}" for value in tunable_values(choice.post, labels, {})]
     lines = [f"{run.run}: {run.checkpoint}, weight {run.weight:.2f}" for run in choice.runs]
     views = f"views {choice.tta.views}"
@@ -43,7 +49,7 @@ def describe(choice: EnsembleChoice, labels: LabelSpec, post: PostConfig) -> str
     lines += [
         ", ".join([*(values or ["the most probable class"]), views, *passes]),
         f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before tuning, {choice.scores['after']:.4f} after "
-        "(cross-fitted)",
+        f"(cross-fitted){note}",
     ]
     if left_out := [key for key, held in post if held is not None and getattr(choice.post, key) is None]:
         lines.append(f"Left out, as nothing scores higher with it: post.{', post.'.join(left_out)}.")

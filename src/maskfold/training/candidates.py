@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from maskfold.ensembling.checkpoints import load_networks
+from maskfold.ensembling.finished import OPTIMISTIC
 from maskfold.models import SegmentationModel
 from maskfold.progress import progress
 from maskfold.training.averaging import recompute_batch_norm
@@ -67,9 +68,10 @@ def _score(session: Session, log: RunLog) -> dict[str, Any]:
     ranked = sorted(scores, key=lambda kind: (-np.nan_to_num(scores[kind], nan=-np.inf), kind))
     kept = ranked[: session.config.train.oof_checkpoints]
     stored = {kind: store_oof(session, _networks(session, kind), kind).score for kind in kept}
+    note = OPTIMISTIC if session.optimistic else ""
     for kind in ranked:
         with_views = f", with views {session.config.tta.views} {stored[kind]:.4f}" if kind in stored else ""
-        log.tell(f"fold {session.fold.name} {kind}: {session.metric.name} {scores[kind]:.4f}{with_views}")
+        log.tell(f"fold {session.fold.name} {kind}: {session.metric.name} {scores[kind]:.4f}{with_views}{note}")
     if classes := found[ranked[0]].class_lines():
         log.tell(f"fold {session.fold.name} {ranked[0]}, class by class:{classes}")
     return {"best_checkpoint": ranked[0], "score": scores[ranked[0]], "candidates": scores, "oof": stored}
@@ -92,6 +94,7 @@ def _facts(session: Session) -> dict[str, Any]:
     return {
         "fold": session.fold.name,
         "metric": session.metric.name,
+        **({"optimistic": True} if session.optimistic else {}),
         "epochs": session.epoch,
         **_stop(session),
         "steps": session.step,

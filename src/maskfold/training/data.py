@@ -1,5 +1,6 @@
 """What one fold trains and validates on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from maskfold.competitions import Competition, Samples
 from maskfold.config import Config
 from maskfold.datasets import (
     EpochSampler,
+    ExtraImages,
     MixedDataset,
     MixedSampler,
     StrongColours,
@@ -23,10 +25,10 @@ from maskfold.datasets import (
     train_loader,
 )
 from maskfold.runs import Run
+from maskfold.runs.fold import ALL
+from maskfold.training.extra import extra_images
 from maskfold.training.targets import smoothing, target_sources
 from maskfold.training.unlabelled import unlabelled_samples
-
-ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,16 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
     competition, config = run.competition(), run.config
     train, times, valid = _splits(competition.samples("train"), run.folds(), fold)
     train, times, rest = _labelled(competition, train, times, config)
+    extra = extra_images(run, fold)
+    further = sum(len(images.samples) for images in extra)
+    if extra:
+        times = np.concatenate([np.ones(len(train), int) if times is None else times, np.ones(further, int)])
     sampler = EpochSampler(
-        len(train),
+        len(train) + further,
         batch_size=config.train.batch_size,
         seed=config.seed,
         times=times,
-        positive=_positive(competition, train, config),
+        positive=_positive(competition, train, extra, config),
         positive_share=config.data.positive_share,
         epoch_images=config.train.epoch_images,
         rank=rank,
@@ -73,6 +79,7 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         needs=needs,
         sources=target_sources(run, fold),
         smoothing=smoothing(config.targets, competition.labels),
+        extra=extra,
     )
     unlabelled = Samples() if config.semi is None else unlabelled_samples(competition, config.semi, rest)
     if config.semi is not None:
@@ -116,7 +123,9 @@ def _unlabelled(competition: Competition, samples: Samples, config: Config) -> U
     )
 
 
-def _positive(competition: Competition, train: Samples, config: Config) -> np.ndarray | None:
+def _positive(
+    competition: Competition, train: Samples, extra: Sequence[ExtraImages], config: Config
+) -> np.ndarray | None:
     if config.data.positive_share is None:
         return None
-    return coverages(competition, train) > 0
+    return np.concatenate([coverages(competition, train) > 0, *(images.positive for images in extra)])

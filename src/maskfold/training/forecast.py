@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskfold.config import Config
 from maskfold.inference.views import build_views
-from maskfold.training.data import ALL
+from maskfold.runs.fold import ALL
 
 if TYPE_CHECKING:
     from maskfold.training.session import Session

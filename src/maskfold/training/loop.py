@@ -7,9 +7,9 @@ from typing import cast
 from maskfold.datasets import fold_splits
 from maskfold.errors import TrainingError
 from maskfold.runs import Run
+from maskfold.runs.fold import ALL
 from maskfold.training.callbacks import Callback
 from maskfold.training.candidates import finish
-from maskfold.training.data import ALL
 from maskfold.training.logging import EpochLog, RunLog
 from maskfold.training.processes import processes
 from maskfold.training.session import Session, open_session

@@ -24,6 +24,7 @@ from maskfold.training.callbacks import Callback, stop_rules
 from maskfold.training.data import FoldData, fold_data
 from maskfold.training.length import Length
 from maskfold.training.mean_teacher import MeanTeacher, check_ramp
+from maskfold.training.optimism import optimistic
 from maskfold.training.processes import build_accelerator
 from maskfold.training.start import start_network
 from maskfold.training.step import Supervised, TrainStep
@@ -40,6 +41,7 @@ class Session:
         best: highest validation score; NaN where none could be scored.
         history: a row of ``metrics.csv`` per epoch.
         stopped: why training ended before its last epoch, if it did.
+        optimistic: whether the fold learns from networks that saw its validation images.
         seconds_per_image: of evaluation with the config's views, once it was measured.
     """
 
@@ -51,6 +53,7 @@ class Session:
     length: Length
     averages: WeightAverages
     callbacks: Sequence[Callback]
+    optimistic: bool = False
     train_step: TrainStep = field(init=False)
     epoch: int = 0
     step: int = 0
@@ -129,6 +132,7 @@ class Session:
                 "optimizers": {name: optimizer.state_dict() for name, optimizer in step.optimizers.items()},
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
                 "averages": self.averages.state_dict(),
+                "optimistic": self.optimistic,
             }
         )
 
@@ -162,6 +166,7 @@ class Session:
             raise RunError(
                 f"{self.fold.path / 'last.pt'} does not fit this run ({reason}): train the fold again with --overwrite"
             ) from None
+        self.optimistic |= state.get("optimistic", False)
         # An earlier session may have had another number of processes, and so another number of steps per epoch.
         self.step = self.length.steps_until(self.epoch)
 
@@ -194,6 +199,7 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
     session = Session(
         run, run.fold(fold), accelerator, precision, data, length, averages, [*stop_rules(config.train), *callbacks]
     )
+    session.optimistic = optimistic(run, fold)
     session.train_step = _train_step(session, network, loss)
     return session
 

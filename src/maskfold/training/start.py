@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from maskfold.competitions import Samples
-from maskfold.datasets import fold_splits, image_statistics, trained_ids
-from maskfold.errors import RunError, TrainingError
+from maskfold.datasets import fold_splits, image_statistics
+from maskfold.errors import RunError
 from maskfold.models import SegmentationModel, build_model, load_weights
 from maskfold.runs import FoldFolder, Run
-from maskfold.training.data import ALL
+from maskfold.runs.fold import ALL
+from maskfold.training.leaks import refuse_leak
 
 
 def start_network(run: Run, fold: int | str) -> SegmentationModel:
@@ -42,6 +43,14 @@ def start_network(run: Run, fold: int | str) -> SegmentationModel:
     return network
 
 
+def learned_from(run: Run, fold: int | str) -> FoldFolder | None:
+    """The fold of another run whose weights the training starts from, as long as it has no state of its own."""
+    config = run.config.model
+    place = config.encoder_weights if config.init_from is None else config.init_from
+    found = None if place is None or run.fold(fold).has_state() else _checkpoint_of(place, run, fold)
+    return None if found is None else found[0]
+
+
 def _checkpoint_of(place: str | Path, run: Run, fold: int | str) -> tuple[FoldFolder, str] | None:
     """The fold's folder and the checkpoint that ``runs/A`` or ``runs/A/fold_0/best`` means, None for anything else."""
     path = Path(place).expanduser()
@@ -54,28 +63,8 @@ def _checkpoint_of(place: str | Path, run: Run, fold: int | str) -> tuple[FoldFo
         return None
     folder = source.fold(theirs)
     folder.weights_of(checkpoint)
-    if fold != ALL:
-        _refuse_leak(source, theirs, run, int(fold))
+    refuse_leak(source, theirs, run, fold, use="starting from its weights")
     return folder, checkpoint
-
-
-def _refuse_leak(source: Run, theirs: str, run: Run, fold: int) -> None:
-    """A fold may start from networks only that have not been trained on its validation images."""
-    try:
-        content = source.storage.read(source.folds_path.name)
-    except FileNotFoundError:
-        raise TrainingError(
-            f"there is no {source.folds_path}, so nobody knows whether fold {theirs} was trained on images that fold "
-            f"{fold} of {run.path} validates on: bring the file"
-        ) from None
-    seen = trained_ids(content, source.folds_path, theirs)
-    leaked = sorted(seen & set(fold_splits(run.folds(), fold)[1]["id"]))
-    if leaked:
-        raise TrainingError(
-            f"fold {theirs} of {source.path} was trained on {len(leaked)} images that fold {fold} of {run.path} "
-            f"validates on ({leaked[0]} …): starting from its weights would leak; make both runs with the same folds "
-            "section, and start each fold from the same fold"
-        )
 
 
 def _train_samples(run: Run, fold: int | str) -> Samples:

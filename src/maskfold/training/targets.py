@@ -6,18 +6,21 @@ from maskfold.errors import ConfigError
 from maskfold.extension import load_named
 from maskfold.labels import LabelSpec
 from maskfold.runs import Run
+from maskfold.training.teacher import teacher_maps
 
 
 def target_sources(run: Run, fold: int | str) -> list[TargetSource]:
-    """What changes the labels of a fold's training images, in turn: annotators first, sources of one's own last.
+    """What changes the labels of a fold's training images, in turn: annotators, sources of one's own, teachers.
 
     A source of one's own, ``package.module:Name``, is made by ``Name(competition, **options)``.
 
     Raises:
         MaskfoldError: there is no such name, or it does not take the options; annotators' masks that cannot be read.
     """
-    own = [_own_source(run, name, options) for name, options in run.config.targets.sources.items()]
-    return [*_annotators(run), *own]
+    config = run.config.targets
+    own = [_own_source(run, name, options) for name, options in config.sources.items()]
+    teachers = [] if config.teacher is None else [teacher_maps(run, fold, config.teacher)]
+    return [*_annotators(run), *own, *teachers]
 
 
 def smoothing(config: TargetsConfig, labels: LabelSpec) -> Smoothing | None:

@@ -1,0 +1,111 @@
+"""Pseudo-labels: what a run's networks see on images without masks becomes a folder to train on."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from maskfold.competitions import Competition, Sample, Samples
+from maskfold.competitions.images import IMAGE_SUFFIXES
+from maskfold.competitions.samples import paths_of
+from maskfold.config import override
+from maskfold.ensembling.pseudo import Unlabelled, write_pseudo_labels
+from maskfold.ensembling.submit import default_choice, test_samples
+from maskfold.errors import CompetitionError, RunError
+from maskfold.runs import Run
+from maskfold.runs.pseudo import Manifest, PseudoFolder, Rules
+from maskfold.steps.competition import open_competition
+from maskfold.steps.places import PSEUDO, as_runs
+
+
+def pseudo_label(
+    runs: Run | Sequence[Run],
+    out: Path | None = None,
+    *,
+    images: Path | None = None,
+    confidence: float = 0.8,
+    confident_share: float | None = 0.8,
+    mean_confidence: float | None = None,
+    hard: bool = False,
+    all_folds: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Label images without masks, and write those that are sure enough as a folder for ``data.extra``.
+
+    Args:
+        runs: one run, or several with the same folds, whose networks are averaged with equal weights, as their configs
+            predict: what was tuned was chosen on the validation images, and is left aside.
+        out: folder to write; None: ``data/pseudo/RUN``.
+        images: folder of the images; None: the competition's test images.
+        confidence: of a pixel, max(p, 1 - p) or the most probable class's, below which it does not count.
+        confident_share: an image is kept if this share of its pixels is confident; None: that is not asked.
+        mean_confidence: or if the mean over its pixels is at least this; None: that is not asked.
+        hard: pixels that count are 0 or 1, not probabilities.
+        all_folds: labels by the networks of all folds, which saw the validation images of each fold: scores of
+            whatever learns from them are marked as optimistic.
+        overrides: dotted keys of the first run's config, such as ``{"tta.views": "d4"}``.
+        overwrite: replace ``out`` if it is a folder of pseudo-labels.
+
+    Returns:
+        The folder.
+
+    Raises:
+        MaskfoldError: see its message: nothing trained, no images, none that is sure enough, ``out`` exists.
+    """
+    runs = as_runs(runs)
+    config = override(runs[0].config, overrides or {})
+    folder = PseudoFolder(out or PSEUDO / "+".join(run.name for run in runs))
+    _refuse_to_replace(folder, runs, overwrite=overwrite)
+    competition = open_competition(config)
+    found = Unlabelled(competition, test_samples(competition)) if images is None else _images_in(images, competition)
+    rules = Rules(pixel=confidence, share=confident_share, mean=mean_confidence, hard=hard)
+    choice = default_choice(runs, config)
+    size = config.inference.batch_size
+    print(f"{len(found.samples)} images of {images or competition.root}", flush=True)
+    manifest = write_pseudo_labels(choice, runs, found, folder, rules, all_folds=all_folds, batch_size=size)
+    print(f"{describe(folder, manifest)}\nPseudo-labels: {folder.path}")
+    return folder.path
+
+
+def describe(folder: PseudoFolder, manifest: Manifest) -> str:
+    """How many images each fold keeps, and what the labels may be used for."""
+    table = folder.table()
+    lines = []
+    for name, rows in table.groupby("fold", sort=False):
+        kept = rows[rows["kept"]]
+        counted = f", {kept['share'].mean():.0%} of their pixels count" if len(kept) else ""
+        lines.append(f"fold {name}: {len(kept)} of {len(rows)} images kept{counted}")
+    if manifest.optimistic:
+        lines.append("Labels by networks that saw validation images: out-of-fold scores will be marked as optimistic.")
+    return "\n".join([*lines, f"Round {manifest.round}."])
+
+
+def _refuse_to_replace(folder: PseudoFolder, runs: Sequence[Run], *, overwrite: bool) -> None:
+    if strangers := folder.strangers():
+        raise RunError(f"{folder.path} holds other files ({strangers[0]}): choose another --out")
+    if folder.exists() and not overwrite:
+        raise RunError(f"{folder.path} exists: choose another --out, or give --overwrite")
+    for run in runs:
+        if folder.path.resolve() in {path.resolve() for path in run.config.data.extra}:
+            raise RunError(f"{run.path} was trained on {folder.path}: choose another --out for the next round")
+
+
+def _images_in(root: Path, competition: Competition) -> Unlabelled:
+    """The images directly in a folder, their names as ids."""
+    reader = competition.reading_from(root)
+    names = [name for name in reader.files.names(".") if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+    if not names:
+        raise CompetitionError(
+            f"there are no images in {root}: give --images a folder that holds some, not a folder of folders"
+        )
+    labelled = {
+        (competition.root / path).resolve()
+        for sample in competition.samples("train")
+        for path in paths_of(sample.image)
+    }
+    if known := [name for name in names if (root / name).resolve() in labelled]:
+        raise CompetitionError(
+            f"{len(known)} of {len(names)} images in {root} are training images, such as {known[0]}: pseudo-labels are "
+            "for images without masks"
+        )
+    return Unlabelled(reader, Samples(Sample(name, name) for name in names), str(root))

@@ -1,0 +1,160 @@
+"""Distillation: what networks trained before see on the training images becomes a part of the target.
+
+A student that is validated on the images V of its fold k must learn from networks that saw none of V. These are the
+teachers' networks of the same fold k, where fold k of the teacher was not trained on any of V either: they see the
+training images, on which they were trained themselves, and that is what distillation means. The teachers' out-of-fold
+maps would *not* do, however honest each of them is about its own image: the map of a training image comes from a fold j
+that trained on V, and so the student would learn, on images beside V, from a network that knows the masks of V. Nor
+would the mean of all folds. So a teacher whose fold k was trained on one of V is refused. What the teachers themselves
+learned from was held to the same rule when they were trained. Of fold ``all``, which validates nothing, the teachers
+are their own ``all`` or, where one of them lacks it, all that they predict with.
+
+Sources: Hinton, Vinyals & Dean, arXiv 1503.02531 (temperature, weight); Wang, Ning & Blaschko, arXiv 2302.05666 (with
+losses that are zero only where prediction and soft label agree).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskfold.competitions import Sample, Samples
+from maskfold.config import TeacherConfig
+from maskfold.datasets import fold_splits
+from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.finished import folds_of
+from maskfold.ensembling.submit import default_choice, predict_samples
+from maskfold.errors import TrainingError
+from maskfold.labels import Label, LabelSpec
+from maskfold.program import command_line
+from maskfold.progress import progress
+from maskfold.resizing import fit_label
+from maskfold.runs import FoldFolder, MapStore, Run
+from maskfold.runs.fold import ALL
+from maskfold.runs.maps import dequantise
+from maskfold.training.leaks import refuse_leak
+from maskfold.training.processes import processes
+
+if TYPE_CHECKING:
+    from maskfold.datasets import Draw
+
+
+class TeacherMaps:
+    """Source of targets: ``weight`` of the stored probabilities, the rest of the label that is there.
+
+    Pixels that do not count in the label do not count.
+    """
+
+    def __init__(self, maps: MapStore, labels: LabelSpec, weight: float) -> None:
+        self.maps, self.labels, self.weight = maps, labels, weight
+
+    def __call__(self, sample: Sample, label: Label, draw: "Draw") -> Label:
+        """The label with float32 values (C, H, W)."""
+        probability = dequantise(self.maps.read(sample.id), self.labels)
+        taught = fit_label(Label.whole(probability), label.valid.shape, self.labels).values
+        mixed = (1 - self.weight) * self.labels.shares(label) + self.weight * taught
+        return Label(np.where(label.valid, mixed, 0).astype(np.float32), label.valid)
+
+
+def teacher_maps(run: Run, fold: int | str, config: TeacherConfig) -> TeacherMaps:
+    """The maps of a fold's training images, made by the teachers unless they are there from the same weights.
+
+    They are stored at `Competition.scored_size`, with the temperature applied, in the fold's folder under
+    ``teacher/``. The teachers predict with the checkpoints that their configs name and the first one's views.
+
+    Raises:
+        TrainingError: a teacher of another competition, or one whose fold was trained on validation images.
+        MaskfoldError: a teacher that is not there, or whose fold is not trained to its end.
+    """
+    competition, folder = run.competition(), run.fold(fold)
+    teachers = [Run.open(path) for path in config.runs]
+    for teacher in teachers:
+        _refuse_unfit(teacher, run, fold)
+    choice, folds = default_choice(teachers), _teaching_folds(teachers, fold)
+    samples = _training_samples(run, fold)
+    made_with = _fingerprint(teachers, choice, folds, samples, config, competition.submission_size)
+    with processes().main_process_first():
+        if folder.teacher().made_with() != made_with:
+            _compute(folder, run, choice, folds, samples, config, made_with)
+    return TeacherMaps(folder.teacher(), competition.labels, config.weight)
+
+
+def soften(probability: np.ndarray, labels: LabelSpec, temperature: float) -> np.ndarray:
+    """Probabilities (C, H, W) of logits divided by ``temperature``: sigmoid(logit(p) / T) or softmax(log(p) / T)."""
+    power = probability.astype(np.float64) ** (1 / temperature)
+    rest = (1 - probability.astype(np.float64)) ** (1 / temperature)
+    total = power.sum(0) if labels.exclusive else power + rest
+    return (power / total).astype(np.float32)
+
+
+def _refuse_unfit(teacher: Run, run: Run, fold: int | str) -> None:
+    theirs, ours = teacher.config.competition, run.config.competition
+    if (theirs.profile, theirs.class_names) != (ours.profile, ours.class_names):
+        raise TrainingError(
+            f"the teacher {teacher.path} was trained on {theirs.profile}, {run.path} on {ours.profile}, or with other "
+            "class names: name a run of the same competition in targets.teacher.runs"
+        )
+    if teacher.path.resolve() == run.path.resolve():
+        raise TrainingError(f"targets.teacher.runs names {run.path} itself: give the student another --name")
+    refuse_leak(teacher, str(fold), run, fold, use="learning from its probabilities")
+    if fold != ALL and not teacher.fold(fold).finished():
+        first = command_line("train-fold", f"--name {teacher.name} --fold {fold}")
+        raise TrainingError(f"the teacher {teacher.path} has no finished fold {fold}: train it first, {first}")
+
+
+def _teaching_folds(teachers: Sequence[Run], fold: int | str) -> Sequence[int | str] | None:
+    """The folds whose networks teach; None: all with which a run predicts."""
+    if fold != ALL:
+        return [fold]
+    return [ALL] if all(teacher.fold(ALL).finished() for teacher in teachers) else None
+
+
+def _training_samples(run: Run, fold: int | str) -> Samples:
+    samples = run.competition().samples("train")
+    if fold != ALL:
+        samples = samples.select(fold_splits(run.folds(), int(fold))[0]["id"])
+    return Samples(replace(sample, masks=None) for sample in samples)
+
+
+def _fingerprint(
+    teachers: Sequence[Run],
+    choice: EnsembleChoice,
+    folds: Sequence[int | str] | None,
+    samples: Samples,
+    config: TeacherConfig,
+    size: tuple[int, int] | None,
+) -> dict[str, Any]:
+    """All that the maps depend on; where the teachers' folders are makes no difference."""
+    weights = [
+        [
+            teacher.fold(fold).digest(name)
+            for fold in folds or folds_of(teacher)
+            for name in teacher.fold(fold).weights_of(part.checkpoint)
+        ]
+        for teacher, part in zip(teachers, choice.runs, strict=True)
+    ]
+    return {
+        "weights": weights,
+        "temperature": config.temperature,
+        "tta": choice.tta.model_dump(mode="json"),
+        "size": None if size is None else list(size),
+        "ids": hashlib.sha256("\0".join(samples.ids).encode()).hexdigest(),
+    }
+
+
+def _compute(
+    folder: FoldFolder,
+    run: Run,
+    choice: EnsembleChoice,
+    folds: Sequence[int | str] | None,
+    samples: Samples,
+    config: TeacherConfig,
+    made_with: dict[str, Any],
+) -> None:
+    competition, batch_size = run.competition(), run.config.inference.batch_size
+    predictions = predict_samples(choice, competition, samples, folds, batch_size=batch_size)
+    with folder.teacher().replace(made_with) as new:
+        for prediction in progress(predictions, f"fold {folder.name}: teachers' maps", total=len(samples)):
+            new.write(prediction.id, soften(prediction.probability, competition.labels, config.temperature))
