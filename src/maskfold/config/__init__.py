@@ -1,5 +1,15 @@
 """The experiment as one typed, frozen tree, read from YAML and the command line."""
 
+from maskfold.config.data import (
+    AnnotatorsConfig,
+    CompetitionConfig,
+    DataConfig,
+    FoldsConfig,
+    GroupConfig,
+    SmoothingConfig,
+    TargetsConfig,
+    TeacherConfig,
+)
 from maskfold.config.load import (
     MADE_WITH,
     changed_keys,
@@ -10,30 +20,26 @@ from maskfold.config.load import (
     option_keys,
     override,
 )
-from maskfold.config.schema import (
-    AdversarialConfig,
-    AnnotatorsConfig,
-    AveragingConfig,
-    CompetitionConfig,
-    Config,
+from maskfold.config.prediction import (
     CRFConfig,
-    DataConfig,
-    FoldsConfig,
-    GroupConfig,
     InferenceConfig,
-    ModelConfig,
-    OptimConfig,
     PostConfig,
-    ScheduleConfig,
-    SemiConfig,
-    SmoothingConfig,
-    TargetsConfig,
-    TeacherConfig,
-    TrainConfig,
     TTAConfig,
     TuneConfig,
 )
+from maskfold.config.schema import (
+    Config,
+)
 from maskfold.config.shipped import find_config, shipped_configs
+from maskfold.config.training import (
+    AdversarialConfig,
+    AveragingConfig,
+    ModelConfig,
+    OptimConfig,
+    ScheduleConfig,
+    SemiConfig,
+    TrainConfig,
+)
 
 __all__ = [
     "MADE_WITH",

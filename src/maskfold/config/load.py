@@ -9,7 +9,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from maskfold.config.schema import PER_CLASS_TAGS, RENAMED, Config
+from maskfold.config.schema import RENAMED, Config
+from maskfold.config.section import PER_CLASS_TAGS
 from maskfold.config.shipped import find_config
 from maskfold.errors import ConfigError, nearest
 

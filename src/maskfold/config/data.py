@@ -1,0 +1,147 @@
+"""Sections about what is learned: competition, folds, training samples, targets."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from maskfold.config.section import Count, Section, Share
+
+
+class CompetitionConfig(Section):
+    """Which competition, and where its files are."""
+
+    profile: str = Field(default="tianchi-buildings", description="name of a profile, or path to a profile YAML")
+    root: Path | None = Field(
+        default=None, description="folder of the competition's files; null: the one found under data/"
+    )
+    class_names: tuple[str, ...] | None = Field(
+        default=None, description="names of classes 0..C-1; null: the profile's"
+    )
+
+
+class GroupConfig(Section):
+    """A table of which images belong together."""
+
+    file: str = Field(description="CSV inside the competition's folder")
+    id: str = Field(default="id", description="its column with the image's id or file name")
+    column: str = Field(default="group", description="its column with the group")
+
+
+class FoldsConfig(Section):
+    """How the training images are split into folds."""
+
+    kind: Literal["auto", "holdout", "kfold", "stratified", "grouped", "stratified-grouped", "bootstrap", "given"] = (
+        Field(
+            default="auto",
+            description="how images are split; stratified means by mask coverage; auto: stratified, with groups kept "
+            "together where there are any",
+        )
+    )
+    count: Count = Field(default=5, description="number of folds (hold-out and given splits: one)")
+    valid_share: float = Field(default=0.2, gt=0, lt=1, description="hold-out: share of images for validation")
+    bins: Count = Field(default=5, description="stratified: coverage bins, and one more for empty masks")
+    group: GroupConfig | None = Field(default=None, description="where groups come from; null: the profile's, if any")
+    seed: int = Field(default=0, description="seed of the folds")
+
+
+class DataConfig(Section):
+    """What a training sample looks like."""
+
+    crop: Annotated[int, Field(ge=8)] = Field(
+        default=256, description="side of the square training crop in pixels, after scale"
+    )
+    scale: float = Field(
+        default=1.0,
+        gt=0,
+        le=8,
+        description="images are resized by this before the network; predictions are resized back",
+    )
+    augment: str | list[Any] = Field(
+        default="d4", description="preset (none, flips, d4, d4_color, heavy, scale_crop) or a list of albumentations"
+    )
+    workers: int = Field(default=2, ge=0, description="data loading processes")
+    positive_share: Share | None = Field(
+        default=None,
+        description="share of the training images drawn that have a mask, batch by batch; null: as they come",
+    )
+    extra: tuple[Path, ...] = Field(
+        default=(), description="folders of pseudo-labels whose images are trained on too; they never validate"
+    )
+    labelled_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="share of a fold's training images whose labels are used; semi uses the others without labels",
+    )
+
+
+class SmoothingConfig(Section):
+    """Labels that are less certain than the mask, in training only."""
+
+    uniform: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="share of each label that is given to all classes alike"
+    )
+    boundary: Annotated[float, Field(ge=0, le=50)] = Field(
+        default=0.0, description="standard deviation, in pixels after scale, by which labels are blurred; 0: not"
+    )
+
+
+class AnnotatorsConfig(Section):
+    """Masks of the training images by several people; images that one of them has not drawn use the others'."""
+
+    masks: tuple[str, ...] = Field(
+        min_length=1,
+        description="paths inside the competition's folder, one for each annotator: tables, lists or folders of masks; "
+        "with column, one table of all of them",
+    )
+    column: str | None = Field(
+        default=None, description="the table's column that names the annotator (without a header: the last one)"
+    )
+    merge: Literal["mean", "random", "staple"] = Field(
+        default="mean",
+        description="mean: share of the annotators; random: another annotator in each epoch; staple: probability by "
+        "how reliable each is on the image, of their agreement (STAPLE)",
+    )
+
+    @model_validator(mode="after")
+    def _one_each(self) -> "AnnotatorsConfig":
+        if self.column is not None and len(self.masks) > 1:
+            raise ValueError(f"column is {self.column}, so masks must be one table: it has {len(self.masks)}")
+        if len(set(self.masks)) < len(self.masks):
+            raise ValueError(f"masks names a file twice: {', '.join(self.masks)}")
+        return self
+
+
+class TeacherConfig(Section):
+    """Networks trained before, whose probabilities a network learns beside the masks: distillation."""
+
+    runs: tuple[Path, ...] = Field(
+        min_length=1, description="run folders with the same folds; their probabilities are averaged"
+    )
+    temperature: float = Field(
+        default=1.0, gt=0, description="by which the logits are divided: above 1 probabilities are softer"
+    )
+    weight: Share = Field(default=0.5, description="share of the teachers in the target; the rest is the mask's")
+
+
+class TargetsConfig(Section):
+    """What training aims at, where masks are not certain; validation and scores are always on the masks."""
+
+    smoothing: SmoothingConfig = SmoothingConfig()
+    annotators: AnnotatorsConfig | None = Field(
+        default=None, description="masks by several annotators in the place of the competition's own; null: none"
+    )
+    teacher: TeacherConfig | None = Field(
+        default=None, description="runs whose probabilities are learned beside the masks; null: none"
+    )
+    sources: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="what changes the labels of training images: package.module:Name, and the options of each",
+    )
+
+    @property
+    def soft(self) -> bool:
+        """Whether training aims at shares of classes rather than at masks."""
+        merged = self.annotators is not None and self.annotators.merge != "random"
+        return bool(self.smoothing.uniform or self.smoothing.boundary or merged or self.sources or self.teacher)
