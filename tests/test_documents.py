@@ -60,9 +60,9 @@ def finished(tmp_path_factory, drawn):
 class Reader:
     """Somebody who types a document's commands, one after the other."""
 
-    def __init__(self, folder: Path, capsys) -> None:
+    def __init__(self, folder: Path, capsys, monkeypatch) -> None:
         self.folder = folder
-        self.capsys = capsys
+        self.capsys, self.monkeypatch = capsys, monkeypatch
         self.scripts: list[str] = []
 
     def run(self, command: Command) -> None:
@@ -73,6 +73,8 @@ class Reader:
             assert set(text.partition("&&")[0].split()[1:]) <= TARGETS, text
         elif script := re.search(r"\bsrc/(\w+)\.py(.*)", text):
             self.script(script[1], shlex.split(script[2]), command)
+        elif words[0] == "export":
+            self.monkeypatch.setenv(*words[1].split("=", 1))
         elif words[0] == "source":
             assert words == ["source", ".venv/bin/activate"]
         elif words[0] == "python":
@@ -119,7 +121,7 @@ def start(path, folder, finished, drawn):
 def test_commands_run(path, tmp_path, monkeypatch, capsys, drawn, finished):
     start(path, tmp_path, finished, drawn)
     monkeypatch.chdir(tmp_path)
-    reader = Reader(tmp_path, capsys)
+    reader = Reader(tmp_path, capsys, monkeypatch)
     for command in dict.fromkeys(commands(path)):
         if not command.mark:
             reader.run(command)

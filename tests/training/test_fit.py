@@ -1,6 +1,7 @@
 """Training of a fold on the tiny competition: what it leaves, what it refuses."""
 
 import math
+import multiprocessing
 import shutil
 from types import SimpleNamespace
 
@@ -28,6 +29,12 @@ def train(tmp_path):
         return run, fit(run, fold)
 
     return run_fold
+
+
+def test_a_finished_fold_leaves_no_data_workers(tiny, train):
+    before = set(multiprocessing.active_children())
+    train(override(tiny, {"data.workers": 1, "train.epochs": 1}))
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_a_fold_learns_and_leaves_everything(tiny, train):

@@ -1,5 +1,6 @@
 """The training loop of one fold. It knows no loss, no network and no optimiser: see `maskfold.training.step`."""
 
+import gc
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import cast
@@ -52,6 +53,8 @@ def fit(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> dict:
         with session.train_step.settled():
             summary = finish(session, log)
         log.close()
+    del session, log
+    gc.collect()  # a session refers to itself: its data workers would stay until Python happens to collect it
     return summary
 
 
