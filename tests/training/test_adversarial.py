@@ -82,8 +82,8 @@ def guessing(session, guess, monkeypatch):
     """Let the network's logits be ``guess(target)``, a leaf; returns the list of those that it made."""
     made = []
 
-    def supervise(images, targets, valid):
-        made.append(guess(targets["mask"]).requires_grad_())
+    def supervise(batch):
+        made.append(guess(batch["targets"]["mask"]).requires_grad_())
         return Outputs(made[-1], {}), made[-1].sum() * 0, {}
 
     monkeypatch.setattr(session.train_step, "supervise", supervise)
@@ -115,10 +115,10 @@ def test_what_does_not_count_has_no_gradient_and_gives_no_clue(tiny, streets, be
     batch = next(iter(session.data.train))
     batch["valid"][:, :, 5:21, :17] = False
     batch["valid"][0] = False
-    images, targets, valid = batch["image"], batch["targets"], batch["valid"]
+    targets, valid = batch["targets"], batch["valid"]
     logits = torch.linspace(-3, 3, 2 * classes * 32 * 32).sin().view(2, classes, 32, 32)
     made = guessing(session, lambda target: logits.clone(), monkeypatch)
-    first = session.train_step.learn(images, targets, valid)
+    first = session.train_step.learn(batch)
     gradient = made[0].grad
     hidden = ~valid.expand_as(gradient)
     assert not gradient[hidden].any()
@@ -126,7 +126,7 @@ def test_what_does_not_count_has_no_gradient_and_gives_no_clue(tiny, streets, be
     # Whatever is predicted and whatever the table says there.
     other = torch.where(valid if classes == 1 else valid[:, 0], targets["mask"], 1)
     guessing(session, lambda target: torch.where(valid, logits, 7.0), monkeypatch)
-    second = session.train_step.learn(images, {"mask": other}, valid)
+    second = session.train_step.learn({**batch, "targets": {"mask": other}})
     assert first == second
     predicted, true = session.train_step._masks(made[0], targets["mask"], valid)
     assert not predicted[hidden].any()

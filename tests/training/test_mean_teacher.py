@@ -162,8 +162,7 @@ def test_labelled_and_unlabelled_pixels_have_gradients_of_their_own_terms(tiny, 
     batch["unlabelled"]["valid"][:, :, :, :4] = False
     student = torch.linspace(-2, 2, 7 * 1024).sin().view(7, 1, 32, 32).split([4, 3])
     (labelled, unlabelled), seen = guessing(step, says, student, monkeypatch)
-    step.unlabelled = step._moved(batch["unlabelled"])
-    told = step.learn(batch["image"], batch["targets"], batch["valid"])
+    told = step.learn(batch)
     shown = dict(seen)  # of the student its second look
     assert torch.equal(shown["teacher"], batch["unlabelled"]["weak"])
     assert torch.equal(shown["student"], batch["unlabelled"]["strong"])
@@ -186,8 +185,7 @@ def test_the_teacher_sees_the_weak_image_with_the_students_statistics_and_withou
     step = session.train_step
     trained(session, 2)
     batch = next(iter(session.data.train))["unlabelled"]
-    step.unlabelled = step._moved(batch)
-    found = step._expected(step.unlabelled["weak"])
+    found = step._expected(batch["weak"])
     network = step.network
     kept = state(network)
     parameters = dict(session.averages.models["ema"].module.named_parameters())

@@ -4,21 +4,20 @@ Luc, Couprie, Chintala & Verbeek (2016), Semantic Segmentation using Adversarial
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 
-from maskfold.config import AdversarialConfig, Config
+from maskfold.config import AdversarialConfig
 from maskfold.errors import ConfigError
-from maskfold.labels import LabelSpec
-from maskfold.losses import MixedLoss, SegmentationLoss
+from maskfold.losses import SegmentationLoss
 from maskfold.losses.mixed import ramp
-from maskfold.models import Discriminator, SegmentationModel
-from maskfold.training.step import Supervised
+from maskfold.models import Discriminator
+from maskfold.training.step import Parts, Supervised
 
 logger = logging.getLogger(__name__)
 
@@ -40,33 +39,17 @@ class Adversarial(Supervised):
     count, which shows nothing and lets no gradient through; a verdict counts by the share of its pixels that do.
     """
 
-    def __init__(
-        self,
-        network: SegmentationModel,
-        loss: MixedLoss,
-        config: Config,
-        accelerator: Accelerator,
-        *,
-        labels: LabelSpec,
-        lr_factor: Callable[[], float],
-        on_step: Callable[[], None],
-    ) -> None:
-        """See the class.
-
-        Args:
-            network: on the device.
-            config: with a section ``adversarial``.
-            labels: the task decides what probabilities and truths are.
-            lr_factor, on_step: as for `Supervised`.
-        """
-        super().__init__(network, loss, config, accelerator, lr_factor=lr_factor, on_step=on_step)
+    def __init__(self, parts: Parts) -> None:
+        """``parts.config`` has a section ``adversarial``."""
+        super().__init__(parts)
+        network, config, labels = parts.network, parts.config, parts.labels
         assert config.adversarial is not None
         self.options = config.adversarial
         self.weight = 0.0
         self.pixels = SegmentationLoss(labels.task)
         self.discriminator = Discriminator(
             images=len(network.mean), classes=labels.channels, width=self.options.width
-        ).to(accelerator.device)
+        ).to(self.accelerator.device)
         if config.train.channels_last:
             self.discriminator.to(memory_format=torch.channels_last)
         optimizer = torch.optim.Adam(self.discriminator.parameters(), self.options.lr, BETAS)
@@ -78,12 +61,12 @@ class Adversarial(Supervised):
         self.weight = self.options.weight * ramp(epoch, self.options.from_epoch, self.options.ramp_epochs)
         self.learning = ("network", "discriminator") if self.weight else ("network",)
 
-    def learn(self, images: Tensor, targets: dict[str, Tensor], valid: Tensor) -> dict[str, Tensor]:
+    def learn(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         if not self.weight:
-            return super().learn(images, targets, valid)
-        outputs, loss, terms = self.supervise(images, targets, valid)
-        images = self.network.normalised(images)
-        predicted, true = self._masks(outputs.logits, targets["mask"], valid)
+            return super().learn(batch)
+        outputs, loss, terms = self.supervise(batch)
+        images, valid = self.network.normalised(batch["image"]), batch["valid"]
+        predicted, true = self._masks(outputs.logits, batch["targets"]["mask"], valid)
         with _fixed(self.discriminator):
             fooled = verdict_loss(self.discriminator(images, predicted), valid, true=True)
         loss = loss + self.weight * fooled

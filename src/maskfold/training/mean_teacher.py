@@ -6,18 +6,14 @@ threshold: Sohn et al. (2020), FixMatch, arXiv 2001.07685.
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
-from maskfold.config import Config, SemiConfig
-from maskfold.labels import LabelSpec
-from maskfold.losses import MixedLoss
-from maskfold.models import SegmentationModel
-from maskfold.training.step import Supervised
+from maskfold.config import SemiConfig
+from maskfold.training.step import Parts, Supervised
 
 logger = logging.getLogger(__name__)
 
@@ -36,54 +32,29 @@ class MeanTeacher(Supervised):
     averages take over with every step.
     """
 
-    def __init__(
-        self,
-        network: SegmentationModel,
-        loss: MixedLoss,
-        config: Config,
-        accelerator: Accelerator,
-        *,
-        teacher: nn.Module,
-        labels: LabelSpec,
-        lr_factor: Callable[[], float],
-        on_step: Callable[[], None],
-    ) -> None:
-        """See the class.
-
-        Args:
-            network: on the device.
-            config: with a section ``semi``.
-            teacher: on the device, a network like ``network``, which somebody else moves.
-            labels: the task decides what probabilities are.
-            lr_factor, on_step: as for `Supervised`.
-        """
-        super().__init__(network, loss, config, accelerator, lr_factor=lr_factor, on_step=on_step)
-        assert config.semi is not None
-        self.options = config.semi
+    def __init__(self, parts: Parts, teacher: nn.Module) -> None:
+        """``parts.config`` has a section ``semi``; ``teacher``, a network like theirs, is moved by somebody else."""
+        super().__init__(parts)
+        assert parts.config.semi is not None
+        self.options = parts.config.semi
         self.teacher = teacher
-        self.labels = labels
         self.weight = 0.0
-        self.unlabelled: dict[str, Tensor] = {}
 
     def begin_epoch(self, epoch: int) -> None:
         super().begin_epoch(epoch)
         self.teacher.eval()
         self.weight = self.options.weight * ramp_up(epoch, self.options.ramp_epochs)
 
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        if self.weight:
-            self.unlabelled = self._moved(batch["unlabelled"])
-        return super().__call__(batch)
-
-    def learn(self, images: Tensor, targets: dict[str, Tensor], valid: Tensor) -> dict[str, Tensor]:
+    def learn(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         if not self.weight:
-            return super().learn(images, targets, valid)
-        _, loss, terms = self.supervise(images, targets, valid)
+            return super().learn(batch)
+        _, loss, terms = self.supervise(batch)
         self.accelerator.backward(loss)
-        expected = self._expected(self.unlabelled["weak"])
-        found = self.labels.activate(self.wrapped["network"](self.unlabelled["strong"]).logits.float())
+        unlabelled = batch["unlabelled"]
+        expected = self._expected(unlabelled["weak"])
+        found = self.labels.activate(self.wrapped["network"](unlabelled["strong"]).logits.float())
         term, confident = consistency(
-            found, expected, self.unlabelled["valid"], self.options.threshold, exclusive=self.labels.exclusive
+            found, expected, unlabelled["valid"], self.options.threshold, exclusive=self.labels.exclusive
         )
         further = self.weight * term
         self.accelerator.backward(further)
@@ -94,12 +65,6 @@ class MeanTeacher(Supervised):
         """The teacher's probabilities, (N, C, H, W) float32."""
         with self.accelerator.autocast():
             return self.labels.activate(self.teacher(images).logits.float())
-
-    def _moved(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        device = self.accelerator.device
-        layout = torch.channels_last if self.config.train.channels_last else torch.preserve_format
-        images = {name: batch[name].to(device, non_blocking=True, memory_format=layout) for name in ("weak", "strong")}
-        return {**images, "valid": batch["valid"].to(device, non_blocking=True)}
 
 
 def consistency(

@@ -27,7 +27,7 @@ from maskfold.training.mean_teacher import MeanTeacher, check_ramp
 from maskfold.training.optimism import optimistic
 from maskfold.training.processes import build_accelerator
 from maskfold.training.start import start_network
-from maskfold.training.step import Supervised, TrainStep
+from maskfold.training.step import Parts, Supervised, TrainStep
 
 
 @dataclass
@@ -210,15 +210,12 @@ def mixed_seed(*parts: int) -> int:
 
 
 def _train_step(session: Session, network: SegmentationModel, loss: MixedLoss) -> TrainStep:
-    made_of = network, loss, session.config, session.accelerator
-    if session.config.semi is not None:
-        check_ramp(session.config.semi, session.length.epochs)
-        teacher, labels = session.averages.models["ema"].module, session.competition.labels
-        return MeanTeacher(
-            *made_of, teacher=teacher, labels=labels, lr_factor=session.lr_factor, on_step=session.step_done
-        )
-    if session.config.adversarial is None:
-        return Supervised(*made_of, lr_factor=session.lr_factor, on_step=session.step_done)
-    check_reached(session.config.adversarial, session.length.epochs)
-    labels = session.competition.labels
-    return Adversarial(*made_of, labels=labels, lr_factor=session.lr_factor, on_step=session.step_done)
+    config, labels = session.config, session.competition.labels
+    parts = Parts(network, loss, config, session.accelerator, labels, session.lr_factor, session.step_done)
+    if config.semi is not None:
+        check_ramp(config.semi, session.length.epochs)
+        return MeanTeacher(parts, session.averages.models["ema"].module)
+    if config.adversarial is not None:
+        check_reached(config.adversarial, session.length.epochs)
+        return Adversarial(parts)
+    return Supervised(parts)

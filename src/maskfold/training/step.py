@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import torch
@@ -10,9 +11,13 @@ from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
 
 from maskfold.config import Config
+from maskfold.labels import LabelSpec
 from maskfold.losses import MixedLoss
 from maskfold.models import Outputs, SegmentationModel
 from maskfold.training.optim import build_optimizer, set_learning_rate, slow_weights
+
+# What batches hold for networks to look at.
+IMAGES = ("image", "weak", "strong")
 
 
 class TrainStep(Protocol):
@@ -40,6 +45,29 @@ class TrainStep(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What every way of training is made of.
+
+    Attributes:
+        network: on the device.
+        loss: of its outputs.
+        config: the run's.
+        accelerator: of this process.
+        labels: the task decides what probabilities and truths are.
+        lr_factor: factor on the peak learning rate of the coming step.
+        on_step: called after each optimiser step.
+    """
+
+    network: SegmentationModel
+    loss: MixedLoss
+    config: Config
+    accelerator: Accelerator
+    labels: LabelSpec
+    lr_factor: Callable[[], float]
+    on_step: Callable[[], None]
+
+
 class Supervised:
     """One network, one loss: forward, backward and, every ``accumulate`` batches, an optimiser step.
 
@@ -51,35 +79,18 @@ class Supervised:
         wrapped: networks by name, as accelerate made them for this precision and these processes.
     """
 
-    def __init__(
-        self,
-        network: SegmentationModel,
-        loss: MixedLoss,
-        config: Config,
-        accelerator: Accelerator,
-        *,
-        lr_factor: Callable[[], float],
-        on_step: Callable[[], None],
-    ) -> None:
-        """See the class.
-
-        Args:
-            network: on the device.
-            lr_factor: factor on the peak learning rate of the coming step.
-            on_step: called after each optimiser step.
-        """
-        self.network = network
-        self.config = config
-        self.accelerator = accelerator
-        self.loss = loss.to(accelerator.device)
-        self.lr_factor, self.on_step = lr_factor, on_step
+    def __init__(self, parts: Parts) -> None:
+        self.network, self.config, self.accelerator = parts.network, parts.config, parts.accelerator
+        self.labels = parts.labels
+        self.loss = parts.loss.to(parts.accelerator.device)
+        self.lr_factor, self.on_step = parts.lr_factor, parts.on_step
         self.modules: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.learning: tuple[str, ...] = ("network",)
         self.wrapped: dict[str, nn.Module] = {}
-        if config.optim.freeze_encoder_epochs == "all":
-            network.freeze_encoder(True)  # before the optimiser is made, which then keeps no state for it
-        self.add("network", network, build_optimizer(network, config.optim))
+        if self.config.optim.freeze_encoder_epochs == "all":
+            self.network.freeze_encoder(True)  # before the optimiser is made, which then keeps no state for it
+        self.add("network", self.network, build_optimizer(self.network, self.config.optim))
 
     def begin_epoch(self, epoch: int) -> None:
         self.loss.set_epoch(epoch)
@@ -92,25 +103,27 @@ class Supervised:
         with accelerator.accumulate(*(self.wrapped[name] for name in self.learning)):
             for optimizer in self.optimizers.values():
                 set_learning_rate(optimizer, self.lr_factor())
-            found = self.learn(*self._to_device(batch))
+            found = self.learn(self._on_device(batch))
             if accelerator.sync_gradients:
                 self._step()
         if accelerator.sync_gradients:
             self.on_step()
         return found
 
-    def learn(self, images: Tensor, targets: dict[str, Tensor], valid: Tensor) -> dict[str, Tensor]:
-        """Add a batch's gradients to every network that is ``learning``; returns ``loss`` and its terms, detached."""
-        _, loss, terms = self.supervise(images, targets, valid)
+    def learn(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Add the gradients of a batch, on the device, to every network that is ``learning``.
+
+        Returns:
+            ``loss`` and its terms, detached.
+        """
+        _, loss, terms = self.supervise(batch)
         self.accelerator.backward(loss)
         return {"loss": loss.detach(), **terms}
 
-    def supervise(
-        self, images: Tensor, targets: dict[str, Tensor], valid: Tensor
-    ) -> tuple[Outputs, Tensor, dict[str, Tensor]]:
+    def supervise(self, batch: Mapping[str, Any]) -> tuple[Outputs, Tensor, dict[str, Tensor]]:
         """The network's outputs for a batch, the loss, and its terms for the log."""
-        outputs = self.wrapped["network"](images)
-        return outputs, *self.loss(outputs.named(), targets, valid)
+        outputs = self.wrapped["network"](batch["image"])
+        return outputs, *self.loss(outputs.named(), batch["targets"], batch["valid"])
 
     def settled(self) -> AbstractContextManager[None]:
         return slow_weights(self.optimizers["network"])
@@ -141,9 +154,16 @@ class Supervised:
         if scaler is not None:
             scaler.update()
 
-    def _to_device(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        device = self.accelerator.device
+    def _on_device(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """The batch with its tensors on the device, images in the network's layout."""
         layout = torch.channels_last if self.config.train.channels_last else torch.preserve_format
-        images = batch["image"].to(device, non_blocking=True, memory_format=layout)
-        targets = {name: target.to(device, non_blocking=True) for name, target in batch["targets"].items()}
-        return images, targets, batch["valid"].to(device, non_blocking=True)
+
+        def place(name: str, value: Any) -> Any:
+            if isinstance(value, Mapping):
+                return {inner: place(inner, each) for inner, each in value.items()}
+            if not isinstance(value, Tensor):
+                return value
+            form = layout if name in IMAGES else torch.preserve_format
+            return value.to(self.accelerator.device, non_blocking=True, memory_format=form)
+
+        return place("batch", batch)
