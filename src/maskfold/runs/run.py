@@ -15,13 +15,14 @@ from maskfold.competitions.find import open_competition
 from maskfold.config import MADE_WITH, Config, changed_keys, config_from_tree, config_yaml
 from maskfold.errors import RunError, first_few
 from maskfold.program import command_line
-from maskfold.runs.fold import FoldFolder
+from maskfold.runs.fold import ALL, FoldFolder
 from maskfold.storage import LocalStorage, Storage
 
 if TYPE_CHECKING:  # a run is opened without what reads images and tables
+    import numpy as np
     import pandas as pd
 
-    from maskfold.competitions import Competition
+    from maskfold.competitions import Competition, Samples
     from maskfold.datasets.annotators import Annotations
 
 logger = logging.getLogger(__name__)
@@ -170,6 +171,20 @@ class Run:
             written = self.storage.read(FOLDS)
             self._folds = read_folds(written, self.folds_path, samples.ids, groups=groups)
         return self._folds
+
+    def fold_samples(self, fold: int | str) -> "tuple[Samples, np.ndarray | None, Samples]":
+        """A fold's training images, how often each stands in a round (None: once), and its validation images.
+
+        Raises:
+            FoldsError: there is no such fold; see `folds` too.
+        """
+        from maskfold.datasets import fold_splits
+
+        samples = self.competition().samples("train")
+        if fold == ALL:
+            return samples, None, samples[:0]
+        train, valid = fold_splits(self.folds(), int(fold))
+        return samples.select(train["id"]), train["times"].to_numpy(), samples.select(valid["id"])
 
     def annotations(self) -> "Annotations | None":
         """The masks by several annotators that ``targets.annotators`` names: read, and said what they lack, once.

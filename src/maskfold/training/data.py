@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from torch.utils.data import DataLoader
 
 from maskfold.competitions import Competition, Samples
@@ -19,13 +18,11 @@ from maskfold.datasets import (
     UnlabelledDataset,
     build_augmentation,
     coverages,
-    fold_splits,
     image_loader,
     labelled_part,
     train_loader,
 )
 from maskfold.runs import Run
-from maskfold.runs.fold import ALL
 from maskfold.training.extra import extra_images
 from maskfold.training.targets import smoothing, target_sources
 from maskfold.training.unlabelled import unlabelled_samples
@@ -53,7 +50,7 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
     ``needs`` names the targets beside the mask that training asks for.
     """
     competition, config = run.competition(), run.config
-    train, times, valid = _splits(competition.samples("train"), run.folds(), fold)
+    train, times, valid = run.fold_samples(fold)
     train, times, rest = _labelled(competition, train, times, config)
     extra = extra_images(run, fold)
     further = sum(len(images.samples) for images in extra)
@@ -95,13 +92,6 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         valid_ids=list(valid.ids),
         unlabelled_ids=list(unlabelled.ids),
     )
-
-
-def _splits(samples: Samples, folds: pd.DataFrame, fold: int | str) -> tuple[Samples, np.ndarray | None, Samples]:
-    if fold == ALL:
-        return samples, None, samples[:0]
-    train, valid = fold_splits(folds, int(fold))
-    return samples.select(train["id"]), train["times"].to_numpy(), samples.select(valid["id"])
 
 
 def _labelled(

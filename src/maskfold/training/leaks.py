@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from maskfold.datasets import fold_splits, trained_ids
+from maskfold.datasets import trained_ids
 from maskfold.errors import TrainingError
 from maskfold.runs import Run
 from maskfold.runs.fold import ALL
@@ -37,7 +37,7 @@ def refuse_trained(content: bytes, path: Path, theirs: str, run: Run, fold: int 
     """The same of the content of a ``folds.csv`` that is found at ``path``."""
     if fold == ALL:
         return
-    leaked = sorted(trained_ids(content, path, theirs) & set(fold_splits(run.folds(), int(fold))[1]["id"]))
+    leaked = sorted(trained_ids(content, path, theirs) & set(run.fold_samples(fold)[2].ids))
     if leaked:
         raise TrainingError(
             f"fold {theirs} of {path.parent} was trained on {len(leaked)} images that fold {fold} of {run.path} "

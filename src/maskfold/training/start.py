@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from maskfold.competitions import Samples
-from maskfold.datasets import fold_splits, image_statistics
+from maskfold.datasets import image_statistics
 from maskfold.errors import RunError
 from maskfold.models import SegmentationModel, build_model, load_weights
 from maskfold.runs import FoldFolder, Run
-from maskfold.runs.fold import ALL
 from maskfold.training.leaks import refuse_leak
 
 
@@ -33,7 +31,7 @@ def start_network(run: Run, fold: int | str) -> SegmentationModel:
     pretrained = fresh and config.init_from is None
     network = build_model(config, classes=competition.labels.channels, images=competition.images, pretrained=pretrained)
     if fresh and not competition.images.plain and (encoder is not None or config.encoder_weights is None):
-        network.set_statistics(*image_statistics(competition, _train_samples(run, fold)))
+        network.set_statistics(*image_statistics(competition, run.fold_samples(fold)[0]))
     if fresh and config.init_from is not None:
         found = _checkpoint_of(config.init_from, run, fold)
         if found is None:
@@ -65,8 +63,3 @@ def _checkpoint_of(place: str | Path, run: Run, fold: int | str) -> tuple[FoldFo
     folder.weights_of(checkpoint)
     refuse_leak(source, theirs, run, fold, use="starting from its weights")
     return folder, checkpoint
-
-
-def _train_samples(run: Run, fold: int | str) -> Samples:
-    samples = run.competition().samples("train")
-    return samples if fold == ALL else samples.select(fold_splits(run.folds(), int(fold))[0]["id"])

@@ -22,7 +22,6 @@ import numpy as np
 
 from maskfold.competitions import Sample, Samples
 from maskfold.config import TeacherConfig
-from maskfold.datasets import fold_splits
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.submit import default_choice, predict_samples
@@ -112,10 +111,7 @@ def _teaching_folds(teachers: Sequence[Run], fold: int | str) -> Sequence[int | 
 
 
 def _training_samples(run: Run, fold: int | str) -> Samples:
-    samples = run.competition().samples("train")
-    if fold != ALL:
-        samples = samples.select(fold_splits(run.folds(), int(fold))[0]["id"])
-    return Samples(replace(sample, masks=None) for sample in samples)
+    return Samples(replace(sample, masks=None) for sample in run.fold_samples(fold)[0])
 
 
 def _fingerprint(
