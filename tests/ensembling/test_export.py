@@ -10,9 +10,9 @@ from torch import nn
 
 from maskfold.config import override
 from maskfold.ensembling import export
-from maskfold.ensembling.agreement import check_same, example_images
 from maskfold.ensembling.checkpoints import load_networks
 from maskfold.ensembling.export import EnsembleNetwork, export_ensemble, read_exported
+from maskfold.ensembling.same_output import check_same, example_images
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.errors import ExportError
 from maskfold.inference.merge import build_merge

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from maskfold import __version__
 from maskfold.competitions import Competition
 from maskfold.config import TTAConfig
-from maskfold.ensembling.agreement import Probabilities, check_same, example_images
+from maskfold.ensembling.same_output import Probabilities, check_same, example_images
 from maskfold.errors import ExportError
 from maskfold.labels import LabelSpec
 from maskfold.models.onnx import Named, OnnxNetwork, check_onnx, onnx_bytes

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from maskfold import __version__
 from maskfold.competitions import Competition
-from maskfold.ensembling.agreement import Probabilities, check_same, example_images
 from maskfold.ensembling.checkpoints import run_networks
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.engines import refuse_dropout
 from maskfold.ensembling.finished import folds_of
+from maskfold.ensembling.same_output import Probabilities, check_same, example_images
 from maskfold.errors import ExportError
 from maskfold.files import atomic_path
 from maskfold.inference.merge import Merge, build_merge
