@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = (
     "make_demo",
     "check_data",
+    "tile",
     "make_folds",
     "train_fold",
     "train_all",
@@ -30,8 +31,8 @@ COMMANDS = (
     "export",
     "pack",
 )
-NEEDED = {"train_fold": ("--fold", "0"), "compare": ("a.csv", "b.csv")}
-CONFIGURED = ("check_data", "make_folds", "train_fold", "train_all")
+NEEDED = {"train_fold": ("--fold", "0"), "compare": ("a.csv", "b.csv"), "tile": ("cut",)}
+CONFIGURED = ("check_data", "tile", "make_folds", "train_fold", "train_all")
 RUNS = ("tune", "predict", "pseudo_label", "evaluate", "report", "export", "pack")
 
 

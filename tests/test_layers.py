@@ -26,13 +26,13 @@ LAYERS = [
     },
     {"config", "losses", "metrics", "resizing"},
     {"competitions", "models", "inference"},
-    {"datasets", "runs", "demo"},
+    {"datasets", "runs", "demo", "rasters"},
     {"ensembling", "checks"},
     {"scoring", "training", "packing"},
     {"report", "steps"},
     {"cli"},
 ]
-ARROWS = {("runs", "datasets"), ("rle", "compiled"), ("storage", "files")}
+ARROWS = {("runs", "datasets"), ("rasters", "datasets"), ("rle", "compiled"), ("storage", "files")}
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 # Packages that a stranger can lift out: they know nothing of files, runs or competitions.
 LIFTABLE = {

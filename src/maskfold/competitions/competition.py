@@ -8,7 +8,14 @@ import numpy as np
 
 from maskfold.competitions.csv_layout import CsvLayout
 from maskfold.competitions.files import CompetitionFiles, safe_path
-from maskfold.competitions.images import IMAGE_SUFFIXES, decode_files, image_size
+from maskfold.competitions.images import (
+    IMAGE_SUFFIXES,
+    MOST_PIXELS,
+    RASTER_SUFFIXES,
+    decode_files,
+    image_size,
+    is_large,
+)
 from maskfold.competitions.label_layouts import FileList, PngMasks
 from maskfold.competitions.profile import Profile
 from maskfold.competitions.samples import ImagePath, Sample, Samples, Split, Survey, paths_of, read_groups
@@ -17,6 +24,7 @@ from maskfold.errors import CompetitionError
 from maskfold.images import ImageSpec
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
+from maskfold.program import command_line
 from maskfold.resizing import fit_label
 
 LAYOUTS = {"csv": CsvLayout, "png-masks": PngMasks, "file-list": FileList}
@@ -107,7 +115,7 @@ class Competition:
         files = (PurePosixPath(folder) / name for folder in sorted(folders) for name in self.files.names(folder))
         return sorted({str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES} - named)
 
-    def groups(self, samples: Samples, group: GroupConfig) -> list[str]:
+    def groups(self, samples: Samples, group: GroupConfig) -> list[str | None]:
         """The group of every one of ``samples`` from a CSV of the competition (id, file name or stem).
 
         Raises:
@@ -119,8 +127,11 @@ class Competition:
         """An image as it is stored: ``(H, W, C)`` of the dtype of `images`; colours in the order red, green, blue.
 
         Raises:
-            CompetitionError: no such file, not an image, or one that does not fit the profile's ``image_spec``.
+            CompetitionError: no such file, not an image, one that does not fit the profile's ``image_spec`` or is too
+                large to be read whole.
         """
+        if PurePosixPath(paths_of(path)[0]).suffix.lower() in RASTER_SUFFIXES and is_large(self.size(path)):
+            raise CompetitionError(_too_large(paths_of(path)[0], self.size(path)))
         return decode_files([(name, self.files.read(name)) for name in paths_of(path)], self.images)
 
     def size(self, path: ImagePath) -> tuple[int, int]:
@@ -134,6 +145,14 @@ class Competition:
             with self.files.open(first) as stream:
                 self._sizes[path] = image_size(stream, first)
         return self._sizes[path]
+
+    def by_windows(self, sample: Sample) -> bool:
+        """Whether a sample is predicted by windows from its file: it is large, or training tiles were cut at a scale.
+
+        Raises:
+            CompetitionError: as `size`.
+        """
+        return sample.masks is None and (self.profile.tile_scale != 1 or is_large(self.size(sample.image)))
 
     def scored_size(self, sample: Sample) -> tuple[int, int]:
         """``(H, W)`` at which a sample is decided and scored: its image's, or what the profile asks for.
@@ -225,3 +244,11 @@ class Competition:
             if not id:
                 raise
             raise CompetitionError(f"{id}: {error}") from None
+
+
+def _too_large(name: str, size: tuple[int, int]) -> str:
+    return (
+        f"{name} is {size[0]}x{size[1]} (height x width), too large to be read whole (at most {MOST_PIXELS:,} "
+        f"pixels): cut training images into tiles with {command_line('tile', 'cut')}; {command_line('predict')} reads "
+        "test images by windows"
+    )

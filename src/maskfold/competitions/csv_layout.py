@@ -1,6 +1,6 @@
 """Competitions whose masks are run lengths in a CSV."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import reduce
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from maskfold.competitions.files import CompetitionFiles, safe_paths
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
 from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
+from maskfold.competitions.windows import MaskWindows
 from maskfold.errors import CompetitionError, first_few
 from maskfold.labels import Label, LabelSpec
 from maskfold.rle import RLEError
@@ -81,6 +82,19 @@ class CsvLayout:
         except RLEError as error:
             raise _unreadable(error, shape) from None
 
+    def windows(self, masks: tuple[str, ...], shape: tuple[int, int]) -> Callable[[slice, slice], np.ndarray]:
+        """Draws what `label` has at rows and columns, without ever drawing the rest; the runs are read once."""
+        try:
+            runs = [self.dialect.runs(rle, shape) for rle in masks]
+        except RLEError as error:
+            raise _unreadable(error, shape) from None
+
+        def window(rows: slice, columns: slice) -> np.ndarray:
+            layers = (each.window(rows, columns) for each in runs)
+            return self._gather(layers, (rows.stop - rows.start, columns.stop - columns.start))
+
+        return window
+
     def coverage(self, masks: tuple[str, ...], shape: tuple[int, int]) -> float:
         """See `Competition.coverage`."""
         try:
@@ -104,6 +118,26 @@ class CsvLayout:
             count, components = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
             return {"": [self.dialect.encode(components == index) for index in range(1, count)]}
         return {"": [self.dialect.encode(mask)]}
+
+    def encode_windows(self, mask: MaskWindows) -> dict[str, list[str]]:
+        """`encode` of a mask that is read strip by strip.
+
+        Raises:
+            CompetitionError: rows of instances, which are components of a whole mask.
+        """
+        if self.profile.rows == "instance":
+            raise CompetitionError(
+                f"the profile {self.profile.name} has rows: instance, and the components of a mask that is read by "
+                "windows are not known: write tifs or polygons instead (tile predict)"
+            )
+        first = 1 if self.labels.exclusive else 0
+        values = self.profile.csv_classes if self.profile.rows == "class" else ("",)
+        return {value: [self._encode_layer(mask, first + place)] for place, value in enumerate(values)}
+
+    def _encode_layer(self, mask: MaskWindows, channel: int) -> str:
+        order = self.dialect.order
+        parts = (self.labels.layers(strip)[channel] for strip in mask.strips(order))
+        return self.dialect.encode_parts(parts, mask.size)
 
     def _table(self, name: str) -> pd.DataFrame:
         return read_table(self.profile, self.files.read(name), name)

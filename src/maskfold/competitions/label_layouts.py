@@ -127,7 +127,8 @@ class PngMasks(_LabelFiles):
             found = [
                 Sample(stem, images[stem], masks[stem], split=own) for stem, own in splits.items() if own != "test"
             ]
-        return survey_samples(found, self.files, source=self.profile.images, problems=[*problems, *misfits])
+        group, problems = self.profile.group, [*problems, *misfits]
+        return survey_samples(found, self.files, source=self.profile.images, group=group, problems=problems)
 
     def decode(self, data: bytes, name: str) -> Label:
         """Content of a mask file, of 0 and 1 (or 255)."""
@@ -183,7 +184,8 @@ class FileList(_LabelFiles):
             {"train": profile.train, "valid": profile.valid} if split == "train" else {"test": profile.test}
         )
         found, problems = self._listed(lists)
-        return survey_samples(found, self.files, source=" and ".join(lists.values()), problems=problems)
+        source, group = " and ".join(lists.values()), profile.group
+        return survey_samples(found, self.files, source=source, group=group, problems=problems)
 
     def annotations(self, name: str, column: str | None) -> dict[str, dict[str, str]]:
         """See `Competition.annotations`: of a list, or of a folder."""

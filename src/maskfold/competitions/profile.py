@@ -28,6 +28,10 @@ class _Profile(_Section):
     title: str = Field("", description="the competition, in words")
     metric: str = Field(description="the competition's metric: a name of maskfold.metrics, or package.module:Name")
     image_spec: ImageSpec = Field(ImageSpec(), description="channels and values of the images, see maskfold.images")
+    tile_scale: Annotated[float, Field(gt=0, le=8)] = Field(
+        1.0,
+        description="scale at which training tiles were cut: test images, which are whole rasters, are brought to it",
+    )
 
 
 def _listed(value: Any) -> Any:
@@ -149,6 +153,7 @@ class PngMasksProfile(_Profile):
     masks: str = Field("masks", description="folder of the masks, 0/255 or 0/1")
     split: str = Field("split.csv", description="optional CSV id,split with train, valid and test")
     class_names: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)] = ("foreground",)
+    group: GroupConfig | None = Field(None, description="where the competition lists which images belong together")
 
 
 class FileListProfile(_Profile):
@@ -161,6 +166,7 @@ class FileListProfile(_Profile):
     labels: str = Field("labels.txt", description="optional file with one class name per line")
     separator: str | None = Field(None, description="between image and label; null: blanks")
     class_names: tuple[str, ...] = Field((), description="names of classes 0..C-1; empty: from labels")
+    group: GroupConfig | None = Field(None, description="where the competition lists which images belong together")
 
 
 Profile = CsvProfile | PngMasksProfile | FileListProfile

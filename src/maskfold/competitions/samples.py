@@ -161,11 +161,13 @@ def survey_samples(
     return Survey(samples, tuple(problems))
 
 
-def read_groups(files: CompetitionFiles, group: GroupConfig, samples: Samples) -> list[str]:
+def read_groups(files: CompetitionFiles, group: GroupConfig, samples: Samples) -> list[str | None]:
     """The group of every sample, from a CSV of the competition; its rows are named by id, file name or stem.
 
+    Test images need none: `None` stands for those that have no row.
+
     Raises:
-        CompetitionError: missing file or columns, a name with two groups, samples without a group.
+        CompetitionError: missing file or columns, a name with two groups, training images without a group.
     """
     names = read_pairs(files, group.file, group.id, group.column)
     problems = duplicates((name for name, _ in names), group.file)
@@ -175,7 +177,9 @@ def read_groups(files: CompetitionFiles, group: GroupConfig, samples: Samples) -
         paths = map(PurePosixPath, paths_of(sample.image))
         keys = (sample.id, *(key for path in paths for key in (path.name, path.stem)))
         found.append(next((groups[key] for key in keys if key in groups), None))
-    without = [sample.id for sample, value in zip(samples, found, strict=True) if value is None]
+    without = [
+        sample.id for sample, value in zip(samples, found, strict=True) if value is None and sample.masks is not None
+    ]
     if without:
         problems.append(
             f"{group.file} has no row for {len(without)} images: {first_few(without)} "

@@ -1,32 +1,28 @@
 """From an ensemble and the test images to a validated submission."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from maskfold.competitions import Competition, Samples, SubmissionWriter
+from maskfold.competitions.windows import MaskWindows
 from maskfold.config import Config
 from maskfold.datasets import image_loader
-from maskfold.device import choose_device, choose_precision
-from maskfold.ensembling.checkpoints import run_networks, with_batch_size
+from maskfold.ensembling.checkpoints import with_batch_size
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
-from maskfold.ensembling.engines import onnx_networks, refuse_dropout
-from maskfold.ensembling.finished import folds_of
-from maskfold.errors import InferenceError
+from maskfold.ensembling.predictors import Engine, load_predictors
+from maskfold.errors import InferenceError, first_few
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
-from maskfold.inference.predict import Prediction, predict_batches
+from maskfold.inference.predict import Prediction
 from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import MapStore, Run
 from maskfold.storage import LocalStorage
-
-Engine = Literal["torch", "onnx"]
 
 
 def default_choice(runs: Sequence[Run], config: Config | None = None) -> EnsembleChoice:
@@ -74,16 +70,6 @@ def check_hashes(choice: EnsembleChoice) -> list[str]:
     return sorted(set(now) - set(choice.hashes))
 
 
-def refuse_without_presence(choice: EnsembleChoice, competition: Competition, runs: Sequence[Run]) -> None:
-    """Raise a ConfigError where the decoding asks for a presence that no run predicts that weighs something.
-
-    ``runs`` are those of the choice, in its order.
-    """
-    weights = [part.weight for part in choice.runs]
-    available = any(run.config.model.presence for run, weight in zip(runs, weights, strict=True) if weight > 0)
-    build_chain(choice.post, competition.labels, competition.images).check_presence(available)
-
-
 def predict_samples(
     choice: EnsembleChoice,
     competition: Competition,
@@ -107,18 +93,23 @@ def predict_samples(
 
     Raises:
         ConfigError: the decoding asks for a presence that no run predicts.
+        InferenceError: an image that is predicted by windows only, see `Competition.by_windows`.
     """
-    if engine == "onnx":
-        refuse_dropout(choice.tta)
-    opened = runs or [Run.open(Path(part.run)) for part in choice.runs]
-    refuse_without_presence(choice, competition, opened)
-    pairs = [(run, part) for run, part in zip(opened, choice.runs, strict=True) if part.weight > 0]
-    used = [part for _, part in pairs]
-    streams = [_run_stream(run, choice, part, competition, samples, folds, batch_size, engine) for run, part in pairs]
-    total = sum(run.weight for run in used)
+    if large := [sample.id for sample in samples if competition.by_windows(sample)]:
+        raise InferenceError(
+            f"{len(large)} images are read by windows only, which {command_line('predict')} and "
+            f"{command_line('tile', 'predict')} do: {first_few(large)}"
+        )
+    parts = load_predictors(choice, competition, folds, batch_size=batch_size, engine=engine, runs=runs)
+    streams = [
+        predictor(image_loader(competition, samples, with_batch_size(predictor.run.config, batch_size)), choice.tta)
+        for _, predictor in parts
+    ]
+    weights = [weight for weight, _ in parts]
+    total = sum(weights)
     for together in zip(*streams, strict=True):
-        mean = sum(p.probability * np.float32(m.weight / total) for p, m in zip(together, used, strict=True))
-        presence = mean_presence((m.weight, p.presence) for p, m in zip(together, used, strict=True))
+        mean = sum(p.probability * np.float32(weight / total) for p, weight in zip(together, weights, strict=True))
+        presence = mean_presence((weight, p.presence) for p, weight in zip(together, weights, strict=True))
         first = together[0]
         image = partial(competition.image, samples.by_id[first.id].image)
         yield replace(first, probability=mean, presence=presence, image=image)
@@ -143,10 +134,12 @@ def write_submission(
     path: Path,
     ids: Sequence[str],
     probabilities: Path | None = None,
+    rasters: Iterable[tuple[str, MaskWindows]] = (),
 ) -> dict[str, int]:
     """Decode a stream and write the validated submission; returns counts of images and of empty masks.
 
     Args:
+        rasters: id and mask of the images that were predicted by windows.
         probabilities: folder to store the 8-bit maps in as well.
     """
     empty = 0
@@ -159,37 +152,9 @@ def write_submission(
         # Entered last, so left first: maps are kept only beside a submission that is valid.
         writer = stack.enter_context(SubmissionWriter(competition, path, ids))
         for prediction in progress(predictions, "predict", total=len(ids)):
-            mask = decode(prediction)
-            writer.write(prediction.id, mask)
+            empty += not writer.write(prediction.id, decode(prediction))
             if store is not None:
                 store.write(prediction.id, prediction.probability, prediction.presence)
-            empty += not mask.any()
+        for image_id, mask in rasters:
+            empty += not writer.write(image_id, mask)
     return {"images": len(ids), "empty": empty}
-
-
-def _run_stream(
-    run: Run,
-    choice: EnsembleChoice,
-    part: RunChoice,
-    competition: Competition,
-    samples: Samples,
-    folds: Sequence[int | str] | None,
-    batch_size: int,
-    engine: Engine,
-) -> Iterator[Prediction]:
-    folds = folds or folds_of(run)
-    networks, weights = run_networks(run, part.checkpoint, folds, competition)
-    if engine == "onnx":
-        networks = onnx_networks(run, part.checkpoint, folds, networks, competition)
-    device = choose_device()
-    return predict_batches(
-        networks,
-        image_loader(competition, samples, with_batch_size(run.config, batch_size)),
-        labels=competition.labels,
-        tta=choice.tta,
-        window_batch=batch_size,
-        weights=weights,
-        seed=run.config.seed,
-        device=device,
-        precision=choose_precision(run.config.train.precision, device),
-    )

@@ -12,6 +12,7 @@ PSEUDO = DATA / "pseudo"
 RUNS = Path("runs")
 SUBMISSIONS = Path("submissions")
 PACKS = Path("packs")
+RASTERS = Path("rasters")
 
 
 def as_runs(runs: Run | Sequence[Run]) -> list[Run]:

@@ -5,13 +5,14 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Sample, Samples
 from maskfold.config import Config, override
 from maskfold.ensembling.checkpoints import has_oof
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
 from maskfold.ensembling.finished import folds_of, optimism
+from maskfold.ensembling.predictors import Engine
+from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.submit import (
-    Engine,
     check_hashes,
     default_choice,
     predict_samples,
@@ -120,9 +121,18 @@ def _write(
     engine: Engine,
 ) -> None:
     samples = test_samples(competition)
-    predictions = predict_samples(choice, competition, samples, folds, batch_size=batch_size, engine=engine, runs=runs)
+    large = [sample for sample in samples if competition.by_windows(sample)]
+    if large and save_probabilities:
+        raise SubmissionError(
+            f"{len(large)} images are predicted by windows, whose maps are not kept: leave out --save-probabilities, "
+            f"or use {command_line('tile', 'predict', '--probabilities')}"
+        )
+    used = {"batch_size": batch_size, "engine": engine, "runs": runs}
+    whole = _without(samples, large)
+    predictions = predict_samples(choice, competition, whole, folds, **used) if whole else iter(())
+    rasters = RasterEnsemble(choice, competition, folds, **used).masks(large, path) if large else ()
     maps = path.with_name(path.stem + "_probabilities") if save_probabilities else None
-    counts = write_submission(predictions, choice, competition, path, samples.ids, maps)
+    counts = write_submission(predictions, choice, competition, path, samples.ids, maps, rasters)
     print(f"{counts['images']} images, {counts['empty']} with an empty mask. Valid submission: {path}")
 
 
@@ -254,3 +264,8 @@ def _changed(choice: EnsembleChoice, config: Config, changed: set[str]) -> Ensem
         values["runs"] = [run.model_copy(update=checkpoint) for run in choice.runs]
     # A changed choice is not the one whose score is known.
     return choice.model_copy(update={**values, "scores": {}}) if values else choice
+
+
+def _without(samples: Samples, others: Sequence[Sample]) -> Samples:
+    left_out = {sample.id for sample in others}
+    return Samples(sample for sample in samples if sample.id not in left_out)
