@@ -147,7 +147,7 @@ def _pixels(geometry: dict[str, Any], tree: _Tree, raster: Raster) -> dict[str, 
     """A polygon whose coordinates are (column, row) of pixels' corners."""
     if raster.crs is not None:
         geometry = rasterio().warp.transform_geom(tree.crs, raster.crs, geometry)
-    inverse = ~raster.transform
+    a, b, c, d, e, f = tuple(~raster.transform)[:6]
     parts = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
-    moved = [[[inverse * (point[0], point[1]) for point in ring] for ring in part] for part in parts]
+    moved = [[[(a * x + b * y + c, d * x + e * y + f) for x, y, *_ in ring] for ring in part] for part in parts]
     return {"type": "MultiPolygon", "coordinates": moved}

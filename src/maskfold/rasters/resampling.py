@@ -46,7 +46,7 @@ def _axis(size: int, wanted: int, part: slice, rule: Rule) -> tuple[slice, np.nd
     step = size / wanted
     pixels = np.arange(part.start, part.stop)
     if rule == "nearest":
-        places = np.minimum(((pixels + 0.5) * step).astype(np.int64), size - 1)
+        places = (2 * pixels + 1) * size // (2 * wanted)  # where the centre is, without rounding
         return slice(int(places[0]), int(places[-1]) + 1), places - places[0]
     area = rule == "image" and step > 1
     reach = step / 2 if area else max(step, 1.0)
