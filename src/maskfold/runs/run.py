@@ -4,8 +4,9 @@ import logging
 import platform
 import subprocess
 from collections.abc import Collection
+from contextlib import suppress
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ REPORTED_PACKAGES = (
     "albumentations",
     "numpy",
     "opencv-python",
+    "opencv-python-headless",
 )
 
 
@@ -237,8 +239,11 @@ class Run:
 
 def made_with() -> dict[str, str]:
     """Versions and code commit, for the record."""
-    facts = {package: version(package) for package in REPORTED_PACKAGES}
-    return {"python": platform.python_version(), **facts, "commit": _commit()}
+    facts = {"python": platform.python_version()}
+    for package in REPORTED_PACKAGES:
+        with suppress(PackageNotFoundError):  # one of the two packages of cv2 is enough
+            facts[package] = version(package)
+    return {**facts, "commit": _commit()}
 
 
 def _commit() -> str:
