@@ -17,7 +17,7 @@ def test_shipped_profiles_specific_layouts_first():
 @pytest.mark.parametrize("profile", shipped_profiles(), ids=lambda profile: profile.name)
 def test_shipped_metrics_exist(profile):
     names = ("a", "b", "c") if profile.layout == "file-list" else profile.class_names
-    assert build_metric(profile.metric, LabelSpec("multiclass" if len(names) > 1 else "binary", names))
+    assert build_metric(profile.metric.name, LabelSpec("multiclass" if len(names) > 1 else "binary", names))
 
 
 def test_tianchi_says_what_its_files_look_like():

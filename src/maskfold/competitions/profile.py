@@ -23,10 +23,31 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
+class MetricChoice(_Section):
+    """A metric by its name, and the options that it is made with as further keys: ``{name: f_beta, beta: 0.5}``."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(description="a name of maskfold.metrics, or package.module:Name")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The further keys."""
+        return dict(self.model_extra or {})
+
+
+def _named(value: Any) -> Any:
+    """A name alone is a choice without options."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 class _Profile(_Section):
     name: str = Field(description="the profile's name; default: the file's")
     title: str = Field("", description="the competition, in words")
-    metric: str = Field(description="the competition's metric: a name of maskfold.metrics, or package.module:Name")
+    metric: Annotated[MetricChoice, BeforeValidator(_named)] = Field(
+        description="the competition's metric: a name of maskfold.metrics, or package.module:Name; with options: "
+        "{name: f_beta, beta: 0.5}"
+    )
     image_spec: ImageSpec = Field(ImageSpec(), description="channels and values of the images, see maskfold.images")
 
 
