@@ -114,7 +114,7 @@ def case(root: Path, kind: str, method: str, workers: int) -> dict[str, float]:
 
 def main() -> None:
     """Print one table row per way of starting workers and of holding the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="what a large table costs data workers")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the table (default 1,000,000)")
     parser.add_argument("--workers", type=int, default=4, help="of the loader (default 4)")
     parser.add_argument("--case", nargs=3, metavar=("ROOT", "KIND", "METHOD"), help=argparse.SUPPRESS)

@@ -11,7 +11,7 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from multiprocessing import context
+from multiprocessing.context import get_spawning_popen
 from pathlib import Path
 from typing import Any, overload
 
@@ -96,7 +96,7 @@ class PackedTexts(Sequence[Text]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         arrays = [getattr(self, name) for name in _ARRAYS]
-        spawning = context.get_spawning_popen() is not None
+        spawning = get_spawning_popen() is not None
         if not spawning or sum(array.nbytes for array in arrays) < WORTH_A_FILE:
             return _from_arrays, tuple(np.asarray(array) for array in arrays)
         if self._file is None:
@@ -135,7 +135,7 @@ def _written(arrays: Sequence[np.ndarray]) -> Path:
     handle, name = tempfile.mkstemp(prefix="maskfold-", suffix=".texts")
     with os.fdopen(handle, "wb") as stream:
         for array in arrays:
-            stream.write(memoryview(np.ascontiguousarray(array)))
+            array.tofile(stream)
     return Path(name)
 
 
