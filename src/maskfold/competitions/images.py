@@ -92,6 +92,18 @@ def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
 
 
+def stored_spec(data: bytes, name: str) -> ImageSpec:
+    """How an image is stored: its channels and type, whatever a profile says.
+
+    Raises:
+        CompetitionError: not an image, or of a type that no profile can name.
+    """
+    image = _read(data, name)
+    if str(image.dtype) not in get_args(PixelType):
+        raise CompetitionError(f"{name} holds {image.dtype}: convert the images to uint8, uint16 or float32")
+    return ImageSpec(image.shape[2], cast("PixelType", str(image.dtype)))
+
+
 def _read_picture(data: bytes, name: str) -> np.ndarray:
     data = readable_tif(data, name) if _suffix(name) in TIF_SUFFIXES else data
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
