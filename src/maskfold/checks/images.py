@@ -112,7 +112,7 @@ def _read_image(competition: Competition, image: ImagePath) -> dict[str, Any] | 
     try:
         files = [(path, competition.files.read(path)) for path in paths_of(image)]
         modes = [_mode(data, path) for path, data in files]
-        pixels = decode_files(files, competition.images)
+        pixels = decode_files(files, competition.images, competition.profile.channels)
         mode = " + ".join(mode for mode in modes if mode) if all(modes) else f"{pixels.shape[2]} x {pixels.dtype}"
         return {"mode": mode, **_figures(pixels, competition.images)}
     except (CompetitionError, OSError) as error:
