@@ -40,9 +40,7 @@ def test_colours():
 
 
 def test_what_is_not_named_is_listed():
-    with pytest.raises(
-        CompetitionError, match=r"a\.png holds the values 3, 9, which label_map does not name: write"
-    ):
+    with pytest.raises(CompetitionError, match=r"a\.png holds the values 3, 9, which label_map does not name: write"):
         LabelMap({"0": "0", "1": "1"}).label(np.array([[0, 9, 3, 9]], np.uint8), "a.png")
     message = r"a\.png holds the colours \(red green blue\) 1 2 3, 9 0 0, which label_map does not name"
     with pytest.raises(CompetitionError, match=message):

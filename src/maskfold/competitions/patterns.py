@@ -2,8 +2,8 @@
 
 In a pattern
 
-- ``{name}`` is a field: one character or more, but no ``/``. ``{name:d}`` is a whole number, with no further digit beside
-  it, ``{name:1-5}`` one in this range. A field that stands twice has the same value in both places.
+- ``{name}`` is a field: one character or more, but no ``/``. ``{name:d}`` is a whole number, with no further digit
+  beside it, ``{name:1-5}`` one in this range. A field that stands twice has the same value in both places.
 - ``*`` is any number of characters but no ``/``; ``**/`` any number of folders, also none.
 - everything else stands for itself.
 """
