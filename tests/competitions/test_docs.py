@@ -11,7 +11,8 @@ from tests.competitions.conftest import slow_rle, write_image
 from tests.conftest import TINY
 
 from maskfold.competitions import SubmissionWriter, load_profile, open_competition
-from maskfold.competitions.profile import CsvProfile, CsvSplit, CsvSubmission, FileListProfile, PngMasksProfile
+from maskfold.competitions.label_profiles import FileListProfile, PngMasksProfile
+from maskfold.competitions.profile import CsvProfile, CsvSplit, CsvSubmission
 from maskfold.config import CompetitionConfig, load_config
 from maskfold.images import ImageSpec
 from maskfold.rle import RLEDialect

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
+from maskfold.competitions.label_profiles import FileListProfile, PngMasksProfile
+from maskfold.competitions.profile_base import BaseProfile, Section, listed
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, nearest
 from maskfold.images import ImageSpec
@@ -18,28 +20,11 @@ SHIPPED = Path(__file__).parent / "profiles"
 ColumnRole = Literal["id", "class", "mask"]
 
 
-class _Section(BaseModel):
-    # Class values such as 1, 2, 3 are numbers in YAML and text in a CSV.
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
-
-
-class _Profile(_Section):
-    name: str = Field(description="the profile's name; default: the file's")
-    title: str = Field("", description="the competition, in words")
-    metric: str = Field(description="the competition's metric: a name of maskfold.metrics, or package.module:Name")
-    image_spec: ImageSpec = Field(ImageSpec(), description="channels and values of the images, see maskfold.images")
-
-
-def _listed(value: Any) -> Any:
-    """A single pattern is a list of one."""
-    return (value,) if isinstance(value, str) else value
-
-
-class CsvSplit(_Section):
+class CsvSplit(Section):
     """The train or the test split of a competition with RLE masks."""
 
     table: str = Field(description="CSV with this split's ids and masks; for test, the sample submission")
-    image: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)] = Field(
+    image: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = Field(
         description="path of an image, with {id} where the id stands; a list: files whose channels follow each other"
     )
 
@@ -61,7 +46,7 @@ class CsvSplit(_Section):
         return paths[0] if len(self.image) == 1 else paths
 
 
-class CsvSubmission(_Section):
+class CsvSubmission(Section):
     """What is asked for, where it is not a mask of the image's own size."""
 
     size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
@@ -69,7 +54,7 @@ class CsvSubmission(_Section):
     )
 
 
-class CsvProfile(_Profile):
+class CsvProfile(BaseProfile):
     """Masks as run lengths in a CSV; the submission is such a CSV."""
 
     layout: Literal["csv"]
@@ -139,28 +124,6 @@ class CsvProfile(_Profile):
     def csv_classes(self) -> tuple[str, ...]:
         """``classes`` as the CSV writes them."""
         return self.class_values or self.classes
-
-
-class PngMasksProfile(_Profile):
-    """Images and binary masks of the same stem in two folders; the submission is a folder of masks."""
-
-    layout: Literal["png-masks"]
-    images: str = Field("images", description="folder of the images")
-    masks: str = Field("masks", description="folder of the masks, 0/255 or 0/1")
-    split: str = Field("split.csv", description="optional CSV id,split with train, valid and test")
-    class_names: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)] = ("foreground",)
-
-
-class FileListProfile(_Profile):
-    """Lists with a line per image, ``image [label]``; labels hold classes 0..C-1 and 255 for not scored."""
-
-    layout: Literal["file-list"]
-    train: str = Field("train.txt", description="list of the training images")
-    valid: str = Field("val.txt", description="optional list of the validation images")
-    test: str = Field("test.txt", description="optional list of the test images")
-    labels: str = Field("labels.txt", description="optional file with one class name per line")
-    separator: str | None = Field(None, description="between image and label; null: blanks")
-    class_names: tuple[str, ...] = Field((), description="names of classes 0..C-1; empty: from labels")
 
 
 Profile = CsvProfile | PngMasksProfile | FileListProfile
