@@ -13,7 +13,8 @@ from tests.conftest import TINY
 from maskfold.competitions import SubmissionWriter, load_profile, open_competition
 from maskfold.competitions.channels import Channel
 from maskfold.competitions.csv_split import CsvSlices, CsvSubmission, CsvTest, CsvTrain
-from maskfold.competitions.profile import CsvProfile, FileListProfile, PngMasksProfile
+from maskfold.competitions.label_profiles import FileListProfile, PngMasksProfile
+from maskfold.competitions.profile import CsvProfile
 from maskfold.config import CompetitionConfig, load_config
 from maskfold.images import ImageSpec
 from maskfold.rle import RLEDialect

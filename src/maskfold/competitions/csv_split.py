@@ -1,33 +1,22 @@
 """The keys of a profile that say where the images and masks of the two splits of a CSV competition are."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from maskfold.competitions.patterns import Pattern, PatternText
+from maskfold.competitions.profile_base import Section, listed
 
 ColumnRole = Literal["id", "class", "mask"]
-
-
-class Section(BaseModel):
-    """A part of a profile. Unknown keys are errors, and nothing can be changed after loading."""
-
-    # Class values such as 1, 2, 3 are numbers in YAML and text in a CSV.
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
-
-
-def _listed(value: Any) -> Any:
-    """A single pattern is a list of one."""
-    return (value,) if isinstance(value, str) else value
 
 
 class CsvSplit(Section):
     """What both splits of a competition with RLE masks have."""
 
-    image: Annotated[tuple[PatternText, ...], BeforeValidator(_listed), Field(min_length=1)] = Field(
+    image: Annotated[tuple[PatternText, ...], BeforeValidator(listed), Field(min_length=1)] = Field(
         description="path of an image, with {id} where the id stands; a list: files whose channels follow each other"
     )
-    roots: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)] = Field(
+    roots: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = Field(
         default=("",), description="folders in which the image is looked for"
     )
     columns: dict[ColumnRole, str] | None = Field(

@@ -9,8 +9,10 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from maskfold.competitions.channels import Channel
-from maskfold.competitions.csv_split import ColumnRole, CsvSlices, CsvSubmission, CsvTest, CsvTrain, Section
+from maskfold.competitions.csv_split import ColumnRole, CsvSlices, CsvSubmission, CsvTest, CsvTrain
+from maskfold.competitions.label_profiles import FileListProfile, PngMasksProfile
 from maskfold.competitions.patterns import Pattern, PatternText
+from maskfold.competitions.profile_base import BaseProfile
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, nearest
 from maskfold.images import ImageSpec
@@ -19,17 +21,7 @@ from maskfold.rle import RLEDialect
 SHIPPED = Path(__file__).parent / "profiles"
 
 
-class _Profile(Section):
-    name: str = Field(description="the profile's name; default: the file's")
-    title: str = Field("", description="the competition, in words")
-    metric: str = Field(description="the competition's metric: a name of maskfold.metrics, or package.module:Name")
-    image_spec: ImageSpec = Field(ImageSpec(), description="channels and values of the images, see maskfold.images")
-    channels: tuple[Channel, ...] = Field(
-        (), description="how channels are made of what files hold; empty: as they are"
-    )
-
-
-class CsvProfile(_Profile):
+class CsvProfile(BaseProfile):
     """Masks as run lengths in a CSV; the submission is such a CSV."""
 
     layout: Literal["csv"]
@@ -142,28 +134,6 @@ class CsvProfile(_Profile):
     def csv_classes(self) -> tuple[str, ...]:
         """``classes`` as the CSV writes them."""
         return self.class_values or self.classes
-
-
-class PngMasksProfile(_Profile):
-    """Images and binary masks of the same stem in two folders; the submission is a folder of masks."""
-
-    layout: Literal["png-masks"]
-    images: str = Field("images", description="folder of the images")
-    masks: str = Field("masks", description="folder of the masks, 0/255 or 0/1")
-    split: str = Field("split.csv", description="optional CSV id,split with train, valid and test")
-    class_names: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)] = ("foreground",)
-
-
-class FileListProfile(_Profile):
-    """Lists with a line per image, ``image [label]``; labels hold classes 0..C-1 and 255 for not scored."""
-
-    layout: Literal["file-list"]
-    train: str = Field("train.txt", description="list of the training images")
-    valid: str = Field("val.txt", description="optional list of the validation images")
-    test: str = Field("test.txt", description="optional list of the test images")
-    labels: str = Field("labels.txt", description="optional file with one class name per line")
-    separator: str | None = Field(None, description="between image and label; null: blanks")
-    class_names: tuple[str, ...] = Field((), description="names of classes 0..C-1; empty: from labels")
 
 
 Profile = CsvProfile | PngMasksProfile | FileListProfile
