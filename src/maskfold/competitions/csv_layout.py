@@ -151,7 +151,7 @@ class CsvLayout:
             layers = self.labels.layers(mask)[1:] if self.labels.exclusive else self.labels.layers(mask)
             classes = zip(self.profile.csv_classes, layers, strict=True)
             return {value: [self.dialect.encode(layer)] for value, layer in classes}
-        if self.profile.rows == "instance" and mask.any():
+        if self.profile.form("test").rows == "instance" and mask.any():
             count, components = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
             return {"": [self.dialect.encode(components == index) for index in range(1, count)]}
         return {"": [self.dialect.encode(mask)]}

@@ -87,5 +87,8 @@ class CsvSubmission(Section):
     size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
         default=None, description="(H, W) of the masks of the test split; null: each image's own"
     )
+    rows: Literal["image"] | None = Field(
+        default=None, description="image: one row for each image, though the training table has one for each instance"
+    )
     overlap: bool = Field(True, description="whether the masks of an image may share pixels")
     empty: bool = Field(True, description="whether a mask may be empty")

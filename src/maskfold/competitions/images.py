@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from maskfold.competitions.channels import Channel, make_channels
+from maskfold.competitions.dicom import DICOM_SUFFIXES, dicom_size, read_dicom
 from maskfold.competitions.tif import TIF_SUFFIXES, has_fourth_band, readable_tif, tif_size
 from maskfold.errors import CompetitionError, first_few
 from maskfold.images import PLAIN, ImageSpec, PixelType
@@ -18,7 +19,7 @@ from maskfold.labels import Label
 
 # What label files hold where a pixel does not count; nothing but a file holds it.
 NOT_SCORED = 255
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy"}) | DICOM_SUFFIXES
 
 
 def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
@@ -65,6 +66,8 @@ def decode_files(
 
 
 def _read(data: bytes, name: str) -> np.ndarray:
+    if _suffix(name) in DICOM_SUFFIXES:
+        return read_dicom(data, name)
     return _read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
 
 
@@ -86,6 +89,8 @@ def image_size(stream: IO[bytes], name: str) -> tuple[int, int]:
         if _suffix(name) == ".npy":
             shape, _, _ = _npy_header(stream, name)
             return shape[0], shape[1]
+        if _suffix(name) in DICOM_SUFFIXES:
+            return dicom_size(stream, name)
         try:
             with Image.open(stream) as image:
                 return image.height, image.width

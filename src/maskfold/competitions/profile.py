@@ -103,15 +103,20 @@ class CsvProfile(BaseProfile):
             raise ValueError(f"slices.field is {self.slices.field}: write {{{self.slices.field}:d}} in id_pattern")
         if self.group is not None and self.group_field is not None:
             raise ValueError("give group or group_field, not both")
+        if self.submission.rows is not None and self.rows != "instance":
+            raise ValueError("submission.rows belongs to rows: instance")
         if self.train.mask is not None and self.rows == "class":
             raise ValueError("train.mask is the file of one binary mask: with rows: class give train.table")
 
     def form(self, split: Literal["train", "test"]) -> "CsvProfile":
         """The profile as the table of a split has it: a submission has the form of the test split's."""
         own = self.train if split == "train" else self.test
-        if own.columns is None:
-            return self
-        return self.model_copy(update={"columns": own.columns, "class_separator": own.class_separator})
+        changed: dict[str, Any] = {}
+        if own.columns is not None:
+            changed = {"columns": own.columns, "class_separator": own.class_separator}
+        if split == "test" and self.submission.rows is not None:
+            changed["rows"] = self.submission.rows
+        return self.model_copy(update=changed) if changed else self
 
     @property
     def names_classes(self) -> bool:

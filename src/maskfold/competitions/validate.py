@@ -51,10 +51,11 @@ def submission_problems(path: Path, competition: Competition, *, sizes: Mapping[
 
 def _csv_problems(path: Path, competition: Competition, size_of: SizeOf) -> Iterator[str]:
     layout = competition.layout
-    table = read_table(layout.profile.form("test"), path.read_bytes(), path.name, exact=True)
+    form = layout.profile.form("test")
+    table = read_table(form, path.read_bytes(), path.name, exact=True)
     found, expected = keys(table), layout.sample_keys()
     rows = list(zip(found, table["mask"], strict=True))
-    if layout.profile.rows == "instance":  # any number of rows for an id, but none of them twice
+    if form.rows == "instance":  # any number of rows for an id, but none of them twice
         duplicates = [f"{key_name(key)} with {rle[:20]}" for key, rle in repeated(rows)]
         found, expected = list(dict.fromkeys(found)), list(dict.fromkeys(expected))
     else:
