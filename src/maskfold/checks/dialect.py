@@ -48,7 +48,7 @@ class DialectGuess:
 
 def check_dialect(competition: Competition, train: Samples, images: Images, notes: Notes) -> DialectGuess | None:
     """Try all readings; None where masks are files or too few hold runs. A problem where the profile's is wrong."""
-    if competition.profile.layout != "csv":
+    if competition.profile.layout != "csv" or competition.profile.train.table is None:
         return None
     dialect = competition.profile.dialect
     sample = draw_sample(train, images, dialect, SAMPLE)

@@ -8,14 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskfold.competitions.files import CompetitionFiles
-from maskfold.competitions.profile import (
-    CsvProfile,
-    FileListProfile,
-    PngMasksProfile,
-    Profile,
-    load_profile,
-    shipped_profiles,
-)
+from maskfold.competitions.label_profiles import FileListProfile, PngMasksProfile
+from maskfold.competitions.profile import CsvProfile, Profile, load_profile, shipped_profiles
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
 from maskfold.program import command_line

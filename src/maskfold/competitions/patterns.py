@@ -2,8 +2,8 @@
 
 In a pattern
 
-- ``{name}`` is a field: one character or more, but no ``/``. ``{name:d}`` is digits only. A field that stands twice has
-  the same value in both places.
+- ``{name}`` is a field: one character or more, but no ``/``. ``{name:d}`` is a whole number, with no further digit
+  beside it, ``{name:1-5}`` one in this range. A field that stands twice has the same value in both places.
 - ``*`` is any number of characters but no ``/``; ``**/`` any number of folders, also none.
 - everything else stands for itself.
 """
@@ -19,7 +19,13 @@ from maskfold.competitions.files import CompetitionFiles, safe_path
 from maskfold.errors import CompetitionError, first_few
 
 _TOKEN = re.compile(
-    r"\{(?P<field>[a-z_]+)(?P<digits>:d)?\}|(?P<folders>(?<![^/])\*\*/)|(?P<any>\*(?!\*)(?<!\*\*))|(?P<other>[{}*])"
+    r"""
+    \{(?P<field>[a-z_]+)(?P<digits>:d|:(?P<first>[0-9]+)-(?P<last>[0-9]+))?\}
+    | (?P<folders>(?<![^/])\*\*/)
+    | (?P<any>\*(?!\*)(?<!\*\*))
+    | (?P<other>[{}*])
+    """,
+    re.VERBOSE,
 )
 
 
@@ -37,6 +43,7 @@ class Pattern:
     def __init__(self, text: str) -> None:
         self.text = text
         self.fields: tuple[str, ...] = ()
+        self._ranges: dict[str, range] = {}
         self._regex = re.compile(self._translate())
 
     def __repr__(self) -> str:
@@ -55,7 +62,9 @@ class Pattern:
     def match(self, path: str) -> dict[str, str] | None:
         """The fields' values in ``path``; `None` where it is none of the pattern's."""
         found = self._regex.fullmatch(path)
-        return None if found is None else found.groupdict()
+        if found is None or any(int(found[name]) not in numbers for name, numbers in self._ranges.items()):
+            return None
+        return found.groupdict()
 
     def fill(self, values: Mapping[str, str]) -> str:
         """The path of these values, of which there may be more than fields; only where the pattern is `fixed`.
@@ -91,15 +100,17 @@ class Pattern:
             return "(?:[^/]+/)*"
         if token["other"]:
             raise CompetitionError(
-                f"the pattern {self.text} cannot be read: fields are written {{id}}, or {{number:d}} where they are "
-                "digits, * stands for any characters and **/ for any folders"
+                f"the pattern {self.text} cannot be read: fields are written {{id}}, or {{number:d}} and "
+                "{{number:1-5}} where they are numbers, * stands for any characters and **/ for any folders"
             )
         if token["any"]:
             return "[^/]*"
         if name in self.fields:
             return f"(?P={name})"
         self.fields = (*self.fields, name)
-        return f"(?P<{name}>{'[0-9]+' if token['digits'] else '[^/]+?'})"
+        if token["first"]:
+            self._ranges[name] = range(int(token["first"]), int(token["last"]) + 1)
+        return f"(?P<{name}>[^/]+?)" if not token["digits"] else f"(?<![0-9])(?P<{name}>[0-9]+)(?![0-9])"
 
 
 def _readable(text: str) -> str:

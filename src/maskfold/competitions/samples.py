@@ -143,10 +143,12 @@ class Survey:
     Attributes:
         samples: those that can be used, sorted by id.
         problems: everything that is wrong with the others.
+        notes: what a user should know of them, such as how many count as empty.
     """
 
     samples: Samples
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def checked(self) -> Samples:
         """The samples.
