@@ -61,6 +61,7 @@ def draft_csv(found: CsvFindings) -> Draft:
     draft.add("layout", "csv", f"run lengths stand in {train.table.path}, column {train.table.name(train.mask)}")
     draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
     _add_split(draft, "train", train, found)
+    _add_unlisted(draft, found)
     _add_test(draft, found)
     _add_table(draft, found)
     add_classes(draft, train, found.test, found.masks, found.evidence.dialect)
@@ -127,9 +128,32 @@ def _add_image(draft: Draft, split: str, places: Places, table: str, found: CsvF
         )
 
 
+def _add_unlisted(draft: Draft, found: CsvFindings) -> None:
+    """Images beside those of the training table, which are empty where no row of the table is."""
+    if not found.train.places.patterns:
+        return
+    beside = found.images.without_row(found.train.places, found.train.images, found.test.images if found.test else ())
+    if not beside:
+        return
+    if any(empty_texts(found.train.masks).values()):
+        draft.remarks.append(f"{len(beside)} images have no row in {found.train.table.path}: {first_few(beside)}")
+        return
+    draft.add(
+        "train.unlisted",
+        "empty",
+        f"{len(beside)} images have no row, and no row has an empty mask, so only masks that are not empty are listed",
+    )
+
+
 def _add_test(draft: Draft, found: CsvFindings) -> None:
-    if found.test is not None:
-        _add_split(draft, "test", found.test, found)
+    test, train = found.test, found.train
+    if test is not None:
+        _add_split(draft, "test", test, found)
+        own = _columns_of(test)
+        if test.table.header is not None and (own != _columns_of(train) or test.separator != train.separator):
+            draft.add("test.columns", own, f"{test.table.path} has other columns than {train.table.path}")
+            if test.separator is not None:
+                draft.add("test.class_separator", test.separator, f"stands between image and class in {own['id']}")
         return
     draft.leave_open(
         "test.table", "no sample submission was found: the CSV of ids (and classes) that a submission consists of"
@@ -145,16 +169,9 @@ def _add_table(draft: Draft, found: CsvFindings) -> None:
         "separator", separator, f"{name} cuts every line of {train.table.path} into {len(train.table.columns)} fields"
     )
     draft.add("header", header, "the first row holds names" if header else "the first row is data")
-    own, whole = _columns(train), _columns(test or train)
     known = first_few(map(train.table.name, train.table.columns), 8)
     shown = f"{train.table.path} has the columns {known}" if header else "columns are taken by position, names are free"
-    draft.add("columns", whole, f"{shown}; in the order of a submission")
-    if own != whole and header:
-        place = next(index for index, entry in enumerate(draft.entries) if entry.key == "test.table")
-        draft.add(
-            "train.columns", own, f"{train.table.path} names them otherwise than {test.table.path if test else ''}"
-        )
-        draft.entries.insert(place, draft.entries.pop())
+    draft.add("columns", _columns_of(train), f"{shown}; in the order of a submission")
     for table, other in ((test.table, train.table),) if test else ():
         if (table.separator, table.header is None) != (other.separator, other.header is None):
             draft.doubts.append(
@@ -162,7 +179,7 @@ def _add_table(draft: Draft, found: CsvFindings) -> None:
             )
 
 
-def _columns(roles: Roles) -> dict[str, str]:
+def _columns_of(roles: Roles) -> dict[str, str]:
     places = {"id": roles.id, "class": roles.value, "mask": roles.mask}
     there = {role: column for role, column in places.items() if column is not None}
     ordered = sorted(there, key=lambda role: there[role])

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from maskfold.competitions.patterns import Pattern
+
 # Ids that are looked up, spread over the table; each of fewer ids is compared with every path where none is a name.
 LOOKED_UP, COMPARED = 400, 30
 # A pattern counts where so many of the ids that have a file at all have it there.
@@ -84,6 +86,14 @@ class ImagePaths:
             for image_id, path in self._containing(ids):
                 by_pattern.setdefault(_pattern(path, image_id), set()).add(image_id)
         return _choose(by_pattern, len(ids))
+
+    def without_row(self, places: Places, *named: Iterable[str]) -> list[str]:
+        """The ids of images at ``places`` that are none of those ``named``."""
+        known = set().union(*named)
+        patterns = [Pattern(f"{root}/{places.patterns[0]}" if root else places.patterns[0]) for root in places.roots]
+        found = (pattern.match(path) for path in self.paths for pattern in patterns)
+        ids = {values["id"] for values in found if values is not None and "id" in values}
+        return sorted(ids - known)
 
     def _containing(self, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
         """(id, path) where the id is a part of a name: not within a longer word or number."""

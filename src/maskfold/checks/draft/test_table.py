@@ -30,7 +30,9 @@ def _score(table: Table, train: Roles) -> int:
     """Points for its name, the names of its columns, few columns, and masks that say nothing."""
     wanted = [train.table.name(column) for column in (train.id, train.mask)]
     names = [table.name(column) for column in table.columns]
-    if len(table.columns) < 2 or (set(table.values(0)) == set(train.table.values(train.id)) and not looks_like_a_sample(table)):
+    if len(table.columns) < 2 or (
+        set(table.values(0)) == set(train.table.values(train.id)) and not looks_like_a_sample(table)
+    ):
         return 0
     last = table.cells[table.columns[-1]].tolist()
     says_nothing = len(set(last)) == 1 and (RUNS.fullmatch(last[0]) or last[0].strip() in empty_texts(last))
