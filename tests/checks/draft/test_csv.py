@@ -137,7 +137,7 @@ def test_other_column_names_in_the_sample_and_more_columns_in_the_table(tmp_path
         rows.append((f"p{seed:02d}", "Hubmap", encode(mask), f"{seed * 1.5}", f"site{seed % 3}"))
     write_csv(root / "train.csv", rows, header=("id", "source", "encoding", "age", "site"))
     sample_submission(root, suffix=".tiff", folder="data/eval", header=("id", "predicted"))
-    found, competition = drafted(root)
+    _, competition = drafted(root)
     same(decoded(competition), truth)
     assert competition.profile.test.columns == {"id": "id", "mask": "predicted"}
     assert competition.profile.train.image == ("data/images/{id}.tiff",)
@@ -176,7 +176,7 @@ def test_a_class_column_where_only_positive_masks_have_rows(tmp_path, drafted):
     header = ("ImageId", "ClassId", "EncodedPixels")
     write_csv(root / "train.csv", rows, header=header)
     add_test(root, lambda name, value, text: (f"{name}_{value}", text), values, ("ImageId_ClassId", "EncodedPixels"))
-    found, competition = drafted(root)
+    _, competition = drafted(root)
     profile = competition.profile
     assert (profile.rows, profile.task, profile.class_values) == ("class", "multilabel", values)
     assert profile.test.class_separator == "_"
@@ -260,6 +260,34 @@ def test_images_spread_over_folders_and_suffixes_in_names(tmp_path, drafted):
     assert competition.profile.train.roots == ("part_0", "part_1")
     assert competition.profile.train.image == ("{id}_rgb.png",)
     same(decoded(competition), truth)
+
+
+def test_ids_whose_parts_are_spread_over_a_path(tmp_path, drafted):
+    root, truth, rows, sample = tmp_path / "own", {}, [], []
+    for seed in range(24):
+        case, day, slice_ = f"case{seed % 4 + 1}", f"day{seed % 3}", f"{seed:04d}"
+        name = f"{case}_{day}_slice_{slice_}"
+        mask = shapes(seed, (38, 50))
+        split = "train" if seed < 20 else "test"
+        folder = root / split / case / f"{case}_{day}" / "scans"
+        save(folder / f"slice_{slice_}_{38 + seed}_50_1.50.png", picture(mask, seed, np.uint16, 1))
+        if split == "train":
+            truth[name] = np.stack([mask, shapes(seed + 60, (38, 50))])
+            rows += [
+                (name, organ, encode(layer, "C")) for organ, layer in zip(("liver", "colon"), truth[name], strict=True)
+            ]
+        else:
+            sample += [(name, organ, "") for organ in ("liver", "colon")]
+    write_csv(root / "train.csv", rows, header=("id", "class", "segmentation"))
+    write_csv(root / "sample_submission.csv", sample, header=("id", "class", "predicted"))
+    _, competition = drafted(root)
+    profile = competition.profile
+    assert profile.id_pattern == "{case}_{day}_slice_{slice}"
+    assert profile.train.image == ("train/{case}/{case}_{day}/scans/slice_{slice}_*.png",)
+    assert profile.class_names == ("colon", "liver")
+    assert (profile.task, profile.dialect.order) == ("multilabel", "C")
+    same(decoded(competition), {name: layers[::-1] for name, layers in truth.items()})
+    assert len(competition.samples("test")) == 4
 
 
 def test_a_table_that_names_groups_is_named(tmp_path, drafted):

@@ -16,6 +16,7 @@ from maskfold.checks.draft.roles import Roles, find_roles
 from maskfold.checks.draft.tables import Table, empty_texts, mask_column
 from maskfold.checks.draft.test_table import find_test_table, looks_like_a_sample
 from maskfold.competitions.files import CompetitionFiles
+from maskfold.competitions.patterns import Pattern
 from maskfold.errors import first_few
 
 
@@ -64,6 +65,7 @@ def draft_csv(found: CsvFindings) -> Draft:
     _add_unlisted(draft, found)
     _add_test(draft, found)
     _add_table(draft, found)
+    _add_id_pattern(draft, found)
     add_classes(draft, train, found.test, found.masks, found.evidence.dialect)
     _add_dialect(draft, found)
     add_images(draft, found.pictures)
@@ -177,6 +179,18 @@ def _add_table(draft: Draft, found: CsvFindings) -> None:
             draft.doubts.append(
                 f"{table.path} and {other.path} differ in separator or header: a profile has one for both"
             )
+
+
+def _add_id_pattern(draft: Draft, found: CsvFindings) -> None:
+    places = found.train.places
+    if places.id_pattern is None:
+        return
+    draft.add("id_pattern", places.id_pattern, "the parts of an id that are words of its image's path")
+    fields = ", ".join(Pattern(places.id_pattern).fields)
+    draft.remarks.append(
+        f"ids have the fields {fields}: where images with the same one belong together (a patient, a place), add "
+        "group_field and its name, so that folds do not part them"
+    )
 
 
 def _columns_of(roles: Roles) -> dict[str, str]:

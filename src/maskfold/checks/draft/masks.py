@@ -12,6 +12,7 @@ from maskfold.checks.draft.tables import RUNS
 from maskfold.checks.images import THUMBNAIL
 from maskfold.checks.readings import DrawnMask, edges
 from maskfold.competitions.files import CompetitionFiles
+from maskfold.competitions.patterns import PathLookup, Pattern
 from maskfold.competitions.samples import ImagePath
 from maskfold.errors import CompetitionError
 from maskfold.images import ImageSpec, to_rgb
@@ -32,6 +33,8 @@ class MasksByImage:
         self.files = files
         self._places = roles.places
         self._paths = frozenset(images.paths)
+        composed = self._places.id_pattern is not None
+        self._lookup = PathLookup(Pattern(self._places.patterns[0]), files) if composed else None
         self._images = list(dict.fromkeys(roles.images))
         self.rows: dict[str, list[tuple[str, str]]] = {}
         for image, value, text in zip(roles.images, roles.classes, roles.masks, strict=True):
@@ -40,6 +43,12 @@ class MasksByImage:
 
     def path(self, image: str) -> ImagePath | None:
         """The files of an image; None where not all of them are there."""
+        if self._lookup is not None:
+            values = Pattern(str(self._places.id_pattern)).match(image)
+            try:
+                return None if values is None else self._lookup.path(values)
+            except CompetitionError:
+                return None
         for root in self._places.roots:
             below = f"{root}/" if root else ""
             paths = tuple(below + pattern.replace("{id}", image) for pattern in self._places.patterns)

@@ -39,6 +39,7 @@ class Places:
         found: ids looked up that have all files.
         tried: ids looked up.
         others: patterns that would fit as well and are not used.
+        id_pattern: the fields of an id, where patterns are made of these; None: they are made of ``{id}``.
     """
 
     patterns: tuple[str, ...] = ()
@@ -46,6 +47,7 @@ class Places:
     found: int = 0
     tried: int = 0
     others: tuple[str, ...] = ()
+    id_pattern: str | None = None
 
     @property
     def share(self) -> float:

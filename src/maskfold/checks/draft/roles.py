@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from maskfold.checks.draft.composed import composed_places
 from maskfold.checks.draft.places import ImagePaths, Places, spread
 from maskfold.checks.draft.tables import RUNS, Table
 
@@ -104,7 +105,8 @@ def _look_up(ids: Sequence[str], images: ImagePaths) -> tuple[Places, str | None
         places = images.places([head for head, _ in pairs])
         if places.share > best.share:
             best, chosen = places, separator
-    return best, chosen
+    composed = composed_places(ids, images.paths) if best.share < 0.5 else best
+    return (composed, None) if composed.share > best.share else (best, chosen)
 
 
 def _class_column(table: Table, image: int, others: Sequence[int]) -> int | None:
