@@ -29,6 +29,11 @@ class CsvFindings:
     train: Roles
     test: Roles | None
 
+    @property
+    def table_paths(self) -> set[str]:
+        """The tables of masks."""
+        return {roles.table.path for roles in (self.train, self.test) if roles is not None}
+
     @cached_property
     def masks(self) -> MasksByImage:
         """The rows of the training table by image."""

@@ -1,11 +1,15 @@
 """From a folder to the draft of a profile that has been tried out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from maskfold.checks.draft.csv_draft import CsvFindings, draft_csv, find_csv
+from maskfold.checks.draft.csv_draft import draft_csv, find_csv
 from maskfold.checks.draft.draft import Draft
 from maskfold.checks.draft.groups import archives, group_candidates
+from maskfold.checks.draft.id_lists import file_lists
+from maskfold.checks.draft.label_draft import draft_labels, find_labels
+from maskfold.checks.draft.list_draft import draft_lists
 from maskfold.checks.draft.places import ImagePaths
 from maskfold.checks.draft.tables import Table, read_tables
 from maskfold.checks.draft.trial import Trial, try_out
@@ -50,14 +54,12 @@ def draft_profile(root: Path) -> Drafted:
             f"{root} holds no image ({first_few(sorted(IMAGE_SUFFIXES), 20)}) but {first_few(paths)}"
         )
     tables = read_tables(files, images)
-    found = find_csv(files, tables, images)
-    if found is None:
-        raise CompetitionError(f"nothing in {root} looks like masks")
-    draft = draft_csv(found)
-    draft.remarks += [
-        *archives(files),
-        *group_candidates(_others(tables, found), [image for image, _ in found.masks.located]),
-    ]
+    draft = _draft(files, tables, images)
+    if draft is None:
+        raise CompetitionError(
+            f"nothing in {root} looks like masks: no table holds run lengths, no list names labels, and no folder or "
+            "file is called after masks or labels and has the names of the images"
+        )
     trial = try_out(draft, root)
     heading = (
         f"Draft of a profile for {root.name}, by {command_line('check-data', '--draft')}: every value with what it was "
@@ -77,6 +79,16 @@ def _resemblance(trial: Trial) -> str:
     )
 
 
-def _others(tables: list[Table], found: CsvFindings) -> list[Table]:
-    used = {found.train.table.path, found.test.table.path if found.test else ""}
-    return [table for table in tables if table.path not in used]
+def _draft(files: CompetitionFiles, tables: Sequence[Table], images: ImagePaths) -> Draft | None:
+    """Run lengths go before label files, lists before folders."""
+    if found := find_csv(files, tables, images):
+        draft, named = draft_csv(found), [image for image, _ in found.masks.located]
+        tables = [table for table in tables if table.path not in found.table_paths]
+    elif lists := file_lists(files, set(images.paths)):
+        draft, named = draft_lists(files, lists, tables), [image for image, _ in lists.pairs]
+    elif labels := find_labels(files, images.paths):
+        draft, named = draft_labels(labels, tables), [name for pair in labels.found for name in pair.common]
+    else:
+        return None
+    draft.remarks += [*archives(files), *group_candidates(tables, named)]
+    return draft
