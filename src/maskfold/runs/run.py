@@ -166,6 +166,8 @@ class Run:
             if note := ignored_groups(samples, self.config.folds):
                 logger.warning("%s", note)
             if not self.storage.exists(FOLDS):
+                for note in competition.survey("train").notes:
+                    logger.warning("%s", note)
                 if unnamed := competition.unnamed_images():
                     logger.warning("%d images are in no table and are not used: %s", len(unnamed), first_few(unnamed))
                 table = make_folds(samples, coverages(competition, samples), self.config.folds, groups)
