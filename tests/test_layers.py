@@ -29,6 +29,7 @@ LAYERS = [
     {"datasets", "runs", "demo"},
     {"ensembling", "checks"},
     {"scoring", "training", "packing"},
+    {"board"},
     {"report", "steps"},
     {"cli"},
 ]

@@ -28,6 +28,7 @@ class CompetitionMetric(ABC):
         tasks: that it can score.
         costs: what a false positive and a false negative cost, (a, b), where the score is, or grows with, a ratio
             TP / (TP + a FP + b FN); None: it is not of this kind. The loss of soft labels follows from them.
+        of_sums: whether `score` depends on the sums of the statistics over the images alone.
         labels: of the masks.
         class_names: what `per_class` has a score of; empty where it has none.
     """
@@ -35,6 +36,7 @@ class CompetitionMetric(ABC):
     name: ClassVar[str]
     tasks: ClassVar[tuple[Task, ...]] = get_args(Task)
     costs: ClassVar[tuple[float, float] | None] = None
+    of_sums: ClassVar[bool] = False
 
     def __init__(self, labels: LabelSpec) -> None:
         if labels.task not in self.tasks:
@@ -152,6 +154,7 @@ class MeanIoUMetric(CompetitionMetric):
 
     name = "miou"
     costs = (1.0, 1.0)
+    of_sums = True
 
     def __init__(self, labels: LabelSpec) -> None:
         super().__init__(labels)
