@@ -30,6 +30,7 @@ LAYERS = [
     {"ensembling", "checks"},
     {"scoring", "training", "packing"},
     {"report", "steps"},
+    {"studies"},
     {"cli"},
 ]
 ARROWS = {("runs", "datasets"), ("rle", "compiled"), ("storage", "files")}

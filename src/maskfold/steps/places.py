@@ -10,6 +10,7 @@ DATA = Path("data")
 DEMO = DATA / "demo"
 PSEUDO = DATA / "pseudo"
 RUNS = Path("runs")
+STUDIES = RUNS / "studies"
 SUBMISSIONS = Path("submissions")
 PACKS = Path("packs")
 
