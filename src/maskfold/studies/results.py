@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskfold.errors import InferenceError
+from maskfold.errors import InferenceError, TrainingError
 from maskfold.metrics import PairedResult, paired_bootstrap
 from maskfold.studies.columns import Column
 from maskfold.studies.plan import Plan
@@ -55,6 +55,7 @@ class Results:
         images: that were scored.
         groups: how many groups they form, which intervals are over.
         devices: that trained.
+        missing: variants that something kept from their end.
     """
 
     columns: tuple[str, ...]
@@ -62,25 +63,37 @@ class Results:
     images: int
     groups: int
     devices: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
-def gather(plan: Plan) -> Results:
-    """The results of a study whose work is done.
+def gather(plan: Plan, names: Sequence[str]) -> Results:
+    """The results of those variants of a study whose work is done.
 
     Raises:
         InferenceError: two variants that are compared were scored on different images.
+        TrainingError: there is none.
     """
     study, columns = plan.study, columns_of(plan)
-    found = {name: [score(plan, name, seed) for seed in study.seeds] for name in study.variants}
-    first = found[study.first][0]
-    rows = tuple(_row(plan, name, found, columns) for name in study.variants)
-    devices = {summary["device"] for name in study.variants for summary in _summaries(plan, name)}
-    names = tuple(column.name for column in columns)
-    return Results(names, rows, len(first.ids), len(set(first.groups)), tuple(sorted(devices)))
+    if not names:
+        raise TrainingError("no variant of the study got to its end, as said above: the same command tries again")
+    found = {name: [score(plan, name, seed) for seed in study.seeds] for name in names}
+    first = found[names[0]][0]
+    rows = tuple(_row(plan, name, found, columns) for name in names)
+    devices = {summary["device"] for name in names for summary in _summaries(plan, name)}
+    return Results(
+        columns=tuple(column.name for column in columns),
+        rows=rows,
+        images=len(first.ids),
+        groups=len(set(first.groups)),
+        devices=tuple(sorted(devices)),
+        missing=tuple(name for name in study.variants if name not in names),
+    )
 
 
 def _row(plan: Plan, name: str, found: dict[str, list[Scores]], columns: Sequence[Column]) -> Row:
     against = plan.study.against(name)
+    if against not in found:
+        against = None
     if against is not None:
         _refuse_other_images(name, found[name], against, found[against])
     figures = tuple(_figure(column, found[name], None if against is None else found[against]) for column in columns)

@@ -1,8 +1,10 @@
 """Running a study: what is missing is trained, in the order in which variants need each other."""
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from maskfold.errors import MaskfoldError
 from maskfold.runs import Run
 from maskfold.runs.pseudo import PseudoFolder
 from maskfold.steps.competition import open_competition, with_root
@@ -24,16 +26,20 @@ def run_study(plan: Plan, *, parallel: int = 1) -> Results:
         parallel: trainings at a time, each in a process of its own; they share the cores, and the GPU where there is
             one only.
 
+    Returns:
+        The results, without the variants that something kept from their end (`Results.missing`): that was printed. What
+        was done stays, and the same call goes on.
+
     Raises:
-        MaskfoldError: see its message: options that do not fit, or what keeps a training from its end. What was
-            done stays, and the same call goes on.
+        MaskfoldError: see its message: options that do not fit, or not one variant whose trainings came to their end.
     """
     prepare(plan)
     for stage in plan.stages():
-        _work([(plan, job) for job in stage if not done(plan, job)], _do, parallel)
-    asked = [(plan, name, seed) for name in plan.study.variants for seed in plan.study.seeds]
+        _work([(plan, job) for job in stage if not done(plan, job) and ready(plan, job)], _do, parallel)
+    names = [name for name in plan.study.variants if trained(plan, name)]
+    asked = [(plan, name, seed) for name in names for seed in plan.study.seeds]
     _work([task for task in asked if known(*task) is None], _score, parallel)
-    results = gather(plan)
+    results = gather(plan, names)
     write_results(plan, results)
     return results
 
@@ -59,6 +65,20 @@ def done(plan: Plan, job: Job) -> bool:
         return run.fold(job.fold).finished()
     folder = PseudoFolder(plan.pseudo_path(job.variant, job.seed))
     return folder.exists() and set(map(str, plan.study.folds)) <= set(folder.manifest().folds)
+
+
+def ready(plan: Plan, job: Job) -> bool:
+    """Whether everything is done that a job needs."""
+    variant = plan.study.variants[job.variant]
+    labels = [Job(job.variant, job.seed, None)] if job.fold is not None and variant.pseudo is not None else []
+    needed = [Job(name, job.seed, fold) for name in variant.needs() for fold in plan.study.folds]
+    return all(done(plan, other) for other in [*labels, *needed])
+
+
+def trained(plan: Plan, name: str) -> bool:
+    """Whether every training of a variant came to its end."""
+    own = plan.study.variants[name].run or name
+    return all(done(plan, Job(own, seed, fold)) for seed in plan.study.seeds for fold in plan.study.folds)
 
 
 def forecast(plan: Plan) -> str:
@@ -90,14 +110,22 @@ def _work(tasks: Sequence[tuple[Any, ...]], work: Callable[..., None], parallel:
 
 
 def _do(plan: Plan, job: Job) -> None:
-    """One job, in whatever process."""
-    if job.fold is not None:
-        train(Run.open(plan.run(job.variant, job.seed).path), job.fold)
-        return
-    rounds = plan.study.variants[job.variant].pseudo
-    assert rounds is not None
-    runs = [Run.open(plan.run(name, job.seed).path) for name in rounds.runs]
-    rules = rounds.model_dump(exclude={"runs"})
+    """One job, in whatever process; what keeps it from its end is said, and leaves the other variants alone."""
+    try:
+        if job.fold is None:
+            _label(plan, job)
+        else:
+            train(Run.open(plan.run(job.variant, job.seed).path), job.fold)
+    except MaskfoldError as error:
+        print(f"error: {job.variant}, seed {job.seed}: {error}", file=sys.stderr, flush=True)
+
+
+def _label(plan: Plan, job: Job) -> None:
+    """The pseudo-labels of a variant."""
+    asked = plan.study.variants[job.variant].pseudo
+    assert asked is not None
+    runs = [Run.open(plan.run(name, job.seed).path) for name in asked.runs]
+    rules = asked.model_dump(exclude={"runs"})
     pseudo_label(runs, plan.pseudo_path(job.variant, job.seed), **rules, overwrite=True)
 
 

@@ -64,6 +64,8 @@ def notes(plan: Plan, results: Results) -> list[str]:
     found[0] += "." if seeds > 1 else ". One seed: what another one would change is not in them."
     found.append("Further columns have the value and, in brackets, the difference and its interval.")
     found += [f"{row.name}{OPTIMISTIC}" for row in results.rows if row.optimistic]
+    if results.missing:
+        found.append(f"Not trained to the end: {', '.join(results.missing)}.")
     return found
 
 

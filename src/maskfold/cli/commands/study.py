@@ -9,6 +9,7 @@ from maskfold.cli.options import COMMON, ROOT, command_parser
 from maskfold.cli.script import next_command, starting
 from maskfold.cli.train import count_argument
 from maskfold.config import load_config
+from maskfold.errors import TrainingError
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition
 from maskfold.steps.places import STUDIES
@@ -55,6 +56,10 @@ def main() -> None:
         return next_command(command_line("study", *(shlex.quote(word) for word in sys.argv[1:] if word != "--dry-run")))
     results = run_study(plan, parallel=arguments.parallel)
     print(f"\n{markdown(plan, results)}\nResults: {folder / 'results.md'}, {folder / 'results.html'}")
+    if results.missing:
+        raise TrainingError(
+            f"{', '.join(results.missing)}: not trained to the end, for the reasons above; the same command tries again"
+        )
     return next_command(
         command_line("report", f"--runs {shlex.quote(str(plan.run(study.first, study.seeds[0]).path))}")
     )
