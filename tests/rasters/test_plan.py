@@ -1,4 +1,4 @@
-from itertools import chain, combinations
+from itertools import chain, combinations, pairwise
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_tiles_of_two_blocks_share_no_pixel(overlap):
 
 def test_neighbours_in_a_block_overlap_by_the_share_or_more():
     lefts = sorted({tile.left for tile in tiles((32, 333), side=32, overlap=0.25, block=0)})
-    assert all(0 < right - left <= 24 for left, right in zip(lefts[:-1], lefts[1:], strict=True))
+    assert all(0 < right - left <= 24 for left, right in pairwise(lefts))
     assert lefts[-1] + 32 == 333
 
 

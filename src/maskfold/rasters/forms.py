@@ -63,12 +63,17 @@ class RunLengthForm:
             (record["id"], value, rle) for record in records for value, rles in record["masks"].items() for rle in rles
         )
         with atomic_path(self.folder / "train.csv") as temporary:
-            write_table(profile, rows, temporary)
+            write_table(profile.form("train"), rows, temporary)
         write_places(self.folder, records)
-        train = {"table": f"{inside}/train.csv", "image": f"{inside}/images/{{id}}{suffix(profile.image_spec)}"}
-        tree = profile.model_dump(mode="json", exclude_defaults=True, exclude={"name"}) | {
+        tree = profile.model_dump(mode="json", exclude_defaults=True, exclude={"name", "group_field"})
+        kept = {key: value for key, value in tree["train"].items() if key in ("columns", "class_separator")}
+        tree |= {
             "title": f"{profile.title or profile.name}: tiles".strip(),
-            "train": train,
+            "train": {
+                "table": f"{inside}/train.csv",
+                "image": f"{inside}/images/{{id}}{suffix(profile.image_spec)}",
+                **kept,
+            },
             "class_names": list(self.labels.class_names),
             "group": {"file": f"{inside}/{TILES}", "id": "id", "column": group},
             "tile_scale": self.scale,

@@ -53,6 +53,11 @@ class Raster:
             RasterError: as the class; the image is in an archive.
         """
         paths = [competition.root / path for path in paths_of(sample.image)]
+        if competition.profile.channels:
+            raise RasterError(
+                f"{competition.name} makes channels of those of its files, which windows do not: cut and "
+                "predict its files with --images and --bands"
+            )
         for path in paths:
             if not path.is_file():
                 raise RasterError(f"{path} is in an archive, of which no windows can be read: unpack it there")

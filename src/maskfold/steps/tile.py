@@ -16,7 +16,7 @@ from maskfold.rasters.cut import CutOptions, Scene, cut_tiles
 from maskfold.rasters.forms import Form, LabelFilesForm, RunLengthForm
 from maskfold.rasters.masks import ReadLabel, open_mask
 from maskfold.rasters.raster import Raster, raster_files
-from maskfold.rasters.resampling import Part, Size
+from maskfold.rasters.resampling import Part
 from maskfold.steps.competition import open_competition
 
 Group = Literal["auto", "scene", "block"]
@@ -50,6 +50,11 @@ def cut_competition(
     ):
         raise RasterError(f"--out is {folder}: the tiles of a competition go into a folder inside {competition.root}")
     folder = competition.root / folder.resolve().relative_to(competition.root.resolve())
+    if getattr(competition.profile, "id_pattern", None) is not None:
+        raise RasterError(
+            f"{competition.name} has an id_pattern, which the ids of tiles do not fit: cut its files with --images and "
+            "--masks, into a folder of their own"
+        )
     samples = competition.samples("train")
     names = _distinct([sample.id.replace("/", "_") for sample in samples])
     scenes = [
@@ -120,10 +125,10 @@ def _cut(
 
 
 def _scene(name: str, raster: Raster, competition: Competition, sample: Sample) -> Scene:
-    return Scene(name, raster, _drawn(competition, sample, raster.size))
+    return Scene(name, raster, _drawn(competition, sample, raster))
 
 
-def _drawn(competition: Competition, sample: Sample, size: Size) -> ReadLabel:
+def _drawn(competition: Competition, sample: Sample, raster: Raster) -> ReadLabel:
     """The mask of a sample; its run lengths are parsed at the first window."""
     layout = competition.layout
     if not isinstance(layout, CsvLayout):
@@ -132,9 +137,12 @@ def _drawn(competition: Competition, sample: Sample, size: Size) -> ReadLabel:
         )
     windows: list[Callable[[slice, slice], np.ndarray]] = []
 
+    if isinstance(sample.masks, str):
+        return open_mask(competition.root / sample.masks, raster, competition.labels)
+
     def read(part: Part) -> Label:
         if not windows:
-            windows.append(layout.windows(sample.masks, size))
+            windows.append(layout.windows(sample.masks, raster.size))
         return Label.whole(windows[0](*part))
 
     return read
