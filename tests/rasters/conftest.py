@@ -1,11 +1,20 @@
 """Rasters drawn to files by rasterio itself, and a competition whose images are such rasters."""
 
+import shutil
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import draw_scene, reference_rle
+import torch
+from tests.conftest import TINY, draw_scene, reference_rle
+
+from maskfold.competitions import open_competition
+from maskfold.config import Config, load_config
+from maskfold.models import build_model
+from maskfold.rasters import CutOptions
+from maskfold.runs import Run
+from maskfold.steps.tile import cut_competition
 
 rasterio = pytest.importorskip("rasterio")
 PROFILE = """
@@ -53,3 +62,41 @@ def kidneys(tmp_path_factory) -> Path:
         (folder / "data" / f"{name}.csv").write_text("\n".join(lines) + "\n")
     (folder / "profile.yaml").write_text(PROFILE)
     return folder
+
+
+@pytest.fixture(scope="session")
+def cut_kidneys(kidneys, tmp_path_factory) -> Path:
+    """The same folder with tiles cut at half size; not to be written to."""
+    folder = tmp_path_factory.mktemp("cut") / "kidneys"
+    shutil.copytree(kidneys, folder)
+    config = load_config(
+        None, {"competition.profile": str(folder / "profile.yaml"), "competition.root": folder / "data"}
+    )
+    cut_competition(config, None, CutOptions(side=32, overlap=0.25, scale=0.5, block=2))
+    return folder
+
+
+def tile_config(folder: Path, name: str, **changed) -> Config:
+    """A config that trains on the tiles of `cut_kidneys`."""
+    own = {"competition.profile": str(folder / "data/tiles/profile_tiles.yaml"), "competition.root": folder / "data"}
+    return load_config(None, {**TINY, **own, "folds.count": 2, "tta.views": "none", **changed}, name=name)
+
+
+def random_run(config: Config, root: Path, folds=(0,)) -> Run:
+    """A run with finished folds whose weights are random, and far enough from 0 to see every pixel's neighbours."""
+    competition = open_competition(config.competition)
+    run = Run.create(config, root)
+    run.folds(competition)
+    for fold in folds:
+        torch.manual_seed(fold + len(config.name))
+        labels = competition.labels
+        model = build_model(config.model, classes=labels.channels, images=competition.images, pretrained=False)
+        for parameter in model.parameters():
+            if parameter.ndim == 4:
+                torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+        run.fold(fold).save_checkpoint("best", model.state_dict())
+        run.fold(fold).finish({"candidates": {"best": 0.5}, "metric": "dice", "score": 0.5, "best_checkpoint": "best"})
+    return run
+
+
+LOCAL = {"model.architecture": "tests.rasters.local_network:Local", "model.encoder": "own", "model.options": {}}
