@@ -8,8 +8,16 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
-from maskfold.competitions.label_profiles import FileListProfile, PngMasksProfile
-from maskfold.competitions.profile_base import BaseProfile, Section, listed
+from maskfold.competitions.label_profiles import (
+    CocoJsonProfile,
+    CocoSource,
+    FileListProfile,
+    LabelFilesProfile,
+    LabelSource,
+    LabelSubmission,
+    PngMasksProfile,
+)
+from maskfold.competitions.profile_base import BaseProfile, Group, Section, listed
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, nearest
 from maskfold.images import ImageSpec
@@ -71,7 +79,7 @@ class CsvProfile(BaseProfile):
     class_values: tuple[str, ...] = Field((), description="the classes of class_names as the CSV writes them")
     class_separator: str | None = Field(None, description="splits an id column of the form image_class")
     dialect: RLEDialect = Field(RLEDialect(), description="how masks are written, see maskfold.rle")
-    group: GroupConfig | None = Field(None, description="where the competition lists which images belong together")
+    group: Group | None = Field(None, description="which images belong together: table, or pattern with {group}")
     submission: CsvSubmission = Field(CsvSubmission(), description="the size of the masks that are submitted")
 
     @model_validator(mode="after")
@@ -109,6 +117,13 @@ class CsvProfile(BaseProfile):
             )
 
     @property
+    def needs(self) -> list[str]:
+        """What a folder must have: files, and folders with a trailing /."""
+        splits = (self.train, self.test)
+        folders = [f"{folder}/" for split in splits for folder in sorted(split.folders)]
+        return [*(split.table for split in splits), *folders]
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The classes that have rows in the CSV; empty for a binary competition."""
         if self.rows != "class":
@@ -126,15 +141,24 @@ class CsvProfile(BaseProfile):
         return self.class_values or self.classes
 
 
-Profile = CsvProfile | PngMasksProfile | FileListProfile
+Profile = CsvProfile | PngMasksProfile | FileListProfile | LabelFilesProfile | CocoJsonProfile
 _SCHEMA = TypeAdapter(Annotated[Profile, Field(discriminator="layout")])
 
 
 def shipped_profiles() -> tuple[Profile, ...]:
     """The profiles that come with maskfold, the more specific layouts first."""
     profiles = [read_profile(path) for path in sorted(SHIPPED.glob("*.yaml"))]
-    specific = ["csv", "file-list", "png-masks"]
-    return tuple(sorted(profiles, key=lambda profile: specific.index(profile.layout)))
+    specific = ["csv", "label-files", "coco-json", "file-list", "png-masks"]
+
+    def order(profile: Profile) -> tuple[int, int, bool]:
+        # Where two ask for the same files, the one of no particular data set comes first.
+        return (
+            specific.index(profile.layout),
+            -len(profile.needs) - len(profile.signs),
+            profile.name != profile.layout,
+        )
+
+    return tuple(sorted(profiles, key=order))
 
 
 def load_profile(name: str) -> Profile:
@@ -179,7 +203,7 @@ def _explain(item: Mapping[str, Any]) -> str:
     # The first part of a location is the layout that the union chose.
     key = ".".join(str(part) for part in item["loc"][1:] if part != "[key]")
     if item["type"] == "union_tag_not_found":
-        return "the key layout is missing: set it to csv, png-masks or file-list"
+        return "the key layout is missing: set it to csv, png-masks, file-list, label-files or coco-json"
     if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key {key}: {nearest(key.rpartition('.')[2], _known_keys())}"
     message = item["msg"].removeprefix("Value error, ")
@@ -187,6 +211,7 @@ def _explain(item: Mapping[str, Any]) -> str:
 
 
 def _known_keys() -> list[str]:
-    models = (CsvProfile, PngMasksProfile, FileListProfile, CsvSplit, CsvSubmission, GroupConfig)
+    models = (CsvProfile, PngMasksProfile, FileListProfile, LabelFilesProfile, LabelSource, LabelSubmission)
+    models = (*models, CocoJsonProfile, CocoSource, CsvSplit, CsvSubmission, GroupConfig)
     keys = {key for model in models for key in model.model_fields}
     return sorted(keys | {field.name for kind in (RLEDialect, ImageSpec) for field in fields(kind)})

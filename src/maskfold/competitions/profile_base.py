@@ -1,9 +1,11 @@
 """What the profiles of all layouts share."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from maskfold.competitions.patterns import Pattern
+from maskfold.config import GroupConfig
 from maskfold.images import ImageSpec
 
 
@@ -21,6 +23,19 @@ class BaseProfile(Section):
     title: str = Field("", description="the competition, in words")
     metric: str = Field(description="the competition's metric: a name of maskfold.metrics, or package.module:Name")
     image_spec: ImageSpec = Field(ImageSpec(), description="channels and values of the images, see maskfold.images")
+    signs: tuple[str, ...] = Field(
+        (), description="further files, or patterns of some, by which a folder is known to hold this data set"
+    )
+
+
+def _with_group(text: str) -> str:
+    if Pattern(text).fields.count("group") != 1:
+        raise ValueError(f"group is '{text}': it must hold {{group}}, as in images/{{group}}_*")
+    return text
+
+
+Group = GroupConfig | Annotated[str, AfterValidator(_with_group)]
+"""Which images belong together: a table of the competition; or a pattern of the images' paths, with {group}."""
 
 
 def listed(value: Any) -> Any:
