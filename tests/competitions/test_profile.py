@@ -11,9 +11,11 @@ from maskfold.metrics import build_metric
 
 def test_shipped_profiles_specific_layouts_first():
     names = [profile.name for profile in shipped_profiles()]
-    assert [name for name in names if name in ("tgs-salt", "file-list", "png-masks")] == names[:1] + names[
-        -3:-2
-    ] + names[-1:]
+    layouts = list(dict.fromkeys(profile.layout for profile in shipped_profiles()))
+    assert layouts == ["csv", "label-files", "coco-json", "file-list", "png-masks"]
+    # the one that asks for more first, and of those that ask for the same the one of no particular data set
+    order = ["pascal-voc-sbd", "pascal-voc", "camvid", "file-list", "paddleseg-roads", "png-masks"]
+    assert [name for name in names if name in order] == order
 
 
 @pytest.mark.parametrize("profile", shipped_profiles(), ids=lambda profile: profile.name)
