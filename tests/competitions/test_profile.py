@@ -21,7 +21,8 @@ def test_shipped_profiles_specific_layouts_first():
 @pytest.mark.parametrize("profile", shipped_profiles(), ids=lambda profile: profile.name)
 def test_shipped_metrics_exist(profile):
     names = ("a", "b", "c") if profile.layout == "file-list" else profile.class_names
-    assert build_metric(profile.metric, LabelSpec("multiclass" if len(names) > 1 else "binary", names))
+    task = getattr(profile, "task", None) or ("multiclass" if len(names) > 1 else "binary")
+    assert build_metric(profile.metric.name, LabelSpec(task, names), profile.metric.options)
 
 
 def test_tianchi_says_what_its_files_look_like():

@@ -21,7 +21,7 @@ def safe_path(name: str) -> str:
     """
     path = PurePosixPath(name)
     inside = path.parts and not path.is_absolute() and ".." not in path.parts
-    if not inside or set(name) & set("\\\0") or PureWindowsPath(name).drive:
+    if not inside or "\\" in name or "\0" in name or (":" in name and PureWindowsPath(name).drive):
         raise CompetitionError(
             f"the file name {name!r} is not a plain path inside the competition's folder: it is not opened"
         )
@@ -69,7 +69,7 @@ class CompetitionFiles:
 
     def exists(self, path: str) -> bool:
         """Whether ``path`` is a file."""
-        return (self.root / path).is_file() or path in self._members
+        return os.path.isfile(f"{self.root}/{path}") or path in self._members  # pathlib takes four times as long
 
     def has_folder(self, path: str) -> bool:
         """Whether ``path`` is a folder, on disk or in an archive."""

@@ -7,6 +7,7 @@ from typing import Literal, cast
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from maskfold.competitions.images import read_npy
 from maskfold.competitions.label_map import NOT_SCORED, LabelMap
 from maskfold.errors import CompetitionError, first_few
 from maskfold.labels import Label, LabelSpec
@@ -41,6 +42,8 @@ class LabelReader:
         """
         if name.lower().endswith(".mat"):
             values = _read_mat(data, name, self.mat_variable)
+        elif name.lower().endswith(".npy"):
+            values = _one_channel(read_npy(data, name), name)
         else:
             values = _read_image(data, name, self._palette)
         if self.label_map is not None:
