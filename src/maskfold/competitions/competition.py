@@ -67,6 +67,11 @@ class Competition:
         return self.layout.submission_kind
 
     @property
+    def instances(self) -> bool:
+        """Whether the objects of a mask are told apart: labels then have instances, and a submission rows for each."""
+        return self.submission_kind == "csv" and self.layout.instances
+
+    @property
     def submission_size(self) -> tuple[int, int] | None:
         """``(H, W)`` of all masks of a submission; `None`: each has its image's size."""
         return self.layout.submission_size

@@ -116,4 +116,4 @@ def _compute_oof(
     )
     with store.replace(oof_options(tta, competition.submission_size)) as new:
         for prediction in progress(predictions, f"{run.name} fold {fold} {checkpoint}", total=len(images)):
-            new.write(prediction.id, prediction.probability, prediction.presence)
+            new.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)

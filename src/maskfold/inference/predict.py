@@ -31,6 +31,8 @@ class Prediction:
         image: loads the image as stored, for a decoding step that asks for it; `None` where nobody can.
         presence: float32 (C,), the probability that each class is anywhere in the image; `None` where no network has
             such a head.
+        inside: float32 (H, W) in [0, 1], how far inside of an object a pixel is, away from the others; `None` where no
+            network has such an output (``model.instances``).
     """
 
     id: str
@@ -39,6 +41,7 @@ class Prediction:
     label: Label | None = None
     image: Callable[[], np.ndarray] | None = None
     presence: np.ndarray | None = None
+    inside: np.ndarray | None = None
 
 
 def predict_batches(
@@ -97,7 +100,7 @@ def predict_batches(
             images = batch["image"].to(device, non_blocking=True)
             probability, presence, finite = merge(images, batch["id"])
             _check_finite(finite, batch["id"], precision)
-            yield from _predictions(batch, probability, presence)
+            yield from _predictions(batch, probability, presence, labels)
 
 
 @torch.inference_mode()
@@ -158,7 +161,7 @@ def _logits(
         found = model(images)
         if "presence" in found.aux:
             presences.append(found.aux["presence"].float().sigmoid())
-        return found.logits
+        return logits_of(found)
 
     seeds = [noise_seed(*noise, view, image_id) for image_id in ids]
     dropping = dropped(model, seeds) if tta.dropout_passes else nullcontext()
@@ -171,6 +174,15 @@ def _logits(
     return logits, torch.cat(presences).unflatten(0, (-1, len(images))).amax(0) if presences else None
 
 
+def logits_of(found: Any) -> Tensor:
+    """Logits of an `Outputs` as the merge sees them: those of the mask, and of a further output of how far inside.
+
+    Of the border between objects the logit changes its sign: where no border is, a pixel is inside.
+    """
+    further = [found.aux["inner"]] if "inner" in found.aux else [-found.aux["border"]] if "border" in found.aux else []
+    return torch.cat([found.logits, *further], dim=1) if further else found.logits
+
+
 def _check_finite(finite: Tensor, ids: Sequence[str], precision: torch.dtype | None) -> None:
     if bool(finite.all()):
         return
@@ -181,17 +193,22 @@ def _check_finite(finite: Tensor, ids: Sequence[str], precision: torch.dtype | N
     raise InferenceError(f"the network's output for image {image} is NaN or infinite: {advice}")
 
 
-def _predictions(batch: Mapping[str, Any], probability: Tensor, presence: Tensor | None) -> Iterator[Prediction]:
+def _predictions(
+    batch: Mapping[str, Any], probability: Tensor, presence: Tensor | None, labels: LabelSpec
+) -> Iterator[Prediction]:
     truths = batch.get("label")
     shares = None if presence is None else presence.cpu().numpy()
     for position, (image_id, size) in enumerate(zip(batch["id"], batch["size"], strict=True)):
         native = resize(probability[position : position + 1], (int(size[0]), int(size[1])))
+        maps = native[0].cpu().numpy()
+        classes, further = maps[: labels.channels], maps[labels.channels :]
         yield Prediction(
             id=image_id,
             index=int(batch["index"][position]),
-            probability=native[0].cpu().numpy(),
+            probability=classes,
             label=None if truths is None else truths[position],
             presence=None if shares is None else shares[position],
+            inside=next(iter(further), None),
         )
 
 
