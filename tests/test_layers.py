@@ -30,6 +30,7 @@ LAYERS = [
     {"datasets", "runs", "demo"},
     {"ensembling", "checks"},
     {"scoring", "training", "packing"},
+    {"board"},
     {"report", "steps"},
     {"cli"},
 ]

@@ -93,7 +93,10 @@ def test_both_empty_is_what_the_profile_says(name, masks):
     assert one.per_image(stats)[-1] == 1
     assert nothing.per_image(stats)[-1] == 0
     assert one.score(stats) - nothing.score(stats) == pytest.approx(1 / 5)
-    with pytest.raises(MaskfoldError, match=f"{name} has empty: 0.5; expected 1, or 0"):
+    left_out = build_metric(name, BINARY, {**beta, "empty": None})
+    assert np.isnan(left_out.per_image(stats)[-1])
+    assert left_out.score(stats) == pytest.approx(one.per_image(stats)[:-1].mean())
+    with pytest.raises(MaskfoldError, match=f"{name} has empty: 0.5; expected 1, 0, or null"):
         build_metric(name, BINARY, {**beta, "empty": 0.5})
 
 

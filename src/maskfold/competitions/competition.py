@@ -135,7 +135,8 @@ class Competition:
         Raises:
             CompetitionError: no such file, not an image, or one that does not fit the profile's ``image_spec``.
         """
-        return decode_files([(name, self.files.read(name)) for name in paths_of(path)], self.images)
+        files = [(name, self.files.read(name)) for name in paths_of(path)]
+        return decode_files(files, self.images, self.profile.channels)
 
     def size(self, path: ImagePath) -> tuple[int, int]:
         """``(H, W)`` of an image; only its header is read, and only once.

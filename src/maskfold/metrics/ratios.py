@@ -66,18 +66,19 @@ class _MeanMetric(_RatioMetric):
     Args:
         labels: of the masks.
         empty: the score of a class that is neither labelled nor predicted in an image: 1 for most competitions, 0 for
-            some.
+            some; None: it leaves the mean.
         weights: as for `_RatioMetric`.
     """
 
-    def __init__(self, labels: LabelSpec, *, empty: float = 1, weights: Weights = None) -> None:
+    def __init__(self, labels: LabelSpec, *, empty: float | None = 1, weights: Weights = None) -> None:
         super().__init__(labels, weights=weights)
-        if empty not in (0, 1):
-            raise MaskfoldError(f"the metric {self.name} has empty: {empty!r}; expected 1, or 0")
-        self.empty = float(empty)
+        if empty not in (0, 1, None):
+            raise MaskfoldError(f"the metric {self.name} has empty: {empty!r}; expected 1, 0, or null")
+        self.empty = np.nan if empty is None else float(empty)
 
     def per_image(self, stats: np.ndarray) -> np.ndarray:
-        return weighted_mean(self._ratios(stats, self.empty), self._weights)
+        mean = nan_weighted_mean if np.isnan(self.empty) else weighted_mean
+        return mean(self._ratios(stats, self.empty), self._weights)
 
     def per_class(self, stats: np.ndarray) -> np.ndarray:
         return nan_mean(self._ratios(stats, self.empty), axis=-2) if self.class_names else np.empty(0)
@@ -88,6 +89,8 @@ class _PooledMetric(_RatioMetric):
 
     The score of an image, for tables of the worst, is that of its own counts, 1 for a class that is nowhere in it.
     """
+
+    of_sums = True
 
     def per_image(self, stats: np.ndarray) -> np.ndarray:
         return weighted_mean(self._ratios(stats, 1.0), self._weights)

@@ -85,12 +85,13 @@ class SegmentationModel(nn.Module):
             found, features = with_features(self.net, normalised)
             of_image = {PRESENCE: self.presence(features)}
         logits, aux = found if isinstance(found, Outputs) else (found, {})
-        maps = {name: self._of_mask(output)[..., :height, :width] for name, output in aux.items()}
+        maps = {name: self.of_mask(output)[..., :height, :width] for name, output in aux.items()}
         if self.last is not None:
             maps[self.last] = logits[:, -1:, :height, :width]
-        return Outputs(self._of_mask(logits)[..., :height, :width], maps | of_image)
+        return Outputs(self.of_mask(logits)[..., :height, :width], maps | of_image)
 
-    def _of_mask(self, logits: Tensor) -> Tensor:
+    def of_mask(self, logits: Tensor) -> Tensor:
+        """The channels of the mask, of all that the net makes."""
         return logits if self.last is None else logits[:, :-1]
 
     def normalised(self, images: Tensor) -> Tensor:
