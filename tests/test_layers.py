@@ -32,6 +32,7 @@ LAYERS = [
     {"scoring", "training", "packing"},
     {"board"},
     {"report", "steps"},
+    {"studies"},
     {"cli"},
 ]
 ARROWS = {("runs", "datasets"), ("rle", "compiled"), ("storage", "files")}

@@ -14,6 +14,7 @@ from maskfold.competitions.find import (
 )
 from maskfold.config import Config, load_config, shipped_configs
 from maskfold.errors import CompetitionError, RunError
+from maskfold.program import command_line
 from maskfold.steps.places import DATA, DEMO, RUNS, all_runs
 
 PROFILE = "competition.profile"
