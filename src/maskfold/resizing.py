@@ -10,6 +10,11 @@ from maskfold.labels import Label, LabelSpec
 Size = tuple[int, int]
 
 
+def scaled_size(size: Size, scale: float) -> Size:
+    """(H, W) after scaling: rounded, at least one pixel."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 def fit_image(image: np.ndarray, size: Size) -> np.ndarray:
     """(H, W, C) or (H, W) of uint8, uint16 or float32 at ``size`` (H, W): area average down, bilinear up.
 

@@ -89,9 +89,10 @@ class CsvLayout:
         return self.profile.form("test").rows == "instance"
 
     @property
-    def submission_size(self) -> tuple[int, int] | None:
+    def submission_size(self) -> tuple[int, int] | float | None:
         """See `Competition.submission_size`."""
-        return self.profile.submission.size
+        asked = self.profile.submission
+        return asked.scale if asked.size is None else asked.size
 
     def sample_keys(self) -> list[Key]:
         """The rows of the sample submission, in its order."""

@@ -73,7 +73,7 @@ class SubmissionWriter:
         if mask.shape != labels.mask_shape(size):
             raise SubmissionError(
                 f"the mask of {id} has shape {mask.shape}, expected {labels.mask_shape(size)}: that of its image, or "
-                "of the profile's submission.size"
+                "of the profile's submission"
             )
         numbered = self.competition.instances and mask.dtype == np.int32
         if mask.dtype.kind not in "bui" or mask.min() < 0 or (mask.max() > labels.highest and not numbered):

@@ -14,7 +14,7 @@ from maskfold.errors import ConfigError
 from maskfold.instances import borders, components, depths
 from maskfold.labels import Label, LabelSpec
 from maskfold.losses.boundary import signed_distance
-from maskfold.resizing import fit_image, fit_label
+from maskfold.resizing import fit_image, fit_label, scaled_size
 
 # Targets that are made of the objects of a mask; nothing else has a use for them.
 OF_INSTANCES = {"border", "inner"}
@@ -174,11 +174,6 @@ def image_tensor(image: np.ndarray) -> torch.Tensor:
     """
     image = image.astype(np.int32) if image.dtype == np.uint16 else image
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-
-
-def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """(H, W) after scaling: rounded, at least one pixel."""
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def resize_image(image: np.ndarray, scale: float) -> np.ndarray:
