@@ -30,7 +30,9 @@ LAYERS = [
     {"datasets", "runs", "demo"},
     {"ensembling", "checks"},
     {"scoring", "training", "packing"},
+    {"board"},
     {"report", "steps"},
+    {"studies"},
     {"cli"},
 ]
 ARROWS = {("runs", "datasets"), ("rle", "compiled"), ("storage", "files")}

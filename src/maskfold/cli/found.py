@@ -15,7 +15,7 @@ from maskfold.competitions.find import (
 from maskfold.config import Config, load_config, shipped_configs
 from maskfold.errors import CompetitionError, RunError
 from maskfold.program import command_line
-from maskfold.steps.places import DATA, DEMO, RUNS
+from maskfold.steps.places import DATA, DEMO, RUNS, all_runs
 
 PROFILE = "competition.profile"
 HOW_TO_DESCRIBE = (
@@ -81,9 +81,7 @@ def default_run() -> Path:
     Raises:
         RunError: there is none, or it is not clear which is meant.
     """
-    runs = sorted(config.parent for config in RUNS.glob("*/config.yaml"))
-    if not runs:
-        raise RunError(f"there is no run under {RUNS}/: train first, {command_line('train-fold', '--fold 0')}")
+    runs = [run.path for run in all_runs()]
     if len(runs) == 1:
         print(f"Run: {runs[0]} (the only one)")
         return runs[0]

@@ -37,7 +37,7 @@ class LabelReader:
         """The label in a file of this content.
 
         Raises:
-            CompetitionError: neither an image nor MATLAB's, colours where values are expected, values that are no class.
+            CompetitionError: neither an image nor MATLAB's, colours where values are expected, values of no class.
         """
         if name.lower().endswith(".mat"):
             values = _read_mat(data, name, self.mat_variable)
