@@ -28,6 +28,7 @@ COMMANDS = (
     "evaluate",
     "compare",
     "report",
+    "board",
     "export",
     "pack",
 )
@@ -53,6 +54,8 @@ def cases() -> list[tuple[str, str, tuple[str, ...]]]:
             found.append((name, "not trained", ("--runs", "runs/bare")))
         if name == "predict":
             found.append((name, "no pack", ("--pack", "none")))
+        if name == "board":
+            found.append((name, "no reference", ("--reference", "none")))
         if name == "compare":
             found.append((name, "missing file", needed))
     return found

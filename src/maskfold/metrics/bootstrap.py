@@ -44,7 +44,7 @@ def bootstrap_interval(
     """
     _check_confidence(confidence)
     drawn = _bootstrap((np.asarray(stats),), score, repeats, seed, groups)[0]
-    return _percentiles(drawn, confidence)
+    return percentiles(drawn, confidence)
 
 
 def paired_bootstrap(
@@ -76,7 +76,7 @@ def paired_bootstrap(
     difference = drawn_a - drawn_b
     difference = difference[~np.isnan(difference)]
     share = float(np.mean((np.sign(difference) + 1) / 2)) if len(difference) else float("nan")
-    return PairedResult(float(score(stats_a) - score(stats_b)), *_percentiles(difference, confidence), share)
+    return PairedResult(float(score(stats_a) - score(stats_b)), *percentiles(difference, confidence), share)
 
 
 def _bootstrap(
@@ -92,21 +92,30 @@ def _bootstrap(
         raise MaskfoldError(f"the statistics are {sets[0].shape}, expected (n, k) with at least one image.")
     if repeats < 1:
         raise MaskfoldError(f"repeats is {repeats}, expected at least 1.")
-    rng = np.random.default_rng(seed)
     n = len(sets[0])
     if n == 1 or (groups is not None and len(groups) == n and len(set(groups)) == 1):
         return np.full((len(sets), 1), np.nan)
     if trials is not None and len(set(trials)) > 1:
         if groups is None or not len(groups) == len(trials) == n:
             raise MaskfoldError(f"{n} rows of several trials need a group each, the image's own say, and a trial.")
-        draws = _draw_crossed(groups, trials, repeats, rng)
-    elif groups is None:
-        draws = _draw_images(n, repeats, max(1, CHUNK_VALUES // sets[0].size), rng)
-    elif len(groups) == n:
-        draws = _draw_groups(groups, repeats, rng)
+        draws = _draw_crossed(groups, trials, repeats, np.random.default_rng(seed))
     else:
-        raise MaskfoldError(f"there are {len(groups)} groups for {n} images: expected one label per image.")
+        draws = resamples(n, repeats, seed, groups, max(1, CHUNK_VALUES // sets[0].size))
     return np.concatenate([_score_rows(sets, rows, score) for rows in draws], axis=1)
+
+
+def resamples(n: int, repeats: int, seed: int, groups: Groups | None, chunk: int) -> Iterator[np.ndarray]:
+    """Row numbers of ``n`` images, (r, m), some resamples at a time: ``chunk`` of images, one of groups.
+
+    Raises:
+        MaskfoldError: groups of another number.
+    """
+    rng = np.random.default_rng(seed)
+    if groups is None:
+        return _draw_images(n, repeats, chunk, rng)
+    if len(groups) != n:
+        raise MaskfoldError(f"there are {len(groups)} groups for {n} images: expected one label per image.")
+    return _draw_groups(groups, repeats, rng)
 
 
 def _draw_images(n: int, repeats: int, chunk: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -142,7 +151,8 @@ def _score_rows(sets: tuple[np.ndarray, ...], rows: np.ndarray, score: Score) ->
     return scores
 
 
-def _percentiles(values: np.ndarray, confidence: float) -> tuple[float, float]:
+def percentiles(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval that holds a share of the resampled values, those that are NaN left out; NaN where all are."""
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")
