@@ -140,7 +140,7 @@ def on_disk(probability, folder, raster_size):
 
 POSTS = {
     "binary": PostConfig(threshold=0.52, fill_holes=30, min_area=60),
-    "multilabel": PostConfig(threshold=[0.45, 0.6], fill_holes=[0, 20], min_area=[90, 5]),
+    "multilabel": PostConfig(threshold=[0.62, 0.45], fill_holes=[0, 40], min_area=[70, 5]),
     "multiclass": PostConfig(),
 }
 

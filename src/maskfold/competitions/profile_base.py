@@ -2,9 +2,11 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from maskfold.competitions.channels import Channel
+from maskfold.competitions.patterns import Pattern
+from maskfold.config import GroupConfig
 from maskfold.images import ImageSpec
 
 
@@ -50,6 +52,19 @@ class BaseProfile(Section):
         1.0,
         description="scale at which training tiles were cut: test images, which are whole rasters, are brought to it",
     )
+    signs: tuple[str, ...] = Field(
+        (), description="further files, or patterns of some, by which a folder is known to hold this data set"
+    )
+
+
+def _with_group(text: str) -> str:
+    if Pattern(text).fields.count("group") != 1:
+        raise ValueError(f"group is '{text}': it must hold {{group}}, as in images/{{group}}_*")
+    return text
+
+
+Group = GroupConfig | Annotated[str, AfterValidator(_with_group)]
+"""Which images belong together: a table of the competition; or a pattern of the images' paths, with {group}."""
 
 
 def listed(value: Any) -> Any:

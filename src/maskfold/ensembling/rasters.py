@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,11 @@ import numpy as np
 from maskfold.competitions import Competition, Sample
 from maskfold.competitions.windows import MaskWindows
 from maskfold.config import TTAConfig
-from maskfold.datasets.dataset import scaled_size
 from maskfold.datasets.loader import window_loader
 from maskfold.ensembling.checkpoints import with_batch_size
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.predictors import Engine, Predictor, load_predictors
-from maskfold.errors import CompetitionError
+from maskfold.errors import CompetitionError, ConfigError
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction
@@ -25,6 +25,7 @@ from maskfold.rasters.raster import Raster
 from maskfold.rasters.resampling import Size
 from maskfold.rasters.scratch import DiskArray, scratch_folder
 from maskfold.rasters.windows import RasterWindows
+from maskfold.resizing import scaled_size
 from maskfold.runs import Run
 
 # Side of the windows, in pixels, where neither tta.window nor training tiles say one; and the most that tiles can say.
@@ -52,7 +53,12 @@ class RasterEnsemble:
     ) -> None:
         """Arguments as those of `maskfold.ensembling.submit.predict_samples`."""
         self.competition, self.tta, self.batch_size = competition, choice.tta, batch_size
-        self.chain = build_chain(choice.post, competition.labels, competition.images)
+        self.chain = replace(build_chain(choice.post, competition.labels, competition.images), instances=None)
+        if self.chain.sees_all:
+            raise ConfigError(
+                f"post.{self.chain.sees_all[0]} asks for the probabilities of a whole image, and rasters are decoded "
+                "in parts: set it to null"
+            )
         self.predictors = load_predictors(choice, competition, folds, batch_size=batch_size, engine=engine, runs=runs)
         self.window = choice.tta.window, _tile_side(competition)
 
@@ -93,9 +99,11 @@ class RasterEnsemble:
 
     def masks(self, samples: Sequence[Sample], beside: Path) -> Iterator[tuple[str, MaskWindows]]:
         """Id and mask of test images as they are submitted, which can be read until the next one is asked for."""
-        scale, size = self.competition.profile.tile_scale, self.competition.submission_size
+        scale = self.competition.profile.tile_scale
         for sample in samples:
             raster = Raster.of_sample(self.competition, sample)
+            asked = self.competition.scored_size(sample)
+            size = None if asked == raster.size else asked
             with self.mask(raster, sample.id, scale=scale, beside=beside, size=size) as mask:
                 yield sample.id, mask
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from maskfold.competitions import Competition
-from maskfold.datasets.dataset import image_tensor, resize_image, scaled_size
+from maskfold.datasets.dataset import image_tensor, resize_image
 from maskfold.errors import ExportError
 from maskfold.rasters.raster import Raster
+from maskfold.resizing import scaled_size
 
 # Largest difference of a probability that is taken for rounding.
 TOLERANCE = 1e-3

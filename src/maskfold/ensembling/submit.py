@@ -19,6 +19,7 @@ from maskfold.errors import InferenceError, first_few
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction
+from maskfold.instances import plain
 from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import MapStore, Run
@@ -110,9 +111,10 @@ def predict_samples(
     for together in zip(*streams, strict=True):
         mean = sum(p.probability * np.float32(weight / total) for p, weight in zip(together, weights, strict=True))
         presence = mean_presence((weight, p.presence) for p, weight in zip(together, weights, strict=True))
+        inside = mean_presence((weight, p.inside) for p, weight in zip(together, weights, strict=True))
         first = together[0]
         image = partial(competition.image, samples.by_id[first.id].image)
-        yield replace(first, probability=mean, presence=presence, image=image)
+        yield replace(first, probability=mean, presence=presence, inside=inside, image=image)
 
 
 def test_samples(competition: Competition) -> Samples:
@@ -152,9 +154,10 @@ def write_submission(
         # Entered last, so left first: maps are kept only beside a submission that is valid.
         writer = stack.enter_context(SubmissionWriter(competition, path, ids))
         for prediction in progress(predictions, "predict", total=len(ids)):
-            empty += not writer.write(prediction.id, decode(prediction))
+            mask = decode(prediction)
+            empty += not writer.write(prediction.id, mask if competition.instances else plain(mask))
             if store is not None:
-                store.write(prediction.id, prediction.probability, prediction.presence)
+                store.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)
         for image_id, mask in rasters:
             empty += not writer.write(image_id, mask)
     return {"images": len(ids), "empty": empty}

@@ -19,6 +19,7 @@ from maskfold.rasters.masks import ReadLabel, resized_label
 from maskfold.rasters.plan import Tile, plan_tiles
 from maskfold.rasters.raster import Raster
 from maskfold.rasters.resampling import Part, Size
+from maskfold.resizing import scaled_size
 
 SETTINGS = "cut.json"
 PARTS = ".parts"
@@ -66,11 +67,6 @@ class Counts:
     dropped_nodata: int = 0
 
 
-def scaled(size: Size, scale: float) -> Size:
-    """(H, W) at a scale: rounded, at least one pixel."""
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
 def cut_tiles(scenes: Sequence[Scene], form: Form, folder: Path, options: CutOptions, *, overwrite: bool) -> Counts:
     """Write the tiles of ``scenes`` into ``folder``, and last the profile by which maskfold trains on them.
 
@@ -107,7 +103,7 @@ def cut_tiles(scenes: Sequence[Scene], form: Form, folder: Path, options: CutOpt
 
 def _rows(scenes: Sequence[Scene], options: CutOptions) -> Iterator[tuple[Scene, list[Tile]]]:
     for scene in scenes:
-        size = scaled(scene.raster.size, options.scale)
+        size = scaled_size(scene.raster.size, options.scale)
         plan = plan_tiles(scene.name, size, side=options.side, overlap=options.overlap, block=options.block)
         yield from ((scene, tiles) for tiles in plan)
 
@@ -132,7 +128,7 @@ def _each_tile(
 def _cut(scene: Scene, tile: Tile, form: Form, folder: Path, options: CutOptions) -> dict[str, Any]:
     """The record of a tile: of one that is kept with its ``masks``, else why it is ``dropped``."""
     native = scene.raster.size
-    size = scaled(native, options.scale)
+    size = scaled_size(native, options.scale)
     label = resized_label(scene.label, native, size, tile.part, form.labels)
     empty = not bool(form.labels.foreground(label.values).any())
     if empty and not _kept(tile.id, options.keep_empty):

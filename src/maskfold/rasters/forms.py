@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from maskfold.competitions import Competition
-from maskfold.competitions.images import NOT_SCORED
+from maskfold.competitions.label_map import NOT_SCORED
 from maskfold.competitions.table import write_table
 from maskfold.files import atomic_path
 from maskfold.images import ImageSpec

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from maskfold.competitions.images import NOT_SCORED
+from maskfold.competitions.label_map import NOT_SCORED
 from maskfold.errors import RasterError, first_few
 from maskfold.labels import Label, LabelSpec
 from maskfold.rasters.opening import rasterio
