@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from tests.rasters.conftest import write_tif
+from tests.drawn_rasters import write_tif
 
 from maskfold.competitions import open_competition
 from maskfold.config import CompetitionConfig

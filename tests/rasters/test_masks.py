@@ -2,7 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from tests.rasters.conftest import rasterio, write_tif
+import rasterio
+from tests.drawn_rasters import write_tif
 
 from maskfold.errors import RasterError
 from maskfold.labels import Label, LabelSpec

@@ -2,7 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from tests.rasters.conftest import rasterio, write_tif
+import rasterio
+from tests.drawn_rasters import write_tif
 from tests.rasters.test_predicted import blobs, on_disk
 
 from maskfold.competitions.windows import MaskWindows

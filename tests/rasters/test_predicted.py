@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 from tests.conftest import reference_rle
+from tests.drawn_rasters import LOCAL, random_run, tile_config
 from tests.drawn_runs import decode
-from tests.rasters.conftest import LOCAL, random_run, tile_config
 from tests.rasters.local_network import REACH
 
 from maskfold.competitions import open_competition

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from tests.rasters.conftest import write_tif
+from tests.drawn_rasters import write_tif
 
 from maskfold.competitions import open_competition
 from maskfold.competitions.images import decode_image

@@ -207,9 +207,7 @@ def read_groups(files: CompetitionFiles, group: GroupConfig | str, samples: Samp
     groups = dict(names)
     found = []
     for sample in samples:
-        paths = map(PurePosixPath, paths_of(sample.image))
-        keys = (sample.id, *(key for path in paths for key in (path.name, path.stem)))
-        found.append(next((groups[key] for key in keys if key in groups), None))
+        found.append(next((groups[key] for key in names_of(sample) if key in groups), None))
     without = [
         sample.id for sample, value in zip(samples, found, strict=True) if value is None and sample.masks is not None
     ]
@@ -220,6 +218,12 @@ def read_groups(files: CompetitionFiles, group: GroupConfig | str, samples: Samp
         )
     raise_all(problems)
     return found
+
+
+def names_of(sample: Sample) -> tuple[str, ...]:
+    """By what tables may name a sample: its id, the names of its files, their stems."""
+    paths = map(PurePosixPath, paths_of(sample.image))
+    return sample.id, *(key for path in paths for key in (path.name, path.stem))
 
 
 def _groups_of_paths(pattern: Pattern, samples: Samples) -> list[str | None]:
@@ -233,8 +237,8 @@ def _groups_of_paths(pattern: Pattern, samples: Samples) -> list[str | None]:
     return [values["group"] for values in found if values is not None]
 
 
-def read_pairs(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[str, str]]:
-    """Rows of the two named columns, as text without blanks around it, of a comma-separated CSV with a header.
+def read_pairs(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[str, ...]]:
+    """Rows of the named columns, as text without blanks around it, of a comma-separated CSV with a header.
 
     Raises:
         CompetitionError: missing file or columns.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 from tests.conftest import TINY, draw_scene, reference_rle
 
@@ -16,7 +17,6 @@ from maskfold.rasters import CutOptions
 from maskfold.runs import Run
 from maskfold.steps.tile import cut_competition
 
-rasterio = pytest.importorskip("rasterio")
 PROFILE = """
 layout: csv
 title: kidneys
