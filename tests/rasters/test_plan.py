@@ -45,5 +45,5 @@ def test_neighbours_in_a_block_overlap_by_the_share_or_more():
 
 def test_rows_of_tiles_come_from_the_top():
     rows = list(plan_tiles("s", (100, 70), side=32, overlap=0, block=2))
-    assert [{tile.top for tile in row} for row in rows] == [{0}, {18}, {50}, {68}]
+    assert [{tile.top for tile in row} for row in rows] == [{0}, {32}, {64}, {68}]
     assert [tile.left for tile in rows[0]] == [0, 19, 38]

@@ -178,7 +178,7 @@ def test_components_need_what_is_around_a_part(tmp_path, monkeypatch):
 def test_a_submission_of_large_images(kidneys, cut_kidneys, tmp_path, monkeypatch, tile_scale):
     """Byte for byte that of images held whole, where the windows are larger than the images."""
     monkeypatch.chdir(tmp_path)
-    if tile_scale == 1:
+    if tile_scale == 1:  # images that are not tiles
         run = random_run(config_of(kidneys, "local", **LOCAL, **{"tta.window": 512}), tmp_path / "runs")
         held = predict(run, tmp_path / "held.csv").read_text()
         monkeypatch.setattr("maskfold.competitions.images.MOST_PIXELS", 10_000)  # cc3 is larger, dd4 is not

@@ -19,7 +19,9 @@ def without_large(competition: Competition, samples: Mapping[str, Samples], note
     Problems: large images that cannot be read by windows, or whose masks do not fit them. Warnings: training images
     that have to be cut. Facts: their number and sizes.
     """
-    large = {split: [sample for sample in own if too_large(competition, sample.image)] for split, own in samples.items()}
+    large = {
+        split: [sample for sample in own if too_large(competition, sample.image)] for split, own in samples.items()
+    }
     for split, own in large.items():
         if not own:
             continue

@@ -173,12 +173,12 @@ class Competition:
         return self._sizes[path]
 
     def by_windows(self, sample: Sample) -> bool:
-        """Whether a sample is predicted by windows from its file: it is large, or training tiles were cut at a scale.
+        """Whether a sample is predicted by windows from its file: it is large, or training images are tiles of rasters.
 
         Raises:
             CompetitionError: as `size`.
         """
-        return sample.masks is None and (self.profile.tile_scale != 1 or is_large(self.size(sample.image)))
+        return sample.masks is None and (self.profile.tile_scale is not None or is_large(self.size(sample.image)))
 
     def scored_size(self, sample: Sample) -> tuple[int, int]:
         """``(H, W)`` at which a sample is decided and scored: its image's, or what the profile asks for.

@@ -99,7 +99,7 @@ class RasterEnsemble:
 
     def masks(self, samples: Sequence[Sample], beside: Path) -> Iterator[tuple[str, MaskWindows]]:
         """Id and mask of test images as they are submitted, which can be read until the next one is asked for."""
-        scale = self.competition.profile.tile_scale
+        scale = self.competition.profile.raster_scale
         for sample in samples:
             raster = Raster.of_sample(self.competition, sample)
             asked = self.competition.scored_size(sample)

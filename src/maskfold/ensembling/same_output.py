@@ -29,7 +29,7 @@ def example_images(competition: Competition, scale: float) -> list[Tensor]:
     sample = (competition.samples("test") or competition.samples("train"))[0]
     if competition.by_windows(sample):
         raster = Raster.of_sample(competition, sample)
-        size = scaled_size(raster.size, scale * competition.profile.tile_scale)
+        size = scaled_size(raster.size, scale * competition.profile.raster_scale)
         image = raster.resized(size, (slice(0, min(SIDE, size[0])), slice(0, min(SIDE, size[1]))))
     else:
         image = resize_image(competition.image(sample.image), scale)

@@ -83,7 +83,7 @@ def cut_tiles(scenes: Sequence[Scene], form: Form, folder: Path, options: CutOpt
     """
     _prepare(folder, _settings(scenes, options), form.profile_path, overwrite=overwrite)
     counts, records = Counts(), []
-    rows = list(_rows(scenes, options))
+    rows = list(planned(scenes, options))
     total = sum(len(tiles) for _, tiles in rows)
     for found in progress(_each_tile(rows, form, folder, options), "cut", total=total, unit="tile"):
         records += [found] if "masks" in found else []
@@ -101,7 +101,8 @@ def cut_tiles(scenes: Sequence[Scene], form: Form, folder: Path, options: CutOpt
     return counts
 
 
-def _rows(scenes: Sequence[Scene], options: CutOptions) -> Iterator[tuple[Scene, list[Tile]]]:
+def planned(scenes: Sequence[Scene], options: CutOptions) -> Iterator[tuple[Scene, list[Tile]]]:
+    """Every row of tiles, and its raster."""
     for scene in scenes:
         size = scaled_size(scene.raster.size, options.scale)
         plan = plan_tiles(scene.name, size, side=options.side, overlap=options.overlap, block=options.block)

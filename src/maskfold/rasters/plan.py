@@ -61,10 +61,17 @@ def plan_tiles(scene: str, size: Size, *, side: int, overlap: float, block: int)
 
 def _axis(length: int, side: int, overlap: float, block: int) -> list[tuple[int, list[int], int]]:
     """(number of the block, first pixels of its tiles, their length) along one axis."""
-    step = max(1.0, side * (1 - overlap))
-    count = max(1, min(round(length / (block * step)), length // side)) if block else 1
-    edges = [round(length * number / count) for number in range(count + 1)]
+    edges = [0, length] if block == 0 else _edges(length, side, int(side + (block - 1) * side * (1 - overlap)))
     return [
         (number, [start + place for place in window_starts(stop - start, side, overlap)], min(side, stop - start))
         for number, (start, stop) in enumerate(pairwise(edges))
     ]
+
+
+def _edges(length: int, side: int, span: int) -> list[int]:
+    """Where blocks of ``span`` pixels begin, and the end; what is left is a smaller block, or part of the last one."""
+    count = max(1, length // span)
+    begins = [span * number for number in range(count)]
+    if length - span * count >= side:
+        begins.append(span * count)
+    return [*begins, length]

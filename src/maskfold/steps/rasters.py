@@ -66,7 +66,7 @@ def predict_rasters(
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
     print(describe_folds(runs, competition, folds or folds_of(runs[0])), flush=True)
     ensemble = RasterEnsemble(choice, competition, folds, batch_size=config.inference.batch_size, runs=runs)
-    scale = competition.profile.tile_scale if scale is None else scale
+    scale = competition.profile.raster_scale if scale is None else scale
     for path, raster in zip(paths, opened, strict=True):
         name = raster.paths[0].stem
         if probabilities:

@@ -12,7 +12,7 @@ from maskfold.competitions.csv_layout import CsvLayout
 from maskfold.config import Config
 from maskfold.errors import RasterError, first_few, repeated
 from maskfold.labels import Label, LabelSpec
-from maskfold.rasters.cut import CutOptions, Scene, cut_tiles
+from maskfold.rasters.cut import CutOptions, Scene, cut_tiles, planned
 from maskfold.rasters.forms import Form, LabelFilesForm, RunLengthForm
 from maskfold.rasters.masks import ReadLabel, open_mask
 from maskfold.rasters.raster import Raster, raster_files
@@ -22,6 +22,8 @@ from maskfold.steps.competition import open_competition
 Group = Literal["auto", "scene", "block"]
 # With so many rasters whole rasters are kept together in folds: as many as there are folds by default.
 ENOUGH_SCENES = 5
+# Blocks are made smaller until there are so many, two for each fold.
+ENOUGH_BLOCKS = 10
 
 
 def cut_competition(
@@ -33,7 +35,8 @@ def cut_competition(
         config: names the competition.
         out: folder of the tiles, inside the competition's; `None`: ``tiles`` there.
         options: how rasters are cut.
-        group: what folds keep together, see `CutOptions.block`; ``auto``: whole rasters where there are five.
+        group: what folds keep together, see `CutOptions.block`; ``auto``: whole rasters where there are five, else
+            blocks, of fewer tiles where there would be less than ten blocks.
         overwrite: replace tiles that are there.
 
     Returns:
@@ -115,6 +118,8 @@ def _cut(
 ) -> Path:
     whole = group == "scene" or (group == "auto" and len(scenes) >= ENOUGH_SCENES)
     options = replace(options, block=0) if whole else options
+    while group == "auto" and options.block > 1 and len(_blocks(scenes, options)) < ENOUGH_BLOCKS:
+        options = replace(options, block=options.block - 1)
     counts = cut_tiles(scenes, form, folder, options, overwrite=overwrite)
     together = "rasters" if whole else f"blocks of about {options.block}x{options.block} tiles"
     print(
@@ -122,6 +127,10 @@ def _cut(
         f"empty, {counts.dropped_nodata} without data. Folds keep {together} together.\nProfile: {form.profile_path}"
     )
     return form.profile_path
+
+
+def _blocks(scenes: Sequence[Scene], options: CutOptions) -> set[str]:
+    return {tile.block for _, tiles in planned(scenes, options) for tile in tiles}
 
 
 def _scene(name: str, raster: Raster, competition: Competition, sample: Sample) -> Scene:
