@@ -1,5 +1,6 @@
 """Rasters drawn to files by rasterio itself, and a competition whose images are such rasters."""
 
+import json
 import shutil
 import warnings
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.features
+import rasterio.warp
 import torch
 from tests.conftest import TINY, draw_scene, reference_rle
 
@@ -39,6 +42,41 @@ def write_tif(path, image, **options):
         with rasterio.open(path, "w", driver="GTiff", **shape, **{**blocks, **options}) as file:
             file.write(np.moveaxis(image, -1, 0))
     return path
+
+
+def draw_hubmap(root: Path) -> None:
+    """Kaggle's HuBMAP in its files, far too small: five training tiffs and two of the test split."""
+    rng = np.random.default_rng(11)
+    train, test = ["id,encoding"], ["id,predicted"]
+    for number in range(7):
+        split, name = ("train" if number < 5 else "test"), f"{number}f{number}"
+        image, mask = draw_scene(rng, 150 + 9 * number, 210 - 6 * number, buildings=40)
+        write_tif(root / split / f"{name}.tiff", image)
+        (train if split == "train" else test).append(f"{name},{reference_rle(mask) if split == 'train' else ''}")
+    (root / "train.csv").write_text("\n".join(train) + "\n")
+    (root / "sample_submission.csv").write_text("\n".join(test) + "\n")
+
+
+def draw_scenes(folder: Path) -> None:
+    """Two GeoTIFFs: north with polygons in degrees, south with a label raster."""
+    rng = np.random.default_rng(12)
+    for place, (name, height, width) in enumerate([("north", 560, 600), ("south", 530, 610)]):
+        image, mask = draw_scene(rng, height, width, buildings=500)
+        origin = rasterio.transform.from_origin(380_000, 5_820_000 - 900 * place, 0.3, 0.3)
+        write_tif(folder / f"{name}.tif", image, crs="EPSG:32633", transform=origin)
+        if name == "south":
+            write_tif(folder / "south_mask.tif", mask[..., None] * 255)
+            continue
+        shapes = rasterio.features.shapes(mask, mask=mask.astype(bool), transform=origin)
+        features = [
+            {
+                "type": "Feature",
+                "properties": {},
+                "geometry": rasterio.warp.transform_geom("EPSG:32633", "OGC:CRS84", shape),
+            }
+            for shape, _ in shapes
+        ]
+        (folder / "north.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
 
 
 @pytest.fixture(scope="session")
