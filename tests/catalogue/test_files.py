@@ -1,0 +1,67 @@
+"""What each profile reads of its competition's files, and what it writes: the files are drawn in their genuine form."""
+
+import numpy as np
+import pytest
+from tests.catalogue.twins import CATALOGUE, submitted
+
+from maskfold.competitions import SubmissionWriter, find_competitions, validate_submission
+from maskfold.competitions.find import fitting_profile
+from maskfold.scoring.evaluate import evaluate_submission
+
+PROFILES = [form.profile for form in CATALOGUE]
+
+
+def written(competition, path, layers_of):
+    """A submission of the masks ``layers_of`` ids, bool (C, H, W)."""
+    samples = competition.samples("test")
+    with SubmissionWriter(competition, path, samples.ids) as writer:
+        for name in samples.ids:
+            writer.write(name, competition.labels.mask(layers_of(name)))
+    return path
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_images_and_masks_are_read_as_they_were_drawn(opened, profile):
+    twin, competition = opened(profile)
+    for split, ids in zip(("train", "test"), twin.form.ids, strict=True):
+        samples = competition.samples(split)
+        assert samples.ids == tuple(sorted(ids))
+        for sample in samples:
+            image = competition.image(sample.image)
+            # Two decoders of jpg round the last bit differently.
+            close = {"atol": 2} if "jpg" in str(sample.image) else {"rtol": 1e-5, "atol": 1e-6}
+            np.testing.assert_allclose(image.astype(float), twin.images[sample.id].astype(float), **close)
+            assert competition.size(sample.image) == image.shape[:2]
+            if split == "train":
+                label = competition.label(sample.masks, image.shape[:2], id=sample.id)
+                np.testing.assert_array_equal(competition.labels.layers(label.values), twin.layers(sample.id))
+                share = twin.layers(sample.id).any(0).mean()
+                assert competition.coverage(sample.masks, image.shape[:2]) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_folder_is_recognised_by_names_and_columns(twin, profile):
+    assert fitting_profile(twin(profile).root) == profile
+    assert find_competitions(twin(profile).root.parent) == [(twin(profile).root, profile)]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_submission_has_the_rows_that_the_test_wrote(opened, profile, tmp_path):
+    twin, competition = opened(profile)
+    path = written(competition, tmp_path / "s.csv", twin.layers)
+    assert path.read_text().splitlines() == [twin.form.sample[1], *submitted(twin, twin.layers)]
+    validate_submission(twin.truth, competition)
+    assert evaluate_submission(path, twin.truth, competition).score == pytest.approx(1)
+
+
+def test_images_without_a_row_count_as_empty_and_are_counted(opened):
+    twin, competition = opened("severstal-steel")
+    table = (twin.root / "train.csv").read_text()
+    without = [name for name in twin.form.ids[0] if name not in table]
+    assert without == ["b2.jpg", "c3.jpg"]
+    assert competition.survey("train").notes == (
+        "2 of 4 images have no row in train.csv: they count as empty (train.unlisted)",
+    )
+    assert [sample.masks for sample in competition.samples("train").select(without)] == [("",) * 4] * 2
+    assert competition.survey("test").notes == ()
+    assert competition.unnamed_images() == []
