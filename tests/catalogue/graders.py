@@ -69,7 +69,7 @@ def same_rows(header, found, true, columns, *, ordered=False):
 
 
 def tgs_salt(path, truth, sizes):
-    """Mean over the thresholds of "IoU above the threshold"; both empty 1. Columns must be these two, all cells texts."""
+    """Mean over the thresholds of "IoU above the threshold"; both empty 1. Columns must be these two."""
     header, found = read(path)
     if set(header) != {"id", "rle_mask"}:
         raise Refused(f"columns {header}")

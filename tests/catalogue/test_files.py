@@ -1,11 +1,15 @@
 """What each profile reads of its competition's files, and what it writes: the files are drawn in their genuine form."""
 
+import shutil
+
 import numpy as np
 import pytest
 from tests.catalogue.twins import CATALOGUE, submitted
 
-from maskfold.competitions import SubmissionWriter, find_competitions, validate_submission
+from maskfold.competitions import SubmissionWriter, find_competitions, open_competition, validate_submission
 from maskfold.competitions.find import fitting_profile
+from maskfold.config import CompetitionConfig
+from maskfold.errors import CompetitionError
 from maskfold.scoring.evaluate import evaluate_submission
 
 PROFILES = [form.profile for form in CATALOGUE]
@@ -65,3 +69,23 @@ def test_images_without_a_row_count_as_empty_and_are_counted(opened):
     assert [sample.masks for sample in competition.samples("train").select(without)] == [("",) * 4] * 2
     assert competition.survey("test").notes == ()
     assert competition.unnamed_images() == []
+
+
+@pytest.mark.parametrize(("profile", "groups"), [("gi-tract", {"case7", "case123"}), ("carvana", {"0ab", "1cd"})])
+def test_images_of_a_patient_or_a_car_stay_together(opened, profile, groups):
+    _, competition = opened(profile)
+    assert {sample.group for sample in competition.samples("train")} == groups
+
+
+@pytest.mark.parametrize(("profile", "unused"), [("contrails", "human_individual_masks.npy"), ("vesuvius-ink", "ir.png")])
+def test_masks_in_files_of_another_size_are_refused(twin, profile, unused, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(twin(profile).root, root)
+    (root / "train" / twin(profile).form.ids[0][0] / unused).write_bytes(b"beside the others")
+    competition = open_competition(CompetitionConfig(profile=profile, root=root))
+    sample = competition.samples("train")[0]
+    with pytest.raises(CompetitionError, match=r"is 40x48 \(height x width\), its image 41x48: they must be the same"):
+        competition.label(sample.masks, (41, 48))
+    (root / sample.masks).unlink()
+    with pytest.raises(CompetitionError, match="there is no file"):
+        competition.label(sample.masks, (40, 48))

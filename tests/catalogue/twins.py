@@ -1,6 +1,6 @@
 """The catalogue: for each competition the genuine names and forms of its files, from which a tiny twin is drawn.
 
-A new competition is one `Form`. What it says is not taken from the profile: it is what the competition's data page says.
+A new competition is one `Form`. It says what the competition's data page says, not what the profile does.
 """
 
 from collections.abc import Callable

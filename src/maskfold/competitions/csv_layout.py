@@ -12,7 +12,7 @@ import pandas as pd
 
 from maskfold.competitions.csv_images import CsvImages
 from maskfold.competitions.files import CompetitionFiles, safe_paths
-from maskfold.competitions.images import decode_binary
+from maskfold.competitions.label_images import LabelReader
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
 from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
@@ -54,17 +54,13 @@ class CsvLayout:
         found, lost = [], []
         for name, path in paths.items():
             try:
-                found.append(self._sample(name, images, path, masks[name] if split == "train" else None))
+                found.append(Sample(name, images.image(path), masks[name] if split == "train" else None))
             except CompetitionError as error:
                 lost.append(str(error))
         problems = [*problems, *unsafe, *together(lost, "images cannot be found")]
         source = spec.table or spec.image[0]
         survey = survey_samples(found, self.files, source=source, group=self.profile.group, problems=problems)
         return replace(survey, notes=notes)
-
-    def _sample(self, name: str, images: CsvImages, path: str, masks: Any) -> Sample:
-        group = None if self.profile.group_field is None else images.fields(path)[self.profile.group_field]
-        return Sample(name, images.image(path), masks, group)
 
     def _masks(self, split: Split, images: CsvImages) -> tuple[dict[str, Any], list[str], tuple[str, ...]]:
         """Id -> masks, what is wrong with them, and what has to be said."""
@@ -123,7 +119,7 @@ class CsvLayout:
     def label(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> Label:
         """See `Competition.label`."""
         if isinstance(masks, str):
-            return Label.whole(self._mask_of_file(masks, shape))
+            return self._label_of_file(masks, shape)
         try:
             layers = (self.dialect.decode(rle, shape) for rle in masks)
             return Label.whole(self._gather(layers, shape))
@@ -133,7 +129,7 @@ class CsvLayout:
     def coverage(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> float:
         """See `Competition.coverage`."""
         if isinstance(masks, str):
-            return float(self._mask_of_file(masks, shape).mean())
+            return float(self._label_of_file(masks, shape).values.mean())
         try:
             areas = [self.dialect.area(rle, shape) for rle in masks]
         except RLEError as error:
@@ -171,14 +167,15 @@ class CsvLayout:
         assert name is not None
         return read_table(self.profile.form(split), self.files.read(name), name)
 
-    def _mask_of_file(self, name: str, shape: tuple[int, int]) -> np.ndarray:
-        mask = decode_binary(self.files.read(name), name)
-        if mask.shape != tuple(shape):
+    def _label_of_file(self, name: str, shape: tuple[int, int]) -> Label:
+        label = LabelReader(self.labels).decode(self.files.read(name), name)
+        height, width = label.valid.shape
+        if (height, width) != tuple(shape):
             raise CompetitionError(
-                f"{name} is {mask.shape[0]}x{mask.shape[1]} (height x width), its image {shape[0]}x{shape[1]}: they "
-                "must be the same size"
+                f"{name} is {height}x{width} (height x width), its image {shape[0]}x{shape[1]}: they must be the same "
+                "size"
             )
-        return mask
+        return label
 
     def _gather(self, layers: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
         """The mask of the rows' layers."""
