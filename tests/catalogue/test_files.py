@@ -77,7 +77,9 @@ def test_images_of_a_patient_or_a_car_stay_together(opened, profile, groups):
     assert {sample.group for sample in competition.samples("train")} == groups
 
 
-@pytest.mark.parametrize(("profile", "unused"), [("contrails", "human_individual_masks.npy"), ("vesuvius-ink", "ir.png")])
+@pytest.mark.parametrize(
+    ("profile", "unused"), [("contrails", "human_individual_masks.npy"), ("vesuvius-ink", "ir.png")]
+)
 def test_masks_in_files_of_another_size_are_refused(twin, profile, unused, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(twin(profile).root, root)

@@ -96,9 +96,18 @@ def unrecognised(data_root: Path) -> list[str]:
 
     Hidden files, ``demo``, ``pseudo`` and ``README.md`` are not looked at, and no folder that fits a profile.
     """
+    return [describe_stranger(path) for path in _strangers(data_root)]
+
+
+def strange_folders(data_root: Path) -> list[Path]:
+    """The folders that `unrecognised` tells about."""
+    return [path for path in _strangers(data_root) if path.is_dir()]
+
+
+def _strangers(data_root: Path) -> list[Path]:
     entries = sorted(Path(data_root).iterdir()) if Path(data_root).is_dir() else []
-    strangers = [path for path in entries if path.name not in (DEMO, PSEUDO, README) and not path.name.startswith(".")]
-    return [describe_stranger(path) for path in strangers if not path.is_dir() or fitting_profile(path) is None]
+    named = [path for path in entries if path.name not in (DEMO, PSEUDO, README) and not path.name.startswith(".")]
+    return [path for path in named if not path.is_dir() or fitting_profile(path) is None]
 
 
 def describe_stranger(path: Path) -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import PurePosixPath
-from typing import IO, get_args
+from typing import IO, cast, get_args
 
 import cv2
 import numpy as np
@@ -99,6 +99,18 @@ def image_size(stream: IO[bytes], name: str) -> tuple[int, int]:
 
 def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
+
+
+def stored_spec(data: bytes, name: str) -> ImageSpec:
+    """How an image is stored: its channels and type, whatever a profile says.
+
+    Raises:
+        CompetitionError: not an image, or of a type that no profile can name.
+    """
+    image = _read(data, name)
+    if str(image.dtype) not in get_args(PixelType):
+        raise CompetitionError(f"{name} holds {image.dtype}: convert the images to uint8, uint16 or float32")
+    return ImageSpec(image.shape[2], cast("PixelType", str(image.dtype)))
 
 
 def _read_picture(data: bytes, name: str) -> np.ndarray:

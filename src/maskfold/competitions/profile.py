@@ -1,6 +1,6 @@
 """What a competition's files look like, as data: the schema of ``profiles/*.yaml`` and of a user's own profile."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +27,7 @@ from maskfold.images import ImageSpec
 from maskfold.rle import RLEDialect
 
 SHIPPED = Path(__file__).parent / "profiles"
+FILL_IN = "FILL-IN"  # what a draft of a profile holds where only a person knows
 
 
 class CsvProfile(BaseProfile):
@@ -201,11 +202,25 @@ def read_profile(path: Path) -> Profile:
         raise CompetitionError(f"profile {path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise CompetitionError(f"profile {path} holds no mapping of keys such as 'layout: csv'")
+    if open_keys := list(_to_fill_in(tree)):
+        raise CompetitionError(
+            f"profile {path} is a draft: {', '.join(open_keys)} still to be filled in. Replace {FILL_IN} by what the "
+            "competition's pages say; the comment above each key tells what is meant"
+        )
     try:
         return _SCHEMA.validate_python({"name": path.stem, **tree})
     except ValidationError as error:
         problems = "; ".join(_explain(item) for item in error.errors())
         raise CompetitionError(f"profile {path}: {problems}") from None
+
+
+def _to_fill_in(tree: Mapping[str, Any], section: str = "") -> Iterator[str]:
+    """The keys, with dots, that hold `FILL_IN` or a list with it."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _to_fill_in(value, f"{section}{key}.")
+        elif value == FILL_IN or (isinstance(value, list) and FILL_IN in value):
+            yield f"{section}{key}"
 
 
 def _explain(item: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from maskfold.metrics.overlap import (
     precision,
     recall,
 )
+from maskfold.metrics.resamples import resampled_scores
 from maskfold.metrics.streaming import SegmentationMetrics
 from maskfold.metrics.tgs import tgs_map
 
@@ -33,6 +34,7 @@ __all__ = [
     "paired_bootstrap",
     "precision",
     "recall",
+    "resampled_scores",
     "tgs_map",
     "units_of",
 ]

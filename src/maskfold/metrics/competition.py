@@ -31,6 +31,7 @@ class CompetitionMetric(ABC):
         costs: what a false positive and a false negative cost, (a, b), where the score is, or grows with, a ratio
             TP / (TP + a FP + b FN); None: it is not of this kind. The loss of soft labels follows from them.
         scores_instances: whether it tells the objects of a class apart, see `maskfold.instances`.
+        of_sums: whether `score` depends on the sums of the statistics over the images alone, NaN counted as 0.
         labels: of the masks.
         class_names: what `per_class` has a score of; empty where it has none.
     """
@@ -39,6 +40,7 @@ class CompetitionMetric(ABC):
     tasks: ClassVar[tuple[Task, ...]] = get_args(Task)
     costs: tuple[float, float] | None = None
     scores_instances: ClassVar[bool] = False
+    of_sums: ClassVar[bool] = False
 
     def __init__(self, labels: LabelSpec) -> None:
         if labels.task not in self.tasks:

@@ -90,6 +90,8 @@ class _PooledMetric(_RatioMetric):
     The score of an image, for tables of the worst, is that of its own counts, 1 for a class that is nowhere in it.
     """
 
+    of_sums = True
+
     def per_image(self, stats: np.ndarray) -> np.ndarray:
         return weighted_mean(self._ratios(stats, 1.0), self._weights)
 
