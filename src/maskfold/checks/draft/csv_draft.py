@@ -193,8 +193,8 @@ def _add_id_pattern(draft: Draft, found: CsvFindings) -> None:
     draft.add("id_pattern", places.id_pattern, "the parts of an id that are words of its image's path")
     fields = ", ".join(Pattern(places.id_pattern).fields)
     draft.remarks.append(
-        f"ids have the fields {fields}: where images with the same one belong together (a patient, a place), add group, "
-        "a pattern of their paths with {group} in its place, so that folds do not part them"
+        f"ids have the fields {fields}: where images with the same one belong together (a patient, a place), add "
+        "group, a pattern of their paths with {group} in its place, so that folds do not part them"
     )
 
 
