@@ -14,6 +14,7 @@ import csv
 import numpy as np
 from scipy.spatial.distance import directed_hausdorff
 
+csv.field_size_limit(1 << 30)
 THRESHOLDS = np.arange(0.5, 1.0, 0.05).round(2)
 
 

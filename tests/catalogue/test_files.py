@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from tests.catalogue import drawing
 from tests.catalogue.twins import CATALOGUE, submitted
 
 from maskfold.competitions import SubmissionWriter, find_competitions, open_competition, validate_submission
@@ -56,6 +57,32 @@ def test_a_submission_has_the_rows_that_the_test_wrote(opened, profile, tmp_path
     assert path.read_text().splitlines() == [twin.form.sample[1], *submitted(twin, twin.layers)]
     validate_submission(twin.truth, competition)
     assert evaluate_submission(path, twin.truth, competition).score == pytest.approx(1)
+
+
+@pytest.mark.parametrize("profile", ["hubmap-kidney", "siim-pneumothorax", "severstal-steel"])
+def test_a_truth_may_have_the_form_of_the_training_table(opened, profile, tmp_path):
+    twin, competition = opened(profile)
+    _, header, row = twin.form.train
+    of_test = [
+        row.format(id=name, cls=value, rle=twin.text(mask))
+        for name in twin.form.ids[1]
+        for value, objects in zip(twin.form.classes, twin.objects[name], strict=True)
+        for mask in (
+            objects if twin.form.objects[0] and objects else [twin.layers(name)[twin.form.classes.index(value)]]
+        )
+    ]
+    drawing.write_lines(tmp_path / "truth.csv", [header, *of_test])
+    assert evaluate_submission(twin.truth, tmp_path / "truth.csv", competition).score == pytest.approx(1)
+
+
+@pytest.mark.parametrize("profile", ["airbus-ships", "contrails"])
+def test_the_whole_download_may_stay_packed(twin, profile, tmp_path):
+    shutil.make_archive(str(tmp_path / "packed/download"), "zip", twin(profile).root)
+    assert fitting_profile(tmp_path / "packed") == profile
+    competition = open_competition(CompetitionConfig(profile=profile, root=tmp_path / "packed"))
+    for sample in competition.samples("train"):
+        label = competition.label(sample.masks, competition.image(sample.image).shape[:2])
+        np.testing.assert_array_equal(competition.labels.layers(label.values), twin(profile).layers(sample.id))
 
 
 def test_images_without_a_row_count_as_empty_and_are_counted(opened):

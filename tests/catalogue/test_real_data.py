@@ -88,6 +88,7 @@ def test_real_files_go_the_whole_way(real, tmp_path, monkeypatch):
     profile, root, truth, sizes = real
     monkeypatch.chdir(tmp_path)
     keys = {"competition.profile": profile, "competition.root": root, "folds.count": 2, "train.batch_size": 2}
+    keys |= {"data.scale": 0.125} if profile == "airbus-ships" else {}
     config = load_config(None, {**TINY, **keys, "train.epochs": None, "train.iterations": 2}, name="real")
     run = maskfold.train(config, 0)
     path = maskfold.predict(run, tmp_path / "s.csv", untuned=True)

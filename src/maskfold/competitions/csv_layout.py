@@ -95,20 +95,14 @@ class CsvLayout:
         return keys(self._table("test"))
 
     def read_masks(self, path: Path) -> dict[str, tuple[str, ...]]:
-        """See `Competition.read_masks`; a table in the form of a submission or of the training table."""
-        data, test, train = path.read_bytes(), self.profile.form("test"), self.profile.form("train")
-        try:
-            return gather_masks(test, read_table(test, data, str(path)), str(path))
-        except CompetitionError:
-            if test is train:
-                raise
+        """See `Competition.read_masks`; a table in the form of a submission, or in that of the training table."""
+        data, errors = path.read_bytes(), []
+        for form in (self.profile.form("test"), self.profile.form("train")):
             try:
-                table = read_table(train, data, str(path))
-            except CompetitionError:
-                table = None
-            if table is None:
-                raise
-            return gather_masks(train, table, str(path))
+                return gather_masks(form, read_table(form, data, str(path)), str(path))
+            except CompetitionError as error:
+                errors.append(error)
+        raise errors[0]
 
     def annotations(self, name: str, column: str | None) -> dict[str, dict[str, tuple[str, ...]]]:
         """See `Competition.annotations`."""
