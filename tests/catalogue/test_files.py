@@ -85,6 +85,16 @@ def test_the_whole_download_may_stay_packed(twin, profile, tmp_path):
         np.testing.assert_array_equal(competition.labels.layers(label.values), twin(profile).layers(sample.id))
 
 
+def test_test_images_may_be_hidden(twin, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(twin("gi-tract").root, root, ignore=shutil.ignore_patterns("test"))
+    (root / "sample_submission.csv").write_text("id,class,predicted\n")
+    assert fitting_profile(root) == "gi-tract"
+    competition = open_competition(CompetitionConfig(profile="gi-tract", root=root))
+    assert competition.samples("test").ids == ()
+    assert competition.samples("train").ids == tuple(sorted(twin("gi-tract").form.ids[0]))
+
+
 def test_images_without_a_row_count_as_empty_and_are_counted(opened):
     twin, competition = opened("severstal-steel")
     table = (twin.root / "train.csv").read_text()

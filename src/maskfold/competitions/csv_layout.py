@@ -165,7 +165,8 @@ class CsvLayout:
     def _table(self, split: Split) -> pd.DataFrame:
         name = self.profile.train.table if split == "train" else self.profile.test.table
         assert name is not None
-        return read_table(self.profile.form(split), self.files.read(name), name)
+        rowless = split == "test" and self.profile.test.hidden
+        return read_table(self.profile.form(split), self.files.read(name), name, rowless=rowless)
 
     def _label_of_file(self, name: str, shape: tuple[int, int]) -> Label:
         label = LabelReader(self.labels).decode(self.files.read(name), name)

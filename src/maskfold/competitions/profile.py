@@ -129,9 +129,9 @@ class CsvProfile(BaseProfile):
     @property
     def needs(self) -> list[str]:
         """What a folder must have: files, and folders with a trailing /."""
-        splits = (self.train, self.test)
-        folders = [f"{folder}/" for split in splits for folder in sorted(split.folders)]
-        return [*(split.table for split in splits if split.table is not None), *folders]
+        tables = [table for table in (self.train.table, self.test.table) if table is not None]
+        folders = [*sorted(self.train.folders), *(() if self.test.hidden else sorted(self.test.folders))]
+        return [*tables, *(f"{folder}/" for folder in folders)]
 
     @property
     def classes(self) -> tuple[str, ...]:
