@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from maskfold.competitions.coco_json import CocoJson
 from maskfold.competitions.csv_layout import CsvLayout
+from maskfold.competitions.file_list import FileList
 from maskfold.competitions.files import CompetitionFiles, safe_path
 from maskfold.competitions.images import IMAGE_SUFFIXES, decode_files, image_size
-from maskfold.competitions.label_layouts import FileList, PngMasks
+from maskfold.competitions.label_files import LabelFiles
+from maskfold.competitions.png_masks import PngMasks
 from maskfold.competitions.profile import Profile
 from maskfold.competitions.samples import ImagePath, Sample, Samples, Split, Survey, paths_of, read_groups
 from maskfold.config import GroupConfig
@@ -20,7 +23,13 @@ from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
 from maskfold.resizing import fit_label, scaled_size
 
-LAYOUTS = {"csv": CsvLayout, "png-masks": PngMasks, "file-list": FileList}
+LAYOUTS = {
+    "csv": CsvLayout,
+    "png-masks": PngMasks,
+    "file-list": FileList,
+    "label-files": LabelFiles,
+    "coco-json": CocoJson,
+}
 
 
 class Competition:
@@ -113,13 +122,15 @@ class Competition:
 
         None where an image is several files: beside these there may be more of the same image.
         """
-        images = {sample.image for split in ("train", "test") for sample in self.survey(split).samples}
+        samples = [*self.survey("train").samples, *self.survey("test").samples]
+        images = {sample.image for sample in samples}
         named = {image for image in images if isinstance(image, str)}
         if named != images:
             return []
         folders = {str(PurePosixPath(path).parent) for path in named} | self.layout.image_folders()
         files = (PurePosixPath(folder) / name for folder in sorted(folders) for name in self.files.names(folder))
-        return sorted({str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES} - named)
+        labels = {sample.masks for sample in samples if isinstance(sample.masks, str)}  # may be beside their images
+        return sorted({str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES} - named - labels)
 
     def groups(self, samples: Samples, group: GroupConfig) -> list[str]:
         """The group of every one of ``samples`` from a CSV of the competition (id, file name or stem).

@@ -11,7 +11,7 @@ import pandas as pd
 
 from maskfold.competitions.csv_images import CsvImages
 from maskfold.competitions.files import CompetitionFiles, safe_paths
-from maskfold.competitions.images import decode_binary
+from maskfold.competitions.label_images import LabelReader
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
 from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
@@ -178,7 +178,7 @@ class CsvLayout:
         return read_table(self.profile.form(split), self.files.read(name), name)
 
     def _mask_of_file(self, name: str, shape: tuple[int, int]) -> np.ndarray:
-        mask = decode_binary(self.files.read(name), name)
+        mask = LabelReader(self.labels).decode(self.files.read(name), name).values
         if mask.shape != tuple(shape):
             raise CompetitionError(
                 f"{name} is {mask.shape[0]}x{mask.shape[1]} (height x width), its image {shape[0]}x{shape[1]}: they "
