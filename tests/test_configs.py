@@ -16,6 +16,7 @@ from maskfold.losses import build_loss, default_loss
 from maskfold.report import make_report
 from maskfold.runs import Run
 from maskfold.steps.predict import predict
+from maskfold.steps.pseudo import pseudo_label
 from maskfold.steps.tune import tune
 from maskfold.training import fit
 
@@ -155,6 +156,10 @@ def test_config_trains_two_steps(path, twins, tmp_path):
     if given.targets.teacher is not None:
         paths = given.targets.teacher.runs
         lengths["targets.teacher.runs"] = [str(trained(load_config(path.name), lengths, tmp_path)) for path in paths]
+    if given.data.extra:
+        teacher = Run.open(trained(load_config("demo"), lengths, tmp_path))
+        made = pseudo_label(teacher, tmp_path / "pseudo", confidence=0.0, confident_share=None)
+        lengths["data.extra"] = [str(made)]
     config = override(given, {**SMALL, **lengths})
     competition = open_competition(config.competition)
     run = Run.create(config, tmp_path)
