@@ -1,5 +1,6 @@
 """Competitions of images and label files whose paths follow patterns: the usual layouts of public data sets."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from maskfold.competitions.files import CompetitionFiles
@@ -59,14 +60,16 @@ class LabelFiles(LabelLayout):
         images = [PathLookup(Pattern(text), self.files) for text in source.image]
         labels = PathLookup(Pattern(source.label), self.files) if labelled and source.label is not None else None
         left_out = {image_id for name in source.without for image_id in self._listed(name)}
+        form = Pattern(self.profile.id)
         found, failures = [], []
-        for values in self._values(source, images[0].pattern):
+        for first, values in self._first_files(source, images[0]):
             try:
-                image_id = Pattern(self.profile.id).fill(values)
+                image_id = form.fill(values)
                 if image_id in left_out:
                     continue
-                first = images[0].path(values)
-                values = {**values, **(images[0].pattern.match(first) or {})}
+                if first is None:
+                    first = images[0].path(values)
+                    values = {**values, **(images[0].pattern.match(first) or {})}
                 paths = (first, *(image.path(values) for image in images[1:]))
                 label = None if labels is None else self._label(labels.path(values), first)
                 found.append(Sample(image_id, first if len(paths) == 1 else paths, label, split=own))
@@ -76,11 +79,12 @@ class LabelFiles(LabelLayout):
             failures = [f"there is no image {source.image[0]} in {self.files.root}"]
         return found, together(failures, "images cannot be used")
 
-    def _values(self, source: LabelSource, image: Pattern) -> list[dict[str, str]]:
-        """The fields of all images of a source: those of their paths, or the ids of its list."""
+    def _first_files(self, source: LabelSource, image: PathLookup) -> Iterator[tuple[str | None, dict[str, str]]]:
+        """(path, fields of it) of all images of a source; of ids of a list the path is still to be found."""
         if source.ids is None:
-            return list(image.find(self.files).values())
-        return [{"id": image_id} for image_id in self._listed(source.ids)]
+            yield from image.pattern.find(self.files).items()
+        else:
+            yield from ((None, {"id": image_id}) for image_id in self._listed(source.ids))
 
     def _listed(self, name: str) -> list[str]:
         """The ids of a list, each the first word of a line; more may follow, as in PASCAL VOC's lists of one class."""
