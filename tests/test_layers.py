@@ -23,6 +23,7 @@ LAYERS = [
         "symmetries",
         "compiled",
         "program",
+        "parallel",
     },
     {"config", "losses", "metrics", "resizing"},
     {"competitions", "models", "inference"},
