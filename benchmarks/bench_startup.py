@@ -21,6 +21,7 @@ COMMANDS = (
     "make_folds",
     "train_fold",
     "train_all",
+    "study",
     "tune",
     "predict",
     "pseudo_label",
@@ -31,7 +32,7 @@ COMMANDS = (
     "export",
     "pack",
 )
-NEEDED = {"train_fold": ("--fold", "0"), "compare": ("a.csv", "b.csv")}
+NEEDED = {"train_fold": ("--fold", "0"), "study": ("good_study.yaml",), "compare": ("a.csv", "b.csv")}
 CONFIGURED = ("check_data", "make_folds", "train_fold", "train_all")
 RUNS = ("tune", "predict", "pseudo_label", "evaluate", "report", "export", "pack")
 
@@ -45,6 +46,9 @@ def cases() -> list[tuple[str, str, tuple[str, ...]]]:
         if name in CONFIGURED:
             found.append((name, "config error", (*needed, "--config", "good.yaml", "--train.epochs", "x")))
             found.append((name, "no data", (*needed, "--config", "good.yaml")))
+        if name == "study":
+            found.append((name, "config error", (*needed, "--train.epochs", "x")))
+            found.append((name, "no data", needed))
         if name in RUNS:
             found.append((name, "no run", ()))
             found.append((name, "not trained", ("--runs", "runs/bare")))
@@ -61,6 +65,7 @@ def prepare(folder: Path) -> Path:
     """The folder that the cases run in."""
     (folder / "data").mkdir()
     (folder / "good.yaml").write_text("train: {epochs: 2}\n")
+    (folder / "good_study.yaml").write_text("about: x\nconfig: good.yaml\nvariants: {a: {}}\n")
     (folder / "runs" / "bare").mkdir(parents=True)
     (folder / "runs" / "bare" / "config.yaml").write_text("name: bare\ntrain: {epochs: 2}\n")
     return folder

@@ -16,6 +16,7 @@ COMMANDS = (
     "make-folds",
     "train-fold",
     "train-all",
+    "study",
     "tune",
     "predict",
     "pseudo-label",

@@ -5,14 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from maskfold.cli.options import ROOT
-from maskfold.competitions.find import describe_stranger, find_competitions, fitting_profile, unrecognised
+from maskfold.competitions.find import (
+    describe_stranger,
+    find_competitions,
+    fitting_profile,
+    strange_folders,
+    unrecognised,
+)
 from maskfold.config import Config, load_config, shipped_configs
 from maskfold.errors import CompetitionError, RunError
+from maskfold.program import command_line
 from maskfold.steps.places import DATA, DEMO, RUNS, all_runs
 
 PROFILE = "competition.profile"
 HOW_TO_DESCRIBE = (
-    "docs/competitions.md says what each profile needs and how to write one of your own, --competition.profile FILE"
+    f"{command_line('check-data', '--draft profile.yaml --competition.root FOLDER')} drafts a profile of its own, "
+    "docs/competitions.md says what each profile needs"
 )
 
 
@@ -46,6 +54,25 @@ def default_config(overrides: Mapping[str, Any] | None = None, *, name: str | No
         )
     print(f"{DATA}/ holds no competition: this is the demo ({DEMO}).")
     return load_config("demo", overrides, name=name)
+
+
+def folder_to_describe(overrides: Mapping[str, Any]) -> Path:
+    """The folder that a profile is to be drafted for: the overrides', or the one under ``data/`` that fits no profile.
+
+    Raises:
+        CompetitionError: overrides of anything else; no such folder, or several.
+    """
+    if others := sorted(set(overrides) - {ROOT}):
+        raise CompetitionError(
+            f"--draft takes --{ROOT} alone, not --{', --'.join(others)}: a draft depends on files only"
+        )
+    if ROOT in overrides:
+        return Path(overrides[ROOT])
+    found = strange_folders(DATA)
+    if len(found) != 1:
+        listed = f"{', '.join(map(str, found))} fit no profile" if found else f"no folder under {DATA}/ fits no profile"
+        raise CompetitionError(f"{listed}: name the folder to describe with --{ROOT}")
+    return found[0]
 
 
 def default_run() -> Path:

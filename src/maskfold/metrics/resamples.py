@@ -58,7 +58,7 @@ def _of_means(metric: CompetitionMetric, sets: Sequence[np.ndarray], counts: Ite
 
 
 def _of_sums(metric: CompetitionMetric, sets: Sequence[np.ndarray], counts: Iterator[np.ndarray]) -> np.ndarray:
-    columns = np.concatenate(sets, axis=1)
+    columns = np.nan_to_num(np.concatenate(sets, axis=1))  # an image without a valid pixel adds nothing
     sums = np.concatenate([chunk @ columns for chunk in counts]).reshape(-1, len(sets), sets[0].shape[1])
     return np.stack([np.asarray(metric.score(sums[:, place, None]), float) for place in range(len(sets))])
 

@@ -4,8 +4,9 @@ import logging
 import platform
 import subprocess
 from collections.abc import Collection
+from contextlib import suppress
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ REPORTED_PACKAGES = (
     "albumentations",
     "numpy",
     "opencv-python",
+    "opencv-python-headless",
 )
 
 
@@ -171,6 +173,8 @@ class Run:
             if note := ignored_groups(samples, self.config.folds):
                 logger.warning("%s", note)
             if not self.storage.exists(FOLDS):
+                for note in competition.survey("train").notes:
+                    logger.warning("%s", note)
                 if unnamed := competition.unnamed_images():
                     logger.warning("%d images are in no table and are not used: %s", len(unnamed), first_few(unnamed))
                 table = make_folds(samples, coverages(competition, samples), self.config.folds, groups)
@@ -244,8 +248,11 @@ class Run:
 
 def made_with() -> dict[str, str]:
     """Versions and code commit, for the record."""
-    facts = {package: version(package) for package in REPORTED_PACKAGES}
-    return {"python": platform.python_version(), **facts, "commit": _commit()}
+    facts = {"python": platform.python_version()}
+    for package in REPORTED_PACKAGES:
+        with suppress(PackageNotFoundError):  # one of the two packages of cv2 is enough
+            facts[package] = version(package)
+    return {**facts, "commit": _commit()}
 
 
 def _commit() -> str:

@@ -3,8 +3,6 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from maskfold.competitions import Competition, Sample
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.finished import optimism
@@ -12,7 +10,7 @@ from maskfold.ensembling.oof import OofImage, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.submit import refuse_without_presence
 from maskfold.errors import InferenceError
-from maskfold.metrics import Evaluation, paired_bootstrap
+from maskfold.metrics import Evaluation, gathered_stats, paired_bootstrap
 from maskfold.runs import Run
 
 
@@ -71,8 +69,9 @@ def evaluate_submission(submission: Path, truth: Path, competition: Competition)
     rows = []
     for image_id, sample in samples.items():
         found, label = (competition.scored_label(sample, masks=masks[image_id]) for masks in (predicted, true))
-        rows.append(metric.image_stats(found.values, label))
-    return Evaluation(metric, list(true), np.stack(rows), groups_of(competition, list(true)))
+        rows.append(metric.stats_of(found.values, label))
+    ids = list(true)
+    return Evaluation(metric, ids, gathered_stats(metric, ids, rows), groups_of(competition, ids))
 
 
 def better(a: Evaluation, b: Evaluation) -> bool | None:

@@ -11,6 +11,7 @@ DATA = Path("data")
 DEMO = DATA / "demo"
 PSEUDO = DATA / "pseudo"
 RUNS = Path("runs")
+STUDIES = RUNS / "studies"
 SUBMISSIONS = Path("submissions")
 PACKS = Path("packs")
 
