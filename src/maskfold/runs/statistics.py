@@ -3,8 +3,9 @@
 import io
 import json
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ class FoldStatistics:
     """Of a fold's validation images, at threshold 0.5 or by the most probable class, without views.
 
     Attributes:
-        metric: as the competition's profile names it.
+        metric: as the competition's profile names it, and its ``options``.
         labels: that it was built with.
         ids: of the images.
         stats: float64 (n, k), a row of `maskfold.metrics.CompetitionMetric.image_stats` for each image.
@@ -30,6 +31,7 @@ class FoldStatistics:
     ids: Sequence[str]
     stats: np.ndarray
     groups: Sequence[str] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_statistics(fold: FoldFolder, checkpoint: str, found: FoldStatistics) -> None:
@@ -37,6 +39,7 @@ def write_statistics(fold: FoldFolder, checkpoint: str, found: FoldStatistics) -
     labels = found.labels
     facts = {
         "metric": found.metric,
+        "options": dict(found.options),
         "task": labels.task,
         "class_names": labels.class_names,
         "ids": list(found.ids),
@@ -63,7 +66,8 @@ def read_statistics(fold: FoldFolder, checkpoint: str) -> FoldStatistics | None:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             facts = json.loads(arrays["facts"].tobytes())
             labels = LabelSpec(facts["task"], tuple(facts["class_names"]))
-            return FoldStatistics(facts["metric"], labels, facts["ids"], arrays["stats"], facts["groups"])
+            given = labels, facts["ids"], arrays["stats"], facts["groups"], facts["options"]
+            return FoldStatistics(facts["metric"], *given)
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise RunError(f"{fold.path / 'stats' / checkpoint}.npz is damaged ({reason}): remove it, or {AGAIN}") from None
