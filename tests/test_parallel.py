@@ -12,7 +12,7 @@ import torch
 
 import maskfold
 from maskfold.errors import ConfigError, TrainingError
-from maskfold.parallel import finished_tasks, side_by_side
+from maskfold.parallel import side_by_side, worker_pool
 
 SRC = Path(__file__).parents[1] / "src"
 
@@ -121,7 +121,8 @@ def die_once(folder: str, task: int) -> None:
 
 @pytest.mark.slow
 def test_a_killed_process_loses_its_task_only(tmp_path, caplog):
-    done = list(finished_tasks(die_once, [(str(tmp_path), task) for task in range(4)], 2, deaths=1))
+    with worker_pool(2, deaths=1) as workers:
+        done = list(workers.finished(die_once, [(str(tmp_path), task) for task in range(4)]))
     assert sorted(task for _, task in done) == [0, 1, 2, 3]
     begun = [path.name.split("_")[1] for path in tmp_path.glob("begun_*")]
     assert sorted(begun) == ["0", "1", "1", "2", "3"]
@@ -141,5 +142,5 @@ class Counter:
 
 @pytest.mark.slow
 def test_an_object_that_works_lives_as_long_as_its_process(tmp_path):
-    list(finished_tasks(Counter(str(tmp_path)), [(task,) for task in range(5)], 1))
+    side_by_side(Counter(str(tmp_path)), [(task,) for task in range(5)], 1)
     assert sorted(path.name.split("_")[1] for path in tmp_path.iterdir()) == ["1", "2", "3", "4", "5"]

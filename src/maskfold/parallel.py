@@ -7,74 +7,48 @@ import signal
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 from maskfold.errors import TrainingError
 
 logger = logging.getLogger(__name__)
 
 Task = tuple[Any, ...]
+Work = Callable[..., object]
 
 
-def side_by_side(work: Callable[..., object], tasks: Iterable[Task], processes: int) -> None:
-    """Call ``work(*task)`` for every task, ``processes`` at a time; the first error ends all of them.
-
-    Args:
-        work: see `finished_tasks`.
-        tasks: arguments that can be pickled.
-        processes: see `finished_tasks`.
-
-    Raises:
-        TrainingError: the system ended a process.
-        Exception: whatever ``work`` raised.
-    """
-    for _ in finished_tasks(work, tasks, processes):
-        pass
+def side_by_side(work: Work, tasks: Iterable[Task], processes: int) -> None:
+    """Call ``work(*task)`` for every task, ``processes`` at a time, see `worker_pool`."""
+    with worker_pool(processes) as workers:
+        workers(work, tasks)
 
 
-def finished_tasks(
-    work: Callable[..., object], tasks: Iterable[Task], processes: int, *, deaths: int = 0
-) -> Iterator[Task]:
-    """Call ``work(*task)`` for every task, ``processes`` at a time, and yield each task when it is done.
+@contextmanager
+def worker_pool(processes: int, *, deaths: int = 0) -> Iterator["Workers"]:
+    """Processes that work through tasks, of one call of `Workers` after the other; the first error ends all.
 
-    Each process serves several tasks. It ends with this one, however this one ends: a killed parent leaves none behind.
-    The first error ends all of them.
+    Each process serves several tasks, of several calls. It ends with this one, however this one ends: a killed parent
+    leaves none behind.
 
     Args:
-        work: what can be pickled: a function of a module, or an object, which every process gets once.
-        tasks: arguments that can be pickled.
-        processes: at least 1. Several GPUs are dealt out in turn; the cores are shared out, unless the environment
-            sets OMP_NUM_THREADS.
+        processes: at least 1; they are started when they are needed. Several GPUs are dealt out in turn; the cores are
+            shared out, unless the environment sets OMP_NUM_THREADS.
         deaths: how often the system may end a process; what that one worked on is done again by another.
 
     Raises:
         TrainingError: the system ended a process once more.
-        Exception: whatever ``work`` raised.
+        Exception: whatever was raised in one.
     """
     # What a process that is ended at once leaves open is closed by Python's resource tracker, which warns of it.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-    pool = _Pool(work, processes)
-    waiting = deque(tasks)
+    pool = Workers(processes, deaths)
     try:
-        while waiting or pool.busy:
-            while waiting and pool.give(waiting[0]):
-                waiting.popleft()
-            done, lost = pool.collect()
-            yield from done
-            deaths -= len(lost)
-            if deaths < 0:
-                raise TrainingError(
-                    f"the system ended one of the {processes} processes, most likely for want of memory: the same "
-                    "command goes on where they stopped; with --parallel 1 it needs less memory"
-                )
-            for task in lost:
-                logger.warning("the system ended a process: what it worked on, and nothing else, is done again")
-                waiting.appendleft(task)
+        yield pool
         pool.dismiss()
     finally:
         pool.close()
@@ -94,94 +68,122 @@ def default_processes() -> int:
 
 
 @dataclass
-class _Worker:
-    """A process, this end of the pipe to it, and what it works on."""
+class _Process:
+    """A process, this end of the pipe to it, the work that it was told last, and the task that it is at."""
 
     process: BaseProcess
     pipe: Connection
     place: int
+    work: Work | None = None
     task: Task | None = None
 
+    def begin(self, work: Work, task: Task) -> None:
+        with suppress(OSError):  # one that was ended meanwhile is found when its end is waited for
+            if work is not self.work:
+                self.pipe.send(work)
+            self.pipe.send(task)
+        self.work, self.task = work, task
 
-class _Pool:
-    """Processes that are started when there is work for them."""
 
-    def __init__(self, work: Callable[..., object], processes: int) -> None:
+class Workers:
+    """Processes that are started when there is work for them; `worker_pool` makes and ends them."""
+
+    def __init__(self, processes: int, deaths: int) -> None:
+        self._processes, self._deaths = processes, deaths
         self._context = multiprocessing.get_context("spawn")
         self._reader, self._writer = self._context.Pipe(duplex=False)
         level = logging.getLogger("maskfold").getEffectiveLevel()
-        self._work = work
         self._given = (processes, gpus(), level, self._reader)
         self._free = list(range(processes))
-        self._workers: list[_Worker] = []
+        self._started: list[_Process] = []
 
-    @property
-    def busy(self) -> bool:
-        return any(worker.task is not None for worker in self._workers)
+    def __call__(self, work: Work, tasks: Iterable[Task]) -> None:
+        """Call ``work(*task)`` for every task, and wait until all are done; see `finished`."""
+        for _ in self.finished(work, tasks):
+            pass
 
-    def give(self, task: Task) -> bool:
-        """Hand a task to a process that has none; whether there was one."""
-        worker = next((worker for worker in self._workers if worker.task is None), None)
-        if worker is None and not self._free:
-            return False
-        if worker is None or self._free:  # as many processes as are allowed, before any gets a second task
-            worker = self._start(self._free.pop(0)) if self._free else worker
-        assert worker is not None
-        worker.task = task
-        with suppress(OSError):  # one that was ended meanwhile is found by `collect`
-            worker.pipe.send(task)
-        return True
+    def finished(self, work: Work, tasks: Iterable[Task]) -> Iterator[Task]:
+        """Call ``work(*task)`` for every task, and yield each when it is done.
 
-    def collect(self) -> tuple[list[Task], list[Task]]:
-        """Wait, and return the tasks that are done and those whose process the system ended.
-
-        Raises:
-            Exception: what ``work`` raised.
+        Args:
+            work: what can be pickled: a function of a module, or an object, which every process gets once.
+            tasks: arguments that can be pickled.
         """
-        pipes = {worker.pipe: worker for worker in self._workers if worker.task is not None}
-        done, lost = [], []
-        for pipe in wait(list(pipes)):
-            worker = pipes[pipe]  # type: ignore[index]
-            try:
-                error = worker.pipe.recv()
-            except (EOFError, OSError):
-                lost.append(worker.task)
-                self._workers.remove(worker)
-                self._free.append(worker.place)
-                worker.pipe.close()
-                worker.process.join()
-                continue
-            if error is not None:
-                raise error
-            done.append(worker.task)
-            worker.task = None
-        return done, lost
+        waiting = deque(tasks)
+        while waiting or self._busy():
+            while waiting and (process := self._idle()) is not None:
+                process.begin(work, waiting.popleft())
+            done, lost = self._collect()
+            yield from done
+            for task in lost:
+                logger.warning("the system ended a process: what it worked on, and nothing else, is done again")
+                waiting.appendleft(task)
 
     def dismiss(self) -> None:
-        """Let processes without work come to their end."""
-        for worker in self._workers:
-            worker.pipe.send(None)
-        for worker in self._workers:
-            worker.process.join()
+        """Let all processes come to their end."""
+        for process in self._started:
+            with suppress(OSError):
+                process.pipe.send(None)
+        for process in self._started:
+            process.process.join()
 
     def close(self) -> None:
         """End processes that still work."""
         self._writer.close()
-        for worker in self._workers:
-            worker.pipe.close()
-            worker.process.join()
+        for process in self._started:
+            process.pipe.close()
+            process.process.join()
         self._reader.close()
 
-    def _start(self, place: int) -> _Worker:
+    def _busy(self) -> dict[Connection, _Process]:
+        return {process.pipe: process for process in self._started if process.task is not None}
+
+    def _idle(self) -> _Process | None:
+        """A process without a task: a new one while there are fewer than allowed."""
+        if self._free:
+            return self._start(self._free.pop(0))
+        return next((process for process in self._started if process.task is None), None)
+
+    def _collect(self) -> tuple[list[Task], list[Task]]:
+        """Wait, and return the tasks that are done and those whose process the system ended."""
+        busy = self._busy()
+        done: list[Task] = []
+        lost: list[Task] = []
+        for pipe in wait(list(busy)):
+            process = busy[cast("Connection", pipe)]
+            task = cast("Task", process.task)
+            try:
+                error = process.pipe.recv()
+            except (EOFError, OSError):
+                lost.append(task)
+                self._forget(process)
+                continue
+            if error is not None:
+                raise error
+            done.append(task)
+            process.task = None
+        return done, lost
+
+    def _forget(self, process: _Process) -> None:
+        """A process that is gone leaves its place to another, unless too many went."""
+        self._started.remove(process)
+        self._free.append(process.place)
+        process.pipe.close()
+        process.process.join()
+        self._deaths -= 1
+        if self._deaths < 0:
+            raise TrainingError(
+                f"the system ended one of the {self._processes} processes, most likely for want of memory: the same "
+                "command goes on where they stopped; with --parallel 1 it needs less memory"
+            )
+
+    def _start(self, place: int) -> _Process:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, place, *self._given))
         process.start()
         theirs.close()  # so that this end sees the process go
-        with suppress(OSError):
-            ours.send(self._work)
-        worker = _Worker(process, ours, place)
-        self._workers.append(worker)
-        return worker
+        self._started.append(_Process(process, ours, place))
+        return self._started[-1]
 
 
 def _serve(
@@ -189,11 +191,16 @@ def _serve(
 ) -> None:
     """What a process does: one task after the other, and after each it sends None or what went wrong."""
     _begin(place, processes, devices, level, parent)
-    work = pipe.recv()  # imports what it needs, torch above all: not before the process is prepared
-    while (task := pipe.recv()) is not None:
+    # Only now, since what works imports what it needs, torch above all.
+    work: Work | None = None
+    while (received := pipe.recv()) is not None:
+        if callable(received):
+            work = received
+            continue
+        assert work is not None  # it comes before the first task
         error = None
         try:
-            work(*task)
+            work(*received)
         except Exception as raised:
             raised.add_note("".join(traceback.format_exception(raised)))
             error = raised

@@ -20,6 +20,7 @@ from maskfold.runs import Run
 from maskfold.runs.maps import quantise
 
 INDEX = "index.json"
+MAPS = ("probability", "inside")  # of a `Decoded`, in 8 bits
 SHARD_IMAGES = 512  # at most, so that little is lost where a process is ended
 MOST_SHARDS = 256  # files that are open at once when they are put together
 
@@ -103,11 +104,12 @@ def _write(stream: Iterator[Decoded], path: Path) -> None:
     index = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         for number, each in enumerate(stream):
+            maps = {name: getattr(each, name) for name in MAPS if getattr(each, name) is not None}
             _add(file, f"{number}.mask.npy", each.mask)
-            if each.probability is not None:
-                _add(file, f"{number}.map.npy", quantise(each.probability))
+            for name, values in maps.items():
+                _add(file, f"{number}.{name}.npy", quantise(values))
             presence = None if each.presence is None else each.presence.tolist()
-            index.append({"id": each.id, "map": each.probability is not None, "presence": presence})
+            index.append({"id": each.id, "maps": list(maps), "presence": presence})
         file.writestr(INDEX, json.dumps(index))
 
 
@@ -119,10 +121,9 @@ def _add(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
 def _read(file: zipfile.ZipFile) -> Iterator[Decoded]:
     for number, facts in enumerate(json.loads(file.read(INDEX))):
         # Stored in 8 bits, and so again where it is kept: the same.
-        levels = _array(file, f"{number}.map.npy") if facts["map"] else None
-        probability = None if levels is None else levels / 255.0
+        maps = {name: _array(file, f"{number}.{name}.npy") / 255.0 for name in facts["maps"]}
         presence = None if facts["presence"] is None else np.array(facts["presence"], np.float32)
-        yield Decoded(facts["id"], _array(file, f"{number}.mask.npy"), probability, presence)
+        yield Decoded(facts["id"], _array(file, f"{number}.mask.npy"), presence=presence, **maps)
 
 
 def _array(file: zipfile.ZipFile, name: str) -> np.ndarray:

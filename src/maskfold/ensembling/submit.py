@@ -22,6 +22,7 @@ from maskfold.errors import InferenceError
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction, predict_batches
+from maskfold.instances import plain
 from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import MapStore, Run
@@ -145,9 +146,10 @@ class Ensemble:
         for together in zip(*streams, strict=True):
             mean = sum(p.probability * np.float32(m.weight / total) for p, m in zip(together, self._parts, strict=True))
             presence = mean_presence((m.weight, p.presence) for p, m in zip(together, self._parts, strict=True))
+            inside = mean_presence((m.weight, p.inside) for p, m in zip(together, self._parts, strict=True))
             first = together[0]
             image = partial(self.competition.image, samples.by_id[first.id].image)
-            yield replace(first, probability=mean, presence=presence, image=image)
+            yield replace(first, probability=mean, presence=presence, inside=inside, image=image)
 
     def _stream(
         self, run: Run, networks: list[nn.Module], weights: list[float], samples: Samples, rank: int, world: int
@@ -191,12 +193,13 @@ def test_samples(competition: Competition) -> Samples:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What becomes of a `Prediction`: its mask, and, where maps are kept, its probability (C, H, W) and presence."""
+    """What becomes of a `Prediction`: its mask, and, where maps are kept, what `maskfold.runs.MapStore` keeps of it."""
 
     id: str
     mask: np.ndarray
     probability: np.ndarray | None = None
     presence: np.ndarray | None = None
+    inside: np.ndarray | None = None
 
 
 def decoded(
@@ -205,8 +208,9 @@ def decoded(
     """Decode a stream; ``maps``: keep probabilities too."""
     decode = build_chain(choice.post, competition.labels, competition.images)
     for prediction in predictions:
-        kept = (prediction.probability, prediction.presence) if maps else ()
-        yield Decoded(prediction.id, decode(prediction), *kept)
+        mask = decode(prediction)
+        kept = (prediction.probability, prediction.presence, prediction.inside) if maps else ()
+        yield Decoded(prediction.id, mask if competition.instances else plain(mask), *kept)
 
 
 def write_submission(
@@ -246,6 +250,6 @@ def write_masks(
         for each in stream:
             writer.write(each.id, each.mask)
             if store is not None and each.probability is not None:
-                store.write(each.id, each.probability, each.presence)
+                store.write(each.id, each.probability, each.presence, each.inside)
             empty += not each.mask.any()
     return {"images": len(ids), "empty": empty}

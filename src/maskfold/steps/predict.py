@@ -16,7 +16,7 @@ from maskfold.ensembling.shards import Shards, shard_count
 from maskfold.ensembling.submit import Engine, check_hashes, default_choice, test_samples, write_masks
 from maskfold.errors import RunError, SubmissionError
 from maskfold.packing.read import Pack
-from maskfold.parallel import default_processes, finished_tasks
+from maskfold.parallel import default_processes, worker_pool
 from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import Run
@@ -127,9 +127,10 @@ def _write(path: Path, shards: Shards, parallel: int | None) -> None:
         with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
             shards = replace(shards, folder=Path(folder), count=shard_count(len(ids), shards.batch_size, processes))
             tasks = [(number,) for number in range(shards.count)]
-            done = finished_tasks(shards, tasks, processes, deaths=MOST_DEATHS)
-            for _ in progress(done, f"predict, {processes} processes", total=len(tasks), unit="shard"):
-                pass
+            with worker_pool(processes, deaths=MOST_DEATHS) as workers:
+                done = workers.finished(shards, tasks)
+                for _ in progress(done, f"predict, {processes} processes", total=len(tasks), unit="shard"):
+                    pass
             counts = write_masks(shards.merged(), choice, competition, path, ids, maps)
     print(f"{counts['images']} images, {counts['empty']} with an empty mask. Valid submission: {path}")
 
