@@ -55,6 +55,7 @@ def fit(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> dict:
         with session.train_step.settled():
             summary = finish(session, log)
         log.close()
+    session.data.end_workers()
     del session, log
     gc.collect()  # a session refers to itself: its data workers would stay until Python happens to collect it
     return summary
