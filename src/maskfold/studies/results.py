@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskfold.errors import InferenceError, TrainingError
-from maskfold.metrics import PairedResult, paired_bootstrap
+from maskfold.metrics import PairedResult, bootstrap_interval, paired_bootstrap
 from maskfold.studies.columns import Column
 from maskfold.studies.plan import Plan
 from maskfold.studies.scores import Scores, columns_of, score
@@ -33,6 +33,7 @@ class Row:
         against: its baseline; None: it has none.
         figures: of every column, the competition's score first.
         verdict: what the score says; empty without a baseline.
+        out_of_fold: where the other figures are of test images, what the score is out of fold, and its 95 % interval.
         seconds: of training, the mean over folds and seeds.
         optimistic: whether its networks learned from some that saw the validation images.
     """
@@ -41,6 +42,7 @@ class Row:
     against: str | None
     figures: tuple[Figure, ...]
     verdict: str
+    out_of_fold: tuple[float, float, float] | None
     seconds: float
     optimistic: bool
 
@@ -101,11 +103,14 @@ def _row(plan: Plan, name: str, found: dict[str, list[Scores]], columns: Sequenc
         _refuse_other_images(name, found[name], against, found[against])
     figures = tuple(_figure(column, found[name], None if against is None else found[against]) for column in columns)
     difference = figures[0].difference
-    folds, groups = len(plan.study.folds), len(set(found[name][0].groups))
+    folds, groups = len(plan.folds(name)), len(set(found[name][0].groups))
     verdict = "" if difference is None else judge(difference, folds, _fold_count(plan), groups)
     summaries = _summaries(plan, name)
     seconds = float(np.mean([summary["seconds"] for summary in summaries]))
-    return Row(name, against, figures, verdict, seconds, any(summary.get("optimistic") for summary in summaries))
+    promised = _out_of_fold(columns[0], found[name])
+    return Row(
+        name, against, figures, verdict, promised, seconds, any(summary.get("optimistic") for summary in summaries)
+    )
 
 
 def _figure(column: Column, own: list[Scores], others: list[Scores] | None) -> Figure:
@@ -117,6 +122,16 @@ def _figure(column: Column, own: list[Scores], others: list[Scores] | None) -> F
     groups = [group for scores in own for group in scores.groups]
     trials = [trial for trial, scores in enumerate(own) for _ in scores.ids]
     return Figure(value, paired_bootstrap(ours, theirs, column.score, groups=groups, trials=trials))
+
+
+def _out_of_fold(column: Column, own: list[Scores]) -> tuple[float, float, float] | None:
+    """The score and its interval over groups, all seeds together."""
+    pairs = [(scores.out_of_fold, scores.fold_groups) for scores in own]
+    rows = [stats for stats, _ in pairs if stats is not None]
+    if not rows:
+        return None
+    stats, groups = np.concatenate(rows), [group for _, found in pairs for group in found]
+    return float(column.score(stats)), *bootstrap_interval(stats, column.score, groups=groups)
 
 
 def judge(found: PairedResult, folds: int, all_folds: int, groups: int) -> str:
@@ -152,7 +167,7 @@ def _fold_count(plan: Plan) -> int:
 
 
 def _summaries(plan: Plan, name: str) -> list[dict]:
-    return [plan.run(name, seed).fold(fold).summary() for seed in plan.study.seeds for fold in plan.study.folds]
+    return [plan.run(name, seed).fold(fold).summary() for seed in plan.study.seeds for fold in plan.folds(name)]
 
 
 def _refuse_other_images(name: str, own: list[Scores], against: str, others: list[Scores]) -> None:

@@ -1,8 +1,9 @@
 """Running a study: what is missing is trained, in the order in which variants need each other."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from maskfold.errors import MaskfoldError
@@ -39,8 +40,7 @@ def run_study(plan: Plan, *, parallel: int = 1) -> Results:
         for stage in plan.stages():
             workers(_do, [(plan, job) for job in stage if not done(plan, job) and ready(plan, job)])
         names = [name for name in plan.study.variants if trained(plan, name)]
-        asked = [(plan, name, seed) for name in names for seed in plan.study.seeds]
-        workers(_score, [task for task in asked if known(*task) is None])
+        workers(_score, _unscored(plan, names))
     results = gather(plan, names)
     write_results(plan, results)
     return results
@@ -66,21 +66,21 @@ def done(plan: Plan, job: Job) -> bool:
     if job.fold is not None:
         return run.fold(job.fold).finished()
     folder = PseudoFolder(plan.pseudo_path(job.variant, job.seed))
-    return folder.exists() and set(map(str, plan.study.folds)) <= set(folder.manifest().folds)
+    return folder.exists() and set(map(str, plan.folds(job.variant))) <= set(folder.manifest().folds)
 
 
 def ready(plan: Plan, job: Job) -> bool:
     """Whether everything is done that a job needs."""
     variant = plan.study.variants[job.variant]
     labels = [Job(job.variant, job.seed, None)] if job.fold is not None and variant.pseudo is not None else []
-    needed = [Job(name, job.seed, fold) for name in variant.needs() for fold in plan.study.folds]
+    needed = [Job(name, job.seed, fold) for name in variant.needs() for fold in plan.folds(name)]
     return all(done(plan, other) for other in [*labels, *needed])
 
 
 def trained(plan: Plan, name: str) -> bool:
     """Whether every training of a variant came to its end."""
     own = plan.study.variants[name].run or name
-    return all(done(plan, Job(own, seed, fold)) for seed in plan.study.seeds for fold in plan.study.folds)
+    return all(done(plan, Job(own, seed, fold)) for seed in plan.study.seeds for fold in plan.folds(name))
 
 
 def forecast(plan: Plan) -> str:
@@ -128,6 +128,17 @@ def _label(plan: Plan, job: Job) -> None:
     pseudo_label(runs, plan.pseudo_path(job.variant, job.seed), **rules, overwrite=True)
 
 
-def _score(plan: Plan, name: str, seed: int) -> None:
-    """Statistics of a variant; they stay on the disk."""
-    score(plan, name, seed)
+def _unscored(plan: Plan, names: Sequence[str]) -> list[tuple[Plan, list[str], int]]:
+    """What `_score` has to do: those that share a run in one task, since a run keeps maps of one way to predict."""
+    tasks: dict[tuple[Path, int], list[str]] = {}
+    for name in names:
+        for seed in plan.study.seeds:
+            if known(plan, name, seed) is None:
+                tasks.setdefault((plan.run(name, seed).path, seed), []).append(name)
+    return [(plan, found, seed) for (_, seed), found in tasks.items()]
+
+
+def _score(plan: Plan, names: Sequence[str], seed: int) -> None:
+    """Statistics of variants; they stay on the disk."""
+    for name in names:
+        score(plan, name, seed)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
@@ -79,18 +79,21 @@ class Study(Section):
         about: what it asks, in a sentence or two, for the head of its page.
         config: a YAML file, or the name of a config that comes with maskfold.
         options: dotted keys that all variants share.
-        folds: those that are trained and scored.
+        folds: those that are trained and scored; ``all``: all that a variant's folds section makes.
         seeds: of weights, order and augmentation; the folds stay the same.
         columns: further figures beside the competition's score, see `maskfold.studies.columns`.
+        truth: the true masks of the test images, a path inside the competition's folder: the variants are then compared
+            on these, predicted by all their folds together, and what they score out of fold stands beside it.
         variants: by name, the baseline first.
     """
 
     about: str
     config: str
     options: dict[str, Any] = Field(default_factory=dict)
-    folds: Numbers = (0,)
+    folds: Numbers | Literal["all"] = (0,)
     seeds: Numbers = (0,)
     columns: Annotated[tuple[str, ...], AfterValidator(_distinct)] = ()
+    truth: str | None = None
     variants: dict[str, Variant] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -33,6 +33,7 @@ def main() -> None:
         metavar="N",
         help="trainings at a time, with their share of the cores and GPUs, of which one may serve all; default: 1",
     )
+    add("--document", type=Path, metavar="FILE", help="put the results into this Markdown file too, as a section")
     add("--dry-run", action="store_true", help="tell what would be trained, and how long it takes as far as known")
     arguments, rest = parser.parse_known_args()
     overrides = dotted_overrides(rest, parser)
@@ -48,7 +49,7 @@ def main() -> None:
     starting(f"Study {arguments.study}: {len(study.variants)} variants in {folder} …")
     from maskfold.studies.plan import Plan
     from maskfold.studies.run import forecast, run_study
-    from maskfold.studies.write import markdown
+    from maskfold.studies.write import document, markdown
 
     plan = Plan(study, folder, overrides)
     if arguments.dry_run:
@@ -56,6 +57,9 @@ def main() -> None:
         return next_command(command_line("study", *(shlex.quote(word) for word in sys.argv[1:] if word != "--dry-run")))
     results = run_study(plan, parallel=arguments.parallel)
     print(f"\n{markdown(plan, results)}\nResults: {folder / 'results.md'}, {folder / 'results.html'}")
+    if arguments.document is not None:
+        document(arguments.document, folder.name, markdown(plan, results))
+        print(f"Document: {arguments.document}")
     if results.missing:
         raise TrainingError(
             f"{', '.join(results.missing)}: not trained to the end, for the reasons above; the same command tries again"
