@@ -104,7 +104,8 @@ def _row(plan: Plan, name: str, found: dict[str, list[Scores]], columns: Sequenc
     figures = tuple(_figure(column, found[name], None if against is None else found[against]) for column in columns)
     difference = figures[0].difference
     folds, groups = len(plan.folds(name)), len(set(found[name][0].groups))
-    verdict = "" if difference is None else judge(difference, folds, _fold_count(plan), groups)
+    all_folds = _fold_count(plan) if plan.study.truth is None else None
+    verdict = "" if difference is None else judge(difference, folds, all_folds, groups)
     summaries = _summaries(plan, name)
     seconds = float(np.mean([summary["seconds"] for summary in summaries]))
     promised = _out_of_fold(columns[0], found[name])
@@ -134,7 +135,7 @@ def _out_of_fold(column: Column, own: list[Scores]) -> tuple[float, float, float
     return float(column.score(stats)), *bootstrap_interval(stats, column.score, groups=groups)
 
 
-def judge(found: PairedResult, folds: int, all_folds: int, groups: int) -> str:
+def judge(found: PairedResult, folds: int, all_folds: int | None, groups: int) -> str:
     """Keep, drop, or how many more folds would decide, if the difference stayed what it is.
 
     The interval narrows with the square root of the images: where it must be q times as narrow to leave out 0, q² times
@@ -143,7 +144,7 @@ def judge(found: PairedResult, folds: int, all_folds: int, groups: int) -> str:
     Args:
         found: the difference of the score, more being better, and its 95 % interval.
         folds: that were scored.
-        all_folds: that there are.
+        all_folds: that there are; None: the images do not depend on the folds.
         groups: of images (or images, where groups are not known) that the interval is over; of fewer than
             `FEWEST_GROUPS` it means little.
     """
@@ -155,6 +156,8 @@ def judge(found: PairedResult, folds: int, all_folds: int, groups: int) -> str:
     width = found.difference - found.low if found.difference > 0 else found.high - found.difference
     if found.difference == 0 or width >= 30 * abs(found.difference):
         return "undecided: no difference to speak of"
+    if all_folds is None:
+        return "undecided"
     narrower = 1.0 if shown else width / abs(found.difference)
     needed = max(folds + 1, math.ceil(folds * max(narrower**2, FEWEST_GROUPS / groups)))
     if needed <= all_folds:

@@ -4,10 +4,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from maskfold.competitions import Competition
+from maskfold.config import FoldsConfig, PostConfig
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import groups_of
 from maskfold.ensembling.submit import default_choice, predict_samples, refuse_without_presence, test_samples
@@ -56,16 +59,17 @@ def score(plan: Plan, name: str, seed: int) -> Scores:
     """The statistics of a variant, whose folds are trained: those that are known, or new ones."""
     found = known(plan, name, seed)
     if found is None:
-        run, config = plan.run(name, seed), plan.prediction_config(name, seed)
+        run, config, truth = plan.run(name, seed), plan.prediction_config(name, seed), plan.study.truth
         choice, columns, folds = default_choice([run], config), columns_of(plan), plan.folds(name)
         refuse_without_presence(choice, run.competition(), [run])
-        size = config.inference.batch_size
-        if plan.study.truth is None:
-            found = _statistics(run, choice, columns, _out_of_fold(run, choice, folds, size))
+        look = partial(_statistics, run.competition(), config.post, plan.common.folds)
+        valid = _out_of_fold(run, choice, folds, config.inference.batch_size)
+        if truth is None:
+            found = look(columns, valid)
         else:
-            found = _statistics(run, choice, columns, _tests(run, choice, folds, size, plan.study.truth))
-            valid = _statistics(run, choice, columns[:1], _out_of_fold(run, choice, folds, size))
-            found = replace(found, out_of_fold=valid.stats[columns[0].name], fold_groups=valid.groups)
+            tests = _tests(run, choice, folds, config.inference.batch_size, truth)
+            found, promised = look(columns, tests), look(columns[:1], valid)
+            found = replace(found, out_of_fold=promised.stats[columns[0].name], fold_groups=promised.groups)
         _write(_path(plan, name, seed), _key(plan, name, seed), found)
     return found
 
@@ -105,19 +109,23 @@ def _tests(
 
 
 def _statistics(
-    run: Run, choice: EnsembleChoice, columns: Sequence[Column], pairs: Iterable[tuple[Prediction, Label]]
+    competition: Competition,
+    post: PostConfig,
+    groups: FoldsConfig,
+    columns: Sequence[Column],
+    pairs: Iterable[tuple[Prediction, Label]],
 ) -> Scores:
-    """Decode every prediction as the choice says, and take the statistics of each column."""
-    competition, ids = run.competition(), []
-    decode = build_chain(choice.post, competition.labels, competition.images)
+    """Decode every prediction, and take the statistics of each column."""
+    ids = []
+    decode = build_chain(post, competition.labels, competition.images)
     rows: dict[str, list[np.ndarray]] = {column.name: [] for column in columns}
     for prediction, truth in pairs:
         mask = decode(prediction)
         ids.append(prediction.id)
         for column in columns:
             rows[column.name].append(column.stats(prediction.probability, mask, truth))
-    groups = groups_of(competition, ids, run.config.folds) or ids
-    return Scores(ids, [str(group) for group in groups], {name: np.stack(found) for name, found in rows.items()})
+    found = groups_of(competition, ids, groups) or ids
+    return Scores(ids, [str(group) for group in found], {name: np.stack(listed) for name, listed in rows.items()})
 
 
 def _key(plan: Plan, name: str, seed: int) -> str:
