@@ -33,8 +33,9 @@ class Plan:
 
     def __init__(self, study: Study, folder: Path, overrides: Mapping[str, Any] | None = None) -> None:
         self.study = study
+        self.overrides = dict(overrides or {})
         self.folder = Path(folder)
-        self.common = load_config(study.config, {**study.options, **(overrides or {})}, name=self.folder.name)
+        self.common = load_config(study.config, {**study.options, **self.overrides}, name=self.folder.name)
         self.levels = study.levels()
         self._refuse_twins()
 

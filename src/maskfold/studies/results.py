@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from maskfold.errors import InferenceError, TrainingError
+from maskfold.errors import StudyError
 from maskfold.metrics import PairedResult, bootstrap_interval, paired_bootstrap
 from maskfold.studies.columns import Column
 from maskfold.studies.plan import Plan
@@ -59,6 +60,7 @@ class Results:
         groups: how many groups they form, which intervals are over.
         devices: that trained.
         missing: variants that something kept from their end.
+        chosen: where there was a search, the options of its winner.
     """
 
     columns: tuple[str, ...]
@@ -68,18 +70,18 @@ class Results:
     groups: int
     devices: tuple[str, ...]
     missing: tuple[str, ...]
+    chosen: dict[str, Any] = field(default_factory=dict)
 
 
 def gather(plan: Plan, names: Sequence[str]) -> Results:
     """The results of those variants of a study whose work is done.
 
     Raises:
-        InferenceError: two variants that are compared were scored on different images.
-        TrainingError: there is none.
+        StudyError: there is none, or two variants that are compared were scored on different images.
     """
     study, columns = plan.study, columns_of(plan)
     if not names:
-        raise TrainingError("no variant of the study got to its end, as said above: the same command tries again")
+        raise StudyError("no variant of the study got to its end, as said above: the same command tries again")
     found = {name: [score(plan, name, seed) for seed in study.seeds] for name in names}
     first = found[names[0]][0]
     rows = tuple(_row(plan, name, found, columns) for name in names)
@@ -176,7 +178,7 @@ def _summaries(plan: Plan, name: str) -> list[dict]:
 def _refuse_other_images(name: str, own: list[Scores], against: str, others: list[Scores]) -> None:
     for mine, theirs in zip(own, others, strict=True):
         if mine.ids != theirs.ids:
-            raise InferenceError(
+            raise StudyError(
                 f"{name} was scored on {len(mine.ids)} images and {against} on {len(theirs.ids)}, not the same: give "
                 "both variants the same folds section"
             )

@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from maskfold.config import changed_keys, override
 from maskfold.errors import MaskfoldError
 from maskfold.runs import Run
 from maskfold.runs.pseudo import PseudoFolder
@@ -16,6 +18,7 @@ from maskfold.steps.train import train
 from maskfold.studies.plan import Job, Plan
 from maskfold.studies.results import Results, gather
 from maskfold.studies.scores import known, score
+from maskfold.studies.search import search, trials_ended
 from maskfold.studies.write import write_results
 from maskfold.training.forecast import duration
 
@@ -35,15 +38,25 @@ def run_study(plan: Plan, *, parallel: int = 1) -> Results:
     Raises:
         MaskfoldError: see its message: options that do not fit, or not one variant whose trainings came to their end.
     """
-    prepare(plan)
+    chosen: dict[str, Any] = {}
     with worker_pool(parallel) if parallel > 1 else nullcontext(_one_by_one) as workers:
+        if plan.study.search is not None:
+            chosen = search(plan, workers)
+            plan = _with_winner(plan, chosen)
+        prepare(plan)
         for stage in plan.stages():
             workers(_do, [(plan, job) for job in stage if not done(plan, job) and ready(plan, job)])
         names = [name for name in plan.study.variants if trained(plan, name)]
         workers(_score, _unscored(plan, names))
-    results = gather(plan, names)
+    results = replace(gather(plan, names), chosen=chosen)
     write_results(plan, results)
     return results
+
+
+def _with_winner(plan: Plan, options: dict[str, Any]) -> Plan:
+    """The plan with the search's winner as one more variant, unless it is what all variants have in common."""
+    changes = changed_keys(plan.common, override(plan.common, options))
+    return Plan(plan.study.with_winner(options), plan.folder, plan.overrides) if changes else plan
 
 
 def prepare(plan: Plan) -> None:
@@ -86,6 +99,8 @@ def trained(plan: Plan, name: str) -> bool:
 def forecast(plan: Plan) -> str:
     """What there is to do, and how long it takes as far as finished trainings of the study tell."""
     lines, missing, seconds = [], 0, []
+    if plan.study.search is not None:
+        lines.append(f"0. search: {trials_ended(plan)} of {plan.study.search.trials} trials done")
     for number, stage in enumerate(plan.stages(), start=1):
         for job in stage:
             state = "done" if done(plan, job) else "to do"

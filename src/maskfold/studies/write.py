@@ -15,6 +15,7 @@ from maskfold.files import atomic_path
 from maskfold.report.page import render_page
 from maskfold.studies.plan import Plan
 from maskfold.studies.results import Figure, Results, Row
+from maskfold.studies.study import WINNER
 from maskfold.training.forecast import duration
 
 
@@ -82,7 +83,7 @@ def table(results: Results) -> list[list[str]]:
 
 def notes(plan: Plan, results: Results) -> list[str]:
     """What must be known to read the table."""
-    seeds = len(plan.study.seeds)
+    study, seeds = plan.study, len(plan.study.seeds)
     over = "images" if results.groups == results.images else f"{results.groups} groups of images"
     found = [
         "Differences are paired; intervals are 95 % of bootstraps over " + over + (" and seeds" if seeds > 1 else "")
@@ -92,6 +93,10 @@ def notes(plan: Plan, results: Results) -> list[str]:
         less = f" Of {', '.join(results.lower)} less is better." if results.lower else ""
         found.append(f"Further columns have the value and, in brackets, the difference and its interval.{less}")
     found += [f"{row.name}{OPTIMISTIC}" for row in results.rows if row.optimistic]
+    if results.chosen and study.search is not None:
+        told = ", ".join(f"{key} {value}" for key, value in results.chosen.items())
+        chosen_on = f"{study.search.trials} trials on folds {_listed(study.search.folds)}"
+        found.append(f"{WINNER}: {told}; the best of {chosen_on}, here on others.")
     if results.missing:
         found.append(f"Not trained to the end: {', '.join(results.missing)}.")
     return found
