@@ -21,7 +21,7 @@ from maskfold.labels import Label
 from maskfold.progress import progress
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import choice_images, refuse_other_images
-from maskfold.studies.columns import Column, build_column
+from maskfold.studies.columns import Column, build_column, of_metric
 from maskfold.studies.plan import Plan
 from maskfold.studies.study import slug
 
@@ -50,8 +50,7 @@ class Scores:
 def columns_of(plan: Plan) -> list[Column]:
     """The competition's metric, and the columns that the study asks for."""
     competition = plan.run(plan.trained[0], plan.study.seeds[0]).competition()
-    metric = competition.metric
-    first = Column(metric.name, lambda probability, mask, label: metric.image_stats(mask, label), metric.score)
+    first = of_metric(competition.metric, competition.metric.name)
     return [first, *(build_column(name, competition.labels) for name in plan.study.columns)]
 
 
@@ -91,8 +90,8 @@ def _out_of_fold(
     images = choice_images(choice, competition, folds=folds, batch_size=batch_size)
     for image in progress(images, f"{run.name}: statistics", total=len(images)):
         probability = image.probability(choice.checkpoints, choice.weights)
-        presence = image.presence(choice.checkpoints, choice.weights)
-        yield image.prediction(probability, presence, competition), image.truth(competition)
+        prediction = image.prediction(probability, choice.checkpoints, choice.weights, competition)
+        yield prediction, image.truth(competition)
 
 
 def _tests(
@@ -125,7 +124,8 @@ def _statistics(
         for column in columns:
             rows[column.name].append(column.stats(prediction.probability, mask, truth))
     found = groups_of(competition, ids, groups) or ids
-    return Scores(ids, [str(group) for group in found], {name: np.stack(listed) for name, listed in rows.items()})
+    stats = {column.name: column.together(ids, rows[column.name]) for column in columns}
+    return Scores(ids, [str(group) for group in found], stats)
 
 
 def _key(plan: Plan, name: str, seed: int) -> str:
