@@ -106,19 +106,19 @@ def _trial(plan: Plan, root: Path, number: int) -> None:
     study.sampler = _optuna().samplers.TPESampler(seed=seed, n_startup_trials=_startup(asked))
     trial = study.ask()
     options = _options({key: _suggest(trial, key, tried) for key, tried in asked.space.items()})
-    told = ", ".join(f"{key} {value}" for key, value in options.items())
+    said = f"trial {number + 1} of {asked.trials}: " + ", ".join(f"{key} {value}" for key, value in options.items())
     try:
         score = _train(plan, root, options, trial)
     except _optuna().TrialPruned as pruned:
         study.tell(trial, state=_optuna().trial.TrialState.PRUNED)
-        print(f"trial {trial.number}: {told}: pruned {pruned}", flush=True)
+        print(f"{said}: pruned {pruned}", flush=True)
     except MaskfoldError as error:
         # Not "failed": that is what interrupted trials are, which do not count.
         study.tell(trial, state=_optuna().trial.TrialState.PRUNED)
-        print(f"trial {trial.number}: {told}: {error}", flush=True)
+        print(f"{said}: {error}", flush=True)
     else:
         study.tell(trial, score)
-        print(f"trial {trial.number}: {told}: {score:.4f}, best so far {study.best_value:.4f}", flush=True)
+        print(f"{said}: {score:.4f}, best so far {study.best_value:.4f}", flush=True)
     gc.collect()  # of a training that an exception ended, too
 
 
@@ -187,8 +187,9 @@ def _suggest(trial: "optuna.Trial", key: str, tried: Range | tuple[Any, ...]) ->
 
 
 def _options(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Choices are JSON, since Optuna keeps no lists and mappings."""
-    return {key: json.loads(value) if isinstance(value, str) else value for key, value in params.items()}
+    """The options that Optuna's values stand for: choices are JSON, since it keeps no lists; of numbers three digits."""
+    found = {key: json.loads(value) if isinstance(value, str) else value for key, value in params.items()}
+    return {key: float(f"{value:.3g}") if isinstance(value, float) else value for key, value in found.items()}
 
 
 def _open(plan: Plan) -> "optuna.Study":
@@ -201,7 +202,7 @@ def _open(plan: Plan) -> "optuna.Study":
         study_name=plan.folder.name,
         storage=f"sqlite:///{(plan.folder / DATABASE).resolve()}",
         direction="maximize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=_startup(asked) // 2, n_warmup_steps=warm - 1),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=_startup(asked) // 2, n_warmup_steps=warm),
         load_if_exists=True,
     )
 
