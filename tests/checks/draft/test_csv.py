@@ -282,7 +282,7 @@ def test_ids_whose_parts_are_spread_over_a_path(tmp_path, drafted):
     write_csv(root / "sample_submission.csv", sample, header=("id", "class", "predicted"))
     _, competition = drafted(root)
     profile = competition.profile
-    assert profile.id_pattern == "{case}_{day}_slice_{slice}"
+    assert profile.id_pattern == "{case}_{day}_slice_{slice:d}"
     assert profile.train.image == ("train/{case}/{case}_{day}/scans/slice_{slice}_*.png",)
     assert profile.class_names == ("colon", "liver")
     assert (profile.task, profile.dialect.order) == ("multilabel", "C")

@@ -234,7 +234,7 @@ def _sample_marker(test: Roles | None, markers: Sequence[str]) -> str:
     own = {text for text in empty_texts(test.masks) if text} if test else set()
     if len(own) == 1:
         return own.pop()
-    return markers[0] if len(markers) == 1 and re.fullmatch(r"-1?", markers[0]) else ""
+    return markers[0] if len(markers) == 1 and re.fullmatch(r"-1?|\d+ 0|0", markers[0]) else ""
 
 
 def _counted(texts: Counter[str]) -> str:
