@@ -50,6 +50,26 @@ def test_images_without_a_mask_in_the_same_folder_are_the_test_split(tmp_path, d
     assert sorted(competition.samples("test").ids) == ["tile_90", "tile_91"]
 
 
+@pytest.mark.parametrize("text", ["1 3 10 5", "-1", ""])
+def test_masks_in_files_and_a_submission_of_run_lengths(tmp_path, drafted, text):
+    root = tmp_path / "own"
+    truth = {f"{seed}": shapes(seed, (36, 50)) for seed in range(9)}
+    write_images(root / "train", truth)
+    for name, mask in truth.items():
+        save(root / "train_mask" / f"{name}.png", mask * 255)
+    write_images(root / "test", ["11150", "11151"])
+    write_csv(root / "sample_submission.csv", [("11151", text), ("11150", text)], header=("image", "rle_mask"))
+    found, competition = drafted(root)
+    same(decoded(competition), truth)
+    assert competition.submission_kind == "csv"
+    assert any("dialect" in doubt for doubt in found.draft.doubts)
+    with SubmissionWriter(competition, tmp_path / "s.csv", ["11150", "11151"]) as writer:
+        for name in ("11150", "11151"):
+            writer.write(name, np.zeros((36, 50), np.uint8))
+    empty = text if text == "-1" else ""
+    assert (tmp_path / "s.csv").read_text() == f"image,rle_mask\n11151,{empty}\n11150,{empty}\n"
+
+
 def test_masks_beside_their_images_blurred_by_jpeg(tmp_path, drafted):
     root, truth = tmp_path / "own", {}
     for seed in range(8):
