@@ -43,7 +43,17 @@ LIFTABLE = {
     "metrics": {"errors", "labels", "extension", "instances"},
     "rle": {"errors", "compiled"},
     "models": {"errors", "config", "images", "extension"},
-    "inference": {"errors", "config", "labels", "images", "device", "extension", "symmetries", "resizing"},
+    "inference": {
+        "errors",
+        "config",
+        "labels",
+        "images",
+        "instances",
+        "device",
+        "extension",
+        "symmetries",
+        "resizing",
+    },
 }
 
 

@@ -21,7 +21,7 @@ from maskfold.errors import CompetitionError
 from maskfold.images import ImageSpec
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
-from maskfold.resizing import fit_label
+from maskfold.resizing import fit_label, scaled_size
 
 LAYOUTS = {
     "csv": CsvLayout,
@@ -76,8 +76,13 @@ class Competition:
         return self.layout.submission_kind
 
     @property
-    def submission_size(self) -> tuple[int, int] | None:
-        """``(H, W)`` of all masks of a submission; `None`: each has its image's size."""
+    def instances(self) -> bool:
+        """Whether the objects of a mask are told apart: labels then have instances, and a submission rows for each."""
+        return self.submission_kind == "csv" and self.layout.instances
+
+    @property
+    def submission_size(self) -> tuple[int, int] | float | None:
+        """``(H, W)`` of all masks of a submission, or the fraction that they are of their images' size; `None`: 1."""
         return self.layout.submission_size
 
     def samples(self, split: Split) -> Samples:
@@ -165,7 +170,10 @@ class Competition:
         Raises:
             CompetitionError: as `size`.
         """
-        return self.submission_size or self.size(sample.image)
+        asked = self.submission_size
+        if isinstance(asked, tuple):
+            return asked
+        return self.size(sample.image) if asked is None else scaled_size(self.size(sample.image), asked)
 
     def mask_size(self, sample: Sample) -> tuple[int, int]:
         """``(H, W)`` of a sample's mask in files: training masks have their image's, a submission's `scored_size`.
@@ -202,7 +210,8 @@ class Competition:
         """
         masks = sample.masks if masks is None else masks
         label = self.label(masks, shape or self.mask_size(sample), id=sample.id)
-        return fit_label(label, self.submission_size or label.valid.shape, self.labels)
+        asked = label.valid.shape if self.submission_size is None else self.scored_size(sample)
+        return fit_label(label, asked, self.labels)
 
     def coverage(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> float:
         """Share of the image that is foreground (see `LabelSpec.foreground`) and counts.

@@ -60,6 +60,8 @@ class SubmissionWriter:
     def write(self, id: str, mask: np.ndarray) -> None:
         """Add one image's mask, bool or integers as the competition's ``labels`` has it, of `Competition.mask_size`.
 
+        It may be a mask of instances (`maskfold.instances`), which are rows where the competition wants them.
+
         Raises:
             SubmissionError: an unknown id, one written before, another size, values that are not classes.
         """
@@ -72,14 +74,15 @@ class SubmissionWriter:
         if mask.shape != labels.mask_shape(size):
             raise SubmissionError(
                 f"the mask of {id} has shape {mask.shape}, expected {labels.mask_shape(size)}: that of its image, or "
-                "of the profile's submission.size"
+                "of the profile's submission"
             )
-        if mask.dtype.kind not in "bui" or mask.min() < 0 or mask.max() > labels.highest:
+        numbered = self.competition.instances and mask.dtype == np.int32
+        if mask.dtype.kind not in "bui" or mask.min() < 0 or (mask.max() > labels.highest and not numbered):
             raise SubmissionError(
                 f"the mask of {id} ({mask.dtype}) holds {mask.min()} to {mask.max()}, expected whole numbers "
                 f"0 to {labels.highest}"
             )
-        self._add(id, mask.astype(np.uint8, copy=False))
+        self._add(id, mask if numbered else mask.astype(np.uint8, copy=False))
         self._sizes[id] = size
 
     def _check_ids(self, ids: list[str]) -> None:

@@ -1,6 +1,7 @@
 """A competition's samples as tensors: augmented crops for training, whole images for evaluation."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,9 +11,13 @@ from torch.utils.data import Dataset
 from maskfold.competitions import Competition, Sample, Samples
 from maskfold.datasets.targets import ExtraImages, Smoothing, TargetSource
 from maskfold.errors import ConfigError
+from maskfold.instances import borders, components, depths
 from maskfold.labels import Label, LabelSpec
 from maskfold.losses.boundary import signed_distance
-from maskfold.resizing import fit_image, fit_label
+from maskfold.resizing import fit_image, fit_label, scaled_size
+
+# Targets that are made of the objects of a mask; nothing else has a use for them.
+OF_INSTANCES = {"border", "inner"}
 
 if TYPE_CHECKING:
     from maskfold.datasets.augment import Augmentation
@@ -35,7 +40,8 @@ class TrainDataset(Dataset[dict[str, Any]]):
     - ``image`` (C, h, w), scaled, and cropped by the augmentation: see `image_tensor`;
     - ``id`` (str), ``index`` (place in ``samples``);
     - ``valid``, bool (1, h, w), the pixels that count, and ``targets`` by name, in the image's geometry: ``mask`` as
-      `LabelSpec.target` has it; and what ``needs`` names: ``distance``, float32 (C, h, w), ``presence``, float32 (C,).
+      `LabelSpec.target` has it; and what ``needs`` names: ``distance``, float32 (C, h, w), ``presence``, float32 (C,),
+      ``border`` and ``inner``, float32 (1, h, w).
     """
 
     def __init__(
@@ -95,8 +101,10 @@ class TrainDataset(Dataset[dict[str, Any]]):
         sample = self.samples[key.index]
         image = self.competition.image(sample.image)
         label = self.competition.label(sample.masks, image.shape[:2], id=sample.id)
+        instances = label.instances if self.needs & OF_INSTANCES else None
         for source in self.sources:
             label = source(sample, label, key)
+        label = replace(label, instances=instances)
         return sample, image, label
 
     def _extra(self, place: int) -> tuple[Sample, np.ndarray, Label]:
@@ -168,11 +176,6 @@ def image_tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
-def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """(H, W) after scaling: rounded, at least one pixel."""
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
 def resize_image(image: np.ndarray, scale: float) -> np.ndarray:
     """`fit_image` at ``scale``: (H, W, C) or (H, W)."""
     return fit_image(image, scaled_size(image.shape[:2], scale))
@@ -193,5 +196,24 @@ def presence(label: Label, labels: LabelSpec) -> np.ndarray:
     return np.where(label.valid, labels.shares(label), 0).max((1, 2)).astype(np.float32)
 
 
+def border(label: Label, labels: LabelSpec) -> np.ndarray:
+    """float32 (1, H, W): 1 where two objects touch, see `maskfold.instances.borders`."""
+    return borders(_instances(label, labels)).astype(np.float32)[None]
+
+
+def inner(label: Label, labels: LabelSpec) -> np.ndarray:
+    """float32 (1, H, W): how far inside of its object a pixel is, see `maskfold.instances.depths`."""
+    return depths(_instances(label, labels))[None]
+
+
+def _instances(label: Label, labels: LabelSpec) -> np.ndarray:
+    return components(labels.hard(label)) if label.instances is None else label.instances
+
+
 # What losses ask for beside the mask, made here because the data workers have the time.
-EXTRAS: Mapping[str, Callable[[Label, LabelSpec], np.ndarray]] = {"distance": signed_distances, "presence": presence}
+EXTRAS: Mapping[str, Callable[[Label, LabelSpec], np.ndarray]] = {
+    "distance": signed_distances,
+    "presence": presence,
+    "border": border,
+    "inner": inner,
+}

@@ -69,7 +69,7 @@ def evaluate_submission(submission: Path, truth: Path, competition: Competition)
     rows = []
     for image_id, sample in samples.items():
         found, label = (competition.scored_label(sample, masks=masks[image_id]) for masks in (predicted, true))
-        rows.append(metric.stats_of(found.values, label))
+        rows.append(metric.stats_of(found.values if found.instances is None else found.instances, label))
     ids = list(true)
     return Evaluation(metric, ids, gathered_stats(metric, ids, rows), groups_of(competition, ids))
 
