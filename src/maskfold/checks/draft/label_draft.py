@@ -85,9 +85,22 @@ def draft_labels(found: LabelFindings, tables: Sequence[Table]) -> Draft:
     add_images(
         draft, look_at_images(found.files, [pair.images.paths[name] for pair in found.found for name in pair.common])
     )
+    _remark_on_submissions(draft, found, values)
     if found.unused:
         draft.remarks.append(f"other labels of the same images, not used: {first_few(f.pattern for f in found.unused)}")
     return draft
+
+
+def _remark_on_submissions(draft: Draft, found: LabelFindings, values: LabelValues) -> None:
+    """What a submission's files would be, beside what the competition may ask for."""
+    name = found.found[0].labels.pattern.rpartition("/")[2]
+    notes = []
+    if name != "{id}.png" and name.endswith((".png", ".tif")) and "*" not in name:
+        notes.append(f'like the labels, with submission: {{file: "{name}"}}')
+    if set(values.pixels) <= {0, 1}:
+        notes.append("of 0 and 1 instead of 0 and 255, with label_map: {0: 0, 1: 1}")
+    if notes:
+        draft.remarks.append(f"a submission's files are called {{id}}.png; or {', and '.join(notes)}")
 
 
 def _two_folders(found: LabelFindings, values: LabelValues) -> tuple[str, str] | None:

@@ -70,8 +70,8 @@ def _check_masks(draft: Draft, found: MaskFiles) -> None:
     values = read_labels(found.labels.files, [pair.labels.paths[name] for name in pair.common])
     if not black_and_white(values):
         draft.doubts.append(
-            f"train.mask: {values.read} mask files hold the values {first_few(values.values, 8)}, expected 0 and 255 or "
-            "0 and 1: convert them"
+            f"train.mask: {values.read} mask files hold the values {first_few(values.values, 8)}, expected 0 and 255 "
+            "or 0 and 1: convert them"
         )
     without = sorted(pair.images.paths.keys() - pair.labels.paths.keys())
     if without:
