@@ -83,6 +83,31 @@ def test_masks_beside_their_images_blurred_by_jpeg(tmp_path, drafted):
     assert competition.profile.train[0].label == "train/{id}_mask.jpg"
 
 
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+def test_seven_signed_bands_and_masks_named_after_what_they_show(tmp_path, drafted):
+    rasterio = pytest.importorskip("rasterio")
+    root, truth = tmp_path / "own", {}
+    for seed in range(7):
+        split, name = ("train" if seed < 5 else "test"), f"AB{seed:03d}"
+        mask = shapes(seed, (36, 50))
+        bands = np.moveaxis(picture(mask, seed, np.uint16, 7), -1, 0).astype(np.int16) - 100
+        (root / f"{split}_satellite").mkdir(parents=True, exist_ok=True)
+        path = root / f"{split}_satellite" / f"{name}_satellite.tif"
+        with rasterio.open(path, "w", driver="GTiff", width=50, height=36, count=7, dtype="int16") as raster:
+            raster.write(bands)
+        if split == "train":
+            truth[name] = mask
+            save(root / "train_kelp" / f"{name}_kelp.tif", mask)
+    found, competition = drafted(root, submission={"file": "{id}_kelp.tif"}, label_map={0: 0, 1: 1})
+    same(decoded(competition), truth)
+    assert (competition.images.channels, competition.images.dtype) == (7, "float32")
+    assert 'submission: {file: "{id}_kelp.tif"}' in " ".join(found.draft.remarks)
+    with SubmissionWriter(competition, tmp_path / "out", ["AB005", "AB006"]) as writer:
+        for name in ("AB005", "AB006"):
+            writer.write(name, mask)
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out/AB006_kelp.tif"), cv2.IMREAD_UNCHANGED), mask)
+
+
 def test_values_with_holes_and_what_is_not_scored(tmp_path, drafted):
     root, truth = tmp_path / "own", {}
     values = np.array([3, 7, 8, 40], np.uint8)
