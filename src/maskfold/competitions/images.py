@@ -132,10 +132,10 @@ def _read_picture(data: bytes, name: str) -> np.ndarray:
 
 
 def read_npy(data: bytes, name: str) -> np.ndarray:
-    """Array ``(H, W, C)`` of an npy file of shape (H, W) or (H, W, C); nothing is unpickled.
+    """``(H, W, C)`` of an npy file of two or three axes; nothing is unpickled.
 
     Raises:
-        CompetitionError: no such file, or one that holds something else.
+        CompetitionError: another file, shape or dtype, or one that is not whole.
     """
     stream = BytesIO(data)
     shape, dtype, fortran = _npy_header(stream, name)

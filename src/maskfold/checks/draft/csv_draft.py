@@ -199,7 +199,7 @@ def _add_id_pattern(draft: Draft, found: CsvFindings) -> None:
     fields = ", ".join(Pattern(places.id_pattern).fields)
     draft.remarks.append(
         f"ids have the fields {fields}: where images with the same one belong together (a patient, a place), add "
-        "group_field and its name, so that folds do not part them"
+        "group, a pattern of their paths with {group} in its place, so that folds do not part them"
     )
 
 
