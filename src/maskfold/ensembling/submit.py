@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from maskfold.config import Config
 from maskfold.datasets import image_loader
 from maskfold.ensembling.checkpoints import with_batch_size
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
-from maskfold.ensembling.predictors import Engine, load_predictors
+from maskfold.ensembling.predictors import Engine, Predictor, load_predictors
 from maskfold.errors import InferenceError, first_few
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
@@ -101,20 +101,45 @@ def predict_samples(
             f"{len(large)} images are read by windows only, which {command_line('predict')} and "
             f"{command_line('tile', 'predict')} do: {first_few(large)}"
         )
-    parts = load_predictors(choice, competition, folds, batch_size=batch_size, engine=engine, runs=runs)
-    streams = [
-        predictor(image_loader(competition, samples, with_batch_size(predictor.run.config, batch_size)), choice.tta)
-        for _, predictor in parts
-    ]
-    weights = [weight for weight, _ in parts]
-    total = sum(weights)
-    for together in zip(*streams, strict=True):
-        mean = sum(p.probability * np.float32(weight / total) for p, weight in zip(together, weights, strict=True))
-        presence = mean_presence((weight, p.presence) for p, weight in zip(together, weights, strict=True))
-        inside = mean_presence((weight, p.inside) for p, weight in zip(together, weights, strict=True))
-        first = together[0]
-        image = partial(competition.image, samples.by_id[first.id].image)
-        yield replace(first, probability=mean, presence=presence, inside=inside, image=image)
+    ensemble = Ensemble(choice, competition, folds, batch_size=batch_size, engine=engine, runs=runs)
+    yield from ensemble.predict(samples)
+
+
+class Ensemble:
+    """The loaded networks of a choice; arguments and errors as for `predict_samples`."""
+
+    def __init__(
+        self,
+        choice: EnsembleChoice,
+        competition: Competition,
+        folds: Sequence[int | str] | None = None,
+        *,
+        batch_size: int,
+        engine: Engine = "torch",
+        runs: Sequence[Run] | None = None,
+    ) -> None:
+        self.choice, self.competition, self.batch_size = choice, competition, batch_size
+        self.parts = load_predictors(choice, competition, folds, batch_size=batch_size, engine=engine, runs=runs)
+
+    def predict(self, samples: Samples, *, rank: int = 0, world: int = 1) -> Iterator[Prediction]:
+        """As `predict_samples`; with ``world`` only every ``world``-th batch, from batch ``rank`` on.
+
+        The batches are those of one pass over all images, so that every image's probability is the same bit for bit.
+        """
+        streams = [self._stream(predictor, samples, rank, world) for _, predictor in self.parts]
+        weights = [weight for weight, _ in self.parts]
+        total = sum(weights)
+        for together in zip(*streams, strict=True):
+            mean = sum(p.probability * np.float32(weight / total) for p, weight in zip(together, weights, strict=True))
+            presence = mean_presence((weight, p.presence) for p, weight in zip(together, weights, strict=True))
+            inside = mean_presence((weight, p.inside) for p, weight in zip(together, weights, strict=True))
+            first = together[0]
+            image = partial(self.competition.image, samples.by_id[first.id].image)
+            yield replace(first, probability=mean, presence=presence, inside=inside, image=image)
+
+    def _stream(self, predictor: Predictor, samples: Samples, rank: int, world: int) -> Iterator[Prediction]:
+        config = with_batch_size(predictor.run.config, self.batch_size)
+        return predictor(image_loader(self.competition, samples, config, rank=rank, world=world), self.choice.tta)
 
 
 def test_samples(competition: Competition) -> Samples:
@@ -129,6 +154,28 @@ def test_samples(competition: Competition) -> Samples:
     return samples
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """What becomes of a `Prediction`: its mask, and, where maps are kept, what `maskfold.runs.MapStore` keeps of it."""
+
+    id: str
+    mask: np.ndarray | MaskWindows
+    probability: np.ndarray | None = None
+    presence: np.ndarray | None = None
+    inside: np.ndarray | None = None
+
+
+def decoded(
+    predictions: Iterable[Prediction], choice: EnsembleChoice, competition: Competition, *, maps: bool
+) -> Iterator[Decoded]:
+    """Decode a stream; ``maps``: keep probabilities too."""
+    decode = build_chain(choice.post, competition.labels, competition.images)
+    for prediction in predictions:
+        mask = decode(prediction)
+        kept = (prediction.probability, prediction.presence, prediction.inside) if maps else ()
+        yield Decoded(prediction.id, mask if competition.instances else plain(mask), *kept)
+
+
 def write_submission(
     predictions: Iterator[Prediction],
     choice: EnsembleChoice,
@@ -136,16 +183,26 @@ def write_submission(
     path: Path,
     ids: Sequence[str],
     probabilities: Path | None = None,
-    rasters: Iterable[tuple[str, MaskWindows]] = (),
 ) -> dict[str, int]:
     """Decode a stream and write the validated submission; returns counts of images and of empty masks.
 
     Args:
-        rasters: id and mask of the images that were predicted by windows.
         probabilities: folder to store the 8-bit maps in as well.
     """
+    stream = decoded(predictions, choice, competition, maps=probabilities is not None)
+    return write_masks(progress(stream, "predict", total=len(ids)), choice, competition, path, ids, probabilities)
+
+
+def write_masks(
+    stream: Iterable[Decoded],
+    choice: EnsembleChoice,
+    competition: Competition,
+    path: Path,
+    ids: Sequence[str],
+    probabilities: Path | None = None,
+) -> dict[str, int]:
+    """`write_submission` of masks that are decoded already."""
     empty = 0
-    decode = build_chain(choice.post, competition.labels, competition.images)
     with ExitStack() as stack:
         store = None
         if probabilities is not None:
@@ -153,11 +210,8 @@ def write_submission(
             store = stack.enter_context(MapStore(LocalStorage(probabilities), "").replace(made_with))
         # Entered last, so left first: maps are kept only beside a submission that is valid.
         writer = stack.enter_context(SubmissionWriter(competition, path, ids))
-        for prediction in progress(predictions, "predict", total=len(ids)):
-            mask = decode(prediction)
-            empty += not writer.write(prediction.id, mask if competition.instances else plain(mask))
-            if store is not None:
-                store.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)
-        for image_id, mask in rasters:
-            empty += not writer.write(image_id, mask)
+        for each in stream:
+            empty += not writer.write(each.id, each.mask)
+            if store is not None and each.probability is not None:
+                store.write(each.id, each.probability, each.presence, each.inside)
     return {"images": len(ids), "empty": empty}
