@@ -187,7 +187,7 @@ def _suggest(trial: "optuna.Trial", key: str, tried: Range | tuple[Any, ...]) ->
 
 
 def _options(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that Optuna's values stand for: choices are JSON, since it keeps no lists; of numbers three digits."""
+    """The options that Optuna's values stand for: choices are JSON, as it keeps no lists; of numbers three digits."""
     found = {key: json.loads(value) if isinstance(value, str) else value for key, value in params.items()}
     return {key: float(f"{value:.3g}") if isinstance(value, float) else value for key, value in found.items()}
 
