@@ -9,10 +9,10 @@ from typing import Any
 
 from maskfold.config import changed_keys, override
 from maskfold.errors import MaskfoldError
+from maskfold.parallel import worker_pool
 from maskfold.runs import Run
 from maskfold.runs.pseudo import PseudoFolder
 from maskfold.steps.competition import open_competition, with_root
-from maskfold.steps.parallel import worker_pool
 from maskfold.steps.pseudo import pseudo_label
 from maskfold.steps.train import train
 from maskfold.studies.plan import Job, Plan

@@ -85,14 +85,27 @@ def draft_labels(found: LabelFindings, tables: Sequence[Table]) -> Draft:
     add_images(
         draft, look_at_images(found.files, [pair.images.paths[name] for pair in found.found for name in pair.common])
     )
+    _remark_on_submissions(draft, found, values)
     if found.unused:
         draft.remarks.append(f"other labels of the same images, not used: {first_few(f.pattern for f in found.unused)}")
     return draft
 
 
+def _remark_on_submissions(draft: Draft, found: LabelFindings, values: LabelValues) -> None:
+    """What a submission's files would be, beside what the competition may ask for."""
+    name = found.found[0].labels.pattern.rpartition("/")[2]
+    notes = []
+    if name != "{id}.png" and name.endswith((".png", ".tif")) and "*" not in name:
+        notes.append(f'like the labels, with submission: {{file: "{name}"}}')
+    if set(values.pixels) <= {0, 1}:
+        notes.append("of 0 and 1 instead of 0 and 255, with label_map: {0: 0, 1: 1}")
+    if notes:
+        draft.remarks.append(f"a submission's files are called {{id}}.png; or {', and '.join(notes)}")
+
+
 def _two_folders(found: LabelFindings, values: LabelValues) -> tuple[str, str] | None:
     """The folders of images and masks, where some of the images of one folder have no mask; None elsewhere."""
-    if len(found.found) != 1 or found.alone or values.kind != "two" or not _black_and_white(values):
+    if len(found.found) != 1 or found.alone or values.kind != "two" or not black_and_white(values):
         return None
     (pair,) = found.found
     image, label = (family.pattern.rpartition("/") for family in (pair.images, pair.labels))
@@ -101,7 +114,8 @@ def _two_folders(found: LabelFindings, values: LabelValues) -> tuple[str, str] |
     return (image[0], label[0]) if plain and incomplete and image[0] != label[0] else None
 
 
-def _black_and_white(values: LabelValues) -> bool:
+def black_and_white(values: LabelValues) -> bool:
+    """Whether masks are 0 and 1, or 0 and 255."""
     return set(values.pixels) <= {0, 1} or set(values.pixels) <= {0, 255}
 
 
@@ -125,7 +139,7 @@ def add_label_values(draft: Draft, values: LabelValues, tables: Sequence[Table])
 def _add_two(draft: Draft, values: LabelValues, reason: str) -> None:
     draft.add("class_names", ["foreground"], f"{reason}. Names are free: write the competition's own")
     own = [value for value in values.values if isinstance(value, int)]
-    if not _black_and_white(values):
+    if not black_and_white(values):
         low, high = own[0], own[-1]
         draft.add("label_map", {str(low): 0, str(high): 1}, "the larger value is taken for the foreground")
         draft.doubts.append(f"label_map: that {high} is the foreground and {low} the background is a guess")
