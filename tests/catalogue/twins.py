@@ -95,7 +95,7 @@ def draw_twin(form: Form, root: Path) -> Twin:
     twin = Twin(form, root, root.parent / "truth.csv")
     for test, ids in enumerate(form.ids):
         for place, name in enumerate(ids):
-            counts = [max(place * (index + 1) % 3, form.never_empty) for index in range(len(form.classes))]
+            counts = [max(place and (place + index) % 3, form.never_empty) for index in range(len(form.classes))]
             scene, objects = draw_scene(100 * test + place, form.size[test], counts)
             twin.images[name] = form.store(root, form.images[test](name), scene)
             twin.objects[name] = [

@@ -219,14 +219,14 @@ def read_groups(files: CompetitionFiles, group: GroupConfig | str, samples: Samp
 
 
 def _groups_of_paths(pattern: Pattern, samples: Samples) -> list[str]:
-    found = [pattern.match(paths_of(sample.image)[0]) for sample in samples]
-    without = [sample.id for sample, values in zip(samples, found, strict=True) if values is None]
+    found = [(sample.id, pattern.match(paths_of(sample.image)[0])) for sample in samples]
+    without = [image_id for image_id, values in found if values is None]
     if without:
         raise CompetitionError(
             f"{len(without)} images have no group, since their paths are not of the form {pattern.text} (group in the "
             f"profile): {first_few(without)}"
         )
-    return [values["group"] for values in found if values is not None]
+    return [values["group"] for _, values in found if values is not None]
 
 
 def read_pairs(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[str, str]]:
