@@ -161,6 +161,17 @@ def test_what_a_submission_must_not_hold(tmp_path, rows, changes, message):
         validate_submission(tmp_path / "s.csv", competition)
 
 
+def test_the_third_object_may_overlap_the_first(tmp_path):
+    tables = {"train.csv": "id,rle\na,1 3\n", "sample.csv": "id,rle\nx,\n"}
+    changes = {"rows": "instance", "submission": {"overlap": False}}
+    competition = opened(tmp_path, BASE, tables, ("train/a", "test/x"), **changes)
+    (tmp_path / "s.csv").write_text("id,rle\nx,1 2\nx,20 3\nx,2 1 30 1\n")
+    with pytest.raises(SubmissionError, match="1 images with a pixel in two masks"):
+        validate_submission(tmp_path / "s.csv", competition)
+    (tmp_path / "s.csv").write_text("id,rle\nx,1 2\nx,20 3\nx,3 1 30 1\n")
+    validate_submission(tmp_path / "s.csv", competition)
+
+
 def test_overlap_is_allowed_where_the_profile_does_not_forbid_it(tmp_path):
     (tmp_path / "s.csv").write_text("id,kind,rle\nx,dent,1 2\nx,hole,2 3\n")
     validate_submission(tmp_path / "s.csv", multilabel(tmp_path))

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +21,7 @@ from maskfold.competitions.images import (
     is_large,
 )
 from maskfold.competitions.label_files import LabelFiles
+from maskfold.competitions.pixel_size import read_factors
 from maskfold.competitions.png_masks import PngMasks
 from maskfold.competitions.profile import Profile
 from maskfold.competitions.samples import ImagePath, Sample, Samples, Split, Survey, paths_of, read_groups
@@ -171,6 +173,23 @@ class Competition:
             with self.files.open(first) as stream:
                 self._sizes[path] = image_size(stream, first)
         return self._sizes[path]
+
+    def resampling(self, sample: Sample) -> float:
+        """Factor by which networks see a sample's image, so that the pixels of all are of one size; 1 as a rule.
+
+        Raises:
+            CompetitionError: the profile names tables of pixel sizes, and they lack the sample or hold no sizes.
+        """
+        if self.profile.pixel_size is None:
+            return 1.0
+        if sample.id not in self._factors:
+            asked = self.profile.pixel_size
+            raise CompetitionError(f"{asked.train} and {asked.test} have no row of {sample.id} (pixel_size)")
+        return self._factors[sample.id]
+
+    @cached_property
+    def _factors(self) -> dict[str, float]:
+        return read_factors(self.files, self.profile.pixel_size) if self.profile.pixel_size else {}
 
     def by_windows(self, sample: Sample) -> bool:
         """Whether a sample is predicted by windows from its file: it is large, or training images are tiles of rasters.

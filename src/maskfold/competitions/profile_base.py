@@ -30,6 +30,16 @@ class MetricChoice(Section):
         return dict(self.model_extra or {})
 
 
+class PixelSize(Section):
+    """What tables say about the size of the pixels of each image."""
+
+    wanted: Annotated[float, Field(gt=0)] = Field(description="size that the pixels of all images are brought to")
+    train: str = Field(description="CSV with the pixel size of each training image")
+    test: str = Field(description="CSV with that of each test image")
+    id: str = Field("id", description="their column with the image's id")
+    column: str = Field("pixel_size", description="their column with the size, in the unit of wanted")
+
+
 def _named(value: Any) -> Any:
     """A name alone is a choice without options."""
     return {"name": value} if isinstance(value, str) else value
@@ -45,6 +55,7 @@ class BaseProfile(Section):
         "{name: f_beta, beta: 0.5}"
     )
     image_spec: ImageSpec = Field(ImageSpec(), description="channels and values of the images, see maskfold.images")
+    pixel_size: PixelSize | None = Field(None, description="sizes of pixels that differ from image to image")
     channels: tuple[Channel, ...] = Field(
         (), description="how channels are made of those of the files; empty: they are those"
     )

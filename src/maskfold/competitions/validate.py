@@ -54,18 +54,21 @@ def _csv_problems(path: Path, competition: Competition, size_of: SizeOf) -> Iter
     form = layout.profile.form("test")
     table = read_table(form, path.read_bytes(), path.name, exact=True)
     found, expected = keys(table), layout.sample_keys()
-    rows = list(zip(found, table["mask"], strict=True))
+    rows, known = list(zip(found, table["mask"], strict=True)), set(expected)
     if form.rows == "instance":  # any number of rows for an id, but none of them twice
         duplicates = [f"{key_name(key)} with {rle[:20]}" for key, rle in repeated(rows)]
         found, expected = list(dict.fromkeys(found)), list(dict.fromkeys(expected))
     else:
         duplicates = [key_name(key) for key in repeated(found)]
     yield from _name_problems("ids", [key_name(key) for key in found], [key_name(key) for key in expected], duplicates)
-    known = set(expected)
+    yield from _rows_problems([(key, rle) for key, rle in rows if key in known], competition, size_of)
+
+
+def _rows_problems(rows: Sequence[tuple[Key, str]], competition: Competition, size_of: SizeOf) -> Iterator[str]:
+    """What is wrong with the masks, each by itself and together."""
+    layout = competition.layout
     unreadable, empty, readable = [], [], defaultdict(list)
     for key, rle in rows:
-        if key not in known:
-            continue
         size = size_of(key[0])
         if problem := _mask_problem(competition, (rle,), size, key_name(key)):
             unreadable.append(problem)

@@ -108,6 +108,24 @@ def test_seven_signed_bands_and_masks_named_after_what_they_show(tmp_path, draft
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out/AB006_kelp.tif"), cv2.IMREAD_UNCHANGED), mask)
 
 
+def test_a_folder_for_each_image_with_its_bands_and_its_mask(tmp_path, drafted):
+    root, truth = tmp_path / "own", {}
+    for seed in range(8):
+        split, name = ("train" if seed < 6 else "test"), f"10{seed}7"
+        mask = shapes(seed, (32, 44))
+        for band in ("band_08", "band_14"):
+            save(root / split / name / f"{band}.npy", picture(mask, seed, np.float32, 1)[..., 0])
+        if split == "train":
+            truth[name] = mask
+            save(root / split / name / "human_pixel_masks.npy", mask[..., None])
+    write_csv(root / "sample_submission.csv", [("1067", "-"), ("1077", "-")], header=("record_id", "encoded_pixels"))
+    _, competition = drafted(root)
+    same(decoded(competition), truth)
+    assert competition.profile.train.image == ("train/{id}/band_08.npy", "train/{id}/band_14.npy")
+    assert competition.profile.dialect.empty == "-"
+    assert competition.samples("test").ids == ("1067", "1077")
+
+
 def test_values_with_holes_and_what_is_not_scored(tmp_path, drafted):
     root, truth = tmp_path / "own", {}
     values = np.array([3, 7, 8, 40], np.uint8)

@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from maskfold.checks.draft.classes import add_classes
+from maskfold.checks.draft.composed import composed_places
 from maskfold.checks.draft.draft import Draft
 from maskfold.checks.draft.evidence import Evidence, study
 from maskfold.checks.draft.masks import MasksByImage
@@ -57,7 +58,14 @@ def find_csv(files: CompetitionFiles, tables: Sequence[Table], images: ImagePath
     if not found:
         return None
     train = max(found, key=lambda roles: (roles.places.found > 0, len(set(roles.masks))))
-    return CsvFindings(files, images, train, find_test_table(tables, train, images))
+    test = find_test_table(tables, train, images)
+    if train.places.id_pattern is not None and test is not None and not test.places.found:
+        # A part that is the same in one table is none of the other's.
+        id_pattern = composed_places([*train.images, *test.images], images.paths).id_pattern
+        train, test = (
+            replace(roles, places=composed_places(roles.images, images.paths, id_pattern)) for roles in (train, test)
+        )
+    return CsvFindings(files, images, train, test)
 
 
 def draft_csv(found: CsvFindings) -> Draft:
@@ -196,11 +204,19 @@ def _add_id_pattern(draft: Draft, found: CsvFindings) -> None:
     if places.id_pattern is None:
         return
     draft.add("id_pattern", places.id_pattern, "the parts of an id that are words of its image's path")
-    fields = ", ".join(Pattern(places.id_pattern).fields)
+    patterns = [found.train.places.patterns[0], *(found.test.places.patterns[:1] if found.test else ())]
+    groups = first_few((f'"{_group_pattern(patterns, field)}"' for field in Pattern(places.id_pattern).fields), 5)
     draft.remarks.append(
-        f"ids have the fields {fields}: where images with the same one belong together (a patient, a place), add "
-        "group, a pattern of their paths with {group} in its place, so that folds do not part them"
+        "ids have several fields: where images with the same one belong together (a patient, a place), folds should "
+        f"not part them: add one of group: {groups}"
     )
+
+
+def _group_pattern(patterns: Sequence[str], field: str) -> str:
+    """A pattern of all the paths, with ``{group}`` for a field."""
+    levels = zip(*(pattern.split("/") for pattern in patterns), strict=False)
+    common = "/".join(parts[0] if len(set(parts)) == 1 else "*" for parts in levels)
+    return re.sub(r"\{(\w+)\}\*?", lambda found: "{group}" if found[1] == field else "*", common)
 
 
 def _columns_of(roles: Roles) -> dict[str, str]:

@@ -59,7 +59,8 @@ def draft_profile(root: Path) -> Drafted:
     if draft is None:
         raise CompetitionError(
             f"nothing in {root} looks like masks: no table holds run lengths, no list names labels, and no folder or "
-            "file is called after masks or labels and has the names of the images"
+            "file is called after masks or labels and has the names of the images. For COCO's annotation files write a "
+            "profile of layout: coco-json by hand"
         )
     trial = try_out(draft, root)
     heading = (

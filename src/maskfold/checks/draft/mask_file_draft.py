@@ -42,7 +42,7 @@ def draft_mask_files(found: MaskFiles) -> Draft:
     table = sample.table.path
     draft.add("layout", "csv", f"a submission is a table of run lengths, {table}, though training masks are files")
     draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
-    draft.add("train.image", pair.images.pattern, f"{len(pair.images.paths)} images")
+    draft.add("train.image", pair.images.image, f"{len(pair.images.paths)} images")
     draft.add("train.mask", pair.labels.pattern, f"{len(pair.common)} of them have a mask of their name")
     add_split(draft, "test", sample)
     add_form(draft, sample)
@@ -61,7 +61,7 @@ def draft_mask_files(found: MaskFiles) -> Draft:
     if len(markers) == 1:
         draft.add("dialect.empty", markers[0], f"stands in {table}")
     _check_masks(draft, found)
-    add_images(draft, look_at_images(found.labels.files, [pair.images.paths[name] for name in pair.common]))
+    add_images(draft, look_at_images(found.labels.files, [pair.images.files(name) for name in pair.common]))
     return draft
 
 
