@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -153,7 +154,7 @@ def _read(path: Path, key: str) -> Scores | None:
 
 
 def _write(path: Path, key: str, scores: Scores) -> None:
-    arrays = {f"{STATS}{name}": rows for name, rows in scores.stats.items()}
+    arrays: dict[str, Any] = {f"{STATS}{name}": rows for name, rows in scores.stats.items()}
     arrays |= {name: np.array(getattr(scores, name), str) for name in ("ids", "groups", "fold_groups")}
     if scores.out_of_fold is not None:
         arrays["out_of_fold"] = scores.out_of_fold

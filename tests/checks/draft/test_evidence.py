@@ -15,6 +15,7 @@ def sample(order, start, touching):
         mask = shapes(seed, (40, 57), 6)
         inside = np.pad(np.ones((34, 51), np.uint8), 3)
         inside[:, 6:-6] |= touching
+        inside[6:-6] |= touching
         mask &= inside
         thumbnail = edges(picture(mask, seed)[::2, ::2].mean(2).astype(np.uint8)[:20, :20])
         found.append(DrawnMask(str(seed), (encode(mask, order, start),), mask.shape, np.resize(thumbnail, (32, 32))))
