@@ -24,6 +24,7 @@ LAYERS = [
         "symmetries",
         "compiled",
         "program",
+        "parallel",
     },
     {"config", "losses", "metrics", "resizing"},
     {"competitions", "models", "inference"},

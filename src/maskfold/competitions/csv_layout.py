@@ -54,17 +54,13 @@ class CsvLayout:
         found, lost = [], []
         for name, path in paths.items():
             try:
-                found.append(self._sample(name, images, path, masks[name] if split == "train" else None))
+                found.append(Sample(name, images.image(path), masks[name] if split == "train" else None))
             except CompetitionError as error:
                 lost.append(str(error))
         problems = [*problems, *unsafe, *together(lost, "images cannot be found")]
         source = spec.table or spec.image[0]
         survey = survey_samples(found, self.files, source=source, group=self.profile.group, problems=problems)
         return replace(survey, notes=notes)
-
-    def _sample(self, name: str, images: CsvImages, path: str, masks: Any) -> Sample:
-        group = None if self.profile.group_field is None else images.fields(path)[self.profile.group_field]
-        return Sample(name, images.image(path), masks, group)
 
     def _masks(self, split: Split, images: CsvImages) -> tuple[dict[str, Any], list[str], tuple[str, ...]]:
         """Id -> masks, what is wrong with them, and what has to be said."""
@@ -99,20 +95,14 @@ class CsvLayout:
         return keys(self._table("test"))
 
     def read_masks(self, path: Path) -> dict[str, tuple[str, ...]]:
-        """See `Competition.read_masks`; a table in the form of a submission or of the training table."""
-        data, test, train = path.read_bytes(), self.profile.form("test"), self.profile.form("train")
-        try:
-            return gather_masks(test, read_table(test, data, str(path)), str(path))
-        except CompetitionError:
-            if test is train:
-                raise
+        """See `Competition.read_masks`; a table in the form of a submission, or in that of the training table."""
+        data, errors = path.read_bytes(), []
+        for form in (self.profile.form("test"), self.profile.form("train")):
             try:
-                table = read_table(train, data, str(path))
-            except CompetitionError:
-                table = None
-            if table is None:
-                raise
-            return gather_masks(train, table, str(path))
+                return gather_masks(form, read_table(form, data, str(path)), str(path))
+            except CompetitionError as error:
+                errors.append(error)
+        raise errors[0]
 
     def annotations(self, name: str, column: str | None) -> dict[str, dict[str, tuple[str, ...]]]:
         """See `Competition.annotations`."""
@@ -129,7 +119,7 @@ class CsvLayout:
     def label(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> Label:
         """See `Competition.label`."""
         if isinstance(masks, str):
-            return Label.whole(self._mask_of_file(masks, shape))
+            return self._label_of_file(masks, shape)
         try:
             layers = (self.dialect.decode(rle, shape) for rle in masks)
             return self._instances(layers, shape) if self.instances else Label.whole(self._gather(layers, shape))
@@ -139,7 +129,7 @@ class CsvLayout:
     def coverage(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> float:
         """See `Competition.coverage`."""
         if isinstance(masks, str):
-            return float(self._mask_of_file(masks, shape).mean())
+            return float(self._label_of_file(masks, shape).values.mean())
         try:
             areas = [self.dialect.area(rle, shape) for rle in masks]
         except RLEError as error:
@@ -175,16 +165,18 @@ class CsvLayout:
     def _table(self, split: Split) -> pd.DataFrame:
         name = self.profile.train.table if split == "train" else self.profile.test.table
         assert name is not None
-        return read_table(self.profile.form(split), self.files.read(name), name)
+        rowless = split == "test" and self.profile.test.hidden
+        return read_table(self.profile.form(split), self.files.read(name), name, rowless=rowless)
 
-    def _mask_of_file(self, name: str, shape: tuple[int, int]) -> np.ndarray:
-        mask = LabelReader(self.labels).decode(self.files.read(name), name).values
-        if mask.shape != tuple(shape):
+    def _label_of_file(self, name: str, shape: tuple[int, int]) -> Label:
+        label = LabelReader(self.labels).decode(self.files.read(name), name)
+        height, width = label.valid.shape
+        if (height, width) != tuple(shape):
             raise CompetitionError(
-                f"{name} is {mask.shape[0]}x{mask.shape[1]} (height x width), its image {shape[0]}x{shape[1]}: they "
-                "must be the same size"
+                f"{name} is {height}x{width} (height x width), its image {shape[0]}x{shape[1]}: they must be the same "
+                "size"
             )
-        return mask
+        return label
 
     def _instances(self, layers: Iterable[np.ndarray], shape: tuple[int, int]) -> Label:
         """Of rows that are instances; where they overlap, a pixel belongs to the last."""

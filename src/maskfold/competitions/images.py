@@ -12,10 +12,12 @@ from PIL import Image, UnidentifiedImageError
 
 from maskfold.competitions.channels import Channel, make_channels
 from maskfold.competitions.dicom import DICOM_SUFFIXES, dicom_size, read_dicom
-from maskfold.competitions.tif import TIF_SUFFIXES, has_fourth_band, readable_tif, tif_size
+from maskfold.competitions.tif import TIF_SUFFIXES, has_fourth_band, read_bands, readable_tif, tif_size
 from maskfold.errors import CompetitionError
 from maskfold.images import PLAIN, ImageSpec, PixelType
 
+# Types that no profile names: float32 holds all their values.
+NARROW = ("int8", "int16", "float16")
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy"}) | DICOM_SUFFIXES
 
 
@@ -65,7 +67,8 @@ def decode_files(
 def _read(data: bytes, name: str) -> np.ndarray:
     if _suffix(name) in DICOM_SUFFIXES:
         return read_dicom(data, name)
-    return read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
+    image = read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
+    return image.astype(np.float32) if str(image.dtype) in NARROW else image
 
 
 def _fitting(image: np.ndarray, name: str, spec: ImageSpec) -> np.ndarray:
@@ -114,7 +117,11 @@ def stored_spec(data: bytes, name: str) -> ImageSpec:
 
 
 def _read_picture(data: bytes, name: str) -> np.ndarray:
-    data = readable_tif(data, name) if _suffix(name) in TIF_SUFFIXES else data
+    if _suffix(name) in TIF_SUFFIXES:
+        bands = read_bands(data, name)
+        if bands is not None:
+            return bands
+        data = readable_tif(data)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if image is None:
         raise CompetitionError(f"{name} is not an image that OpenCV can read: is it damaged or incomplete?")
@@ -125,10 +132,10 @@ def _read_picture(data: bytes, name: str) -> np.ndarray:
 
 
 def read_npy(data: bytes, name: str) -> np.ndarray:
-    """Array ``(H, W, C)`` of an npy file of shape (H, W) or (H, W, C); nothing is unpickled.
+    """``(H, W, C)`` of an npy file of two or three axes; nothing is unpickled.
 
     Raises:
-        CompetitionError: no such file, or one that holds something else.
+        CompetitionError: another file, shape or dtype, or one that is not whole.
     """
     stream = BytesIO(data)
     shape, dtype, fortran = _npy_header(stream, name)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from maskfold.rle import kernels
 from maskfold.rle.layouts import LAYOUTS, bounds_of_numbers, numbers_of_bounds
 from maskfold.rle.masks import Order, bounds_of_mask, checked_shape, mask_of_bounds
 from maskfold.rle.tokens import RLEError, format_numbers, is_missing, parse_list, parse_text
@@ -30,6 +31,7 @@ class RLEDialect:
     start: the number of the first pixel, 0 or 1.
     empty: the text written for an empty mask, and accepted for one. None is the layout's own form:
         "" for pairs, the one count H * W for "counts".
+        A text of numbers may be one that no mask has, such as "1 0", a run without pixels.
     also_empty: further texts accepted for an empty mask. Blank text and missing values (None, NaN,
         pandas.NA) always are.
 
@@ -52,8 +54,8 @@ class RLEDialect:
         if isinstance(self.also_empty, str):
             raise RLEError(f"also_empty is {self.also_empty!r}; expected a tuple of texts")
         for marker in self._markers:
-            if marker and all(token.isdigit() for token in marker.split()):
-                raise RLEError(f"empty marker {marker!r} would be read as runs; use a text that is not a number")
+            if marker and all(token.isdigit() for token in marker.split()) and self._may_be_runs(marker):
+                raise RLEError(f"empty marker {marker!r} would be read as runs; use a text that is no run, such as -1")
 
     def encode(self, mask: np.ndarray) -> str:
         """The canonical text of `mask` (H, W): runs sorted, as long as possible, one blank between numbers.
@@ -88,6 +90,14 @@ class RLEDialect:
         height, width = checked_shape(shape)
         bounds = self._bounds(rle, height * width)
         return int(bounds[1::2].sum() - bounds[0::2].sum())
+
+    def _may_be_runs(self, numbers: str) -> bool:
+        """Whether a mask of any size has this code; a run of length 0 (``1 0``) has none."""
+        try:
+            bounds_of_numbers(parse_text(numbers), LAYOUTS[self.layout], self.start, 10**kernels.MAX_DIGITS)
+        except RLEError:
+            return LAYOUTS[self.layout].trailing  # their sum depends on the size
+        return True
 
     @cached_property
     def _markers(self) -> tuple[str, ...]:
