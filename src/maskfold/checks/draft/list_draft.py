@@ -18,7 +18,8 @@ def draft_lists(files: CompetitionFiles, found: FileLists, tables: Sequence[Tabl
     draft = Draft()
     draft.add("layout", "file-list", "lists name each image with its label")
     draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
-    for split in (split for split in get_args(Split) if split in found.paths):
+    ordered: tuple[Split, ...] = get_args(Split)
+    for split in (split for split in ordered if split in found.paths):
         path = found.paths[split]
         draft.add(split, path, "named so" if split[:3] in path else "the one list with labels")
     if found.separator is not None:
