@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from tests.catalogue import drawing
 from tests.catalogue.twins import CATALOGUE, submitted
+from tests.conftest import TINY
 
 from maskfold.competitions import SubmissionWriter, find_competitions, open_competition, validate_submission
 from maskfold.competitions.find import fitting_profile
-from maskfold.config import CompetitionConfig
+from maskfold.config import CompetitionConfig, load_config
+from maskfold.datasets import EvalDataset, image_loader
 from maskfold.errors import CompetitionError
 from maskfold.scoring.evaluate import evaluate_submission
 
@@ -128,3 +130,31 @@ def test_masks_in_files_of_another_size_are_refused(twin, profile, unused, tmp_p
     (root / sample.masks).unlink()
     with pytest.raises(CompetitionError, match="there is no file"):
         competition.label(sample.masks, (40, 48))
+
+
+def test_pixels_of_all_images_are_seen_at_one_size(opened):
+    _, competition = opened("hubmap-hpa")
+    samples = competition.samples("test")
+    assert [competition.resampling(sample) for sample in samples] == [2.0, pytest.approx(0.5725)]
+    items = [EvalDataset(competition, samples, scale=0.5)[place] for place in range(2)]
+    assert [tuple(item["image"].shape) for item in items] == [(3, 36, 52), (3, 10, 15)]
+    assert [item["size"] for item in items] == [(36, 52)] * 2  # masks stay as large as the files
+    assert {competition.resampling(sample) for sample in competition.samples("train")} == {1.0}
+    batches = image_loader(competition, samples, load_config(None, {**TINY, "data.scale": 0.5}, name="x"))
+    assert [batch["id"] for batch in batches] == [["10078"], ["11"]]
+
+
+def test_what_tables_of_pixel_sizes_must_hold(twin, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(twin("hubmap-hpa").root, root)
+    table = (root / "test.csv").read_text()
+    (root / "test.csv").write_text(table.replace(",0.8,", ",wide,"))
+    competition = open_competition(CompetitionConfig(profile="hubmap-hpa", root=root))
+    with pytest.raises(
+        CompetitionError, match=r"1 sizes of pixels are not numbers above 0: 10078 in test\.csv has 'wide'"
+    ):
+        competition.resampling(competition.samples("test")[0])
+    (root / "test.csv").write_text("".join(table.splitlines(keepends=True)[:-1]))
+    competition = open_competition(CompetitionConfig(profile="hubmap-hpa", root=root))
+    with pytest.raises(CompetitionError, match=r"have no row of 11 \(pixel_size\)"):
+        competition.resampling(competition.samples("test")[1])

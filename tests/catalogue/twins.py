@@ -32,6 +32,7 @@ class Form:
         never_empty: whether every image shows something.
         scale: of the submitted masks to the images.
         mask: writes a training mask as a file.
+        beside: a further table of the test images, whose pixels are of several sizes.
         seen: what an image shows, from all images of its split as they are stored; None: itself.
     """
 
@@ -51,6 +52,7 @@ class Form:
     never_empty: bool = False
     scale: int = 1
     mask: Callable | None = None
+    beside: tuple[str, str, str] | None = None
     seen: Callable | None = None
 
 
@@ -124,6 +126,10 @@ def _write_tables(twin):
     name, header, row = form.sample
     sample = [row.format(id=image, cls=value, rle="1 1") for image in form.ids[1] for value in form.classes]
     write_lines(twin.root / name, [header, *sample])
+    if form.beside is not None:
+        name, columns, row = form.beside
+        sizes = zip(form.ids[1], (0.8, 0.229), strict=True)
+        write_lines(twin.root / name, [columns, *(row.format(id=image, pixel=size) for image, size in sizes)])
     write_lines(twin.truth, [header, *submitted(twin, twin.layers)])
 
 
@@ -254,6 +260,11 @@ CATALOGUE = [
             "{id},prostate,HPA,40,48,0.4,4,{rle},37.0,Male",
         ),
         ("sample_submission.csv", "id,rle", "{id},{rle}"),
+        beside=(
+            "test.csv",
+            "id,organ,data_source,img_height,img_width,pixel_size,tissue_thickness",
+            "{id},spleen,Hubmap,36,52,{pixel},10",
+        ),
     ),
     Form(
         "gi-tract",

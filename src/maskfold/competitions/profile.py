@@ -20,7 +20,7 @@ from maskfold.competitions.label_profiles import (
     PngMasksProfile,
 )
 from maskfold.competitions.patterns import Pattern, PatternText
-from maskfold.competitions.profile_base import BaseProfile, Group
+from maskfold.competitions.profile_base import BaseProfile, Group, PixelSize
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, nearest
 from maskfold.images import ImageSpec
@@ -236,6 +236,6 @@ def _explain(item: Mapping[str, Any]) -> str:
 
 def _known_keys() -> list[str]:
     models = (CsvProfile, PngMasksProfile, FileListProfile, LabelFilesProfile, LabelSource, LabelSubmission)
-    models = (*models, CocoJsonProfile, CocoSource, CsvTrain, CsvTest, CsvSubmission, CsvSlices, GroupConfig)
+    models = (*models, CocoJsonProfile, CocoSource, CsvTrain, CsvTest, CsvSubmission, CsvSlices, PixelSize, GroupConfig)
     keys = {key for model in models for key in model.model_fields}
     return sorted(keys | {field.name for kind in (RLEDialect, ImageSpec, Channel) for field in fields(kind)})

@@ -1,7 +1,7 @@
 """Running a study: what is missing is trained, in the order in which variants need each other."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 from maskfold.config import changed_keys, override
 from maskfold.errors import MaskfoldError
-from maskfold.parallel import worker_pool
+from maskfold.parallel import Task, Work, worker_pool
 from maskfold.runs import Run
 from maskfold.runs.pseudo import PseudoFolder
 from maskfold.steps.competition import open_competition, with_root
@@ -118,7 +118,7 @@ def forecast(plan: Plan) -> str:
     return "\n".join([*lines, f"{total} ({duration(mean)} each, the mean of {len(seconds)} that are done)."])
 
 
-def _one_by_one(work: Callable[..., None], tasks: Iterable[tuple[Any, ...]]) -> None:
+def _one_by_one(work: Work, tasks: Iterable[Task]) -> None:
     for task in tasks:
         work(*task)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from maskfold.competitions import Competition
 from maskfold.config import FoldsConfig, PostConfig
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import groups_of
-from maskfold.ensembling.submit import default_choice, predict_samples, refuse_without_presence, test_samples
+from maskfold.ensembling.predictors import refuse_without_presence
+from maskfold.ensembling.submit import default_choice, predict_samples, test_samples
 from maskfold.files import atomic_path
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.predict import Prediction
@@ -153,7 +155,7 @@ def _read(path: Path, key: str) -> Scores | None:
 
 
 def _write(path: Path, key: str, scores: Scores) -> None:
-    arrays = {f"{STATS}{name}": rows for name, rows in scores.stats.items()}
+    arrays: dict[str, Any] = {f"{STATS}{name}": rows for name, rows in scores.stats.items()}
     arrays |= {name: np.array(getattr(scores, name), str) for name in ("ids", "groups", "fold_groups")}
     if scores.out_of_fold is not None:
         arrays["out_of_fold"] = scores.out_of_fold

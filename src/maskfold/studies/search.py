@@ -7,7 +7,7 @@ Sources: Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NIPS 20
 import gc
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -17,16 +17,17 @@ import numpy as np
 from maskfold.config import Config, config_yaml, override
 from maskfold.errors import ConfigError, MaskfoldError, StudyError
 from maskfold.files import atomic_path
+from maskfold.parallel import Task, Work
 from maskfold.runs import Run
 from maskfold.runs.history import read_epochs
 from maskfold.steps.competition import open_competition, with_root
-from maskfold.steps.parallel import Workers
 from maskfold.studies.plan import Plan
 from maskfold.studies.space import Range, Search
 from maskfold.studies.study import WINNER
 from maskfold.training import Callback, fit
 
 DATABASE = "search.db"
+Workers = Callable[[Work, Iterable[Task]], None]  # calls the work with each task, and waits until all are done
 
 if TYPE_CHECKING:
     import optuna

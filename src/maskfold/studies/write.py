@@ -13,6 +13,7 @@ from maskfold.config import Config, changed_keys, load_config
 from maskfold.ensembling.finished import OPTIMISTIC
 from maskfold.files import atomic_path
 from maskfold.report.page import render_page
+from maskfold.studies.chart import difference_chart
 from maskfold.studies.plan import Plan
 from maskfold.studies.results import Figure, Results, Row
 from maskfold.studies.study import WINNER
@@ -59,6 +60,7 @@ def page(plan: Plan, results: Results) -> str:
         setting=_setting(plan, results),
         head=head,
         rows=rows,
+        charts=[] if (chart := difference_chart(results)) is None else [chart],
         verdicts=[row.verdict.partition(":")[0] for row in results.rows],
         notes=notes(plan, results),
     )
