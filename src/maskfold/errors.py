@@ -70,6 +70,10 @@ class PackError(MaskfoldError):
     """A pack that cannot be written, or one that is missing, damaged or unsafe to unpack."""
 
 
+class RasterError(MaskfoldError):
+    """A raster that cannot be read by windows, cut or written as asked."""
+
+
 class ReportError(MaskfoldError):
     """A report that cannot be written as asked."""
 

@@ -1,6 +1,6 @@
 """Competitions whose masks are run lengths in a CSV."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -15,6 +15,7 @@ from maskfold.competitions.label_images import LabelReader
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
 from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
+from maskfold.competitions.windows import MaskWindows
 from maskfold.errors import CompetitionError, first_few, together
 from maskfold.instances import numbered, plain
 from maskfold.labels import Label, LabelSpec
@@ -126,6 +127,19 @@ class CsvLayout:
         except RLEError as error:
             raise _unreadable(error, shape) from None
 
+    def windows(self, masks: tuple[str, ...], shape: tuple[int, int]) -> Callable[[slice, slice], np.ndarray]:
+        """Draws what `label` has at rows and columns, without ever drawing the rest; the runs are read once."""
+        try:
+            runs = [self.dialect.runs(rle, shape) for rle in masks]
+        except RLEError as error:
+            raise _unreadable(error, shape) from None
+
+        def window(rows: slice, columns: slice) -> np.ndarray:
+            layers = (each.window(rows, columns) for each in runs)
+            return self._gather(layers, (rows.stop - rows.start, columns.stop - columns.start))
+
+        return window
+
     def coverage(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> float:
         """See `Competition.coverage`."""
         if isinstance(masks, str):
@@ -151,6 +165,26 @@ class CsvLayout:
             found = numbered(mask)
             return {"": [self.dialect.encode(found == number) for number in np.unique(found[found > 0])]}
         return {"": [self.dialect.encode(mask)]}
+
+    def encode_windows(self, mask: MaskWindows) -> dict[str, list[str]]:
+        """`encode` of a mask that is read strip by strip.
+
+        Raises:
+            CompetitionError: rows of instances, which are components of a whole mask.
+        """
+        if self.profile.form("test").rows == "instance":
+            raise CompetitionError(
+                f"the profile {self.profile.name} has rows: instance, and the components of a mask that is read by "
+                "windows are not known: write tifs or polygons instead (tile predict)"
+            )
+        first = 1 if self.labels.exclusive else 0
+        values = self.profile.csv_classes if self.profile.rows == "class" else ("",)
+        return {value: [self._encode_layer(mask, first + place)] for place, value in enumerate(values)}
+
+    def _encode_layer(self, mask: MaskWindows, channel: int) -> str:
+        order = self.dialect.order
+        parts = (self.labels.layers(strip)[channel] for strip in mask.strips(order))
+        return self.dialect.encode_parts(parts, mask.size)
 
     def overlaps(self, masks: Sequence[str], shape: tuple[int, int]) -> bool:
         """Whether masks of one image share pixels; they can be read."""

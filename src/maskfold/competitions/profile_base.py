@@ -59,9 +59,19 @@ class BaseProfile(Section):
     channels: tuple[Channel, ...] = Field(
         (), description="how channels are made of those of the files; empty: they are those"
     )
+    tile_scale: Annotated[float, Field(gt=0, le=8)] | None = Field(
+        None,
+        description="scale at which training tiles were cut; test images are then rasters, predicted by windows at it; "
+        "null: training images are no tiles",
+    )
     signs: tuple[str, ...] = Field(
         (), description="further files, or patterns of some, by which a folder is known to hold this data set"
     )
+
+    @property
+    def raster_scale(self) -> float:
+        """By which rasters are resized to be like the training images."""
+        return 1.0 if self.tile_scale is None else self.tile_scale
 
 
 def _with_group(text: str) -> str:

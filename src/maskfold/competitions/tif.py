@@ -33,18 +33,17 @@ def read_bands(data: bytes, name: str) -> np.ndarray | None:
         return None
     how = "bands that stand one after the other" if bands in (3, 4) else f"{bands} bands"
     try:
-        from rasterio.errors import NotGeoreferencedWarning, RasterioError
-        from rasterio.io import MemoryFile
+        import rasterio.errors
     except ImportError:
         raise CompetitionError(
             f"{name} is a tif of {how}: without rasterio tifs have 1, 3 or 4 bands, pixel by pixel. Install it with "
             "pip install rasterio, or save the images as npy (H, W, C)"
         ) from None
-    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
     try:
-        with MemoryFile(data) as file, file.open(driver="GTiff") as raster:
+        with rasterio.MemoryFile(data) as file, file.open(driver="GTiff") as raster:
             return np.moveaxis(raster.read(), 0, -1)
-    except RasterioError as error:
+    except rasterio.errors.RasterioError as error:
         raise CompetitionError(f"{name}, a tif of {how}, cannot be read: {error}") from None
 
 

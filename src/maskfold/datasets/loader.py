@@ -40,6 +40,13 @@ def image_loader(
     return _loader(dataset, batches, config.data.workers, collate_eval)
 
 
+def window_loader(windows: Dataset[Item], count: int, config: Config) -> DataLoader:
+    """The ``count`` windows of a raster, in their order, as items of `EvalDataset` of one size."""
+    size = config.inference.batch_size
+    batches = [list(range(first, min(first + size, count))) for first in range(0, count, size)]
+    return _loader(windows, batches, config.data.workers, collate_eval)
+
+
 def collate_train(items: list[Item]) -> Item:
     """A batch of `TrainDataset`: tensors stacked along a new first axis, ``index`` int64 (N,), ``id`` a list.
 

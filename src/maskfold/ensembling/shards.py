@@ -13,7 +13,8 @@ import numpy as np
 from maskfold.competitions import Competition, Samples
 from maskfold.datasets import size_batches
 from maskfold.ensembling.choice import EnsembleChoice
-from maskfold.ensembling.submit import Decoded, Engine, Ensemble, decoded
+from maskfold.ensembling.predictors import Engine
+from maskfold.ensembling.submit import Decoded, Ensemble, decoded
 from maskfold.errors import InferenceError
 from maskfold.files import atomic_path
 from maskfold.runs import Run
@@ -105,6 +106,7 @@ def _write(stream: Iterator[Decoded], path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         for number, each in enumerate(stream):
             maps = {name: getattr(each, name) for name in MAPS if getattr(each, name) is not None}
+            assert isinstance(each.mask, np.ndarray)  # large images are in no shard
             _add(file, f"{number}.mask.npy", each.mask)
             for name, values in maps.items():
                 _add(file, f"{number}.{name}.npy", quantise(values))
