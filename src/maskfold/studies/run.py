@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any
 
+from maskfold.cluster import Cluster, workers_of
 from maskfold.errors import MaskfoldError
-from maskfold.parallel import worker_pool
 from maskfold.runs import Run
 from maskfold.runs.pseudo import PseudoFolder
 from maskfold.steps.competition import open_competition, with_root
@@ -19,13 +19,14 @@ from maskfold.studies.write import write_results
 from maskfold.training.forecast import duration
 
 
-def run_study(plan: Plan, *, parallel: int = 1) -> Results:
+def run_study(plan: Plan, *, parallel: int = 1, cluster: Cluster | None = None) -> Results:
     """Train what is missing, score all variants, and write ``results.md`` and ``results.html``.
 
     Args:
         plan: the study, its folder, and options for all variants.
         parallel: trainings at a time, each in a process of its own; they share the cores, and the GPU where there is
             one only.
+        cluster: train on a Ray cluster instead, as many at a time as it has room for.
 
     Returns:
         The results, without the variants that something kept from their end (`Results.missing`): that was printed. What
@@ -35,7 +36,8 @@ def run_study(plan: Plan, *, parallel: int = 1) -> Results:
         MaskfoldError: see its message: options that do not fit, or not one variant whose trainings came to their end.
     """
     prepare(plan)
-    with worker_pool(parallel) if parallel > 1 else nullcontext(_one_by_one) as workers:
+    several = cluster is not None or parallel > 1
+    with workers_of(cluster, parallel) if several else nullcontext(_one_by_one) as workers:
         for stage in plan.stages():
             workers(_do, [(plan, job) for job in stage if not done(plan, job) and ready(plan, job)])
         names = [name for name in plan.study.variants if trained(plan, name)]

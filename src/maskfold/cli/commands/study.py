@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from maskfold.cli.arguments import EVERYTHING, dotted_overrides
+from maskfold.cli.engine import add_engine, cluster_of
 from maskfold.cli.options import COMMON, ROOT, command_parser
 from maskfold.cli.script import next_command, starting
 from maskfold.cli.train import count_argument
@@ -33,6 +34,7 @@ def main() -> None:
         metavar="N",
         help="trainings at a time, with their share of the cores and GPUs, of which one may serve all; default: 1",
     )
+    add_engine(parser)
     add("--dry-run", action="store_true", help="tell what would be trained, and how long it takes as far as known")
     arguments, rest = parser.parse_known_args()
     overrides = dotted_overrides(rest, parser)
@@ -54,7 +56,7 @@ def main() -> None:
     if arguments.dry_run:
         print(forecast(plan))
         return next_command(command_line("study", *(shlex.quote(word) for word in sys.argv[1:] if word != "--dry-run")))
-    results = run_study(plan, parallel=arguments.parallel)
+    results = run_study(plan, parallel=arguments.parallel, cluster=cluster_of(arguments))
     print(f"\n{markdown(plan, results)}\nResults: {folder / 'results.md'}, {folder / 'results.html'}")
     if results.missing:
         raise TrainingError(
