@@ -1,6 +1,9 @@
 """Work on the machines of a Ray cluster, with the calls of `maskfold.parallel.Workers`."""
 
+import logging
 import os
+import re
+import socket
 import sys
 import time
 import uuid
@@ -70,8 +73,9 @@ def cluster_workers(cluster: Cluster) -> Iterator["ClusterWorkers"]:
     paths = os.pathsep.join(path for path in sys.path if path)
     environment = {"env_vars": {**given, "PYTHONPATH": paths}}
     try:
-        ray.init(address=cluster.address, runtime_env=environment, log_to_driver=True, logging_level="warning")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        _refuse_silent(cluster.address)
+        ray.init(address=cluster.address, runtime_env=environment, log_to_driver=True, logging_level=logging.WARNING)
+    except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ClusterError(
             f"there is no Ray cluster at {cluster.address} ({reason}): start one with ray start --head, or "
@@ -81,6 +85,12 @@ def cluster_workers(cluster: Cluster) -> Iterator["ClusterWorkers"]:
         yield ClusterWorkers(cluster)
     finally:
         ray.shutdown()
+
+
+def _refuse_silent(address: str) -> None:
+    """Raise an OSError where nobody listens at ``host:port``: Ray itself would try for minutes."""
+    if found := re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address):
+        socket.create_connection((found[1], int(found[2])), timeout=10).close()
 
 
 class ClusterWorkers:
@@ -106,6 +116,7 @@ class ClusterWorkers:
         The first error ends the others. An object that works is kept by the processes that serve several tasks.
         """
         import ray
+        from ray.exceptions import RayError, RayTaskError
 
         key, sent = uuid.uuid4().hex, ray.put(work)
         running = {self._task.remote(os.getcwd(), key, sent, task): task for task in tasks}
@@ -114,9 +125,9 @@ class ClusterWorkers:
                 (done,), _ = ray.wait(list(running), num_returns=1)
                 try:
                     ray.get(done)
-                except ray.exceptions.RayTaskError as error:
+                except RayTaskError as error:
                     raise (error.cause if isinstance(error.cause, Exception) else error) from None
-                except ray.exceptions.RayError as error:
+                except RayError as error:
                     reason = " ".join(str(error).split())[:200]
                     raise TrainingError(
                         f"the machine or process of a task went {self._cluster.deaths + 1} times ({reason}): the same "

@@ -47,7 +47,7 @@ def wrong(task: int) -> None:
 def test_a_killed_node_changes_nothing(nodes, tiny, tmp_path, monkeypatch, capfd):
     cluster, other = nodes
     monkeypatch.chdir(tmp_path)
-    config = override(tiny, {"train.epochs": 6, "averaging.ema": 0.8})
+    config = override(tiny, {"train.epochs": 4, "averaging.ema": 0.8})
     run = Run(Path("runs/ray"))
 
     def kill():
@@ -65,7 +65,7 @@ def test_a_killed_node_changes_nothing(nodes, tiny, tmp_path, monkeypatch, capfd
     assert ray.finished_folds() == local.finished_folds() == [0, 1, 2]
     assert len(results(local)) == 3 * 5 + 1
     assert results(ray) == results(local)
-    assert "epoch 6/6" in capfd.readouterr().out
+    assert "epoch 4/4" in capfd.readouterr().out
     one = predict(ray, Path("one.csv"), save_probabilities=True)
     two = predict(ray, Path("two.csv"), save_probabilities=True, cluster=there)
     assert one.read_bytes() == two.read_bytes()
