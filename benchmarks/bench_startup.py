@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = (
     "make_demo",
     "check_data",
+    "tile",
     "make_folds",
     "train_fold",
     "train_all",
@@ -32,8 +33,13 @@ COMMANDS = (
     "export",
     "pack",
 )
-NEEDED = {"train_fold": ("--fold", "0"), "study": ("good_study.yaml",), "compare": ("a.csv", "b.csv")}
-CONFIGURED = ("check_data", "make_folds", "train_fold", "train_all")
+NEEDED = {
+    "train_fold": ("--fold", "0"),
+    "study": ("good_study.yaml",),
+    "compare": ("a.csv", "b.csv"),
+    "tile": ("cut",),
+}
+CONFIGURED = ("check_data", "tile", "make_folds", "train_fold", "train_all")
 RUNS = ("tune", "predict", "pseudo_label", "evaluate", "report", "export", "pack")
 
 

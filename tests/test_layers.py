@@ -29,7 +29,7 @@ LAYERS = [
     },
     {"config", "losses", "metrics", "resizing"},
     {"competitions", "models", "inference"},
-    {"datasets", "runs", "demo"},
+    {"datasets", "runs", "demo", "rasters"},
     {"ensembling", "checks"},
     {"scoring", "training", "packing"},
     {"board"},
@@ -37,7 +37,13 @@ LAYERS = [
     {"studies"},
     {"cli"},
 ]
-ARROWS = {("runs", "datasets"), ("rle", "compiled"), ("storage", "files"), ("cluster", "parallel")}
+ARROWS = {
+    ("runs", "datasets"),
+    ("rasters", "datasets"),
+    ("rle", "compiled"),
+    ("storage", "files"),
+    ("cluster", "parallel"),
+}
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 # Packages that a stranger can lift out: they know nothing of files, runs or competitions.
 LIFTABLE = {

@@ -94,8 +94,8 @@ class TrainDataset(Dataset[dict[str, Any]]):
     def _scaled(self, key: Draw) -> tuple[str, np.ndarray, Label]:
         own = key.index < len(self.samples)
         sample, image, label = self._labelled(key) if own else self._extra(key.index - len(self.samples))
-        labels = self.competition.labels
-        return sample.id, resize_image(image, self.scale), resize_label(label, self.scale, labels)
+        scale = self.scale * self.competition.resampling(sample) if own else self.scale
+        return sample.id, resize_image(image, scale), resize_label(label, scale, self.competition.labels)
 
     def _labelled(self, key: Draw) -> tuple[Sample, np.ndarray, Label]:
         sample = self.samples[key.index]
@@ -145,6 +145,10 @@ class EvalDataset(Dataset[dict[str, Any]]):
         """
         self.competition, self.samples, self.scale = competition, samples, scale
 
+    def factor(self, sample: Sample) -> float:
+        """By which the image of a sample is resized."""
+        return self.scale * self.competition.resampling(sample)
+
     def __len__(self) -> int:
         return len(self.samples)
 
@@ -152,7 +156,7 @@ class EvalDataset(Dataset[dict[str, Any]]):
         sample = self.samples[index]
         native = self.competition.image(sample.image)
         item = {
-            "image": image_tensor(resize_image(native, self.scale)),
+            "image": image_tensor(resize_image(native, self.factor(sample))),
             "id": sample.id,
             "index": index,
             "size": self.competition.scored_size(sample),

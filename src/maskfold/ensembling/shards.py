@@ -14,7 +14,8 @@ import numpy as np
 from maskfold.competitions import Competition, Samples
 from maskfold.datasets import size_batches
 from maskfold.ensembling.choice import EnsembleChoice
-from maskfold.ensembling.submit import Decoded, Engine, Ensemble, decoded
+from maskfold.ensembling.predictors import Engine
+from maskfold.ensembling.submit import Decoded, Ensemble, decoded
 from maskfold.errors import InferenceError
 from maskfold.runs import Run
 from maskfold.runs.maps import quantise
@@ -112,6 +113,7 @@ def _write(stream: Iterator[Decoded], content: io.BytesIO) -> None:
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         for number, each in enumerate(stream):
             maps = {name: getattr(each, name) for name in MAPS if getattr(each, name) is not None}
+            assert isinstance(each.mask, np.ndarray)  # large images are in no shard
             _add(file, f"{number}.mask.npy", each.mask)
             for name, values in maps.items():
                 _add(file, f"{number}.{name}.npy", quantise(values))

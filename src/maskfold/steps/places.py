@@ -17,6 +17,7 @@ RUNS = Path(os.environ.get("MASKFOLD_RUNS") or LOCAL)  # a folder, or a URL as i
 STUDIES = LOCAL / "studies"
 SUBMISSIONS = Path("submissions")
 PACKS = Path("packs")
+RASTERS = Path("rasters")
 
 
 def all_runs() -> list[Run]:

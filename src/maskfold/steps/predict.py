@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from maskfold.cluster import Cluster, workers_of
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Samples
 from maskfold.config import Config, override
 from maskfold.ensembling.checkpoints import has_oof
 from maskfold.ensembling.choice import EnsembleChoice, ensemble_digest, has_ensemble, read_ensemble
 from maskfold.ensembling.finished import folds_of, optimism
+from maskfold.ensembling.predictors import Engine
+from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.shards import Shards, shard_count
-from maskfold.ensembling.submit import Engine, check_hashes, default_choice, test_samples, write_masks
+from maskfold.ensembling.submit import Decoded, check_hashes, default_choice, test_samples, write_masks
 from maskfold.errors import RunError, SubmissionError
 from maskfold.packing.read import Pack
 from maskfold.parallel import default_processes
@@ -129,20 +131,22 @@ def predict_pack(
 
 def _write(path: Path, shards: Shards, parallel: int | None, cluster: Cluster | None) -> None:
     choice, competition, ids = shards.choice, shards.competition, shards.samples.ids
+    shards, rasters = _apart(shards, path)
     maps = path.with_name(path.stem + "_probabilities") if shards.maps else None
-    processes = min(parallel or (1 if cluster else default_processes()), len(ids))
-    if cluster is None and processes == 1:
-        stream = progress(shards.stream(), "predict", total=len(ids))
-        counts = write_masks(stream, choice, competition, path, ids, maps)
+    whole = len(shards.samples)
+    processes = min(parallel or (1 if cluster else default_processes()), max(1, whole))
+    if not whole or (cluster is None and processes == 1):
+        stream = progress(shards.stream(), "predict", total=whole) if whole else ()
+        counts = write_masks(chain(stream, rasters), choice, competition, path, ids, maps)
     else:
         with _place(path, shards) as folder:
-            shards = replace(shards, folder=folder, count=shard_count(len(ids), shards.batch_size, processes))
+            shards = replace(shards, folder=folder, count=shard_count(whole, shards.batch_size, processes))
             tasks = [(number,) for number in range(shards.count)]
             with workers_of(cluster, processes, deaths=MOST_DEATHS) as workers:
                 done = workers.finished(shards, tasks)
                 for _ in progress(done, "predict", total=len(tasks), unit="shard"):
                     pass
-            counts = write_masks(shards.merged(), choice, competition, path, ids, maps)
+            counts = write_masks(chain(shards.merged(), rasters), choice, competition, path, ids, maps)
     print(f"{counts['images']} images, {counts['empty']} with an empty mask. Valid submission: {path}")
 
 
@@ -160,6 +164,25 @@ def _place(path: Path, shards: Shards) -> Iterator[Path]:
         yield folder
     finally:
         open_storage(runs).remove(folder.name)
+
+
+def _apart(shards: Shards, path: Path) -> tuple[Shards, Iterator[Decoded]]:
+    """The images that are held whole, and the masks of those that are predicted by windows."""
+    competition, samples = shards.competition, shards.samples
+    large = [sample for sample in samples if competition.by_windows(sample)]
+    if not large:
+        return shards, iter(())
+    if shards.maps:
+        raise SubmissionError(
+            f"{len(large)} images are predicted by windows, whose maps are not kept: leave out --save-probabilities, "
+            f"or use {command_line('tile', 'predict', '--probabilities')}"
+        )
+    ensemble = RasterEnsemble(
+        shards.choice, competition, shards.folds, batch_size=shards.batch_size, engine=shards.engine, runs=shards.runs
+    )
+    left_out = {sample.id for sample in large}
+    whole = Samples(sample for sample in samples if sample.id not in left_out)
+    return replace(shards, samples=whole), (Decoded(*found) for found in ensemble.masks(large, path))
 
 
 def predict_out_of_fold(
