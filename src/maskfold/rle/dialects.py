@@ -10,6 +10,8 @@ import numpy as np
 
 from maskfold.rle.layouts import LAYOUTS, bounds_of_numbers, numbers_of_bounds
 from maskfold.rle.masks import Order, bounds_of_mask, checked_shape, mask_of_bounds
+from maskfold.rle.runs import Runs
+from maskfold.rle.set_kernels import join_touching
 from maskfold.rle.tokens import RLEError, format_numbers, is_missing, parse_list, parse_text
 
 _NO_NUMBERS = np.empty(0, np.int64)
@@ -61,9 +63,7 @@ class RLEDialect:
         Any memory layout, bool or any number type; an RLEError unless all values are 0 or 1.
         """
         pixels, bounds = self._runs_of(mask)
-        if not bounds.size and self.empty is not None:
-            return self.empty
-        return format_numbers(numbers_of_bounds(bounds, LAYOUTS[self.layout], self.start, pixels))
+        return self._text(bounds, pixels)
 
     def numbers(self, mask: np.ndarray) -> list[int]:
         """The numbers of `encode`'s text as a list, the form COCO's JSON files hold; no empty marker."""
@@ -83,6 +83,23 @@ class RLEDialect:
         height, width = checked_shape(shape)
         return mask_of_bounds(self._bounds(rle, height * width), (height, width), self.order)
 
+    def runs(self, rle: str | Sequence[int] | float | None, shape: tuple[int, int]) -> Runs:
+        """The mask of `rle` as `Runs`, for `maskfold.rle.ops`: not drawn, and checked exactly as by `decode`."""
+        height, width = checked_shape(shape)
+        bounds = self._bounds(rle, height * width)
+        joined = np.empty_like(bounds)
+        return Runs(joined[: join_touching(bounds, joined)], (height, width), self.order)
+
+    def text(self, runs: Runs) -> str:
+        """What `encode` writes for the mask of `runs`.
+
+        Raises:
+            RLEError: they count the pixels in another order.
+        """
+        if runs.order != self.order:
+            raise RLEError(f"the runs are in order {runs.order}, the dialect writes order {self.order}")
+        return self._text(runs.bounds, runs.pixels)
+
     def area(self, rle: str | Sequence[int] | float | None, shape: tuple[int, int]) -> int:
         """The number of foreground pixels, without making the mask; checked exactly as by `decode`."""
         height, width = checked_shape(shape)
@@ -93,6 +110,11 @@ class RLEDialect:
     def _markers(self) -> tuple[str, ...]:
         written = () if self.empty is None else (self.empty,)
         return tuple(marker.strip() for marker in (*written, *self.also_empty))
+
+    def _text(self, bounds: np.ndarray, pixels: int) -> str:
+        if not bounds.size and self.empty is not None:
+            return self.empty
+        return format_numbers(numbers_of_bounds(bounds, LAYOUTS[self.layout], self.start, pixels))
 
     def _runs_of(self, mask: np.ndarray) -> tuple[int, np.ndarray]:
         array = np.asarray(mask)
