@@ -23,6 +23,7 @@ COMMANDS = (
     "train_all",
     "tune",
     "predict",
+    "vote",
     "pseudo_label",
     "evaluate",
     "compare",
@@ -30,7 +31,7 @@ COMMANDS = (
     "export",
     "pack",
 )
-NEEDED = {"train_fold": ("--fold", "0"), "compare": ("a.csv", "b.csv")}
+NEEDED = {"train_fold": ("--fold", "0"), "compare": ("a.csv", "b.csv"), "vote": ("a.csv", "b.csv")}
 CONFIGURED = ("check_data", "make_folds", "train_fold", "train_all")
 RUNS = ("tune", "predict", "pseudo_label", "evaluate", "report", "export", "pack")
 
@@ -49,7 +50,7 @@ def cases() -> list[tuple[str, str, tuple[str, ...]]]:
             found.append((name, "not trained", ("--runs", "runs/bare")))
         if name == "predict":
             found.append((name, "no pack", ("--pack", "none")))
-        if name == "compare":
+        if name in ("compare", "vote"):
             found.append((name, "missing file", needed))
     return found
 

@@ -18,6 +18,7 @@ COMMANDS = (
     "train-all",
     "tune",
     "predict",
+    "vote",
     "pseudo-label",
     "evaluate",
     "compare",

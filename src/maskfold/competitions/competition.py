@@ -18,6 +18,7 @@ from maskfold.images import ImageSpec
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
 from maskfold.resizing import fit_label
+from maskfold.rle import Runs
 
 LAYOUTS = {"csv": CsvLayout, "png-masks": PngMasks, "file-list": FileList}
 
@@ -167,6 +168,19 @@ class Competition:
                 class, one pixel in two exclusive classes.
         """
         return self._named(id, self.layout.label, masks, shape)
+
+    def runs(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> tuple[Runs, ...]:
+        """The mask of one image as runs, which `maskfold.rle.ops` counts and merges, one for each channel.
+
+        The channels are those of `LabelSpec.layers`. Run lengths are not drawn; other masks are.
+
+        Args:
+            masks, shape, id: as in `label`.
+
+        Raises:
+            CompetitionError: as `label`.
+        """
+        return self._named(id, self.layout.runs, masks, shape)
 
     def scored_label(self, sample: Sample, shape: tuple[int, int] | None = None, *, masks: Any = None) -> Label:
         """The truth of a sample, or another mask of it, at its `scored_size`, see `maskfold.resizing.fit_label`.

@@ -14,7 +14,7 @@ from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
 from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
 from maskfold.errors import CompetitionError, first_few
 from maskfold.labels import Label, LabelSpec
-from maskfold.rle import RLEError
+from maskfold.rle import RLEError, Runs, ops
 
 
 class CsvLayout:
@@ -81,6 +81,21 @@ class CsvLayout:
         except RLEError as error:
             raise _unreadable(error, shape) from None
 
+    def runs(self, masks: tuple[str, ...], shape: tuple[int, int]) -> tuple[Runs, ...]:
+        """See `Competition.runs`: nothing is drawn."""
+        try:
+            drawn = [self.dialect.runs(rle, shape) for rle in masks]
+        except RLEError as error:
+            raise _unreadable(error, shape) from None
+        if self.labels.task == "multilabel":
+            return tuple(drawn)
+        covered = ops.union(*drawn)
+        if not self.labels.exclusive:
+            return (covered,)
+        if sum(map(ops.area, drawn)) > ops.area(covered):
+            self.label(masks, shape)  # raises: it names the classes that overlap
+        return (ops.complement(covered), *drawn)
+
     def coverage(self, masks: tuple[str, ...], shape: tuple[int, int]) -> float:
         """See `Competition.coverage`."""
         try:
@@ -88,7 +103,7 @@ class CsvLayout:
         except RLEError as error:
             raise _unreadable(error, shape) from None
         if self.labels.task == "multilabel" and np.count_nonzero(areas) > 1:
-            return float(self.labels.foreground(self.label(masks, shape).values).mean())
+            return ops.area(ops.union(*self.runs(masks, shape))) / (shape[0] * shape[1])
         return min(1.0, sum(areas) / (shape[0] * shape[1]))  # instances may overlap
 
     def encode(self, mask: np.ndarray) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from maskfold.extension import load_named
 from maskfold.labels import Label, LabelSpec, Task
 from maskfold.metrics.arrays import nan_mean, ratio
 from maskfold.metrics.fine_grained import FN, FP, TP, iou, mask_counts, of_present
-from maskfold.metrics.overlap import image_counts
+from maskfold.metrics.overlap import ConfusionCounts, image_counts
 from maskfold.metrics.tgs import precision_over_thresholds
 
 
@@ -66,6 +66,14 @@ class CompetitionMetric(ABC):
         return nan_mean(self.per_image(stats))[()]
 
 
+class CountedMetric(CompetitionMetric):
+    """A metric that needs no more of an image than its counts, wherever they were counted."""
+
+    @abstractmethod
+    def stats_of_counts(self, counts: np.ndarray) -> np.ndarray:
+        """`image_stats` of the counts of one image, int64 (V, 3), see `mask_counts`; all its pixels count."""
+
+
 # TP, FP and FN in pixels of each class that can be absent; of a binary mask the fastest way.
 _COUNTS: dict[Task, Callable[[LabelSpec, np.ndarray, Label], Any]] = {
     "binary": lambda labels, mask, label: image_counts(mask, label.values, label.valid)[:3],
@@ -74,7 +82,7 @@ _COUNTS: dict[Task, Callable[[LabelSpec, np.ndarray, Label], Any]] = {
 }
 
 
-class _OverlapMetric(CompetitionMetric):
+class _OverlapMetric(CountedMetric):
     """Mean over images and classes of a ratio of counts, 1 where a class is neither labelled nor predicted.
 
     The classes are those of the task, of exclusive ones without class 0, the background.
@@ -92,6 +100,9 @@ class _OverlapMetric(CompetitionMetric):
             return np.full(3 * len(self._names), np.nan)
         counts = _COUNTS[self.labels.task](self.labels, mask, label)
         return np.ravel(counts).astype(np.float64)
+
+    def stats_of_counts(self, counts: np.ndarray) -> np.ndarray:
+        return counts[-len(self._names) :].ravel().astype(np.float64)
 
     def per_image(self, stats: np.ndarray) -> np.ndarray:
         return self._ratios(stats).mean(-1)
@@ -129,7 +140,7 @@ class IoUMetric(_OverlapMetric):
         return ratio(counts[..., TP], counts[..., TP] + counts[..., FP] + counts[..., FN], 1.0)
 
 
-class TgsMapMetric(CompetitionMetric):
+class TgsMapMetric(CountedMetric):
     """Mean over images of `tgs_map`. Stats: that score."""
 
     name = "tgs_map"
@@ -139,11 +150,15 @@ class TgsMapMetric(CompetitionMetric):
     def image_stats(self, mask: np.ndarray, label: Label) -> np.ndarray:
         return precision_over_thresholds(image_counts(mask, label.values, label.valid))[None]
 
+    def stats_of_counts(self, counts: np.ndarray) -> np.ndarray:
+        (tn, *_), (tp, fp, fn) = counts
+        return precision_over_thresholds(ConfusionCounts(tp, fp, fn, tn))[None]
+
     def per_image(self, stats: np.ndarray) -> np.ndarray:
         return stats[..., 0]
 
 
-class MeanIoUMetric(CompetitionMetric):
+class MeanIoUMetric(CountedMetric):
     """miou_d: TP, FP, FN summed over the set, IoU per class, mean over the classes labelled or predicted.
 
     The classes are ``labels.value_names``: of a binary task background and foreground. Stats: TP, FP, FN, class by
@@ -158,7 +173,10 @@ class MeanIoUMetric(CompetitionMetric):
         self.class_names = labels.value_names
 
     def image_stats(self, mask: np.ndarray, label: Label) -> np.ndarray:
-        return mask_counts(self.labels, mask, label.values, label.valid).ravel().astype(np.float64)
+        return self.stats_of_counts(mask_counts(self.labels, mask, label.values, label.valid))
+
+    def stats_of_counts(self, counts: np.ndarray) -> np.ndarray:
+        return counts.ravel().astype(np.float64)
 
     def per_image(self, stats: np.ndarray) -> np.ndarray:
         return nan_mean(of_present(self._by_class(stats), iou))

@@ -77,7 +77,7 @@ def most_voted(
     votes = np.zeros(classes + 1, np.int64)
     for k in range(masks):
         upcoming[k] = bounds[at[k]] if at[k] < firsts[k + 1] else never
-        if k % classes == 0:
+        if not k % classes:
             votes[0] += weights[k]
     count, winner = 0, 0
     while True:
