@@ -61,7 +61,8 @@ def test_sets(masks, order):
     assert_is(ops.intersection(*runs), np.minimum.reduce(masks), order)
     assert_is(ops.complement(runs[0]), 1 - masks[0], order)
     assert_is(ops.symmetric_difference(runs[0], runs[-1]), masks[0] ^ masks[-1], order)
-    assert ops.overlap(runs[0], runs[-1]) == np.count_nonzero(masks[0] & masks[-1])
+    pixels = tuple(map(np.count_nonzero, (masks[0] & masks[-1], masks[0], masks[-1])))
+    assert ops.overlap(runs[0], runs[-1]) == pixels
     assert ops.area(runs[0]) == masks[0].sum()
 
 

@@ -87,8 +87,7 @@ class RLEDialect:
         """The mask of `rle` as `Runs`, for `maskfold.rle.ops`: not drawn, and checked exactly as by `decode`."""
         height, width = checked_shape(shape)
         bounds = self._bounds(rle, height * width)
-        joined = np.empty_like(bounds)
-        return Runs(joined[: join_touching(bounds, joined)], (height, width), self.order)
+        return Runs(bounds[: join_touching(bounds)], (height, width), self.order)
 
     def text(self, runs: Runs) -> str:
         """What `encode` writes for the mask of `runs`.

@@ -11,6 +11,7 @@ from maskfold.rle import set_kernels
 from maskfold.rle.runs import Runs
 from maskfold.rle.tokens import RLEError
 
+_NEVER = np.array([np.iinfo(np.int64).max])
 UNIT = 10**6  # weights count in millionths, as whole numbers: ties are ties
 
 
@@ -110,23 +111,24 @@ def plurality(voters: Sequence[Sequence[Runs]], weights: Sequence[float] | None 
     return found
 
 
-def overlap(a: Runs, b: Runs) -> int:
-    """Pixels that are in both masks; raises as `union`."""
+def overlap(a: Runs, b: Runs) -> tuple[int, int, int]:
+    """Pixels that are in both masks, in `a` and in `b`; raises as `union`."""
     _check_alike((a, b))
-    return int(set_kernels.overlap(a.bounds, b.bounds))
+    both, first, second = set_kernels.overlap(a.bounds, b.bounds)
+    return int(both), int(first), int(second)
 
 
 def dice(a: Runs, b: Runs, *, empty: float = 1.0) -> float:
     """2 |A and B| / (|A| + |B|), `empty` where both masks are empty; raises as `union`."""
-    both, pixels = overlap(a, b), area(a) + area(b)
-    return 2 * both / pixels if pixels else empty
+    both, first, second = overlap(a, b)
+    return 2 * both / (first + second) if first + second else empty
 
 
 def iou(a: Runs, b: Runs, *, empty: float = 1.0) -> float:
     """|A and B| / |A or B|, `empty` where both masks are empty; raises as `union`."""
-    both = overlap(a, b)
-    pixels = area(a) + area(b) - both
-    return both / pixels if pixels else empty
+    both, first, second = overlap(a, b)
+    either = first + second - both
+    return both / either if either else empty
 
 
 def component_areas(runs: Runs) -> np.ndarray:
@@ -184,11 +186,11 @@ def _select(masks: Sequence[Runs], units: Sequence[int], low: int, high: int) ->
 
 
 def _together(masks: Sequence[Runs]) -> tuple[np.ndarray, np.ndarray, Runs]:
-    """All bounds in one array, where those of each mask begin and the last end, and the first mask."""
+    """The bounds of all masks, with `_NEVER` behind those of each; where each begins; and the first mask."""
     _check_alike(masks)
-    firsts = np.zeros(len(masks) + 1, np.int64)
-    np.cumsum([runs.bounds.size for runs in masks], out=firsts[1:])
-    return np.concatenate([runs.bounds for runs in masks]), firsts, masks[0]
+    ends = np.cumsum([len(runs.bounds) + 1 for runs in masks])
+    bounds = np.concatenate([part for runs in masks for part in (runs.bounds, _NEVER)])
+    return bounds, np.concatenate([[0], ends[:-1]]), masks[0]
 
 
 def _check_alike(masks: Sequence[Runs]) -> None:

@@ -6,22 +6,26 @@ from maskfold.compiled import compiled_later
 
 
 @compiled_later
-def join_touching(bounds: np.ndarray, joined: np.ndarray) -> int:
-    """Write the runs of `bounds` with those that touch made one; returns the number of bounds written."""
+def join_touching(bounds: np.ndarray) -> int:
+    """Make one run of those that touch, in place; returns the number of bounds that are left."""
     count = 0
     for i in range(0, bounds.size, 2):
-        if count and joined[count - 1] == bounds[i]:
-            joined[count - 1] = bounds[i + 1]
+        if count and bounds[count - 1] == bounds[i]:
+            bounds[count - 1] = bounds[i + 1]
         else:
-            joined[count], joined[count + 1] = bounds[i], bounds[i + 1]
+            bounds[count], bounds[count + 1] = bounds[i], bounds[i + 1]
             count += 2
     return count
 
 
 @compiled_later
-def overlap(a: np.ndarray, b: np.ndarray) -> int:
-    """Pixels that are in both."""
-    i, j, pixels = 0, 0, 0
+def overlap(a: np.ndarray, b: np.ndarray) -> tuple[int, int, int]:
+    """Pixels that are in both, in `a` and in `b`."""
+    i, j, pixels, first, second = 0, 0, 0, 0, 0
+    for k in range(0, a.size, 2):
+        first += a[k + 1] - a[k]
+    for k in range(0, b.size, 2):
+        second += b[k + 1] - b[k]
     while i < a.size and j < b.size:
         begin, end = max(a[i], b[j]), min(a[i + 1], b[j + 1])
         if begin < end:
@@ -30,7 +34,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> int:
             i += 2
         else:
             j += 2
-    return pixels
+    return pixels, first, second
 
 
 @compiled_later
@@ -39,28 +43,28 @@ def select_runs(
 ) -> int:
     """Write the runs of those pixels where the weights of the masks that hold them add up to `low` … `high`.
 
-    Mask k is `bounds[firsts[k] : firsts[k + 1]]`; `low` is at least 1. `found` has room for all bounds. Returns the
-    number of bounds written.
+    The bounds of mask k begin at `firsts[k]`, and the largest of all numbers ends them; `low` is at least 1. `found`
+    has room for all bounds. Returns the number of bounds written.
     """
-    masks = weights.size
-    at, upcoming, never = firsts[:masks].copy(), np.empty(masks, np.int64), np.iinfo(np.int64).max
-    for k in range(masks):
-        upcoming[k] = bounds[at[k]] if at[k] < firsts[k + 1] else never
-    total, count, inside = 0, 0, False
-    while True:
-        nearest = never
-        for k in range(masks):
-            nearest = min(nearest, upcoming[k])
-        if nearest == never:
-            return count
-        for k in range(masks):
-            if upcoming[k] == nearest:
-                total += -weights[k] if (at[k] - firsts[k]) & 1 else weights[k]
-                at[k] += 1
-                upcoming[k] = bounds[at[k]] if at[k] < firsts[k + 1] else never
-        if (low <= total <= high) != inside:
-            found[count] = nearest
+    masks, never = weights.size, np.iinfo(np.int64).max
+    at, signed = firsts.copy(), weights.copy()
+    upcoming = bounds[firsts]
+    total, count, inside, place = 0, 0, False, np.int64(0)
+    while place != never:
+        first, nearest = 0, upcoming[0]
+        for k in range(1, masks):
+            closer = upcoming[k] < nearest
+            first, nearest = k if closer else first, upcoming[k] if closer else nearest
+        # All masks that change at one pixel come one after the other: whether it is inside is known behind them.
+        if nearest != place and (low <= total <= high) != inside:
+            found[count] = place
             count, inside = count + 1, not inside
+        place = nearest
+        total += signed[first]
+        signed[first] = -signed[first]
+        at[first] += place != never
+        upcoming[first] = bounds[at[first]]
+    return count
 
 
 @compiled_later
@@ -69,37 +73,28 @@ def most_voted(
 ) -> int:
     """Write where the class with the largest weight changes: its first pixel, and the class from there on.
 
-    Mask k is as in `select_runs`, one of class `k % classes + 1`; a voter that has no class at a pixel is for class 0,
-    so 0 has what is left of all weights. Of equals the first class wins. Returns how many changes there are.
+    Masks are as in `select_runs`, mask k one of class `k % classes + 1`; a voter that has no class at a pixel is for
+    class 0, so 0 has what is left of all weights. Of equals the first class wins. Returns how many changes there are.
     """
-    masks = weights.size
-    at, upcoming, never = firsts[:masks].copy(), np.empty(masks, np.int64), np.iinfo(np.int64).max
-    votes = np.zeros(classes + 1, np.int64)
-    for k in range(masks):
-        upcoming[k] = bounds[at[k]] if at[k] < firsts[k + 1] else never
-        if not k % classes:
-            votes[0] += weights[k]
-    count, winner = 0, 0
-    while True:
-        nearest = never
-        for k in range(masks):
-            nearest = min(nearest, upcoming[k])
-        if nearest == never:
-            return count
-        for k in range(masks):
-            if upcoming[k] == nearest:
-                change = -weights[k] if (at[k] - firsts[k]) & 1 else weights[k]
-                votes[k % classes + 1] += change
-                votes[0] -= change
-                at[k] += 1
-                upcoming[k] = bounds[at[k]] if at[k] < firsts[k + 1] else never
-        best = 0
-        for value in range(1, classes + 1):
-            if votes[value] > votes[best]:
-                best = value
-        if best != winner:
-            begins[count], winners[count] = nearest, best
-            count, winner = count + 1, best
+    at, signed, never = firsts.copy(), weights.copy(), np.iinfo(np.int64).max
+    upcoming, votes = bounds[firsts], np.zeros(classes + 1, np.int64)
+    votes[0] = weights[::classes].sum()
+    count, winner, place = 0, 0, np.int64(0)
+    while place != never:
+        first = upcoming.argmin()
+        nearest = upcoming[first]
+        if nearest != place:
+            best = votes.argmax()
+            if best != winner:
+                begins[count], winners[count] = place, best
+                count, winner = count + 1, best
+        place = nearest
+        votes[first % classes + 1] += signed[first]
+        votes[0] -= signed[first]
+        signed[first] = -signed[first]
+        at[first] += place != never
+        upcoming[first] = bounds[at[first]]
+    return count
 
 
 @compiled_later

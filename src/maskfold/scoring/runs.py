@@ -16,7 +16,7 @@ def count_runs(labels: LabelSpec, found: Layers, true: Layers) -> np.ndarray:
     """int64 (V, 3), TP, FP and FN of ``labels.value_names``: as `maskfold.metrics.fine_grained.mask_counts`."""
     if labels.task == "binary":
         found, true = ((ops.complement(layers[0]), *layers) for layers in (found, true))
-    rows = [(ops.overlap(a, b), ops.area(a), ops.area(b)) for a, b in zip(found, true, strict=True)]
+    rows = [ops.overlap(*pair) for pair in zip(found, true, strict=True)]
     both, predicted, labelled = np.array(rows, np.int64).T
     return np.stack([both, predicted - both, labelled - both], axis=1)
 
