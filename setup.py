@@ -5,5 +5,5 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages("src"), "maskfold.configs"],
     package_dir={"": "src", "maskfold.configs": "configs"},
-    package_data={"maskfold.configs": ["*.yaml"]},
+    package_data={"maskfold.configs": ["*.yaml", "studies/*.yaml"]},
 )

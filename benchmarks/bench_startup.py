@@ -21,6 +21,7 @@ COMMANDS = (
     "make_folds",
     "train_fold",
     "train_all",
+    "study",
     "tune",
     "predict",
     "vote",
@@ -28,10 +29,16 @@ COMMANDS = (
     "evaluate",
     "compare",
     "report",
+    "board",
     "export",
     "pack",
 )
-NEEDED = {"train_fold": ("--fold", "0"), "compare": ("a.csv", "b.csv"), "vote": ("a.csv", "b.csv")}
+NEEDED = {
+    "train_fold": ("--fold", "0"),
+    "study": ("good_study.yaml",),
+    "vote": ("a.csv", "b.csv"),
+    "compare": ("a.csv", "b.csv"),
+}
 CONFIGURED = ("check_data", "make_folds", "train_fold", "train_all")
 RUNS = ("tune", "predict", "pseudo_label", "evaluate", "report", "export", "pack")
 
@@ -45,11 +52,16 @@ def cases() -> list[tuple[str, str, tuple[str, ...]]]:
         if name in CONFIGURED:
             found.append((name, "config error", (*needed, "--config", "good.yaml", "--train.epochs", "x")))
             found.append((name, "no data", (*needed, "--config", "good.yaml")))
+        if name == "study":
+            found.append((name, "config error", (*needed, "--train.epochs", "x")))
+            found.append((name, "no data", needed))
         if name in RUNS:
             found.append((name, "no run", ()))
             found.append((name, "not trained", ("--runs", "runs/bare")))
         if name == "predict":
             found.append((name, "no pack", ("--pack", "none")))
+        if name == "board":
+            found.append((name, "no reference", ("--reference", "none")))
         if name in ("compare", "vote"):
             found.append((name, "missing file", needed))
     return found
@@ -59,6 +71,7 @@ def prepare(folder: Path) -> Path:
     """The folder that the cases run in."""
     (folder / "data").mkdir()
     (folder / "good.yaml").write_text("train: {epochs: 2}\n")
+    (folder / "good_study.yaml").write_text("about: x\nconfig: good.yaml\nvariants: {a: {}}\n")
     (folder / "runs" / "bare").mkdir(parents=True)
     (folder / "runs" / "bare" / "config.yaml").write_text("name: bare\ntrain: {epochs: 2}\n")
     return folder

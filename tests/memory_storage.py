@@ -26,3 +26,6 @@ class MemoryStorage:
     def remove(self, prefix):
         for key in self.list(prefix):
             del self.contents[key]
+
+    def size(self, prefix=""):
+        return sum(len(self.contents[key]) for key in self.list(prefix))

@@ -18,6 +18,7 @@ LAYERS = [
         "labels",
         "images",
         "extension",
+        "instances",
         "rle",
         "storage",
         "symmetries",
@@ -29,7 +30,9 @@ LAYERS = [
     {"datasets", "runs", "demo"},
     {"ensembling", "checks"},
     {"scoring", "training", "packing"},
+    {"board"},
     {"report", "steps"},
+    {"studies"},
     {"cli"},
 ]
 ARROWS = {("runs", "datasets"), ("rle", "compiled"), ("storage", "files")}
@@ -37,7 +40,7 @@ LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in 
 # Packages that a stranger can lift out: they know nothing of files, runs or competitions.
 LIFTABLE = {
     "losses": {"errors", "labels", "extension", "compiled"},
-    "metrics": {"errors", "labels", "extension"},
+    "metrics": {"errors", "labels", "extension", "instances"},
     "rle": {"errors", "compiled"},
     "models": {"errors", "config", "images", "extension"},
     "inference": {"errors", "config", "labels", "images", "device", "extension", "symmetries", "resizing"},

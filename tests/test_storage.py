@@ -33,6 +33,8 @@ class TestStorage:
         assert storage.list("fold_1") == ["fold_1/a", "fold_1/oof/b"]
         assert storage.list("config.yaml") == ["config.yaml"]
         assert storage.list("fold_2") == []
+        assert storage.size() == sum(map(len, ("fold_1/a", "fold_1/oof/b", "fold_10/c", "config.yaml")))
+        assert storage.size("fold_1") == len("fold_1/a") + len("fold_1/oof/b")
         storage.remove("fold_1")
         storage.remove("config.yaml")
         storage.remove("fold_2")

@@ -38,3 +38,8 @@ def _fast_precision(device: torch.device) -> torch.dtype | None:
         allowed = "AVX512" in torch.backends.cpu.get_cpu_capability()
         return torch.bfloat16 if allowed and any(getattr(torch.cpu, name, bool)() for name in questions) else None
     return None
+
+
+def choose_kernels(device: torch.device) -> None:
+    """Let cuDNN time its kernels for each new shape and keep the fastest; worth it where shapes stay the same."""
+    torch.backends.cudnn.benchmark = device.type == "cuda"

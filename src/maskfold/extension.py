@@ -9,7 +9,9 @@ from maskfold.errors import MaskfoldError, nearest
 Thing = TypeVar("Thing")
 
 
-def load_named(name: str, table: Mapping[str, Thing], what: str, base: type | None = None) -> Thing:
+def load_named(
+    name: str, table: Mapping[str, Thing], what: str, base: type | None = None, *, functions: bool = False
+) -> Thing:
     """What ``name`` stands for: an entry of ``table``, or the attribute of a module that can be imported.
 
     Args:
@@ -17,6 +19,7 @@ def load_named(name: str, table: Mapping[str, Thing], what: str, base: type | No
         table: the names that come with maskfold.
         what: what is looked for, as messages call it: ``loss``, ``metric``.
         base: the class that anyone's own must be derived from; None: any class or function will do.
+        functions: whether a function will do, too.
 
     Raises:
         MaskfoldError: an unknown name (the nearest is named), a module that cannot be imported or lacks the name,
@@ -37,9 +40,13 @@ def load_named(name: str, table: Mapping[str, Thing], what: str, base: type | No
         ) from None
     except AttributeError:
         raise MaskfoldError(f"the module {module} has no {attribute}: the {what} {name} is not there") from None
-    if base is not None:
+    if base is not None and not (functions and _is_function(found)):
         _check_derived(found, name, what, base)
     return found
+
+
+def _is_function(found: Any) -> bool:
+    return callable(found) and not isinstance(found, type)
 
 
 def _check_derived(found: Any, name: str, what: str, base: type) -> None:

@@ -30,10 +30,13 @@ class Label:
     Attributes:
         values: a mask; or float32 (C, H, W), the share of each class in [0, 1]. 0 where a pixel does not count.
         valid: bool (H, W), the pixels that count in losses and metrics.
+        instances: int32 (H, W), which object a pixel belongs to, see `maskfold.instances`; None where the objects of a
+            class are not told apart.
     """
 
     values: np.ndarray
     valid: np.ndarray
+    instances: np.ndarray | None = None
 
     @property
     def soft(self) -> bool:

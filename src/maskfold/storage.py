@@ -5,6 +5,7 @@ is a key or a folder of keys: ``fold_1`` means ``fold_1`` itself and ``fold_1/â€
 means everything.
 """
 
+import os
 import shutil
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +41,10 @@ class Storage(Protocol):
         """Remove all keys of a prefix; there need not be any."""
         ...
 
+    def size(self, prefix: str = "") -> int:
+        """Bytes of all contents of a prefix together."""
+        ...
+
 
 class LocalStorage:
     """Files below the folder ``root``, which is made with the first content. Hidden files are not its own."""
@@ -60,8 +65,13 @@ class LocalStorage:
         place = self.root / checked_key(prefix) if prefix else self.root
         if place.is_file():
             return [prefix]
-        keys = (path.relative_to(self.root) for path in place.rglob("*") if path.is_file())
-        return sorted(key.as_posix() for key in keys if not any(part.startswith(".") for part in key.parts))
+        found = []
+        for folder, folders, files in os.walk(place):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            start = Path(folder).relative_to(self.root).as_posix()
+            names = [name for name in files if not name.startswith(".")]
+            found += names if start == "." else [f"{start}/{name}" for name in names]
+        return sorted(found)
 
     def exists(self, key: str) -> bool:
         return (self.root / checked_key(key)).is_file()
@@ -72,6 +82,9 @@ class LocalStorage:
             shutil.rmtree(place)
         else:
             place.unlink(missing_ok=True)
+
+    def size(self, prefix: str = "") -> int:
+        return sum((self.root / key).stat().st_size for key in self.list(prefix))
 
 
 def checked_key(key: str) -> str:

@@ -118,7 +118,7 @@ def test_a_truncated_jpeg_is_found_though_opencv_reads_it(root, monkeypatch):
     assert cv2.imwrite(str(path), cv2.resize(blocks, (160, 160)))
     path.write_bytes(path.read_bytes()[:1500])
     # As lenient as OpenCV before version 5.
-    monkeypatch.setattr(images, "decode_files", lambda files, spec: np.zeros((160, 160, 3), np.uint8))
+    monkeypatch.setattr(images, "decode_files", lambda files, spec, channels: np.zeros((160, 160, 3), np.uint8))
     (problem,) = check(root).problems
     assert "train0.jpg" in problem
 

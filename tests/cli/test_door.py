@@ -36,6 +36,7 @@ ANSWERS = {
     "no run": (1, "has no finished fold"),
     "not trained": (1, "runs/bare has no finished fold: run python src/train_fold.py --fold 0 first"),
     "no pack": (1, "error: there is no pack none: python src/pack.py writes one"),
+    "no reference": (1, "error: there is no run none among those shown"),
     "missing file": (1, "error: there is no file a.csv"),
 }
 

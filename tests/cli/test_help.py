@@ -45,6 +45,7 @@ OWN = {
         "--oof",
     ],
     "evaluate": ["--submission FILE", "--truth FILE", "--against FILE", "--note-lb SCORE"],
+    "board": ["--runs DIR", "--reference RUN", "--sort COLUMN", "--html [FILE]", "default FILE: runs/board.html"],
     "report": ["--runs DIR", "--out FILE", "--images N"],
     "export": ["--format", "--folds K", "--checkpoint NAME", "--untuned", "--out FILE", "--overwrite"],
     "pack": ["--folds K", "--untuned", "--out PACK", "--overwrite"],

@@ -11,7 +11,10 @@ from tests.competitions.conftest import slow_rle, write_image
 from tests.conftest import TINY
 
 from maskfold.competitions import SubmissionWriter, load_profile, open_competition
-from maskfold.competitions.profile import CsvProfile, CsvSplit, CsvSubmission, FileListProfile, PngMasksProfile
+from maskfold.competitions.channels import Channel
+from maskfold.competitions.csv_split import CsvSlices, CsvSubmission, CsvTest, CsvTrain
+from maskfold.competitions.label_profiles import FileListProfile, PngMasksProfile
+from maskfold.competitions.profile import CsvProfile
 from maskfold.config import CompetitionConfig, load_config
 from maskfold.images import ImageSpec
 from maskfold.rle import RLEDialect
@@ -102,9 +105,10 @@ def test_the_examples_train_without_a_loss_in_the_config(tmp_path, number, loss)
 def test_every_key_is_in_a_table():
     rows = [line for line in DOCS.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
     documented = {key for row in rows for key in re.findall(r"`([a-z_.]+)`", "|".join(row.split("|")[:3]))}
-    keys = {f"{part}.{key}" for part in ("train", "test") for key in CsvSplit.model_fields}
-    keys |= set(CsvProfile.model_fields) - {"train", "test", "dialect"}
-    keys = (keys - {"submission"}) | {f"submission.{key}" for key in CsvSubmission.model_fields}
+    sections = {"train": CsvTrain, "test": CsvTest, "submission": CsvSubmission, "slices": CsvSlices}
+    keys = set(CsvProfile.model_fields) - {*sections, "dialect"}
+    keys |= {f"{part}.{key}" for part, section in sections.items() for key in section.model_fields}
+    keys |= {f"channels.{field.name}" for field in fields(Channel)}
     keys |= {f"dialect.{field.name}" for field in fields(RLEDialect)}
     keys |= {f"image_spec.{field.name}" for field in fields(ImageSpec)}
     keys |= set(PngMasksProfile.model_fields) | set(FileListProfile.model_fields)

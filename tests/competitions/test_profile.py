@@ -10,14 +10,17 @@ from maskfold.metrics import build_metric
 
 
 def test_shipped_profiles_specific_layouts_first():
-    names = [profile.name for profile in shipped_profiles()]
-    assert names == ["tgs-salt", "tianchi-buildings", "file-list", "png-masks"]
+    profiles = shipped_profiles()
+    layouts = [profile.layout for profile in profiles]
+    assert layouts == sorted(layouts, key=["csv", "file-list", "png-masks"].index)
+    assert {"tgs-salt", "tianchi-buildings", "file-list", "png-masks"} <= {profile.name for profile in profiles}
 
 
 @pytest.mark.parametrize("profile", shipped_profiles(), ids=lambda profile: profile.name)
 def test_shipped_metrics_exist(profile):
     names = ("a", "b", "c") if profile.layout == "file-list" else profile.class_names
-    assert build_metric(profile.metric, LabelSpec("multiclass" if len(names) > 1 else "binary", names))
+    task = getattr(profile, "task", None) or ("multiclass" if len(names) > 1 else "binary")
+    assert build_metric(profile.metric.name, LabelSpec(task, names), profile.metric.options)
 
 
 def test_tianchi_says_what_its_files_look_like():

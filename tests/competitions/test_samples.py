@@ -52,7 +52,9 @@ def test_samples_are_a_sequence_that_does_not_change():
     assert len(SAMPLES) == 3
     assert SAMPLES.ids == ("b", "a", "NA")
     assert [sample.image for sample in SAMPLES] == ["b.png", "x/a.png", "n.png"]
-    assert SAMPLES[np.int64(1)] is SAMPLES[1] is SAMPLES[-2] is SAMPLES.by_id["a"]
+    assert (
+        SAMPLES[np.int64(1)] == SAMPLES[1] == SAMPLES[-2] == SAMPLES.by_id["a"] == Sample("a", "x/a.png", None, "north")
+    )
     assert SAMPLES[1:] == Samples([SAMPLES[1], SAMPLES[2]])
     assert SAMPLES[:0] == Samples()
     assert not Samples()

@@ -21,7 +21,8 @@ from maskfold.images import PLAIN
 from maskfold.inference.decoding import tunable_values
 from maskfold.inference.decoding.steps import remove_small
 from maskfold.inference.predict import Prediction
-from maskfold.labels import LabelSpec
+from maskfold.labels import Label, LabelSpec
+from maskfold.metrics import CompetitionMetric, build_metric, gathered_stats
 from maskfold.runs import MapStore
 from maskfold.scoring.evaluate import evaluate_oof
 
@@ -404,9 +405,9 @@ class Layers:
 
     image = ""
 
-    def __init__(self, number):
+    def __init__(self, number, name="i{}"):
         rng = np.random.default_rng(number)
-        self.id, self.fold = f"i{number}", number % 3
+        self.id, self.fold = name.format(number), number % 3
         self.mask = (rng.random((2, 7, 9)) < 0.4).astype(np.uint8)
 
     def levels(self, run, checkpoint):
@@ -420,23 +421,25 @@ class Layers:
         return Prediction(self.id, 0, probability, presence=presence)
 
     def truth(self, competition):
-        return self.mask
+        return Label.whole(self.mask)
 
 
-class PerClassDice:
+class PerClassDice(CompetitionMetric):
     """Mean over images and classes."""
 
-    def image_stats(self, mask, truth):
-        return np.array([dice(a, b) for a, b in zip(mask, truth, strict=True)])
+    name = "per_class_dice"
 
-    def score(self, stats):
-        return float(np.mean(stats))
+    def image_stats(self, mask, label):
+        return np.array([dice(a, b) for a, b in zip(mask, label.values, strict=True)])
+
+    def per_image(self, stats):
+        return stats.mean(-1)
 
 
 def test_classes_that_overlap_are_tuned_class_by_class():
     labels = LabelSpec("multilabel", ("fog", "haze"))
     images = [Layers(number) for number in range(9)]
-    scorer = Scorer(images, SimpleNamespace(metric=PerClassDice(), labels=labels, images=PLAIN))
+    scorer = Scorer(images, SimpleNamespace(metric=PerClassDice(labels), labels=labels, images=PLAIN))
     start = Setting(("best",), (1.0,), PostConfig())
     values = tunable_values(start.post, labels, {"threshold": [0.2, 0.5, 0.8], "fill_holes": [0], "min_area": [0]})
     steps = [Coordinate(value.name, partial(_moves, value), ordered=True) for value in values]
@@ -445,6 +448,21 @@ def test_classes_that_overlap_are_tuned_class_by_class():
     assert all(setting.post.threshold == (0.2, 0.8) for setting in walked.of_part.values())
     assert scorer.metric.score(scorer.stats(walked.chosen)) == 1.0
     assert scorer.metric.score(scorer.stats(start)) < 0.7
+
+
+def test_images_that_are_scored_together_are_looked_at_together():
+    """Slices of two volumes that come mixed: the rows are those of whole volumes, in the order of the images."""
+    labels = LabelSpec("multilabel", ("fog", "haze"))
+    images = [Layers(number, f"day{number % 2}_slice_{{:02}}") for number in range(7)]
+    metric = build_metric("gi_tract", labels)
+    scorer = Scorer(images, SimpleNamespace(metric=metric, labels=labels, images=PLAIN))
+    settings = [Setting(("best",), (1.0,), PostConfig(threshold=t)) for t in (0.5, (0.2, 0.8))]
+    scorer.look(settings)
+    found = [scorer.stats(setting) for setting in settings]
+    wrong = np.stack([np.zeros((7, 9), np.uint8), np.ones((7, 9), np.uint8)])
+    rows = [metric.image_stats(wrong, Label.whole(image.mask)) for image in images]
+    np.testing.assert_array_equal(found[0], gathered_stats(metric, [image.id for image in images], rows))
+    assert metric.score(found[1]) == 1.0
 
 
 def test_a_step_of_ones_own_is_tuned_and_sees_the_image(config, competition, truth, tmp_path, monkeypatch):

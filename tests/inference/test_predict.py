@@ -8,7 +8,7 @@ from torch import nn
 
 from maskfold.config import ModelConfig, TTAConfig
 from maskfold.errors import InferenceError
-from maskfold.inference.predict import predict_batches
+from maskfold.inference.predict import one_ahead, predict_batches
 from maskfold.labels import Label, LabelSpec
 from maskfold.models import Outputs, build_model
 
@@ -146,6 +146,16 @@ def test_one_pass_over_the_images_serves_all_checkpoints_and_views():
     predict(models, loader(), views="d4", scales=(1.0, 0.5))
     assert taken == [0, 2]
     assert [len(model.calls) for model in models] == [2 * 8 * 2] * 3
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_the_next_item_is_asked_for_before_one_is_given_out(count):
+    asked = []
+    items = (asked.append(number) or number for number in range(count))
+    for place, item in enumerate(one_ahead(items)):
+        assert item == place
+        assert len(asked) == min(place + 2, count)
+    assert len(asked) == count
 
 
 def test_images_stream_by():

@@ -5,9 +5,19 @@ import pytest
 
 from maskfold.errors import MaskfoldError
 from maskfold.labels import Label, LabelSpec
-from maskfold.metrics import METRICS, Evaluation, SegmentationMetrics, build_metric, dice_score, iou_score, tgs_map
+from maskfold.metrics import (
+    METRICS,
+    Evaluation,
+    SegmentationMetrics,
+    build_metric,
+    dice_score,
+    gathered_stats,
+    iou_score,
+    tgs_map,
+)
 
 SCORES = {"dice": dice_score, "iou": iou_score, "tgs_map": tgs_map}
+OPTIONS = {"f_beta": {"beta": 2}, "pooled_f_beta": {"beta": 0.5}}
 BINARY = LabelSpec("binary", ("roof",))
 CLASSES = LabelSpec("multiclass", ("ground", "roof", "tree", "water", "car"))
 CLOUDS = LabelSpec("multilabel", ("fish", "flower", "gravel"))
@@ -39,7 +49,8 @@ def make_layers(seed=0, n=12):
 
 def rows_of(metric, pred, target, valid):
     labels = [Label(t, v) for t, v in zip(target, valid, strict=True)]
-    return np.stack([metric.image_stats(p, label) for p, label in zip(pred, labels, strict=True)])
+    found = [metric.image_stats(p, label) for p, label in zip(pred, labels, strict=True)]
+    return gathered_stats(metric, [f"day{i // 4}_slice_{i:02}" for i in range(len(found))], found)
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -59,7 +70,7 @@ def test_binary_metrics_are_the_mean_over_images(name):
 @pytest.mark.parametrize("name", METRICS)
 def test_leading_axes(name):
     """A grid of thresholds, or of resamples, is scored in one call."""
-    metric = build_metric(name, BINARY)
+    metric = build_metric(name, BINARY, OPTIONS.get(name))
     grid = np.stack([rows_of(metric, *make_masks(seed)) for seed in range(4)]).reshape(2, 2, 30, -1)
     scores = metric.score(grid)
     assert scores.shape == (2, 2)
@@ -156,7 +167,7 @@ def test_miou_of_a_binary_task_is_over_background_and_foreground():
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", METRICS)
 def test_only_void_has_no_score(name):
-    metric = build_metric(name, BINARY)
+    metric = build_metric(name, BINARY, OPTIONS.get(name))
     masks = np.ones((2, 3, 3), np.uint8)
     stats = rows_of(metric, masks, masks, np.zeros((2, 3, 3), bool))
     assert math.isnan(metric.score(stats))
@@ -206,4 +217,4 @@ def test_tgs_map_is_for_binary_masks(labels):
 def test_one_image_at_a_time(name):
     pred, target, valid = make_masks()
     with pytest.raises(MaskfoldError, match="expected one image"):
-        build_metric(name, BINARY).image_stats(pred, Label(target, valid))
+        build_metric(name, BINARY, OPTIONS.get(name)).image_stats(pred, Label(target, valid))

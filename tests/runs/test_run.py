@@ -2,6 +2,7 @@
 
 import multiprocessing
 import shutil
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from maskfold.config import Config, override
 from maskfold.errors import CompetitionError, FoldsError, RunError
 from maskfold.runs import Run
 from maskfold.runs.history import read_epochs, write_epochs
+from maskfold.runs.run import made_with
 
 
 @pytest.fixture
@@ -212,3 +214,15 @@ def test_two_processes_do_not_share_a_fold(config, tmp_path):
         other.join()
     with run.fold(1).lock():
         pass
+
+
+def test_one_of_the_two_packages_of_cv2_is_enough(monkeypatch):
+    def installed(package):
+        if package == "opencv-python":
+            raise PackageNotFoundError(package)
+        return "1.2.3"
+
+    monkeypatch.setattr("maskfold.runs.run.version", installed)
+    facts = made_with()
+    assert facts["opencv-python-headless"] == facts["torch"] == "1.2.3"
+    assert "opencv-python" not in facts

@@ -225,7 +225,7 @@ def test_scores_that_are_not_numbers_stop_nothing(tiny, train, monkeypatch, caps
     monkeypatch.setattr(
         candidates,
         "validate",
-        lambda *_, **__: SimpleNamespace(score=next(ends), class_lines=lambda: ""),
+        lambda *_, **__: SimpleNamespace(score=next(ends), stats=np.ones((6, 3)), class_lines=lambda: ""),
     )
     run, summary = train(
         override(tiny, {"train.epochs": 4, "averaging.ema": 0.5, "train.early_stop": 3, "train.oof_checkpoints": 1})

@@ -113,3 +113,11 @@ def test_constant_only_warms_up():
 def test_steps_past_the_end_stay_at_the_end():
     factor = lr_schedule("one_cycle", warmup=0.1, final_factor=0.2, ends=[10])
     assert factor(25) == pytest.approx(0.2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("name", "fused"), [("adamw", True), ("sgd", True), ("nadamw", None)])
+def test_a_gpu_updates_all_parameters_in_one_kernel_where_the_optimiser_can(name, fused):
+    network = Network().cuda()
+    assert build_optimizer(network, OptimConfig(name=name)).defaults.get("fused") is fused

@@ -48,7 +48,7 @@ class DialectGuess:
 
 def check_dialect(competition: Competition, train: Samples, images: Images, notes: Notes) -> DialectGuess | None:
     """Try all readings; None where masks are files or too few hold runs. A problem where the profile's is wrong."""
-    if competition.profile.layout != "csv":
+    if competition.profile.layout != "csv" or competition.profile.train.table is None:
         return None
     dialect = competition.profile.dialect
     sample = draw_sample(train, images, dialect, SAMPLE)
@@ -77,9 +77,9 @@ def choose_reading(sample: tuple[str, ...], readings: Sequence[Reading]) -> Dial
     reasons = [_about_reading(chosen, own, readable, len(sample))]
     proof = _about_order(chosen, readable)
     for reading in readable:
-        evidence = _evidence(reading, chosen)
-        if evidence:
-            chosen, proof = reading, evidence
+        better = evidence(reading, chosen)
+        if better:
+            chosen, proof = reading, better
     reasons.append(proof)
     reasons.append(_about_start(chosen, readable))
     ordered = sorted(readings, key=lambda reading: (reading.failed, -np.nan_to_num(reading.fit, nan=-2.0)))
@@ -98,7 +98,7 @@ def _about_order(chosen: Reading, readable: Sequence[Reading]) -> str:
     other = [reading for reading in readable if reading.changes(chosen) == ["order"]]
     if not other:
         return ""
-    return _evidence(chosen, other[0]) or f"the order {other[0].dialect.order} would fit as well"
+    return evidence(chosen, other[0]) or f"the order {other[0].dialect.order} would fit as well"
 
 
 def _about_start(chosen: Reading, readable: Sequence[Reading]) -> str:
@@ -113,7 +113,7 @@ def _about_start(chosen: Reading, readable: Sequence[Reading]) -> str:
     return f"runs at the image's ends show that pixels count from {chosen.dialect.start}"
 
 
-def _evidence(reading: Reading, against: Reading) -> str:
+def evidence(reading: Reading, against: Reading) -> str:
     """Why ``reading`` is clearly the better one; empty where it is not, or where only the first number differs.
 
     A shift by one pixel is less than the care with which edges are drawn.

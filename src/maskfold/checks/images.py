@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from maskfold.checks.notes import Notes, counts, in_threads
 from maskfold.competitions import Competition, Samples
+from maskfold.competitions.dicom import DICOM_SUFFIXES
 from maskfold.competitions.images import decode_files
 from maskfold.competitions.samples import ImagePath, paths_of
 from maskfold.competitions.tif import TIF_SUFFIXES
@@ -112,7 +113,7 @@ def _read_image(competition: Competition, image: ImagePath) -> dict[str, Any] | 
     try:
         files = [(path, competition.files.read(path)) for path in paths_of(image)]
         modes = [_mode(data, path) for path, data in files]
-        pixels = decode_files(files, competition.images)
+        pixels = decode_files(files, competition.images, competition.profile.channels)
         mode = " + ".join(mode for mode in modes if mode) if all(modes) else f"{pixels.shape[2]} x {pixels.dtype}"
         return {"mode": mode, **_figures(pixels, competition.images)}
     except (CompetitionError, OSError) as error:
@@ -128,7 +129,7 @@ def _mode(data: bytes, path: str) -> str | None:
             image.load()
             return mode
     except UnidentifiedImageError:
-        if PurePosixPath(path).suffix.lower() in {".npy", *TIF_SUFFIXES}:
+        if PurePosixPath(path).suffix.lower() in {".npy", *TIF_SUFFIXES, *DICOM_SUFFIXES}:
             return None
         raise CompetitionError(f"{path}: it is not an image") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # of the stream, whose file they do not know

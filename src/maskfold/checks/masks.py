@@ -132,7 +132,7 @@ def _streaks(foreground: np.ndarray) -> float:
 
 def _canonical(competition: Competition, masks: Any, shape: tuple[int, int]) -> bool:
     """Whether every string encodes back to itself; an empty mask may be written in any way the dialect accepts."""
-    if competition.profile.layout != "csv":
+    if competition.profile.layout != "csv" or isinstance(masks, str):
         return True
     dialect = competition.profile.dialect
     runs = [dialect.runs(rle, shape) for rle in masks]

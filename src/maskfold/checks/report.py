@@ -69,6 +69,8 @@ def _samples(competition: Competition, split: Literal["train", "test"], notes: N
     found = competition.survey(split)
     notes.problems += [f"the {split} split: {problem}" for problem in found.problems]
     notes.facts[f"{split} images"] = str(len(found.samples))
+    if found.notes:
+        notes.facts[f"of the {split} images"] = "; ".join(found.notes)
     if not found.samples and not found.problems:
         (notes.problems if split == "train" else notes.warnings).append(f"there are no {split} images")
     return found.samples

@@ -16,6 +16,7 @@ COMMANDS = (
     "make-folds",
     "train-fold",
     "train-all",
+    "study",
     "tune",
     "predict",
     "vote",
@@ -23,6 +24,7 @@ COMMANDS = (
     "evaluate",
     "compare",
     "report",
+    "board",
     "export",
     "pack",
 )

@@ -5,15 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from maskfold.cli.options import ROOT
-from maskfold.competitions.find import describe_stranger, find_competitions, fitting_profile, unrecognised
+from maskfold.competitions.find import (
+    describe_stranger,
+    find_competitions,
+    fitting_profile,
+    strange_folders,
+    unrecognised,
+)
 from maskfold.config import Config, load_config, shipped_configs
 from maskfold.errors import CompetitionError, RunError
 from maskfold.program import command_line
-from maskfold.steps.places import DATA, DEMO, RUNS
+from maskfold.steps.places import DATA, DEMO, RUNS, all_runs
 
 PROFILE = "competition.profile"
 HOW_TO_DESCRIBE = (
-    "docs/competitions.md says what each profile needs and how to write one of your own, --competition.profile FILE"
+    f"{command_line('check-data', '--draft profile.yaml --competition.root FOLDER')} drafts a profile of its own, "
+    "docs/competitions.md says what each profile needs"
 )
 
 
@@ -49,15 +56,32 @@ def default_config(overrides: Mapping[str, Any] | None = None, *, name: str | No
     return load_config("demo", overrides, name=name)
 
 
+def folder_to_describe(overrides: Mapping[str, Any]) -> Path:
+    """The folder that a profile is to be drafted for: the overrides', or the one under ``data/`` that fits no profile.
+
+    Raises:
+        CompetitionError: overrides of anything else; no such folder, or several.
+    """
+    if others := sorted(set(overrides) - {ROOT}):
+        raise CompetitionError(
+            f"--draft takes --{ROOT} alone, not --{', --'.join(others)}: a draft depends on files only"
+        )
+    if ROOT in overrides:
+        return Path(overrides[ROOT])
+    found = strange_folders(DATA)
+    if len(found) != 1:
+        listed = f"{', '.join(map(str, found))} fit no profile" if found else f"no folder under {DATA}/ fits no profile"
+        raise CompetitionError(f"{listed}: name the folder to describe with --{ROOT}")
+    return found[0]
+
+
 def default_run() -> Path:
     """The only run, or of several that of the competition's config.
 
     Raises:
         RunError: there is none, or it is not clear which is meant.
     """
-    runs = sorted(config.parent for config in RUNS.glob("*/config.yaml"))
-    if not runs:
-        raise RunError(f"there is no run under {RUNS}/: train first, {command_line('train-fold', '--fold 0')}")
+    runs = [run.path for run in all_runs()]
     if len(runs) == 1:
         print(f"Run: {runs[0]} (the only one)")
         return runs[0]

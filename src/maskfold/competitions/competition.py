@@ -1,6 +1,7 @@
 """One competition's files, seen through its profile: samples, images, masks."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -44,7 +45,7 @@ class Competition:
         self._surveys: dict[Split, Survey] = {}
         self._sizes: dict[ImagePath, tuple[int, int]] = {}
         self.layout = LAYOUTS[profile.layout](profile, self.files, class_names)
-        self.metric = build_metric(profile.metric, self.labels)
+        self.metric = build_metric(profile.metric.name, self.labels, profile.metric.options)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_surveys": {}, "_sizes": {}}
@@ -84,10 +85,18 @@ class Competition:
         """The samples of one split that can be used, as `samples` has them, and all problems that it would raise."""
         if split not in self._surveys:
             try:
-                self._surveys[split] = self.layout.survey(split)
+                self._surveys[split] = self._in_units(self.layout.survey(split))
             except CompetitionError as error:
                 self._surveys[split] = Survey(Samples(), (str(error),))
         return self._surveys[split]
+
+    def _in_units(self, survey: Survey) -> Survey:
+        """Images that the metric scores together are a group, unless the profile names groups."""
+        units = [(sample, self.metric.unit(sample.id)) for sample in survey.samples]
+        if all(sample.group is not None or unit == sample.id for sample, unit in units):
+            return survey
+        samples = Samples(replace(sample, group=sample.group or unit) for sample, unit in units)
+        return replace(survey, samples=samples)
 
     def reading_from(self, root: Path) -> "Competition":
         """The same competition, which looks for the files of images in another folder. Its samples are not there."""
@@ -122,7 +131,8 @@ class Competition:
         Raises:
             CompetitionError: no such file, not an image, or one that does not fit the profile's ``image_spec``.
         """
-        return decode_files([(name, self.files.read(name)) for name in paths_of(path)], self.images)
+        files = [(name, self.files.read(name)) for name in paths_of(path)]
+        return decode_files(files, self.images, self.profile.channels)
 
     def size(self, path: ImagePath) -> tuple[int, int]:
         """``(H, W)`` of an image; only its header is read, and only once.

@@ -1,37 +1,44 @@
 """Competitions whose masks are run lengths in a CSV."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 
+from maskfold.competitions.csv_images import CsvImages
 from maskfold.competitions.files import CompetitionFiles, safe_paths
+from maskfold.competitions.images import decode_binary
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
 from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
-from maskfold.errors import CompetitionError, first_few
+from maskfold.errors import CompetitionError, first_few, together
 from maskfold.labels import Label, LabelSpec
 from maskfold.rle import RLEError, Runs, ops
 
 
 class CsvLayout:
-    """Reads samples and masks as a `CsvProfile` describes them."""
+    """Reads samples and masks as a `CsvProfile` describes them.
+
+    Masks are the run-length strings of an image's rows; or a str, the path of a file that holds the mask.
+    """
 
     submission_kind = "csv"
 
     def __init__(self, profile: CsvProfile, files: CompetitionFiles, class_names: tuple[str, ...] | None) -> None:
-        if class_names is not None and len(class_names) != len(profile.class_names):
+        self.files = files
+        self.profile = profile if profile.rows != "class" or profile.names_classes else _with_classes(profile, files)
+        if class_names is not None and len(class_names) != len(self.profile.class_names):
             raise CompetitionError(
                 f"competition.class_names has {len(class_names)} names, the profile {profile.name} has "
-                f"{len(profile.class_names)} classes: {', '.join(profile.class_names)}"
+                f"{len(self.profile.class_names)} classes: {', '.join(self.profile.class_names)}"
             )
-        self.profile = profile
-        self.files = files
         task = profile.task or ("multiclass" if profile.rows == "class" else "binary")
-        self.labels = LabelSpec(task, class_names or profile.class_names)
+        self.labels = LabelSpec(task, class_names or self.profile.class_names)
         self.dialect = profile.dialect
 
     def image_folders(self) -> set[str]:
@@ -41,13 +48,40 @@ class CsvLayout:
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`; raises a CompetitionError where the table cannot be read at all."""
         spec = self.profile.train if split == "train" else self.profile.test
-        masks, problems = survey_masks(self.profile, self._table(spec.table), spec.table)
+        images = CsvImages(self.profile, spec, self.files)
+        masks, problems, notes = self._masks(split, images)
         paths, unsafe = safe_paths(masks)
-        found = [
-            Sample(image, spec.files(path), masks[image] if split == "train" else None) for image, path in paths.items()
-        ]
-        problems = [*problems, *unsafe]
-        return survey_samples(found, self.files, source=spec.table, group=self.profile.group, problems=problems)
+        found, lost = [], []
+        for name, path in paths.items():
+            try:
+                found.append(self._sample(name, images, path, masks[name] if split == "train" else None))
+            except CompetitionError as error:
+                lost.append(str(error))
+        problems = [*problems, *unsafe, *together(lost, "images cannot be found")]
+        source = spec.table or spec.image[0]
+        survey = survey_samples(found, self.files, source=source, group=self.profile.group, problems=problems)
+        return replace(survey, notes=notes)
+
+    def _sample(self, name: str, images: CsvImages, path: str, masks: Any) -> Sample:
+        group = None if self.profile.group_field is None else images.fields(path)[self.profile.group_field]
+        return Sample(name, images.image(path), masks, group)
+
+    def _masks(self, split: Split, images: CsvImages) -> tuple[dict[str, Any], list[str], tuple[str, ...]]:
+        """Id -> masks, what is wrong with them, and what has to be said."""
+        if split == "train" and self.profile.train.mask is not None:
+            return {name: images.mask(name) for name in images.ids()}, [], ()
+        table = self.profile.train.table if split == "train" else self.profile.test.table
+        assert table is not None
+        masks, problems = survey_masks(self.profile.form(split), self._table(split), table)
+        if split == "test" or self.profile.train.unlisted == "unused":
+            return masks, problems, ()
+        without = [name for name in images.ids() if name not in masks]
+        empty = ("",) * max(1, len(self.profile.classes))
+        note = (
+            f"{len(without)} of {len(masks) + len(without)} images have no row in {table}: they count as empty "
+            "(train.unlisted)"
+        )
+        return {**masks, **dict.fromkeys(without, empty)}, problems, (note,)
 
     @property
     def submission_size(self) -> tuple[int, int] | None:
@@ -56,33 +90,50 @@ class CsvLayout:
 
     def sample_keys(self) -> list[Key]:
         """The rows of the sample submission, in its order."""
-        return keys(self._table(self.profile.test.table))
+        return keys(self._table("test"))
 
     def read_masks(self, path: Path) -> dict[str, tuple[str, ...]]:
-        """See `Competition.read_masks`."""
-        return gather_masks(self.profile, read_table(self.profile, path.read_bytes(), str(path)), str(path))
+        """See `Competition.read_masks`; a table in the form of a submission or of the training table."""
+        data, test, train = path.read_bytes(), self.profile.form("test"), self.profile.form("train")
+        try:
+            return gather_masks(test, read_table(test, data, str(path)), str(path))
+        except CompetitionError:
+            if test is train:
+                raise
+            try:
+                table = read_table(train, data, str(path))
+            except CompetitionError:
+                table = None
+            if table is None:
+                raise
+            return gather_masks(train, table, str(path))
 
     def annotations(self, name: str, column: str | None) -> dict[str, dict[str, tuple[str, ...]]]:
         """See `Competition.annotations`."""
-        table = read_table(self.profile, self.files.read(name), name, annotator=column)
+        form = self.profile.form("train")
+        table = read_table(form, self.files.read(name), name, annotator=column)
         if column is None:
-            return {name: gather_masks(self.profile, table, name)}
+            return {name: gather_masks(form, table, name)}
         unnamed = table["id"][table["annotator"] == ""]
         if len(unnamed):
             raise CompetitionError(f"{name}: {len(unnamed)} rows have no {column}: {first_few(unnamed)}")
         drawn = table.groupby("annotator", sort=True)
-        return {str(who): gather_masks(self.profile, rows, f"{name}, {column} {who}") for who, rows in drawn}
+        return {str(who): gather_masks(form, rows, f"{name}, {column} {who}") for who, rows in drawn}
 
-    def label(self, masks: tuple[str, ...], shape: tuple[int, int]) -> Label:
+    def label(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> Label:
         """See `Competition.label`."""
+        if isinstance(masks, str):
+            return Label.whole(self._mask_of_file(masks, shape))
         try:
             layers = (self.dialect.decode(rle, shape) for rle in masks)
             return Label.whole(self._gather(layers, shape))
         except RLEError as error:
             raise _unreadable(error, shape) from None
 
-    def runs(self, masks: tuple[str, ...], shape: tuple[int, int]) -> tuple[Runs, ...]:
+    def runs(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> tuple[Runs, ...]:
         """See `Competition.runs`: nothing is drawn."""
+        if isinstance(masks, str):
+            return (Runs.of_mask(self._mask_of_file(masks, shape), self.dialect.order),)
         try:
             drawn = [self.dialect.runs(rle, shape) for rle in masks]
         except RLEError as error:
@@ -96,8 +147,10 @@ class CsvLayout:
             self.label(masks, shape)  # raises: it names the classes that overlap
         return (ops.complement(covered), *drawn)
 
-    def coverage(self, masks: tuple[str, ...], shape: tuple[int, int]) -> float:
+    def coverage(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> float:
         """See `Competition.coverage`."""
+        if isinstance(masks, str):
+            return float(self._mask_of_file(masks, shape).mean())
         try:
             areas = [self.dialect.area(rle, shape) for rle in masks]
         except RLEError as error:
@@ -115,13 +168,29 @@ class CsvLayout:
             layers = self.labels.layers(mask)[1:] if self.labels.exclusive else self.labels.layers(mask)
             classes = zip(self.profile.csv_classes, layers, strict=True)
             return {value: [self.dialect.encode(layer)] for value, layer in classes}
-        if self.profile.rows == "instance" and mask.any():
+        if self.profile.form("test").rows == "instance" and mask.any():
             count, components = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
             return {"": [self.dialect.encode(components == index) for index in range(1, count)]}
         return {"": [self.dialect.encode(mask)]}
 
-    def _table(self, name: str) -> pd.DataFrame:
-        return read_table(self.profile, self.files.read(name), name)
+    def overlaps(self, masks: Sequence[str], shape: tuple[int, int]) -> bool:
+        """Whether masks of one image share pixels; they can be read."""
+        drawn = [self.dialect.runs(rle, shape) for rle in masks]
+        return bool(drawn) and sum(map(ops.area, drawn)) > ops.area(ops.union(*drawn))
+
+    def _table(self, split: Split) -> pd.DataFrame:
+        name = self.profile.train.table if split == "train" else self.profile.test.table
+        assert name is not None
+        return read_table(self.profile.form(split), self.files.read(name), name)
+
+    def _mask_of_file(self, name: str, shape: tuple[int, int]) -> np.ndarray:
+        mask = decode_binary(self.files.read(name), name)
+        if mask.shape != tuple(shape):
+            raise CompetitionError(
+                f"{name} is {mask.shape[0]}x{mask.shape[1]} (height x width), its image {shape[0]}x{shape[1]}: they "
+                "must be the same size"
+            )
+        return mask
 
     def _gather(self, layers: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
         """The mask of the rows' layers."""
@@ -141,6 +210,14 @@ class CsvLayout:
                 )
             label[layer != 0] = index
         return label
+
+
+def _with_classes(profile: CsvProfile, files: CompetitionFiles) -> CsvProfile:
+    """The profile with the classes of the sample submission, in the order of their first rows."""
+    name = profile.test.table
+    values = tuple(dict.fromkeys(read_table(profile.form("test"), files.read(name), name)["class"]))
+    names = values if profile.overlapping else ("background", *values)
+    return profile.model_copy(update={"class_names": names, "class_values": values})
 
 
 def _unreadable(error: RLEError, shape: tuple[int, int]) -> CompetitionError:

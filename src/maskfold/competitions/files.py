@@ -21,7 +21,7 @@ def safe_path(name: str) -> str:
     """
     path = PurePosixPath(name)
     inside = path.parts and not path.is_absolute() and ".." not in path.parts
-    if not inside or set(name) & set("\\\0") or PureWindowsPath(name).drive:
+    if not inside or "\\" in name or "\0" in name or (":" in name and PureWindowsPath(name).drive):
         raise CompetitionError(
             f"the file name {name!r} is not a plain path inside the competition's folder: it is not opened"
         )
@@ -69,7 +69,7 @@ class CompetitionFiles:
 
     def exists(self, path: str) -> bool:
         """Whether ``path`` is a file."""
-        return (self.root / path).is_file() or path in self._members
+        return os.path.isfile(f"{self.root}/{path}") or path in self._members  # pathlib takes four times as long
 
     def has_folder(self, path: str) -> bool:
         """Whether ``path`` is a folder, on disk or in an archive."""
@@ -81,6 +81,24 @@ class CompetitionFiles:
         if (self.root / folder).is_dir():
             found.update(entry.name for entry in os.scandir(self.root / folder) if entry.is_file())
         return sorted(name for name in found if not name.startswith("."))
+
+    def below(self, folder: str, depth: int | None = None) -> list[str]:
+        """Sorted paths of the files in ``folder`` (empty: the root) and the folders in it; hidden ones are left out.
+
+        Args:
+            folder: path in the tree.
+            depth: how many ``/`` a path may have at most; `None`: any number, but then links to folders inside
+                ``folder`` are not followed, since they may lead back.
+        """
+        start = f"{folder}/" if folder else ""
+        found = {path for path in self._members if path.startswith(start)}
+        for place, folders, names in os.walk(self.root / folder, followlinks=depth is not None):
+            inside = Path(place).relative_to(self.root).as_posix()
+            prefix = "" if inside == "." else f"{inside}/"
+            folders[:] = [name for name in folders if depth is None or prefix.count("/") < depth]
+            found.update(f"{prefix}{name}" for name in names)
+        visible = (path for path in found if not path.startswith(".") and "/." not in path)
+        return sorted(path for path in visible if depth is None or path.count("/") <= depth)
 
     def read(self, path: str) -> bytes:
         """The content of a file.

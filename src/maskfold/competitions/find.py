@@ -1,6 +1,7 @@
 """Which competition is where: recognise folders, and open the one a config asks for.
 
-Nothing here opens an image or a table, so a command can tell what is missing before it imports what reads them.
+Nothing here opens an image, or reads more of a table than its first line, so a command can tell what is missing before
+it imports what reads them.
 """
 
 from dataclasses import dataclass
@@ -8,14 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskfold.competitions.files import CompetitionFiles
-from maskfold.competitions.profile import (
-    CsvProfile,
-    FileListProfile,
-    PngMasksProfile,
-    Profile,
-    load_profile,
-    shipped_profiles,
-)
+from maskfold.competitions.headers import other_columns
+from maskfold.competitions.label_profiles import FileListProfile, PngMasksProfile
+from maskfold.competitions.profile import CsvProfile, Profile, load_profile, shipped_profiles
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
 from maskfold.program import command_line
@@ -78,7 +74,8 @@ def locate_competition(config: CompetitionConfig, *, data_root: Path = Path("dat
 def fitting_profile(folder: Path) -> str | None:
     """Name of the profile that comes with maskfold and fits a folder, None where no one does."""
     files = CompetitionFiles(folder)
-    return next((profile.name for profile in shipped_profiles() if not missing_files(profile, files)), None)
+    fits = (profile for profile in shipped_profiles() if not missing_files(profile, files))
+    return next((profile.name for profile in fits if not other_columns(profile, files)), None)
 
 
 @dataclass(frozen=True)
@@ -99,9 +96,18 @@ def unrecognised(data_root: Path) -> list[str]:
 
     Hidden files, ``demo``, ``pseudo`` and ``README.md`` are not looked at, and no folder that fits a profile.
     """
+    return [describe_stranger(path) for path in _strangers(data_root)]
+
+
+def strange_folders(data_root: Path) -> list[Path]:
+    """The folders that `unrecognised` tells about."""
+    return [path for path in _strangers(data_root) if path.is_dir()]
+
+
+def _strangers(data_root: Path) -> list[Path]:
     entries = sorted(Path(data_root).iterdir()) if Path(data_root).is_dir() else []
-    strangers = [path for path in entries if path.name not in (DEMO, PSEUDO, README) and not path.name.startswith(".")]
-    return [describe_stranger(path) for path in strangers if not path.is_dir() or fitting_profile(path) is None]
+    named = [path for path in entries if path.name not in (DEMO, PSEUDO, README) and not path.name.startswith(".")]
+    return [path for path in named if not path.is_dir() or fitting_profile(path) is None]
 
 
 def describe_stranger(path: Path) -> str:
@@ -109,13 +115,15 @@ def describe_stranger(path: Path) -> str:
     if not path.is_dir():
         return f"{path} is a file: put a competition's files into a folder of their own, {path.parent}/NAME/"
     files = CompetitionFiles(path)
-    needs = {profile.name: _needs(profile, files) for profile in shipped_profiles()}
-    name, nearest = max(needs.items(), key=lambda item: (len(item[1].there), -len(item[1].lacking)))
+    profiles = {profile.name: profile for profile in shipped_profiles()}
+    needs = {name: _needs(profile, files) for name, profile in profiles.items()}
+    others = {name: other_columns(profile, files) for name, profile in profiles.items()}
+    name = max(needs, key=lambda name: (len(needs[name].there) - len(others[name]), -len(needs[name].lacking)))
+    nearest = needs[name]
     if not nearest.there:
         return f"{path} has nothing of what the profiles {', '.join(sorted(needs))} need"
-    return f"{path} is nearest to the profile {name}: it has {', '.join(nearest.there)}, it lacks " + ", ".join(
-        nearest.lacking
-    )
+    lacking = [*nearest.lacking, *(f"columns in {table}" for table in others[name])]
+    return f"{path} is nearest to the profile {name}: it has {', '.join(nearest.there)}, it lacks {', '.join(lacking)}"
 
 
 def _needs(profile: Profile, files: CompetitionFiles) -> Needs:
@@ -129,7 +137,7 @@ def _names(profile: Profile) -> list[str]:
         case CsvProfile():
             splits = (profile.train, profile.test)
             folders = [f"{folder}/" for split in splits for folder in sorted(split.folders)]
-            return [*(split.table for split in splits), *folders]
+            return [*(split.table for split in splits if split.table is not None), *folders]
         case PngMasksProfile():
             return [f"{profile.images}/", f"{profile.masks}/"]
         case FileListProfile():
@@ -144,6 +152,8 @@ def _folders(data_root: Path) -> list[Path]:
 
 def _only_folder(profile: Profile, data_root: Path) -> Path:
     fits = [folder for folder in _folders(data_root) if not missing_files(profile, CompetitionFiles(folder))]
+    if len(fits) > 1:
+        fits = [folder for folder in fits if not other_columns(profile, CompetitionFiles(folder))] or fits
     if len(fits) == 1:
         return fits[0]
     if fits:

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from maskfold.competitions.channels import Channel, make_channels
+from maskfold.competitions.dicom import DICOM_SUFFIXES, dicom_size, read_dicom
 from maskfold.competitions.tif import TIF_SUFFIXES, has_fourth_band, readable_tif, tif_size
 from maskfold.errors import CompetitionError, first_few
 from maskfold.images import PLAIN, ImageSpec, PixelType
@@ -17,7 +19,7 @@ from maskfold.labels import Label
 
 # What label files hold where a pixel does not count; nothing but a file holds it.
 NOT_SCORED = 255
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy"}) | DICOM_SUFFIXES
 
 
 def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
@@ -37,13 +39,17 @@ def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
     return _fitting(image, name, spec)
 
 
-def decode_files(files: Sequence[tuple[str, bytes]], spec: ImageSpec = PLAIN) -> np.ndarray:
+def decode_files(
+    files: Sequence[tuple[str, bytes]], spec: ImageSpec = PLAIN, channels: Sequence[Channel] = ()
+) -> np.ndarray:
     """`decode_image` of (name, content), or of several, whose channels follow each other as they are stored.
 
+    ``channels`` says how the image's are made of those; without any they are the image's.
+
     Raises:
-        CompetitionError: as `decode_image`; files of different sizes or types.
+        CompetitionError: as `decode_image`; files of different sizes or types, or without a channel that is asked for.
     """
-    if len(files) == 1:
+    if len(files) == 1 and not channels:
         return decode_image(files[0][1], files[0][0], spec)
     parts = [_read(data, name) for name, data in files]
     (first, _), whole = files[0], parts[0]
@@ -54,10 +60,14 @@ def decode_files(files: Sequence[tuple[str, bytes]], spec: ImageSpec = PLAIN) ->
                 f"{name} is {height}x{width} (height x width) of {part.dtype}, {first} is {rows}x{columns} of "
                 f"{whole.dtype}: the files of an image must be of one size and type"
             )
-    return _fitting(np.concatenate(parts, axis=2), " + ".join(name for name, _ in files), spec)
+    names = " + ".join(name for name, _ in files)
+    stored = np.concatenate(parts, axis=2)
+    return _fitting(make_channels(stored, channels, names) if channels else stored, names, spec)
 
 
 def _read(data: bytes, name: str) -> np.ndarray:
+    if _suffix(name) in DICOM_SUFFIXES:
+        return read_dicom(data, name)
     return _read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
 
 
@@ -79,6 +89,8 @@ def image_size(stream: IO[bytes], name: str) -> tuple[int, int]:
         if _suffix(name) == ".npy":
             shape, _, _ = _npy_header(stream, name)
             return shape[0], shape[1]
+        if _suffix(name) in DICOM_SUFFIXES:
+            return dicom_size(stream, name)
         try:
             with Image.open(stream) as image:
                 return image.height, image.width
@@ -90,6 +102,18 @@ def image_size(stream: IO[bytes], name: str) -> tuple[int, int]:
 
 def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
+
+
+def stored_spec(data: bytes, name: str) -> ImageSpec:
+    """How an image is stored: its channels and type, whatever a profile says.
+
+    Raises:
+        CompetitionError: not an image, or of a type that no profile can name.
+    """
+    image = _read(data, name)
+    if str(image.dtype) not in get_args(PixelType):
+        raise CompetitionError(f"{name} holds {image.dtype}: convert the images to uint8, uint16 or float32")
+    return ImageSpec(image.shape[2], cast("PixelType", str(image.dtype)))
 
 
 def _read_picture(data: bytes, name: str) -> np.ndarray:
@@ -120,7 +144,7 @@ def _npy_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype
         shape, fortran, dtype = readers[version](stream)
     except (ValueError, KeyError) as error:
         raise CompetitionError(f"{name} is not an npy file: {error}") from None
-    if dtype.kind not in "uif" or len(shape) not in (2, 3) or 0 in shape:
+    if dtype.kind not in "uifb" or len(shape) not in (2, 3) or 0 in shape:
         raise CompetitionError(f"{name} holds {dtype} of shape {shape}, expected numbers of shape (H, W) or (H, W, C)")
     start = stream.tell()
     held = stream.seek(0, 2) - start
@@ -136,7 +160,7 @@ def decode_binary(data: bytes, name: str) -> np.ndarray:
     Raises:
         CompetitionError: not a grey image, or other values (they are listed).
     """
-    mask = _decode_values(data, name, by_colour=True)
+    mask = _flat_npy(data, name) if _suffix(name) == ".npy" else _decode_values(data, name, by_colour=True)
     values = set(_present(mask))
     if not (values <= {0, 255} or values <= {0, 1}):
         raise CompetitionError(
@@ -144,6 +168,16 @@ def decode_binary(data: bytes, name: str) -> np.ndarray:
             "write it without anti-aliasing, as png"
         )
     return (mask != 0).astype(np.uint8)
+
+
+def _flat_npy(data: bytes, name: str) -> np.ndarray:
+    array = _read_npy(data, name)
+    if array.shape[2] != 1 or array.dtype.kind == "f" or array.min() < 0 or array.max() > 255:
+        raise CompetitionError(
+            f"{name} holds {array.dtype} of shape {array.shape}, {array.min()} to {array.max()}: expected a mask "
+            "(H, W) or (H, W, 1) of 0 and 1"
+        )
+    return np.ascontiguousarray(array[..., 0], dtype=np.uint8)
 
 
 def decode_classes(data: bytes, name: str, classes: int) -> Label:

@@ -10,7 +10,7 @@ import numpy as np
 
 from maskfold.competitions.files import CompetitionFiles, safe_path
 from maskfold.competitions.images import IMAGE_SUFFIXES, decode_binary, decode_classes
-from maskfold.competitions.profile import FileListProfile, PngMasksProfile
+from maskfold.competitions.label_profiles import FileListProfile, PngMasksProfile
 from maskfold.competitions.samples import OwnSplit, Sample, Split, Survey, read_pairs, survey_samples
 from maskfold.competitions.table import duplicates
 from maskfold.errors import CompetitionError, first_few, raise_all, together

@@ -1,80 +1,33 @@
 """What a competition's files look like, as data: the schema of ``profiles/*.yaml`` and of a user's own profile."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from maskfold.competitions.channels import Channel
+from maskfold.competitions.csv_split import ColumnRole, CsvSlices, CsvSubmission, CsvTest, CsvTrain
+from maskfold.competitions.label_profiles import FileListProfile, PngMasksProfile
+from maskfold.competitions.patterns import Pattern, PatternText
+from maskfold.competitions.profile_base import BaseProfile
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, nearest
 from maskfold.images import ImageSpec
 from maskfold.rle import RLEDialect
 
 SHIPPED = Path(__file__).parent / "profiles"
-
-ColumnRole = Literal["id", "class", "mask"]
-
-
-class _Section(BaseModel):
-    # Class values such as 1, 2, 3 are numbers in YAML and text in a CSV.
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+FILL_IN = "FILL-IN"  # what a draft of a profile holds where only a person knows
 
 
-class _Profile(_Section):
-    name: str = Field(description="the profile's name; default: the file's")
-    title: str = Field("", description="the competition, in words")
-    metric: str = Field(description="the competition's metric: a name of maskfold.metrics, or package.module:Name")
-    image_spec: ImageSpec = Field(ImageSpec(), description="channels and values of the images, see maskfold.images")
-
-
-def _listed(value: Any) -> Any:
-    """A single pattern is a list of one."""
-    return (value,) if isinstance(value, str) else value
-
-
-class CsvSplit(_Section):
-    """The train or the test split of a competition with RLE masks."""
-
-    table: str = Field(description="CSV with this split's ids and masks; for test, the sample submission")
-    image: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)] = Field(
-        description="path of an image, with {id} where the id stands; a list: files whose channels follow each other"
-    )
-
-    @model_validator(mode="after")
-    def _has_id(self) -> "CsvSplit":
-        for pattern in self.image:
-            if "{id}" not in pattern:
-                raise ValueError(f"image is '{pattern}': it must hold {{id}}, as in train/{{id}}.png")
-        return self
-
-    @property
-    def folders(self) -> set[str]:
-        """The folders of the images, up to the part that depends on the id."""
-        return {pattern.partition("{id}")[0].rpartition("/")[0] for pattern in self.image} - {""}
-
-    def files(self, name: str) -> str | tuple[str, ...]:
-        """The image of the id ``name``: its path, or its paths where there are several."""
-        paths = tuple(pattern.replace("{id}", name) for pattern in self.image)
-        return paths[0] if len(self.image) == 1 else paths
-
-
-class CsvSubmission(_Section):
-    """What is asked for, where it is not a mask of the image's own size."""
-
-    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
-        default=None, description="(H, W) of the masks of the test split; null: each image's own"
-    )
-
-
-class CsvProfile(_Profile):
+class CsvProfile(BaseProfile):
     """Masks as run lengths in a CSV; the submission is such a CSV."""
 
     layout: Literal["csv"]
-    train: CsvSplit
-    test: CsvSplit
+    train: CsvTrain
+    test: CsvTest
     separator: str = Field(",", min_length=1, max_length=1, description="between the fields of a row")
     header: bool = Field(True, description="whether the first row holds column names")
     columns: dict[ColumnRole, str] = Field(description="role -> column name, in a submission's order")
@@ -86,42 +39,90 @@ class CsvProfile(_Profile):
     class_values: tuple[str, ...] = Field((), description="the classes of class_names as the CSV writes them")
     class_separator: str | None = Field(None, description="splits an id column of the form image_class")
     dialect: RLEDialect = Field(RLEDialect(), description="how masks are written, see maskfold.rle")
+    id_pattern: PatternText | None = Field(None, description="fields of the ids, such as {case}_{slice:d}, for paths")
+    slices: CsvSlices | None = Field(None, description="neighbouring slices of a volume as channels")
     group: GroupConfig | None = Field(None, description="where the competition lists which images belong together")
-    submission: CsvSubmission = Field(CsvSubmission(), description="the size of the masks that are submitted")
+    group_field: str | None = Field(None, description="instead of group: field of id_pattern by which they belong")
+    submission: CsvSubmission = Field(CsvSubmission(), description="what masks are asked for")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "CsvProfile":
-        missing = {"id", "mask"} - set(self.columns)
-        if missing:
-            raise ValueError(f"columns lacks {' and '.join(sorted(missing))}")
-        if self.rows == "class":
-            self._check_classes()
-        elif (
-            len(self.class_names) != 1
-            or self.class_values
-            or self.class_separator
-            or "class" in self.columns
-            or self.task is not None
-        ):
-            raise ValueError(
-                f"rows is {self.rows}, so there is one class: class_names must hold one name, and task, class_values, "
-                "class_separator and columns.class belong to rows: class"
-            )
+        for split in ("train", "test"):
+            form = self.form(split)
+            missing = {"id", "mask"} - set(form.columns)
+            if missing:
+                raise ValueError(f"columns lacks {' and '.join(sorted(missing))}")
+            if self.rows == "class":
+                form.check_classes()
+            elif (
+                len(self.class_names) != 1
+                or self.class_values
+                or form.class_separator
+                or "class" in form.columns
+                or self.task is not None
+            ):
+                raise ValueError(
+                    f"rows is {self.rows}, so there is one class: class_names must hold one name, and task, "
+                    "class_values, class_separator and columns.class belong to rows: class"
+                )
+        self._check_fields()
         return self
 
-    def _check_classes(self) -> None:
-        if not self.classes:
-            first = "" if self.overlapping else "background and "
-            raise ValueError(f"rows is class: class_names must hold {first}at least one class")
+    def check_classes(self) -> None:
+        """Raise a ValueError where classes and the columns that name them do not go together."""
         if ("class" in self.columns) == (self.class_separator is not None):
             raise ValueError(
                 "rows is class: give either columns.class, or class_separator where the id column holds both"
             )
+        if not self.names_classes:
+            if self.class_values:
+                raise ValueError("class_values without class_names: name the classes, in the same order")
+            return
+        if not self.classes:
+            first = "" if self.overlapping else "background and "
+            raise ValueError(f"rows is class: class_names must hold {first}at least one class")
         if self.class_values and len(self.class_values) != len(self.classes):
             raise ValueError(
                 f"class_values has {len(self.class_values)} values for the {len(self.classes)} classes of class_names "
                 "(a multiclass task's background is not in the CSV)"
             )
+
+    def _check_fields(self) -> None:
+        known = {"id", *(Pattern(self.id_pattern).fields if self.id_pattern else ())}
+        mask = (self.train.mask,) if self.train.mask else ()
+        for text in (*self.train.image, *self.test.image, *mask):
+            unknown = set(Pattern(text).fields) - known
+            if unknown:
+                raise ValueError(
+                    f"the path {text} has the field {', '.join(sorted(unknown))}, expected {', '.join(sorted(known))}: "
+                    "further fields come from id_pattern"
+                )
+        for key, name in (("group_field", self.group_field), ("slices.field", self.slices and self.slices.field)):
+            if name is not None and name not in known - {"id"}:
+                raise ValueError(f"{key} is {name}: it must be a field of id_pattern")
+        if self.slices is not None and f"{{{self.slices.field}:d}}" not in (self.id_pattern or ""):
+            raise ValueError(f"slices.field is {self.slices.field}: write {{{self.slices.field}:d}} in id_pattern")
+        if self.group is not None and self.group_field is not None:
+            raise ValueError("give group or group_field, not both")
+        if self.submission.rows is not None and self.rows != "instance":
+            raise ValueError("submission.rows belongs to rows: instance")
+        if self.train.mask is not None and self.rows == "class":
+            raise ValueError("train.mask is the file of one binary mask: with rows: class give train.table")
+
+    def form(self, split: Literal["train", "test"]) -> "CsvProfile":
+        """The profile as the table of a split has it: a submission has the form of the test split's."""
+        own = self.train if split == "train" else self.test
+        changed: dict[str, Any] = {}
+        if own.columns is not None:
+            changed = {"columns": own.columns, "class_separator": own.class_separator}
+        if split == "test" and self.submission.rows is not None:
+            changed["rows"] = self.submission.rows
+        return self.model_copy(update=changed) if changed else self
+
+    @property
+    def names_classes(self) -> bool:
+        """Whether the profile names the classes, which else are those of the sample submission."""
+        return "class_names" in self.model_fields_set
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -139,28 +140,6 @@ class CsvProfile(_Profile):
     def csv_classes(self) -> tuple[str, ...]:
         """``classes`` as the CSV writes them."""
         return self.class_values or self.classes
-
-
-class PngMasksProfile(_Profile):
-    """Images and binary masks of the same stem in two folders; the submission is a folder of masks."""
-
-    layout: Literal["png-masks"]
-    images: str = Field("images", description="folder of the images")
-    masks: str = Field("masks", description="folder of the masks, 0/255 or 0/1")
-    split: str = Field("split.csv", description="optional CSV id,split with train, valid and test")
-    class_names: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)] = ("foreground",)
-
-
-class FileListProfile(_Profile):
-    """Lists with a line per image, ``image [label]``; labels hold classes 0..C-1 and 255 for not scored."""
-
-    layout: Literal["file-list"]
-    train: str = Field("train.txt", description="list of the training images")
-    valid: str = Field("val.txt", description="optional list of the validation images")
-    test: str = Field("test.txt", description="optional list of the test images")
-    labels: str = Field("labels.txt", description="optional file with one class name per line")
-    separator: str | None = Field(None, description="between image and label; null: blanks")
-    class_names: tuple[str, ...] = Field((), description="names of classes 0..C-1; empty: from labels")
 
 
 Profile = CsvProfile | PngMasksProfile | FileListProfile
@@ -205,11 +184,25 @@ def read_profile(path: Path) -> Profile:
         raise CompetitionError(f"profile {path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise CompetitionError(f"profile {path} holds no mapping of keys such as 'layout: csv'")
+    if open_keys := list(_to_fill_in(tree)):
+        raise CompetitionError(
+            f"profile {path} is a draft: {', '.join(open_keys)} still to be filled in. Replace {FILL_IN} by what the "
+            "competition's pages say; the comment above each key tells what is meant"
+        )
     try:
         return _SCHEMA.validate_python({"name": path.stem, **tree})
     except ValidationError as error:
         problems = "; ".join(_explain(item) for item in error.errors())
         raise CompetitionError(f"profile {path}: {problems}") from None
+
+
+def _to_fill_in(tree: Mapping[str, Any], section: str = "") -> Iterator[str]:
+    """The keys, with dots, that hold `FILL_IN` or a list with it."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _to_fill_in(value, f"{section}{key}.")
+        elif value == FILL_IN or (isinstance(value, list) and FILL_IN in value):
+            yield f"{section}{key}"
 
 
 def _explain(item: Mapping[str, Any]) -> str:
@@ -224,6 +217,6 @@ def _explain(item: Mapping[str, Any]) -> str:
 
 
 def _known_keys() -> list[str]:
-    models = (CsvProfile, PngMasksProfile, FileListProfile, CsvSplit, CsvSubmission, GroupConfig)
+    models = (CsvProfile, PngMasksProfile, FileListProfile, CsvTrain, CsvTest, CsvSubmission, CsvSlices, GroupConfig)
     keys = {key for model in models for key in model.model_fields}
-    return sorted(keys | {field.name for kind in (RLEDialect, ImageSpec) for field in fields(kind)})
+    return sorted(keys | {field.name for kind in (RLEDialect, ImageSpec, Channel) for field in fields(kind)})

@@ -1,6 +1,6 @@
 """The samples of one split, as every layout hands them on, and the checks they have passed."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from functools import cached_property
 from io import StringIO
@@ -11,6 +11,7 @@ from typing import Any, Literal, overload
 import pandas as pd
 
 from maskfold.competitions.files import CompetitionFiles
+from maskfold.competitions.packed import pack
 from maskfold.competitions.table import duplicates
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, first_few, raise_all
@@ -49,19 +50,24 @@ class Sample:
 
 
 class Samples(Sequence[Sample]):
-    """An immutable sequence of samples whose ids are distinct; a slice of it is one, too."""
+    """An immutable sequence of samples whose ids are distinct; a slice of it is one, too.
+
+    It holds columns of packed texts, which data workers share, see `maskfold.competitions.packed`; a `Sample` is made
+    when it is asked for.
+    """
 
     def __init__(self, samples: Iterable[Sample] = ()) -> None:
-        self._samples = tuple(samples)
+        samples = list(samples)
+        self._columns = [pack([getattr(sample, field.name) for sample in samples]) for field in fields(Sample)]
 
-    def __reduce__(self) -> tuple[type["Samples"], tuple[tuple[Sample, ...]]]:
-        return Samples, (self._samples,)  # without what can be looked up in them
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_columns": self._columns}  # without what can be looked up in them
 
     def __len__(self) -> int:
-        return len(self._samples)
+        return len(self._columns[0])
 
     def __iter__(self) -> Iterator[Sample]:
-        return iter(self._samples)
+        return map(Sample, *self._columns)
 
     @overload
     def __getitem__(self, key: int) -> Sample: ...
@@ -70,10 +76,12 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, key: slice) -> "Samples": ...
 
     def __getitem__(self, key: int | slice) -> "Sample | Samples":
-        return Samples(self._samples[key]) if isinstance(key, slice) else self._samples[index(key)]
+        if isinstance(key, slice):
+            return Samples(self[place] for place in range(*key.indices(len(self))))
+        return Sample(*(column[index(key)] for column in self._columns))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Samples) and self._samples == other._samples
+        return isinstance(other, Samples) and self._columns == other._columns
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
@@ -83,12 +91,12 @@ class Samples(Sequence[Sample]):
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """The ids, in order."""
-        return tuple(sample.id for sample in self._samples)
+        return tuple(self._columns[0])
 
     @cached_property
-    def by_id(self) -> dict[str, Sample]:
+    def by_id(self) -> Mapping[str, Sample]:
         """Id -> sample."""
-        return {sample.id: sample for sample in self._samples}
+        return _ById(self)
 
     def select(self, ids: Iterable[str]) -> "Samples":
         """The samples of these ids, in their order.
@@ -105,7 +113,27 @@ class Samples(Sequence[Sample]):
     def frame(self) -> pd.DataFrame:
         """The same as a table for people: a row for each sample, a column for each attribute of `Sample`."""
         columns = [field.name for field in fields(Sample)]
-        return pd.DataFrame([astuple(sample) for sample in self._samples], columns=columns, dtype=object)
+        return pd.DataFrame([astuple(sample) for sample in self], columns=columns, dtype=object)
+
+
+class _ById(Mapping[str, Sample]):
+    """Samples by their ids; only places are held."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+        self._places = {image_id: place for place, image_id in enumerate(samples.ids)}
+
+    def __getitem__(self, key: str) -> Sample:
+        return self._samples[self._places[key]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._places
 
 
 @dataclass(frozen=True)
@@ -115,10 +143,12 @@ class Survey:
     Attributes:
         samples: those that can be used, sorted by id.
         problems: everything that is wrong with the others.
+        notes: what a user should know of them, such as how many count as empty.
     """
 
     samples: Samples
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def checked(self) -> Samples:
         """The samples.

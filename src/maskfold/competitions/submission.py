@@ -112,7 +112,7 @@ def _csv_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Ad
     order = [key for key in dict.fromkeys(layout.sample_keys()) if key[0] in rows]
     with atomic_path(path) as temporary:
         written = ((image, value, rle) for image, value in order for rle in rows[image][value])
-        write_table(layout.profile, written, temporary)
+        write_table(layout.profile.form("test"), written, temporary)
         _require_valid(temporary, path, competition, sizes)
 
 

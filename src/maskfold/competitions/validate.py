@@ -1,11 +1,13 @@
 """Does a submission have exactly the form that the competition asks for? Every problem is found in one pass."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from maskfold.competitions.competition import Competition
+from maskfold.competitions.csv_layout import CsvLayout
 from maskfold.competitions.label_layouts import read_pngs
-from maskfold.competitions.table import key_name, keys, read_table
+from maskfold.competitions.table import Key, key_name, keys, read_table
 from maskfold.errors import CompetitionError, SubmissionError, first_few, repeated
 
 Size = tuple[int, int]
@@ -49,20 +51,41 @@ def submission_problems(path: Path, competition: Competition, *, sizes: Mapping[
 
 def _csv_problems(path: Path, competition: Competition, size_of: SizeOf) -> Iterator[str]:
     layout = competition.layout
-    table = read_table(layout.profile, path.read_bytes(), path.name, exact=True)
+    form = layout.profile.form("test")
+    table = read_table(form, path.read_bytes(), path.name, exact=True)
     found, expected = keys(table), layout.sample_keys()
     rows = list(zip(found, table["mask"], strict=True))
-    if layout.profile.rows == "instance":  # any number of rows for an id, but none of them twice
+    if form.rows == "instance":  # any number of rows for an id, but none of them twice
         duplicates = [f"{key_name(key)} with {rle[:20]}" for key, rle in repeated(rows)]
         found, expected = list(dict.fromkeys(found)), list(dict.fromkeys(expected))
     else:
         duplicates = [key_name(key) for key in repeated(found)]
     yield from _name_problems("ids", [key_name(key) for key in found], [key_name(key) for key in expected], duplicates)
     known = set(expected)
-    unreadable = (
-        _mask_problem(competition, (rle,), size_of(key[0]), key_name(key)) for key, rle in rows if key in known
-    )
-    yield from _counted("masks that cannot be read", filter(None, unreadable))
+    wrong, readable = [], defaultdict(list)
+    for key, rle in rows:
+        if key not in known:
+            continue
+        size = size_of(key[0])
+        problem = _mask_problem(competition, (rle,), size, key_name(key)) or _empty_problem(layout, rle, size, key)
+        if problem:
+            wrong.append(problem)
+        else:
+            readable[key[0]].append(rle)
+    yield from _counted("masks that cannot be read", wrong)
+    if competition.labels.exclusive or not layout.profile.submission.overlap:
+        both = (name for name, masks in readable.items() if layout.overlaps(masks, size_of(name)))
+        yield from _counted("images with a pixel in two masks, which must not overlap", both)
+
+
+def _empty_problem(layout: CsvLayout, rle: str, size: Size, key: Key) -> str | None:
+    """What is wrong with an empty mask that is written in a way which the competition does not take."""
+    marker = layout.dialect.empty
+    if marker and not rle.strip():
+        return f"{key_name(key)}: an empty field, expected {marker} for an empty mask"
+    if not layout.profile.submission.empty and not layout.dialect.area(rle, size):
+        return f"{key_name(key)}: an empty mask, of which the competition takes none (submission.empty)"
+    return None
 
 
 def _png_problems(path: Path, competition: Competition, size_of: SizeOf) -> Iterator[str]:

@@ -16,9 +16,11 @@ from maskfold.config.load import (
     config_from_tree,
     config_yaml,
     describe_options,
+    list_problems,
     load_config,
     option_keys,
     override,
+    read_yaml,
 )
 from maskfold.config.prediction import (
     CRFConfig,
@@ -69,8 +71,10 @@ __all__ = [
     "config_yaml",
     "describe_options",
     "find_config",
+    "list_problems",
     "load_config",
     "option_keys",
     "override",
+    "read_yaml",
     "shipped_configs",
 ]

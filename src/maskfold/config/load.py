@@ -2,7 +2,7 @@
 
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -40,7 +40,7 @@ def load_config(
             value out of range.
     """
     path = None if path is None else find_config(path)
-    tree = _overridden(_read_yaml(path) if path else {}, overrides or {})
+    tree = _overridden(read_yaml(path) if path else {}, overrides or {})
     tree.pop(MADE_WITH, None)
     if name:
         tree["name"] = name
@@ -59,9 +59,13 @@ def config_from_tree(tree: Mapping[str, Any], *, source: str) -> Config:
     try:
         return Config.model_validate(dict(tree))
     except ValidationError as error:
-        problems = [_explain(item) for item in error.errors()]
-        listed = f" {problems[0]}" if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
-        raise ConfigError(f"{source}:{listed}") from None
+        raise ConfigError(f"{source}:{list_problems(error, option_keys())}") from None
+
+
+def list_problems(error: ValidationError, known: Sequence[str], what: str = "a config") -> str:
+    """What does not fit the schema of ``what``, of which ``known`` are the dotted keys, to stand behind ``FILE:``."""
+    problems = [_explain(item, known, what) for item in error.errors()]
+    return f" {problems[0]}" if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
 
 
 def config_yaml(config: Config, **facts: Any) -> str:
@@ -137,7 +141,12 @@ def _type_name(annotation: Any) -> str:
     )
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        ConfigError: it is not valid YAML, holds something else, or is a profile.
+    """
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -181,13 +190,13 @@ def _check_name(name: Any) -> None:
         )
 
 
-def _explain(item: Mapping[str, Any]) -> str:
+def _explain(item: Mapping[str, Any], known: Sequence[str], what: str) -> str:
     inner = ("function-", "list[", "dict[", "tuple[", *PER_CLASS_TAGS)
     key = ".".join(str(part) for part in item["loc"] if not str(part).startswith(inner))
     if item["type"] == "extra_forbidden":
         if key in RENAMED:
             return f"{key} is now called {RENAMED[key]}: rename it"
-        return f"unknown key {key}: {nearest(key, option_keys(), otherwise=_keys_beside(key))}"
+        return f"unknown key {key}: {nearest(key, known, otherwise=_keys_beside(key, known, what))}"
     if item["type"] == "missing":
         return f"{key} is missing"
     message = item["msg"].removeprefix("Value error, ")
@@ -198,8 +207,8 @@ def _explain(item: Mapping[str, Any]) -> str:
     return f"{key} is {item['input']!r}: {message[0].lower()}{message[1:]}"
 
 
-def _keys_beside(key: str) -> str:
+def _keys_beside(key: str, known: Sequence[str], what: str) -> str:
     """The keys that may stand where an unknown one stands, for people who have no near one in mind."""
     section = key.rpartition(".")[0]
-    keys = [known.rpartition(".")[2] for known in option_keys() if known.rpartition(".")[0] == section]
-    return f"{section or 'a config'} has {', '.join(keys)}"
+    keys = [each.rpartition(".")[2] for each in known if each.rpartition(".")[0] == section]
+    return f"{section or what} has {', '.join(keys)}"

@@ -7,27 +7,33 @@ from maskfold.errors import ConfigError, nearest
 PACKAGE = Path(__file__).parents[1]
 
 
-def shipped_configs() -> dict[str, Path]:
-    """Name -> file. A wheel has them inside the package, a checkout beside ``src/``."""
+def shipped_configs(below: str = "") -> dict[str, Path]:
+    """Name -> file, of the configs or those of a folder ``below`` them.
+
+    A wheel has them inside the package, a checkout beside ``src/``.
+    """
     installed = PACKAGE / "configs"
     folder = installed if installed.is_dir() else PACKAGE.parents[1] / "configs"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted((folder / below).glob("*.yaml"))}
 
 
-def find_config(config: Path | str) -> Path:
+def find_config(config: Path | str, below: str = "") -> Path:
     """A file as given, or the shipped config of that name (``demo``; hyphens may stand for underscores).
+
+    ``below`` is the folder of others that come with maskfold: ``studies``.
 
     Raises:
         ConfigError: neither; the names of the shipped configs are listed.
     """
-    path, shipped = Path(config), shipped_configs()
+    path, shipped = Path(config), shipped_configs(below)
     if path.is_file():
         return path
     name = str(config).replace("-", "_")
     if name in shipped:
         return shipped[name]
     hint = nearest(path.stem.replace("-", "_"), list(shipped), otherwise="give the path of a YAML file")
+    what, example = ("study", "weights") if below else ("config", "--config demo")
     raise ConfigError(
-        f"there is no config file {path}: {hint} Those that come with maskfold are given by name, such as "
-        f"--config demo: {', '.join(shipped)}"
+        f"there is no {what} file {path}: {hint} Those that come with maskfold are given by name, such as "
+        f"{example}: {', '.join(shipped)}"
     )

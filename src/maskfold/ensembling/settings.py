@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from maskfold.config import PostConfig
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage, merged_levels
 from maskfold.inference.decoding import Chain, build_chain
-from maskfold.metrics import CompetitionMetric
+from maskfold.metrics import CompetitionMetric, units_of
 from maskfold.progress import progress
 
 
@@ -63,17 +63,27 @@ class Scorer:
         decoded = [_Decoded(setting, build_chain(setting.post, labels, images)) for setting in new.values()]
         # Settings of the same maps follow each other, so that these are merged and refined once for all of them.
         asked = sorted(decoded, key=lambda each: (each.maps, each.refinement))
-        shown = progress(self.images, f"{what}: {len(asked)} tried", total=len(self.images))
-        rows = [np.stack(list(self._rows(image, asked))) for image in shown]
-        for place, (setting, _) in enumerate(asked):
-            self._stats[setting.key] = np.stack([of_image[place] for of_image in rows])
+        units = units_of(self.metric, [image.id for image in self.images])
+        order = [place for places in units.values() for place in places]
+        found = (
+            list(self._found(self.images[place], asked))
+            for place in progress(order, f"{what}: {len(asked)} tried", total=len(order))
+        )
+        # What is found in one unit's images is in memory at a time.
+        rows = [self._unit_rows(list(islice(found, len(places)))) for places in units.values()]
+        stats = np.concatenate(rows, axis=1)[:, np.argsort(order)]
+        self._stats |= {setting.key: own for (setting, _), own in zip(asked, stats, strict=True)}
+
+    def _unit_rows(self, found: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+        """(settings, images, k) of a unit, of what each setting found in each image."""
+        return np.stack([self.metric.unit_stats(of_setting) for of_setting in zip(*found, strict=True)])
 
     def stats(self, setting: Setting) -> np.ndarray:
         """Statistics (n, k) of a setting, a row per image."""
         self.look([setting])
         return self._stats[setting.key]
 
-    def _rows(self, image: OofImage, asked: Sequence["_Decoded"]) -> Iterator[np.ndarray]:
+    def _found(self, image: OofImage, asked: Sequence["_Decoded"]) -> Iterator[np.ndarray]:
         needed = {each for setting, _ in asked for each in enumerate(setting.checkpoints)}
         levels = {each: image.levels(*each) for each in needed}
         truth = image.truth(self.competition)
@@ -85,7 +95,7 @@ class Scorer:
                 chains = [chain for _, chain in alike]
                 refined = chains[0].refine(probability, prediction.image, presence)
                 for chain in chains:
-                    yield self.metric.image_stats(chain.decide(refined, prediction.image, presence), truth)
+                    yield self.metric.stats_of(chain.decide(refined, prediction.image, presence), truth)
 
 
 class _Decoded(NamedTuple):

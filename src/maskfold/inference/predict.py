@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from maskfold.inference.merge import build_merge, mean_presence, normalised_weig
 from maskfold.inference.views import build_views, resize
 from maskfold.inference.window import window_logits
 from maskfold.labels import Label, LabelSpec
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,24 @@ def predict_batches(
     )
     for model in models:
         model.to(device)
+
+    def queued(batch: Mapping[str, Any]) -> Callable[[], Iterator[Prediction]]:
+        found = _on_host(batch["size"], *merge(batch["image"].to(device, non_blocking=True), batch["id"]))
+        return partial(_predictions, batch, found, precision)
+
     with _evaluating(models):
-        for batch in loader:
-            images = batch["image"].to(device, non_blocking=True)
-            probability, presence, finite = merge(images, batch["id"])
-            _check_finite(finite, batch["id"], precision)
-            yield from _predictions(batch, probability, presence)
+        waiting = map(queued, loader)
+        for predictions in waiting if device.type == "cpu" else one_ahead(waiting):
+            yield from predictions()
+
+
+def one_ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The items, each given out once the next one was asked for: a GPU works on that one in the meantime."""
+    held = list(islice(items, 1))
+    for item in items:
+        yield held.pop()
+        held.append(item)
+    yield from held
 
 
 @torch.inference_mode()
@@ -171,6 +186,27 @@ def _logits(
     return logits, torch.cat(presences).unflatten(0, (-1, len(images))).amax(0) if presences else None
 
 
+class _Found(NamedTuple):
+    """A batch's results on their way to the host; `wait` until they are there."""
+
+    maps: list[Tensor]
+    presence: Tensor | None
+    finite: Tensor
+    wait: Callable[[], None]
+
+
+@torch.inference_mode()
+def _on_host(sizes: Sequence[tuple[int, int]], probability: Tensor, presence: Tensor | None, finite: Tensor) -> _Found:
+    """Each map (1, C, H, W) at the size that is asked for; the copies go to pinned memory while the device goes on."""
+    places = range(len(probability))
+    maps = [resize(probability[place : place + 1], (int(sizes[place][0]), int(sizes[place][1]))) for place in places]
+    device, host = probability.device, partial(Tensor.to, device="cpu", non_blocking=True)
+    found = [host(one) for one in maps], None if presence is None else host(presence), host(finite)
+    if device.type == "cpu":
+        return _Found(*found, wait=lambda: None)
+    return _Found(*found, wait=torch.accelerator.current_stream(device).record_event().synchronize)
+
+
 def _check_finite(finite: Tensor, ids: Sequence[str], precision: torch.dtype | None) -> None:
     if bool(finite.all()):
         return
@@ -181,15 +217,16 @@ def _check_finite(finite: Tensor, ids: Sequence[str], precision: torch.dtype | N
     raise InferenceError(f"the network's output for image {image} is NaN or infinite: {advice}")
 
 
-def _predictions(batch: Mapping[str, Any], probability: Tensor, presence: Tensor | None) -> Iterator[Prediction]:
+def _predictions(batch: Mapping[str, Any], found: _Found, precision: torch.dtype | None) -> Iterator[Prediction]:
+    found.wait()
+    _check_finite(found.finite, batch["id"], precision)
     truths = batch.get("label")
-    shares = None if presence is None else presence.cpu().numpy()
-    for position, (image_id, size) in enumerate(zip(batch["id"], batch["size"], strict=True)):
-        native = resize(probability[position : position + 1], (int(size[0]), int(size[1])))
+    shares = None if found.presence is None else found.presence.numpy()
+    for position, image_id in enumerate(batch["id"]):
         yield Prediction(
             id=image_id,
             index=int(batch["index"][position]),
-            probability=native[0].cpu().numpy(),
+            probability=found.maps[position][0].numpy(),
             label=None if truths is None else truths[position],
             presence=None if shares is None else shares[position],
         )

@@ -44,7 +44,7 @@ def bootstrap_interval(
     """
     _check_confidence(confidence)
     drawn = _bootstrap((np.asarray(stats),), score, repeats, seed, groups)[0]
-    return _percentiles(drawn, confidence)
+    return percentiles(drawn, confidence)
 
 
 def paired_bootstrap(
@@ -56,42 +56,66 @@ def paired_bootstrap(
     repeats: int = 1000,
     seed: int = 0,
     groups: Groups | None = None,
+    trials: Groups | None = None,
 ) -> PairedResult:
     """Is a better than b on the same images? Row i of both is image i, and every resample draws it for both.
 
     An image that is hard for both cancels: a difference shows that two separate intervals would hide.
-    Arguments and errors as in `bootstrap_interval`.
+    Arguments and errors as in `bootstrap_interval`, and
+
+    trials: n further labels, such as the seed of the training that a row comes from, where an image has a row of each
+        trial and its group's label in all of them. They are drawn with replacement too, whatever images are drawn, so
+        that the interval is over both (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007). With few
+        trials it is somewhat too narrow; with one, it is that of the images.
     """
     _check_confidence(confidence)
     stats_a, stats_b = np.asarray(stats_a), np.asarray(stats_b)
     if stats_a.shape != stats_b.shape:
         raise MaskfoldError(f"the statistics are {stats_a.shape} and {stats_b.shape}: expected the same images.")
-    drawn_a, drawn_b = _bootstrap((stats_a, stats_b), score, repeats, seed, groups)
+    drawn_a, drawn_b = _bootstrap((stats_a, stats_b), score, repeats, seed, groups, trials)
     difference = drawn_a - drawn_b
     difference = difference[~np.isnan(difference)]
     share = float(np.mean((np.sign(difference) + 1) / 2)) if len(difference) else float("nan")
-    return PairedResult(float(score(stats_a) - score(stats_b)), *_percentiles(difference, confidence), share)
+    return PairedResult(float(score(stats_a) - score(stats_b)), *percentiles(difference, confidence), share)
 
 
 def _bootstrap(
-    sets: tuple[np.ndarray, ...], score: Score, repeats: int, seed: int, groups: Groups | None
+    sets: tuple[np.ndarray, ...],
+    score: Score,
+    repeats: int,
+    seed: int,
+    groups: Groups | None,
+    trials: Groups | None = None,
 ) -> np.ndarray:
     """Scores (len(sets), repeats) of shared resamples."""
     if sets[0].ndim != 2 or not len(sets[0]):
         raise MaskfoldError(f"the statistics are {sets[0].shape}, expected (n, k) with at least one image.")
     if repeats < 1:
         raise MaskfoldError(f"repeats is {repeats}, expected at least 1.")
-    rng = np.random.default_rng(seed)
     n = len(sets[0])
     if n == 1 or (groups is not None and len(groups) == n and len(set(groups)) == 1):
         return np.full((len(sets), 1), np.nan)
-    if groups is None:
-        draws = _draw_images(n, repeats, max(1, CHUNK_VALUES // sets[0].size), rng)
-    elif len(groups) == n:
-        draws = _draw_groups(groups, repeats, rng)
+    if trials is not None and len(set(trials)) > 1:
+        if groups is None or not len(groups) == len(trials) == n:
+            raise MaskfoldError(f"{n} rows of several trials need a group each, the image's own say, and a trial.")
+        draws = _draw_crossed(groups, trials, repeats, np.random.default_rng(seed))
     else:
-        raise MaskfoldError(f"there are {len(groups)} groups for {n} images: expected one label per image.")
+        draws = resamples(n, repeats, seed, groups, max(1, CHUNK_VALUES // sets[0].size))
     return np.concatenate([_score_rows(sets, rows, score) for rows in draws], axis=1)
+
+
+def resamples(n: int, repeats: int, seed: int, groups: Groups | None, chunk: int) -> Iterator[np.ndarray]:
+    """Row numbers of ``n`` images, (r, m), some resamples at a time: ``chunk`` of images, one of groups.
+
+    Raises:
+        MaskfoldError: groups of another number.
+    """
+    rng = np.random.default_rng(seed)
+    if groups is None:
+        return _draw_images(n, repeats, chunk, rng)
+    if len(groups) != n:
+        raise MaskfoldError(f"there are {len(groups)} groups for {n} images: expected one label per image.")
+    return _draw_groups(groups, repeats, rng)
 
 
 def _draw_images(n: int, repeats: int, chunk: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -108,6 +132,17 @@ def _draw_groups(groups: Groups, repeats: int, rng: np.random.Generator) -> Iter
         yield np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))])[None]
 
 
+def _draw_crossed(groups: Groups, trials: Groups, repeats: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Row numbers (1, m): the rows of the drawn groups in each of the drawn trials."""
+    names, codes = np.unique(np.asarray(groups), return_inverse=True)
+    of_trial = [np.flatnonzero(np.asarray(trials) == trial) for trial in dict.fromkeys(trials)]
+    members = [[rows[codes[rows] == code] for code in range(len(names))] for rows in of_trial]
+    for _ in range(repeats):
+        drawn = rng.integers(len(names), size=len(names))
+        chosen = rng.integers(len(members), size=len(members))
+        yield np.concatenate([members[trial][group] for trial in chosen for group in drawn])[None]
+
+
 def _score_rows(sets: tuple[np.ndarray, ...], rows: np.ndarray, score: Score) -> np.ndarray:
     scores = np.array([score(stats[rows]) for stats in sets], dtype=np.float64)
     if scores.shape != (len(sets), len(rows)):
@@ -116,7 +151,8 @@ def _score_rows(sets: tuple[np.ndarray, ...], rows: np.ndarray, score: Score) ->
     return scores
 
 
-def _percentiles(values: np.ndarray, confidence: float) -> tuple[float, float]:
+def percentiles(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval that holds a share of the resampled values, those that are NaN left out; NaN where all are."""
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")

@@ -71,6 +71,19 @@ class CalibrationMetrics:
         self.squares = self.squares + other.squares
         return self
 
+    def row(self) -> np.ndarray:
+        """All sums in one row, float64 (k,), of which rows of several images add up."""
+        return np.concatenate([self.sums.ravel(), self.squares])
+
+    @classmethod
+    def of_rows(cls, labels: LabelSpec, rows: np.ndarray, bins: int = 15) -> "CalibrationMetrics":
+        """The metrics of a set of images, from the `row` of each: (n, k)."""
+        found = cls(labels, bins)
+        total = rows.sum(0)
+        found.sums = total[: found.sums.size].reshape(found.sums.shape)
+        found.squares = total[found.sums.size :]
+        return found
+
     def compute(self) -> dict[str, float]:
         """The scores, 0 is best; NaN where no pixel counts.
 

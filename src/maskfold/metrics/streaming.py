@@ -48,6 +48,13 @@ class SegmentationMetrics:
         self.worst = tuple(int(q) for q in worst)
         self._counts: list[np.ndarray] = []
 
+    @classmethod
+    def of_counts(cls, labels: LabelSpec, counts: np.ndarray) -> "SegmentationMetrics":
+        """The metrics of images of which `counts` is known already: whole numbers, n rows of C x 3."""
+        found = cls(labels)
+        found._counts = list(counts.reshape(len(counts), -1, 3).astype(np.int64))
+        return found
+
     @property
     def counts(self) -> np.ndarray:
         """int64 (n, C, 3): TP, FP and FN of every image and class, in the order of the updates."""

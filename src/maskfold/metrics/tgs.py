@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from maskfold.metrics.overlap import ConfusionCounts, confusion_counts
+from maskfold.labels import Label
+from maskfold.metrics.competition import CountedMetric
+from maskfold.metrics.overlap import ConfusionCounts, confusion_counts, image_counts
 
 
 def tgs_map(pred: Any, target: Any, *, valid: Any = None) -> float | np.ndarray:
@@ -30,3 +32,21 @@ def precision_over_thresholds(counts: ConfusionCounts) -> np.ndarray:
     below = -(-20 * tp // np.maximum(union, 1))  # ceil(20 * IoU) = how many k >= 0 are below
     hits = np.clip(below - 10, 0, 10)
     return np.where(union > 0, hits / 10, np.where(tn > 0, 1.0, np.nan))
+
+
+class TgsMapMetric(CountedMetric):
+    """Mean over images of `tgs_map`. Stats: that score."""
+
+    name = "tgs_map"
+    tasks = ("binary",)
+    costs = (1.0, 1.0)
+
+    def image_stats(self, mask: np.ndarray, label: Label) -> np.ndarray:
+        return precision_over_thresholds(image_counts(mask, label.values, label.valid))[None]
+
+    def stats_of_counts(self, counts: np.ndarray) -> np.ndarray:
+        (tn, *_), (tp, fp, fn) = counts
+        return precision_over_thresholds(ConfusionCounts(tp, fp, fn, tn))[None]
+
+    def per_image(self, stats: np.ndarray) -> np.ndarray:
+        return stats[..., 0]

@@ -49,7 +49,8 @@ def model_card(
 
 def own_modules(runs: Sequence[Run], competition: Competition) -> list[str]:
     """Modules of the user's own that the configs and the profile name: they are not in the pack."""
-    named = [competition.profile.metric, *(text for run in runs for text in texts(run.config.model_dump(mode="json")))]
+    in_configs = (text for run in runs for text in texts(run.config.model_dump(mode="json")))
+    named = [competition.profile.metric.name, *in_configs]
     return sorted({found[1] for text in named if (found := OWN_MODULE.fullmatch(text))})
 
 

@@ -163,6 +163,21 @@ def _epochs_chart(title: str, lines: Sequence[tuple[str, Sequence, Sequence]], e
     return draw(title, f"{title} over the epochs; at the end {last}{cycles}", plot)
 
 
+LABELS = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "miou": "mean IoU",
+    "f_beta": "F-beta",
+    "pooled_dice": "pooled Dice",
+    "pooled_iou": "pooled IoU",
+    "pooled_f_beta": "pooled F-beta",
+    "tgs_map": "mAP (TGS)",
+    "dsb_map": "mAP of objects",
+    "airbus_f2": "F2 of ships",
+    "gi_tract": "Dice and Hausdorff",
+}
+
+
 def label_of(metric: CompetitionMetric) -> str:
     """The metric as people write it."""
-    return {"dice": "Dice", "iou": "IoU", "miou": "mean IoU", "tgs_map": "mAP (TGS)"}.get(metric.name, metric.name)
+    return LABELS.get(metric.name, metric.name)

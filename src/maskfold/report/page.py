@@ -62,8 +62,11 @@ def refuse_other_suffix(path: Path) -> None:
         raise ReportError(f"the page cannot be called {path}: choose a name that ends in .html")
 
 
-def render_page(template: str, **context: Any) -> str:
-    """A page made of a template that extends ``base.html``; whatever is put in is escaped. ``made`` is the time."""
+def render_page(template: str, *, script: str = "page.js", **context: Any) -> str:
+    """A page made of a template that extends ``base.html``; whatever is put in is escaped. ``made`` is the time.
+
+    ``script`` is the asset that the page runs.
+    """
     environment = Environment(
         loader=PackageLoader("maskfold.report"),
         autoescape=True,
@@ -72,9 +75,9 @@ def render_page(template: str, **context: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"score": score_text, "percent": percent_text, "count": "{:,}".format}
-    style, script = (_asset(name) for name in ("page.css", "page.js"))
     made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    return environment.get_template(template).render(style=style, script=script, made=made, **context)
+    assets = {"style": _asset("page.css"), "script": _asset(script)}
+    return environment.get_template(template).render(**assets, made=made, **context)
 
 
 def score_text(value: float | None) -> str:

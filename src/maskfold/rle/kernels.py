@@ -61,7 +61,7 @@ def parse_numbers(words: np.ndarray, size: int, numbers: np.ndarray) -> tuple[in
             numbers[count] = value
         if separator != 32 and not 9 <= separator <= 13:
             return count, False
-        count += digits > 0
+        count += 1 if digits else 0
         at += digits + 1
     return count, True
 
@@ -242,4 +242,4 @@ def write_numbers(numbers: np.ndarray, words: np.ndarray) -> int:
             filled &= np.uint64(63)
             first, scale = False, scale // _SEVEN_DIGITS
     words[at] = pending
-    return 8 * at + np.int64(filled >> np.uint64(3))
+    return int(8 * at + np.int64(filled >> np.uint64(3)))

@@ -121,7 +121,7 @@ class FoldFolder:
         return stopped_at is not None and (max_hours is None or max_hours > stopped_at)
 
     def summary(self) -> dict[str, Any]:
-        """What training reported at its end: scores of all candidates, epochs, seconds, device.
+        """What training reported at its end: scores of all candidates, epochs, seconds, when it ended, device.
 
         Raises:
             RunError: the fold is not trained to its end, or the file is damaged.

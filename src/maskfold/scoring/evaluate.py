@@ -13,7 +13,7 @@ from maskfold.ensembling.oof import OofImage, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.submit import refuse_without_presence
 from maskfold.errors import InferenceError
-from maskfold.metrics import Evaluation, paired_bootstrap
+from maskfold.metrics import Evaluation, gathered_stats, paired_bootstrap
 from maskfold.metrics.competition import CountedMetric
 from maskfold.runs import Run
 from maskfold.scoring.runs import count_runs
@@ -71,7 +71,8 @@ def evaluate_submission(submission: Path, truth: Path, competition: Competition)
     refuse_other_images(true, predicted, truth, submission)
     samples = samples_of(competition, list(true))
     rows = [_stats(competition, sample, predicted[image_id], true[image_id]) for image_id, sample in samples.items()]
-    return Evaluation(competition.metric, list(true), np.stack(rows), groups_of(competition, list(true)))
+    metric, ids = competition.metric, list(true)
+    return Evaluation(metric, ids, gathered_stats(metric, ids, rows), groups_of(competition, ids))
 
 
 def _stats(competition: Competition, sample: Sample, predicted: Any, true: Any) -> np.ndarray:
@@ -82,7 +83,7 @@ def _stats(competition: Competition, sample: Sample, predicted: Any, true: Any) 
         layers = (competition.runs(masks, size, id=sample.id) for masks in (predicted, true))
         return metric.stats_of_counts(count_runs(competition.labels, *layers))
     found, label = (competition.scored_label(sample, masks=masks) for masks in (predicted, true))
-    return metric.image_stats(found.values, label)
+    return metric.stats_of(found.values, label)
 
 
 def better(a: Evaluation, b: Evaluation) -> bool | None:

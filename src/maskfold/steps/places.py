@@ -3,15 +3,29 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskfold.errors import ExportError
+from maskfold.errors import ExportError, RunError
+from maskfold.program import command_line
 from maskfold.runs.run import Run
 
 DATA = Path("data")
 DEMO = DATA / "demo"
 PSEUDO = DATA / "pseudo"
 RUNS = Path("runs")
+STUDIES = RUNS / "studies"
 SUBMISSIONS = Path("submissions")
 PACKS = Path("packs")
+
+
+def all_runs() -> list[Run]:
+    """Every run under ``runs/``, by name.
+
+    Raises:
+        RunError: there is none.
+    """
+    folders = sorted(config.parent for config in RUNS.glob("*/config.yaml"))
+    if not folders:
+        raise RunError(f"there is no run under {RUNS}/: train first, {command_line('train-fold', '--fold 0')}")
+    return [Run(folder) for folder in folders]
 
 
 def as_runs(runs: Run | Sequence[Run]) -> list[Run]:

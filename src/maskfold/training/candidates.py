@@ -1,7 +1,8 @@
 """The end of a fold's training: every candidate is scored, the best ones' out-of-fold maps are stored."""
 
 import copy
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
+from datetime import datetime
 from itertools import islice
 from typing import Any, cast
 
@@ -11,8 +12,11 @@ from torch import nn
 
 from maskfold.ensembling.checkpoints import load_networks
 from maskfold.ensembling.finished import OPTIMISTIC
+from maskfold.ensembling.oof import groups_of
+from maskfold.metrics import Evaluation
 from maskfold.models import SegmentationModel
 from maskfold.progress import progress
+from maskfold.runs.statistics import FoldStatistics, write_statistics
 from maskfold.training.averaging import recompute_batch_norm
 from maskfold.training.logging import RunLog
 from maskfold.training.session import Session
@@ -64,6 +68,7 @@ def _training_images(session: Session):  # noqa: ANN202
 def _score(session: Session, log: RunLog) -> dict[str, Any]:
     kinds = checkpoint_names(session.fold.checkpoints())
     found = {kind: validate(session, _networks(session, kind), shared=False) for kind in kinds}
+    _store_statistics(session, found)
     scores = {kind: result.score for kind, result in found.items()}
     ranked = sorted(scores, key=lambda kind: (-np.nan_to_num(scores[kind], nan=-np.inf), kind))
     kept = ranked[: session.config.train.oof_checkpoints]
@@ -75,6 +80,14 @@ def _score(session: Session, log: RunLog) -> dict[str, Any]:
     if classes := found[ranked[0]].class_lines():
         log.tell(f"fold {session.fold.name} {ranked[0]}, class by class:{classes}")
     return {"best_checkpoint": ranked[0], "score": scores[ranked[0]], "candidates": scores, "oof": stored}
+
+
+def _store_statistics(session: Session, found: Mapping[str, Evaluation]) -> None:
+    competition, ids = session.competition, session.data.valid_ids
+    groups = groups_of(competition, ids, session.config.folds)
+    for kind, result in found.items():
+        facts = competition.profile.metric, competition.labels
+        write_statistics(session.fold, kind, FoldStatistics(*facts, ids, result.stats, groups))
 
 
 def _networks(session: Session, kind: str) -> list[nn.Module]:
@@ -99,6 +112,8 @@ def _facts(session: Session) -> dict[str, Any]:
         **_stop(session),
         "steps": session.step,
         "seconds": round(session.elapsed(), 1),
+        "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "processes": session.accelerator.num_processes,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "precision": str(session.precision or torch.float32).removeprefix("torch."),
         "train_images": len(cast("Sized", session.data.train.dataset)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -13,6 +14,9 @@ from maskfold.config import OptimConfig
 from maskfold.errors import TrainingError
 from maskfold.models import SegmentationModel
 
+# timm's names of torch's own optimisers.
+FUSED = ("adam", "adamw", "sgd", "momentum")
+
 
 def build_optimizer(model: SegmentationModel, config: OptimConfig) -> torch.optim.Optimizer:
     """Any timm optimiser by name, with the encoder's own rate and no decay on biases and norms.
@@ -22,13 +26,16 @@ def build_optimizer(model: SegmentationModel, config: OptimConfig) -> torch.opti
     Raises:
         TrainingError: unknown name, or options the optimiser does not take.
     """
+    # One kernel for all parameters, where the optimiser has it.
+    fused = model.other_parameters()[0].is_cuda and config.name.removeprefix("lookahead_") in FUSED
+    options: dict[str, Any] = ({"fused": True} if fused else {}) | config.options
     groups = [
         *_decay_groups(model.encoder_parameters(), config, config.lr * config.encoder_lr_factor),
         *_decay_groups(model.other_parameters(), config, config.lr),
     ]
     try:
         optimizer = create_optimizer_v2(
-            groups, opt=config.name, lr=config.lr, weight_decay=config.weight_decay, **config.options
+            groups, opt=config.name, lr=config.lr, weight_decay=config.weight_decay, **options
         )
     except (ValueError, AssertionError, TypeError, RuntimeError) as error:
         raise TrainingError(

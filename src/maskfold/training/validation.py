@@ -13,7 +13,7 @@ from maskfold.config import TTAConfig
 from maskfold.ensembling.checkpoints import oof_options
 from maskfold.errors import InferenceError
 from maskfold.inference.predict import Prediction, predict_batches
-from maskfold.metrics import Evaluation
+from maskfold.metrics import Evaluation, gathered_stats
 from maskfold.progress import progress
 from maskfold.training.session import Session
 
@@ -94,10 +94,11 @@ def _predictions(
 def _stats(session: Session, prediction: Prediction) -> np.ndarray:
     assert prediction.label is not None  # validation images are training images, which have masks
     mask = session.competition.labels.decide(prediction.probability)
-    return session.metric.image_stats(mask, prediction.label)
+    return session.metric.stats_of(mask, prediction.label)
 
 
 def _scores(session: Session, found: list[tuple[int, np.ndarray]]) -> Evaluation:
     rows = dict(found)
-    stats = np.stack([rows[index] for index in range(len(session.data.valid_ids))])
-    return Evaluation(session.metric, session.data.valid_ids, stats)
+    ids = session.data.valid_ids
+    stats = gathered_stats(session.metric, ids, [rows[index] for index in range(len(ids))])
+    return Evaluation(session.metric, ids, stats)

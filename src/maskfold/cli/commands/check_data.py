@@ -1,14 +1,17 @@
 """Show what a competition's files hold and everything that is wrong with them, before a night is lost."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskfold.cli.arguments import config_flags, config_parser, parse
+from maskfold.cli.arguments import config_flags, config_parser, dotted_overrides, parse
+from maskfold.cli.found import folder_to_describe
 from maskfold.cli.options import DATA_OPTIONS
 from maskfold.cli.script import next_command, starting
 from maskfold.config import Config
-from maskfold.errors import first_few
+from maskfold.errors import CompetitionError, first_few
+from maskfold.files import atomic_path
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition, open_competition
 from maskfold.steps.places import RUNS
@@ -33,6 +36,18 @@ def main() -> None:
         help="also measure on this device, in a minute or more: memory (GB) and speed (images/s) of training and "
         "prediction as in the config, the largest batches that fit (images), and how long everything will take",
     )
+    parser.add_argument(
+        "--draft",
+        type=Path,
+        metavar="FILE",
+        help="write a draft of a profile for files that nobody has described, each value with its reason, and nothing "
+        "else; of the folder --competition.root, or of the one under data/ that fits no profile",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the FILE of --draft if it exists")
+    known, rest = parser.parse_known_args()
+    if known.draft is not None:
+        _draft(known.draft, folder_to_describe(dotted_overrides(rest, parser)), overwrite=known.overwrite)
+        return
     arguments, config = parse(parser)
     check_competition(config)
     starting("Reading every image and mask …")
@@ -55,6 +70,28 @@ def main() -> None:
         next_command(f"{'; '.join(changes)}; then {again} --fit")
         sys.exit(1)
     next_command(command_line("make-folds", config_flags(arguments)))
+
+
+def _draft(path: Path, folder: Path, *, overwrite: bool) -> None:
+    """Write the draft of a profile, and print what came of trying it out."""
+    if path.suffix not in (".yaml", ".yml"):
+        raise CompetitionError(f"--draft is {path}: a profile's name ends in .yaml")
+    if path.exists() and not overwrite:
+        raise CompetitionError(f"{path} exists: choose another name, or replace it with --overwrite")
+    starting(f"Looking at {folder} …")
+    from maskfold.checks.draft import draft_profile
+
+    drafted = draft_profile(folder)
+    with atomic_path(path) as temporary:
+        temporary.write_text(drafted.text, encoding="utf-8")
+    print(drafted.summary())
+    print(f"Draft: {path}")
+    place = f" --competition.profile {shlex.quote(str(path))} --competition.root {shlex.quote(str(folder))}"
+    left = [f"fill in {' and '.join(drafted.draft.open)} in {path}"] if drafted.draft.open else []
+    wrong = [f"correct {path}"] if drafted.trial.problems else []
+    next_command("; then ".join([*wrong, *left, command_line("check-data", place)]))
+    if drafted.trial.problems:
+        sys.exit(1)
 
 
 def _measure(config: Config) -> list[str]:

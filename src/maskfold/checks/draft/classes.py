@@ -1,0 +1,88 @@
+"""The classes of a table's rows: their names, and whether they overlap."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from maskfold.checks.draft.draft import Draft
+from maskfold.checks.draft.masks import SAMPLE, MasksByImage, by_class
+from maskfold.checks.draft.pictures import size_of
+from maskfold.checks.draft.places import spread
+from maskfold.checks.draft.roles import Roles
+from maskfold.errors import CompetitionError, first_few
+from maskfold.rle import RLEDialect, RLEError
+
+
+def add_classes(draft: Draft, train: Roles, test: Roles | None, masks: MasksByImage, dialect: RLEDialect) -> None:
+    """rows, task, class_names, class_values, class_separator."""
+    table = train.table
+    if train.rows != "class":
+        _add_rows_without_class(draft, train)
+        return
+    values = sorted({*train.classes, *(test.classes if test else ())} - {""}, key=_natural)
+    where = (
+        f"column {table.name(train.value)}"
+        if train.value is not None
+        else f"after the last {train.separator!r} of the ids"
+    )
+    draft.add("rows", "class", f"{where} holds {len(values)} values: {first_few(values, 8)}")
+    if train.separator is not None:
+        draft.add("class_separator", train.separator, f"stands between image and class in {table.name(train.id)}")
+    overlapping, looked = _overlaps(masks, dialect)
+    if overlapping:
+        reason = f"pixels belong to two classes in {overlapping} of {looked} images with several classes"
+        draft.add("task", "multilabel", reason)
+    else:
+        reason = f"no pixel belongs to two classes in {looked} images with several classes"
+        draft.add("task", "multiclass", reason)
+        if not looked:
+            draft.doubts.append(
+                "task: no image looked at has masks of two classes, so whether they overlap is not known"
+            )
+    words = [value for value in values if re.search(r"[^\W\d_]", value)]
+    names = values if len(words) == len(values) else [f"class_{value}" for value in values]
+    background = [] if overlapping else ["background"]
+    draft.add("class_names", [*background, *names], "names are free: write the competition's own")
+    draft.add("class_values", values, "as the tables write them, in the order of class_names")
+    _compare_classes(draft, train, test)
+
+
+def _add_rows_without_class(draft: Draft, train: Roles) -> None:
+    images, rows = len(set(train.images)), len(train.images)
+    if train.rows == "instance":
+        draft.add("rows", "instance", f"{rows} rows of {images} images: several for an image, and no column of a class")
+    else:
+        draft.add("rows", "image", f"each of the {images} images has one row")
+    draft.add("class_names", ["foreground"], "names are free: write the competition's own")
+
+
+def _compare_classes(draft: Draft, train: Roles, test: Roles | None) -> None:
+    if test is not None and test.rows == "class":
+        strange = sorted(set(test.classes) ^ set(train.classes) - {""})
+        if strange:
+            draft.doubts.append(f"classes that only one of the two tables has: {first_few(strange)}")
+
+
+def _overlaps(masks: MasksByImage, dialect: RLEDialect) -> tuple[int, int]:
+    """Images in which a pixel has two classes, of the images looked at, which have several."""
+    several = [(image, path) for image, path in masks.located if len(by_class(masks.rows.get(image, ()))) > 1]
+    overlapping = looked = 0
+    for image, path in spread(several, SAMPLE):
+        try:
+            shape = size_of(masks.files, path)
+            layers = [_layer(texts, dialect, shape) for texts in by_class(masks.rows[image]).values()]
+        except (CompetitionError, RLEError):
+            continue
+        looked += 1
+        overlapping += bool((np.sum(layers, axis=0) > 1).any())
+    return overlapping, looked
+
+
+def _layer(texts: Sequence[str], dialect: RLEDialect, shape: tuple[int, int]) -> np.ndarray:
+    return np.maximum.reduce([dialect.decode(text, shape) for text in texts])
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """Numbers in texts by their size."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]

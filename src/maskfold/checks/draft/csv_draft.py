@@ -1,0 +1,241 @@
+"""A draft for competitions whose masks are run lengths in a table."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from maskfold.checks.draft.classes import add_classes
+from maskfold.checks.draft.draft import Draft
+from maskfold.checks.draft.evidence import Evidence, study
+from maskfold.checks.draft.masks import MasksByImage
+from maskfold.checks.draft.pictures import Pictures, look_at_images
+from maskfold.checks.draft.places import ImagePaths, Places
+from maskfold.checks.draft.roles import Roles, find_roles
+from maskfold.checks.draft.tables import Table, empty_texts, mask_column
+from maskfold.checks.draft.test_table import find_test_table, looks_like_a_sample
+from maskfold.competitions.files import CompetitionFiles
+from maskfold.competitions.patterns import Pattern
+from maskfold.errors import first_few
+
+
+@dataclass
+class CsvFindings:
+    """What was found out about a competition of run lengths, before any of it is worded."""
+
+    files: CompetitionFiles
+    images: ImagePaths
+    train: Roles
+    test: Roles | None
+
+    @property
+    def table_paths(self) -> set[str]:
+        """The tables of masks."""
+        return {roles.table.path for roles in (self.train, self.test) if roles is not None}
+
+    @cached_property
+    def masks(self) -> MasksByImage:
+        """The rows of the training table by image."""
+        return MasksByImage(self.files, self.images, self.train)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """The training images."""
+        return look_at_images(self.files, [path for _, path in self.masks.located])
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """How run lengths are written."""
+        return study(self.masks.sample(self.pictures.spec))
+
+
+def find_csv(files: CompetitionFiles, tables: Sequence[Table], images: ImagePaths) -> CsvFindings | None:
+    """The table of training masks and that of a submission; None where no table holds run lengths of its own."""
+    masked = [(table, column) for table in tables if (column := mask_column(table)) is not None]
+    found = [find_roles(table, column, images) for table, column in masked if not looks_like_a_sample(table)]
+    if not found:
+        return None
+    train = max(found, key=lambda roles: (roles.places.found > 0, len(set(roles.masks))))
+    return CsvFindings(files, images, train, find_test_table(tables, train, images))
+
+
+def draft_csv(found: CsvFindings) -> Draft:
+    """The profile of a competition of run lengths."""
+    draft = Draft()
+    train = found.train
+    draft.add("layout", "csv", f"run lengths stand in {train.table.path}, column {train.table.name(train.mask)}")
+    draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
+    _add_split(draft, "train", train, found)
+    _add_unlisted(draft, found)
+    _add_test(draft, found)
+    _add_table(draft, found)
+    _add_id_pattern(draft, found)
+    add_classes(draft, train, found.test, found.masks, found.evidence.dialect)
+    _add_dialect(draft, found)
+    add_images(draft, found.pictures)
+    return draft
+
+
+def add_images(draft: Draft, pictures: Pictures) -> None:
+    """Channels and type of the images, where they are not those of a photograph."""
+    sizes = first_few((f"{height}x{width} ({count})" for (height, width), count in pictures.sizes.most_common()), 4)
+    if pictures.spec is None:
+        if pictures.sizes:
+            draft.doubts.append(
+                f"the images are not stored alike, or cannot be decoded: {first_few(pictures.failures)}"
+            )
+        return
+    spec = pictures.spec
+    value = {"channels": spec.channels, "dtype": spec.dtype, "scale": _plain(spec.scale)}
+    if not pictures.needs_spec:
+        draft.remarks.append(f"images are 8-bit, {spec.channels} channel(s), height x width {sizes}")
+        return
+    draft.add(
+        "image_spec",
+        value,
+        f"of the images that were decoded; the largest value in them is {pictures.highest:g}, scale (the value that "
+        f"means 1.0) is a guess by it. Height x width: {sizes}",
+    )
+
+
+def _plain(number: float) -> int | float:
+    return int(number) if float(number).is_integer() else number
+
+
+def _add_split(draft: Draft, split: str, roles: Roles, found: CsvFindings) -> None:
+    table = roles.table
+    filled = sum(any(character.isdigit() for character in text) for text in set(roles.masks))
+    count = f"{len(table.cells)} rows of {len(set(roles.images))} images"
+    reason = f"{count}, {filled} different masks" if split == "train" else f"{count}: the rows of a submission"
+    draft.add(f"{split}.table", table.path, reason)
+    _add_image(draft, split, roles.places, table.path, found)
+
+
+def _add_image(draft: Draft, split: str, places: Places, table: str, found: CsvFindings) -> None:
+    if not places.patterns:
+        draft.leave_open(
+            f"{split}.image",
+            f"the ids of {table} are in no path of an image here: write the path of an image with {{id}} for the id",
+        )
+        return
+    pattern = places.patterns[0] if len(places.patterns) == 1 else list(places.patterns)
+    reason = f"{places.found} of {places.tried} ids that were looked up have their image there"
+    if len(places.patterns) > 1:
+        reason += "; files beside each other are taken as channels of one image"
+    if places.others:
+        reason += f"; not used: {first_few(places.others)}"
+    draft.add(f"{split}.image", pattern, reason)
+    if places.roots not in ((), ("",)):
+        draft.add(f"{split}.roots", list(places.roots), "images are spread over these folders")
+    if places.share < 1:
+        draft.doubts.append(
+            f"{places.tried - places.found} of {places.tried} ids of {table} that were looked up have no image: "
+            "incomplete data are refused when they are read"
+        )
+
+
+def _add_unlisted(draft: Draft, found: CsvFindings) -> None:
+    """Images beside those of the training table, which are empty where no row of the table is."""
+    if not found.train.places.patterns:
+        return
+    beside = found.images.without_row(found.train.places, found.train.images, found.test.images if found.test else ())
+    if not beside:
+        return
+    if any(empty_texts(found.train.masks).values()):
+        draft.remarks.append(f"{len(beside)} images have no row in {found.train.table.path}: {first_few(beside)}")
+        return
+    draft.add(
+        "train.unlisted",
+        "empty",
+        f"{len(beside)} images have no row, and no row has an empty mask, so only masks that are not empty are listed",
+    )
+
+
+def _add_test(draft: Draft, found: CsvFindings) -> None:
+    test, train = found.test, found.train
+    if test is not None:
+        _add_split(draft, "test", test, found)
+        own = _columns_of(test)
+        if test.table.header is not None and (own != _columns_of(train) or test.separator != train.separator):
+            draft.add("test.columns", own, f"{test.table.path} has other columns than {train.table.path}")
+            if test.separator is not None:
+                draft.add("test.class_separator", test.separator, f"stands between image and class in {own['id']}")
+        return
+    draft.leave_open(
+        "test.table", "no sample submission was found: the CSV of ids (and classes) that a submission consists of"
+    )
+    draft.leave_open("test.image", "path of a test image with {id} where the id stands")
+
+
+def _add_table(draft: Draft, found: CsvFindings) -> None:
+    train, test = found.train, found.test
+    separator, header = train.table.separator, train.table.header is not None
+    name = {"\t": "a tab", ",": "a comma"}.get(separator, repr(separator))
+    draft.add(
+        "separator", separator, f"{name} cuts every line of {train.table.path} into {len(train.table.columns)} fields"
+    )
+    draft.add("header", header, "the first row holds names" if header else "the first row is data")
+    known = first_few(map(train.table.name, train.table.columns), 8)
+    shown = f"{train.table.path} has the columns {known}" if header else "columns are taken by position, names are free"
+    draft.add("columns", _columns_of(train), f"{shown}; in the order of a submission")
+    for table, other in ((test.table, train.table),) if test else ():
+        if (table.separator, table.header is None) != (other.separator, other.header is None):
+            draft.doubts.append(
+                f"{table.path} and {other.path} differ in separator or header: a profile has one for both"
+            )
+
+
+def _add_id_pattern(draft: Draft, found: CsvFindings) -> None:
+    places = found.train.places
+    if places.id_pattern is None:
+        return
+    draft.add("id_pattern", places.id_pattern, "the parts of an id that are words of its image's path")
+    fields = ", ".join(Pattern(places.id_pattern).fields)
+    draft.remarks.append(
+        f"ids have the fields {fields}: where images with the same one belong together (a patient, a place), add "
+        "group_field and its name, so that folds do not part them"
+    )
+
+
+def _columns_of(roles: Roles) -> dict[str, str]:
+    places = {"id": roles.id, "class": roles.value, "mask": roles.mask}
+    there = {role: column for role, column in places.items() if column is not None}
+    ordered = sorted(there, key=lambda role: there[role])
+    if roles.table.header is None:
+        return {role: role if role != "id" else "name" for role in ordered}
+    return {role: roles.table.name(there[role]) for role in ordered}
+
+
+def _add_dialect(draft: Draft, found: CsvFindings) -> None:
+    evidence = found.evidence
+    dialect = evidence.dialect
+    for key in ("layout", "order", "start"):
+        draft.add(
+            f"dialect.{key}", getattr(dialect, key), evidence.reasons.get(key, "the most usual; nothing shows it")
+        )
+    if evidence.doubts:
+        draft.doubts.append(
+            f"dialect.{', dialect.'.join(evidence.doubts)}: "
+            + ("no mask with runs has an image here" if not evidence.sample else "the masks do not decide it")
+        )
+    texts = empty_texts(found.train.masks)
+    markers = [text for text, _ in texts.most_common() if text]
+    wanted = _sample_marker(found.test, markers)
+    if wanted:
+        draft.add("dialect.empty", wanted, f"stands in the sample submission; {_counted(texts)} in the training table")
+        markers = [text for text in markers if text != wanted]
+    if markers:
+        draft.add("dialect.also_empty", markers, f"no run lengths: {_counted(texts)} in {found.train.table.path}")
+
+
+def _sample_marker(test: Roles | None, markers: Sequence[str]) -> str:
+    """What a submission holds for an empty mask: what the sample holds, else what all empty training masks hold."""
+    own = {text for text in empty_texts(test.masks) if text} if test else set()
+    if len(own) == 1:
+        return own.pop()
+    return markers[0] if len(markers) == 1 and re.fullmatch(r"-1?", markers[0]) else ""
+
+
+def _counted(texts: Counter[str]) -> str:
+    return first_few((f"{text or 'nothing'!r} {count} times" for text, count in texts.most_common()), 5) or "none"

@@ -1,0 +1,164 @@
+"""A draft for competitions whose masks are label files: beside the images, or named in lists."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from maskfold.checks.draft.csv_draft import add_images
+from maskfold.checks.draft.draft import Draft
+from maskfold.checks.draft.families import Family, Pair, families, pairs
+from maskfold.checks.draft.id_lists import IdList, id_lists
+from maskfold.checks.draft.label_values import LabelValues, Value, named_values, read_labels
+from maskfold.checks.draft.pictures import look_at_images
+from maskfold.checks.draft.tables import Table
+from maskfold.competitions.files import CompetitionFiles
+from maskfold.competitions.label_map import NOT_SCORED
+from maskfold.errors import first_few
+
+
+@dataclass(frozen=True)
+class LabelFindings:
+    """Images with label files, and images without.
+
+    Attributes:
+        files: of the competition.
+        found: the pairs of families that are used, the largest first.
+        unused: further families of labels of the same images.
+        alone: families of images without labels.
+        lists: files that say which ids belong to which split.
+    """
+
+    files: CompetitionFiles
+    found: Sequence[Pair]
+    unused: Sequence[Family]
+    alone: Sequence[Family]
+    lists: Sequence[IdList]
+
+
+def find_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelFindings | None:
+    """Which families of files are images and labels; None where no family is another's labels."""
+    all_families = families(paths)
+    matched = pairs(all_families)
+    used: dict[str, Pair] = {}
+    unused = []
+    for pair in matched:
+        if pair.images.pattern in used:
+            unused.append(pair.labels)
+        else:
+            used[pair.images.pattern] = pair
+    if not used:
+        return None
+    best = sorted(used.values(), key=lambda pair: -len(pair.common))
+    alone = [family for family in all_families if family.pattern not in used and not family.of_labels]
+    ids = {image_id for pair in best for image_id in pair.images.paths}
+    return LabelFindings(files, best, unused, alone, id_lists(files, ids))
+
+
+def draft_labels(found: LabelFindings, tables: Sequence[Table]) -> Draft:
+    """The profile of label files whose paths follow patterns."""
+    draft = Draft()
+    draft.add("layout", "label-files", "label files have the names of their images, or nearly")
+    draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
+    _add_sources(draft, found)
+    values = read_labels(found.files, [pair.labels.paths[name] for pair in found.found for name in pair.common])
+    add_label_values(draft, values, tables)
+    add_images(
+        draft, look_at_images(found.files, [pair.images.paths[name] for pair in found.found for name in pair.common])
+    )
+    if found.unused:
+        draft.remarks.append(f"other labels of the same images, not used: {first_few(f.pattern for f in found.unused)}")
+    return draft
+
+
+def add_label_values(draft: Draft, values: LabelValues, tables: Sequence[Table]) -> None:
+    """class_names and label_map, by what the label files hold."""
+    shown = first_few((_key(value) for value in values.values), 12)
+    reason = f"{values.read} label files hold {len(values.pixels)} values: {shown}"
+    if values.failures:
+        draft.doubts.append(f"{len(values.failures)} label files cannot be read: {first_few(values.failures)}")
+    if values.kind == "other":
+        draft.leave_open("class_names", f"{reason}. These are no classes: are they instances, heights, pictures?")
+    elif values.kind == "two":
+        _add_two(draft, values, reason)
+    elif values.kind == "blurred":
+        draft.add("class_names", ["foreground"], f"{reason}: black and white, blurred by a compression with loss")
+        draft.add("label_map", {"0": 0, "255": 1, "1-127": 0, "128-254": 1}, "cut at 128")
+    else:
+        _add_classes(draft, values, reason, tables)
+
+
+def _add_two(draft: Draft, values: LabelValues, reason: str) -> None:
+    draft.add("class_names", ["foreground"], f"{reason}. Names are free: write the competition's own")
+    own = [value for value in values.values if isinstance(value, int)]
+    if not (set(own) <= {0, 1} or set(own) <= {0, 255}):
+        low, high = own[0], own[-1]
+        draft.add("label_map", {str(low): 0, str(high): 1}, "the larger value is taken for the foreground")
+        draft.doubts.append(f"label_map: that {high} is the foreground and {low} the background is a guess")
+
+
+def _add_classes(draft: Draft, values: LabelValues, reason: str, tables: Sequence[Table]) -> None:
+    numbers = [
+        value for value in values.values if value not in (NOT_SCORED, (NOT_SCORED,) * 3) or values.kind == "colours"
+    ]
+    names, table = named_values(tables, values.values)
+    listed: Sequence[Value] = list(names) if names else numbers
+    words = (
+        [names[value] for value in listed] if names else [f"class_{_key(value).replace(' ', '_')}" for value in listed]
+    )
+    source = f"names by {table}" if names else "names are free: write the competition's own"
+    draft.add("class_names", words, f"{reason}; {source}")
+    if list(listed) != list(range(len(listed))):
+        entries = {_key(value): place for place, value in enumerate(listed)}
+        if NOT_SCORED in values.pixels and NOT_SCORED not in listed:
+            entries[str(NOT_SCORED)] = NOT_SCORED
+        draft.add("label_map", entries, "value or colour: class, counted from 0 in the order of class_names")
+    rare = [_key(value) for value in numbers if values.files[value] * 20 < values.read]
+    missing = "" if not rare else f"; {first_few(rare)} are in few files: are they drawn by mistake?"
+    what = "colours" if values.kind == "colours" else "values"
+    draft.doubts.append(
+        f"which {what} are not scored (255 in label_map) cannot be told, nor whether files that were not read hold "
+        f"others{missing}"
+    )
+
+
+def _key(value: Value) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _add_sources(draft: Draft, found: LabelFindings) -> None:
+    by_split: dict[str, list[Pair]] = {"train": [], "valid": [], "test": []}
+    for pair in found.found:
+        by_split[pair.images.split or "train"].append(pair)
+    if not by_split["train"]:
+        by_split["train"], by_split["valid"], by_split["test"] = by_split["valid"], [], by_split["test"]
+    if not by_split["train"]:
+        by_split["train"], by_split["test"] = by_split["test"], []
+    sources: dict[str, list[dict[str, str]]] = {
+        split: [{"image": pair.images.pattern, "label": pair.labels.pattern} for pair in own]
+        for split, own in by_split.items()
+    }
+    alone = [family for family in found.alone if family.split == "test"] or list(found.alone[:1])
+    sources["test"] += [{"image": family.pattern} for family in alone if not by_split["test"]]
+    sources = _with_lists(draft, sources, found)
+    counts = {split: sum(len(pair.common) for pair in own) for split, own in by_split.items()}
+    for split, own in sources.items():
+        if own:
+            reason = f"{counts[split]} images with labels" if counts[split] else "images without labels"
+            draft.add(split, own[0] if len(own) == 1 else own, reason)
+    if not sources["test"]:
+        draft.doubts.append("no images without labels were found: there is no test split, so nothing to submit")
+
+
+def _with_lists(
+    draft: Draft, sources: dict[str, list[dict[str, str]]], found: LabelFindings
+) -> dict[str, list[dict[str, str]]]:
+    """The sources as lists of ids divide them, where all images have one pattern."""
+    if len(sources["train"]) != 1 or sources["valid"] or not any(own.split == "train" for own in found.lists):
+        return sources
+    (whole,) = sources["train"]
+    divided = dict(sources)
+    for own in found.lists:
+        if own.split == "test" and found.alone:
+            continue
+        divided[own.split] = [{**whole, "ids": own.path}]
+    draft.remarks.append(f"lists of ids: {first_few((own.path for own in found.lists), 6)}")
+    return divided

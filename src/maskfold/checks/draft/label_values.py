@@ -1,0 +1,136 @@
+"""What label files hold: two values, classes by number, or colours; told from a sample of them."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Literal
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from maskfold.checks.draft.places import spread
+from maskfold.checks.draft.tables import Table
+from maskfold.competitions.files import CompetitionFiles
+from maskfold.competitions.label_map import NOT_SCORED
+
+# Files that are read; more different values than these are no classes.
+READ, MOST = 60, 256
+# Of all pixels, those near the ends of the scale, where a mask was compressed with loss.
+NEAR, ENDS = 0.97, 24
+
+Kind = Literal["two", "numbers", "colours", "blurred", "other"]
+Value = int | tuple[int, int, int]
+
+
+@dataclass
+class LabelValues:
+    """What a sample of label files holds.
+
+    Attributes:
+        pixels: value, or colour (red, green, blue) -> number of pixels.
+        files: the same -> number of files.
+        read: number of files read.
+        failures: messages about files that cannot be read.
+    """
+
+    pixels: Counter[Value] = field(default_factory=Counter)
+    files: Counter[Value] = field(default_factory=Counter)
+    read: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def values(self) -> list[Value]:
+        """All values, sorted; colours where there is one, of all files then."""
+        return sorted(self.pixels, key=lambda value: (isinstance(value, tuple), value))
+
+    @property
+    def kind(self) -> Kind:
+        """What the values can be."""
+        values = set(self.pixels)
+        if any(isinstance(value, tuple) for value in values):
+            return "colours" if len(values) <= MOST else "other"
+        if len(values) <= 2:
+            return "two"
+        if self._at_the_ends() and {0, 255} <= values:
+            return "blurred"
+        return "numbers" if len(values) <= MOST else "other"
+
+    def _at_the_ends(self) -> bool:
+        """Whether nearly all pixels are near 0 and 255, and other values are between them."""
+        ends = sum(
+            count for value, count in self.pixels.items() if isinstance(value, int) and not ENDS < value < 255 - ENDS
+        )
+        return len(self.pixels) > 3 and ends >= NEAR * self.pixels.total() and max(self._inner(), default=0) > ENDS
+
+    def _inner(self) -> Iterable[int]:
+        return (value for value in self.pixels if isinstance(value, int) and value < NOT_SCORED)
+
+
+def read_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelValues:
+    """The values of some of the label files."""
+    found = LabelValues()
+    arrays = {path: _read(files, path, found) for path in spread(paths, READ)}
+    usable = {path: array for path, array in arrays.items() if array is not None}
+    coloured = any(array.ndim == 3 for array in usable.values())
+    for array in usable.values():
+        counts = _count(array, coloured=coloured)
+        found.pixels.update(counts)
+        found.files.update(counts.keys())
+        found.read += 1
+        if len(found.pixels) > 4 * MOST:
+            break
+    return found
+
+
+def named_values(tables: Sequence[Table], values: Sequence[Value]) -> tuple[dict[Value, str], str]:
+    """Value or colour -> name, of a table with a row for each; and the table's path. Empty where none has them all."""
+    for table in tables:
+        columns = {column: table.values(column) for column in table.columns}
+        numbers = [column for column, cells in columns.items() if all(_is_level(cell) for cell in cells)]
+        names = [
+            column for column in columns if column not in numbers and len(set(columns[column])) == len(columns[column])
+        ]
+        wanted = 3 if any(isinstance(value, tuple) for value in values) else 1
+        if len(numbers) < wanted or not names:
+            continue
+        rows = zip(*(columns[column] for column in numbers[:wanted]), columns[names[0]], strict=True)
+        found: dict[Value, str] = {}
+        for *levels, name in rows:
+            key = tuple(map(int, levels))
+            found[(key[0], key[1], key[2]) if wanted == 3 else key[0]] = name
+        if set(values) - {NOT_SCORED} <= found.keys():
+            return found, table.path
+    return {}, ""
+
+
+def _is_level(cell: str) -> bool:
+    return cell.isascii() and cell.isdigit() and int(cell) < 256
+
+
+def _read(files: CompetitionFiles, path: str, found: LabelValues) -> np.ndarray | None:
+    """Whole numbers (H, W), or colours (H, W, 3). A palette means its indices."""
+    try:
+        with Image.open(BytesIO(files.read(path))) as image:
+            array = np.array(image)
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        found.failures.append(f"{path}: {error}")
+        return None
+    if array.ndim == 3:
+        colours = array[..., :3] if array.shape[2] >= 3 else np.repeat(array[..., :1], 3, axis=2)
+        array = colours if (colours != colours[..., :1]).any() else colours[..., 0]
+    if array.dtype.kind not in "bui":
+        found.failures.append(f"{path} holds {array.dtype}")
+        return None
+    return array
+
+
+def _count(array: np.ndarray, *, coloured: bool) -> Counter[Value]:
+    if not coloured:
+        values, counts = np.unique(array, return_counts=True)
+        return Counter({int(value): int(count) for value, count in zip(values, counts, strict=True)})
+    colours = array if array.ndim == 3 else np.repeat(array[..., None], 3, axis=2)
+    red, green, blue = (colours[..., channel].astype(np.int64) for channel in range(3))
+    values, counts = np.unique(red << 16 | green << 8 | blue, return_counts=True)
+    triples = ((int(value) >> 16, int(value) >> 8 & 255, int(value) & 255) for value in values)
+    return Counter(dict(zip(triples, map(int, counts), strict=True)))

@@ -1,0 +1,87 @@
+"""The masks of a training table by image, and a sample of them that is drawn."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import cv2
+
+from maskfold.checks.draft.pictures import read_image, size_of
+from maskfold.checks.draft.places import ImagePaths, spread
+from maskfold.checks.draft.roles import Roles
+from maskfold.checks.draft.tables import RUNS
+from maskfold.checks.images import THUMBNAIL
+from maskfold.checks.readings import DrawnMask, edges
+from maskfold.competitions.files import CompetitionFiles
+from maskfold.competitions.patterns import PathLookup, Pattern
+from maskfold.competitions.samples import ImagePath
+from maskfold.errors import CompetitionError
+from maskfold.images import ImageSpec, to_rgb
+
+# Images whose masks are tried.
+SAMPLE = 150
+
+
+class MasksByImage:
+    """The rows of a training table, gathered.
+
+    Attributes:
+        files: of the competition.
+        rows: image -> (class, run lengths) of its rows that hold runs.
+    """
+
+    def __init__(self, files: CompetitionFiles, images: ImagePaths, roles: Roles) -> None:
+        self.files = files
+        self._places = roles.places
+        self._paths = frozenset(images.paths)
+        composed = self._places.id_pattern is not None
+        self._lookup = PathLookup(Pattern(self._places.patterns[0]), files) if composed else None
+        self._images = list(dict.fromkeys(roles.images))
+        self.rows: dict[str, list[tuple[str, str]]] = {}
+        for image, value, text in zip(roles.images, roles.classes, roles.masks, strict=True):
+            if RUNS.fullmatch(text):
+                self.rows.setdefault(image, []).append((value, text))
+
+    def path(self, image: str) -> ImagePath | None:
+        """The files of an image; None where not all of them are there."""
+        if self._lookup is not None:
+            values = Pattern(str(self._places.id_pattern)).match(image)
+            try:
+                return None if values is None else self._lookup.path(values)
+            except CompetitionError:
+                return None
+        for root in self._places.roots:
+            below = f"{root}/" if root else ""
+            paths = tuple(below + pattern.replace("{id}", image) for pattern in self._places.patterns)
+            if paths and self._paths.issuperset(paths):
+                return paths[0] if len(paths) == 1 else paths
+        return None
+
+    @cached_property
+    def located(self) -> list[tuple[str, ImagePath]]:
+        """(image, its files) of all images of the table that are there."""
+        found = ((image, self.path(image)) for image in self._images)
+        return [(image, path) for image, path in found if path is not None]
+
+    def sample(self, spec: ImageSpec | None) -> list[DrawnMask]:
+        """Some of the images with runs, of which size and picture can be read."""
+        filled = [(image, path) for image, path in self.located if image in self.rows]
+        drawn = (self._drawn(image, path, spec) for image, path in spread(filled, SAMPLE))
+        return [item for item in drawn if item is not None]
+
+    def _drawn(self, image: str, path: ImagePath, spec: ImageSpec | None) -> DrawnMask | None:
+        try:
+            shape = size_of(self.files, path)
+            picture = read_image(self.files, path, spec)
+        except CompetitionError:
+            return None
+        grey = to_rgb(picture, spec) if spec is not None and picture.shape[2] == spec.channels else picture
+        small = cv2.resize(grey.mean(2), (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+        return DrawnMask(image, tuple(text for _, text in self.rows[image]), shape, edges(small))
+
+
+def by_class(rows: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """Class -> run lengths."""
+    found: dict[str, list[str]] = {}
+    for value, text in rows:
+        found.setdefault(value, []).append(text)
+    return found

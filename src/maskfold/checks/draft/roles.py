@@ -1,0 +1,125 @@
+"""What the columns and rows of a table of masks are: the image, the class, the mask; a row for each of what."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from maskfold.checks.draft.composed import composed_places
+from maskfold.checks.draft.places import ImagePaths, Places, spread
+from maskfold.checks.draft.tables import RUNS, Table
+
+CLASS_SEPARATORS = ("_", "-", ":", "|", "/", " ", ".")
+MOST_CLASSES = 256
+# Cells of a column by which it is looked for among the images.
+LOOKED_AT = 2000
+CLASS_WORD = re.compile(r"class|label|categor|defect|type|kind|organ|species", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns of a table of masks.
+
+    Attributes:
+        table: the table.
+        id: column of the image.
+        mask: column of the run lengths.
+        value: column of the class; None where there is none.
+        separator: where the column of the image also holds the class: what stands between the two.
+        places: where the images are.
+    """
+
+    table: Table
+    id: int
+    mask: int
+    value: int | None
+    separator: str | None
+    places: Places
+
+    @cached_property
+    def images(self) -> list[str]:
+        """The image of each row."""
+        return [head for head, _ in self._split]
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The class of each row; empty texts where rows have none."""
+        return (
+            [""] * len(self.table.cells)
+            if self.value is None and self.separator is None
+            else [tail for _, tail in self._split]
+            if self.value is None
+            else self.table.values(self.value)
+        )
+
+    @cached_property
+    def masks(self) -> list[str]:
+        """The cell of run lengths of each row."""
+        return self.table.cells[self.mask].tolist()
+
+    @property
+    def rows(self) -> Literal["image", "class", "instance"]:
+        """What a row is of."""
+        if self.value is not None or self.separator is not None:
+            return "class"
+        return "image" if len(set(self.images)) == len(self.images) else "instance"
+
+    @cached_property
+    def _split(self) -> list[tuple[str, str]]:
+        ids = self.table.values(self.id)
+        return [(text, "") for text in ids] if self.separator is None else split_ids(ids, self.separator)
+
+
+def split_ids(ids: Sequence[str], separator: str) -> list[tuple[str, str]]:
+    """(image, class) of ids that hold both; the last separator counts."""
+    parts = (text.rpartition(separator) for text in ids)
+    return [(head, tail) if between else (tail, "") for head, between, tail in parts]
+
+
+def find_roles(table: Table, mask: int, images: ImagePaths) -> Roles:
+    """The roles of a table's columns, of which that of the masks is known."""
+    others = [column for column in table.columns if column != mask]
+    found = [(column, *_look_up(table.values(column), images)) for column in others]
+    column, places, separator = max(found, key=lambda item: item[1].share)
+    if not places.found:
+        column = max(others, key=lambda place: len(set(table.values(place))))
+    value = (
+        None if separator is not None else _class_column(table, column, [place for place in others if place != column])
+    )
+    return Roles(table, column, mask, value, separator, places)
+
+
+def _look_up(ids: Sequence[str], images: ImagePaths) -> tuple[Places, str | None]:
+    """Where the images of a column's texts are, and what separates image and class in them, if anything does."""
+    looked = spread(ids, LOOKED_AT)
+    direct = images.places(looked)
+    if direct.share >= 0.5:
+        return direct, None
+    best, chosen = direct, None
+    for separator in CLASS_SEPARATORS:
+        pairs = split_ids(looked, separator)
+        tails = {tail for _, tail in pairs}
+        if "" in tails or len(tails) > min(MOST_CLASSES, len(pairs) // 2):
+            continue
+        places = images.places([head for head, _ in pairs])
+        if places.share > best.share:
+            best, chosen = places, separator
+    composed = composed_places(ids, images.paths) if best.share < 0.5 else best
+    return (composed, None) if composed.share > best.share else (best, chosen)
+
+
+def _class_column(table: Table, image: int, others: Sequence[int]) -> int | None:
+    """The column that, with the image, names a row: few values, and each of an image's rows another."""
+    ids = table.values(image)
+    repeated = len(set(ids)) < len(ids)
+    for column in others:
+        values = table.values(column)
+        few = 1 < len(set(values)) <= min(MOST_CLASSES, max(2, len(values) // 2))
+        if not few or any(RUNS.fullmatch(value) for value in spread(values, 100)):
+            continue
+        named = CLASS_WORD.search(table.name(column)) is not None
+        distinct = len(set(zip(ids, values, strict=True))) == len(ids)
+        if distinct and (repeated or named):
+            return column
+    return None

@@ -1,0 +1,141 @@
+"""Which of a folder's tables hold run lengths: separator, header and columns, and what each column is."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from maskfold.checks.draft.places import ImagePaths, spread
+from maskfold.competitions.files import CompetitionFiles, decode_text
+from maskfold.competitions.images import IMAGE_SUFFIXES
+from maskfold.errors import CompetitionError
+
+SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
+SEPARATORS = (",", "\t", ";", "|")
+# Rows by which a table's separator and header are told; characters of it that are looked at before it is read.
+ROWS, HEAD = 60, 1 << 20
+# Cells of a column that are looked at.
+CELLS = 3000
+RUNS = re.compile(r"\s*\d+(\s+\d+)+\s*")
+NUMBER = re.compile(r"\s*-?\d+(\.\d+)?\s*")
+# Texts beside run lengths in a column of masks: markers of empty masks, few and short.
+MARKERS, MARKER_LENGTH = 5, 12
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it stands in its file.
+
+    Attributes:
+        path: inside the folder.
+        separator: one character.
+        header: the names of the columns without the blanks around them; None: its first row is data.
+        cells: all text, columns 0, 1 …; an empty cell is "".
+    """
+
+    path: str
+    separator: str
+    header: tuple[str, ...] | None
+    cells: pd.DataFrame
+
+    def name(self, column: int) -> str:
+        """The name of a column; its number from 1 where there is no header."""
+        return str(column + 1) if self.header is None else self.header[column]
+
+    def values(self, column: int) -> list[str]:
+        """The cells of a column, without the blanks around them."""
+        return self.cells[column].str.strip().tolist()
+
+    @property
+    def columns(self) -> range:
+        """The numbers of its columns."""
+        return range(self.cells.shape[1])
+
+
+def read_tables(files: CompetitionFiles, images: ImagePaths) -> list[Table]:
+    """All tables of two or more columns."""
+    found = (_read_table(files, path, images) for path in files.below("") if _suffix(path) in SUFFIXES)
+    return [table for table in found if table is not None]
+
+
+def mask_column(table: Table) -> int | None:
+    """The column that holds run lengths, and at most markers of empty masks beside them; None where none does."""
+    counts = {column: _filled_masks(table.cells[column]) for column in table.columns}
+    column = max(counts, key=lambda place: counts[place])
+    return column if counts[column] else None
+
+
+def empty_texts(cells: Sequence[str]) -> Counter[str]:
+    """What stands in a column of masks where there are no run lengths; the empty text, too."""
+    return Counter(cell.strip() for cell in cells if not RUNS.fullmatch(cell))
+
+
+def _filled_masks(cells: pd.Series) -> int:
+    """Number of cells looked at that hold runs; 0 where other cells are no markers."""
+    looked = spread(cells.tolist(), CELLS)
+    others = {text for text in empty_texts(looked) if text}
+    if len(others) > MARKERS or any(len(text) > MARKER_LENGTH for text in others):
+        return 0
+    return sum(RUNS.fullmatch(cell) is not None for cell in looked)
+
+
+def _read_table(files: CompetitionFiles, path: str, images: ImagePaths) -> Table | None:
+    try:
+        text = decode_text(files.read(path), path)
+    except CompetitionError:
+        return None
+    lines = text[:HEAD].splitlines()
+    lines = lines[: -1 if len(text) > HEAD else None][:ROWS]
+    separator = _separator(lines)
+    if separator is None:
+        return None
+    rows = _rows(lines, separator)
+    header = tuple(cell.strip() for cell in rows[0]) if _is_header(rows, images) else None
+    try:
+        cells = pd.read_csv(
+            StringIO(text),
+            sep=separator,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            skiprows=int(header is not None),
+        ).fillna("")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError):
+        return None
+    return None if cells.shape[1] != len(rows[0]) else Table(path, separator, header, cells)
+
+
+def _separator(lines: Sequence[str]) -> str | None:
+    """The character that cuts all lines into the same number of fields, of several the one that cuts most."""
+    widths = {separator: {len(row) for row in _rows(lines, separator)} for separator in SEPARATORS}
+    constant = {separator: min(found) for separator, found in widths.items() if len(found) == 1 and min(found) > 1}
+    return max(constant, key=lambda separator: constant[separator]) if constant else None
+
+
+def _rows(lines: Sequence[str], separator: str) -> list[list[str]]:
+    return [row for row in _parsed(lines, separator) if row]
+
+
+def _parsed(lines: Sequence[str], separator: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(lines, delimiter=separator)
+    except csv.Error:
+        return
+
+
+def _is_header(rows: Sequence[Sequence[str]], images: ImagePaths) -> bool:
+    """Names: all there, different, and none of them data: a number, run lengths or an image."""
+    first = [cell.strip() for cell in rows[0]]
+    if not all(first) or len(set(first)) < len(first) or len(rows) < 2:
+        return False
+    data = (RUNS.fullmatch(cell) or NUMBER.fullmatch(cell) or _suffix(cell) in IMAGE_SUFFIXES for cell in first)
+    return not any(data) and not any(images.has(cell) for cell in first)
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()

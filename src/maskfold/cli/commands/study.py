@@ -1,0 +1,65 @@
+"""Compare variants of a config on the same folds and seeds; interrupted, the same command goes on where it stopped."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from maskfold.cli.arguments import EVERYTHING, dotted_overrides
+from maskfold.cli.options import COMMON, ROOT, command_parser
+from maskfold.cli.script import next_command, starting
+from maskfold.cli.train import count_argument
+from maskfold.config import load_config
+from maskfold.errors import TrainingError
+from maskfold.program import command_line
+from maskfold.steps.competition import check_competition
+from maskfold.steps.places import STUDIES
+from maskfold.studies.study import load_study
+
+
+def main() -> None:
+    """Run the command."""
+    parser = command_parser(__doc__, EVERYTHING, COMMON)
+    add = parser.add_argument
+    add("study", metavar="STUDY", help="a YAML file, or the name of a study that comes with maskfold (weights)")
+    add("--name", help="folder of its runs and results, runs/studies/NAME; default: the file's name")
+    add("--variants", metavar="A,B", help="only these, and those that they need or are compared with; default: all")
+    add("--folds", type=int, nargs="+", metavar="K", help="folds to train and score; default: the study's")
+    add("--seeds", type=int, nargs="+", metavar="S", help="seeds to train with; default: the study's")
+    add("--root", type=Path, metavar="DIR", help=f"folder of the competition's files: the same as --{ROOT}")
+    add(
+        "--parallel",
+        type=count_argument,
+        default=1,
+        metavar="N",
+        help="trainings at a time, with their share of the cores and GPUs, of which one may serve all; default: 1",
+    )
+    add("--dry-run", action="store_true", help="tell what would be trained, and how long it takes as far as known")
+    arguments, rest = parser.parse_known_args()
+    overrides = dotted_overrides(rest, parser)
+    if arguments.root is not None:
+        overrides[ROOT] = str(arguments.root)
+    study = load_study(arguments.study)
+    asked = {"folds": arguments.folds, "seeds": arguments.seeds}
+    study = study.asked(**{name: tuple(values) for name, values in asked.items() if values is not None})
+    if arguments.variants:
+        study = study.select([name.strip() for name in arguments.variants.split(",")])
+    folder = STUDIES / (arguments.name or Path(arguments.study).stem)
+    check_competition(load_config(study.config, {**study.options, **overrides}, name=folder.name))
+    starting(f"Study {arguments.study}: {len(study.variants)} variants in {folder} …")
+    from maskfold.studies.plan import Plan
+    from maskfold.studies.run import forecast, run_study
+    from maskfold.studies.write import markdown
+
+    plan = Plan(study, folder, overrides)
+    if arguments.dry_run:
+        print(forecast(plan))
+        return next_command(command_line("study", *(shlex.quote(word) for word in sys.argv[1:] if word != "--dry-run")))
+    results = run_study(plan, parallel=arguments.parallel)
+    print(f"\n{markdown(plan, results)}\nResults: {folder / 'results.md'}, {folder / 'results.html'}")
+    if results.missing:
+        raise TrainingError(
+            f"{', '.join(results.missing)}: not trained to the end, for the reasons above; the same command tries again"
+        )
+    return next_command(
+        command_line("report", f"--runs {shlex.quote(str(plan.run(study.first, study.seeds[0]).path))}")
+    )

@@ -1,0 +1,146 @@
+"""Bytes of label files to masks, nothing guessed."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal, cast
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from maskfold.competitions.label_map import NOT_SCORED, LabelMap
+from maskfold.errors import CompetitionError, first_few
+from maskfold.labels import Label, LabelSpec
+
+Palette = Literal["indices", "greys", "colours"]
+
+
+@dataclass(frozen=True)
+class LabelReader:
+    """How a competition's label files are read and written.
+
+    Attributes:
+        labels: the task, binary or multiclass.
+        label_map: what the files' values stand for. `None`: 0/1 or 0/255 of a binary task, else the classes and 255
+            where nothing is scored.
+        mat_variable: what a ``.mat`` file's mask is called, dots between the names of nested structures.
+    """
+
+    labels: LabelSpec
+    label_map: LabelMap | None = None
+    mat_variable: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.label_map is not None:
+            self.label_map.check(self.labels.value_names)
+
+    def decode(self, data: bytes, name: str) -> Label:
+        """The label in a file of this content.
+
+        Raises:
+            CompetitionError: neither an image nor MATLAB's, colours where values are expected, values of no class.
+        """
+        if name.lower().endswith(".mat"):
+            values = _read_mat(data, name, self.mat_variable)
+        else:
+            values = _read_image(data, name, self._palette)
+        if self.label_map is not None:
+            return self.label_map.label(values, name)
+        return _classes(values, name, self.labels.channels) if self.labels.exclusive else _binary(values, name)
+
+    def pixels(self, mask: np.ndarray) -> np.ndarray:
+        """What a submission's file holds for a mask: uint8 or uint16 (H, W), or colours (H, W, 3), red green blue."""
+        if self.label_map is not None:
+            return self.label_map.values(mask)
+        return mask if self.labels.exclusive else mask * np.uint8(255)
+
+    @property
+    def _palette(self) -> Palette:
+        if self.label_map is not None:
+            return "colours" if self.label_map.colours else "indices"
+        return "indices" if self.labels.exclusive else "greys"
+
+
+def _binary(values: np.ndarray, name: str) -> Label:
+    present = np.unique(values).tolist()
+    if not (set(present) <= {0, 255} or set(present) <= {0, 1}):
+        raise CompetitionError(
+            f"{name} holds the values {first_few(present, 8)}, expected 0 and 255 or 0 and 1: write it without "
+            "anti-aliasing, as png, or name its values in the profile's label_map"
+        )
+    return Label.whole((values != 0).astype(np.uint8))
+
+
+def _classes(values: np.ndarray, name: str, classes: int) -> Label:
+    wrong = [value for value in np.unique(values).tolist() if not 0 <= value < classes and value != NOT_SCORED]
+    if wrong:
+        raise CompetitionError(
+            f"{name} holds the values {first_few(wrong, 8)}, expected classes 0..{classes - 1} and {NOT_SCORED} (not "
+            "scored): are there more classes than class_names, or does the profile need a label_map?"
+        )
+    valid = values != NOT_SCORED
+    return Label(np.where(valid, values, 0).astype(np.uint8), valid)
+
+
+def _read_image(data: bytes, name: str, palette: Palette) -> np.ndarray:
+    """Whole numbers (H, W); or, where a palette's ``colours`` are asked for, uint8 (H, W, 3) of any file.
+
+    With ``greys`` a palette means its colours where all are grey, or else its indices.
+    """
+    try:
+        with Image.open(BytesIO(data)) as image:
+            if palette == "colours":
+                return np.array(image.convert("RGB"))
+            if image.mode == "P" and palette == "greys" and _grey_palette(image):
+                image = image.convert("L")
+            values = np.array(image)
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise CompetitionError(f"{name} cannot be read as a mask: {error}") from None
+    values = _one_channel(values, name) if values.ndim == 3 else values
+    return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def _one_channel(values: np.ndarray, name: str) -> np.ndarray:
+    colours = values[..., :3] if values.shape[2] >= 3 else values[..., :1]
+    _refuse_alpha_only(values, colours, name)
+    if (colours != colours[..., :1]).any():
+        raise CompetitionError(
+            f"{name} is a colour image, expected a mask of one channel: where colours stand for classes, name them in "
+            "the profile's label_map (red green blue: class)"
+        )
+    return colours[..., 0]
+
+
+def _read_mat(data: bytes, name: str, variable: str | None) -> np.ndarray:
+    """Whole numbers (H, W) from a MATLAB file of version 5; nothing in it is executed."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    if variable is None:
+        raise CompetitionError(
+            f"{name} is MATLAB's: name its variable in the profile, as in mat_variable: GTcls.Segmentation"
+        )
+    first, *nested = variable.split(".")
+    try:
+        value = loadmat(BytesIO(data), variable_names=[first])[first]
+        for field in nested:
+            value = value[field][0, 0]
+    except (MatReadError, NotImplementedError, ValueError, KeyError, IndexError, TypeError, OSError) as error:
+        raise CompetitionError(f"{name} has no {variable} that can be read (mat_variable): {error!r}") from None
+    if not isinstance(value, np.ndarray) or value.ndim != 2 or value.dtype.kind not in "ui":
+        raise CompetitionError(f"{variable} of {name} is not a matrix of whole numbers, as a mask is")
+    return value
+
+
+def _refuse_alpha_only(values: np.ndarray, colours: np.ndarray, name: str) -> None:
+    alpha = values[..., -1]
+    one_colour = (colours == colours[0, 0]).all()
+    if values.shape[2] in (2, 4) and one_colour and (alpha != alpha[0, 0]).any():
+        raise CompetitionError(
+            f"{name} has a single colour, its shapes are in the alpha channel: write them as values of one channel"
+        )
+
+
+def _grey_palette(image: Image.Image) -> bool:
+    # At most 256 in a palette file, so never None; of RGB, so never single numbers.
+    colours = cast("list[tuple[int, tuple[int, int, int]]]", image.convert("RGB").getcolors())
+    return all(red == green == blue for _, (red, green, blue) in colours)

@@ -1,0 +1,162 @@
+"""Paths described by patterns, such as ``leftImg8bit/{split}/**/{id}_leftImg8bit.png``.
+
+In a pattern
+
+- ``{name}`` is a field: one character or more, but no ``/``. ``{name:d}`` is a whole number, with no further digit
+  beside it, ``{name:1-5}`` one in this range. A field that stands twice has the same value in both places.
+- ``*`` is any number of characters but no ``/``; ``**/`` any number of folders, also none.
+- everything else stands for itself.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from maskfold.competitions.files import CompetitionFiles, safe_path
+from maskfold.errors import CompetitionError, first_few
+
+_TOKEN = re.compile(
+    r"""
+    \{(?P<field>[a-z_]+)(?P<digits>:d|:(?P<first>[0-9]+)-(?P<last>[0-9]+))?\}
+    | (?P<folders>(?<![^/])\*\*/)
+    | (?P<any>\*(?!\*)(?<!\*\*))
+    | (?P<other>[{}*])
+    """,
+    re.VERBOSE,
+)
+
+
+class Pattern:
+    """A pattern of paths inside a competition's folder.
+
+    Attributes:
+        text: as it was written.
+        fields: the names of its fields, each once, in order.
+
+    Raises:
+        CompetitionError: a brace that is no field such as {id} or {number:d}; a ``**`` that is no folder's name.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.fields: tuple[str, ...] = ()
+        self._ranges: dict[str, range] = {}
+        self._regex = re.compile(self._translate())
+
+    def __repr__(self) -> str:
+        return f"Pattern({self.text!r})"
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the fields' values say the whole path."""
+        return "*" not in self.text
+
+    @property
+    def folder(self) -> str:
+        """The folders before the first that depends on anything; empty where there are none."""
+        return re.split(r"[{*]", self.text, maxsplit=1)[0].rpartition("/")[0]
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """The fields' values in ``path``; `None` where it is none of the pattern's."""
+        found = self._regex.fullmatch(path)
+        if found is None or any(int(found[name]) not in numbers for name, numbers in self._ranges.items()):
+            return None
+        return found.groupdict()
+
+    def fill(self, values: Mapping[str, str]) -> str:
+        """The path of these values, of which there may be more than fields; only where the pattern is `fixed`.
+
+        Raises:
+            CompetitionError: a field without a value, or a path that leaves the competition's folder.
+        """
+        lacking = [name for name in self.fields if name not in values]
+        if lacking:
+            raise CompetitionError(
+                f"the pattern {self.text} has the field {', '.join(lacking)}, of which nothing is known here (known: "
+                f"{', '.join(values)})"
+            )
+        return safe_path(_TOKEN.sub(lambda token: values[token["field"]] if token["field"] else token[0], self.text))
+
+    def find(self, files: CompetitionFiles) -> dict[str, dict[str, str]]:
+        """Path -> values of the fields, of every file that the pattern describes, sorted by path."""
+        depth = None if "**/" in self.text else self.text.count("/")
+        found = ((path, self.match(path)) for path in files.below(self.folder, depth))
+        return {path: values for path, values in found if values is not None}
+
+    def _translate(self) -> str:
+        parts, position = [], 0
+        for token in _TOKEN.finditer(self.text):
+            parts.append(re.escape(self.text[position : token.start()]))
+            parts.append(self._expression(token))
+            position = token.end()
+        return "".join([*parts, re.escape(self.text[position:])])
+
+    def _expression(self, token: re.Match[str]) -> str:
+        name = token["field"]
+        if token["folders"]:
+            return "(?:[^/]+/)*"
+        if token["other"]:
+            raise CompetitionError(
+                f"the pattern {self.text} cannot be read: fields are written {{id}}, or {{number:d}} and "
+                "{{number:1-5}} where they are numbers, * stands for any characters and **/ for any folders"
+            )
+        if token["any"]:
+            return "[^/]*"
+        if name in self.fields:
+            return f"(?P={name})"
+        self.fields = (*self.fields, name)
+        if token["first"]:
+            self._ranges[name] = range(int(token["first"]), int(token["last"]) + 1)
+        return f"(?P<{name}>[^/]+?)" if not token["digits"] else f"(?<![0-9])(?P<{name}>[0-9]+)(?![0-9])"
+
+
+def _readable(text: str) -> str:
+    Pattern(text)
+    return text
+
+
+PatternText = Annotated[str, AfterValidator(_readable)]
+"""A key of a profile that holds a pattern."""
+
+
+class PathLookup:
+    """The path that a pattern describes, by the values of fields. A pattern with ``*`` is looked up in the files.
+
+    Values may be of some of the pattern's fields, as long as one file fits them.
+    """
+
+    def __init__(self, pattern: Pattern, files: CompetitionFiles) -> None:
+        self.pattern = pattern
+        self._files = files
+        self._by_values: dict[tuple[str, ...], dict[tuple[str, ...], list[str]]] = {}
+
+    def path(self, values: Mapping[str, str]) -> str:
+        """The path of these values. Where the pattern is `Pattern.fixed`, nobody has looked whether it is there.
+
+        Raises:
+            CompetitionError: no file, or several.
+        """
+        if self.pattern.fixed and set(self.pattern.fields) <= set(values):
+            return self.pattern.fill(values)
+        known = tuple(name for name in self.pattern.fields if name in values)
+        key = tuple(values[name] for name in known)
+        found = self._index(known).get(key, [])
+        if len(found) != 1:
+            shown = ", ".join(f"{name} {value}" for name, value in zip(known, key, strict=True))
+            what = f"{len(found)} files ({first_few(found)})" if found else "no file"
+            raise CompetitionError(f"{what} of the pattern {self.pattern.text} with {shown}: expected one")
+        return found[0]
+
+    def _index(self, fields: tuple[str, ...]) -> dict[tuple[str, ...], list[str]]:
+        if fields not in self._by_values:
+            index = self._by_values.setdefault(fields, {})
+            for path, values in self._found.items():
+                index.setdefault(tuple(values[name] for name in fields), []).append(path)
+        return self._by_values[fields]
+
+    @cached_property
+    def _found(self) -> dict[str, dict[str, str]]:
+        return self.pattern.find(self._files)

@@ -1,0 +1,53 @@
+"""What the profiles of all layouts share."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from maskfold.competitions.channels import Channel
+from maskfold.images import ImageSpec
+
+
+class Section(BaseModel):
+    """A mapping of known keys in a profile."""
+
+    # Class values such as 1, 2, 3 are numbers in YAML and text in a CSV.
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class MetricChoice(Section):
+    """A metric by its name, and the options that it is made with as further keys: ``{name: f_beta, beta: 0.5}``."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(description="a name of maskfold.metrics, or package.module:Name")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The further keys."""
+        return dict(self.model_extra or {})
+
+
+def _named(value: Any) -> Any:
+    """A name alone is a choice without options."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+class BaseProfile(Section):
+    """The keys of every profile."""
+
+    name: str = Field(description="the profile's name; default: the file's")
+    title: str = Field("", description="the competition, in words")
+    metric: Annotated[MetricChoice, BeforeValidator(_named)] = Field(
+        description="the competition's metric: a name of maskfold.metrics, or package.module:Name; with options: "
+        "{name: f_beta, beta: 0.5}"
+    )
+    image_spec: ImageSpec = Field(ImageSpec(), description="channels and values of the images, see maskfold.images")
+    channels: tuple[Channel, ...] = Field(
+        (), description="how channels are made of those of the files; empty: they are those"
+    )
+
+
+def listed(value: Any) -> Any:
+    """A single text or mapping where several may stand is a list of one."""
+    return (value,) if isinstance(value, str | dict) else value

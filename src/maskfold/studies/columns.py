@@ -1,0 +1,82 @@
+"""Further figures of a study's table: of each a row of statistics per image, and the figure of any set of rows.
+
+==================  ================================================================================================
+column              what
+==================  ================================================================================================
+ece, sce, brier     calibration of probabilities before decoding, see `maskfold.metrics.CalibrationMetrics`; low is best
+acc, miou_d, …      what `maskfold.metrics.SegmentationMetrics` computes of the masks, miou_i_worst5 and the like too
+dice, iou, miou …   another competition's metric, by its name in `maskfold.metrics.METRICS` or ``package.module:Name``
+==================  ================================================================================================
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskfold.labels import Label, LabelSpec
+from maskfold.metrics import CalibrationMetrics, SegmentationMetrics, build_metric
+from maskfold.metrics.fine_grained import mask_counts
+
+CALIBRATION = ("ece", "sce", "brier")
+_Stats = Callable[[np.ndarray, np.ndarray, Label], np.ndarray]
+Score = Callable[[np.ndarray], np.ndarray | float]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure.
+
+    Attributes:
+        name: as the study says it.
+        stats: float64 (k,) of an image's probability (C, H, W) in [0, 1], its mask, and its label.
+        score: the figure of a set of rows, (..., n, k) -> (...).
+        lower: whether less is better.
+    """
+
+    name: str
+    stats: _Stats
+    score: Score
+    lower: bool = False
+
+
+def build_column(name: str, labels: LabelSpec) -> Column:
+    """A column by its name.
+
+    Raises:
+        MaskfoldError: no such figure (known metrics are listed), or one that does not score the task.
+    """
+    if name in CALIBRATION:
+        return _calibration(name, labels)
+    if name in SegmentationMetrics(labels).compute():
+        return _fine_grained(name, labels)
+    metric = build_metric(name, labels)
+    return Column(name, lambda probability, mask, label: metric.image_stats(mask, label), metric.score)
+
+
+def _calibration(name: str, labels: LabelSpec) -> Column:
+    def stats(probability: np.ndarray, mask: np.ndarray, label: Label) -> np.ndarray:
+        found = CalibrationMetrics(labels)
+        found.update(probability, label)
+        return found.row()
+
+    def score(rows: np.ndarray) -> np.ndarray | float:
+        return _each_set(rows, lambda one: CalibrationMetrics.of_rows(labels, one).compute()[name])
+
+    return Column(name, stats, score, lower=True)
+
+
+def _fine_grained(name: str, labels: LabelSpec) -> Column:
+    def stats(probability: np.ndarray, mask: np.ndarray, label: Label) -> np.ndarray:
+        return mask_counts(labels, mask, label.values, label.valid).ravel().astype(np.float64)
+
+    def score(rows: np.ndarray) -> np.ndarray | float:
+        return _each_set(rows, lambda one: SegmentationMetrics.of_counts(labels, one).compute()[name])
+
+    return Column(name, stats, score)
+
+
+def _each_set(rows: np.ndarray, score: Callable[[np.ndarray], float]) -> np.ndarray | float:
+    """``score`` of every set (n, k) of an array (..., n, k)."""
+    sets: Sequence[np.ndarray] = rows.reshape(-1, *rows.shape[-2:])
+    return np.array([score(one) for one in sets]).reshape(rows.shape[:-2])[()]

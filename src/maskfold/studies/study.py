@@ -1,0 +1,203 @@
+"""A study as its YAML file says it: a config, what all variants have in common, and the variants by name."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from maskfold.config import find_config, list_problems, read_yaml
+from maskfold.config.section import Section, Share
+from maskfold.errors import ConfigError, nearest
+
+RUN, EPOCHS = "run", "epochs"  # placeholders, see `Variant.options`
+PREDICTION = ("tta", "inference", "post")
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError(f"{list(values)} names one twice")
+    return values
+
+
+Numbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_distinct)]
+
+
+class PseudoRound(Section):
+    """Images without masks, labelled by other variants' runs as `maskfold.pseudo_label` does, to train on too."""
+
+    runs: tuple[str, ...] = Field(min_length=1, description="variants whose networks label, fold by fold")
+    images: Path | None = Field(default=None, description="folder of images; null: the competition's test images")
+    confidence: Share = Field(default=0.8, description="of a pixel, below which it does not count")
+    confident_share: Share | None = Field(
+        default=0.8, description="an image is kept if this share of its pixels counts; null: that is not asked"
+    )
+    mean_confidence: Share | None = Field(
+        default=None, description="or if its pixels have this mean confidence; null: that is not asked"
+    )
+    hard: bool = Field(default=False, description="labels of 0 and 1, not probabilities")
+
+
+class Variant(Section):
+    """What one variant changes.
+
+    Attributes:
+        options: dotted keys of the config and their values. Anywhere in a value ``{run: NAME}`` stands for the run of
+            another variant (of the same seed), and ``{epochs: 0.5}`` for this share of the study's epochs.
+        pseudo: a round of pseudo-labels before training.
+        run: another variant, with whose networks this one predicts; it trains nothing of its own.
+        predict: dotted keys of the sections tta, inference and post.
+        against: the variant that it is compared with; None: the study's first.
+    """
+
+    options: dict[str, Any] = Field(default_factory=dict)
+    pseudo: PseudoRound | None = None
+    run: str | None = None
+    predict: dict[str, Any] = Field(default_factory=dict)
+    against: str | None = None
+
+    @model_validator(mode="after")
+    def _trains_or_not(self) -> "Variant":
+        if self.run is not None and (self.options or self.pseudo):
+            raise ValueError(f"run is {self.run}, so nothing is trained: leave out options and pseudo")
+        if wrong := [key for key in self.predict if key.split(".")[0] not in PREDICTION]:
+            raise ValueError(f"predict has {wrong[0]}: it changes {', '.join(PREDICTION)} only, options the rest")
+        return self
+
+    def needs(self) -> set[str]:
+        """The variants whose runs this one learns from, or predicts with."""
+        found = {value for key, value in placeholders(list(self.options.values())) if key == RUN}
+        found |= set() if self.pseudo is None else set(self.pseudo.runs)
+        return found | (set() if self.run is None else {self.run})
+
+
+class Study(Section):
+    """A study.
+
+    Attributes:
+        about: what it asks, in a sentence or two, for the head of its page.
+        config: a YAML file, or the name of a config that comes with maskfold.
+        options: dotted keys that all variants share.
+        folds: those that are trained and scored.
+        seeds: of weights, order and augmentation; the folds stay the same.
+        columns: further figures beside the competition's score, see `maskfold.studies.columns`.
+        variants: by name, the baseline first.
+    """
+
+    about: str
+    config: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    folds: Numbers = (0,)
+    seeds: Numbers = (0,)
+    columns: Annotated[tuple[str, ...], AfterValidator(_distinct)] = ()
+    variants: dict[str, Variant] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names(self) -> "Study":
+        slugs: dict[str, str] = {}
+        for name, variant in self.variants.items():
+            if not slug(name) or "," in name:
+                raise ValueError(f"a variant is called {name!r}: name it with letters or digits, without a comma")
+            if (other := slugs.setdefault(slug(name), name)) != name:
+                raise ValueError(f"the variants {other!r} and {name!r} would share a folder: rename one")
+            for named in sorted(variant.needs() | ({variant.against} if variant.against else set())):
+                if named not in self.variants:
+                    raise ValueError(f"{name} names the variant {named}: {nearest(named, list(self.variants))}")
+        self.levels()
+        for name, variant in self.variants.items():
+            if variant.run is not None and self.variants[variant.run].run is not None:
+                raise ValueError(
+                    f"{name} predicts with {variant.run}, which trains nothing itself: name the one that does"
+                )
+        return self
+
+    @property
+    def first(self) -> str:
+        """The baseline of variants that name no other."""
+        return next(iter(self.variants))
+
+    def against(self, name: str) -> str | None:
+        """The baseline of a variant; None for the first, unless it names one."""
+        return self.variants[name].against or (None if name == self.first else self.first)
+
+    def levels(self) -> dict[str, int]:
+        """Variant -> 0 where it needs no other, else one more than those that it needs.
+
+        Raises:
+            ValueError: variants need each other in a circle.
+        """
+        found: dict[str, int] = {}
+        while len(found) < len(self.variants):
+            ready = {
+                name: each for name, each in self.variants.items() if name not in found and each.needs() <= found.keys()
+            }
+            if not ready:
+                raise ValueError(f"{', '.join(name for name in self.variants if name not in found)} need each other")
+            found |= {
+                name: 1 + max((found[other] for other in each.needs()), default=-1) for name, each in ready.items()
+            }
+        return found
+
+    def asked(self, **changes: Any) -> "Study":
+        """The study with other folds, seeds or columns.
+
+        Raises:
+            ConfigError: values that do not fit.
+        """
+        try:
+            return Study.model_validate({**self.model_dump(), **changes})
+        except ValidationError as error:
+            raise ConfigError(f"the command line:{list_problems(error, list(changes), 'a study')}") from None
+
+    def select(self, names: Sequence[str]) -> "Study":
+        """Only these variants, and those that they need or are compared with.
+
+        Raises:
+            ConfigError: no such variant.
+        """
+        wanted: set[str] = set()
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            if name not in self.variants:
+                raise ConfigError(f"the study has no variant {name}: {nearest(name, list(self.variants))}")
+            wanted.add(name)
+            near = self.variants[name].needs() | {self.against(name)}
+            todo += [other for other in near if other is not None and other not in wanted]
+        kept = {name: variant for name, variant in self.variants.items() if name in wanted}
+        return self.model_copy(update={"variants": kept})
+
+
+def slug(name: str) -> str:
+    """A variant's name as part of a folder's name."""
+    return re.sub(r"\W+", "_", name).strip("_")
+
+
+def placeholders(value: Any) -> Iterator[tuple[str, Any]]:
+    """``(kind, what stands behind it)`` of every placeholder in an option's value."""
+    if isinstance(value, Mapping):
+        if len(value) == 1 and (found := next(iter(value.items())))[0] in (RUN, EPOCHS):
+            yield found
+        else:
+            yield from placeholders(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from placeholders(part)
+
+
+def load_study(path: Path | str) -> Study:
+    """Read a study: a YAML file, or the name of one that comes with maskfold.
+
+    Raises:
+        ConfigError: no such file, not valid, an unknown key, variants that name each other wrongly.
+    """
+    file = find_config(path, "studies")
+    try:
+        return Study.model_validate(read_yaml(file))
+    except ValidationError as error:
+        known = [
+            *Study.model_fields,
+            *(f"variants.{name}" for name in (*Variant.model_fields, *PseudoRound.model_fields)),
+        ]
+        raise ConfigError(f"{file}:{list_problems(error, known, 'a study')}") from None

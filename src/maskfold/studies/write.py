@@ -1,0 +1,120 @@
+"""The results of a study for people: Markdown, and a page that asks nothing of the network."""
+
+import math
+import os
+import platform
+from collections.abc import Sequence
+from datetime import date
+from importlib.metadata import version
+
+from maskfold.config import Config, changed_keys, load_config
+from maskfold.ensembling.finished import OPTIMISTIC
+from maskfold.files import atomic_path
+from maskfold.report.page import render_page
+from maskfold.studies.plan import Plan
+from maskfold.studies.results import Figure, Results, Row
+from maskfold.training.forecast import duration
+
+
+def write_results(plan: Plan, results: Results) -> None:
+    """Write ``results.md`` and ``results.html`` into the study's folder."""
+    pages = {"results.md": markdown(plan, results), "results.html": page(plan, results)}
+    for name, text in pages.items():
+        with atomic_path(plan.folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def markdown(plan: Plan, results: Results) -> str:
+    """The table with its head and notes."""
+    lines = [f"## {plan.folder.name}", "", plan.study.about.strip(), "", _setting(plan, results), ""]
+    lines += [f"| {' | '.join(map(_cell, row))} |" for row in table(results)]
+    lines.insert(len(lines) - len(results.rows), _rule(results))
+    return "\n".join([*lines, "", *(f"- {note}" for note in notes(plan, results)), ""])
+
+
+def page(plan: Plan, results: Results) -> str:
+    """The same as a page."""
+    head, *rows = table(results)
+    return render_page(
+        "study.html",
+        title=f"Study: {plan.folder.name}",
+        about=plan.study.about.strip(),
+        setting=_setting(plan, results),
+        head=head,
+        rows=rows,
+        verdicts=[row.verdict.partition(":")[0] for row in results.rows],
+        notes=notes(plan, results),
+    )
+
+
+def table(results: Results) -> list[list[str]]:
+    """The head, then a row per variant, as text."""
+    score, *others = results.columns
+    head = ["variant", score, "against", f"difference of {score}, 95 % interval", "verdict", *others, "a training"]
+    return [head, *(_row(row) for row in results.rows)]
+
+
+def notes(plan: Plan, results: Results) -> list[str]:
+    """What must be known to read the table."""
+    seeds = len(plan.study.seeds)
+    over = "images" if results.groups == results.images else f"{results.groups} groups of images"
+    found = [
+        "Differences are paired; intervals are 95 % of bootstraps over " + over + (" and seeds" if seeds > 1 else "")
+    ]
+    found[0] += "." if seeds > 1 else ". One seed: what another one would change is not in them."
+    found.append("Further columns have the value and, in brackets, the difference and its interval.")
+    found += [f"{row.name}{OPTIMISTIC}" for row in results.rows if row.optimistic]
+    if results.missing:
+        found.append(f"Not trained to the end: {', '.join(results.missing)}.")
+    return found
+
+
+def _setting(plan: Plan, results: Results) -> str:
+    """Budget, data, machine."""
+    study = plan.study
+    changed = "; ".join(_changes(load_config(study.config), plan.common)) or "as it is"
+    return (
+        f"Config `{study.config}` ({changed}); folds {_listed(study.folds)}, seeds {_listed(study.seeds)}; "
+        f"{results.images} images scored out of fold. {date.today()}, {', '.join(results.devices)}, "
+        f"{platform.machine()} with {os.cpu_count()} cores, torch {version('torch')}."
+    )
+
+
+def _changes(base: Config, common: Config) -> list[str]:
+    free = ("name:", "competition.root:", "data.workers:", "train.trackers:")
+    return [change.replace(": ", " ", 1) for change in changed_keys(base, common) if not change.startswith(free)]
+
+
+def _row(row: Row) -> list[str]:
+    score, *others = row.figures
+    difference = "" if score.difference is None else _difference(score)
+    cells = [row.name, _number(score.value), row.against or "", difference, row.verdict]
+    return [*cells, *(_with_difference(figure) for figure in others), duration(row.seconds)]
+
+
+def _with_difference(figure: Figure) -> str:
+    return _number(figure.value) + ("" if figure.difference is None else f" [{_difference(figure)}]")
+
+
+def _difference(figure: Figure) -> str:
+    found = figure.difference
+    assert found is not None
+    if math.isnan(found.low):
+        return f"{found.difference:+.4f} (no interval)"
+    return f"{found.difference:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"
+
+
+def _rule(results: Results) -> str:
+    return "| --- | ---: | --- | --- | --- |" + " --- |" * (len(results.columns) - 1) + " ---: |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))

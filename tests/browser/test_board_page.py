@@ -1,0 +1,121 @@
+"""The board of many runs as a reader uses it: opened at once, sorted by mouse and keyboard, searched."""
+
+import json
+import shutil
+import time
+
+import numpy as np
+import pytest
+from tests.board.conftest import draw_fold, drawn_run
+from tests.browser.conftest import assert_fits, assert_quiet
+
+from maskfold.board import make_board
+from maskfold.report.board_page import write_board_page
+from maskfold.runs import Run
+from maskfold.scoring import note_leaderboard, note_submission
+
+RUNS = 200
+BAD_NAME = "<i>run&'0"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page of 200 runs with submissions, and the processor's seconds that gathering and writing it took."""
+    folder = tmp_path_factory.mktemp("board")
+    root = folder / "runs"
+    names = [BAD_NAME, *(f"run{number:03d}" for number in range(1, RUNS))]
+    first = drawn_run(folder, "first", optim__lr=0.001, train__epochs=3)
+    text = first.config_path.read_text()
+    for number, name in enumerate(names):
+        shutil.copytree(first.path, root / name)
+        run = Run(root / name)
+        changed = text.replace("epochs: 3", f"epochs: {number + 3}").replace(
+            "lr: 0.001", f"lr: {0.001 * (number % 20 + 1)}"
+        )
+        run.config_path.write_text(changed.replace("name: first", f"name: {json.dumps(name)}"))
+        draw_fold(run, number % 3, np.random.default_rng(number), 0.6 + 0.001 * number)
+        if not number % 9:
+            shutil.rmtree(run.fold((number + 1) % 3).path)
+    log = folder / "log.csv"
+    for number in range(1, 12):
+        note_submission(log, file=f"<b>{number}.csv", runs=f"run{number:03d}", oof_score=f"{0.7 + number * 0.003:.6f}")
+        note_leaderboard(log, round(0.69 + number * 0.0031 - 0.01 * (number == 5), 4))
+    path = folder / "board.html"
+    runs = [Run(config.parent) for config in sorted(root.glob("*/config.yaml"))]
+    started = time.process_time()
+    write_board_page(make_board(runs, log), path)
+    return path, time.process_time() - started
+
+
+def cells(page, place):
+    """data-value of a column, in the order shown."""
+    return page.eval_on_selector_all(
+        f"#board tbody tr:not([hidden]) td:nth-child({place + 1})", "cells => cells.map(cell => cell.dataset.value)"
+    )
+
+
+def heading(page, title):
+    titles = page.eval_on_selector_all("#board th", "heads => heads.map(head => head.textContent.trim())")
+    return titles.index(title)
+
+
+def test_two_hundred_runs_open_within_two_seconds(page, visit):
+    file, seconds = page
+    started = time.perf_counter()
+    opened = visit(file)
+    assert len(cells(opened.page, 0)) == RUNS
+    assert time.perf_counter() - started < 2
+    assert seconds < 2, f"gathering and writing took {seconds:.1f} s"
+    assert_quiet(opened, file)
+
+
+def test_a_click_sorts_and_another_one_turns_the_order(page, visit):
+    opened = visit(page[0])
+    for title, words in (("run", True), ("out of fold", False), ("difference", False), ("leaderboard", False)):
+        place = heading(opened.page, title)
+        button = opened.page.locator("#board th button").nth(place)
+        head = opened.page.locator("#board th").nth(place)
+        if head.get_attribute("aria-sort") == "none":
+            button.click()
+        for ascending in (words, not words):
+            assert head.get_attribute("aria-sort") == ("ascending" if ascending else "descending")
+            values = cells(opened.page, place)
+            known = [value for value in values if value != ""]
+            assert values[: len(known)] == known, "what is not known comes last"
+            numbers = [value.lower() if words else float(value) for value in known]
+            if not words:
+                assert numbers == sorted(numbers, reverse=not ascending)
+            else:
+                assert (known[0] == BAD_NAME) == ascending
+            assert len(set(known)) > 5
+            button.click()
+    assert_quiet(opened, page[0])
+
+
+def test_the_keyboard_sorts_too(page, visit):
+    opened = visit(page[0])
+    opened.page.locator("#board th button").first.focus()
+    opened.page.keyboard.press("Tab")
+    opened.page.keyboard.press("Enter")
+    values = [float(value) for value in cells(opened.page, 1)]
+    assert values == sorted(values), "sorted by the score already, so Enter turns the order"
+
+
+def test_search_and_text_of_names(page, visit):
+    opened = visit(page[0])
+    opened.page.fill("#search", "<i>")
+    assert cells(opened.page, 0) == [BAD_NAME]
+    assert opened.page.text_content("#board tbody tr:not([hidden]) td") == BAD_NAME
+    assert opened.page.locator("main i").count() == 0
+    assert opened.page.locator("main b").count() == 1, "of the sentence about the gap, not of a file's name"
+    assert opened.page.text_content("#shown") == "1 of 200 runs"
+    assert_quiet(opened, page[0])
+
+
+def test_the_scatter_shows_every_submission(page, visit):
+    opened = visit(page[0])
+    assert opened.page.locator("svg.scatter circle").count() == 11
+    assert "A difference of 0.0" in opened.page.text_content("#gap")
+    assert "<b>5.csv" in opened.page.text_content("#gap circle:nth-of-type(5) title")
+    for width in (1400, 400):
+        assert_fits(visit(page[0], width), width)

@@ -1,0 +1,353 @@
+"""Drafts of run-length competitions, in the forms that competitions use: what they read is what was drawn."""
+
+import numpy as np
+import pytest
+import yaml
+from tests.checks.draft.conftest import decoded, encode, picture, same, save, shapes, write_csv
+
+from maskfold.checks.draft import draft_profile
+from maskfold.competitions import SubmissionWriter, load_profile
+from maskfold.errors import CompetitionError
+
+COUNT = 16
+
+
+def dialect_of(competition):
+    dialect = competition.profile.dialect
+    return dialect.layout, dialect.order, dialect.start
+
+
+def draw(root, size=(48, 70), suffix=".png", folder="train", encoding=None, empty="", header=("id", "rle"), **image):
+    """A row for each image, the first one empty. Returns id -> mask."""
+    truth, rows = {}, []
+    for seed in range(COUNT):
+        name = f"{folder[:2]}{seed:03d}"
+        mask = shapes(seed, size) * (seed > 0)
+        save(root / folder / f"{name}{suffix}", picture(mask, seed, **image))
+        truth[name] = mask
+        rows.append((name, encode(mask, **(encoding or {})) if mask.any() else empty))
+    write_csv(root / f"{folder}.csv", rows, header=header)
+    return truth
+
+
+def sample_submission(
+    root, count=5, suffix=".png", folder="test", text="1 1", header=("id", "rle"), size=(40, 52), **image
+):
+    names = [f"te{seed:03d}" for seed in range(count)]
+    for seed, name in enumerate(names):
+        save(root / folder / f"{name}{suffix}", picture(shapes(90 + seed, size), seed, **image))
+    write_csv(root / "sample_submission.csv", [(name, text) for name in names], header=header)
+    return names
+
+
+DIALECTS = [
+    ("start-length", "F", 1),
+    ("start-length", "C", 1),
+    ("start-length", "F", 0),
+    ("start-length", "C", 0),
+    ("start-end", "F", 1),
+    ("start-end", "C", 0),
+    ("relative", "F", 0),
+    ("relative", "C", 0),
+    ("counts", "F", 0),
+    ("counts", "C", 0),
+]
+
+
+@pytest.mark.parametrize(("layout", "order", "start"), DIALECTS)
+def test_every_dialect(tmp_path, drafted, layout, order, start):
+    root = tmp_path / "own"
+    truth = draw(root, encoding={"layout": layout, "order": order, "start": start})
+    names = sample_submission(root)
+    found, competition = drafted(root)
+    assert dialect_of(competition) == (layout, order, start)
+    same(decoded(competition), truth)
+    assert sorted(competition.samples("test").ids) == names
+    assert found.draft.doubts == []
+    assert "cut into more pieces" in found.text
+    with SubmissionWriter(competition, tmp_path / "s.csv", names) as writer:
+        for name in names:
+            writer.write(name, shapes(5, (40, 52)))
+
+
+@pytest.mark.parametrize("order", ["F", "C"])
+def test_square_images_are_told_by_their_pictures(tmp_path, drafted, order):
+    root = tmp_path / "own"
+    truth = draw(root, size=(60, 60), encoding={"order": order})
+    sample_submission(root)
+    found, competition = drafted(root)
+    assert dialect_of(competition)[1] == order
+    assert "fit the images' edges better" in " ".join(found.text.replace("#", " ").split())
+    same(decoded(competition), truth)
+
+
+def test_pictures_that_show_nothing_leave_the_order_open(tmp_path, drafted):
+    root = tmp_path / "own"
+    draw(root, size=(60, 60))
+    sample_submission(root)
+    for path in (root / "train").iterdir():
+        save(path, np.full((60, 60, 3), 99, np.uint8))
+    found, _ = drafted(root)
+    assert any("dialect.order" in doubt for doubt in found.draft.doubts)
+
+
+def test_a_headerless_table_of_tabs(tmp_path, drafted):
+    root, truth = tmp_path / "own", {}
+    for seed in range(COUNT):
+        mask = shapes(seed, (40, 55)) * (seed != 3)
+        truth[f"b{seed}.jpg"] = mask
+        save(root / "pics" / f"b{seed}.jpg", picture(mask, seed))
+    write_csv(root / "masks.csv", [(name, encode(mask)) for name, mask in truth.items()], "\t")
+    for seed in range(4):
+        save(root / "pics_b" / f"x{seed}.jpg", picture(shapes(seed, (40, 50)), seed))
+    write_csv(root / "submit.csv", [(f"x{seed}.jpg", "") for seed in range(4)], "\t")
+    _, competition = drafted(root)
+    profile = competition.profile
+    assert (profile.separator, profile.header, profile.columns) == ("\t", False, {"id": "name", "mask": "mask"})
+    assert profile.train.image == ("pics/{id}",)
+    same(decoded(competition), truth)
+    assert len(competition.samples("test")) == 4
+
+
+@pytest.mark.parametrize("empty", ["-1", "-", "NaN"])
+def test_texts_of_empty_masks(tmp_path, drafted, empty):
+    root = tmp_path / "own"
+    truth = draw(root, empty=empty)
+    sample_submission(root)
+    _, competition = drafted(root)
+    same(decoded(competition), truth)
+    written = competition.profile.dialect.encode(np.zeros((4, 5), np.uint8))
+    assert written == ("" if empty == "NaN" else empty)
+
+
+def test_the_sample_says_what_an_empty_mask_is(tmp_path, drafted):
+    root = tmp_path / "own"
+    truth = draw(root, empty="")
+    sample_submission(root, text="-1")
+    _, competition = drafted(root)
+    same(decoded(competition), truth)
+    assert competition.profile.dialect.empty == "-1"
+
+
+def test_other_column_names_in_the_sample_and_more_columns_in_the_table(tmp_path, drafted):
+    root, truth, rows = tmp_path / "own", {}, []
+    for seed in range(COUNT):
+        mask = truth[f"p{seed:02d}"] = shapes(seed, (45, 64))
+        save(root / "data/images" / f"p{seed:02d}.tiff", picture(mask, seed))
+        rows.append((f"p{seed:02d}", "Hubmap", encode(mask), f"{seed * 1.5}", f"site{seed % 3}"))
+    write_csv(root / "train.csv", rows, header=("id", "source", "encoding", "age", "site"))
+    sample_submission(root, suffix=".tiff", folder="data/eval", header=("id", "predicted"))
+    _, competition = drafted(root)
+    same(decoded(competition), truth)
+    assert competition.profile.test.columns == {"id": "id", "mask": "predicted"}
+    assert competition.profile.train.image == ("data/images/{id}.tiff",)
+
+
+def by_class(root, form, overlap, values=("1", "2", "3"), only_positive=False):
+    """A row for each image and class. Returns id -> (C, H, W)."""
+    truth, rows = {}, []
+    for seed in range(COUNT):
+        name = f"{seed:04x}.jpg"
+        layers = np.stack([shapes(seed * 7 + place, (42, 60), 2) for place in range(len(values))])
+        layers[seed % 3] = 0
+        if not overlap:
+            for place in range(1, len(values)):
+                layers[place] &= 1 - layers[:place].max(0)
+        if seed in (2, 9):
+            layers[:] = 0
+        truth[name] = layers
+        save(root / "train_images" / name, picture(layers.max(0), seed))
+        for value, layer in zip(values, layers, strict=True):
+            if layer.any() or not only_positive:
+                rows.append(form(name, value, encode(layer)))
+    return truth, rows
+
+
+def add_test(root, form, values, header):
+    names = [f"f{seed}.jpg" for seed in range(3)]
+    for seed, name in enumerate(names):
+        save(root / "test_images" / name, picture(shapes(seed, (42, 60)), seed))
+    write_csv(root / "sample_submission.csv", [form(name, v, "1 1") for name in names for v in values], header=header)
+
+
+def test_a_class_column_where_only_positive_masks_have_rows(tmp_path, drafted):
+    root, values = tmp_path / "own", ("1", "2", "3")
+    truth, rows = by_class(root, lambda *row: row, overlap=True, only_positive=True)
+    header = ("ImageId", "ClassId", "EncodedPixels")
+    write_csv(root / "train.csv", rows, header=header)
+    add_test(root, lambda name, value, text: (f"{name}_{value}", text), values, ("ImageId_ClassId", "EncodedPixels"))
+    _, competition = drafted(root)
+    profile = competition.profile
+    assert (profile.rows, profile.task, profile.class_values) == ("class", "multilabel", values)
+    assert profile.test.class_separator == "_"
+    assert profile.train.unlisted == "empty"
+    same(decoded(competition), truth)
+
+
+def test_image_and_class_in_one_column(tmp_path, drafted):
+    root, values = tmp_path / "own", ("Fish", "Flower", "Gravel")
+
+    def form(name, value, text):
+        return f"{name}_{value}", text
+
+    truth, rows = by_class(root, form, overlap=False, values=values)
+    write_csv(root / "train.csv", rows, header=("Image_Label", "EncodedPixels"))
+    add_test(root, form, values, ("Image_Label", "EncodedPixels"))
+    _, competition = drafted(root, metric="miou")
+    profile = competition.profile
+    assert (profile.class_separator, profile.task) == ("_", "multiclass")
+    assert profile.class_names == ("background", *values)
+    expected = {name: np.max([i * layer for i, layer in enumerate(layers, 1)], 0) for name, layers in truth.items()}
+    same(decoded(competition), expected)
+
+
+def test_a_row_for_each_instance(tmp_path, drafted):
+    root, truth, rows = tmp_path / "own", {}, []
+    for seed in range(COUNT):
+        name = f"n{seed:02d}"
+        one, two = shapes(seed, (44, 57), 1), shapes(seed + 50, (44, 57), 1)
+        truth[name] = one | two
+        save(root / "stage1_train" / name / "images" / f"{name}.png", picture(truth[name], seed))
+        save(root / "stage1_train" / name / "masks" / f"hash{seed}.png", one * 255)
+        rows += [(name, encode(one)), (name, encode(two))]
+    write_csv(root / "stage1_train_labels.csv", rows, header=("ImageId", "EncodedPixels"))
+    for seed in range(3):
+        save(root / "stage1_test" / f"t{seed}" / "images" / f"t{seed}.png", picture(shapes(seed, (40, 40)), seed))
+    write_csv(
+        root / "stage1_sample_submission.csv", [(f"t{i}", "") for i in range(3)], header=("ImageId", "EncodedPixels")
+    )
+    _, competition = drafted(root)
+    assert competition.profile.rows == "instance"
+    assert competition.profile.train.image == ("stage1_train/{id}/images/{id}.png",)
+    same(decoded(competition), truth)
+
+
+def test_sixteen_bit_images_and_bands_in_files_of_their_own(tmp_path, drafted):
+    root = tmp_path / "own"
+    truth = draw(root, dtype=np.uint16, channels=1)
+    sample_submission(root, dtype=np.uint16, channels=1)
+    _, competition = drafted(root)
+    spec = competition.images
+    assert (spec.channels, spec.dtype, spec.scale) == (1, "uint16", 4095)
+    same(decoded(competition), truth)
+
+    root, truth, rows = tmp_path / "bands", {}, []
+    for seed in range(COUNT):
+        mask = truth[f"1000{seed:02d}"] = shapes(seed, (32, 44))
+        for band in ("band_08", "band_11"):
+            save(root / "train" / f"1000{seed:02d}" / f"{band}.npy", picture(mask, seed, np.float32, 1)[..., 0] * 300)
+        rows.append((f"1000{seed:02d}", encode(mask, order="C")))
+    write_csv(root / "train.csv", rows, header=("record_id", "encoded_pixels"))
+    for band in ("band_08", "band_11"):
+        save(root / "test" / "20" / f"{band}.npy", picture(mask, 1, np.float32, 1)[..., 0] * 300)
+    write_csv(root / "sample_submission.csv", [("20", "-")], header=("record_id", "encoded_pixels"))
+    _, competition = drafted(root)
+    assert competition.profile.train.image == ("train/{id}/band_08.npy", "train/{id}/band_11.npy")
+    assert (competition.images.channels, competition.images.dtype) == (2, "float32")
+    assert competition.image(competition.samples("train")[0].image).shape == (32, 44, 2)
+    same(decoded(competition), truth)
+
+
+def test_images_spread_over_folders_and_suffixes_in_names(tmp_path, drafted):
+    root, truth, rows = tmp_path / "own", {}, []
+    for seed in range(COUNT):
+        mask = truth[f"s{seed:02d}"] = shapes(seed, (40, 52))
+        save(root / f"part_{seed % 2}" / f"s{seed:02d}_rgb.png", picture(mask, seed))
+        rows.append((f"s{seed:02d}", encode(mask)))
+    write_csv(root / "train.csv", rows, header=("id", "rle"))
+    sample_submission(root)
+    _, competition = drafted(root)
+    assert competition.profile.train.roots == ("part_0", "part_1")
+    assert competition.profile.train.image == ("{id}_rgb.png",)
+    same(decoded(competition), truth)
+
+
+def test_ids_whose_parts_are_spread_over_a_path(tmp_path, drafted):
+    root, truth, rows, sample = tmp_path / "own", {}, [], []
+    for seed in range(24):
+        case, day, slice_ = f"case{seed % 4 + 1}", f"day{seed % 3}", f"{seed:04d}"
+        name = f"{case}_{day}_slice_{slice_}"
+        mask = shapes(seed, (38, 50))
+        split = "train" if seed < 20 else "test"
+        folder = root / split / case / f"{case}_{day}" / "scans"
+        save(folder / f"slice_{slice_}_{38 + seed}_50_1.50.png", picture(mask, seed, np.uint16, 1))
+        if split == "train":
+            truth[name] = np.stack([mask, shapes(seed + 60, (38, 50))])
+            rows += [
+                (name, organ, encode(layer, "C")) for organ, layer in zip(("liver", "colon"), truth[name], strict=True)
+            ]
+        else:
+            sample += [(name, organ, "") for organ in ("liver", "colon")]
+    write_csv(root / "train.csv", rows, header=("id", "class", "segmentation"))
+    write_csv(root / "sample_submission.csv", sample, header=("id", "class", "predicted"))
+    _, competition = drafted(root)
+    profile = competition.profile
+    assert profile.id_pattern == "{case}_{day}_slice_{slice}"
+    assert profile.train.image == ("train/{case}/{case}_{day}/scans/slice_{slice}_*.png",)
+    assert profile.class_names == ("colon", "liver")
+    assert (profile.task, profile.dialect.order) == ("multilabel", "C")
+    same(decoded(competition), {name: layers[::-1] for name, layers in truth.items()})
+    assert len(competition.samples("test")) == 4
+
+
+def test_a_table_that_names_groups_is_named(tmp_path, drafted):
+    root = tmp_path / "own"
+    truth = draw(root)
+    sample_submission(root)
+    write_csv(
+        root / "places.csv",
+        [(name, f"field{i % 3}", str(i)) for i, name in enumerate(truth)],
+        header=("id", "farm", "z"),
+    )
+    found, competition = drafted(root, group={"file": "places.csv", "id": "id", "column": "farm"})
+    assert "group: {file: places.csv, id: id, column: farm}" in " ".join(found.draft.remarks)
+    assert "column z" not in " ".join(found.draft.remarks)
+    assert competition.samples("train")[4].group == "field1"
+
+
+def test_what_is_left_open_is_refused_by_name(tmp_path):
+    root = tmp_path / "own"
+    draw(root)
+    found = draft_profile(root)
+    assert found.draft.open == ["metric", "test.table", "test.image"]
+    path = tmp_path / "p.yaml"
+    path.write_text(found.text)
+    with pytest.raises(
+        CompetitionError, match=r"p\.yaml is a draft: metric, test\.table, test\.image still to be filled in"
+    ):
+        load_profile(str(path))
+
+
+def test_ids_without_an_image_and_strings_that_cannot_be_read_are_said(tmp_path):
+    root = tmp_path / "own"
+    draw(root)
+    sample_submission(root)
+    (root / "train/tr004.png").unlink()
+    text = (root / "train.csv").read_text().splitlines()
+    text[3] = text[3] + " 99999 4"
+    (root / "train.csv").write_text("\n".join(text))
+    found = draft_profile(root)
+    assert any("1 of 16 ids" in doubt for doubt in found.draft.doubts)
+    assert len(found.trial.problems) == 2
+    assert "tr004" in found.trial.problems[0]
+    assert "tr002" in found.trial.problems[1]
+
+
+def test_names_with_line_breaks_stay_in_their_comment(tmp_path):
+    root = tmp_path / "own"
+    draw(root, header=("id", "rle"))
+    sample_submission(root)
+    write_csv(
+        root / "x\nlayout: png-masks\u2028metric: dice.csv", [("tr001", "1 2"), ("tr002", "3 4")], header=("a", "b")
+    )
+    tree = yaml.safe_load(draft_profile(root).text)
+    assert tree["layout"] == "csv"
+    assert tree["metric"] == "FILL-IN"
+
+
+def test_folders_without_images_or_masks(tmp_path):
+    with pytest.raises(CompetitionError, match="is no folder"):
+        draft_profile(tmp_path / "none")
+    (tmp_path / "a.txt").write_text("hello")
+    with pytest.raises(CompetitionError, match="holds no image"):
+        draft_profile(tmp_path)
