@@ -134,6 +134,18 @@ class Competition:
         files = [(name, self.files.read(name)) for name in paths_of(path)]
         return decode_files(files, self.images, self.profile.channels)
 
+    def stands(self, path: ImagePath) -> tuple[tuple[int, ...], ...]:
+        """How the files of an image stand, see `CompetitionFiles.stands`.
+
+        Raises:
+            CompetitionError: no such file.
+        """
+        return tuple(map(self.files.stands, paths_of(path)))
+
+    def masks_stand(self, masks: Any) -> Any:
+        """Run lengths as they are; of a label file how it stands, see `CompetitionFiles.stands`."""
+        return (masks, self.files.stands(masks)) if isinstance(masks, str) else masks
+
     def size(self, path: ImagePath) -> tuple[int, int]:
         """``(H, W)`` of an image; only its header is read, and only once.
 

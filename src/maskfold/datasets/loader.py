@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from maskfold.competitions import Competition, Samples
 from maskfold.config import Config
+from maskfold.datasets.cache import ImageCache
 from maskfold.datasets.dataset import EvalDataset, TrainDataset
 from maskfold.datasets.sampler import EpochSampler, size_batches
 from maskfold.datasets.unlabelled import MixedDataset, MixedSampler
@@ -24,13 +25,19 @@ def train_loader(
 
 
 def image_loader(
-    competition: Competition, samples: Samples, config: Config, *, rank: int = 0, world: int = 1
+    competition: Competition,
+    samples: Samples,
+    config: Config,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    cache: ImageCache | None = None,
 ) -> DataLoader:
     """Whole images in batches of one size, never augmented, with truth where ``samples`` has masks.
 
-    ``rank`` of ``world`` processes gets its share of the batches.
+    ``rank`` of ``world`` processes gets its share of the batches; ``cache`` is one of images at ``data.scale``.
     """
-    dataset = EvalDataset(competition, samples, scale=config.data.scale)
+    dataset = EvalDataset(competition, samples, scale=config.data.scale, cache=cache)
     sizes = [competition.size(sample.image) for sample in samples]
     batches = size_batches(sizes, config.inference.batch_size, rank=rank, world=world)
     return _loader(dataset, batches, config.data.workers, collate_eval)
