@@ -1,6 +1,7 @@
 """Images and labels at the size that training sees, decoded once and shared by all data workers."""
 
 import logging
+import math
 import os
 from hashlib import blake2b
 from pathlib import Path
@@ -61,26 +62,33 @@ class ImageCache:
     def image(self, sample: Sample) -> np.ndarray:
         """The scaled image (h, w, C), not to be written to."""
         place = self._places.get(sample.id)
+        return self._read_image(sample) if place is None else self._image(sample, place, self._stands(sample))
+
+    def pair(self, sample: Sample) -> tuple[np.ndarray, Label]:
+        """The scaled image, and the scaled label, a mask."""
+        place = self._places.get(sample.id)
         if place is None:
-            return self._read_image(sample)
+            return self._read_image(sample), self._read_label(sample)
+        stands = self._stands(sample)
+        return self._image(sample, place, stands), self._label(sample, place, stands)
+
+    def _stands(self, sample: Sample) -> bytes:
+        return _digest(self.competition.stands(sample.image))
+
+    def _image(self, sample: Sample, place: int, stands: bytes) -> np.ndarray:
         spec, (height, width) = self.competition.images, self._shapes[place]
-        key = _digest(self.competition.stands(sample.image))
-        found = self._images.read(place, key)
+        found = self._images.read(place, stands)
         if found is not None:
             return found.view(spec.dtype).reshape(height, width, spec.channels)
         image = self._read_image(sample)
         if image.shape[:2] == (height, width):
-            self._images.write(place, key, [np.ascontiguousarray(image).view(np.uint8)])
+            self._images.write(place, stands, [np.ascontiguousarray(image).view(np.uint8)])
         return image
 
-    def label(self, sample: Sample) -> Label:
-        """The scaled label, a mask."""
-        place = self._places.get(sample.id)
-        if place is None:
-            return self._read_label(sample)
+    def _label(self, sample: Sample, place: int, stands: bytes) -> Label:
         labels = self.competition.labels
         shape, bits = labels.mask_shape(self._shapes[place]), labels.highest == 1
-        key = _digest(self.competition.stands(sample.image), self.competition.masks_stand(sample.masks))
+        key = _digest(stands, self.competition.masks_stand(sample.masks))
         found = self._labels.read(place, key)
         if found is not None:
             return _unpacked(found, shape, bits=bits)
@@ -98,7 +106,7 @@ class ImageCache:
 
     def _label_bytes(self, size: tuple[int, int]) -> int:
         labels = self.competition.labels
-        values = int(np.prod(labels.mask_shape(size)))
+        values = math.prod(labels.mask_shape(size))
         return 1 + (-(-values // 8) if labels.highest == 1 else values) + -(-size[0] * size[1] // 8)
 
     def _name(self, samples: Samples) -> str:
@@ -124,7 +132,7 @@ def _packed(label: Label, *, bits: bool) -> list[np.ndarray]:
 
 
 def _unpacked(stored: np.ndarray, shape: tuple[int, ...], *, bits: bool) -> Label:
-    size, pixels = int(np.prod(shape)), int(np.prod(shape[-2:]))
+    size, pixels = math.prod(shape), math.prod(shape[-2:])
     held = -(-size // 8) if bits else size
     packed = stored[1 : 1 + held]
     values = np.unpackbits(packed, count=size) if bits else packed.copy()

@@ -98,12 +98,10 @@ class TrainDataset(Dataset[dict[str, Any]]):
         if self.cache is None:
             native = self.competition.image(sample.image)
             return sample.id, resize_image(native, self.scale), self._label(sample, native.shape[:2], key)
-        image = self.cache.image(sample)
-        # Sources may give another label at each draw.
-        label = (
-            self._label(sample, self.competition.size(sample.image), key) if self.sources else self.cache.label(sample)
-        )
-        return sample.id, image, label
+        if self.sources:  # which may give another label at each draw
+            label = self._label(sample, self.competition.size(sample.image), key)
+            return sample.id, self.cache.image(sample), label
+        return sample.id, *self.cache.pair(sample)
 
     def _label(self, sample: Sample, size: tuple[int, int], key: Draw) -> Label:
         """The scaled label of an image of ``size`` (H, W) in its file."""
