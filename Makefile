@@ -46,6 +46,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/bench_crf.py
 	$(BIN)/python benchmarks/bench_engines.py
 	$(BIN)/python benchmarks/bench_startup.py
+	$(BIN)/python benchmarks/bench_table.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

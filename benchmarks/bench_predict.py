@@ -45,6 +45,7 @@ def main() -> None:
     add = parser.add_argument
     add("--size", type=int, default=512, help="side of the tiles in pixels (512)")
     add("--images", type=int, help="test images (CPU: 8, GPU: 512)")
+    add("--usual-images", type=int, help="those that the usual loops predict, whose time grows with them (all)")
     add("--batch", type=int, help="images per batch (CPU: 4, GPU: 32)")
     add("--encoder", default="resnet34", help="smp's name (resnet34)")
     add("--repeats", type=int, default=3, help="rounds, in which the candidates take turns (3)")
@@ -95,21 +96,22 @@ def compare(run: Run, options: argparse.Namespace, device: torch.device) -> None
     competition = maskfold.open_competition(run.config)
     networks = [load_networks(run, run.fold(fold), "best", competition)[0].to(device).eval() for fold in range(FOLDS)]
     paths = sorted((Path("data/demo/test_a")).glob("*.jpg"))
+    few = paths[: options.usual_images]
     candidates: dict[str, Callable[[], object]] = {
-        "usual loop, image by image": partial(usual, networks, paths, 1, device),
-        "usual loop, batches": partial(usual, networks, paths, options.batch, device),
+        "usual loop, image by image": partial(usual, networks, few, 1, device),
+        "usual loop, batches": partial(usual, networks, few, options.batch, device),
         "ours, files to submission": ours(run),
         "its networks alone": alone(networks, run.config, options, device),
     }
     seconds = interleave(candidates, options.repeats)
     views = len(FLIPS)
+    rates = {name: (len(few) if "usual" in name else options.images) / each for name, each in seconds.items()}
     print(
         f"\n{FOLDS} x U-Net {options.encoder}, {views} views, {options.images} images of {options.size} pixels a side"
     )
     print("| way | images/s | networks x views x images /s | against the usual loop |\n| --- | ---: | ---: | ---: |")
-    for name, each in seconds.items():
-        rate = options.images / each
-        print(f"| {name} | {rate:.1f} | {rate * FOLDS * views:.0f} | {seconds[next(iter(seconds))] / each:.2f}x |")
+    for name, rate in rates.items():
+        print(f"| {name} | {rate:.1f} | {rate * FOLDS * views:.0f} | {rate / next(iter(rates.values())):.2f}x |")
     outside = 1 - seconds["its networks alone"] / seconds["ours, files to submission"]
     print(f"outside the networks: {outside:.1%}", flush=True)
 

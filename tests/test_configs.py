@@ -16,6 +16,7 @@ from maskfold.losses import build_loss, default_loss
 from maskfold.report import make_report
 from maskfold.runs import Run
 from maskfold.steps.predict import predict
+from maskfold.steps.pseudo import pseudo_label
 from maskfold.steps.tune import tune
 from maskfold.training import fit
 
@@ -64,16 +65,18 @@ def tgs_twin(root):
 
 def file_list_twin(root):
     rng, names = np.random.default_rng(2), []
-    (root / "labels").mkdir(parents=True)
+    for folder in ("images", "labels"):
+        (root / folder).mkdir(parents=True)
     for number in range(10):
         image, mask = draw_scene(rng, 40, 52, buildings=3)
         label = np.where(mask, (number + np.arange(52) // 9) % 11, 255 if number == 3 else 3).astype(np.uint8)
-        cv2.imwrite(str(root / f"{number}.png"), image)
-        cv2.imwrite(str(root / "labels" / f"{number}.png"), label)
-        names.append(f"{number}.png labels/{number}.png")
+        name = f"{'Seq05VD_f' if number == 9 else '0001TP_'}{number}.png"  # as CamVid's images are called
+        cv2.imwrite(str(root / "images" / name), image)
+        cv2.imwrite(str(root / "labels" / name), label)
+        names.append(f"images/{name} labels/{name}")
     (root / "train.txt").write_text("\n".join(names[:7]))
     (root / "val.txt").write_text("\n".join(names[7:9]))
-    (root / "test.txt").write_text("9.png\n")
+    (root / "test.txt").write_text(names[9].split()[0] + "\n")
     (root / "labels.txt").write_text("\n".join(CLASSES))
 
 
@@ -92,6 +95,7 @@ TWINS = {
     "tianchi-buildings": tianchi_twin,
     "tgs-salt": tgs_twin,
     "file-list": file_list_twin,
+    "camvid": file_list_twin,
     "png-masks": png_twin,
 }
 
@@ -116,7 +120,7 @@ def test_config_loads_and_is_named_after_its_file(path):
     assert "name" not in yaml.safe_load(path.read_text()), "the file's name is the run's name"
     assert path.read_text().startswith("# "), "the first line says what it is for"
     # Terms that begin late are built and finite too.
-    several = config.competition.profile == "file-list"
+    several = config.competition.profile in ("file-list", "camvid")
     labels = LabelSpec("multiclass", tuple("abcdefghijk")) if several else LabelSpec("binary", ("a",))
     loss = build_loss(config.loss or default_loss(labels), labels)
     loss.check_length(config.train.epochs)
@@ -152,6 +156,10 @@ def test_config_trains_two_steps(path, twins, tmp_path):
     if given.targets.teacher is not None:
         paths = given.targets.teacher.runs
         lengths["targets.teacher.runs"] = [str(trained(load_config(path.name), lengths, tmp_path)) for path in paths]
+    if given.data.extra:
+        teacher = Run.open(trained(load_config("demo"), lengths, tmp_path))
+        made = pseudo_label(teacher, tmp_path / "pseudo", confidence=0.0, confident_share=None)
+        lengths["data.extra"] = [str(made)]
     config = override(given, {**SMALL, **lengths})
     competition = open_competition(config.competition)
     run = Run.create(config, tmp_path)

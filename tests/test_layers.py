@@ -43,7 +43,17 @@ LIFTABLE = {
     "metrics": {"errors", "labels", "extension", "instances"},
     "rle": {"errors", "compiled"},
     "models": {"errors", "config", "images", "extension"},
-    "inference": {"errors", "config", "labels", "images", "device", "extension", "symmetries", "resizing"},
+    "inference": {
+        "errors",
+        "config",
+        "labels",
+        "images",
+        "instances",
+        "device",
+        "extension",
+        "symmetries",
+        "resizing",
+    },
 }
 
 
@@ -100,7 +110,10 @@ COUNT = r"(?:shape\[1\]|\b\w*classes|(?<!images\.)(?<!spec\.)\b\w*channels|len\(
 THAN = r"(?:[=!<>]=|[<>])"
 COMPARED = re.compile(rf"\b(?:num_classes|ignore_index(?!=True))\b|{COUNT} *{THAN} *\d|\b\d+ *{THAN} *{COUNT}")
 # Reading files: 255 as what does not count, names that a profile gives, channels of an image.
-READING = {"competitions/images.py", "competitions/label_layouts.py"}
+READING = {
+    f"competitions/{name}.py"
+    for name in ("images", "label_images", "label_map", "label_files", "file_list", "png_masks", "coco_json")
+}
 # The channels, and 255, are those of images.
 OF_IMAGES = {"images.py", "models/wrapper.py", "models/encoders.py", "models/weights.py"}
 NOT_SCORED = re.compile(r"[=!<>]= *255\b|\b255 *[=!<>]=|where\(.*, *255\)")

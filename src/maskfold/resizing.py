@@ -1,11 +1,18 @@
 """Images and labels at another size: the rules by which they shrink and grow, with pixel centres that agree."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
 from maskfold.labels import Label, LabelSpec
 
 Size = tuple[int, int]
+
+
+def scaled_size(size: Size, scale: float) -> Size:
+    """(H, W) after scaling: rounded, at least one pixel."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def fit_image(image: np.ndarray, size: Size) -> np.ndarray:
@@ -24,10 +31,19 @@ def fit_label(label: Label, size: Size, labels: LabelSpec) -> Label:
     Soft values are resized like an image, as a mean over the pixels that count. Of
     masks, exclusive classes go by nearest neighbour; others are resized like an image class by class and cut at one
     half, which keeps the area of thin shapes that nearest neighbour would break up. What counts goes by nearest
-    neighbour.
+    neighbour, and so do the numbers of instances.
     """
     if label.valid.shape == tuple(size):
         return label
+    fitted = _fitted(label, size, labels)
+    if label.instances is None:
+        return fitted
+    numbers = _resized(label.instances.astype(np.float32), size, cv2.INTER_NEAREST_EXACT)  # OpenCV resizes no int32
+    return replace(fitted, instances=numbers.astype(np.int32))
+
+
+def _fitted(label: Label, size: Size, labels: LabelSpec) -> Label:
+    """Without instances."""
     valid = _resized(label.valid.view(np.uint8), size, cv2.INTER_NEAREST_EXACT).view(bool)
     if label.soft:
         counted = np.where(valid, fit_image(label.valid.astype(np.float32), size), np.float32(1))

@@ -13,8 +13,15 @@ from tests.conftest import TINY
 from maskfold.competitions import SubmissionWriter, load_profile, open_competition
 from maskfold.competitions.channels import Channel
 from maskfold.competitions.csv_split import CsvSlices, CsvSubmission, CsvTest, CsvTrain
-from maskfold.competitions.label_profiles import FileListProfile, PngMasksProfile
-from maskfold.competitions.profile import CsvProfile
+from maskfold.competitions.label_profiles import (
+    CocoJsonProfile,
+    CocoSource,
+    FileListProfile,
+    LabelFilesProfile,
+    LabelSource,
+    PngMasksProfile,
+)
+from maskfold.competitions.profile import CsvProfile, shipped_profiles
 from maskfold.config import CompetitionConfig, load_config
 from maskfold.images import ImageSpec
 from maskfold.rle import RLEDialect
@@ -111,8 +118,28 @@ def test_every_key_is_in_a_table():
     keys |= {f"channels.{field.name}" for field in fields(Channel)}
     keys |= {f"dialect.{field.name}" for field in fields(RLEDialect)}
     keys |= {f"image_spec.{field.name}" for field in fields(ImageSpec)}
-    keys |= set(PngMasksProfile.model_fields) | set(FileListProfile.model_fields)
+    models = (PngMasksProfile, FileListProfile, LabelFilesProfile, LabelSource, CocoJsonProfile, CocoSource)
+    keys |= {key for model in models for key in model.model_fields} - {"submission"} | {"submission.file"}
     assert keys <= documented
+
+
+def test_every_profile_of_label_images_is_in_the_table():
+    text = DOCS.read_text(encoding="utf-8")
+    table = text[text.index("### Public data sets with label images") : text.index("## A competition of your own")]
+    rows = {cells[1].strip(" `"): cells for line in table.splitlines() if len(cells := line.split("|")) > 6}
+    for profile in shipped_profiles():
+        if profile.layout != "csv" and profile.name != profile.layout:
+            classes = int(rows[profile.name][3])
+            assert (classes, rows[profile.name][5].strip(" `")) == (len(profile.class_names), profile.metric.name)
+
+
+def test_examples_of_label_images_are_profiles(tmp_path):
+    text = DOCS.read_text(encoding="utf-8")
+    examples = re.findall(r"```yaml\n(layout: (?:label-files|coco-json)\n.*?)```", text, re.S)
+    assert len(examples) == 3
+    for number, example in enumerate(examples):
+        (tmp_path / f"{number}.yaml").write_text(example)
+        assert load_profile(str(tmp_path / f"{number}.yaml")).class_names
 
 
 def test_every_shipped_profile_has_a_section():

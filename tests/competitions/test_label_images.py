@@ -1,10 +1,28 @@
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 from tests.competitions.test_images import RGB, pil_png, png
 
-from maskfold.competitions.label_images import decode_binary, decode_classes
+from maskfold.competitions.label_images import LabelReader
+from maskfold.competitions.label_map import LabelMap
 from maskfold.errors import CompetitionError
+from maskfold.labels import LabelSpec
+
+BINARY = LabelReader(LabelSpec("binary", ("road",)))
+
+
+def decode_binary(data, name):
+    label = BINARY.decode(data, name)
+    assert label.valid.all()
+    return label.values
+
+
+def decode_classes(data, name, classes):
+    return LabelReader(LabelSpec("multiclass", tuple("abc"[:classes]))).decode(data, name)
+
 
 MASK = np.random.default_rng(3).integers(0, 2, (7, 11), np.uint8)
 
@@ -89,7 +107,62 @@ def test_labels_keep_void_and_palette_indices():
 def test_labels_outside_the_classes_are_listed():
     with pytest.raises(CompetitionError, match=r"l\.png holds the values 2, expected classes 0\.\.1 and 255"):
         decode_classes(png(LABEL), "l.png", 2)
-    with pytest.raises(CompetitionError, match=r"pixels up to 700, expected 0\.\.255"):
+    with pytest.raises(CompetitionError, match=r"l\.png holds the values 700, expected classes 0\.\.1 and 255"):
         decode_classes(png(np.array([[0, 700]], np.uint16)), "l.png", 2)
     with pytest.raises(CompetitionError, match=r"l\.png cannot be read as a mask"):
         decode_classes(b"", "l.png", 2)
+
+
+def test_values_and_palettes_by_a_map():
+    reader = LabelReader(LabelSpec("multiclass", ("a", "b")), LabelMap({"1": "0", "2": "1", "others": "255"}))
+    indexed = Image.fromarray(LABEL, "P")
+    indexed.putpalette([9, 9, 9, 128, 0, 0, 0, 128, 0] + [7] * 759)
+    for data in (png(LABEL), pil_png(indexed), png(np.repeat(LABEL[..., None], 3, axis=2))):
+        label = reader.decode(data, "l.png")
+        np.testing.assert_array_equal(label.values, [[0, 0, 1], [0, 1, 0]])
+        np.testing.assert_array_equal(label.valid, [[False, True, True], [False, True, True]])
+    np.testing.assert_array_equal(reader.pixels(np.array([[0, 1]], np.uint8)), [[1, 2]])
+    with pytest.raises(
+        CompetitionError, match=r"l\.png is a colour image, .*: where colours stand for classes, name them"
+    ):
+        reader.decode(png(RGB), "l.png")
+
+
+def test_colours_by_a_map():
+    reader = LabelReader(LabelSpec("binary", ("road",)), LabelMap({"128 0 0": "1", "0 128 0": "0", "9 9 9": "255"}))
+    indexed = Image.fromarray(np.minimum(LABEL, 2), "P")
+    indexed.putpalette([9, 9, 9, 128, 0, 0, 0, 128, 0] + [7] * 759)
+    for image in (indexed, indexed.convert("RGB"), indexed.convert("RGBA")):
+        label = reader.decode(pil_png(image), "l.png")
+        np.testing.assert_array_equal(label.values, [[0, 1, 0], [0, 0, 1]])
+        np.testing.assert_array_equal(label.valid, [[False, True, True], [True, True, True]])
+    np.testing.assert_array_equal(reader.pixels(np.array([[1, 0]], np.uint8)), [[(128, 0, 0), (0, 128, 0)]])
+
+
+def test_a_map_must_have_the_classes():
+    with pytest.raises(CompetitionError, match=r"no value for the classes 1 \(b\)"):
+        LabelReader(LabelSpec("multiclass", ("a", "b")), LabelMap({"0": "0"}))
+
+
+def mat(**variables):
+    stream = io.BytesIO()
+    savemat(stream, variables)
+    return stream.getvalue()
+
+
+def test_matlab_files():
+    spec = LabelSpec("multiclass", ("a", "b", "c"))
+    nested = mat(GTcls={"Boundaries": np.zeros((2, 2)), "Segmentation": LABEL, "CategoriesPresent": [1, 2]})
+    for data, name in ((nested, "GTcls.Segmentation"), (mat(S=LABEL.astype(np.uint16)), "S")):
+        label = LabelReader(spec, mat_variable=name).decode(data, "l.mat")
+        np.testing.assert_array_equal(label.values, np.where(LABEL == 255, 0, LABEL))
+        np.testing.assert_array_equal(label.valid, LABEL != 255)
+    with pytest.raises(CompetitionError, match=r"l\.mat is MATLAB's: name its variable"):
+        LabelReader(spec).decode(nested, "l.mat")
+    for name in ("S", "GTcls.S", "GTcls.Segmentation.S"):
+        with pytest.raises(CompetitionError, match=rf"l\.mat has no {name} that can be read"):
+            LabelReader(spec, mat_variable=name).decode(nested, "l.mat")
+    with pytest.raises(CompetitionError, match=r"GTcls of l\.mat is not a matrix of whole numbers"):
+        LabelReader(spec, mat_variable="GTcls").decode(nested, "l.mat")
+    with pytest.raises(CompetitionError, match="has no S that can be read"):
+        LabelReader(spec, mat_variable="S").decode(b"MATLAB", "l.mat")

@@ -10,10 +10,12 @@ from maskfold.metrics import build_metric
 
 
 def test_shipped_profiles_specific_layouts_first():
-    profiles = shipped_profiles()
-    layouts = [profile.layout for profile in profiles]
-    assert layouts == sorted(layouts, key=["csv", "file-list", "png-masks"].index)
-    assert {"tgs-salt", "tianchi-buildings", "file-list", "png-masks"} <= {profile.name for profile in profiles}
+    names = [profile.name for profile in shipped_profiles()]
+    layouts = list(dict.fromkeys(profile.layout for profile in shipped_profiles()))
+    assert layouts == ["csv", "label-files", "coco-json", "file-list", "png-masks"]
+    # the one that asks for more first, and of those that ask for the same the one of no particular data set
+    order = ["pascal-voc-sbd", "pascal-voc", "camvid", "file-list", "paddleseg-roads", "png-masks"]
+    assert [name for name in names if name in order] == order
 
 
 @pytest.mark.parametrize("profile", shipped_profiles(), ids=lambda profile: profile.name)

@@ -19,15 +19,12 @@ pytestmark = [
     pytest.mark.skipif(not REAL, reason="MASKFOLD_REAL_DATA is not set"),
 ]
 
-CAMVID = (
-    "Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist",
-)  # fmt: skip
 # folder: profile, class names, images in train and test, share of foreground (from the data's description)
 FOLDERS = {
     "satellite_buildings": ("tianchi-buildings", None, 787, 206, 0.135),
     "tgs_salt": ("tgs-salt", None, 3400, 600, None),
     "aerial_roads": ("png-masks", None, 144, 0, 0.178),
-    "camvid": ("file-list", CAMVID, 367 + 101, 233, None),
+    "camvid": ("camvid", None, 367 + 101, 233, None),
 }
 
 

@@ -14,7 +14,6 @@ from maskfold.datasets.dataset import (
     item_seed,
     resize_image,
     resize_label,
-    scaled_size,
 )
 from maskfold.datasets.loader import image_loader, train_loader
 from maskfold.datasets.sampler import EpochSampler
@@ -22,6 +21,7 @@ from maskfold.errors import ConfigError
 from maskfold.images import ImageSpec
 from maskfold.labels import Label, LabelSpec
 from maskfold.losses.boundary import signed_distance
+from maskfold.resizing import scaled_size
 
 BINARY = LabelSpec("binary", ("roof",))
 CLASSES = LabelSpec("multiclass", tuple(map(str, range(60))))

@@ -263,7 +263,18 @@ def test_groups_come_from_the_config_before_the_profile(competition):
     assert load_groups(competition, samples, FoldsConfig(kind="stratified")) is None
 
 
-@pytest.mark.parametrize("kind", ["kfold", "stratified", "given"])
+def test_groups_that_a_given_split_keeps_together():
+    def note(*groups):
+        splits = ("train", "train", "valid")
+        samples = [replace(sample, split=own) for sample, own in zip(samples_with(groups), splits, strict=True)]
+        return ignored_groups(Samples(samples), FoldsConfig(kind="given"))
+
+    assert note("a", "b", "c") is None
+    assert note("a", "b", None) is None
+    assert "folds.kind given splits them" in note("a", "b", "a")
+
+
+@pytest.mark.parametrize("kind", ["kfold", "stratified"])
 def test_groups_that_are_not_kept_together_are_named(kind):
     note = ignored_groups(samples_with(["a", "b", "a"]), FoldsConfig(kind=kind))
     assert "2 groups" in note

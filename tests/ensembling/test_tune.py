@@ -414,11 +414,8 @@ class Layers:
         low, high = np.array([0.1, 0.6])[:, None, None], np.array([0.3, 0.9])[:, None, None]
         return [np.rint(255 * np.where(self.mask, high, low)).astype(np.uint8)]
 
-    def presence(self, checkpoints, weights):
-        return None
-
-    def prediction(self, probability, presence, competition):
-        return Prediction(self.id, 0, probability, presence=presence)
+    def prediction(self, probability, checkpoints, weights, competition):
+        return Prediction(self.id, 0, probability)
 
     def truth(self, competition):
         return Label.whole(self.mask)

@@ -1,8 +1,10 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
 
+from maskfold.errors import MaskfoldError
 from maskfold.labels import LabelSpec
 from maskfold.metrics import bootstrap as module
 from maskfold.metrics import bootstrap_interval, build_metric, paired_bootstrap
@@ -141,3 +143,49 @@ def test_bad_arguments(stats, arguments, message):
 def test_pairs_of_other_images_are_refused():
     with pytest.raises(ValueError, match="the same images"):
         paired_bootstrap(np.zeros((5, 3)), np.zeros((6, 3)), mean_score)
+
+
+def rows_of_trials(effects, noise=0.0, images=30, seed=3):
+    """Statistics, groups and trials: trial t is better by effects[t] on every image; two images form a group."""
+    rng = np.random.default_rng(seed)
+    base = rng.random(images)
+    better = np.concatenate([base + effect + rng.normal(0, noise, images) for effect in effects])
+    groups = [image // 2 for _ in effects for image in range(images)]
+    trials = [trial for trial, _ in enumerate(effects) for _ in range(images)]
+    return better[:, None], np.tile(base, len(effects))[:, None], groups, trials
+
+
+def test_trials_are_drawn_beside_images():
+    a, b, groups, trials = rows_of_trials([0.1, 0.1, -0.2])
+    crossed = paired_bootstrap(a, b, mean_score, groups=groups, trials=trials)
+    # Images differ in nothing: all that varies is which of the trials are drawn, each set of three with 1/27.
+    drawn = sorted(sum(one) / 3 for one in itertools.product([0.1, 0.1, -0.2], repeat=3))
+    assert crossed.low == pytest.approx(drawn[0])
+    assert crossed.high == pytest.approx(drawn[-1])
+    assert crossed.difference == pytest.approx(0)
+    images_only = paired_bootstrap(a, b, mean_score, groups=groups)
+    assert images_only.high - images_only.low < 1e-9
+
+
+def test_the_interval_over_both_is_that_of_variances_that_add_up():
+    rng = np.random.default_rng(0)
+    effects = rng.normal(0.05, 0.02, 8)
+    shift = rng.normal(0, 0.1, 30)
+    base = np.zeros(30 * 8)
+    a = np.concatenate([shift + effect for effect in effects])
+    labels = {"groups": np.tile(np.arange(30), 8), "trials": np.repeat(np.arange(8), 30)}
+    found = paired_bootstrap(a[:, None], base[:, None], mean_score, repeats=4000, **labels)
+    expected = 2 * 1.96 * np.sqrt(effects.var() / 8 + shift.var() / 30)
+    assert found.high - found.low == pytest.approx(expected, rel=0.06)
+
+
+def test_one_trial_is_as_without():
+    a, b, groups, trials = rows_of_trials([0.1], noise=0.3)
+    with_trials = paired_bootstrap(a, b, mean_score, groups=groups, trials=trials)
+    assert with_trials == paired_bootstrap(a, b, mean_score, groups=groups)
+
+
+def test_trials_need_a_group_of_every_row():
+    a, b, _, trials = rows_of_trials([0.1, 0.2])
+    with pytest.raises(MaskfoldError, match="need a group each"):
+        paired_bootstrap(a, b, mean_score, trials=trials)

@@ -2,6 +2,7 @@
 
 import cv2
 import pytest
+from tests.drawn_folders import encode, picture, save, shapes, write_csv
 from tests.steps.test_fit import capacity
 
 from maskfold.steps import fit
@@ -85,3 +86,69 @@ def test_broken_data_is_not_measured(here, script):
     done = script("check_data", *CONFIG, "--fit")
     assert done.code == 1
     assert "Measuring" not in done.out
+
+
+def strange(root):
+    """A competition of column-major run lengths that no profile describes."""
+    truth = {}
+    for seed in range(12):
+        mask = shapes(seed, (44, 62))
+        save(root / "tiles" / f"k{seed:02d}.png", picture(mask, seed))
+        truth[f"k{seed:02d}"] = mask
+    write_csv(root / "marks.csv", [(name, encode(mask)) for name, mask in truth.items()], ";", ("tile", "runs"))
+    save(root / "quiz" / "z1.png", picture(mask, 1))
+    write_csv(root / "example_submission.csv", [("z1", "")], ";", ("tile", "runs"))
+
+
+def test_a_draft_of_the_one_folder_that_fits_no_profile(here, script):
+    strange(here / "data/odd")
+    done = script("check_data", "--draft", "odd.yaml")
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert lines[0] == "Looking at data/odd …"
+    assert "12 training and 1 test images; 12 masks drawn without an error" in lines
+    again = "python src/check_data.py --competition.profile odd.yaml --competition.root data/odd"
+    assert lines[-2:] == ["Draft: odd.yaml", f"Next: fill in metric in odd.yaml; then {again}"]
+    refused = script("check_data", "--competition.profile", "odd.yaml", "--competition.root", "data/odd")
+    assert refused.code == 1
+    assert "profile odd.yaml is a draft: metric still to be filled in" in refused.err
+    text = (here / "odd.yaml").read_text()
+    (here / "odd.yaml").write_text(text.replace("metric: FILL-IN", "metric: dice"))
+    assert script("check_data", "--competition.profile", "odd.yaml", "--competition.root", "data/odd").code == 0
+
+
+def test_a_draft_replaces_nothing_and_takes_nothing_but_a_folder(here, script):
+    strange(here / "data/odd")
+    (here / "odd.yaml").write_text("mine")
+    done = script("check_data", "--draft", "odd.yaml")
+    assert done.code == 1
+    assert "odd.yaml exists: choose another name, or replace it with --overwrite" in done.err
+    assert (here / "odd.yaml").read_text() == "mine"
+    assert script("check_data", "--draft", "odd.yaml", "--overwrite").code == 0
+    assert (here / "odd.yaml").read_text().startswith("# Draft of a profile for odd")
+    for words, message in (
+        (("x.yml", "--folds.count", 3), "--draft takes --competition.root alone, not --folds.count"),
+        (("x.csv",), "--draft is x.csv: a profile's name ends in .yaml"),
+        (("x.yaml", "--competition.root", "data/none"), "data/none is no folder"),
+    ):
+        done = script("check_data", "--draft", *words)
+        assert (done.code, message in done.err) == (1, True), done.err
+    strange(here / "data/odder")
+    assert "data/odd, data/odder fit no profile: name the folder" in script("check_data", "--draft", "x.yaml").err
+
+
+def test_a_draft_whose_files_are_broken_is_written_and_says_what_is_wrong(here, script):
+    strange(here / "data/odd")
+    (here / "data/odd/tiles/k03.png").unlink()
+    done = script("check_data", "--draft", "odd.yaml", "--competition.root", "data/odd")
+    assert done.code == 1
+    assert "Problem: the train split: marks.csv names 1 images" in " ".join(done.out.split())
+    assert done.out.splitlines()[-1].startswith("Next: correct odd.yaml; then fill in metric in odd.yaml; then ")
+    assert (here / "odd.yaml").exists()
+
+
+def test_a_strange_folder_is_told_how_to_be_described(here, script):
+    strange(here / "data/odd")
+    done = script("check_data", "--competition.root", "data/odd")
+    assert done.code == 1
+    assert "python src/check_data.py --draft profile.yaml --competition.root FOLDER drafts a profile" in done.err

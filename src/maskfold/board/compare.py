@@ -52,12 +52,12 @@ def _alike(
         if entry.statistics is not None:
             chosen = images(entry)
             groups = None if chosen.groups is None else tuple(chosen.groups)
-            found[chosen.metric, chosen.labels, tuple(chosen.ids), groups].append(entry)
+            found[chosen.metric, repr(chosen.options), chosen.labels, tuple(chosen.ids), groups].append(entry)
     together = []
     for alike in found.values():
         first = _statistics(alike[0])
         try:
-            together.append((build_metric(first.metric, first.labels), alike))
+            together.append((build_metric(first.metric, first.labels, first.options), alike))
         except MaskfoldError as error:  # somebody's own, whose module is not here
             for entry in alike:
                 entry.problem = str(error)
@@ -70,7 +70,7 @@ def _drawn(metric: CompetitionMetric, parts: Sequence[FoldStatistics]) -> np.nda
 
 def _comparable(entry: Entry, base: FoldStatistics) -> bool:
     own = entry.statistics
-    if own is None or (own.metric, own.labels) != (base.metric, base.labels):
+    if own is None or (own.metric, own.options, own.labels) != (base.metric, base.options, base.labels):
         return False
     return not set(own.ids).isdisjoint(base.ids)
 

@@ -1,7 +1,7 @@
 """What the files of one run tell, without its competition and without torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -121,7 +121,7 @@ def joined(parts: Sequence[FoldStatistics]) -> FoldStatistics:
     groups = None
     if all(part.groups is not None for part in parts):
         groups = np.concatenate([np.array(part.groups, str) for part in parts])[first].tolist()
-    return FoldStatistics(parts[0].metric, parts[0].labels, known.tolist(), stats[first], groups)
+    return replace(parts[0], ids=known.tolist(), stats=stats[first], groups=groups)
 
 
 def _stored_score(summaries: Sequence[dict], checkpoint: str) -> tuple[float | None, int | None]:

@@ -80,8 +80,9 @@ def _measure(
         return str(error)
     layers = labels.value_layers(label.values) & label.valid
     pixels = layers.sum((1, 2))
-    # Class 0 is the background, except in lists of label maps, where it is a class like the others.
-    first = 0 if competition.profile.layout == "file-list" or labels.task == "multilabel" else 1
+    # Class 0 is the background, except in label files of several classes, where it is a class like the others.
+    label_files = labels.exclusive and competition.submission_kind == "png"
+    first = 0 if label_files or labels.task == "multilabel" else 1
     statistics = {int(value): _components(layers[value]) for value in np.flatnonzero(pixels) if value >= first}
     areas = {value: stats[:, cv2.CC_STAT_AREA] for value, stats in statistics.items()}
     speck, place = _smallest_inner(statistics.values(), label.valid.shape)

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from maskfold.competitions.coco_json import CocoJson
 from maskfold.competitions.csv_layout import CsvLayout
+from maskfold.competitions.file_list import FileList
 from maskfold.competitions.files import CompetitionFiles, safe_path
 from maskfold.competitions.images import IMAGE_SUFFIXES, decode_files, image_size
-from maskfold.competitions.label_layouts import FileList, PngMasks
+from maskfold.competitions.label_files import LabelFiles
+from maskfold.competitions.png_masks import PngMasks
 from maskfold.competitions.profile import Profile
 from maskfold.competitions.samples import ImagePath, Sample, Samples, Split, Survey, paths_of, read_groups
 from maskfold.config import GroupConfig
@@ -18,10 +21,16 @@ from maskfold.errors import CompetitionError
 from maskfold.images import ImageSpec
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
-from maskfold.resizing import fit_label
+from maskfold.resizing import fit_label, scaled_size
 from maskfold.rle import Runs
 
-LAYOUTS = {"csv": CsvLayout, "png-masks": PngMasks, "file-list": FileList}
+LAYOUTS = {
+    "csv": CsvLayout,
+    "png-masks": PngMasks,
+    "file-list": FileList,
+    "label-files": LabelFiles,
+    "coco-json": CocoJson,
+}
 
 
 class Competition:
@@ -68,8 +77,13 @@ class Competition:
         return self.layout.submission_kind
 
     @property
-    def submission_size(self) -> tuple[int, int] | None:
-        """``(H, W)`` of all masks of a submission; `None`: each has its image's size."""
+    def instances(self) -> bool:
+        """Whether the objects of a mask are told apart: labels then have instances, and a submission rows for each."""
+        return self.submission_kind == "csv" and self.layout.instances
+
+    @property
+    def submission_size(self) -> tuple[int, int] | float | None:
+        """``(H, W)`` of all masks of a submission, or the fraction that they are of their images' size; `None`: 1."""
         return self.layout.submission_size
 
     def samples(self, split: Split) -> Samples:
@@ -109,13 +123,15 @@ class Competition:
 
         None where an image is several files: beside these there may be more of the same image.
         """
-        images = {sample.image for split in ("train", "test") for sample in self.survey(split).samples}
+        samples = [*self.survey("train").samples, *self.survey("test").samples]
+        images = {sample.image for sample in samples}
         named = {image for image in images if isinstance(image, str)}
         if named != images:
             return []
         folders = {str(PurePosixPath(path).parent) for path in named} | self.layout.image_folders()
         files = (PurePosixPath(folder) / name for folder in sorted(folders) for name in self.files.names(folder))
-        return sorted({str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES} - named)
+        labels = {sample.masks for sample in samples if isinstance(sample.masks, str)}  # may be beside their images
+        return sorted({str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES} - named - labels)
 
     def groups(self, samples: Samples, group: GroupConfig) -> list[str]:
         """The group of every one of ``samples`` from a CSV of the competition (id, file name or stem).
@@ -167,7 +183,10 @@ class Competition:
         Raises:
             CompetitionError: as `size`.
         """
-        return self.submission_size or self.size(sample.image)
+        asked = self.submission_size
+        if isinstance(asked, tuple):
+            return asked
+        return self.size(sample.image) if asked is None else scaled_size(self.size(sample.image), asked)
 
     def mask_size(self, sample: Sample) -> tuple[int, int]:
         """``(H, W)`` of a sample's mask in files: training masks have their image's, a submission's `scored_size`.
@@ -217,7 +236,8 @@ class Competition:
         """
         masks = sample.masks if masks is None else masks
         label = self.label(masks, shape or self.mask_size(sample), id=sample.id)
-        return fit_label(label, self.submission_size or label.valid.shape, self.labels)
+        asked = label.valid.shape if self.submission_size is None else self.scored_size(sample)
+        return fit_label(label, asked, self.labels)
 
     def coverage(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> float:
         """Share of the image that is foreground (see `LabelSpec.foreground`) and counts.

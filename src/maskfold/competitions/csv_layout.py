@@ -6,17 +6,17 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from maskfold.competitions.csv_images import CsvImages
 from maskfold.competitions.files import CompetitionFiles, safe_paths
-from maskfold.competitions.images import decode_binary
+from maskfold.competitions.label_images import LabelReader
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
 from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
 from maskfold.errors import CompetitionError, first_few, together
+from maskfold.instances import numbered, plain
 from maskfold.labels import Label, LabelSpec
 from maskfold.rle import RLEError, Runs, ops
 
@@ -84,9 +84,15 @@ class CsvLayout:
         return {**masks, **dict.fromkeys(without, empty)}, problems, (note,)
 
     @property
-    def submission_size(self) -> tuple[int, int] | None:
+    def instances(self) -> bool:
+        """See `Competition.instances`."""
+        return self.profile.form("test").rows == "instance"
+
+    @property
+    def submission_size(self) -> tuple[int, int] | float | None:
         """See `Competition.submission_size`."""
-        return self.profile.submission.size
+        asked = self.profile.submission
+        return asked.scale if asked.size is None else asked.size
 
     def sample_keys(self) -> list[Key]:
         """The rows of the sample submission, in its order."""
@@ -126,7 +132,7 @@ class CsvLayout:
             return Label.whole(self._mask_of_file(masks, shape))
         try:
             layers = (self.dialect.decode(rle, shape) for rle in masks)
-            return Label.whole(self._gather(layers, shape))
+            return self._instances(layers, shape) if self.instances else Label.whole(self._gather(layers, shape))
         except RLEError as error:
             raise _unreadable(error, shape) from None
 
@@ -162,15 +168,15 @@ class CsvLayout:
     def encode(self, mask: np.ndarray) -> dict[str, list[str]]:
         """Class value ("" where rows have none) -> the run-length strings of its rows.
 
-        An instance is a component of 8-connected pixels; a mask without any is one empty row.
+        Where rows are instances these are those of the mask, see `maskfold.instances`; one without any is an empty row.
         """
         if self.profile.rows == "class":
             layers = self.labels.layers(mask)[1:] if self.labels.exclusive else self.labels.layers(mask)
             classes = zip(self.profile.csv_classes, layers, strict=True)
             return {value: [self.dialect.encode(layer)] for value, layer in classes}
-        if self.profile.form("test").rows == "instance" and mask.any():
-            count, components = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-            return {"": [self.dialect.encode(components == index) for index in range(1, count)]}
+        if self.instances and mask.any():
+            found = numbered(mask)
+            return {"": [self.dialect.encode(found == number) for number in np.unique(found[found > 0])]}
         return {"": [self.dialect.encode(mask)]}
 
     def overlaps(self, masks: Sequence[str], shape: tuple[int, int]) -> bool:
@@ -184,13 +190,20 @@ class CsvLayout:
         return read_table(self.profile.form(split), self.files.read(name), name)
 
     def _mask_of_file(self, name: str, shape: tuple[int, int]) -> np.ndarray:
-        mask = decode_binary(self.files.read(name), name)
+        mask = LabelReader(self.labels).decode(self.files.read(name), name).values
         if mask.shape != tuple(shape):
             raise CompetitionError(
                 f"{name} is {mask.shape[0]}x{mask.shape[1]} (height x width), its image {shape[0]}x{shape[1]}: they "
                 "must be the same size"
             )
         return mask
+
+    def _instances(self, layers: Iterable[np.ndarray], shape: tuple[int, int]) -> Label:
+        """Of rows that are instances; where they overlap, a pixel belongs to the last."""
+        found = np.zeros(shape, np.int32)
+        for number, layer in enumerate(layers, start=1):
+            found[layer != 0] = number
+        return Label(plain(found), np.ones(shape, bool), found)
 
     def _gather(self, layers: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
         """The mask of the rows' layers."""

@@ -87,8 +87,17 @@ class CsvSubmission(Section):
     size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
         default=None, description="(H, W) of the masks of the test split; null: each image's own"
     )
+    scale: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="instead of size: their size as a fraction of the image's, 0.25 for a quarter"
+    )
     rows: Literal["image"] | None = Field(
         default=None, description="image: one row for each image, though the training table has one for each instance"
     )
     overlap: bool = Field(True, description="whether the masks of an image may share pixels")
     empty: bool = Field(True, description="whether a mask may be empty")
+
+    @model_validator(mode="after")
+    def _one_size(self) -> "CsvSubmission":
+        if self.size is not None and self.scale is not None:
+            raise ValueError("give either submission.size or submission.scale")
+        return self

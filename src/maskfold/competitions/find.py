@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.headers import other_columns
-from maskfold.competitions.label_profiles import FileListProfile, PngMasksProfile
-from maskfold.competitions.profile import CsvProfile, Profile, load_profile, shipped_profiles
+from maskfold.competitions.patterns import Pattern
+from maskfold.competitions.profile import Profile, load_profile, shipped_profiles
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
 from maskfold.program import command_line
@@ -127,21 +127,17 @@ def describe_stranger(path: Path) -> str:
 
 
 def _needs(profile: Profile, files: CompetitionFiles) -> Needs:
-    found = {name: files.has_folder(name[:-1]) if name[-1] == "/" else files.exists(name) for name in _names(profile)}
+    found = {name: _is_there(name, files) for name in (*profile.needs, *profile.signs)}
     return Needs([name for name, there in found.items() if there], [name for name, there in found.items() if not there])
 
 
-def _names(profile: Profile) -> list[str]:
-    """What has to be there: files, then folders with a trailing /."""
-    match profile:
-        case CsvProfile():
-            splits = (profile.train, profile.test)
-            folders = [f"{folder}/" for split in splits for folder in sorted(split.folders)]
-            return [*(split.table for split in splits if split.table is not None), *folders]
-        case PngMasksProfile():
-            return [f"{profile.images}/", f"{profile.masks}/"]
-        case FileListProfile():
-            return [profile.train]
+def _is_there(name: str, files: CompetitionFiles) -> bool:
+    """Whether there is a file, a folder (with a trailing /), or a file that fits a pattern."""
+    if name.endswith("/"):
+        return files.has_folder(name[:-1])
+    if set(name) & set("{*"):
+        return bool(Pattern(name).find(files))
+    return files.exists(name)
 
 
 def _folders(data_root: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Bytes of image and label files to arrays, nothing guessed."""
+"""Bytes of image files to arrays, nothing guessed."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,9 @@ from PIL import Image, UnidentifiedImageError
 from maskfold.competitions.channels import Channel, make_channels
 from maskfold.competitions.dicom import DICOM_SUFFIXES, dicom_size, read_dicom
 from maskfold.competitions.tif import TIF_SUFFIXES, has_fourth_band, readable_tif, tif_size
-from maskfold.errors import CompetitionError, first_few
+from maskfold.errors import CompetitionError
 from maskfold.images import PLAIN, ImageSpec, PixelType
-from maskfold.labels import Label
 
-# What label files hold where a pixel does not count; nothing but a file holds it.
-NOT_SCORED = 255
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy"}) | DICOM_SUFFIXES
 
 
@@ -68,7 +65,7 @@ def decode_files(
 def _read(data: bytes, name: str) -> np.ndarray:
     if _suffix(name) in DICOM_SUFFIXES:
         return read_dicom(data, name)
-    return _read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
+    return read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
 
 
 def _fitting(image: np.ndarray, name: str, spec: ImageSpec) -> np.ndarray:
@@ -127,7 +124,12 @@ def _read_picture(data: bytes, name: str) -> np.ndarray:
     return cv2.cvtColor(image, conversions[image.shape[2]]) if image.shape[2] in conversions else image
 
 
-def _read_npy(data: bytes, name: str) -> np.ndarray:
+def read_npy(data: bytes, name: str) -> np.ndarray:
+    """Array ``(H, W, C)`` of an npy file of shape (H, W) or (H, W, C); nothing is unpickled.
+
+    Raises:
+        CompetitionError: no such file, or one that holds something else.
+    """
     stream = BytesIO(data)
     shape, dtype, fortran = _npy_header(stream, name)
     values = np.frombuffer(data, dtype, offset=stream.tell())
@@ -152,85 +154,3 @@ def _npy_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype
     if held != math.prod(shape) * dtype.itemsize:
         raise CompetitionError(f"{name} is not whole: {held} bytes of pixels, expected {shape} of {dtype}")
     return shape, dtype, fortran
-
-
-def decode_binary(data: bytes, name: str) -> np.ndarray:
-    """uint8 ``(H, W)`` of 0 and 1 from a mask file of 0/255 or 0/1.
-
-    Raises:
-        CompetitionError: not a grey image, or other values (they are listed).
-    """
-    mask = _flat_npy(data, name) if _suffix(name) == ".npy" else _decode_values(data, name, by_colour=True)
-    values = set(_present(mask))
-    if not (values <= {0, 255} or values <= {0, 1}):
-        raise CompetitionError(
-            f"{name} holds the values {first_few(sorted(values), 8)}, expected 0 and 255 or 0 and 1: "
-            "write it without anti-aliasing, as png"
-        )
-    return (mask != 0).astype(np.uint8)
-
-
-def _flat_npy(data: bytes, name: str) -> np.ndarray:
-    array = _read_npy(data, name)
-    if array.shape[2] != 1 or array.dtype.kind == "f" or array.min() < 0 or array.max() > 255:
-        raise CompetitionError(
-            f"{name} holds {array.dtype} of shape {array.shape}, {array.min()} to {array.max()}: expected a mask "
-            "(H, W) or (H, W, 1) of 0 and 1"
-        )
-    return np.ascontiguousarray(array[..., 0], dtype=np.uint8)
-
-
-def decode_classes(data: bytes, name: str, classes: int) -> Label:
-    """Classes 0..classes-1, which count wherever the file does not hold 255.
-
-    Raises:
-        CompetitionError: not a grey or palette image, or other values (they are listed).
-    """
-    label = _decode_values(data, name, by_colour=False)
-    wrong = [value for value in _present(label) if classes <= value < NOT_SCORED]
-    if wrong:
-        raise CompetitionError(
-            f"{name} holds the values {first_few(wrong, 8)}, expected classes 0..{classes - 1} "
-            "and 255 (not scored): are there more classes than class_names?"
-        )
-    valid = label != NOT_SCORED
-    return Label(np.where(valid, label, 0).astype(np.uint8), valid)
-
-
-def _decode_values(data: bytes, name: str, *, by_colour: bool) -> np.ndarray:
-    """One uint8 channel. A palette file means its colours where they are grey, or else its indices."""
-    try:
-        with Image.open(BytesIO(data)) as image:
-            if image.mode == "P" and by_colour and _grey_palette(image):
-                image = image.convert("L")
-            values = np.array(image)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise CompetitionError(f"{name} cannot be read as a mask: {error}") from None
-    if values.ndim == 3:
-        colours = values[..., :3] if values.shape[2] >= 3 else values[..., :1]
-        _refuse_alpha_only(values, colours, name)
-        if (colours != colours[..., :1]).any():
-            raise CompetitionError(f"{name} is a colour image, expected a mask of one channel")
-        values = colours[..., 0]
-    if values.dtype != np.uint8 and (values.min() < 0 or values.max() > 255):
-        raise CompetitionError(f"{name} has {values.dtype} pixels up to {values.max()}, expected 0..255")
-    return np.ascontiguousarray(values, dtype=np.uint8)
-
-
-def _refuse_alpha_only(values: np.ndarray, colours: np.ndarray, name: str) -> None:
-    alpha = values[..., -1]
-    one_colour = (colours == colours[0, 0]).all()
-    if values.shape[2] in (2, 4) and one_colour and (alpha != alpha[0, 0]).any():
-        raise CompetitionError(
-            f"{name} has a single colour, its shapes are in the alpha channel: write them as values of one channel"
-        )
-
-
-def _grey_palette(image: Image.Image) -> bool:
-    # At most 256 in a palette file, so never None; of RGB, so never single numbers.
-    colours = cast("list[tuple[int, tuple[int, int, int]]]", image.convert("RGB").getcolors())
-    return all(red == green == blue for _, (red, green, blue) in colours)
-
-
-def _present(values: np.ndarray) -> list[int]:
-    return np.flatnonzero(np.bincount(values.ravel(), minlength=256)).tolist()

@@ -7,6 +7,7 @@ from typing import Literal, cast
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from maskfold.competitions.images import read_npy
 from maskfold.competitions.label_map import NOT_SCORED, LabelMap
 from maskfold.errors import CompetitionError, first_few
 from maskfold.labels import Label, LabelSpec
@@ -37,10 +38,12 @@ class LabelReader:
         """The label in a file of this content.
 
         Raises:
-            CompetitionError: neither an image nor MATLAB's, colours where values are expected, values of no class.
+            CompetitionError: not an image, colours where values are expected, values that are no class.
         """
         if name.lower().endswith(".mat"):
             values = _read_mat(data, name, self.mat_variable)
+        elif name.lower().endswith(".npy"):
+            values = _one_channel(read_npy(data, name), name)
         else:
             values = _read_image(data, name, self._palette)
         if self.label_map is not None:
@@ -61,7 +64,7 @@ class LabelReader:
 
 
 def _binary(values: np.ndarray, name: str) -> Label:
-    present = np.unique(values).tolist()
+    present = _present(values)
     if not (set(present) <= {0, 255} or set(present) <= {0, 1}):
         raise CompetitionError(
             f"{name} holds the values {first_few(present, 8)}, expected 0 and 255 or 0 and 1: write it without "
@@ -71,7 +74,7 @@ def _binary(values: np.ndarray, name: str) -> Label:
 
 
 def _classes(values: np.ndarray, name: str, classes: int) -> Label:
-    wrong = [value for value in np.unique(values).tolist() if not 0 <= value < classes and value != NOT_SCORED]
+    wrong = [value for value in _present(values) if not 0 <= value < classes and value != NOT_SCORED]
     if wrong:
         raise CompetitionError(
             f"{name} holds the values {first_few(wrong, 8)}, expected classes 0..{classes - 1} and {NOT_SCORED} (not "
@@ -144,3 +147,9 @@ def _grey_palette(image: Image.Image) -> bool:
     # At most 256 in a palette file, so never None; of RGB, so never single numbers.
     colours = cast("list[tuple[int, tuple[int, int, int]]]", image.convert("RGB").getcolors())
     return all(red == green == blue for _, (red, green, blue) in colours)
+
+
+def _present(values: np.ndarray) -> list[int]:
+    if values.dtype in (np.uint8, np.uint16):
+        return np.flatnonzero(np.bincount(values.ravel())).tolist()
+    return np.unique(values).tolist()

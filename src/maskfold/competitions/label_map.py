@@ -19,8 +19,8 @@ _NUMBERS = re.compile(r"(\d+)(?:-(\d+))?")
 _UNKNOWN = -1
 _FORM = (
     "expected values (7), ranges (19-22) or colours (red green blue: 0 255 255, or ranges of them: 0-127 128-255 "
-    f"128-255), and {OTHERS} for all that is not named; each with a class, {NOT_SCORED} where pixels are not scored, "
-    "or, of a range of values, a range of as many classes"
+    f"128-255), and {OTHERS} for all that is not named; each with a class, or {NOT_SCORED} where they are not scored; "
+    "a range of values also with a range of as many classes"
 )
 
 

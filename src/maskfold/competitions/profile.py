@@ -10,9 +10,17 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from maskfold.competitions.channels import Channel
 from maskfold.competitions.csv_split import ColumnRole, CsvSlices, CsvSubmission, CsvTest, CsvTrain
-from maskfold.competitions.label_profiles import FileListProfile, PngMasksProfile
+from maskfold.competitions.label_profiles import (
+    CocoJsonProfile,
+    CocoSource,
+    FileListProfile,
+    LabelFilesProfile,
+    LabelSource,
+    LabelSubmission,
+    PngMasksProfile,
+)
 from maskfold.competitions.patterns import Pattern, PatternText
-from maskfold.competitions.profile_base import BaseProfile
+from maskfold.competitions.profile_base import BaseProfile, Group
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, nearest
 from maskfold.images import ImageSpec
@@ -41,7 +49,7 @@ class CsvProfile(BaseProfile):
     dialect: RLEDialect = Field(RLEDialect(), description="how masks are written, see maskfold.rle")
     id_pattern: PatternText | None = Field(None, description="fields of the ids, such as {case}_{slice:d}, for paths")
     slices: CsvSlices | None = Field(None, description="neighbouring slices of a volume as channels")
-    group: GroupConfig | None = Field(None, description="where the competition lists which images belong together")
+    group: Group | None = Field(None, description="which images belong together: table, or pattern with {group}")
     group_field: str | None = Field(None, description="instead of group: field of id_pattern by which they belong")
     submission: CsvSubmission = Field(CsvSubmission(), description="what masks are asked for")
 
@@ -125,6 +133,13 @@ class CsvProfile(BaseProfile):
         return "class_names" in self.model_fields_set
 
     @property
+    def needs(self) -> list[str]:
+        """What a folder must have: files, and folders with a trailing /."""
+        splits = (self.train, self.test)
+        folders = [f"{folder}/" for split in splits for folder in sorted(split.folders)]
+        return [*(split.table for split in splits if split.table is not None), *folders]
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The classes that have rows in the CSV; empty for a binary competition."""
         if self.rows != "class":
@@ -142,15 +157,24 @@ class CsvProfile(BaseProfile):
         return self.class_values or self.classes
 
 
-Profile = CsvProfile | PngMasksProfile | FileListProfile
+Profile = CsvProfile | PngMasksProfile | FileListProfile | LabelFilesProfile | CocoJsonProfile
 _SCHEMA = TypeAdapter(Annotated[Profile, Field(discriminator="layout")])
 
 
 def shipped_profiles() -> tuple[Profile, ...]:
     """The profiles that come with maskfold, the more specific layouts first."""
     profiles = [read_profile(path) for path in sorted(SHIPPED.glob("*.yaml"))]
-    specific = ["csv", "file-list", "png-masks"]
-    return tuple(sorted(profiles, key=lambda profile: specific.index(profile.layout)))
+    specific = ["csv", "label-files", "coco-json", "file-list", "png-masks"]
+
+    def order(profile: Profile) -> tuple[int, int, bool]:
+        # Where two ask for the same files, the one of no particular data set comes first.
+        return (
+            specific.index(profile.layout),
+            -len(profile.needs) - len(profile.signs),
+            profile.name != profile.layout,
+        )
+
+    return tuple(sorted(profiles, key=order))
 
 
 def load_profile(name: str) -> Profile:
@@ -209,7 +233,7 @@ def _explain(item: Mapping[str, Any]) -> str:
     # The first part of a location is the layout that the union chose.
     key = ".".join(str(part) for part in item["loc"][1:] if part != "[key]")
     if item["type"] == "union_tag_not_found":
-        return "the key layout is missing: set it to csv, png-masks or file-list"
+        return "the key layout is missing: set it to csv, png-masks, file-list, label-files or coco-json"
     if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key {key}: {nearest(key.rpartition('.')[2], _known_keys())}"
     message = item["msg"].removeprefix("Value error, ")
@@ -217,6 +241,7 @@ def _explain(item: Mapping[str, Any]) -> str:
 
 
 def _known_keys() -> list[str]:
-    models = (CsvProfile, PngMasksProfile, FileListProfile, CsvTrain, CsvTest, CsvSubmission, CsvSlices, GroupConfig)
+    models = (CsvProfile, PngMasksProfile, FileListProfile, LabelFilesProfile, LabelSource, LabelSubmission)
+    models = (*models, CocoJsonProfile, CocoSource, CsvTrain, CsvTest, CsvSubmission, CsvSlices, GroupConfig)
     keys = {key for model in models for key in model.model_fields}
     return sorted(keys | {field.name for kind in (RLEDialect, ImageSpec, Channel) for field in fields(kind)})

@@ -2,9 +2,11 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from maskfold.competitions.channels import Channel
+from maskfold.competitions.patterns import Pattern
+from maskfold.config import GroupConfig
 from maskfold.images import ImageSpec
 
 
@@ -46,6 +48,19 @@ class BaseProfile(Section):
     channels: tuple[Channel, ...] = Field(
         (), description="how channels are made of those of the files; empty: they are those"
     )
+    signs: tuple[str, ...] = Field(
+        (), description="further files, or patterns of some, by which a folder is known to hold this data set"
+    )
+
+
+def _with_group(text: str) -> str:
+    if Pattern(text).fields.count("group") != 1:
+        raise ValueError(f"group is '{text}': it must hold {{group}}, as in images/{{group}}_*")
+    return text
+
+
+Group = GroupConfig | Annotated[str, AfterValidator(_with_group)]
+"""Which images belong together: a table of the competition; or a pattern of the images' paths, with {group}."""
 
 
 def listed(value: Any) -> Any:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.packed import pack
+from maskfold.competitions.patterns import Pattern
 from maskfold.competitions.table import duplicates
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, first_few, raise_all
@@ -165,7 +166,7 @@ def survey_samples(
     files: CompetitionFiles,
     *,
     source: str,
-    group: GroupConfig | None = None,
+    group: GroupConfig | str | None = None,
     problems: Sequence[str] = (),
 ) -> Survey:
     """The samples that can be used.
@@ -191,12 +192,14 @@ def survey_samples(
     return Survey(samples, tuple(problems))
 
 
-def read_groups(files: CompetitionFiles, group: GroupConfig, samples: Samples) -> list[str]:
-    """The group of every sample, from a CSV of the competition; its rows are named by id, file name or stem.
+def read_groups(files: CompetitionFiles, group: GroupConfig | str, samples: Samples) -> list[str]:
+    """The group of every sample: from a CSV, its rows named by id, file name or stem; or what {group} is in its path.
 
     Raises:
         CompetitionError: missing file or columns, a name with two groups, samples without a group.
     """
+    if isinstance(group, str):
+        return _groups_of_paths(Pattern(group), samples)
     names = read_pairs(files, group.file, group.id, group.column)
     problems = duplicates((name for name, _ in names), group.file)
     groups = dict(names)
@@ -213,6 +216,17 @@ def read_groups(files: CompetitionFiles, group: GroupConfig, samples: Samples) -
         )
     raise_all(problems)
     return found
+
+
+def _groups_of_paths(pattern: Pattern, samples: Samples) -> list[str]:
+    found = [pattern.match(paths_of(sample.image)[0]) for sample in samples]
+    without = [sample.id for sample, values in zip(samples, found, strict=True) if values is None]
+    if without:
+        raise CompetitionError(
+            f"{len(without)} images have no group, since their paths are not of the form {pattern.text} (group in the "
+            f"profile): {first_few(without)}"
+        )
+    return [values["group"] for values in found if values is not None]
 
 
 def read_pairs(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[str, str]]:

@@ -25,9 +25,10 @@ Add = Callable[[str, np.ndarray], None]
 class SubmissionWriter:
     """Context manager that takes masks in any order and, on a clean exit, leaves a validated submission.
 
-    The form follows the competition: a CSV of run lengths in the sample's order; or one png per image (binary
-    masks 0/255, else classes) in the folder ``path``, or in an archive where ``path`` ends in ``.zip``. An
-    earlier submission at ``path`` is replaced; on an exception it stays and nothing else is left.
+    The form follows the competition: a CSV of run lengths in the sample's order; or one image file per image (binary
+    masks 0/255, else classes, or the values and colours of the profile's ``label_map``) in the folder ``path``, or in
+    an archive where ``path`` ends in ``.zip``. An earlier submission at ``path`` is replaced; on an exception it stays
+    and nothing else is left.
 
     Args:
         competition: the competition.
@@ -59,6 +60,8 @@ class SubmissionWriter:
     def write(self, id: str, mask: np.ndarray) -> None:
         """Add one image's mask, bool or integers as the competition's ``labels`` has it, of `Competition.mask_size`.
 
+        It may be a mask of instances (`maskfold.instances`), which are rows where the competition wants them.
+
         Raises:
             SubmissionError: an unknown id, one written before, another size, values that are not classes.
         """
@@ -71,14 +74,15 @@ class SubmissionWriter:
         if mask.shape != labels.mask_shape(size):
             raise SubmissionError(
                 f"the mask of {id} has shape {mask.shape}, expected {labels.mask_shape(size)}: that of its image, or "
-                "of the profile's submission.size"
+                "of the profile's submission"
             )
-        if mask.dtype.kind not in "bui" or mask.min() < 0 or mask.max() > labels.highest:
+        numbered = self.competition.instances and mask.dtype == np.int32
+        if mask.dtype.kind not in "bui" or mask.min() < 0 or (mask.max() > labels.highest and not numbered):
             raise SubmissionError(
                 f"the mask of {id} ({mask.dtype}) holds {mask.min()} to {mask.max()}, expected whole numbers "
                 f"0 to {labels.highest}"
             )
-        self._add(id, mask.astype(np.uint8, copy=False))
+        self._add(id, mask if numbered else mask.astype(np.uint8, copy=False))
         self._sizes[id] = size
 
     def _check_ids(self, ids: list[str]) -> None:
@@ -121,7 +125,7 @@ def _zip_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Ad
     names = competition.layout.file_names()
     with atomic_path(path) as temporary:
         with zipfile.ZipFile(temporary, "w") as archive:
-            yield lambda image_id, mask: archive.writestr(names[image_id], _png(competition, mask))
+            yield lambda image_id, mask: archive.writestr(names[image_id], _file(competition, names[image_id], mask))
         _require_valid(temporary, path, competition, sizes)
 
 
@@ -132,16 +136,23 @@ def _folder_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
     temporary.mkdir(parents=True)
     try:
-        yield lambda image_id, mask: (temporary / names[image_id]).write_bytes(_png(competition, mask))
+
+        def add(image_id: str, mask: np.ndarray) -> None:
+            name = names[image_id]
+            (temporary / name).write_bytes(_file(competition, name, mask))
+
+        yield add
         _require_valid(temporary, path, competition, sizes)
         _replace_folder(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _png(competition: Competition, mask: np.ndarray) -> bytes:
-    values = mask if competition.labels.exclusive else mask * np.uint8(255)
-    return cv2.imencode(".png", values)[1].tobytes()
+def _file(competition: Competition, name: str, mask: np.ndarray) -> bytes:
+    pixels = competition.layout.reader.pixels(mask)
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(Path(name).suffix, pixels)[1].tobytes()
 
 
 def _require_valid(written: Path, path: Path, competition: Competition, sizes: Sizes) -> None:
@@ -153,7 +164,11 @@ def _require_valid(written: Path, path: Path, competition: Competition, sizes: S
 def _refuse_other_content(path: Path) -> None:
     if not path.exists():
         return
-    others = [entry.name for entry in path.iterdir() if entry.suffix != ".png"] if path.is_dir() else [path.name]
+    others = (
+        [entry.name for entry in path.iterdir() if entry.suffix not in (".png", ".tif")]
+        if path.is_dir()
+        else [path.name]
+    )
     if others:
         raise SubmissionError(
             f"{path} is not the folder of an earlier submission (it holds {first_few(others)}): choose another"

@@ -104,7 +104,8 @@ def _mask_problem(competition: Competition, masks: tuple[str] | bytes, size: Siz
         if competition.submission_kind == "csv":
             competition.coverage(masks, size, id=name)  # checks the runs without drawing them
         elif not competition.label(masks, size, id=name).valid.all():
-            return f"{name}: the mask holds 255, which is not a class"
+            mapped = competition.profile.label_map is not None
+            return f"{name}: the mask holds 255, which is not a class{' (or what label_map maps to it)' * mapped}"
     except CompetitionError as error:
         return str(error)
     return None

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from maskfold.config.section import Areas, Count, Section, Shares
+from maskfold.config.section import Areas, Count, Section, Share, Shares
 
 
 class TTAConfig(Section):
@@ -55,13 +55,40 @@ class CRFConfig(Section):
     steps: Count = Field(default=5, description="mean-field steps; usual are 5 to 10")
 
 
+class CertainConfig(Section):
+    """A class is in an image only if enough of its pixels are certain; the threshold then decides which pixels."""
+
+    threshold: Shares = Field(default=0.75, description="probability from which a pixel is certain; 0: off")
+    area: Areas = Field(
+        default=1, description="so many pixels have to be; 1: a rule on the largest probability; 0: off"
+    )
+
+
+class TopMeanConfig(Section):
+    """A class is in an image only if the mean of its largest probabilities reaches a threshold."""
+
+    threshold: Shares = Field(default=0.5, description="least mean; 0: off")
+    pixels: Areas = Field(default=400, description="how many probabilities the mean is of; 0: off")
+
+
+class WatershedConfig(Section):
+    """Objects that touch are told apart: each grows from a marker, a place that is certainly inside of it.
+
+    How far inside a pixel is says the further output of the network (``model.instances``), else the distance to the
+    mask's edge, relative to the largest in its component.
+    """
+
+    marker: Share = Field(default=0.5, description="how far inside a marker is, 0 to 1")
+    marker_area: int = Field(default=0, ge=0, description="markers of fewer pixels are left out")
+
+
 class PostConfig(Section):
     """The decoding chain: how probabilities become masks, where nothing was tuned.
 
     Each value is one number for all classes, a list with a number for each class, or a mapping from each class's
-    name to its number; ``crf`` is one section for all. The steps are applied in this order: ``crf``, those of ``steps``
-    that change the probability, ``presence``, the threshold, ``fill_holes``, ``min_area``, those of ``steps`` that
-    change the mask.
+    name to its number; ``crf`` and ``watershed`` are one section for all. The steps are applied in this order: ``crf``,
+    those of ``steps`` that change the probability, ``presence``, ``certain``, ``top_mean``, the threshold,
+    ``fill_holes``, ``min_area``, those of ``steps`` that change the mask, ``watershed``.
     """
 
     crf: CRFConfig | None = Field(
@@ -73,9 +100,24 @@ class PostConfig(Section):
         default=0.0,
         description="a class is nowhere in an image whose presence of it is below this (needs model.presence); 0: off",
     )
+    certain: CertainConfig | None = Field(
+        default=None,
+        description="a class is nowhere in an image unless enough of its pixels are certain: {} for the default "
+        "threshold and area; null: no such rule",
+    )
+    top_mean: TopMeanConfig | None = Field(
+        default=None,
+        description="a class is nowhere in an image unless the mean of its largest probabilities is high enough: {} "
+        "for the default threshold and pixels; null: no such rule",
+    )
     threshold: Shares = Field(default=0.5, description="probability from which a pixel is of the class")
     fill_holes: Areas = Field(default=0, description="holes of at most this many pixels are filled")
     min_area: Areas = Field(default=0, description="components with fewer pixels are removed")
+    watershed: WatershedConfig | None = Field(
+        default=None,
+        description="objects that touch are told apart, for rows: instance: {} for the default marker and marker_area; "
+        "null: objects are components (needs scikit-image)",
+    )
     steps: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="further steps, package.module:Name, and the options of each"
     )

@@ -45,6 +45,11 @@ class ModelConfig(Section):
     presence: bool = Field(
         default=False, description="a further output for whole images, class by class: is there any mask?"
     )
+    instances: Literal["border", "inner"] | None = Field(
+        default=None,
+        description="a further output that tells touching objects apart, for post.watershed. border: where two objects "
+        "touch; inner: how far inside of an object, 0 at its edge and 1 in its middle; null: none",
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the architecture")
 
 

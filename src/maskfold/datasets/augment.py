@@ -6,6 +6,7 @@ The crop is the same for all: where an image is smaller than the crop it is padd
 import copy
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import albumentations as A
@@ -54,7 +55,9 @@ class Augmentation:
         self.crop, self.images = crop, images
         # What does not count is moved as a second mask, which holds 255 there, as a fill of 255 does.
         self.transforms = A.Compose(
-            [*before, *_random_crop(crop), *after], additional_targets={"uncounted": "mask"}, seed=0
+            [*before, *_random_crop(crop), *after],
+            additional_targets={"uncounted": "mask", "instances": "mask"},
+            seed=0,
         )
         self.soft_transforms = _bilinear(copy.deepcopy(self.transforms))
         self.fused = fused(self.transforms, images.channels) if preset else None
@@ -64,20 +67,32 @@ class Augmentation:
         # draw the same numbers, and two flips would always happen together. So they share one.
         transforms = self.soft_transforms if label.soft else self.transforms
         transforms.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        if self.fused is not None and not label.soft:
+        if self.fused is not None and not label.soft and label.instances is None:
             return self.fused(image, label)
         image = image if image.flags.writeable else image.copy()
-        return self._moved_soft(image, label) if label.soft else self._moved_mask(image, label)
+        if not label.soft:
+            return self._moved_mask(image, label)
+        image_there, moved = self._moved_soft(image, label)
+        if label.instances is None:
+            return image_there, moved
+        # The same draws, without interpolation.
+        numbers = self(image, Label(label.instances.astype(np.uint16), label.valid), seed)[1].values
+        return image_there, replace(moved, instances=np.where(moved.valid, numbers, 0).astype(np.int32))
 
     def _moved_mask(self, image: np.ndarray, label: Label) -> tuple[np.ndarray, Label]:
         layered = label.values.ndim == 3
         mask = np.ascontiguousarray(np.moveaxis(label.values, 0, -1)) if layered else label.values
         uncounted = np.where(label.valid, np.uint8(0), FILLED)
-        result = self._transformed(self.transforms, image=image, mask=mask, uncounted=uncounted)
+        # OpenCV moves no int32; no image has 65536 objects.
+        numbers = {} if label.instances is None else {"instances": label.instances.astype(np.uint16)}
+        result = self._transformed(self.transforms, image=image, mask=mask, uncounted=uncounted, **numbers)
         self._check(result["image"], result["mask"], mask)
         valid = result["uncounted"] != FILLED
         values = result["mask"].reshape(*valid.shape, -1).transpose(2, 0, 1) if layered else result["mask"]
-        return result["image"], Label(np.where(valid, values, values.dtype.type(0)), valid)
+        moved = Label(np.where(valid, values, values.dtype.type(0)), valid)
+        if numbers:
+            moved = replace(moved, instances=np.where(valid, result["instances"], 0).astype(np.int32))
+        return result["image"], moved
 
     def _moved_soft(self, image: np.ndarray, label: Label) -> tuple[np.ndarray, Label]:
         # What does not count is 255, as a fill may be, and has its part in values that were interpolated. The second

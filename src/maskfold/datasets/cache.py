@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -65,7 +66,7 @@ class ImageCache:
         return self._read_image(sample) if place is None else self._image(sample, place, self._stands(sample))
 
     def pair(self, sample: Sample) -> tuple[np.ndarray, Label]:
-        """The scaled image, and the scaled label, a mask."""
+        """The scaled image, and the scaled label, a mask without instances."""
         place = self._places.get(sample.id)
         if place is None:
             return self._read_image(sample), self._read_label(sample)
@@ -102,7 +103,7 @@ class ImageCache:
 
     def _read_label(self, sample: Sample) -> Label:
         label = self.competition.label(sample.masks, self.competition.size(sample.image), id=sample.id)
-        return resize_label(label, self.scale, self.competition.labels)
+        return resize_label(replace(label, instances=None), self.scale, self.competition.labels)
 
     def _label_bytes(self, size: tuple[int, int]) -> int:
         labels = self.competition.labels
@@ -112,7 +113,7 @@ class ImageCache:
     def _name(self, samples: Samples) -> str:
         """Of the files: all that the slots' places and contents depend on, but not the content of images and masks."""
         competition = self.competition
-        facts = VERSION, str(competition.root.resolve()), self.scale, competition.images, competition.labels
+        facts = VERSION, str(competition.root.resolve()), self.scale, competition.profile, competition.labels
         return _digest(facts, [(sample.id, sample.image) for sample in samples], self._shapes).hex()
 
 

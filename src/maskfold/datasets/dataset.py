@@ -1,6 +1,7 @@
 """A competition's samples as tensors: augmented crops for training, whole images for evaluation."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
@@ -11,9 +12,13 @@ from torch.utils.data import Dataset
 from maskfold.competitions import Competition, Sample, Samples
 from maskfold.datasets.targets import ExtraImages, Smoothing, TargetSource
 from maskfold.errors import ConfigError
+from maskfold.instances import borders, components, depths
 from maskfold.labels import Label, LabelSpec
 from maskfold.losses.boundary import signed_distance
-from maskfold.resizing import fit_image, fit_label
+from maskfold.resizing import fit_image, fit_label, scaled_size
+
+# Targets that are made of the objects of a mask; nothing else has a use for them.
+OF_INSTANCES = {"border", "inner"}
 
 if TYPE_CHECKING:
     from maskfold.datasets.augment import Augmentation
@@ -37,7 +42,8 @@ class TrainDataset(Dataset[dict[str, Any]]):
     - ``image`` (C, h, w), scaled, and cropped by the augmentation: see `image_tensor`;
     - ``id`` (str), ``index`` (place in ``samples``);
     - ``valid``, bool (1, h, w), the pixels that count, and ``targets`` by name, in the image's geometry: ``mask`` as
-      `LabelSpec.target` has it; and what ``needs`` names: ``distance``, float32 (C, h, w), ``presence``, float32 (C,).
+      `LabelSpec.target` has it; and what ``needs`` names: ``distance``, float32 (C, h, w), ``presence``, float32 (C,),
+      ``border`` and ``inner``, float32 (1, h, w).
     """
 
     def __init__(
@@ -98,7 +104,8 @@ class TrainDataset(Dataset[dict[str, Any]]):
         if self.cache is None:
             native = self.competition.image(sample.image)
             return sample.id, resize_image(native, self.scale), self._label(sample, native.shape[:2], key)
-        if self.sources:  # which may give another label at each draw
+        # What sources make may be another label at each draw; the cache has no instances.
+        if self.sources or self.needs & OF_INSTANCES:
             label = self._label(sample, self.competition.size(sample.image), key)
             return sample.id, self.cache.image(sample), label
         return sample.id, *self.cache.pair(sample)
@@ -106,9 +113,10 @@ class TrainDataset(Dataset[dict[str, Any]]):
     def _label(self, sample: Sample, size: tuple[int, int], key: Draw) -> Label:
         """The scaled label of an image of ``size`` (H, W) in its file."""
         label = self.competition.label(sample.masks, size, id=sample.id)
+        instances = label.instances if self.needs & OF_INSTANCES else None
         for source in self.sources:
             label = source(sample, label, key)
-        return resize_label(label, self.scale, self.competition.labels)
+        return resize_label(replace(label, instances=instances), self.scale, self.competition.labels)
 
     def _extra(self, place: int) -> tuple[Sample, np.ndarray, Label]:
         for images in self.extra:
@@ -188,11 +196,6 @@ def image_tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(planes)
 
 
-def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """(H, W) after scaling: rounded, at least one pixel."""
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
 def resize_image(image: np.ndarray, scale: float) -> np.ndarray:
     """`fit_image` at ``scale``: (H, W, C) or (H, W)."""
     return fit_image(image, scaled_size(image.shape[:2], scale))
@@ -213,5 +216,24 @@ def presence(label: Label, labels: LabelSpec) -> np.ndarray:
     return np.where(label.valid, labels.shares(label), 0).max((1, 2)).astype(np.float32)
 
 
+def border(label: Label, labels: LabelSpec) -> np.ndarray:
+    """float32 (1, H, W): 1 where two objects touch, see `maskfold.instances.borders`."""
+    return borders(_instances(label, labels)).astype(np.float32)[None]
+
+
+def inner(label: Label, labels: LabelSpec) -> np.ndarray:
+    """float32 (1, H, W): how far inside of its object a pixel is, see `maskfold.instances.depths`."""
+    return depths(_instances(label, labels))[None]
+
+
+def _instances(label: Label, labels: LabelSpec) -> np.ndarray:
+    return components(labels.hard(label)) if label.instances is None else label.instances
+
+
 # What losses ask for beside the mask, made here because the data workers have the time.
-EXTRAS: Mapping[str, Callable[[Label, LabelSpec], np.ndarray]] = {"distance": signed_distances, "presence": presence}
+EXTRAS: Mapping[str, Callable[[Label, LabelSpec], np.ndarray]] = {
+    "distance": signed_distances,
+    "presence": presence,
+    "border": border,
+    "inner": inner,
+}

@@ -101,6 +101,10 @@ def ignored_groups(samples: Samples, config: FoldsConfig) -> str | None:
     groups = {sample.group for sample in samples} - {None}
     if not groups or config.kind in GROUPED:
         return None
+    if config.kind == "given":
+        sides = [{sample.group for sample in samples if sample.split == own} - {None} for own in ("train", "valid")]
+        if not set.intersection(*sides):
+            return None
     return (
         f"the profile puts the images into {len(groups)} groups, but folds.kind {config.kind} splits them: the scores "
         "may be too good; folds.kind auto keeps them together"

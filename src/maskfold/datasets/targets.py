@@ -5,6 +5,7 @@ own size: other annotators, a teacher's maps. They are asked in turn, before sca
 values with the image. *Smoothing* comes last, on the crop.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import cv2
@@ -83,7 +84,7 @@ class Smoothing:
         if self.uniform:
             classes = self.labels.channels if self.labels.exclusive else 2
             shares = (1 - self.uniform) * shares + np.float32(self.uniform / classes)
-        return Label(np.where(label.valid, shares, 0).astype(np.float32), label.valid)
+        return replace(label, values=np.where(label.valid, shares, 0).astype(np.float32))
 
     def _blurred(self, shares: np.ndarray, valid: np.ndarray) -> np.ndarray:
         counted = valid.astype(np.float32)

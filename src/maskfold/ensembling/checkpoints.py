@@ -51,14 +51,15 @@ def run_networks(
     return networks, weights
 
 
-def oof_options(tta: TTAConfig, size: tuple[int, int] | None = None) -> dict[str, Any]:
+def oof_options(tta: TTAConfig, size: tuple[int, int] | float | None = None) -> dict[str, Any]:
     """What out-of-fold maps depend on apart from the weights, as it is stored next to them.
 
     Args:
         tta: how they are made.
         size: the competition's ``submission_size``.
     """
-    return tta.model_dump(mode="json") | ({} if size is None else {"size": list(size)})
+    asked = {} if size is None else {"size": list(size) if isinstance(size, tuple) else size}
+    return tta.model_dump(mode="json") | asked
 
 
 def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta: TTAConfig) -> bool:
@@ -116,4 +117,4 @@ def _compute_oof(
     )
     with store.replace(oof_options(tta, competition.submission_size)) as new:
         for prediction in progress(predictions, f"{run.name} fold {fold} {checkpoint}", total=len(images)):
-            new.write(prediction.id, prediction.probability, prediction.presence)
+            new.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)

@@ -55,10 +55,27 @@ class OofImage:
         ]
         return mean_presence(zip(weights, of_runs, strict=True))
 
-    def prediction(self, probability: np.ndarray, presence: np.ndarray | None, competition: Competition) -> Prediction:
-        """What a decoding chain takes; several chains load the image once."""
+    def inside(self, checkpoints: Sequence[str], weights: Sequence[float]) -> np.ndarray | None:
+        """Mean over those runs that have one of the mean over folds of `Prediction.inside`: float32 (H, W)."""
+        of_runs = [
+            mean_presence((1, _in_units(store.inside(self.id))) for store in stores[checkpoint])
+            for stores, checkpoint in zip(self.stores, checkpoints, strict=True)
+        ]
+        return mean_presence(zip(weights, of_runs, strict=True))
+
+    def prediction(
+        self, probability: np.ndarray, checkpoints: Sequence[str], weights: Sequence[float], competition: Competition
+    ) -> Prediction:
+        """What a decoding chain takes, of a merged ``probability``; several chains load the image once."""
         image = cache(partial(competition.image, self.image))
-        return Prediction(self.id, 0, probability, image=image, presence=presence)
+        return Prediction(
+            self.id,
+            0,
+            probability,
+            image=image,
+            presence=self.presence(checkpoints, weights),
+            inside=self.inside(checkpoints, weights),
+        )
 
     def truth(self, competition: Competition) -> Label:
         """The image's label, of the size of its maps."""
@@ -75,6 +92,10 @@ def merged_levels(levels: Sequence[Levels], weights: Sequence[float]) -> np.ndar
     if total is None:
         raise InferenceError("there is no out-of-fold map to read: name at least one run")
     return total
+
+
+def _in_units(levels: np.ndarray | None) -> np.ndarray | None:
+    return None if levels is None else levels.astype(np.float32) / np.float32(255)
 
 
 def oof_images(

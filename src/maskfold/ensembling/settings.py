@@ -89,13 +89,13 @@ class Scorer:
         truth = image.truth(self.competition)
         for (checkpoints, weights), same in groupby(asked, key=lambda each: each.maps):
             probability = merged_levels([levels[each] for each in enumerate(checkpoints)], weights)
-            presence = image.presence(checkpoints, weights)
-            prediction = image.prediction(probability, presence, self.competition)
+            prediction = image.prediction(probability, checkpoints, weights, self.competition)
+            beside = prediction.image, prediction.presence
             for _, alike in groupby(same, key=lambda each: each.refinement):
                 chains = [chain for _, chain in alike]
-                refined = chains[0].refine(probability, prediction.image, presence)
+                refined = chains[0].refine(probability, *beside)
                 for chain in chains:
-                    yield self.metric.stats_of(chain.decide(refined, prediction.image, presence), truth)
+                    yield self.metric.stats_of(chain.decide(refined, *beside, prediction.inside), truth)
 
 
 class _Decoded(NamedTuple):

@@ -21,6 +21,7 @@ from maskfold.errors import InferenceError
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction, predict_batches
+from maskfold.instances import plain
 from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import MapStore, Run
@@ -119,9 +120,10 @@ def predict_samples(
     for together in zip(*streams, strict=True):
         mean = sum(p.probability * np.float32(m.weight / total) for p, m in zip(together, used, strict=True))
         presence = mean_presence((m.weight, p.presence) for p, m in zip(together, used, strict=True))
+        inside = mean_presence((m.weight, p.inside) for p, m in zip(together, used, strict=True))
         first = together[0]
         image = partial(competition.image, samples.by_id[first.id].image)
-        yield replace(first, probability=mean, presence=presence, image=image)
+        yield replace(first, probability=mean, presence=presence, inside=inside, image=image)
 
 
 def test_samples(competition: Competition) -> Samples:
@@ -160,9 +162,10 @@ def write_submission(
         writer = stack.enter_context(SubmissionWriter(competition, path, ids))
         for prediction in progress(predictions, "predict", total=len(ids)):
             mask = decode(prediction)
+            mask = mask if competition.instances else plain(mask)
             writer.write(prediction.id, mask)
             if store is not None:
-                store.write(prediction.id, prediction.probability, prediction.presence)
+                store.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)
             empty += not mask.any()
     return {"images": len(ids), "empty": empty}
 

@@ -34,6 +34,8 @@ class Prediction:
         image: loads the image as stored, for a decoding step that asks for it; `None` where nobody can.
         presence: float32 (C,), the probability that each class is anywhere in the image; `None` where no network has
             such a head.
+        inside: float32 (H, W) in [0, 1], how far inside of an object a pixel is, away from the others; `None` where no
+            network has such an output (``model.instances``).
     """
 
     id: str
@@ -42,6 +44,7 @@ class Prediction:
     label: Label | None = None
     image: Callable[[], np.ndarray] | None = None
     presence: np.ndarray | None = None
+    inside: np.ndarray | None = None
 
 
 def predict_batches(
@@ -98,7 +101,7 @@ def predict_batches(
 
     def queued(batch: Mapping[str, Any]) -> Callable[[], Iterator[Prediction]]:
         found = _on_host(batch["size"], *merge(batch["image"].to(device, non_blocking=True), batch["id"]))
-        return partial(_predictions, batch, found, precision)
+        return partial(_predictions, batch, found, labels, precision)
 
     with _evaluating(models):
         waiting = map(queued, loader)
@@ -173,7 +176,7 @@ def _logits(
         found = model(images)
         if "presence" in found.aux:
             presences.append(found.aux["presence"].float().sigmoid())
-        return found.logits
+        return logits_of(found)
 
     seeds = [noise_seed(*noise, view, image_id) for image_id in ids]
     dropping = dropped(model, seeds) if tta.dropout_passes else nullcontext()
@@ -184,6 +187,15 @@ def _logits(
             logits = window_logits(network, images, window=tta.window, overlap=tta.overlap, batch_size=window_batch)
     # A batch of windows holds one place of all images after the other.
     return logits, torch.cat(presences).unflatten(0, (-1, len(images))).amax(0) if presences else None
+
+
+def logits_of(found: Any) -> Tensor:
+    """Logits of an `Outputs` as the merge sees them: those of the mask, and of a further output of how far inside.
+
+    Of the border between objects the logit changes its sign: where no border is, a pixel is inside.
+    """
+    further = [found.aux["inner"]] if "inner" in found.aux else [-found.aux["border"]] if "border" in found.aux else []
+    return torch.cat([found.logits, *further], dim=1) if further else found.logits
 
 
 class _Found(NamedTuple):
@@ -217,18 +229,23 @@ def _check_finite(finite: Tensor, ids: Sequence[str], precision: torch.dtype | N
     raise InferenceError(f"the network's output for image {image} is NaN or infinite: {advice}")
 
 
-def _predictions(batch: Mapping[str, Any], found: _Found, precision: torch.dtype | None) -> Iterator[Prediction]:
+def _predictions(
+    batch: Mapping[str, Any], found: _Found, labels: LabelSpec, precision: torch.dtype | None
+) -> Iterator[Prediction]:
     found.wait()
     _check_finite(found.finite, batch["id"], precision)
     truths = batch.get("label")
     shares = None if found.presence is None else found.presence.numpy()
     for position, image_id in enumerate(batch["id"]):
+        maps = found.maps[position][0].numpy()
+        classes, further = maps[: labels.channels], maps[labels.channels :]
         yield Prediction(
             id=image_id,
             index=int(batch["index"][position]),
-            probability=found.maps[position][0].numpy(),
+            probability=classes,
             label=None if truths is None else truths[position],
             presence=None if shares is None else shares[position],
+            inside=next(iter(further), None),
         )
 
 

@@ -14,7 +14,7 @@ from maskfold.losses.boundary import ActiveBoundaryLoss, BoundaryLoss
 from maskfold.losses.focal import FocalLoss
 from maskfold.losses.jdt import CompatibleTverskyLoss, DiceSemimetricLoss, JaccardMetricLoss
 from maskfold.losses.lovasz import LovaszHingeLoss, LovaszSoftmaxLoss
-from maskfold.losses.mixed import MASK, PRESENCE, MixedLoss, Term
+from maskfold.losses.mixed import MASK, OF_THEIR_OWN, PRESENCE, MixedLoss, Term
 from maskfold.losses.pixel import BCEWithLogitsLoss, CrossEntropyLoss
 from maskfold.losses.region import DiceLoss, JaccardLoss, TverskyLoss
 
@@ -39,6 +39,12 @@ TERM_KEYS = ("name", "weight", "output", "outputs", "target", "from_epoch", "unt
 AUX_WEIGHT = 0.4
 # Enough for the head to learn, too little to lead the encoder away from the mask.
 PRESENCE_WEIGHT = 0.1
+# Borders are thin: Dice does not care how much of an image is none.
+DEFAULTS: dict[str, list[dict[str, Any]]] = {
+    PRESENCE: [{"name": "bce", "weight": PRESENCE_WEIGHT}],
+    "border": [{"name": "bce", "weight": 0.5}, {"name": "dice", "weight": 0.5}],
+    "inner": [{"name": "bce", "weight": 1.0}],
+}
 
 
 def default_loss(labels: LabelSpec) -> list[dict[str, Any]]:
@@ -52,12 +58,13 @@ def build_loss(spec: Sequence[Mapping[str, Any]], labels: LabelSpec, *, outputs:
     Args:
         spec: terms ``{name, weight: 1, output: mask, target: mask, from_epoch: 1, until_epoch: null, ramp_epochs: 0,
             options: {}}``, ``name`` a key of `LOSSES` or ``package.module:Name`` and ``options`` arguments of that
-            class. The target of the output ``presence`` is ``presence`` by default, and its task is multilabel.
+            class. The outputs ``presence``, ``border`` and ``inner`` have targets of these names by default, and the
+            task of ``presence`` is multilabel.
             ``outputs: {mask: 1, deep_1: 0.4}`` in the place of ``output`` makes a term for each of these outputs, with
             so much of the weight.
         labels: their task decides how every loss reads logits and targets.
         outputs: what the network returns beside the mask. An output that no term names gets the terms of the mask,
-            with `AUX_WEIGHT` times their weights; ``presence`` gets ``bce`` with `PRESENCE_WEIGHT`.
+            with `AUX_WEIGHT` times their weights; ``presence``, ``border`` and ``inner`` get their `DEFAULTS`.
 
     Raises:
         ConfigError: unknown names, keys or options (the nearest valid one is named), values out of range, or
@@ -68,8 +75,8 @@ def build_loss(spec: Sequence[Mapping[str, Any]], labels: LabelSpec, *, outputs:
     terms = [_term(each, labels.task) for entry in spec for each in _by_output(entry)]
     of_mask = [term for term in terms if term.output == MASK]
     for output in [name for name in outputs if name not in {term.output for term in terms}]:
-        if output == PRESENCE:
-            terms.append(_term({"name": "bce", "weight": PRESENCE_WEIGHT, "output": PRESENCE}, labels.task))
+        if output in DEFAULTS:
+            terms += [_term({**entry, "output": output}, labels.task) for entry in DEFAULTS[output]]
         else:
             terms += [replace(term, output=output, weight=AUX_WEIGHT * term.weight) for term in of_mask]
     return MixedLoss(terms)
@@ -107,7 +114,7 @@ def _term(entry: Any, task: Task) -> Term:
         loss=_loss(name, entry.get("options") or {}, "multilabel" if of_image else task),
         weight=check_number(f"the weight of {name}", entry.get("weight", 1.0), 0),
         output=output,
-        target=str(entry.get("target", PRESENCE if of_image else MASK)),
+        target=str(entry.get("target", output if output in OF_THEIR_OWN else MASK)),
         from_epoch=first,
         until_epoch=None if until is None else _epochs(name, entry, "until_epoch", first),
         ramp_epochs=_epochs(name, entry, "ramp_epochs", 0),

@@ -11,6 +11,8 @@ from maskfold.losses._common import SegmentationLoss
 
 MASK = "mask"
 PRESENCE = "presence"
+# Outputs that are compared with a target of the same name.
+OF_THEIR_OWN = (PRESENCE, "border", "inner")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Term:
             self,
             self.output,
             outputs,
-            "model.deep_supervision: n makes deep_1 to deep_n, model.presence: true makes presence",
+            "model.deep_supervision: n makes deep_1 to deep_n, model.presence: true makes presence, "
+            "model.instances makes border or inner",
         )
         target = _named("target", self, self.target, targets, "the dataset makes them")
         needed = {name: _named("target", self, name, targets, "the dataset makes them") for name in self.loss.needs}

@@ -95,7 +95,8 @@ def build_model(
     """
     name = _architecture(config.architecture)
     check_encoder(config.encoder)
-    net = _build_net(name, config, classes, images.channels)
+    further = 0 if config.instances is None else 1
+    net = _build_net(name, config, classes + further, images.channels)
     mean, std = channel_statistics(encoder_statistics(config.encoder, config.encoder_weights), images.channels)
     stride = _size_multiple(net, name)
     model = SegmentationModel(
@@ -107,8 +108,9 @@ def build_model(
         minimum=max(SMALLEST, stride * MINIMUM_FACTORS.get(name, 1)),
         pools_to_one=name in POOL_TO_ONE,
         presence=PresenceHead(net, classes) if config.presence else None,
+        last=config.instances,
     )
-    extend_decoder(model, name, config, classes)
+    extend_decoder(model, name, config, classes + further)
     if pretrained and config.encoder_weights is not None:
         path = resolve_weights(config.encoder_weights, config.encoder)
         report = load_encoder_weights(model, path, partial=config.partial_weights)

@@ -79,7 +79,7 @@ class _OfPadded(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         found = self.model.net(self.model.normalised(images))
-        return found.logits if isinstance(found, Outputs) else found
+        return self.model.of_mask(found.logits if isinstance(found, Outputs) else found)
 
 
 class _AnySize(nn.Module):

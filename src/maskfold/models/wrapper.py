@@ -25,6 +25,7 @@ class SegmentationModel(nn.Module):
         pools_to_one: the network normalises over the batch what it pooled to one pixel per image, so it
             cannot be trained on batches of one.
         presence: a head on what the encoder returns; its logits are the further output ``presence``.
+        last: name of the further output that the logits' last channel is; None: all of them are the mask's.
     """
 
     net: Any  # smp's networks and our own, whose attributes nn.Module does not declare
@@ -42,10 +43,12 @@ class SegmentationModel(nn.Module):
         minimum: int = 1,
         pools_to_one: bool = False,
         presence: PresenceHead | None = None,
+        last: str | None = None,
     ) -> None:
         super().__init__()
         self.net = net
         self.presence = presence
+        self.last = last
         self.stride = stride
         self.minimum = minimum
         self.pools_to_one = pools_to_one
@@ -55,7 +58,8 @@ class SegmentationModel(nn.Module):
     @property
     def aux_names(self) -> list[str]:
         """Names of the outputs beside the mask that the network has in training."""
-        return [*getattr(self.net, "aux_names", ()), *([] if self.presence is None else [PRESENCE])]
+        own = [] if self.last is None else [self.last]
+        return [*getattr(self.net, "aux_names", ()), *own, *([] if self.presence is None else [PRESENCE])]
 
     def forward(self, images: Tensor) -> Outputs:
         """Logits (N, C, H, W) of images (N, K, H, W), integers or floats, with values 0..scale; any H, W >= 1.
@@ -81,8 +85,14 @@ class SegmentationModel(nn.Module):
             found, features = with_features(self.net, normalised)
             of_image = {PRESENCE: self.presence(features)}
         logits, aux = found if isinstance(found, Outputs) else (found, {})
-        maps = {name: output[..., :height, :width] for name, output in aux.items()}
-        return Outputs(logits[..., :height, :width], maps | of_image)
+        maps = {name: self.of_mask(output)[..., :height, :width] for name, output in aux.items()}
+        if self.last is not None:
+            maps[self.last] = logits[:, -1:, :height, :width]
+        return Outputs(self.of_mask(logits)[..., :height, :width], maps | of_image)
+
+    def of_mask(self, logits: Tensor) -> Tensor:
+        """The channels of the mask, of all that the net makes."""
+        return logits if self.last is None else logits[:, :-1]
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images as the net takes them, with the statistics of the encoder's training images."""

@@ -12,6 +12,7 @@ from maskfold.competitions import Competition
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage
 from maskfold.inference.decoding import build_chain
+from maskfold.instances import plain
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import CalibrationMetrics, SegmentationMetrics
 
@@ -46,10 +47,10 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
     rows = []
     for image in tqdm(images, desc="out-of-fold images", unit="image", leave=False, disable=None):
         probability = image.probability(choice.checkpoints, choice.weights)
-        presence = image.presence(choice.checkpoints, choice.weights)
-        prediction, truth = image.prediction(probability, presence, competition), image.truth(competition)
-        refined = chain.refine(probability, prediction.image, presence)
-        mask = chain.decide(refined, prediction.image, presence)
+        prediction = image.prediction(probability, choice.checkpoints, choice.weights, competition)
+        truth = image.truth(competition)
+        refined = chain.refine(probability, prediction.image, prediction.presence)
+        mask = plain(chain.decide(refined, prediction.image, prediction.presence, prediction.inside))
         metrics.update(mask, truth.values, truth.valid)
         calibration["chosen"].update(refined, truth)
         if "plain" in calibration:
@@ -74,9 +75,8 @@ def predict_image(
 ) -> tuple[np.ndarray, Label, np.ndarray]:
     """Probability float32 (C, H, W) of the ensemble, the truth, and the ensemble's mask."""
     probability = image.probability(choice.checkpoints, choice.weights)
-    presence = image.presence(choice.checkpoints, choice.weights)
     chain = build_chain(choice.post, competition.labels, competition.images)
-    mask = chain(image.prediction(probability, presence, competition))
+    mask = plain(chain(image.prediction(probability, choice.checkpoints, choice.weights, competition)))
     return probability, image.truth(competition), mask
 
 

@@ -3,8 +3,9 @@
 import io
 import json
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ class FoldStatistics:
 
     Attributes:
         metric: as the competition's profile names it.
+        options: of the metric, as the profile gives them.
         labels: that it was built with.
         ids: of the images.
         stats: float64 (n, k), a row of `maskfold.metrics.CompetitionMetric.image_stats` for each image.
@@ -30,6 +32,7 @@ class FoldStatistics:
     ids: Sequence[str]
     stats: np.ndarray
     groups: Sequence[str] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_statistics(fold: FoldFolder, checkpoint: str, found: FoldStatistics) -> None:
@@ -37,6 +40,7 @@ def write_statistics(fold: FoldFolder, checkpoint: str, found: FoldStatistics) -
     labels = found.labels
     facts = {
         "metric": found.metric,
+        "options": dict(found.options),
         "task": labels.task,
         "class_names": labels.class_names,
         "ids": list(found.ids),
@@ -63,7 +67,8 @@ def read_statistics(fold: FoldFolder, checkpoint: str) -> FoldStatistics | None:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             facts = json.loads(arrays["facts"].tobytes())
             labels = LabelSpec(facts["task"], tuple(facts["class_names"]))
-            return FoldStatistics(facts["metric"], labels, facts["ids"], arrays["stats"], facts["groups"])
+            options = facts.get("options", {})
+            return FoldStatistics(facts["metric"], labels, facts["ids"], arrays["stats"], facts["groups"], options)
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise RunError(f"{fold.path / 'stats' / checkpoint}.npz is damaged ({reason}): remove it, or {AGAIN}") from None

@@ -83,7 +83,7 @@ def _stats(competition: Competition, sample: Sample, predicted: Any, true: Any) 
         layers = (competition.runs(masks, size, id=sample.id) for masks in (predicted, true))
         return metric.stats_of_counts(count_runs(competition.labels, *layers))
     found, label = (competition.scored_label(sample, masks=masks) for masks in (predicted, true))
-    return metric.stats_of(found.values, label)
+    return metric.stats_of(found.values if found.instances is None else found.instances, label)
 
 
 def better(a: Evaluation, b: Evaluation) -> bool | None:

@@ -4,9 +4,10 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
 from threading import Thread
@@ -14,21 +15,30 @@ from typing import Any
 
 from maskfold.errors import TrainingError
 
+# Calls a function of a module with the arguments of every task, as many at a time as there are processes.
+Workers = Callable[[Callable[..., None], Iterable[tuple[Any, ...]]], None]
+
 
 def side_by_side(work: Callable[..., None], tasks: Iterable[tuple[Any, ...]], processes: int) -> None:
-    """Call ``work(*task)`` for every task, ``processes`` at a time; the first error ends all of them.
+    """Call ``work(*task)`` for every task, ``processes`` at a time, see `worker_pool`."""
+    with worker_pool(processes) as workers:
+        workers(work, tasks)
 
-    Each process serves several tasks. It ends with this one, however this one ends: a killed parent leaves none behind.
+
+@contextmanager
+def worker_pool(processes: int) -> Iterator[Workers]:
+    """Processes that work through tasks; each call waits until all of its tasks are done, the first error ends all.
+
+    Each process serves several tasks, of several calls. It ends with this one, however this one ends: a killed parent
+    leaves none behind. What is called is imported again in every process, and its arguments are pickled.
 
     Args:
-        work: a function of a module, imported again in every process.
-        tasks: arguments that can be pickled.
-        processes: at least 1. Several GPUs are dealt out in turn; the cores are shared out, unless the environment
-            sets OMP_NUM_THREADS.
+        processes: at least 1; they are started when they are needed. Several GPUs are dealt out in turn; the cores are
+            shared out, unless the environment sets OMP_NUM_THREADS.
 
     Raises:
         TrainingError: the system ended a process.
-        Exception: whatever ``work`` raised.
+        Exception: whatever was raised in one.
     """
     # What a process that is ended at once leaves open is closed by Python's resource tracker, which warns of it.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
@@ -40,9 +50,13 @@ def side_by_side(work: Callable[..., None], tasks: Iterable[tuple[Any, ...]], pr
     level = logging.getLogger("maskfold").getEffectiveLevel()
     given = (places, processes, _gpus(), level, reader)
     pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=given)
-    try:
+
+    def work_through(work: Callable[..., None], tasks: Iterable[tuple[Any, ...]]) -> None:
         for done in as_completed([pool.submit(work, *task) for task in tasks]):
             done.result()
+
+    try:
+        yield work_through
         pool.shutdown()
     except BrokenProcessPool:
         raise TrainingError(

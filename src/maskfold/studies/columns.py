@@ -11,16 +11,22 @@ dice, iou, miou …   another competition's metric, by its name in `maskfold.met
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from maskfold.instances import plain
 from maskfold.labels import Label, LabelSpec
-from maskfold.metrics import CalibrationMetrics, SegmentationMetrics, build_metric
+from maskfold.metrics import CalibrationMetrics, CompetitionMetric, SegmentationMetrics, build_metric, gathered_stats
 from maskfold.metrics.fine_grained import mask_counts
 
 CALIBRATION = ("ece", "sce", "brier")
 _Stats = Callable[[np.ndarray, np.ndarray, Label], np.ndarray]
 Score = Callable[[np.ndarray], np.ndarray | float]
+
+
+def _stacked(ids: Sequence[str], found: Sequence[np.ndarray]) -> np.ndarray:
+    return np.stack(found)
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,14 @@ class Column:
         stats: float64 (k,) of an image's probability (C, H, W) in [0, 1], its mask, and its label.
         score: the figure of a set of rows, (..., n, k) -> (...).
         lower: whether less is better.
+        together: ids and what ``stats`` found of each image -> the rows (n, k).
     """
 
     name: str
     stats: _Stats
     score: Score
     lower: bool = False
+    together: Callable[[Sequence[str], Sequence[np.ndarray]], np.ndarray] = _stacked
 
 
 def build_column(name: str, labels: LabelSpec) -> Column:
@@ -50,8 +58,16 @@ def build_column(name: str, labels: LabelSpec) -> Column:
         return _calibration(name, labels)
     if name in SegmentationMetrics(labels).compute():
         return _fine_grained(name, labels)
-    metric = build_metric(name, labels)
-    return Column(name, lambda probability, mask, label: metric.image_stats(mask, label), metric.score)
+    return of_metric(build_metric(name, labels), name)
+
+
+def of_metric(metric: CompetitionMetric, name: str) -> Column:
+    """The column ``name`` of a competition's metric."""
+
+    def stats(probability: np.ndarray, mask: np.ndarray, label: Label) -> np.ndarray:
+        return metric.stats_of(mask, label)
+
+    return Column(name, stats, metric.score, together=partial(gathered_stats, metric))
 
 
 def _calibration(name: str, labels: LabelSpec) -> Column:
@@ -68,7 +84,7 @@ def _calibration(name: str, labels: LabelSpec) -> Column:
 
 def _fine_grained(name: str, labels: LabelSpec) -> Column:
     def stats(probability: np.ndarray, mask: np.ndarray, label: Label) -> np.ndarray:
-        return mask_counts(labels, mask, label.values, label.valid).ravel().astype(np.float64)
+        return mask_counts(labels, plain(mask), label.values, label.valid).ravel().astype(np.float64)
 
     def score(rows: np.ndarray) -> np.ndarray | float:
         return _each_set(rows, lambda one: SegmentationMetrics.of_counts(labels, one).compute()[name])

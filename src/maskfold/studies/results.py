@@ -51,6 +51,7 @@ class Results:
 
     Attributes:
         columns: names of the figures, the competition's metric first.
+        lower: those of which less is better.
         rows: a row per variant.
         images: that were scored.
         groups: how many groups they form, which intervals are over.
@@ -59,6 +60,7 @@ class Results:
     """
 
     columns: tuple[str, ...]
+    lower: tuple[str, ...]
     rows: tuple[Row, ...]
     images: int
     groups: int
@@ -82,6 +84,7 @@ def gather(plan: Plan, names: Sequence[str]) -> Results:
     devices = {summary["device"] for name in names for summary in _summaries(plan, name)}
     return Results(
         columns=tuple(column.name for column in columns),
+        lower=tuple(column.name for column in columns if column.lower),
         rows=rows,
         images=len(first.ids),
         groups=len(set(first.groups)),

@@ -1,14 +1,15 @@
 """Running a study: what is missing is trained, in the order in which variants need each other."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 from maskfold.errors import MaskfoldError
 from maskfold.runs import Run
 from maskfold.runs.pseudo import PseudoFolder
 from maskfold.steps.competition import open_competition, with_root
-from maskfold.steps.parallel import side_by_side
+from maskfold.steps.parallel import worker_pool
 from maskfold.steps.pseudo import pseudo_label
 from maskfold.steps.train import train
 from maskfold.studies.plan import Job, Plan
@@ -34,11 +35,12 @@ def run_study(plan: Plan, *, parallel: int = 1) -> Results:
         MaskfoldError: see its message: options that do not fit, or not one variant whose trainings came to their end.
     """
     prepare(plan)
-    for stage in plan.stages():
-        _work([(plan, job) for job in stage if not done(plan, job) and ready(plan, job)], _do, parallel)
-    names = [name for name in plan.study.variants if trained(plan, name)]
-    asked = [(plan, name, seed) for name in names for seed in plan.study.seeds]
-    _work([task for task in asked if known(*task) is None], _score, parallel)
+    with worker_pool(parallel) if parallel > 1 else nullcontext(_one_by_one) as workers:
+        for stage in plan.stages():
+            workers(_do, [(plan, job) for job in stage if not done(plan, job) and ready(plan, job)])
+        names = [name for name in plan.study.variants if trained(plan, name)]
+        asked = [(plan, name, seed) for name in names for seed in plan.study.seeds]
+        workers(_score, [task for task in asked if known(*task) is None])
     results = gather(plan, names)
     write_results(plan, results)
     return results
@@ -101,10 +103,7 @@ def forecast(plan: Plan) -> str:
     return "\n".join([*lines, f"{total} ({duration(mean)} each, the mean of {len(seconds)} that are done)."])
 
 
-def _work(tasks: Sequence[tuple[Any, ...]], work: Callable[..., None], parallel: int) -> None:
-    if parallel > 1 and len(tasks) > 1:
-        side_by_side(work, tasks, min(parallel, len(tasks)))
-        return
+def _one_by_one(work: Callable[..., None], tasks: Iterable[tuple[Any, ...]]) -> None:
     for task in tasks:
         work(*task)
 

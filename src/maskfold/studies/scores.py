@@ -16,7 +16,7 @@ from maskfold.inference.decoding import build_chain
 from maskfold.progress import progress
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import choice_images
-from maskfold.studies.columns import Column, build_column
+from maskfold.studies.columns import Column, build_column, of_metric
 from maskfold.studies.plan import Plan
 from maskfold.studies.study import slug
 
@@ -39,8 +39,7 @@ class Scores:
 def columns_of(plan: Plan) -> list[Column]:
     """The competition's metric, and the columns that the study asks for."""
     competition = plan.run(plan.trained[0], plan.study.seeds[0]).competition()
-    metric = competition.metric
-    first = Column(metric.name, lambda probability, mask, label: metric.image_stats(mask, label), metric.score)
+    first = of_metric(competition.metric, competition.metric.name)
     return [first, *(build_column(name, competition.labels) for name in plan.study.columns)]
 
 
@@ -72,13 +71,14 @@ def _look(run: Run, config: Config, folds: Sequence[int], columns: Sequence[Colu
     rows: dict[str, list[np.ndarray]] = {column.name: [] for column in columns}
     for image in progress(images, f"{run.name}: statistics", total=len(images)):
         probability = image.probability(choice.checkpoints, choice.weights)
-        presence, truth = image.presence(choice.checkpoints, choice.weights), image.truth(competition)
-        mask = decode(image.prediction(probability, presence, competition))
+        truth = image.truth(competition)
+        mask = decode(image.prediction(probability, choice.checkpoints, choice.weights, competition))
         for column in columns:
             rows[column.name].append(column.stats(probability, mask, truth))
     ids = [image.id for image in images]
     groups = groups_of(competition, ids, run.config.folds) or ids
-    return Scores(ids, [str(group) for group in groups], {name: np.stack(found) for name, found in rows.items()})
+    stats = {column.name: column.together(ids, rows[column.name]) for column in columns}
+    return Scores(ids, [str(group) for group in groups], stats)
 
 
 def _key(plan: Plan, name: str, seed: int) -> str:

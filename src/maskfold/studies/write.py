@@ -62,7 +62,9 @@ def notes(plan: Plan, results: Results) -> list[str]:
         "Differences are paired; intervals are 95 % of bootstraps over " + over + (" and seeds" if seeds > 1 else "")
     ]
     found[0] += "." if seeds > 1 else ". One seed: what another one would change is not in them."
-    found.append("Further columns have the value and, in brackets, the difference and its interval.")
+    if len(results.columns) > 1:
+        less = f" Of {', '.join(results.lower)} less is better." if results.lower else ""
+        found.append(f"Further columns have the value and, in brackets, the difference and its interval.{less}")
     found += [f"{row.name}{OPTIMISTIC}" for row in results.rows if row.optimistic]
     if results.missing:
         found.append(f"Not trained to the end: {', '.join(results.missing)}.")

@@ -86,8 +86,9 @@ def _store_statistics(session: Session, found: Mapping[str, Evaluation]) -> None
     competition, ids = session.competition, session.data.valid_ids
     groups = groups_of(competition, ids, session.config.folds)
     for kind, result in found.items():
-        facts = competition.profile.metric, competition.labels
-        write_statistics(session.fold, kind, FoldStatistics(*facts, ids, result.stats, groups))
+        metric = competition.profile.metric
+        stored = FoldStatistics(metric.name, competition.labels, ids, result.stats, groups, metric.options)
+        write_statistics(session.fold, kind, stored)
 
 
 def _networks(session: Session, kind: str) -> list[nn.Module]:

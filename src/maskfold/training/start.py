@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from maskfold.datasets import image_statistics
-from maskfold.errors import RunError
+from maskfold.errors import ConfigError, RunError
 from maskfold.models import SegmentationModel, build_model, load_weights
 from maskfold.runs import FoldFolder, Run
 from maskfold.training.leaks import refuse_leak
@@ -19,6 +19,7 @@ def start_network(run: Run, fold: int | str) -> SegmentationModel:
     Raises:
         TrainingError: weights of a network that has seen validation images of this fold.
         ModelError, RunError: weights that are not there or do not fit.
+        ConfigError: ``model.instances`` where there are several classes.
     """
     config = run.config.model
     competition = run.competition()
@@ -28,6 +29,11 @@ def start_network(run: Run, fold: int | str) -> SegmentationModel:
         encoder = _checkpoint_of(config.encoder_weights, run, fold)
     if encoder is not None:
         config = config.model_copy(update={"encoder_weights": str(encoder[0].checkpoint_path(encoder[1]))})
+    if config.instances is not None and competition.labels.task != "binary":
+        raise ConfigError(
+            f"model.instances is {config.instances}, which tells the objects of one class apart, and there are "
+            f"{', '.join(competition.labels.class_names)}: set it to null"
+        )
     pretrained = fresh and config.init_from is None
     network = build_model(config, classes=competition.labels.channels, images=competition.images, pretrained=pretrained)
     if fresh and not competition.images.plain and (encoder is not None or config.encoder_weights is None):

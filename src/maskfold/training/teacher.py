@@ -120,7 +120,7 @@ def _fingerprint(
     folds: Sequence[int | str] | None,
     samples: Samples,
     config: TeacherConfig,
-    size: tuple[int, int] | None,
+    size: tuple[int, int] | float | None,
 ) -> dict[str, Any]:
     """All that the maps depend on; where the teachers' folders are makes no difference."""
     weights = [
@@ -135,7 +135,7 @@ def _fingerprint(
         "weights": weights,
         "temperature": config.temperature,
         "tta": choice.tta.model_dump(mode="json"),
-        "size": None if size is None else list(size),
+        "size": list(size) if isinstance(size, tuple) else size,
         "ids": hashlib.sha256("\0".join(samples.ids).encode()).hexdigest(),
     }
 

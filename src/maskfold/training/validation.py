@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch import nn
 from maskfold.config import TTAConfig
 from maskfold.ensembling.checkpoints import oof_options
 from maskfold.errors import InferenceError
+from maskfold.inference.decoding import build_chain, telling_apart
 from maskfold.inference.predict import Prediction, predict_batches
 from maskfold.metrics import Evaluation, gathered_stats
 from maskfold.progress import progress
@@ -21,7 +24,7 @@ NO_VIEWS = {"views": "none", "scales": (1.0,), "merge": "probabilities", "dropou
 
 
 def validate(session: Session, networks: Sequence[nn.Module], *, shared: bool = True) -> Evaluation:
-    """Score at threshold 0.5 without views and passes with dropout.
+    """Score at threshold 0.5 without views and passes with dropout; objects are told apart as ``post`` has it.
 
     Args:
         shared: every process does its part and gets the whole; else the caller alone does all, and shows progress.
@@ -44,7 +47,7 @@ def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) 
     predictions = _shown(session, label, _predictions(session, networks, tta, session.data.valid_whole))
     with session.fold.oof(checkpoint).replace(oof_options(tta, session.competition.submission_size)) as store:
         for prediction in predictions:
-            store.write(prediction.id, prediction.probability, prediction.presence)
+            store.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)
             found.append((prediction.index, _stats(session, prediction)))
     return _scores(session, found)
 
@@ -93,7 +96,10 @@ def _predictions(
 
 def _stats(session: Session, prediction: Prediction) -> np.ndarray:
     assert prediction.label is not None  # validation images are training images, which have masks
-    mask = session.competition.labels.decide(prediction.probability)
+    competition = session.competition
+    decode = build_chain(telling_apart(session.config.post), competition.labels, competition.images)
+    image = partial(competition.image, competition.samples("train").by_id[prediction.id].image)
+    mask = decode(replace(prediction, image=image))
     return session.metric.stats_of(mask, prediction.label)
 
 

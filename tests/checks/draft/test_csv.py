@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import yaml
-from tests.checks.draft.conftest import decoded, encode, picture, same, save, shapes, write_csv
+from tests.drawn_folders import decoded, encode, picture, same, save, shapes, write_csv
 
 from maskfold.checks.draft import draft_profile
 from maskfold.competitions import SubmissionWriter, load_profile

@@ -1,7 +1,7 @@
 """Images beside their labels: families of files of one form, and which family holds the labels of which."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -65,10 +65,10 @@ def families(paths: Iterable[str]) -> list[Family]:
     return _merged(found)
 
 
-def pairs(found: Sequence[Family]) -> list[Pair]:
+def pairs(found: Sequence[Family], of_labels: Callable[[Family], bool]) -> list[Pair]:
     """Each family of images with the family of labels that fits it best, and any further ones behind."""
-    images = [family for family in found if not family.of_labels]
-    labels = [family for family in found if family.of_labels]
+    labels = [family for family in found if of_labels(family)]
+    images = [family for family in found if family not in labels]
     matched = [(image, label) for image in images for label in labels if _partners(image, label)]
     return [
         Pair(image, label)

@@ -9,10 +9,14 @@ from maskfold.checks.draft.families import Family, Pair, families, pairs
 from maskfold.checks.draft.id_lists import IdList, id_lists
 from maskfold.checks.draft.label_values import LabelValues, Value, named_values, read_labels
 from maskfold.checks.draft.pictures import look_at_images
+from maskfold.checks.draft.places import spread
 from maskfold.checks.draft.tables import Table
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.label_map import NOT_SCORED
 from maskfold.errors import first_few
+
+# Where no name tells labels from images: files that are looked into, and values that labels hold at most.
+FEW_FILES, FEW_VALUES = 6, 40
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class LabelFindings:
 def find_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelFindings | None:
     """Which families of files are images and labels; None where no family is another's labels."""
     all_families = families(paths)
-    matched = pairs(all_families)
+    matched = pairs(all_families, lambda family: family.of_labels)
+    matched = matched or pairs(all_families, lambda family: _holds_classes(files, family))
     used: dict[str, Pair] = {}
     unused = []
     for pair in matched:
@@ -53,13 +58,29 @@ def find_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelFindings 
     return LabelFindings(files, best, unused, alone, id_lists(files, ids))
 
 
+def _holds_classes(files: CompetitionFiles, family: Family) -> bool:
+    """Whether a few of its files hold few values, as pictures do not."""
+    values = read_labels(files, spread(sorted(family.paths.values()), FEW_FILES))
+    return bool(values.read) and values.kind in ("two", "numbers", "colours") and len(values.pixels) <= FEW_VALUES
+
+
 def draft_labels(found: LabelFindings, tables: Sequence[Table]) -> Draft:
     """The profile of label files whose paths follow patterns."""
     draft = Draft()
-    draft.add("layout", "label-files", "label files have the names of their images, or nearly")
-    draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
-    _add_sources(draft, found)
     values = read_labels(found.files, [pair.labels.paths[name] for pair in found.found for name in pair.common])
+    folders = _two_folders(found, values)
+    reason = "label files have the names of their images, or nearly"
+    draft.add("layout", "label-files" if folders is None else "png-masks", reason)
+    draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
+    if folders is None:
+        _add_sources(draft, found)
+    else:
+        (pair,) = found.found
+        count = len(pair.images.paths) - len(pair.common)
+        draft.add(
+            "images", folders[0], f"{len(pair.images.paths)} images; the {count} without a mask are the test split"
+        )
+        draft.add("masks", folders[1], f"{len(pair.labels.paths)} masks")
     add_label_values(draft, values, tables)
     add_images(
         draft, look_at_images(found.files, [pair.images.paths[name] for pair in found.found for name in pair.common])
@@ -67,6 +88,21 @@ def draft_labels(found: LabelFindings, tables: Sequence[Table]) -> Draft:
     if found.unused:
         draft.remarks.append(f"other labels of the same images, not used: {first_few(f.pattern for f in found.unused)}")
     return draft
+
+
+def _two_folders(found: LabelFindings, values: LabelValues) -> tuple[str, str] | None:
+    """The folders of images and masks, where some of the images of one folder have no mask; None elsewhere."""
+    if len(found.found) != 1 or found.alone or values.kind != "two" or not _black_and_white(values):
+        return None
+    (pair,) = found.found
+    image, label = (family.pattern.rpartition("/") for family in (pair.images, pair.labels))
+    plain = all(name.startswith("{id}.") and "*" not in folder for folder, _, name in (image, label))
+    incomplete = len(pair.images.paths) > len(pair.common) == len(pair.labels.paths)
+    return (image[0], label[0]) if plain and incomplete and image[0] != label[0] else None
+
+
+def _black_and_white(values: LabelValues) -> bool:
+    return set(values.pixels) <= {0, 1} or set(values.pixels) <= {0, 255}
 
 
 def add_label_values(draft: Draft, values: LabelValues, tables: Sequence[Table]) -> None:
@@ -89,7 +125,7 @@ def add_label_values(draft: Draft, values: LabelValues, tables: Sequence[Table])
 def _add_two(draft: Draft, values: LabelValues, reason: str) -> None:
     draft.add("class_names", ["foreground"], f"{reason}. Names are free: write the competition's own")
     own = [value for value in values.values if isinstance(value, int)]
-    if not (set(own) <= {0, 1} or set(own) <= {0, 255}):
+    if not _black_and_white(values):
         low, high = own[0], own[-1]
         draft.add("label_map", {str(low): 0, str(high): 1}, "the larger value is taken for the foreground")
         draft.doubts.append(f"label_map: that {high} is the foreground and {low} the background is a guess")
@@ -113,6 +149,8 @@ def _add_classes(draft: Draft, values: LabelValues, reason: str, tables: Sequenc
         draft.add("label_map", entries, "value or colour: class, counted from 0 in the order of class_names")
     rare = [_key(value) for value in numbers if values.files[value] * 20 < values.read]
     missing = "" if not rare else f"; {first_few(rare)} are in few files: are they drawn by mistake?"
+    if NOT_SCORED in values.pixels and not rare:
+        return
     what = "colours" if values.kind == "colours" else "values"
     draft.doubts.append(
         f"which {what} are not scored (255 in label_map) cannot be told, nor whether files that were not read hold "

@@ -1,10 +1,11 @@
 """A draft for competitions of lists: a line for each image, with the path of its label."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 from maskfold.checks.draft.csv_draft import add_images
 from maskfold.checks.draft.draft import Draft
-from maskfold.checks.draft.id_lists import FileLists
+from maskfold.checks.draft.id_lists import FileLists, Split
 from maskfold.checks.draft.label_draft import add_label_values
 from maskfold.checks.draft.label_values import read_labels
 from maskfold.checks.draft.pictures import look_at_images
@@ -17,8 +18,9 @@ def draft_lists(files: CompetitionFiles, found: FileLists, tables: Sequence[Tabl
     draft = Draft()
     draft.add("layout", "file-list", "lists name each image with its label")
     draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
-    for split, path in found.paths.items():
-        draft.add(split, path, "named so" if split in path else "the one list with labels")
+    for split in (split for split in get_args(Split) if split in found.paths):
+        path = found.paths[split]
+        draft.add(split, path, "named so" if split[:3] in path else "the one list with labels")
     if found.separator is not None:
         draft.add("separator", found.separator, f"stands between image and label in {found.paths['train']}")
     add_label_values(draft, read_labels(files, [label for _, label in found.pairs if label]), tables)

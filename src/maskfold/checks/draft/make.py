@@ -70,6 +70,8 @@ def draft_profile(root: Path) -> Drafted:
 
 def _resemblance(trial: Trial) -> str:
     nearest = trial.nearest
+    if trial.fits is not None and (nearest is None or nearest.differences):
+        return f"the files also fit maskfold's profile {trial.fits}: --competition.profile {trial.fits}"
     if nearest is None:
         return "none of maskfold's profiles is like it"
     if not nearest.differences:

@@ -14,7 +14,7 @@ LOOKED_UP, COMPARED = 400, 30
 # A pattern counts where so many of the ids that have a file at all have it there.
 MOST = 0.95
 LABEL_WORD = re.compile(
-    r"(?<![a-z])(masks?|labels?|gt|gtfine|annotations?|annots?|segmentations?|truths?|targets?)(?![a-z])"
+    r"(?<![a-z])(masks?|labels?|gts?|ground ?truths?|annotations?|annots?|segmentations?|truths?|targets?)(?![a-z])"
 )
 
 
@@ -26,7 +26,8 @@ def spread(items: Sequence, most: int) -> list:
 
 def about_labels(path: str) -> bool:
     """Whether a path's words say that it is of masks."""
-    return LABEL_WORD.search(path.replace("{id}", "").lower().replace("_", " ")) is not None
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", path.replace("{id}", ""))
+    return LABEL_WORD.search(words.lower().replace("_", " ")) is not None
 
 
 @dataclass(frozen=True)

@@ -29,14 +29,21 @@ class Resemblance:
 
 def nearest_profile(profile: Profile) -> Resemblance | None:
     """The nearest profile of the same layout; None where all differ much."""
-    own = dict(_flat(profile.model_dump()))
-    found = [
-        Resemblance(other.name, other.metric, tuple(_differences(own, dict(_flat(other.model_dump())))))
-        for other in shipped_profiles()
-        if other.layout == profile.layout
-    ]
-    best = min(found, key=lambda item: len(item.differences), default=None)
+    found = [_compared(profile, other) for other in shipped_profiles() if other.layout == profile.layout]
+    best = min((item for item in found if item is not None), key=lambda item: len(item.differences), default=None)
     return best if best is not None and len(best.differences) <= MOST else None
+
+
+def _compared(profile: Profile, other: Profile) -> Resemblance | None:
+    """None where they have less in common than what differs, of the keys that are not as by default in both."""
+    own, their = dict(_flat(profile.model_dump())), dict(_flat(other.model_dump()))
+    changed = {
+        **dict(_flat(profile.model_dump(exclude_defaults=True))),
+        **dict(_flat(other.model_dump(exclude_defaults=True))),
+    }
+    differences = tuple(_differences(own, their))
+    common = sum(own.get(key) == their.get(key) for key in changed)
+    return Resemblance(other.name, str(other.metric), differences) if common >= len(differences) else None
 
 
 def _differences(own: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from maskfold.checks.draft.draft import Draft
 from maskfold.checks.draft.places import spread
 from maskfold.checks.draft.resemble import Resemblance, nearest_profile
 from maskfold.competitions import Competition
+from maskfold.competitions.find import fitting_profile
 from maskfold.competitions.profile import FILL_IN, Profile, read_profile
 from maskfold.errors import CompetitionError, MaskfoldError, first_few
 
@@ -27,16 +28,18 @@ class Trial:
         problems: what does not work.
         facts: what was read.
         nearest: the profile that comes with maskfold and is most like it.
+        fits: name of the profile that comes with maskfold and finds all its files in the folder.
     """
 
     problems: list[str] = field(default_factory=list)
     facts: str = ""
     nearest: Resemblance | None = None
+    fits: str | None = None
 
 
 def try_out(draft: Draft, root: Path) -> Trial:
     """Load the draft, with a score that fits its task where none is filled in; read samples and masks with it."""
-    found = Trial()
+    found = Trial(fits=fitting_profile(root))
     try:
         profile = _loaded(_filled(draft))
         found.nearest = nearest_profile(profile)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from maskfold.inference.predict import Prediction
 
 LoadImage = Callable[[], np.ndarray]
+STAGES = ("probability", "gate", "decision", "mask", "instances")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class _Beside:
     size: tuple[int, int]
     spec: ImageSpec
     presence: np.ndarray | None
+    inside: np.ndarray | None
 
     def image_for(self, name: str, step: Step) -> np.ndarray | None:
         """What a step gets: the image at the map's size, or `None`."""
@@ -97,6 +99,7 @@ class Chain:
         gates: the steps that rule classes out.
         decision: the threshold.
         after: the steps that change the mask.
+        instances: the step that tells objects apart, if any.
         refinement: equal for chains of which `refine` gives the same.
     """
 
@@ -106,22 +109,30 @@ class Chain:
     gates: tuple[_Part, ...]
     decision: _Part
     after: tuple[_Part, ...]
+    instances: _Part | None
     refinement: str
 
     def __call__(self, prediction: "Prediction") -> np.ndarray:
         """The mask of a prediction, as in `decode`."""
-        return self.decode(prediction.probability, prediction.image, prediction.presence)
+        return self.decode(prediction.probability, prediction.image, prediction.presence, prediction.inside)
 
     def decode(
-        self, probability: np.ndarray, image: LoadImage | None = None, presence: np.ndarray | None = None
+        self,
+        probability: np.ndarray,
+        image: LoadImage | None = None,
+        presence: np.ndarray | None = None,
+        inside: np.ndarray | None = None,
     ) -> np.ndarray:
         """The mask of a probability map (C, H, W): uint8, in the form that `maskfold.labels` has for the task.
+
+        Where objects are told apart it is a mask of instances instead, int32 (H, W), see `maskfold.instances`.
 
         Args:
             probability: float32, or uint8 v that stands for the float32 v / 255 and gives the same mask.
             image: loads the image; called once, and only if a step asks for the image. Where it has another size
                 than the map, it is resized to the map's.
             presence: float32 (C,), the probability that each class is anywhere in the image.
+            inside: float32 (H, W), what `Prediction.inside` is; for a step that tells objects apart.
 
         Raises:
             InferenceError: a map of another shape or type, an image that is asked for and not there, a step that
@@ -129,7 +140,7 @@ class Chain:
             ConfigError: a presence that is asked for and not there.
         """
         image = None if image is None else cache(image)
-        return self.decide(self.refine(probability, image, presence), image, presence)
+        return self.decide(self.refine(probability, image, presence), image, presence, inside)
 
     def refine(
         self, probability: np.ndarray, image: LoadImage | None = None, presence: np.ndarray | None = None
@@ -143,21 +154,26 @@ class Chain:
         return _changed(probability, self.before, self._beside(probability, image, presence))
 
     def decide(
-        self, probability: np.ndarray, image: LoadImage | None = None, presence: np.ndarray | None = None
+        self,
+        probability: np.ndarray,
+        image: LoadImage | None = None,
+        presence: np.ndarray | None = None,
+        inside: np.ndarray | None = None,
     ) -> np.ndarray:
         """The mask of a map that `refine` returned.
 
         Args and Raises: as `decode`.
         """
         self.check_presence(presence is not None)
-        beside = self._beside(probability, image, presence)
+        beside = self._beside(probability, image, presence, inside)
         probability = _changed(probability, self.gates, beside)
         if self.labels.exclusive:
             return self.labels.decide(probability)
         layers = self.decision(probability, beside)
         for part in self.after:
             layers = part(layers, beside)
-        return self.labels.mask(layers)
+        mask = self.labels.mask(layers)
+        return mask if self.instances is None else _told_apart(self.instances, mask, probability, beside)
 
     @property
     def needs_presence(self) -> list[str]:
@@ -179,8 +195,14 @@ class Chain:
                 "true"
             )
 
-    def _beside(self, probability: np.ndarray, image: LoadImage | None, presence: np.ndarray | None) -> _Beside:
-        return _Beside(image, probability.shape[1:], self.images, presence)
+    def _beside(
+        self,
+        probability: np.ndarray,
+        image: LoadImage | None,
+        presence: np.ndarray | None,
+        inside: np.ndarray | None = None,
+    ) -> _Beside:
+        return _Beside(image, probability.shape[1:], self.images, presence, inside)
 
     def _check(self, probability: np.ndarray) -> None:
         right = probability.ndim == 3 and len(probability) == self.labels.channels
@@ -192,33 +214,58 @@ class Chain:
 
 
 def _changed(probability: np.ndarray, parts: Sequence[_Part], beside: _Beside) -> np.ndarray:
-    if parts and probability.dtype == np.uint8:
-        probability = probability.astype(np.float32) / np.float32(255)
+    if parts:
+        probability = _as_floats(probability)
     for part in parts:
         probability = part(probability, beside)
     return probability
 
 
+def _told_apart(part: _Part, mask: np.ndarray, probability: np.ndarray, beside: _Beside) -> np.ndarray:
+    """The instances of a mask (H, W)."""
+    step: Any = part.steps[0]
+    image = beside.image_for(part.name, step)
+    found = step(mask, image, probability=_as_floats(probability)[0], inside=beside.inside)
+    if found.shape != mask.shape or found.dtype != np.int32:
+        raise InferenceError(
+            f"the decoding step {part.name} made {found.dtype} {found.shape} of a mask {mask.shape}: expected the "
+            f"number of each pixel's instance, int32 {mask.shape}"
+        )
+    return found
+
+
+def _as_floats(probability: np.ndarray) -> np.ndarray:
+    return probability.astype(np.float32) / np.float32(255) if probability.dtype == np.uint8 else probability
+
+
 def build_chain(post: PostConfig, labels: LabelSpec, images: ImageSpec = PLAIN) -> Chain:
     """The chain of a config for a competition's classes and images.
 
-    Steps that change the probability come first, ``crf`` before those of ``post.steps``; then ``presence``; then the
-    decision; then ``fill_holes``, ``min_area`` and the other steps of ``post.steps``. Steps that would change nothing
-    are left out. Exclusive classes are decided for by the most probable one: they have no threshold, and no step that
-    would change the mask of a single class.
+    Steps that change the probability come first, ``crf`` before those of ``post.steps``; then the gates, ``presence``,
+    ``certain`` and ``top_mean``; then the decision; then ``fill_holes``, ``min_area`` and the other steps of
+    ``post.steps``; at last ``watershed``. Steps that would change nothing are left out. Exclusive classes are decided
+    for by the most probable one: they have no threshold, and no step that would change the mask of a single class.
 
     Raises:
         MaskfoldError: a step that is not there, options that do not fit it or the classes, a step after the decision
-            where classes exclude each other.
+            where classes exclude each other, one that tells objects apart where there are several classes.
     """
-    parts: dict[str, list[_Part]] = {"probability": [], "gate": [], "decision": [], "mask": []}
+    parts: dict[str, list[_Part]] = {stage: [] for stage in STAGES}
     for name, step, options in asked_steps(post):
         part = _Part(name, tuple(step_objects(name, step, options, labels)))
         if part.idle:
             continue
         if labels.exclusive and step.stage == "mask":
             raise _refused(name, options, labels)
+        if labels.task != "binary" and step.stage == "instances":
+            raise ConfigError(
+                f"{key_of(name, '').rstrip('.')} tells the objects of one class apart, and there are "
+                f"{', '.join(labels.class_names)}: set it to null"
+            )
         parts[step.stage].append(part)
+    if len(parts["instances"]) > 1:
+        names = " and ".join(part.name for part in parts["instances"])
+        raise ConfigError(f"{names} both tell objects apart: leave out all but one")
     before = [(name, options) for name, step, options in asked_steps(post) if step.stage == "probability"]
     return Chain(
         labels,
@@ -227,6 +274,7 @@ def build_chain(post: PostConfig, labels: LabelSpec, images: ImageSpec = PLAIN) 
         gates=tuple(parts["gate"]),
         decision=parts["decision"][0],
         after=tuple(parts["mask"]),
+        instances=next(iter(parts["instances"]), None),
         refinement=repr(before),
     )
 

@@ -11,7 +11,9 @@ from maskfold.config import PostConfig
 from maskfold.errors import ConfigError
 from maskfold.extension import load_named
 from maskfold.inference.decoding.crf import CRF
-from maskfold.inference.decoding.steps import FillHoles, MinArea, Presence, Step, Threshold
+from maskfold.inference.decoding.gates import Certain, Presence, TopMean
+from maskfold.inference.decoding.steps import FillHoles, MinArea, Step, Threshold
+from maskfold.inference.decoding.watershed import Watershed
 from maskfold.labels import LabelSpec
 
 # Key of `PostConfig` -> step, in the order of the chain. Such a key holds the step's one option, `value`, or a section
@@ -19,9 +21,12 @@ from maskfold.labels import LabelSpec
 BUILT_IN: dict[str, type[Step]] = {
     "crf": CRF,
     "presence": Presence,
+    "certain": Certain,
+    "top_mean": TopMean,
     "threshold": Threshold,
     "fill_holes": FillHoles,
     "min_area": MinArea,
+    "watershed": Watershed,
 }
 
 
@@ -97,3 +102,13 @@ def with_and_without(post: PostConfig) -> list[PostConfig]:
     there = [name for name in optional if getattr(post, name) is not None]
     left_out = [names for count in range(len(there), -1, -1) for names in combinations(there, count)]
     return [post.model_copy(update=dict.fromkeys(names)) for names in left_out]
+
+
+def telling_apart(post: PostConfig) -> PostConfig:
+    """The default chain with those steps of ``post`` that tell objects apart: how training's validation decodes."""
+    own = {name: post.steps[name] for name, step, _ in asked_steps(post) if name in post.steps and _last(step)}
+    return PostConfig(watershed=post.watershed, steps=own)
+
+
+def _last(step: type[Step]) -> bool:
+    return step.stage == "instances"

@@ -1,4 +1,4 @@
-"""The steps of the decoding chain: presence, threshold, holes, minimum area; and what a step of one's own must be."""
+"""Steps of the decoding chain: threshold, holes, minimum area; and what a step of one's own must be."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,9 @@ class Step(ABC):
     Attributes:
         stage: ``probability``: a step before the decision, which gets and returns probabilities, float32; ``mask``: a
             step after it, which gets and returns masks, uint8 of 0 and 1. ``decision`` is the threshold's, ``gate``
-            that of steps right before it, which may move what they rule out below 0.
+            that of steps right before it, which may move what they rule out below 0. ``instances``: the last step,
+            which tells objects apart: it gets a mask and returns a mask of instances, int32, and is called with further
+            arguments: ``probability``, float32 (H, W), and ``inside``, that of `maskfold.inference.Prediction`.
         each_class: whether the step works on one class at a time, on a layer (H, W). There is then an object for each
             class, so that every option may have a value for each. Otherwise one object gets all layers (C, H, W).
         needs_image: whether the step asks for the image; without, `None` is given.
@@ -32,7 +34,7 @@ class Step(ABC):
         title: what a report calls the value of a step with one option.
     """
 
-    stage: ClassVar[Literal["probability", "gate", "decision", "mask"]] = "mask"
+    stage: ClassVar[Literal["probability", "gate", "decision", "mask", "instances"]] = "mask"
     each_class: ClassVar[bool] = True
     needs_image: ClassVar[bool] = False
     sees_rgb: ClassVar[bool] = False
@@ -53,29 +55,6 @@ class Step(ABC):
 
         ``image`` (H, W, channels) has the layers' size, and the stored values unless ``sees_rgb``.
         """
-
-
-class Presence(Step):
-    """A class is nowhere in an image whose presence of it is below ``value`` (compared in float32). 0: off.
-
-    Its probabilities move by 2, below every threshold. Where classes exclude each other, a pixel gets the most probable
-    one of the others; where all are ruled out, the most probable one all the same.
-    """
-
-    stage = "gate"
-    needs_presence = True
-    tried: ClassVar[Values] = {"value": (0.0, 0.02, 0.05, *(round(0.1 * i, 1) for i in range(1, 10)))}
-    title = "presence from which a class can be there"
-
-    def __init__(self, value: float) -> None:
-        self.value = value
-
-    @property
-    def idle(self) -> bool:
-        return self.value == 0
-
-    def __call__(self, layers: np.ndarray, image: np.ndarray | None, presence: float = 1) -> np.ndarray:
-        return layers - np.float32(2) if np.float32(presence) < np.float32(self.value) else layers
 
 
 class Threshold(Step):

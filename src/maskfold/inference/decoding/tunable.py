@@ -109,7 +109,7 @@ def tunable_values(post: PostConfig, labels: LabelSpec, tried: Tried, *, presenc
     """
     steps = list(asked_steps(post))
     _check_names(tried, {name: step for name, step, _ in steps})
-    stages = ("probability", "gate") if labels.exclusive else ("probability", "gate", "decision", "mask")
+    stages = ("probability", "gate") if labels.exclusive else ("probability", "gate", "decision", "mask", "instances")
     return [
         tunable
         for stage in stages

@@ -1,0 +1,140 @@
+"""Competitions whose masks are polygons and run lengths in COCO's annotation files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from maskfold.competitions.files import CompetitionFiles
+from maskfold.competitions.label_layouts import LabelLayout
+from maskfold.competitions.label_profiles import CocoJsonProfile, CocoSource
+from maskfold.competitions.patterns import Pattern
+from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
+from maskfold.errors import CompetitionError, first_few, together
+from maskfold.labels import Label, LabelSpec
+from maskfold.rle import RLEDialect, RLEError
+from maskfold.rle.coco import counts_of_string, mask_of_polygon
+
+_COUNTS = RLEDialect(layout="counts", order="F", start=0)
+
+
+class CocoJson(LabelLayout):
+    """Reads samples and masks as a `CocoJsonProfile` describes them.
+
+    A sample's masks are one text for each annotation: JSON of its class and its segmentation. Areas of a crowd
+    (``iscrowd``) are part of their class; what belongs to no class is background. Pixels of several classes do not
+    count, as in torchvision's reference for semantic segmentation on COCO.
+    """
+
+    def __init__(self, profile: CocoJsonProfile, files: CompetitionFiles, class_names: tuple[str, ...] | None) -> None:
+        own = profile.class_names or _all_classes(_read(files, profile.train[0].annotations))
+        names = class_names or own
+        if len(names) != len(own):
+            raise CompetitionError(
+                f"competition.class_names has {len(names)} names, there are {len(own)} classes: {first_few(own)}"
+            )
+        super().__init__(profile, files, LabelSpec("binary" if len(own) == 1 else "multiclass", names))
+        self.profile = profile
+        self._values = {name: value for value, name in enumerate(("", *own) if len(own) == 1 else own) if value}
+
+    def image_folders(self) -> set[str]:
+        """None: the annotation files name the images."""
+        return set()
+
+    def survey(self, split: Split) -> Survey:
+        """See `Competition.survey`."""
+        profile, found, problems = self.profile, [], []
+        if split == "test":
+            parts = [(source, None) for source in profile.test if self.files.exists(source.annotations)]
+        else:
+            parts = [(source, "train" if profile.valid else None) for source in profile.train]
+            parts += [(source, "valid") for source in profile.valid if self.files.exists(source.annotations)]
+        for source, own in parts:
+            samples, misfits = self._samples(source, own, labelled=split == "train")
+            found += samples
+            problems += misfits
+        names = " and ".join(source.annotations for source, _ in parts)
+        return survey_samples(found, self.files, source=names, group=profile.group, problems=problems)
+
+    def label(self, masks: tuple[str, ...] | bytes, shape: tuple[int, int]) -> Label:
+        """See `Competition.label`."""
+        if isinstance(masks, bytes):
+            return super().label(masks, shape)
+        values, valid = np.zeros(shape, np.uint8), np.ones(shape, bool)
+        for text in masks:
+            value, segmentation = json.loads(text)
+            try:
+                drawn = _mask(segmentation, shape)
+            except RLEError as error:
+                raise CompetitionError(f"an annotation of {self.labels.value_names[value]}: {error}") from None
+            valid[drawn & (values != 0) & (values != value)] = False
+            values[drawn] = value
+        return Label(np.where(valid, values, 0).astype(np.uint8), valid)
+
+    def _samples(
+        self, source: CocoSource, own: Literal["train", "valid"] | None, *, labelled: bool
+    ) -> tuple[list[Sample], list[str]]:
+        """The samples of one annotation file, and what is wrong with the others."""
+        content = _read(self.files, source.annotations)
+        masks = self._masks(content, source.annotations) if labelled else {}
+        found, failures = [], []
+        for image in content["images"]:
+            try:
+                name = str(image["file_name"])
+                path = Pattern(source.image).fill({"file_name": name, "image_id": str(image["id"])})
+                own_masks = tuple(masks.get(image["id"], ())) if labelled else None
+                found.append(Sample(name, path, own_masks, split=own))
+            except CompetitionError as error:
+                failures.append(str(error))
+            except KeyError as error:
+                failures.append(f"{source.annotations} has an image without {error}")
+        return found, together(failures, "images cannot be used")
+
+    def _masks(self, content: Mapping[str, Any], name: str) -> dict[Any, list[str]]:
+        """Image id -> its annotations of the classes, as texts."""
+        names = {category["id"]: category["name"] for category in content.get("categories", [])}
+        unknown = [own for own in self._values if own not in names.values()]
+        if unknown:
+            raise CompetitionError(
+                f"{name} has no categories {first_few(unknown)} (class_names): it has {first_few(names.values(), 8)}"
+            )
+        values = {number: self._values[own] for number, own in names.items() if own in self._values}
+        masks: dict[Any, list[str]] = {}
+        for annotation in content.get("annotations", []):
+            if annotation["category_id"] in values and annotation.get("segmentation"):
+                text = json.dumps(
+                    [values[annotation["category_id"]], annotation["segmentation"]], separators=(",", ":")
+                )
+                masks.setdefault(annotation["image_id"], []).append(text)
+        return masks
+
+
+def _all_classes(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """All categories in the order of their ids, after a background where there are several."""
+    ordered = sorted(content.get("categories", []), key=lambda category: category["id"])
+    names = tuple(str(category["name"]) for category in ordered)
+    return names if len(names) < 2 else ("background", *names)
+
+
+def _read(files: CompetitionFiles, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads(files.read(name))
+    except (ValueError, RecursionError) as error:
+        raise CompetitionError(f"{name} is not JSON: {error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        raise CompetitionError(f"{name} is not an annotation file of COCO's form: it has no list of images")
+    return content
+
+
+def _mask(segmentation: Any, shape: tuple[int, int]) -> np.ndarray:
+    """Where a segmentation is, bool (H, W): polygons, or run lengths as a list or a compressed string."""
+    if isinstance(segmentation, dict):
+        counts, size = segmentation.get("counts"), segmentation.get("size")
+        if list(size or ()) != list(shape):
+            raise RLEError(f"its run lengths are of a mask of {size}, its image is {list(shape)} (height, width)")
+        return _COUNTS.decode(counts_of_string(counts) if isinstance(counts, str) else counts, shape) != 0
+    drawn = np.zeros(shape, bool)
+    for polygon in segmentation if isinstance(segmentation, Sequence) else ():
+        drawn |= mask_of_polygon(polygon, shape) != 0
+    return drawn

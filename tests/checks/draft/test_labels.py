@@ -1,0 +1,159 @@
+"""Drafts of competitions of label files: what they read is what was drawn."""
+
+import cv2
+import numpy as np
+import pytest
+from tests.drawn_folders import decoded, picture, same, save, shapes, write_csv
+
+from maskfold.competitions import SubmissionWriter
+
+
+def classes(seed, size=(36, 50), count=4):
+    """A map of classes 0..count-1."""
+    return np.max([place * shapes(seed * 5 + place, size, 2) for place in range(1, count)], 0).astype(np.uint8)
+
+
+def write_images(folder, names, suffix=".jpg", size=(36, 50)):
+    for seed, name in enumerate(names):
+        save(folder / f"{name}{suffix}", picture(shapes(seed, size), seed))
+
+
+NAMES = [f"tile_{seed:02d}" for seed in range(9)]
+
+
+def test_binary_masks_in_folders_of_two_splits(tmp_path, drafted):
+    root = tmp_path / "own"
+    truth = {name: shapes(seed, (36, 50)) for seed, name in enumerate(NAMES)}
+    write_images(root / "train/images", NAMES)
+    for name, mask in truth.items():
+        save(root / "train/masks" / f"{name}.png", mask * 255)
+    write_images(root / "test/images", ["q1", "q2"])
+    found, competition = drafted(root)
+    same(decoded(competition), truth)
+    assert competition.profile.layout == "label-files"
+    assert sorted(competition.samples("test").ids) == ["q1", "q2"]
+    assert found.draft.doubts == []
+    with SubmissionWriter(competition, tmp_path / "out", ["q1", "q2"]) as writer:
+        for name in ("q1", "q2"):
+            writer.write(name, shapes(3, (36, 50)))
+
+
+def test_images_without_a_mask_in_the_same_folder_are_the_test_split(tmp_path, drafted):
+    root = tmp_path / "own"
+    truth = {name: shapes(seed, (36, 50)) for seed, name in enumerate(NAMES)}
+    write_images(root / "pics", [*NAMES, "tile_90", "tile_91"])
+    for name, mask in truth.items():
+        save(root / "annotations" / f"{name}.png", mask)
+    _, competition = drafted(root)
+    same(decoded(competition), truth)
+    assert competition.profile.layout == "png-masks"
+    assert sorted(competition.samples("test").ids) == ["tile_90", "tile_91"]
+
+
+def test_masks_beside_their_images_blurred_by_jpeg(tmp_path, drafted):
+    root, truth = tmp_path / "own", {}
+    for seed in range(8):
+        mask = cv2.resize(shapes(seed, (36, 50)), (200, 144), interpolation=cv2.INTER_NEAREST)
+        save(root / "train" / f"{seed}7_sat.jpg", picture(mask, seed))
+        cv2.imwrite(str(root / "train" / f"{seed}7_mask.jpg"), mask * 255, [cv2.IMWRITE_JPEG_QUALITY, 97])
+        truth[f"{seed}7"] = mask
+    _, competition = drafted(root)
+    for name, mask in decoded(competition).items():
+        assert np.mean(mask != truth[name]) < 0.002
+    assert competition.profile.train[0].label == "train/{id}_mask.jpg"
+
+
+def test_values_with_holes_and_what_is_not_scored(tmp_path, drafted):
+    root, truth = tmp_path / "own", {}
+    values = np.array([3, 7, 8, 40], np.uint8)
+    write_images(root / "image", NAMES, ".png")
+    for seed, name in enumerate(NAMES):
+        label = classes(seed)
+        stored = values[label]
+        stored[:3, :5] = 255
+        save(root / "label" / f"{name}.png", stored)
+        truth[name] = label
+    found, competition = drafted(root, metric="miou")
+    assert competition.profile.class_names == ("class_3", "class_7", "class_8", "class_40")
+    for sample in competition.samples("train"):
+        label = competition.label(sample.masks, (36, 50))
+        assert not label.valid[:3, :5].any()
+        assert label.valid.sum() == 36 * 50 - 15
+        np.testing.assert_array_equal(label.values[label.valid], truth[sample.id][label.valid])
+    assert "test split" in " ".join(found.draft.doubts)
+
+
+def test_colours_that_a_table_names(tmp_path, drafted):
+    root, truth = tmp_path / "own", {}
+    colours = np.array([(0, 0, 0), (128, 0, 64), (255, 255, 0), (10, 200, 30)], np.uint8)
+    order = [2, 0, 3, 1]  # in the table
+    rows = [(f"kind {place}", *map(str, colours[place])) for place in order]
+    write_csv(root / "class_dict.csv", rows, header=("name", "r", "g", "b"))
+    write_images(root / "train", NAMES, ".png")
+    for seed, name in enumerate(NAMES):
+        label = classes(seed)
+        save(root / "train_labels" / f"{name}_L.png", colours[label][..., ::-1])
+        truth[name] = np.argsort(order)[label]
+    write_images(root / "test", ["x0", "x1"], ".png")
+    _, competition = drafted(root, metric="miou")
+    assert competition.profile.class_names == ("kind 2", "kind 0", "kind 3", "kind 1")
+    same(decoded(competition), truth)
+    assert len(competition.samples("test")) == 2
+
+
+def test_folders_without_a_telling_name_are_told_by_what_they_hold(tmp_path, drafted):
+    root, truth = tmp_path / "own", {}
+    write_images(root / "x", NAMES, ".png")
+    for seed, name in enumerate(NAMES):
+        truth[name] = classes(seed)
+        save(root / "y" / f"{name}.png", truth[name])
+    _, competition = drafted(root, metric="miou")
+    same(decoded(competition), truth)
+    assert competition.profile.train[0].label == "y/{id}.png"
+
+
+@pytest.mark.parametrize("separator", [" ", ","])
+def test_lists_of_images_and_labels(tmp_path, drafted, separator):
+    root, truth = tmp_path / "own", {}
+    write_images(root / "JPEG", NAMES)
+    for seed, name in enumerate(NAMES):
+        truth[f"JPEG/{name}.jpg"] = classes(seed, count=3)
+        save(root / "Ann" / f"{name}.png", classes(seed, count=3))
+    lines = [(f"JPEG/{name}.jpg", f"Ann/{name}.png") for name in NAMES]
+    write_csv(root / "train_list.txt", lines[:5], separator)
+    write_csv(root / "val_list.txt", lines[5:7], separator)
+    write_csv(root / "test_list.txt", [line[:1] for line in lines[7:]], separator)
+    _, competition = drafted(root, metric="miou")
+    assert competition.profile.layout == "file-list"
+    same(decoded(competition), dict(list(truth.items())[:7]))
+    assert [sample.split for sample in competition.samples("train")].count("valid") == 2
+    assert len(competition.samples("test")) == 2
+
+
+def test_lists_of_ids_divide_one_folder(tmp_path, drafted):
+    root, truth = tmp_path / "own", {}
+    write_images(root / "JPEGImages", NAMES)
+    for seed, name in enumerate(NAMES):
+        truth[name] = classes(seed)
+        save(root / "SegmentationLabels" / f"{name}.png", truth[name])
+    for split, names in {"train": NAMES[:6], "val": NAMES[6:8], "test": NAMES[8:]}.items():
+        write_csv(root / "ImageSets" / f"{split}.txt", [(name,) for name in names])
+    _, competition = drafted(root, metric="miou")
+    same(decoded(competition), {name: truth[name] for name in NAMES[:8]})
+    assert competition.samples("test").ids == ("tile_08",)
+
+
+def test_folders_of_places_are_one_pattern(tmp_path, drafted):
+    root, truth = tmp_path / "own", {}
+    for split, places in {"train": ("aachen", "bonn"), "val": ("ulm",)}.items():
+        for number, place in enumerate(places):
+            for seed in range(3):
+                name = f"{place}_00{seed}"
+                label = truth[name] = classes(seed + 7 * number)
+                save(root / "leftImg8bit" / split / place / f"{name}_leftImg8bit.png", picture(label > 0, seed))
+                save(root / "gtFine" / split / place / f"{name}_gtFine_labelIds.png", label)
+                save(root / "gtFine" / split / place / f"{name}_gtFine_instanceIds.png", (label * 3))
+    found, competition = drafted(root, metric="miou")
+    same(decoded(competition), truth)
+    assert sum(sample.split == "valid" for sample in competition.samples("train")) == 3
+    assert "instanceIds" in " ".join(found.draft.remarks)
