@@ -41,15 +41,16 @@ def interleave(candidates: dict[str, Callable[[], object]], repeats: int, block:
 class Stopwatches:
     """Processor seconds spent in calls, summed up by name, for ways that take turns on the same input.
 
-    The first call of each name is made twice and timed once: compilation and caches are not counted.
+    With `warm` the first call of each name is made twice and timed once: compilation and caches are not counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, warm: bool = True) -> None:
+        self.warm = warm
         self.seconds: dict[str, float] = {}
 
     def call(self, name: str, function: Callable[..., Result], *arguments: object) -> Result:
         """What the function returns."""
-        if name not in self.seconds:
+        if self.warm and name not in self.seconds:
             function(*arguments)
         began = time.process_time()
         result = function(*arguments)

@@ -7,7 +7,7 @@ gathered in one table, and hue, saturation and value are shifted in one pass.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import albucore
 import albumentations as A
@@ -34,8 +34,10 @@ SYMMETRIES: dict[str, Move] = {
 
 
 def _padded(params: dict[str, Any]) -> Move | None:
-    sides = [params[f"pad_{side}"] for side in ("top", "bottom", "left", "right")]
-    return (lambda array: cv2.copyMakeBorder(array, *sides, cv2.BORDER_REFLECT_101)) if any(sides) else None
+    top, bottom, left, right = (params[f"pad_{side}"] for side in ("top", "bottom", "left", "right"))
+    if not (top or bottom or left or right):
+        return None
+    return lambda array: cv2.copyMakeBorder(array, top, bottom, left, right, cv2.BORDER_REFLECT_101)
 
 
 def _cropped(params: dict[str, Any]) -> Move:
@@ -79,7 +81,7 @@ class Fused:
         self.transforms.py_random.random()  # Compose draws whether to do anything at all
         moves: list[Move] = []
         table: np.ndarray | None = None  # what becomes of each value, of changes that were not made yet
-        for transform in self.transforms.transforms:
+        for transform in cast("list[Any]", self.transforms.transforms):
             kind = type(transform)
             if kind in MOVES:
                 move = MOVES[kind](_drawn(transform, image)) if transform.should_apply() else None

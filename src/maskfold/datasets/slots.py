@@ -61,7 +61,7 @@ class Slots:
             return None
         found = self._slot(number)
         if self.path is not None and not self._seen[number]:
-            if zlib.crc32(found) != self._sums[number]:
+            if zlib.crc32(found.data) != self._sums[number]:
                 return None
             self._seen[number] = True
         found.flags.writeable = False
@@ -75,7 +75,7 @@ class Slots:
             slot[at : at + part.size] = part.reshape(-1)
             at += part.size
         if self.path is not None:
-            self._sums[number] = zlib.crc32(slot)
+            self._sums[number] = zlib.crc32(slot.data)
         self._keys[number] = np.frombuffer(key, np.uint8)
 
     def _slot(self, number: int) -> np.ndarray:
