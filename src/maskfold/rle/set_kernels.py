@@ -49,22 +49,27 @@ def select_runs(
     masks, never = weights.size, np.iinfo(np.int64).max
     at, signed = firsts.copy(), weights.copy()
     upcoming = bounds[firsts]
-    total, count, inside, place = 0, 0, False, np.int64(0)
+    total, count, inside, place = np.int64(0), 0, 0, np.int64(0)
     while place != never:
         first, nearest = 0, upcoming[0]
         for k in range(1, masks):
-            closer = upcoming[k] < nearest
-            first, nearest = k if closer else first, upcoming[k] if closer else nearest
-        # All masks that change at one pixel come one after the other: whether it is inside is known behind them.
-        if nearest != place and (low <= total <= high) != inside:
-            found[count] = place
-            count, inside = count + 1, not inside
+            bound = upcoming[k]
+            closer = bound < nearest
+            first = k if closer else first
+            nearest = bound if closer else nearest
+        # All masks that change at one pixel come one after the other: whether it is inside is known behind them. No
+        # branch depends on it, since none could be predicted.
+        flips = np.int64(nearest != place) & (np.int64((total >= low) & (total <= high)) ^ inside)
+        found[count] = place
+        count += flips
+        inside ^= flips
         place = nearest
-        total += signed[first]
-        signed[first] = -signed[first]
-        at[first] += place != never
+        change = signed[first]
+        total += change
+        signed[first] = -change
+        at[first] += np.int64(place != never)
         upcoming[first] = bounds[at[first]]
-    return count
+    return int(count)
 
 
 @compiled_later
