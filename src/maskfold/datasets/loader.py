@@ -5,7 +5,7 @@ from typing import Any
 
 import cv2
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from maskfold.competitions import Competition, Samples
 from maskfold.config import Config
@@ -50,11 +50,11 @@ def collate_train(items: list[Item]) -> Item:
     ``id``.
     """
     if without := [item for item in items if "targets" not in item]:
-        stacked = {name: torch.stack([item[name] for item in without]) for name in ("weak", "strong", "valid")}
+        stacked = {name: _stacked([item[name] for item in without]) for name in ("weak", "strong", "valid")}
         batch = collate_train([item for item in items if "targets" in item])
         return {**batch, "unlabelled": {**stacked, "id": [item["id"] for item in without]}}
-    targets = {name: torch.stack([item["targets"][name] for item in items]) for name in items[0]["targets"]}
-    stacked = {name: torch.stack([item[name] for item in items]) for name in ("image", "valid")}
+    targets = {name: _stacked([item["targets"][name] for item in items]) for name in items[0]["targets"]}
+    stacked = {name: _stacked([item[name] for item in items]) for name in ("image", "valid")}
     places = torch.tensor([item["index"] for item in items])
     return {**stacked, "targets": targets, "id": [item["id"] for item in items], "index": places}
 
@@ -62,7 +62,12 @@ def collate_train(items: list[Item]) -> Item:
 def collate_eval(items: list[Item]) -> Item:
     """A batch of `EvalDataset`: ``image`` stacked, ``index`` int64 (N,), all else lists: masks may differ in size."""
     batch = {name: [item[name] for item in items] for name in items[0]}
-    return {**batch, "image": torch.stack(batch["image"]), "index": torch.tensor(batch["index"])}
+    return {**batch, "image": _stacked(batch["image"]), "index": torch.tensor(batch["index"])}
+
+
+def _stacked(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """`torch.stack`; in a data worker straight into the memory that the main process sees, without another copy."""
+    return default_collate(tensors)
 
 
 def _loader(
