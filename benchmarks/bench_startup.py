@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = (
     "make_demo",
     "check_data",
+    "tile",
     "make_folds",
     "train_fold",
     "train_all",
@@ -38,8 +39,9 @@ NEEDED = {
     "study": ("good_study.yaml",),
     "vote": ("a.csv", "b.csv"),
     "compare": ("a.csv", "b.csv"),
+    "tile": ("cut",),
 }
-CONFIGURED = ("check_data", "make_folds", "train_fold", "train_all")
+CONFIGURED = ("check_data", "tile", "make_folds", "train_fold", "train_all")
 RUNS = ("tune", "predict", "pseudo_label", "evaluate", "report", "export", "pack")
 
 

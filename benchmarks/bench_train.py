@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 import maskfold
 from maskfold.demo import make_demo
-from maskfold.device import choose_device
+from maskfold.device import choose_device, timed_kernels
 from maskfold.runs import Run
 from maskfold.training.session import Session, open_session
 from timing import interleave, machine
@@ -144,8 +144,9 @@ def endless(session: Session) -> Iterable[dict]:
 def through(session: Session, batches: Iterable[dict]) -> None:
     """What `maskfold.training.loop` does with batches."""
     session.train_step.begin_epoch(1)
-    for batch in batches:
-        session.train_step(batch)
+    with timed_kernels():
+        for batch in batches:
+            session.train_step(batch)
 
 
 def bare_steps(session: Session, batch: dict, steps: int) -> Callable[[], None]:
@@ -154,6 +155,7 @@ def bare_steps(session: Session, batch: dict, steps: int) -> Callable[[], None]:
     placed = step._on_device(batch)
     optimizer = next(iter(step.optimizers.values())).optimizer
 
+    @timed_kernels()
     def run() -> None:
         for _ in range(steps):
             outputs = step.wrapped["network"](placed["image"])

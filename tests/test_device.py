@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from maskfold.device import choose_device, choose_precision
+from maskfold.device import choose_device, choose_precision, timed_kernels
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -53,3 +53,12 @@ def test_auto_elsewhere_is_float32():
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="precision is half, it must be auto, fp32, bf16, fp16"):
         choose_precision("half", CPU)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_kernels_are_timed_inside_only(before, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", before)
+    with pytest.raises(KeyError), timed_kernels():
+        assert torch.backends.cudnn.benchmark
+        raise KeyError
+    assert torch.backends.cudnn.benchmark is before

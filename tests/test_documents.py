@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import TINY
 from tests.documents import DOCUMENTS, MARKS, ROOT, Command, blocks, commands, fenced
+from tests.drawn_rasters import draw_hubmap, draw_scenes
 from tests.scripts.conftest import call
 
 from maskfold.config import load_config, option_keys
@@ -112,6 +113,9 @@ def start(path, folder, finished, drawn):
         shutil.copytree(finished / "runs", folder / "input" / "my-runs" / "runs")
     else:
         shutil.copytree(finished, folder, symlinks=True, dirs_exist_ok=True)
+    if path.stem == "rasters":
+        draw_hubmap(folder / "data" / "hubmap")
+        draw_scenes(folder / "scenes")
     if not (folder / "configs").exists():
         (folder / "configs").symlink_to(ROOT / "configs")
 

@@ -24,10 +24,11 @@ LAYERS = [
         "symmetries",
         "compiled",
         "program",
+        "parallel",
     },
     {"config", "losses", "metrics", "resizing"},
     {"competitions", "models", "inference"},
-    {"datasets", "runs", "demo"},
+    {"datasets", "runs", "demo", "rasters"},
     {"ensembling", "checks"},
     {"scoring", "training", "packing"},
     {"board"},
@@ -35,7 +36,7 @@ LAYERS = [
     {"studies"},
     {"cli"},
 ]
-ARROWS = {("runs", "datasets"), ("rle", "compiled"), ("storage", "files")}
+ARROWS = {("runs", "datasets"), ("rasters", "datasets"), ("rle", "compiled"), ("storage", "files")}
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 # Packages that a stranger can lift out: they know nothing of files, runs or competitions.
 LIFTABLE = {

@@ -1,5 +1,8 @@
 """Where tensors live and how wide their numbers are."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from maskfold.errors import ConfigError
@@ -40,6 +43,12 @@ def _fast_precision(device: torch.device) -> torch.dtype | None:
     return None
 
 
-def choose_kernels(device: torch.device) -> None:
-    """Let cuDNN time its kernels for each new shape and keep the fastest; worth it where shapes stay the same."""
-    torch.backends.cudnn.benchmark = device.type == "cuda"
+@contextmanager
+def timed_kernels() -> Iterator[None]:
+    """Inside, cuDNN times its kernels for each new shape and keeps the fastest: for work whose shapes stay the same."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before

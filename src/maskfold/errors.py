@@ -58,12 +58,20 @@ class TrainingError(MaskfoldError):
     """Training cannot start or go on: a loss that is not a number, weights of other folds …"""
 
 
+class StudyError(MaskfoldError):
+    """A study whose variants cannot be compared, or whose search cannot be made."""
+
+
 class ExportError(MaskfoldError):
     """A network that cannot be written in another form, or a file of such a form that differs from the network."""
 
 
 class PackError(MaskfoldError):
     """A pack that cannot be written, or one that is missing, damaged or unsafe to unpack."""
+
+
+class RasterError(MaskfoldError):
+    """A raster that cannot be read by windows, cut or written as asked."""
 
 
 class ReportError(MaskfoldError):

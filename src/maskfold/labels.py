@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import torch
 
 Task = Literal["binary", "multiclass", "multilabel"]
+# Of more classes than these people are shown the first and the last, not a list of all.
+MANY_CLASSES = 24
 
 
 @dataclass(frozen=True)

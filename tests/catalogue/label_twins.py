@@ -291,7 +291,8 @@ TWINS = (
     _folders("isaid", 16, coloured(ISAID_COLOURS),
              ("{folder}/images/images/{id}.png", "{folder}/Semantic_masks/images/{id}_instance_color_RGB.png"),
              THREE, "P{number:04d}", void=False),
-    Twin("inria-buildings", 2, tuple(_inria()), numbered((0, 255), 0), void=False, answer="{id}.tif", metric="iou"),
+    Twin("inria-buildings", 2, tuple(_inria()), numbered((0, 255), 0), void=False, answer="{id}.tif",
+         metric="pooled_iou"),
     _listed("paddleseg-roads", numbered((0, 1), 255), 2, "|",
             {"train": [f"{n}_sat" for n in range(6)], "val": ["7_sat", "8_sat"]}),
 )  # fmt: skip

@@ -63,6 +63,8 @@ def score(twin, folder, labels):
     if twin.metric == "iou":  # the mean over images, 1 where there is nothing to find and nothing was found
         return np.mean([a / b if b else 1.0 for a, b in zip(shared[1], either[1], strict=True)])
     shared, either = shared.sum(1), either.sum(1)
+    if twin.metric == "pooled_iou":
+        return shared[1] / either[1]
     return np.mean(shared[either > 0] / either[either > 0])
 
 

@@ -42,6 +42,7 @@ OWN = {
         "--save-probabilities",
         "--engine",
         "--pack PACK",
+        "--parallel N",
         "--oof",
     ],
     "evaluate": ["--submission FILE", "--truth FILE", "--against FILE", "--note-lb SCORE"],

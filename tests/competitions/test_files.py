@@ -76,6 +76,26 @@ def test_damaged_member(tmp_path):
         CompetitionFiles(tmp_path).read("train/a.txt")
 
 
+@pytest.mark.parametrize("top", ["", "airbus/"])
+def test_an_archive_of_everything_is_read_in_place(tmp_path, top):
+    members = {f"{top}train/a.jpg": b"train", f"{top}test/b.jpg": b"test", f"{top}train.csv": b"table"}
+    zipped(tmp_path / "airbus-ship-detection.zip", {**members, "__MACOSX/x": b"no"})
+    files = CompetitionFiles(tmp_path)
+    assert files.names("train") == ["a.jpg"]
+    assert files.has_folder("test")
+    assert files.read("train.csv") == b"table"
+    assert files.below("test") == ["test/b.jpg"]
+    (tmp_path / "notes.txt").touch()
+    assert not CompetitionFiles(tmp_path).exists("train.csv")
+
+
+def test_archives_in_an_archive_are_to_be_unpacked_once(tmp_path):
+    zipped(tmp_path / "salt.zip", {"train.zip": b"PK", "test.zip": b"PK", "train.csv": b"table"})
+    message = r"salt\.zip holds further archives \(train\.zip, test\.zip\).*: unpack it once"
+    with pytest.raises(CompetitionError, match=message):
+        CompetitionFiles(tmp_path).exists("train/a.png")
+
+
 def test_pickles_without_open_archives(tmp_path):
     zipped(tmp_path / "train.zip", {"a.txt": b"A"})
     files = CompetitionFiles(tmp_path)

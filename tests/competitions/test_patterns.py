@@ -84,3 +84,17 @@ def test_looking_up_a_path(tree):
     with pytest.raises(CompetitionError, match=r"2 files \(s/c1/d1/s_1_9_9\.png, s/c1/d1/s_2_9_9\.png\) of the"):
         lookup.path({"case": "c1"})
     assert PathLookup(Pattern("s/{id}.png"), tree).path({"id": "not_there"}) == "s/not_there.png"
+
+
+def test_fields_that_could_be_read_in_several_ways(tmp_path):
+    for name in ("a_07_9.png", "a_08_9.png", "a_08_1_2.png", "b_08_9.jpg"):
+        (tmp_path / name).touch()
+    lookup = PathLookup(Pattern("{id}_*.png"), CompetitionFiles(tmp_path))
+    assert lookup.path({"id": "a_07"}) == "a_07_9.png"
+    assert lookup.path({"id": "a_08_1"}) == "a_08_1_2.png"
+    for several, count in (("a_08", 2), ("a", 3)):
+        with pytest.raises(CompetitionError, match=f"{count} files"):
+            lookup.path({"id": several})
+    for none in ("b_08", "a_0", "a_07_9"):
+        with pytest.raises(CompetitionError, match="no file"):
+            lookup.path({"id": none})

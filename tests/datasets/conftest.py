@@ -39,6 +39,9 @@ class FakeCompetition:
     def scored_size(self, sample):
         return self.size(sample.image)
 
+    def resampling(self, sample):
+        return 1.0
+
     def scored_label(self, sample, shape):
         return self.label(sample.masks, shape, id=sample.id)
 

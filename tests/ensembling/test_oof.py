@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tests.drawn_runs import make_run
+from tests.drawn_runs import make_run, random_run
 
 from maskfold.competitions import open_competition
 from maskfold.config import override
@@ -184,3 +184,22 @@ def test_a_fold_that_could_not_be_scored_does_not_hide_the_others(config, truth,
     table = candidate_table(run)
     assert list(table.index) == ["ema", "best"]
     assert table[1].tolist() == [0.7, 0.6]
+
+
+@pytest.mark.slow
+def test_maps_made_side_by_side_are_those_made_one_after_the_other(tiny, tmp_path, monkeypatch):
+    """As on a machine with two GPUs, where each has a process."""
+    config = override(tiny, {"tta.views": "flips"})
+    runs = [random_run(tmp_path / place, config, folds=(0, 2), checkpoints=("best", "ema")) for place in ("a", "b")]
+    competition, names = open_competition(config.competition), [["best", "ema"]]
+    for run, processes in zip(runs, (1, 2), strict=True):
+        monkeypatch.setattr("maskfold.ensembling.oof.default_processes", lambda count=processes: count)
+        assert len(oof_images([run], names, competition, [config.tta])) == 12
+    for fold, name in ((0, "best"), (0, "ema"), (2, "best"), (2, "ema")):
+        one, two = (run.fold(fold).oof(name) for run in runs)
+        assert one.ids() == two.ids()
+        assert all((one.read(image_id) == two.read(image_id)).all() for image_id in one.ids())
+    assert (
+        len({runs[1].fold(fold).oof("best").read(runs[1].fold(fold).oof("best").ids()[0]).tobytes() for fold in (0, 2)})
+        == 2
+    )

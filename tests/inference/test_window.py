@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from maskfold.inference.window import _starts, window_logits
+from maskfold.inference.grid import window_starts
+from maskfold.inference.window import window_logits
 
 
 class Counting(nn.Module):
@@ -45,7 +46,7 @@ def test_images_that_fit_are_not_cut(size):
 @pytest.mark.parametrize("size", [33, 64, 100, 257])
 @pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.99])
 def test_windows_reach_from_border_to_border_and_overlap_enough(size, overlap):
-    starts = _starts(size, 32, overlap)
+    starts = window_starts(size, 32, overlap)
     assert starts[0] == 0
     assert starts[-1] + 32 == size
     steps = [b - a for a, b in pairwise(starts)]
@@ -54,9 +55,9 @@ def test_windows_reach_from_border_to_border_and_overlap_enough(size, overlap):
 
 
 def test_few_windows_are_used():
-    assert _starts(64, 32, 0.0) == [0, 32]
-    assert _starts(56, 32, 0.25) == [0, 24]
-    assert _starts(57, 32, 0.25) == [0, 12, 25]
+    assert window_starts(64, 32, 0.0) == [0, 32]
+    assert window_starts(56, 32, 0.25) == [0, 24]
+    assert window_starts(57, 32, 0.25) == [0, 12, 25]
 
 
 def test_overlaps_are_weighted_by_a_squared_sine():

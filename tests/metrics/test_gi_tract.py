@@ -69,6 +69,16 @@ def test_the_published_rule(joined):
         assert metric.score(stats_of(metric, found)) == pytest.approx(graded(found, joined), abs=1e-12)
 
 
+def test_what_is_missed_is_as_far_as_what_is_too_much():
+    """Of two blocks only one is predicted, or one is predicted too many."""
+    one, two = np.zeros((2, 1, 9, 21), np.uint8)
+    one[0, 2:4, 1:5] = two[0, 2:4, 1:5] = two[0, 5:8, 15:20] = 1
+    metric = build_metric("gi_tract", LabelSpec("multilabel", ("organ",)))
+    for masks in ((one, two), (two, one)):
+        found = {"a_slice_1": masks, "a_slice_2": (one, one)}
+        assert metric.score(stats_of(metric, found)) == pytest.approx(graded(found, True), abs=1e-12)
+
+
 def test_the_order_of_the_slices_is_that_of_their_ids():
     found = volumes()
     metric = build_metric("gi_tract", ORGANS)

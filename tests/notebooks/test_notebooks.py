@@ -21,6 +21,7 @@ REDUCED: dict[str, dict] = {
     "04_losses_metrics": {"IMAGES": 40},
     "05_train_validate": {"IMAGES": 20, "CROP": 32, "EPOCHS": 2, "CYCLES": 2, "EPOCH_IMAGES": 16},
     "06_ensemble_submit": {"CROP": 32, "EPOCHS": 2, "CYCLES": 2, "EPOCH_IMAGES": 16, "IMAGES": 12, "PASSES": 2},
+    "07_soft_labels": {"TILES": 12, "EPOCHS": 2, "EPOCH_IMAGES": 16},
 }
 
 
@@ -34,7 +35,7 @@ def folder(tmp_path_factory):
 
 
 def test_all_lessons_are_there():
-    lessons = ["data", "augment", "models", "losses_metrics", "train_validate", "ensemble_submit"]
+    lessons = ["data", "augment", "models", "losses_metrics", "train_validate", "ensemble_submit", "soft_labels"]
     assert [path.stem for path in NOTEBOOKS] == [f"0{i}_{name}" for i, name in enumerate(lessons, start=1)]
 
 

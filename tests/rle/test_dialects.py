@@ -258,7 +258,8 @@ def test_declared_marker_with_blanks_is_written_as_declared():
         ({"layout": "relative"}, "'relative'.*set start=0"),
         ({"layout": "counts", "start": 1}, "'counts'.*set start=0"),
         ({"empty": "1 1"}, "'1 1' would be read as runs"),
-        ({"also_empty": ("-1", " 0 ")}, "'0' would be read as runs"),
+        ({"also_empty": ("-1", " 3 4 ")}, "'3 4' would be read as runs"),
+        ({"layout": "counts", "start": 0, "empty": "12"}, "'12' would be read as runs"),
         ({"also_empty": "-1"}, "expected a tuple of texts"),
     ],
 )
@@ -271,3 +272,12 @@ def test_package_import_is_light():
     code = "import sys, maskfold.rle; print(*sorted({'torch', 'pandas', 'matplotlib'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_run_without_pixels_may_stand_for_an_empty_mask():
+    dialect = RLEDialect(order="C", empty="1 0", also_empty=("0",))
+    assert dialect.encode(np.zeros((2, 3), np.uint8)) == "1 0"
+    for text in ("1 0", " 1 0 ", "0", ""):
+        assert not dialect.decode(text, (2, 3)).any()
+    with pytest.raises(RLEError, match="shorter than one pixel"):
+        dialect.decode("2 0", (2, 3))

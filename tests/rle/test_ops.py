@@ -63,7 +63,7 @@ def test_sets(masks, order):
     assert_is(ops.symmetric_difference(runs[0], runs[-1]), masks[0] ^ masks[-1], order)
     pixels = tuple(map(np.count_nonzero, (masks[0] & masks[-1], masks[0], masks[-1])))
     assert ops.overlap(runs[0], runs[-1]) == pixels
-    assert ops.area(runs[0]) == masks[0].sum()
+    assert runs[0].area == masks[0].sum()
 
 
 @settings(max_examples=120, deadline=None)
@@ -195,7 +195,7 @@ def test_runs_that_touch_become_one():
 def test_markers_of_the_dialect():
     dialect = RLEDialect(empty="-1")
     assert dialect.text(dialect.runs("-1", (3, 2))) == "-1"
-    assert ops.area(dialect.runs(None, (3, 2))) == 0
+    assert dialect.runs(None, (3, 2)).area == 0
 
 
 @pytest.mark.parametrize(

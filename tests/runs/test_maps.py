@@ -109,6 +109,28 @@ def test_a_damaged_marker_is_named_and_may_be_replaced(storage):
     assert MapStore(storage, "oof").made_with() == {"n": 2}
 
 
+def test_a_further_map_is_kept_beside_the_maps(storage):
+    """Of some of the images only, and gone with the maps that it belongs to."""
+    rng = np.random.default_rng(4)
+    store = MapStore(storage, "oof")
+    inside = {name: rng.random((3, 5)).astype(np.float32) for name in ("图/1", "NA")}
+    maps = {name: rng.random((2, 3, 5)) for name in ("图/1", "NA", "")}
+    with store.replace({}) as writer:
+        for name, probability in maps.items():
+            writer.write(name, probability, None, inside.get(name))
+    for name, probability in maps.items():
+        np.testing.assert_array_equal(store.read(name), np.rint(255 * probability))
+    for name, values in inside.items():
+        np.testing.assert_array_equal(store.inside(name), np.rint(255 * values))
+    assert store.inside("") is None
+    other = MapStore(storage, "oof")
+    np.testing.assert_array_equal(other.inside("NA"), np.rint(255 * inside["NA"]))
+    with store.replace({}) as writer:
+        writer.write("NA", maps["NA"])
+    assert MapStore(storage, "oof").inside("NA") is None
+    assert "inside" not in json.loads(storage.read("oof/maps.json"))
+
+
 def test_presence_is_kept_beside_the_maps_to_the_last_bit(storage):
     presence = np.random.default_rng(2).random((3, 2)).astype(np.float32)
     with MapStore(storage, "oof").replace({}) as writer:

@@ -21,10 +21,11 @@ def fold(tmp_path):
 def test_what_is_written_is_read(fold):
     stats = np.array([[1.0, 2.5, np.nan], [3.0, 0.0, 7.0]])
     labels = LabelSpec("multiclass", ("Boden", "建筑"))
-    wanted = FoldStatistics("my_parts:F2", labels, ["b 1.jpg", "编号"], stats, ["x", "y"])
+    wanted = FoldStatistics("my_parts:F2", labels, ["b 1.jpg", "编号"], stats, ["x", "y"], {"beta": 2})
     write_statistics(fold, "snapshot_1", wanted)
     found = read_statistics(fold, "snapshot_1")
     assert (found.metric, found.labels, found.ids, found.groups) == ("my_parts:F2", labels, wanted.ids, ["x", "y"])
+    assert found.options == {"beta": 2}
     assert found.stats.tobytes() == stats.tobytes()
     assert read_statistics(fold, "best") is None
     assert fold.checkpoints() == [], "no checkpoint is made up"

@@ -132,3 +132,27 @@ def test_usage_errors(study, script):
     assert "folds" in script("study", file, "--folds", "0", "0").err
     wrong = script("study", file, "--train.epohcs", "3")
     assert (wrong.code, "did you mean train.epochs" in wrong.err) == (1, True)
+
+
+@pytest.mark.slow
+def test_on_test_images_it_is_the_submissions_score_that_counts(study, script, here):
+    """All folds of each variant, other folds in each; the document keeps what else it says."""
+    variants = {"three folds": {}, "hold-out": {"options": {"folds.kind": "holdout"}}}
+    file = study(variants, folds="all", truth="test_a_truth.csv", options={**OPTIONS, "folds.count": 2})
+    (here / "notes.md").write_text("# Mine\n\n## chain\n\nold\n\n## other\n\nstays\n")
+    done = script("study", file, "--document", "notes.md")
+    assert done.code == 0, done.err
+    found = re.findall(r"^\| ([^|]+) \| (\d\.\d{4}) \| (\d\.\d{4}) \(", done.out, re.MULTILINE)
+    assert [name for name, *_ in found] == list(variants)
+    for name, on_tests, out_of_fold in found:
+        run = f"{PLACE}/{name.replace(' ', '_').replace('-', '_')}_seed0"
+        folds = len(list((here / run).glob("fold_*")))
+        assert folds == (2 if name == "three folds" else 1)
+        assert f"not tuned: dice {out_of_fold} (" in script("evaluate", "--runs", run).out
+        assert script("predict", "--runs", run, "--out", f"{name}.csv").code == 0
+        scored = script("evaluate", "--submission", f"{name}.csv", "--truth", "data/mine/test_a_truth.csv")
+        assert f"{name}.csv: dice {on_tests} (" in scored.out
+    text = (here / "notes.md").read_text()
+    assert text.startswith("# Mine\n\n## chain\n\nA & B?\n")
+    assert text.endswith("## other\n\nstays\n")
+    assert "\nold\n" not in text

@@ -83,3 +83,10 @@ def test_variants_that_are_the_same_are_refused():
 def test_options_that_do_not_fit_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         plan({"a": {}, "b": {"options": options}})
+
+
+def test_all_folds_are_those_of_the_variants_own_section():
+    variants = {"five": {}, "one": {"options": {"folds.kind": "holdout"}}, "two": {"options": {"folds.count": 2}}}
+    found = plan(variants, folds="all")
+    assert [found.folds(name) for name in variants] == [(0, 1, 2, 3, 4), (0,), (0, 1)]
+    assert [job.fold for job in found.stages()[0] if job.variant == "two"] == [0, 1]

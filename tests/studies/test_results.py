@@ -33,6 +33,11 @@ def test_few_groups_decide_nothing():
     assert verdict(0.02, -0.06, 0.05, groups=2) == "undecided: some 16 folds would decide, there are 5"
 
 
+def test_folds_do_not_help_where_the_images_are_others():
+    assert verdict(0.02, -0.01, 0.04, all_folds=None) == "undecided"
+    assert verdict(0.02, 0.01, 0.04, all_folds=None) == "keep"
+
+
 @pytest.mark.parametrize("difference", [0.0, 1e-4])
 def test_no_difference(difference):
     assert verdict(difference, -0.01, 0.01) == "undecided: no difference to speak of"

@@ -28,7 +28,7 @@ def nuclei(tmp_path_factory):
     return folder, write_nuclei(folder)
 
 
-def by_hand(config, instances, root, inside=None):
+def by_hand(config, instances, root):
     """A run of two folds whose maps are the truth, so that only touching nuclei are hard."""
     competition = open_competition(config.competition)
     ids = competition.samples("train").ids
@@ -100,8 +100,30 @@ def test_tuning_keeps_the_watershed_where_nuclei_touch(nuclei, tmp_path):
     found = evaluate_oof(choice, competition)
     assert found.score > 0.8
     assert found.line().startswith("dsb_map 1.0000 ")
-    report = make_report([run], competition, read_choice([run], tmp_path / "no.yaml"), tmp_path / "r.html", count=3)
-    assert report.findings.score == pytest.approx(evaluate_oof(default_choice([run], config), competition).score)
+
+
+def test_scores_see_the_objects_that_the_further_map_tells_apart(nuclei, tmp_path):
+    """Columns of the map that are 0 cut nuclei into strips, in scores as in the chain."""
+    folder, instances = nuclei
+    config = nuclei_config(folder, **{"post.watershed.marker": 0.4})
+    run, competition = by_hand(config, instances, tmp_path)
+    choice = default_choice([run], config)
+    without = evaluate_oof(choice, competition)
+    strips = np.arange(70) % 4 > 0
+    inside = {name: np.broadcast_to(strips[: found.shape[1]], found.shape) for name, found in instances.items()}
+    for fold in range(2):
+        store = run.fold(fold).oof("best")
+        maps = {name: store.read(name) / 255 for name in store.ids()}
+        with store.replace(store.made_with()) as writer:
+            for name, probability in maps.items():
+                writer.write(name, probability, None, inside[name].astype(np.float32))
+    found = evaluate_oof(choice, competition)
+    chain = build_chain(config.post, competition.labels)
+    for name, row in zip(found.ids, found.stats, strict=True):
+        probability = np.where(instances[name] > 0, np.float32(0.9), np.float32(0.05))[None]
+        told_apart = chain.decode(probability, inside=inside[name].astype(np.float32))
+        assert row[0] == len(ids_of(told_apart))
+    assert (found.stats[:, 0] > without.stats[:, 0]).all()
 
 
 def test_tuning_goes_without_where_nothing_touches(nuclei, tmp_path):
@@ -136,6 +158,8 @@ def test_from_files_to_a_submission(nuclei, tmp_path, kind):
         scores.append(competition.metric.stats_of(found, competition.scored_label(by_id[name])))
     evaluation = evaluate_oof(choice, competition)
     np.testing.assert_array_equal(evaluation.stats, scores)
+    report = make_report([run], competition, read_choice([run], tmp_path / "no.yaml"), tmp_path / "r.html", count=3)
+    assert report.findings.score == pytest.approx(evaluation.score)
     samples = competition.samples("test")
     path = tmp_path / "submission.csv"
     predictions = list(predict_samples(choice, competition, samples, batch_size=2))

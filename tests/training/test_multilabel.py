@@ -171,6 +171,40 @@ def test_every_class_is_tuned_by_itself(trained, clouds, tmp_path):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize(
+    ("step", "option", "off", "tried"),
+    [
+        ("certain", "threshold", {"threshold": 0, "area": 1}, {"threshold": [0, 0.8], "area": [1]}),
+        ("certain", "area", {"threshold": 0.8, "area": 0}, {"threshold": [0.8], "area": [0, 30]}),
+        ("top_mean", "threshold", {"threshold": 0, "pixels": 60}, {"threshold": [0, 0.7], "pixels": [60]}),
+    ],
+)
+def test_false_alarms_of_a_class_are_ruled_out_by_tuning(trained, clouds, tmp_path, step, option, off, tried):
+    """Where Gravel is not, 36 pixels of it are at 0.6; where it is, all are at 0.9. Every pixel of Fish is at 0.55."""
+    source, competition, _ = trained
+    run = Run.open(shutil.copytree(source.path, tmp_path / "clouds"))
+    store = run.fold(0).oof("best")
+    high = np.array((0.55, 0.9, 0.9, 0.9))[:, None, None]
+    truth = {image_id: clouds[1][image_id] for image_id in source.fold(0).oof("best").ids()}
+    absent = [image_id for image_id, layers in truth.items() if not layers[2].any()]
+    assert 0 < len(absent) < len(truth)
+    with store.replace(store.made_with()) as maps:
+        for image_id, layers in truth.items():
+            probability = np.where(layers, high, 0.1).astype(np.float32)
+            if image_id in absent:
+                probability[2, 3:9, 4:10] = 0.6
+            maps.write(image_id, probability)
+    only = {"threshold": [0.5], "fill_holes": [0], "min_area": [0], step: tried}
+    config = override(run.config, {f"post.{step}": off, "tune.tried": only})
+    plain = evaluate_oof(default_choice([run], config), competition)
+    assert plain.score == pytest.approx(1 - len(absent) / (4 * len(truth)))
+    choice = tune([run], competition, config)
+    assert evaluate_oof(choice, competition).score == 1.0
+    chosen = getattr(getattr(choice.post, step), option)
+    assert chosen[0] == 0  # Fish would be lost
+    assert chosen[2] == tried[option][1]
+
+
 def test_tuning_and_the_report_work(trained, tmp_path):
     run, competition, _ = trained
     choice = tune([run], competition, run.config)

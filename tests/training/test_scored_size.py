@@ -1,5 +1,6 @@
 """With ``submission.size`` validation, out-of-fold maps and tuning work at that size, as prediction does."""
 
+import cv2
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -7,11 +8,12 @@ from tests.clouds import NAMES, clouds_config, write_clouds
 from tests.conftest import reference_rle
 from tests.drawn_runs import dice, make_run
 
-from maskfold.competitions import open_competition
+from maskfold.competitions import open_competition, validate_submission
 from maskfold.config import override
 from maskfold.ensembling.checkpoints import has_oof
-from maskfold.ensembling.submit import default_choice
+from maskfold.ensembling.submit import default_choice, predict_samples, write_submission
 from maskfold.ensembling.tune import tune
+from maskfold.errors import CompetitionError, SubmissionError
 from maskfold.report import make_report, read_choice
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_oof, evaluate_submission
@@ -136,3 +138,45 @@ def test_exclusive_classes_are_scored_by_nearest_neighbour(tmp_path):
     assert np.array_equal(label.values, whole[1::2, 1::3])
     assert set(np.unique(label.values)) == {0, 3}
     assert label.valid.all()
+
+
+def test_a_submission_may_be_a_fraction_of_the_images_size(tmp_path):
+    """Images of two sizes, masks of half their height and width: validated, decided, written and scored there."""
+    masks = write_clouds(tmp_path / "clouds")
+    profile = tmp_path / "clouds/profile.yaml"
+    profile.write_text(profile.read_text() + "submission: {scale: 0.5}\n")
+    config = clouds_config(tmp_path / "clouds", **{"train.epochs": 2})
+    competition = open_competition(config.competition)
+    run = Run.create(config, tmp_path / "runs")
+    fit(run, 0)
+    store = run.fold(0).oof("best")
+    for image_id in store.ids():
+        height, width = masks[image_id].shape[1:]
+        assert store.read(image_id).shape == (4, height // 2, width // 2)
+    choice = default_choice([run], run.config)
+    assert has_oof(run, 0, "best", competition, choice.tta)
+    samples = competition.samples("test")
+    predictions = list(predict_samples(choice, competition, samples, batch_size=2))
+    assert {p.probability.shape for p in predictions} == {(4, 20, 24), (4, 22, 18)}
+    path = tmp_path / "submission.csv"
+    write_submission(iter(predictions), choice, competition, path, samples.ids)
+    test = {name: masks[name].transpose(1, 2, 0) for name in samples.ids}
+    halves = {name: cv2.resize(layers, None, fx=0.5, fy=0.5, interpolation=0) for name, layers in test.items()}
+    rows = [f"{name}_{NAMES[k]},{reference_rle(half[..., k])}" for name, half in halves.items() for k in range(4)]
+    truth = tmp_path / "truth.csv"
+    truth.write_text("\n".join(["Image_Label,EncodedPixels", *rows]) + "\n")
+    scores = [
+        dice(layer >= 0.5, halves[p.id][..., k] > 0) for p in predictions for k, layer in enumerate(p.probability)
+    ]
+    assert evaluate_submission(path, truth, competition).score == pytest.approx(np.mean(scores))
+    profile.write_text(profile.read_text().replace("{scale: 0.5}", "{scale: 0.25}"))
+    with pytest.raises(SubmissionError, match="masks that cannot be read"):
+        validate_submission(path, open_competition(config.competition))
+
+
+def test_a_submission_has_one_size(tmp_path):
+    write_clouds(tmp_path / "clouds")
+    profile = tmp_path / "clouds/profile.yaml"
+    profile.write_text(profile.read_text() + "submission: {scale: 0.5, size: [20, 18]}\n")
+    with pytest.raises(CompetitionError, match=r"give either submission\.size or submission\.scale"):
+        open_competition(clouds_config(tmp_path / "clouds").competition)

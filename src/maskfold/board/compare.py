@@ -1,5 +1,6 @@
 """Scores with their intervals, and differences from a reference, of all runs at once."""
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
@@ -52,7 +53,7 @@ def _alike(
         if entry.statistics is not None:
             chosen = images(entry)
             groups = None if chosen.groups is None else tuple(chosen.groups)
-            found[chosen.metric, repr(chosen.options), chosen.labels, tuple(chosen.ids), groups].append(entry)
+            found[*_measure(chosen), tuple(chosen.ids), groups].append(entry)
     together = []
     for alike in found.values():
         first = _statistics(alike[0])
@@ -70,9 +71,14 @@ def _drawn(metric: CompetitionMetric, parts: Sequence[FoldStatistics]) -> np.nda
 
 def _comparable(entry: Entry, base: FoldStatistics) -> bool:
     own = entry.statistics
-    if own is None or (own.metric, own.options, own.labels) != (base.metric, base.options, base.labels):
+    if own is None or _measure(own) != _measure(base):
         return False
     return not set(own.ids).isdisjoint(base.ids)
+
+
+def _measure(statistics: FoldStatistics) -> tuple[Hashable, ...]:
+    """What the statistics are of: equal where scores can be compared."""
+    return statistics.metric, json.dumps(statistics.options, sort_keys=True), statistics.labels
 
 
 def _common(own: FoldStatistics, other: FoldStatistics) -> FoldStatistics:

@@ -9,6 +9,7 @@ from maskfold.checks.duplicates import Duplicates
 from maskfold.checks.images import Images
 from maskfold.checks.masks import Masks
 from maskfold.checks.notes import Notes
+from maskfold.checks.tiles import check_tiles
 from maskfold.competitions import Competition, Samples
 from maskfold.config import FoldsConfig
 from maskfold.datasets.folds import GROUPED, ignored_groups, kind_of_folds, load_groups, make_folds
@@ -65,6 +66,7 @@ def check_folds(
     if note := ignored_groups(train, config):
         notes.warnings.append(note)
     _warn(tried, kind, notes)
+    check_tiles(competition, train, folds, config, notes)
     return tried
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
+from maskfold.checks.large import too_large
 from maskfold.checks.notes import Notes, counts, in_threads
 from maskfold.competitions import Competition, Samples
 from maskfold.competitions.dicom import DICOM_SUFFIXES
@@ -61,7 +62,7 @@ def check_images(competition: Competition, samples: Mapping[str, Samples], notes
     listed = [
         {"split": split, "id": sample.id, "path": sample.image} for split, own in samples.items() for sample in own
     ]
-    unlisted = competition.unnamed_images()
+    unlisted = [path for path in competition.unnamed_images() if not too_large(competition, path)]
     # Where a table is broken, its rows are missing, not the images too many.
     if unlisted and notes.ok:
         notes.warnings.append(f"{len(unlisted)} images are in no table and are not used: {first_few(unlisted)}")

@@ -14,7 +14,7 @@ from maskfold.checks.images import Images
 from maskfold.checks.notes import Notes, in_threads
 from maskfold.competitions import Competition, ImagePath, Sample, Samples
 from maskfold.errors import CompetitionError, first_few
-from maskfold.labels import LabelSpec
+from maskfold.labels import MANY_CLASSES, LabelSpec
 
 COLUMNS = ("id", "path", "coverage", "values", "components", "speck", "place", "streaks", "canonical")
 
@@ -159,6 +159,19 @@ def _gather(labels: LabelSpec, figures: list[dict[str, Any]]) -> Masks:
     )
 
 
+def _shares(masks: Masks) -> list[str]:
+    """``roof 3.1%`` for each class; of many for the most and the least frequent ones."""
+    shares = masks.pixels / masks.total
+    names = masks.labels.value_names
+    if len(names) <= MANY_CLASSES:
+        return [f"{name} {share:.1%}" for name, share in zip(names, shares, strict=True)]
+    present = [place for place in np.argsort(-shares, kind="stable") if shares[place]]
+    first, last = present[:8], present[8:][-4:]
+    between = len(present) - len(first) - len(last)
+    most, least = ([f"{names[place]} {100 * shares[place]:.2g}%" for place in some] for some in (first, last))
+    return [*most, *([f"{between} classes between these"] if between else []), *least]
+
+
 def _describe(masks: Masks, notes: Notes) -> None:
     table, total = masks.table, masks.total
     unusual = table["id"][~table["canonical"].astype(bool)]
@@ -170,7 +183,7 @@ def _describe(masks: Masks, notes: Notes) -> None:
     if not total:
         return
     names = masks.labels.value_names
-    shares = [f"{name} {masks.pixels[i] / total:.1%}" for i, name in enumerate(names)]
+    shares = _shares(masks)
     if masks.uncounted[0]:
         shares.append(f"not scored {masks.uncounted[0] / total:.1%}")
     notes.facts["pixels"] = ", ".join(shares)

@@ -8,6 +8,7 @@ from maskfold.checks.dialect import DialectGuess, check_dialect
 from maskfold.checks.duplicates import Duplicates, check_duplicates
 from maskfold.checks.folds import TriedFolds, check_folds
 from maskfold.checks.images import Images, check_images
+from maskfold.checks.large import without_large
 from maskfold.checks.masks import Masks, check_masks
 from maskfold.checks.notes import Notes
 from maskfold.checks.shift import Shift, check_shift
@@ -39,6 +40,7 @@ def check_data(
     """
     notes = Notes()
     samples = {split: _samples(competition, split, notes) for split in ("train", "test")}
+    samples = without_large(competition, samples, notes)
     train = samples["train"]
     images = check_images(competition, samples, notes)
     masks = check_masks(competition, train, images, notes)

@@ -40,6 +40,7 @@ def _speak() -> None:
     logger.setLevel(logging.INFO)
     logger.handlers = [logging.StreamHandler()]  # new, since a notebook or a test may have replaced stderr
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it complains of tifs that others can read
 
 
 def describe_error(error: Exception) -> str:

@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from maskfold.competitions.files import CompetitionFiles
-from maskfold.competitions.label_layouts import LabelLayout
 from maskfold.competitions.label_profiles import CocoJsonProfile, CocoSource
+from maskfold.competitions.label_sources import OwnTrainSplit, SourcesLayout
 from maskfold.competitions.patterns import Pattern
-from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
+from maskfold.competitions.samples import Sample
 from maskfold.errors import CompetitionError, first_few, together
 from maskfold.labels import Label, LabelSpec
 from maskfold.rle import RLEDialect, RLEError
@@ -19,13 +19,15 @@ from maskfold.rle.coco import counts_of_string, mask_of_polygon
 _COUNTS = RLEDialect(layout="counts", order="F", start=0)
 
 
-class CocoJson(LabelLayout):
+class CocoJson(SourcesLayout):
     """Reads samples and masks as a `CocoJsonProfile` describes them.
 
     A sample's masks are one text for each annotation: JSON of its class and its segmentation. Areas of a crowd
     (``iscrowd``) are part of their class; what belongs to no class is background. Pixels of several classes do not
     count, as in torchvision's reference for semantic segmentation on COCO.
     """
+
+    profile: CocoJsonProfile
 
     def __init__(self, profile: CocoJsonProfile, files: CompetitionFiles, class_names: tuple[str, ...] | None) -> None:
         own = profile.class_names or _all_classes(_read(files, profile.train[0].annotations))
@@ -35,27 +37,19 @@ class CocoJson(LabelLayout):
                 f"competition.class_names has {len(names)} names, there are {len(own)} classes: {first_few(own)}"
             )
         super().__init__(profile, files, LabelSpec("binary" if len(own) == 1 else "multiclass", names))
-        self.profile = profile
         self._values = {name: value for value, name in enumerate(("", *own) if len(own) == 1 else own) if value}
 
     def image_folders(self) -> set[str]:
         """None: the annotation files name the images."""
         return set()
 
-    def survey(self, split: Split) -> Survey:
-        """See `Competition.survey`."""
-        profile, found, problems = self.profile, [], []
-        if split == "test":
-            parts = [(source, None) for source in profile.test if self.files.exists(source.annotations)]
-        else:
-            parts = [(source, "train" if profile.valid else None) for source in profile.train]
-            parts += [(source, "valid") for source in profile.valid if self.files.exists(source.annotations)]
-        for source, own in parts:
-            samples, misfits = self._samples(source, own, labelled=split == "train")
-            found += samples
-            problems += misfits
-        names = " and ".join(source.annotations for source, _ in parts)
-        return survey_samples(found, self.files, source=names, group=profile.group, problems=problems)
+    def is_there(self, source: CocoSource) -> bool:
+        """Whether there is the annotation file."""
+        return self.files.exists(source.annotations)
+
+    def name_of(self, source: CocoSource) -> str:
+        """The annotation file."""
+        return source.annotations
 
     def label(self, masks: tuple[str, ...] | bytes, shape: tuple[int, int]) -> Label:
         """See `Competition.label`."""
@@ -72,10 +66,8 @@ class CocoJson(LabelLayout):
             values[drawn] = value
         return Label(np.where(valid, values, 0).astype(np.uint8), valid)
 
-    def _samples(
-        self, source: CocoSource, own: Literal["train", "valid"] | None, *, labelled: bool
-    ) -> tuple[list[Sample], list[str]]:
-        """The samples of one annotation file, and what is wrong with the others."""
+    def samples_of(self, source: CocoSource, own: OwnTrainSplit, *, labelled: bool) -> tuple[list[Sample], list[str]]:
+        """See `SourcesLayout.samples_of`."""
         content = _read(self.files, source.annotations)
         masks = self._masks(content, source.annotations) if labelled else {}
         found, failures = [], []

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,8 +12,16 @@ from maskfold.competitions.coco_json import CocoJson
 from maskfold.competitions.csv_layout import CsvLayout
 from maskfold.competitions.file_list import FileList
 from maskfold.competitions.files import CompetitionFiles, safe_path
-from maskfold.competitions.images import IMAGE_SUFFIXES, decode_files, image_size
+from maskfold.competitions.images import (
+    IMAGE_SUFFIXES,
+    MOST_PIXELS,
+    RASTER_SUFFIXES,
+    decode_files,
+    image_size,
+    is_large,
+)
 from maskfold.competitions.label_files import LabelFiles
+from maskfold.competitions.pixel_size import read_factors
 from maskfold.competitions.png_masks import PngMasks
 from maskfold.competitions.profile import Profile
 from maskfold.competitions.samples import ImagePath, Sample, Samples, Split, Survey, paths_of, read_groups
@@ -21,6 +30,7 @@ from maskfold.errors import CompetitionError
 from maskfold.images import ImageSpec
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
+from maskfold.program import command_line
 from maskfold.resizing import fit_label, scaled_size
 from maskfold.rle import Runs
 
@@ -133,7 +143,7 @@ class Competition:
         labels = {sample.masks for sample in samples if isinstance(sample.masks, str)}  # may be beside their images
         return sorted({str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES} - named - labels)
 
-    def groups(self, samples: Samples, group: GroupConfig) -> list[str]:
+    def groups(self, samples: Samples, group: GroupConfig) -> list[str | None]:
         """The group of every one of ``samples`` from a CSV of the competition (id, file name or stem).
 
         Raises:
@@ -145,8 +155,11 @@ class Competition:
         """An image as it is stored: ``(H, W, C)`` of the dtype of `images`; colours in the order red, green, blue.
 
         Raises:
-            CompetitionError: no such file, not an image, or one that does not fit the profile's ``image_spec``.
+            CompetitionError: no such file, not an image, one that does not fit the profile's ``image_spec`` or is too
+                large to be read whole.
         """
+        if PurePosixPath(paths_of(path)[0]).suffix.lower() in RASTER_SUFFIXES and is_large(self.size(path)):
+            raise CompetitionError(_too_large(paths_of(path)[0], self.size(path)))
         files = [(name, self.files.read(name)) for name in paths_of(path)]
         return decode_files(files, self.images, self.profile.channels)
 
@@ -173,6 +186,31 @@ class Competition:
             with self.files.open(first) as stream:
                 self._sizes[path] = image_size(stream, first)
         return self._sizes[path]
+
+    def resampling(self, sample: Sample) -> float:
+        """Factor by which networks see a sample's image, so that the pixels of all are of one size; 1 as a rule.
+
+        Raises:
+            CompetitionError: the profile names tables of pixel sizes, and they lack the sample or hold no sizes.
+        """
+        if self.profile.pixel_size is None:
+            return 1.0
+        if sample.id not in self._factors:
+            asked = self.profile.pixel_size
+            raise CompetitionError(f"{asked.train} and {asked.test} have no row of {sample.id} (pixel_size)")
+        return self._factors[sample.id]
+
+    @cached_property
+    def _factors(self) -> dict[str, float]:
+        return read_factors(self.files, self.profile.pixel_size) if self.profile.pixel_size else {}
+
+    def by_windows(self, sample: Sample) -> bool:
+        """Whether a sample is predicted by windows from its file: it is large, or training images are tiles of rasters.
+
+        Raises:
+            CompetitionError: as `size`.
+        """
+        return sample.masks is None and (self.profile.tile_scale is not None or is_large(self.size(sample.image)))
 
     def scored_size(self, sample: Sample) -> tuple[int, int]:
         """``(H, W)`` at which a sample is decided and scored: its image's, or what the profile asks for.
@@ -281,3 +319,11 @@ class Competition:
             if not id:
                 raise
             raise CompetitionError(f"{id}: {error}") from None
+
+
+def _too_large(name: str, size: tuple[int, int]) -> str:
+    return (
+        f"{name} is {size[0]}x{size[1]} (height x width), too large to be read whole (at most {MOST_PIXELS:,} "
+        f"pixels): cut training images into tiles with {command_line('tile', 'cut')}; {command_line('predict')} reads "
+        "test images by windows"
+    )

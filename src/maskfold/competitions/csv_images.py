@@ -27,7 +27,7 @@ class CsvImages:
         found = (pattern.find(self._files) for pattern in self._split.below_roots(self._split.image[0]))
         return sorted({values["id"] for paths in found for values in paths.values()})
 
-    def fields(self, name: str) -> dict[str, str]:
+    def _fields(self, name: str) -> dict[str, str]:
         """The fields that paths of the id ``name`` are made of.
 
         Raises:
@@ -44,7 +44,7 @@ class CsvImages:
         Raises:
             CompetitionError: an id of another form, no file where a pattern has to be looked up, several files.
         """
-        values = self.fields(name)
+        values = self._fields(name)
         offsets = (0,) if self._slices is None else self._slices.offsets
         paths = [self._slice(lookups, values, offset) for offset in offsets for lookups in self._images]
         return paths[0] if len(paths) == 1 else tuple(paths)
@@ -55,7 +55,7 @@ class CsvImages:
         Raises:
             CompetitionError: as `image`.
         """
-        return self._path(self._mask, self.fields(name))
+        return self._path(self._mask, self._fields(name))
 
     def _lookups(self, text: str) -> list[PathLookup]:
         return [PathLookup(pattern, self._files) for pattern in self._split.below_roots(text)]

@@ -1,6 +1,6 @@
 """Competitions whose masks are run lengths in a CSV."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -15,6 +15,7 @@ from maskfold.competitions.label_images import LabelReader
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
 from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
+from maskfold.competitions.windows import MaskWindows
 from maskfold.errors import CompetitionError, first_few, together
 from maskfold.instances import numbered, plain
 from maskfold.labels import Label, LabelSpec
@@ -54,17 +55,13 @@ class CsvLayout:
         found, lost = [], []
         for name, path in paths.items():
             try:
-                found.append(self._sample(name, images, path, masks[name] if split == "train" else None))
+                found.append(Sample(name, images.image(path), masks[name] if split == "train" else None))
             except CompetitionError as error:
                 lost.append(str(error))
         problems = [*problems, *unsafe, *together(lost, "images cannot be found")]
         source = spec.table or spec.image[0]
         survey = survey_samples(found, self.files, source=source, group=self.profile.group, problems=problems)
         return replace(survey, notes=notes)
-
-    def _sample(self, name: str, images: CsvImages, path: str, masks: Any) -> Sample:
-        group = None if self.profile.group_field is None else images.fields(path)[self.profile.group_field]
-        return Sample(name, images.image(path), masks, group)
 
     def _masks(self, split: Split, images: CsvImages) -> tuple[dict[str, Any], list[str], tuple[str, ...]]:
         """Id -> masks, what is wrong with them, and what has to be said."""
@@ -99,20 +96,14 @@ class CsvLayout:
         return keys(self._table("test"))
 
     def read_masks(self, path: Path) -> dict[str, tuple[str, ...]]:
-        """See `Competition.read_masks`; a table in the form of a submission or of the training table."""
-        data, test, train = path.read_bytes(), self.profile.form("test"), self.profile.form("train")
-        try:
-            return gather_masks(test, read_table(test, data, str(path)), str(path))
-        except CompetitionError:
-            if test is train:
-                raise
+        """See `Competition.read_masks`; a table in the form of a submission, or in that of the training table."""
+        data, errors = path.read_bytes(), []
+        for form in (self.profile.form("test"), self.profile.form("train")):
             try:
-                table = read_table(train, data, str(path))
-            except CompetitionError:
-                table = None
-            if table is None:
-                raise
-            return gather_masks(train, table, str(path))
+                return gather_masks(form, read_table(form, data, str(path)), str(path))
+            except CompetitionError as error:
+                errors.append(error)
+        raise errors[0]
 
     def annotations(self, name: str, column: str | None) -> dict[str, dict[str, tuple[str, ...]]]:
         """See `Competition.annotations`."""
@@ -129,7 +120,7 @@ class CsvLayout:
     def label(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> Label:
         """See `Competition.label`."""
         if isinstance(masks, str):
-            return Label.whole(self._mask_of_file(masks, shape))
+            return self._label_of_file(masks, shape)
         try:
             layers = (self.dialect.decode(rle, shape) for rle in masks)
             return self._instances(layers, shape) if self.instances else Label.whole(self._gather(layers, shape))
@@ -139,7 +130,7 @@ class CsvLayout:
     def runs(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> tuple[Runs, ...]:
         """See `Competition.runs`: nothing is drawn."""
         if isinstance(masks, str):
-            return (Runs.of_mask(self._mask_of_file(masks, shape), self.dialect.order),)
+            return (Runs.of_mask(self._label_of_file(masks, shape).values, self.dialect.order),)
         try:
             drawn = [self.dialect.runs(rle, shape) for rle in masks]
         except RLEError as error:
@@ -149,20 +140,33 @@ class CsvLayout:
         covered = ops.union(*drawn)
         if not self.labels.exclusive:
             return (covered,)
-        if sum(map(ops.area, drawn)) > ops.area(covered):
+        if sum(runs.area for runs in drawn) > covered.area:
             self.label(masks, shape)  # raises: it names the classes that overlap
         return (ops.complement(covered), *drawn)
+
+    def windows(self, masks: tuple[str, ...], shape: tuple[int, int]) -> Callable[[slice, slice], np.ndarray]:
+        """Draws what `label` has at rows and columns, without ever drawing the rest; the runs are read once."""
+        try:
+            runs = [self.dialect.runs(rle, shape) for rle in masks]
+        except RLEError as error:
+            raise _unreadable(error, shape) from None
+
+        def window(rows: slice, columns: slice) -> np.ndarray:
+            layers = (each.window(rows, columns) for each in runs)
+            return self._gather(layers, (rows.stop - rows.start, columns.stop - columns.start))
+
+        return window
 
     def coverage(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> float:
         """See `Competition.coverage`."""
         if isinstance(masks, str):
-            return float(self._mask_of_file(masks, shape).mean())
+            return float(self._label_of_file(masks, shape).values.mean())
         try:
             areas = [self.dialect.area(rle, shape) for rle in masks]
         except RLEError as error:
             raise _unreadable(error, shape) from None
         if self.labels.task == "multilabel" and np.count_nonzero(areas) > 1:
-            return ops.area(ops.union(*self.runs(masks, shape))) / (shape[0] * shape[1])
+            return ops.union(*self.runs(masks, shape)).area / (shape[0] * shape[1])
         return min(1.0, sum(areas) / (shape[0] * shape[1]))  # instances may overlap
 
     def encode(self, mask: np.ndarray) -> dict[str, list[str]]:
@@ -179,24 +183,46 @@ class CsvLayout:
             return {"": [self.dialect.encode(found == number) for number in np.unique(found[found > 0])]}
         return {"": [self.dialect.encode(mask)]}
 
+    def encode_windows(self, mask: MaskWindows) -> dict[str, list[str]]:
+        """`encode` of a mask that is read strip by strip.
+
+        Raises:
+            CompetitionError: rows of instances, which are components of a whole mask.
+        """
+        if self.profile.form("test").rows == "instance":
+            raise CompetitionError(
+                f"the profile {self.profile.name} has rows: instance, and the components of a mask that is read by "
+                "windows are not known: write tifs or polygons instead (tile predict)"
+            )
+        first = 1 if self.labels.exclusive else 0
+        values = self.profile.csv_classes if self.profile.rows == "class" else ("",)
+        return {value: [self._encode_layer(mask, first + place)] for place, value in enumerate(values)}
+
+    def _encode_layer(self, mask: MaskWindows, channel: int) -> str:
+        order = self.dialect.order
+        parts = (self.labels.layers(strip)[channel] for strip in mask.strips(order))
+        return self.dialect.encode_parts(parts, mask.size)
+
     def overlaps(self, masks: Sequence[str], shape: tuple[int, int]) -> bool:
         """Whether masks of one image share pixels; they can be read."""
         drawn = [self.dialect.runs(rle, shape) for rle in masks]
-        return bool(drawn) and sum(map(ops.area, drawn)) > ops.area(ops.union(*drawn))
+        return bool(drawn) and sum(runs.area for runs in drawn) > ops.union(*drawn).area
 
     def _table(self, split: Split) -> pd.DataFrame:
         name = self.profile.train.table if split == "train" else self.profile.test.table
         assert name is not None
-        return read_table(self.profile.form(split), self.files.read(name), name)
+        rowless = split == "test" and self.profile.test.hidden
+        return read_table(self.profile.form(split), self.files.read(name), name, rowless=rowless)
 
-    def _mask_of_file(self, name: str, shape: tuple[int, int]) -> np.ndarray:
-        mask = LabelReader(self.labels).decode(self.files.read(name), name).values
-        if mask.shape != tuple(shape):
+    def _label_of_file(self, name: str, shape: tuple[int, int]) -> Label:
+        label = LabelReader(self.labels).decode(self.files.read(name), name)
+        height, width = label.valid.shape
+        if (height, width) != tuple(shape):
             raise CompetitionError(
-                f"{name} is {mask.shape[0]}x{mask.shape[1]} (height x width), its image {shape[0]}x{shape[1]}: they "
-                "must be the same size"
+                f"{name} is {height}x{width} (height x width), its image {shape[0]}x{shape[1]}: they must be the same "
+                "size"
             )
-        return mask
+        return label
 
     def _instances(self, layers: Iterable[np.ndarray], shape: tuple[int, int]) -> Label:
         """Of rows that are instances; where they overlap, a pixel belongs to the last."""

@@ -70,6 +70,9 @@ class CsvTest(CsvSplit):
     """The test split."""
 
     table: str = Field(description="the sample submission")
+    hidden: bool = Field(
+        default=False, description="whether the images may be absent and the sample submission have no row"
+    )
 
 
 class CsvSlices(Section):
@@ -93,8 +96,8 @@ class CsvSubmission(Section):
     rows: Literal["image"] | None = Field(
         default=None, description="image: one row for each image, though the training table has one for each instance"
     )
-    overlap: bool = Field(True, description="whether the masks of an image may share pixels")
-    empty: bool = Field(True, description="whether a mask may be empty")
+    overlap: bool = Field(default=True, description="whether the masks of an image may share pixels")
+    empty: bool = Field(default=True, description="whether a mask may be empty")
 
     @model_validator(mode="after")
     def _one_size(self) -> "CsvSubmission":

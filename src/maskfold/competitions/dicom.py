@@ -1,5 +1,6 @@
 """DICOM files as grey images, read by pydicom, which only they need."""
 
+from importlib import import_module
 from io import BytesIO
 from types import ModuleType
 from typing import IO
@@ -49,9 +50,8 @@ def dicom_size(stream: IO[bytes], name: str) -> tuple[int, int]:
 
 def _pydicom(name: str) -> ModuleType:
     try:
-        import pydicom
+        return import_module("pydicom")
     except ImportError:
         raise CompetitionError(
             f"{name} is a DICOM file, which pydicom reads: pip install pydicom, or maskfold[dicom]"
         ) from None
-    return pydicom

@@ -12,8 +12,9 @@ from maskfold.labels import LabelSpec
 class FileList(LabelLayout):
     """Reads samples and labels as a `FileListProfile` describes them."""
 
+    profile: FileListProfile
+
     def __init__(self, profile: FileListProfile, files: CompetitionFiles, class_names: tuple[str, ...] | None) -> None:
-        self.profile = profile
         names = class_names or profile.class_names or _names_in(files, profile.labels)
         if len(names) < 2:
             raise CompetitionError(

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
-from maskfold.errors import CompetitionError, together
+from maskfold.errors import CompetitionError, first_few, together
 
 
 def safe_path(name: str) -> str:
@@ -57,7 +57,9 @@ class CompetitionFiles:
 
     ``train.zip`` appears as the folder ``train``: its member ``train/a.jpg`` (or ``a.jpg``) is
     ``train/a.jpg``, its ``images/a.png`` is ``train/images/a.png``; ``train_mask.csv.zip`` appears as
-    ``train_mask.csv``. A plain file goes before an archive's member of the same path.
+    ``train_mask.csv``. An archive that is alone in ``root`` is the competition's whole download: its members (or those
+    of its only folder) are also where they would be if it were unpacked. A plain file goes before an archive's member
+    of the same path.
     """
 
     def __init__(self, root: Path) -> None:
@@ -162,7 +164,24 @@ class CompetitionFiles:
                 if not member.endswith("/"):
                     inside = member == folder or member.startswith(f"{folder}/")
                     members.setdefault(member if inside else f"{folder}/{member}", (archive, member))
-        return members
+        return {**self._of_download(), **members}
+
+    def _of_download(self) -> dict[str, tuple[str, str]]:
+        """The members of an archive of everything, by their own paths."""
+        entries = [path for path in self.root.glob("*") if not path.name.startswith(".")]
+        if len(entries) != 1 or entries[0].suffix != ".zip" or not entries[0].is_file():
+            return {}
+        archive = entries[0].name
+        names = [name for name in self._archive(archive).namelist() if name[-1] != "/" and name[:9] != "__MACOSX/"]
+        tops = {name.partition("/")[0] for name in names}
+        start = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in names) else ""
+        found = {name.removeprefix(start): (archive, name) for name in names}
+        if packed := [name for name in found if name.endswith(".zip")]:
+            raise CompetitionError(
+                f"{entries[0]} holds further archives ({first_few(packed)}), which cannot be read in place: unpack it "
+                "once; those may stay as they are"
+            )
+        return found
 
     @cached_property
     def _archived_folders(self) -> set[str]:

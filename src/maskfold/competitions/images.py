@@ -1,6 +1,7 @@
 """Bytes of image files to arrays, nothing guessed."""
 
 import math
+import struct
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import PurePosixPath
@@ -8,15 +9,20 @@ from typing import IO, cast, get_args
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, Jpeg2KImagePlugin, UnidentifiedImageError
 
 from maskfold.competitions.channels import Channel, make_channels
 from maskfold.competitions.dicom import DICOM_SUFFIXES, dicom_size, read_dicom
-from maskfold.competitions.tif import TIF_SUFFIXES, has_fourth_band, readable_tif, tif_size
+from maskfold.competitions.tif import TIF_SUFFIXES, has_fourth_band, read_bands, readable_tif, tif_size
 from maskfold.errors import CompetitionError
 from maskfold.images import PLAIN, ImageSpec, PixelType
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy"}) | DICOM_SUFFIXES
+# Types that no profile names: float32 holds all their values.
+NARROW = ("int8", "int16", "float16")
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".jp2", ".webp", ".npy"}) | DICOM_SUFFIXES
+# Formats of which windows can be read; what is larger than this, in pixels, is not read in another way.
+RASTER_SUFFIXES = TIF_SUFFIXES | {".jp2"}
+MOST_PIXELS = 89_478_485  # from here on Pillow suspects a decompression bomb
 
 
 def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
@@ -28,12 +34,15 @@ def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
     Raises:
         CompetitionError: not an image, or one that does not fit ``spec``.
     """
-    image = _read(data, name)
-    if spec.channels == 3 and image.shape[2] == 1:
-        image = np.repeat(image, 3, axis=2)
-    elif spec.channels == 3 and image.shape[2] == 4 and not (_suffix(name) in TIF_SUFFIXES and has_fourth_band(data)):
+    image = grey_repeated(_read(data, name), spec)
+    if spec.channels == 3 and image.shape[2] == 4 and not (_suffix(name) in TIF_SUFFIXES and has_fourth_band(data)):
         image = image[..., :3]
     return _fitting(image, name, spec)
+
+
+def grey_repeated(image: np.ndarray, spec: ImageSpec) -> np.ndarray:
+    """An image (H, W, C); (H, W, 3) of a grey one where ``spec`` has three channels."""
+    return np.repeat(image, 3, axis=2) if spec.channels == 3 and image.shape[2] == 1 else image
 
 
 def decode_files(
@@ -65,10 +74,16 @@ def decode_files(
 def _read(data: bytes, name: str) -> np.ndarray:
     if _suffix(name) in DICOM_SUFFIXES:
         return read_dicom(data, name)
-    return read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
+    image = read_npy(data, name) if _suffix(name) == ".npy" else _read_picture(data, name)
+    return image.astype(np.float32) if str(image.dtype) in NARROW else image
 
 
-def _fitting(image: np.ndarray, name: str, spec: ImageSpec) -> np.ndarray:
+def check_fits(image: np.ndarray, name: str, spec: ImageSpec) -> None:
+    """Refuse an image (H, W, C) that is not as ``spec`` says.
+
+    Raises:
+        CompetitionError: another type or number of channels; the message says what to write into the profile.
+    """
     found = next((ImageSpec(image.shape[2], kind) for kind in get_args(PixelType) if kind == str(image.dtype)), None)
     if str(image.dtype) != spec.dtype or image.shape[2] != spec.channels:
         advice = f"write {found} into the profile" if found else "convert the images to uint8, uint16 or float32"
@@ -77,6 +92,10 @@ def _fitting(image: np.ndarray, name: str, spec: ImageSpec) -> np.ndarray:
             f"{name} has {held} channel{'s' * (held != 1)} of {image.dtype}, the profile expects {spec.channels} of "
             f"{spec.dtype}: {advice} (scale is the value that means 1.0)"
         )
+
+
+def _fitting(image: np.ndarray, name: str, spec: ImageSpec) -> np.ndarray:
+    check_fits(image, name, spec)
     return np.ascontiguousarray(image)
 
 
@@ -88,6 +107,9 @@ def image_size(stream: IO[bytes], name: str) -> tuple[int, int]:
             return shape[0], shape[1]
         if _suffix(name) in DICOM_SUFFIXES:
             return dicom_size(stream, name)
+        if _suffix(name) in RASTER_SUFFIXES and (size := _raster_size(stream)) and is_large(size):
+            return size
+        stream.seek(0)
         try:
             with Image.open(stream) as image:
                 return image.height, image.width
@@ -95,6 +117,24 @@ def image_size(stream: IO[bytes], name: str) -> tuple[int, int]:
             return tif_size(stream)  # of kinds of pixels that Pillow does not know
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise CompetitionError(f"the size of {name} cannot be read: {error}") from None
+
+
+def is_large(size: tuple[int, int]) -> bool:
+    """Whether an image of ``size`` (H, W) is not read whole, but by windows."""
+    return math.prod(size) > MOST_PIXELS
+
+
+def _raster_size(stream: IO[bytes]) -> tuple[int, int] | None:
+    """``(H, W)`` of a tif or jp2 of any size; `None`: it is something else."""
+    try:
+        return tif_size(stream)
+    except (UnidentifiedImageError, struct.error):
+        stream.seek(0)
+    try:
+        width, height = Jpeg2KImagePlugin.Jpeg2KImageFile(stream).size
+    except (SyntaxError, OSError):
+        return None
+    return height, width
 
 
 def _suffix(name: str) -> str:
@@ -114,7 +154,11 @@ def stored_spec(data: bytes, name: str) -> ImageSpec:
 
 
 def _read_picture(data: bytes, name: str) -> np.ndarray:
-    data = readable_tif(data, name) if _suffix(name) in TIF_SUFFIXES else data
+    if _suffix(name) in TIF_SUFFIXES:
+        bands = read_bands(data, name)
+        if bands is not None:
+            return bands
+        data = readable_tif(data)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if image is None:
         raise CompetitionError(f"{name} is not an image that OpenCV can read: is it damaged or incomplete?")
@@ -125,10 +169,10 @@ def _read_picture(data: bytes, name: str) -> np.ndarray:
 
 
 def read_npy(data: bytes, name: str) -> np.ndarray:
-    """Array ``(H, W, C)`` of an npy file of shape (H, W) or (H, W, C); nothing is unpickled.
+    """``(H, W, C)`` of an npy file of two or three axes; nothing is unpickled.
 
     Raises:
-        CompetitionError: no such file, or one that holds something else.
+        CompetitionError: another file, shape or dtype, or one that is not whole.
     """
     stream = BytesIO(data)
     shape, dtype, fortran = _npy_header(stream, name)

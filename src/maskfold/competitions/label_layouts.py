@@ -24,13 +24,14 @@ class LabelLayout(ABC):
 
     submission_kind = "png"
     submission_size = None
+    profile: LabelProfile
 
     def __init__(self, profile: LabelProfile, files: CompetitionFiles, labels: LabelSpec) -> None:
         self.files = files
         self.labels = labels
         label_map = None if profile.label_map is None else LabelMap(profile.label_map)
         self.reader = LabelReader(labels, label_map, profile.mat_variable)
-        self._profile = profile
+        self.profile = profile
 
     def label(self, masks: str | bytes, shape: tuple[int, int]) -> Label:
         """See `Competition.label`."""
@@ -69,7 +70,7 @@ class LabelLayout(ABC):
         Raises:
             CompetitionError: two ids with one file name.
         """
-        form = self._profile.submission.file
+        form = self.profile.submission.file
         names = {image_id: form.replace("{id}", stem(image_id)) for image_id in self.survey("test").checked().ids}
         raise_all(duplicates(names.values(), "the names of the submission's files"))
         return names

@@ -12,7 +12,7 @@ from maskfold.competitions.profile_base import BaseProfile, Group, Section, list
 class LabelSubmission(Section):
     """The files of a submission."""
 
-    file: str = Field("{id}.png", description="their names, {id} is the image's id without folders and suffix")
+    file: str = Field(default="{id}.png", description="their names, {id} is the image's id without folders and suffix")
 
     @model_validator(mode="after")
     def _usable(self) -> "LabelSubmission":

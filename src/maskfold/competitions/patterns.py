@@ -9,8 +9,10 @@ In a pattern
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import islice, takewhile
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -86,6 +88,18 @@ class Pattern:
         found = ((path, self.match(path)) for path in files.below(self.folder, depth))
         return {path: values for path, values in found if values is not None}
 
+    def known(self, values: Mapping[str, str]) -> tuple[str, re.Pattern[str]]:
+        """Of the paths in which fields have these values: what all begin with, and an expression that they match."""
+        prefix, parts, position, literal = "", [], 0, True
+        for token in _TOKEN.finditer(self.text):
+            before, value = self.text[position : token.start()], values.get(token["field"] or "")
+            prefix += f"{before}{value or ''}" if literal else ""
+            literal = literal and value is not None
+            other = "(?:[^/]+/)*" if token["folders"] else "[^/]*" if token["any"] else "[^/]+"
+            parts += [re.escape(before), other if value is None else re.escape(value)]
+            position = token.end()
+        return prefix, re.compile("".join([*parts, re.escape(self.text[position:])]))
+
     def _translate(self) -> str:
         parts, position = [], 0
         for token in _TOKEN.finditer(self.text):
@@ -143,7 +157,8 @@ class PathLookup:
             return self.pattern.fill(values)
         known = tuple(name for name in self.pattern.fields if name in values)
         key = tuple(values[name] for name in known)
-        found = self._index(known).get(key, [])
+        # Where fields could be read in several ways ({id}_*.png), the index knows only one of them.
+        found = self._index(known).get(key) or self._fitting(values)
         if len(found) != 1:
             shown = ", ".join(f"{name} {value}" for name, value in zip(known, key, strict=True))
             what = f"{len(found)} files ({first_few(found)})" if found else "no file"
@@ -156,6 +171,16 @@ class PathLookup:
             for path, values in self._found.items():
                 index.setdefault(tuple(values[name] for name in fields), []).append(path)
         return self._by_values[fields]
+
+    def _fitting(self, values: Mapping[str, str]) -> list[str]:
+        prefix, expression = self.pattern.known(values)
+        start = bisect_left(self._paths, prefix)
+        near = takewhile(lambda path: path.startswith(prefix), islice(self._paths, start, None))
+        return [path for path in near if expression.fullmatch(path)]
+
+    @cached_property
+    def _paths(self) -> list[str]:
+        return list(self._found)
 
     @cached_property
     def _found(self) -> dict[str, dict[str, str]]:

@@ -14,11 +14,12 @@ from maskfold.labels import LabelSpec
 class PngMasks(LabelLayout):
     """Reads samples and masks as a `PngMasksProfile` describes them."""
 
+    profile: PngMasksProfile
+
     def __init__(self, profile: PngMasksProfile, files: CompetitionFiles, class_names: tuple[str, ...] | None) -> None:
         if class_names is not None and len(class_names) != 1:
             raise CompetitionError(f"competition.class_names has {len(class_names)} names, binary masks have one class")
         super().__init__(profile, files, LabelSpec("binary", class_names or profile.class_names))
-        self.profile = profile
 
     def image_folders(self) -> set[str]:
         """The one folder of images."""

@@ -20,7 +20,7 @@ from maskfold.competitions.label_profiles import (
     PngMasksProfile,
 )
 from maskfold.competitions.patterns import Pattern, PatternText
-from maskfold.competitions.profile_base import BaseProfile, Group
+from maskfold.competitions.profile_base import BaseProfile, Group, PixelSize
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, nearest
 from maskfold.images import ImageSpec
@@ -50,7 +50,6 @@ class CsvProfile(BaseProfile):
     id_pattern: PatternText | None = Field(None, description="fields of the ids, such as {case}_{slice:d}, for paths")
     slices: CsvSlices | None = Field(None, description="neighbouring slices of a volume as channels")
     group: Group | None = Field(None, description="which images belong together: table, or pattern with {group}")
-    group_field: str | None = Field(None, description="instead of group: field of id_pattern by which they belong")
     submission: CsvSubmission = Field(CsvSubmission(), description="what masks are asked for")
 
     @model_validator(mode="after")
@@ -105,13 +104,8 @@ class CsvProfile(BaseProfile):
                     f"the path {text} has the field {', '.join(sorted(unknown))}, expected {', '.join(sorted(known))}: "
                     "further fields come from id_pattern"
                 )
-        for key, name in (("group_field", self.group_field), ("slices.field", self.slices and self.slices.field)):
-            if name is not None and name not in known - {"id"}:
-                raise ValueError(f"{key} is {name}: it must be a field of id_pattern")
         if self.slices is not None and f"{{{self.slices.field}:d}}" not in (self.id_pattern or ""):
             raise ValueError(f"slices.field is {self.slices.field}: write {{{self.slices.field}:d}} in id_pattern")
-        if self.group is not None and self.group_field is not None:
-            raise ValueError("give group or group_field, not both")
         if self.submission.rows is not None and self.rows != "instance":
             raise ValueError("submission.rows belongs to rows: instance")
         if self.train.mask is not None and self.rows == "class":
@@ -135,9 +129,9 @@ class CsvProfile(BaseProfile):
     @property
     def needs(self) -> list[str]:
         """What a folder must have: files, and folders with a trailing /."""
-        splits = (self.train, self.test)
-        folders = [f"{folder}/" for split in splits for folder in sorted(split.folders)]
-        return [*(split.table for split in splits if split.table is not None), *folders]
+        tables = [table for table in (self.train.table, self.test.table) if table is not None]
+        folders = [*sorted(self.train.folders), *(() if self.test.hidden else sorted(self.test.folders))]
+        return [*tables, *(f"{folder}/" for folder in folders)]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -242,6 +236,6 @@ def _explain(item: Mapping[str, Any]) -> str:
 
 def _known_keys() -> list[str]:
     models = (CsvProfile, PngMasksProfile, FileListProfile, LabelFilesProfile, LabelSource, LabelSubmission)
-    models = (*models, CocoJsonProfile, CocoSource, CsvTrain, CsvTest, CsvSubmission, CsvSlices, GroupConfig)
+    models = (*models, CocoJsonProfile, CocoSource, CsvTrain, CsvTest, CsvSubmission, CsvSlices, PixelSize, GroupConfig)
     keys = {key for model in models for key in model.model_fields}
     return sorted(keys | {field.name for kind in (RLEDialect, ImageSpec, Channel) for field in fields(kind)})

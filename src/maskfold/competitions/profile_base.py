@@ -30,6 +30,16 @@ class MetricChoice(Section):
         return dict(self.model_extra or {})
 
 
+class PixelSize(Section):
+    """What tables say about the size of the pixels of each image."""
+
+    wanted: Annotated[float, Field(gt=0)] = Field(description="size that the pixels of all images are brought to")
+    train: str = Field(description="CSV with the pixel size of each training image")
+    test: str = Field(description="CSV with that of each test image")
+    id: str = Field("id", description="their column with the image's id")
+    column: str = Field("pixel_size", description="their column with the size, in the unit of wanted")
+
+
 def _named(value: Any) -> Any:
     """A name alone is a choice without options."""
     return {"name": value} if isinstance(value, str) else value
@@ -45,12 +55,23 @@ class BaseProfile(Section):
         "{name: f_beta, beta: 0.5}"
     )
     image_spec: ImageSpec = Field(ImageSpec(), description="channels and values of the images, see maskfold.images")
+    pixel_size: PixelSize | None = Field(None, description="sizes of pixels that differ from image to image")
     channels: tuple[Channel, ...] = Field(
         (), description="how channels are made of those of the files; empty: they are those"
+    )
+    tile_scale: Annotated[float, Field(gt=0, le=8)] | None = Field(
+        None,
+        description="scale at which training tiles were cut; test images are then rasters, predicted by windows at it; "
+        "null: training images are no tiles",
     )
     signs: tuple[str, ...] = Field(
         (), description="further files, or patterns of some, by which a folder is known to hold this data set"
     )
+
+    @property
+    def raster_scale(self) -> float:
+        """By which rasters are resized to be like the training images."""
+        return 1.0 if self.tile_scale is None else self.tile_scale
 
 
 def _with_group(text: str) -> str:

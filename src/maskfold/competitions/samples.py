@@ -192,11 +192,13 @@ def survey_samples(
     return Survey(samples, tuple(problems))
 
 
-def read_groups(files: CompetitionFiles, group: GroupConfig | str, samples: Samples) -> list[str]:
+def read_groups(files: CompetitionFiles, group: GroupConfig | str, samples: Samples) -> list[str | None]:
     """The group of every sample: from a CSV, its rows named by id, file name or stem; or what {group} is in its path.
 
+    Test images need none: `None` stands for those that have no row.
+
     Raises:
-        CompetitionError: missing file or columns, a name with two groups, samples without a group.
+        CompetitionError: missing file or columns, a name with two groups, training images without a group.
     """
     if isinstance(group, str):
         return _groups_of_paths(Pattern(group), samples)
@@ -205,10 +207,10 @@ def read_groups(files: CompetitionFiles, group: GroupConfig | str, samples: Samp
     groups = dict(names)
     found = []
     for sample in samples:
-        paths = map(PurePosixPath, paths_of(sample.image))
-        keys = (sample.id, *(key for path in paths for key in (path.name, path.stem)))
-        found.append(next((groups[key] for key in keys if key in groups), None))
-    without = [sample.id for sample, value in zip(samples, found, strict=True) if value is None]
+        found.append(next((groups[key] for key in names_of(sample) if key in groups), None))
+    without = [
+        sample.id for sample, value in zip(samples, found, strict=True) if value is None and sample.masks is not None
+    ]
     if without:
         problems.append(
             f"{group.file} has no row for {len(without)} images: {first_few(without)} "
@@ -218,19 +220,25 @@ def read_groups(files: CompetitionFiles, group: GroupConfig | str, samples: Samp
     return found
 
 
-def _groups_of_paths(pattern: Pattern, samples: Samples) -> list[str]:
-    found = [pattern.match(paths_of(sample.image)[0]) for sample in samples]
-    without = [sample.id for sample, values in zip(samples, found, strict=True) if values is None]
+def names_of(sample: Sample) -> tuple[str, ...]:
+    """By what tables may name a sample: its id, the names of its files, their stems."""
+    paths = map(PurePosixPath, paths_of(sample.image))
+    return sample.id, *(key for path in paths for key in (path.name, path.stem))
+
+
+def _groups_of_paths(pattern: Pattern, samples: Samples) -> list[str | None]:
+    found = [(sample.id, pattern.match(paths_of(sample.image)[0])) for sample in samples]
+    without = [image_id for image_id, values in found if values is None]
     if without:
         raise CompetitionError(
             f"{len(without)} images have no group, since their paths are not of the form {pattern.text} (group in the "
             f"profile): {first_few(without)}"
         )
-    return [values["group"] for values in found if values is not None]
+    return [values["group"] for _, values in found if values is not None]
 
 
-def read_pairs(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[str, str]]:
-    """Rows of the two named columns, as text without blanks around it, of a comma-separated CSV with a header.
+def read_pairs(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[str, ...]]:
+    """Rows of the named columns, as text without blanks around it, of a comma-separated CSV with a header.
 
     Raises:
         CompetitionError: missing file or columns.

@@ -13,13 +13,16 @@ import cv2
 import numpy as np
 
 from maskfold.competitions.competition import Competition
+from maskfold.competitions.images import is_large
 from maskfold.competitions.table import write_table
 from maskfold.competitions.validate import describe_problems, submission_problems
+from maskfold.competitions.windows import MaskWindows
 from maskfold.errors import SubmissionError, first_few
 from maskfold.files import atomic_path
+from maskfold.program import command_line
 
 Sizes = dict[str, tuple[int, int]]
-Add = Callable[[str, np.ndarray], None]
+Add = Callable[[str, np.ndarray | MaskWindows], None]
 
 
 class SubmissionWriter:
@@ -57,10 +60,13 @@ class SubmissionWriter:
     ) -> None:
         self._sink.__exit__(kind, error, trace)
 
-    def write(self, id: str, mask: np.ndarray) -> None:
+    def write(self, id: str, mask: np.ndarray | MaskWindows) -> bool:
         """Add one image's mask, bool or integers as the competition's ``labels`` has it, of `Competition.mask_size`.
 
         It may be a mask of instances (`maskfold.instances`), which are rows where the competition wants them.
+
+        Returns:
+            Whether anything is in it.
 
         Raises:
             SubmissionError: an unknown id, one written before, another size, values that are not classes.
@@ -70,20 +76,31 @@ class SubmissionWriter:
         if id in self._sizes:
             raise SubmissionError(f"{id} is written twice: every test image has one mask")
         size = self.competition.mask_size(self._samples[id])
-        labels = self.competition.labels
-        if mask.shape != labels.mask_shape(size):
+        shape, expected = _shape(mask, self.competition), self.competition.labels.mask_shape(size)
+        if shape != expected:
             raise SubmissionError(
-                f"the mask of {id} has shape {mask.shape}, expected {labels.mask_shape(size)}: that of its image, or "
-                "of the profile's submission"
+                f"the mask of {id} has shape {shape}, expected {expected}: that of its image, or of the profile's "
+                "submission"
             )
-        numbered = self.competition.instances and mask.dtype == np.int32
-        if mask.dtype.kind not in "bui" or mask.min() < 0 or (mask.max() > labels.highest and not numbered):
+        if isinstance(mask, MaskWindows):
+            watched = _Watched(mask)
+            self._add(id, MaskWindows(watched.read, mask.size))
+            there = watched.there
+        else:
+            numbered = self.competition.instances and mask.dtype == np.int32
+            self._check_values(id, mask, numbered=numbered)
+            self._add(id, mask if numbered else mask.astype(np.uint8, copy=False))
+            there = bool(mask.any())
+        self._sizes[id] = size
+        return there
+
+    def _check_values(self, id: str, mask: np.ndarray, *, numbered: bool) -> None:
+        highest = self.competition.labels.highest
+        if mask.dtype.kind not in "bui" or mask.min() < 0 or (mask.max() > highest and not numbered):
             raise SubmissionError(
                 f"the mask of {id} ({mask.dtype}) holds {mask.min()} to {mask.max()}, expected whole numbers "
-                f"0 to {labels.highest}"
+                f"0 to {highest}"
             )
-        self._add(id, mask if numbered else mask.astype(np.uint8, copy=False))
-        self._sizes[id] = size
 
     def _check_ids(self, ids: list[str]) -> None:
         given = set(ids)
@@ -94,6 +111,22 @@ class SubmissionWriter:
                 f"the ids to be written are not the competition's {len(self._samples)} test ids: {len(missing)} "
                 f"missing ({first_few(missing)}), {len(unknown)} unknown ({first_few(unknown)})"
             )
+
+
+class _Watched:
+    """Reads a mask's windows, and remembers whether there was anything in them."""
+
+    def __init__(self, mask: MaskWindows) -> None:
+        self.mask, self.there = mask, False
+
+    def read(self, rows: slice, columns: slice) -> np.ndarray:
+        window = self.mask.read(rows, columns)
+        self.there = self.there or bool(window.any())
+        return window
+
+
+def _shape(mask: np.ndarray | MaskWindows, competition: Competition) -> tuple[int, ...]:
+    return competition.labels.mask_shape(mask.size) if isinstance(mask, MaskWindows) else mask.shape
 
 
 def _sink(competition: Competition, path: Path, sizes: Sizes) -> AbstractContextManager[Add]:
@@ -108,8 +141,9 @@ def _csv_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Ad
     layout = competition.layout
     rows: dict[str, dict[str, list[str]]] = {}
 
-    def add(image_id: str, mask: np.ndarray) -> None:
-        rows[image_id] = layout.encode(mask)
+    def add(image_id: str, mask: np.ndarray | MaskWindows) -> None:
+        whole = isinstance(mask, np.ndarray)
+        rows[image_id] = layout.encode(mask) if whole else layout.encode_windows(mask)
 
     yield add
     # The sample of a competition with a row per instance may name an image more than once.
@@ -148,7 +182,14 @@ def _folder_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _file(competition: Competition, name: str, mask: np.ndarray) -> bytes:
+def _file(competition: Competition, name: str, mask: np.ndarray | MaskWindows) -> bytes:
+    if isinstance(mask, MaskWindows):
+        if is_large(mask.size):
+            raise SubmissionError(
+                f"a mask of {mask.size[0]}x{mask.size[1]} pixels is too large for a png: write tifs with "
+                f"{command_line('tile', 'predict')}"
+            )
+        mask = mask.whole()
     pixels = competition.layout.reader.pixels(mask)
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)

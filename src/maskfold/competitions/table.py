@@ -17,14 +17,21 @@ Key = tuple[str, str]
 
 
 def read_table(
-    profile: CsvProfile, data: bytes, source: str, *, exact: bool = False, annotator: str | None = None
+    profile: CsvProfile,
+    data: bytes,
+    source: str,
+    *,
+    exact: bool = False,
+    annotator: str | None = None,
+    rowless: bool = False,
 ) -> pd.DataFrame:
     """Columns ``id``, ``class``, ``mask``, all text, in the file's order; an empty mask is "".
 
     With ``annotator``, the name of a further column (without a header: the last one), a column ``annotator``.
 
     Blanks around the names of columns and images are not part of them. ``exact`` takes everything as it is, as a
-    competition does with a submission: no further columns, no other order, no byte order mark, only UTF-8.
+    competition does with a submission: no further columns, no other order, no byte order mark, only UTF-8. A table of
+    nothing but a header is refused unless it may be ``rowless``.
 
     Raises:
         CompetitionError: an unreadable file, columns that do not fit, ids that lack their class.
@@ -32,7 +39,7 @@ def read_table(
     cells = _read_cells(_exact_text(data, source) if exact else decode_text(data, source), profile.separator, source)
     roles = {**profile.columns, **({} if annotator is None else {"annotator": annotator})}
     cells = _named_columns(cells, list(roles.values()), profile, source, exact)
-    if cells.empty:
+    if cells.empty and not rowless:
         raise CompetitionError(f"{source} holds nothing but its header")
     table = pd.DataFrame({role: cells[column] for role, column in roles.items()}, dtype=object)
     if not exact:

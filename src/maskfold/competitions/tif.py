@@ -1,8 +1,11 @@
 """What tifs of bands need before and beside OpenCV and Pillow, which think of colours."""
 
 import struct
+import warnings
+from collections.abc import Mapping
 from typing import IO, NamedTuple
 
+import numpy as np
 from PIL import TiffImagePlugin, UnidentifiedImageError
 
 from maskfold.errors import CompetitionError
@@ -12,14 +15,43 @@ TIF_SUFFIXES = frozenset({".tif", ".tiff"})
 BLACK_IS_ZERO, RGB = 1, 2
 
 
-def readable_tif(data: bytes, name: str) -> bytes:
-    """A tif whose bands OpenCV reads as they are stored.
+def read_bands(data: bytes, name: str) -> np.ndarray | None:
+    """Bands (H, W, C) of a tif with such a number or order of them that OpenCV cannot read it, by rasterio.
+
+    `None` where OpenCV can, or will tell what is wrong.
+
+    Raises:
+        CompetitionError: rasterio is not installed, or cannot read the file.
+    """
+    try:
+        tags = _tif_tags(data)
+    except struct.error:
+        return None
+    bands = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, _Tag()).value
+    apart = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, _Tag()).value == 2
+    if not _beyond_colours(tags) or (bands in (3, 4) and not apart):
+        return None
+    how = "bands that stand one after the other" if bands in (3, 4) else f"{bands} bands"
+    try:
+        import rasterio
+    except ImportError:
+        raise CompetitionError(
+            f"{name} is a tif of {how}: without rasterio tifs have 1, 3 or 4 bands, pixel by pixel. Install it with "
+            "pip install rasterio, or save the images as npy (H, W, C)"
+        ) from None
+    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
+    try:
+        with rasterio.MemoryFile(data) as file, file.open(driver="GTiff") as raster:
+            return np.moveaxis(raster.read(), 0, -1)
+    except rasterio.errors.RasterioError as error:
+        raise CompetitionError(f"{name}, a tif of {how}, cannot be read: {error}") from None
+
+
+def readable_tif(data: bytes) -> bytes:
+    """A tif whose bands OpenCV reads as they are stored, of those that it can read.
 
     Of bands that are not marked as colours it would take the first alone, and it would multiply colours by an alpha
     channel that is marked as one: so bands are marked as colours, and alpha as nothing special.
-
-    Raises:
-        CompetitionError: a number of bands, or an order of them in the file, that OpenCV cannot read.
     """
     try:
         tags = _tif_tags(data)
@@ -28,15 +60,17 @@ def readable_tif(data: bytes, name: str) -> bytes:
     bands = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, _Tag()).value
     colours = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, _Tag())
     extra = tags.get(TiffImagePlugin.EXTRASAMPLES, _Tag())
-    grey_and_alpha = bands == 2 and extra.value != 0
-    if bands > 4 or (bands > 1 and colours.value == BLACK_IS_ZERO and not grey_and_alpha):
-        if bands not in (3, 4) or tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, _Tag()).value == 2:
-            how = "bands that stand one after the other" if bands in (3, 4) else f"{bands} bands"
-            raise CompetitionError(
-                f"{name} is a tif of {how}: tifs have 1, 3 or 4 bands, pixel by pixel; save others as npy (H, W, C)"
-            )
+    if _beyond_colours(tags):
         return colours.set(data, RGB)
     return extra.set(data, 0) if bands == 4 and colours.value == RGB and extra.count == 1 else data
+
+
+def _beyond_colours(tags: Mapping[int, "_Tag"]) -> bool:
+    """Whether a tif has several bands that are not marked as colours, nor as grey and alpha."""
+    bands = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, _Tag()).value
+    grey = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, _Tag()).value == BLACK_IS_ZERO
+    grey_and_alpha = bands == 2 and tags.get(TiffImagePlugin.EXTRASAMPLES, _Tag()).value != 0
+    return bands > 4 or (bands > 1 and grey and not grey_and_alpha)
 
 
 def has_fourth_band(data: bytes) -> bool:

@@ -54,25 +54,30 @@ def _csv_problems(path: Path, competition: Competition, size_of: SizeOf) -> Iter
     form = layout.profile.form("test")
     table = read_table(form, path.read_bytes(), path.name, exact=True)
     found, expected = keys(table), layout.sample_keys()
-    rows = list(zip(found, table["mask"], strict=True))
+    rows, known = list(zip(found, table["mask"], strict=True)), set(expected)
     if form.rows == "instance":  # any number of rows for an id, but none of them twice
         duplicates = [f"{key_name(key)} with {rle[:20]}" for key, rle in repeated(rows)]
         found, expected = list(dict.fromkeys(found)), list(dict.fromkeys(expected))
     else:
         duplicates = [key_name(key) for key in repeated(found)]
     yield from _name_problems("ids", [key_name(key) for key in found], [key_name(key) for key in expected], duplicates)
-    known = set(expected)
-    wrong, readable = [], defaultdict(list)
+    yield from _rows_problems([(key, rle) for key, rle in rows if key in known], competition, size_of)
+
+
+def _rows_problems(rows: Sequence[tuple[Key, str]], competition: Competition, size_of: SizeOf) -> Iterator[str]:
+    """What is wrong with the masks, each by itself and together."""
+    layout = competition.layout
+    unreadable, empty, readable = [], [], defaultdict(list)
     for key, rle in rows:
-        if key not in known:
-            continue
         size = size_of(key[0])
-        problem = _mask_problem(competition, (rle,), size, key_name(key)) or _empty_problem(layout, rle, size, key)
-        if problem:
-            wrong.append(problem)
+        if problem := _mask_problem(competition, (rle,), size, key_name(key)):
+            unreadable.append(problem)
+        elif problem := _empty_problem(layout, rle, size, key):
+            empty.append(problem)
         else:
             readable[key[0]].append(rle)
-    yield from _counted("masks that cannot be read", wrong)
+    yield from _counted("masks that cannot be read", unreadable)
+    yield from _counted("empty masks that the competition does not take", empty)
     if competition.labels.exclusive or not layout.profile.submission.overlap:
         both = (name for name, masks in readable.items() if layout.overlaps(masks, size_of(name)))
         yield from _counted("images with a pixel in two masks, which must not overlap", both)
@@ -82,9 +87,9 @@ def _empty_problem(layout: CsvLayout, rle: str, size: Size, key: Key) -> str | N
     """What is wrong with an empty mask that is written in a way which the competition does not take."""
     marker = layout.dialect.empty
     if marker and not rle.strip():
-        return f"{key_name(key)}: an empty field, expected {marker} for an empty mask"
+        return f"{key_name(key)} is an empty field, expected {marker}"
     if not layout.profile.submission.empty and not layout.dialect.area(rle, size):
-        return f"{key_name(key)}: an empty mask, of which the competition takes none (submission.empty)"
+        return f"{key_name(key)} (submission.empty)"
     return None
 
 
@@ -104,7 +109,7 @@ def _mask_problem(competition: Competition, masks: tuple[str] | bytes, size: Siz
         if competition.submission_kind == "csv":
             competition.coverage(masks, size, id=name)  # checks the runs without drawing them
         elif not competition.label(masks, size, id=name).valid.all():
-            mapped = competition.profile.label_map is not None
+            mapped = competition.layout.reader.label_map is not None
             return f"{name}: the mask holds 255, which is not a class{' (or what label_map maps to it)' * mapped}"
     except CompetitionError as error:
         return str(error)

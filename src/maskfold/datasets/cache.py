@@ -34,7 +34,7 @@ class ImageCache:
         Args:
             competition: reads the images and masks.
             samples: the images that may be asked for.
-            scale: factor by which they are resized.
+            scale: factor by which they are resized, beside `Competition.resampling`.
             limit: bytes that may be used.
             folder: of files that stay for the next run; None: in memory, while the cache is used.
 
@@ -42,7 +42,7 @@ class ImageCache:
             ConfigError: the disk has no room.
         """
         self.competition, self.scale = competition, scale
-        sizes = {sample.id: scaled_size(competition.size(sample.image), scale) for sample in samples}
+        sizes = {sample.id: scaled_size(competition.size(sample.image), self._factor(sample)) for sample in samples}
         pixel = competition.images.channels * np.dtype(competition.images.dtype).itemsize
         room = np.array([[size[0] * size[1] * pixel, self._label_bytes(size)] for size in sizes.values()], np.int64)
         slots = (room + SLOT).reshape(-1, 2)
@@ -99,11 +99,14 @@ class ImageCache:
         return label
 
     def _read_image(self, sample: Sample) -> np.ndarray:
-        return resize_image(self.competition.image(sample.image), self.scale)
+        return resize_image(self.competition.image(sample.image), self._factor(sample))
 
     def _read_label(self, sample: Sample) -> Label:
         label = self.competition.label(sample.masks, self.competition.size(sample.image), id=sample.id)
-        return resize_label(replace(label, instances=None), self.scale, self.competition.labels)
+        return resize_label(replace(label, instances=None), self._factor(sample), self.competition.labels)
+
+    def _factor(self, sample: Sample) -> float:
+        return self.scale * self.competition.resampling(sample)
 
     def _label_bytes(self, size: tuple[int, int]) -> int:
         labels = self.competition.labels

@@ -102,8 +102,8 @@ class TrainDataset(Dataset[dict[str, Any]]):
             return sample.id, resize_image(image, self.scale), resize_label(label, self.scale, labels)
         sample = self.samples[key.index]
         if self.cache is None:
-            native = self.competition.image(sample.image)
-            return sample.id, resize_image(native, self.scale), self._label(sample, native.shape[:2], key)
+            native, factor = self.competition.image(sample.image), self.scale * self.competition.resampling(sample)
+            return sample.id, resize_image(native, factor), self._label(sample, native.shape[:2], key)
         # What sources make may be another label at each draw; the cache has no instances.
         if self.sources or self.needs & OF_INSTANCES:
             label = self._label(sample, self.competition.size(sample.image), key)
@@ -116,7 +116,8 @@ class TrainDataset(Dataset[dict[str, Any]]):
         instances = label.instances if self.needs & OF_INSTANCES else None
         for source in self.sources:
             label = source(sample, label, key)
-        return resize_label(replace(label, instances=instances), self.scale, self.competition.labels)
+        factor = self.scale * self.competition.resampling(sample)
+        return resize_label(replace(label, instances=instances), factor, self.competition.labels)
 
     def _extra(self, place: int) -> tuple[Sample, np.ndarray, Label]:
         for images in self.extra:
@@ -159,6 +160,10 @@ class EvalDataset(Dataset[dict[str, Any]]):
         """
         self.competition, self.samples, self.scale, self.cache = competition, samples, scale, cache
 
+    def factor(self, sample: Sample) -> float:
+        """By which the image of a sample is resized."""
+        return self.scale * self.competition.resampling(sample)
+
     def __len__(self) -> int:
         return len(self.samples)
 
@@ -166,7 +171,7 @@ class EvalDataset(Dataset[dict[str, Any]]):
         sample = self.samples[index]
         if self.cache is None:
             native = self.competition.image(sample.image)
-            image, size = resize_image(native, self.scale), native.shape[:2]
+            image, size = resize_image(native, self.factor(sample)), native.shape[:2]
         else:
             image, size = self.cache.image(sample), self.competition.size(sample.image)
         item = {

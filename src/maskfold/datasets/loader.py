@@ -13,6 +13,7 @@ from maskfold.datasets.cache import ImageCache
 from maskfold.datasets.dataset import EvalDataset, TrainDataset
 from maskfold.datasets.sampler import EpochSampler, size_batches
 from maskfold.datasets.unlabelled import MixedDataset, MixedSampler
+from maskfold.resizing import scaled_size
 
 Item = dict[str, Any]
 
@@ -39,8 +40,18 @@ def image_loader(
     """
     dataset = EvalDataset(competition, samples, scale=config.data.scale, cache=cache)
     sizes = [competition.size(sample.image) for sample in samples]
+    if any(competition.resampling(sample) != 1 for sample in samples):
+        factors = [dataset.factor(sample) for sample in samples]
+        sizes = [scaled_size(size, factor) for size, factor in zip(sizes, factors, strict=True)]
     batches = size_batches(sizes, config.inference.batch_size, rank=rank, world=world)
     return _loader(dataset, batches, config.data.workers, collate_eval)
+
+
+def window_loader(windows: Dataset[Item], count: int, config: Config) -> DataLoader:
+    """The ``count`` windows of a raster, in their order, as items of `EvalDataset` of one size."""
+    size = config.inference.batch_size
+    batches = [list(range(first, min(first + size, count))) for first in range(0, count, size)]
+    return _loader(windows, batches, config.data.workers, collate_eval)
 
 
 def collate_train(items: list[Item]) -> Item:

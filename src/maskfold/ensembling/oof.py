@@ -10,12 +10,13 @@ import pandas as pd
 from maskfold.competitions import Competition, ImagePath, Sample
 from maskfold.config import FoldsConfig, TTAConfig
 from maskfold.datasets import fold_splits, load_groups
-from maskfold.ensembling.checkpoints import ensure_oof
+from maskfold.ensembling.checkpoints import ensure_oof, has_oof
 from maskfold.ensembling.finished import finished_folds
 from maskfold.errors import InferenceError
 from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction
 from maskfold.labels import Label
+from maskfold.parallel import default_processes, side_by_side
 from maskfold.runs import MapStore, Run
 
 Levels = Sequence[np.ndarray]
@@ -131,6 +132,7 @@ def oof_images(
                 f"{runs[0].path} and {run.path} have out-of-fold predictions of {len(by_id[0])} and {len(found)} "
                 f"images, {len(set(found) & set(by_id[0]))} in common: train the same folds of both, made alike"
             )
+    _make_missing(runs, used, checkpoints, competition, tta, batch_size)
     stores = [
         {
             checkpoint: {
@@ -154,6 +156,27 @@ def oof_images(
         for sample in samples
         if sample.id in by_id[0]
     ]
+
+
+def _make_missing(
+    runs: Sequence[Run],
+    folds: Sequence[Sequence[int]],
+    checkpoints: Sequence[Collection[str]],
+    competition: Competition,
+    tta: Sequence[TTAConfig],
+    batch_size: int | None,
+) -> None:
+    """Where there are several GPUs, compute the maps that are missing side by side, those of a checkpoint on each."""
+    missing = [
+        (run, fold, checkpoint, competition, how)
+        for run, own, names, how in zip(runs, folds, checkpoints, tta, strict=True)
+        for checkpoint in names
+        for fold in own
+        if not has_oof(run, fold, checkpoint, competition, how)
+    ]
+    processes = min(len(missing), default_processes())
+    if processes > 1:
+        side_by_side(partial(ensure_oof, batch_size=batch_size), missing, processes)
 
 
 def _folds_by_id(run: Run, folds: Sequence[int], competition: Competition) -> dict[str, list[int]]:

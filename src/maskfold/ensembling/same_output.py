@@ -9,6 +9,8 @@ from torch import Tensor
 from maskfold.competitions import Competition
 from maskfold.datasets.dataset import image_tensor, resize_image
 from maskfold.errors import ExportError
+from maskfold.rasters.raster import Raster
+from maskfold.resizing import scaled_size
 
 # Largest difference of a probability that is taken for rounding.
 TOLERANCE = 1e-3
@@ -24,8 +26,13 @@ def example_images(competition: Competition, scale: float) -> list[Tensor]:
         competition: the run's.
         scale: the run's ``data.scale``.
     """  # noqa: D205
-    samples = competition.samples("test") or competition.samples("train")
-    image = resize_image(competition.image(samples[0].image), scale)
+    sample = (competition.samples("test") or competition.samples("train"))[0]
+    if competition.by_windows(sample):
+        raster = Raster.of_sample(competition, sample)
+        size = scaled_size(raster.size, scale * competition.profile.raster_scale)
+        image = raster.resized(size, (slice(0, min(SIDE, size[0])), slice(0, min(SIDE, size[1]))))
+    else:
+        image = resize_image(competition.image(sample.image), scale)
     whole = image_tensor(image[:SIDE, :SIDE])
     height, width = whole.shape[-2:]
     return [torch.stack([whole, whole.flip(-1)]), whole[None, :, : 3 * height // 4 | 1, : 2 * width // 3 | 1]]

@@ -1,33 +1,29 @@
 """From an ensemble and the test images to a validated submission."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from maskfold.competitions import Competition, Samples, SubmissionWriter
+from maskfold.competitions.windows import MaskWindows
 from maskfold.config import Config
 from maskfold.datasets import image_loader
-from maskfold.device import choose_device, choose_precision
-from maskfold.ensembling.checkpoints import run_networks, with_batch_size
+from maskfold.ensembling.checkpoints import with_batch_size
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
-from maskfold.ensembling.engines import onnx_networks, refuse_dropout
-from maskfold.ensembling.finished import folds_of
-from maskfold.errors import InferenceError
+from maskfold.ensembling.predictors import Engine, Predictor, load_predictors
+from maskfold.errors import InferenceError, first_few
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
-from maskfold.inference.predict import Prediction, predict_batches
+from maskfold.inference.predict import Prediction
 from maskfold.instances import plain
 from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import MapStore, Run
 from maskfold.storage import LocalStorage
-
-Engine = Literal["torch", "onnx"]
 
 
 def default_choice(runs: Sequence[Run], config: Config | None = None) -> EnsembleChoice:
@@ -75,16 +71,6 @@ def check_hashes(choice: EnsembleChoice) -> list[str]:
     return sorted(set(now) - set(choice.hashes))
 
 
-def refuse_without_presence(choice: EnsembleChoice, competition: Competition, runs: Sequence[Run]) -> None:
-    """Raise a ConfigError where the decoding asks for a presence that no run predicts that weighs something.
-
-    ``runs`` are those of the choice, in its order.
-    """
-    weights = [part.weight for part in choice.runs]
-    available = any(run.config.model.presence for run, weight in zip(runs, weights, strict=True) if weight > 0)
-    build_chain(choice.post, competition.labels, competition.images).check_presence(available)
-
-
 def predict_samples(
     choice: EnsembleChoice,
     competition: Competition,
@@ -108,22 +94,52 @@ def predict_samples(
 
     Raises:
         ConfigError: the decoding asks for a presence that no run predicts.
+        InferenceError: an image that is predicted by windows only, see `Competition.by_windows`.
     """
-    if engine == "onnx":
-        refuse_dropout(choice.tta)
-    opened = runs or [Run.open(Path(part.run)) for part in choice.runs]
-    refuse_without_presence(choice, competition, opened)
-    pairs = [(run, part) for run, part in zip(opened, choice.runs, strict=True) if part.weight > 0]
-    used = [part for _, part in pairs]
-    streams = [_run_stream(run, choice, part, competition, samples, folds, batch_size, engine) for run, part in pairs]
-    total = sum(run.weight for run in used)
-    for together in zip(*streams, strict=True):
-        mean = sum(p.probability * np.float32(m.weight / total) for p, m in zip(together, used, strict=True))
-        presence = mean_presence((m.weight, p.presence) for p, m in zip(together, used, strict=True))
-        inside = mean_presence((m.weight, p.inside) for p, m in zip(together, used, strict=True))
-        first = together[0]
-        image = partial(competition.image, samples.by_id[first.id].image)
-        yield replace(first, probability=mean, presence=presence, inside=inside, image=image)
+    if large := [sample.id for sample in samples if competition.by_windows(sample)]:
+        raise InferenceError(
+            f"{len(large)} images are read by windows only, which {command_line('predict')} and "
+            f"{command_line('tile', 'predict')} do: {first_few(large)}"
+        )
+    ensemble = Ensemble(choice, competition, folds, batch_size=batch_size, engine=engine, runs=runs)
+    yield from ensemble.predict(samples)
+
+
+class Ensemble:
+    """The loaded networks of a choice; arguments and errors as for `predict_samples`."""
+
+    def __init__(
+        self,
+        choice: EnsembleChoice,
+        competition: Competition,
+        folds: Sequence[int | str] | None = None,
+        *,
+        batch_size: int,
+        engine: Engine = "torch",
+        runs: Sequence[Run] | None = None,
+    ) -> None:
+        self.choice, self.competition, self.batch_size = choice, competition, batch_size
+        self.parts = load_predictors(choice, competition, folds, batch_size=batch_size, engine=engine, runs=runs)
+
+    def predict(self, samples: Samples, *, rank: int = 0, world: int = 1) -> Iterator[Prediction]:
+        """As `predict_samples`; with ``world`` only every ``world``-th batch, from batch ``rank`` on.
+
+        The batches are those of one pass over all images, so that every image's probability is the same bit for bit.
+        """
+        streams = [self._stream(predictor, samples, rank, world) for _, predictor in self.parts]
+        weights = [weight for weight, _ in self.parts]
+        total = sum(weights)
+        for together in zip(*streams, strict=True):
+            mean = sum(p.probability * np.float32(weight / total) for p, weight in zip(together, weights, strict=True))
+            presence = mean_presence((weight, p.presence) for p, weight in zip(together, weights, strict=True))
+            inside = mean_presence((weight, p.inside) for p, weight in zip(together, weights, strict=True))
+            first = together[0]
+            image = partial(self.competition.image, samples.by_id[first.id].image)
+            yield replace(first, probability=mean, presence=presence, inside=inside, image=image)
+
+    def _stream(self, predictor: Predictor, samples: Samples, rank: int, world: int) -> Iterator[Prediction]:
+        config = with_batch_size(predictor.run.config, self.batch_size)
+        return predictor(image_loader(self.competition, samples, config, rank=rank, world=world), self.choice.tta)
 
 
 def test_samples(competition: Competition) -> Samples:
@@ -136,6 +152,28 @@ def test_samples(competition: Competition) -> Samples:
     if not samples:
         raise InferenceError(f"{competition.root} has no test images: docs/competitions.md says where they belong")
     return samples
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What becomes of a `Prediction`: its mask, and, where maps are kept, what `maskfold.runs.MapStore` keeps of it."""
+
+    id: str
+    mask: np.ndarray | MaskWindows
+    probability: np.ndarray | None = None
+    presence: np.ndarray | None = None
+    inside: np.ndarray | None = None
+
+
+def decoded(
+    predictions: Iterable[Prediction], choice: EnsembleChoice, competition: Competition, *, maps: bool
+) -> Iterator[Decoded]:
+    """Decode a stream; ``maps``: keep probabilities too."""
+    decode = build_chain(choice.post, competition.labels, competition.images)
+    for prediction in predictions:
+        mask = decode(prediction)
+        kept = (prediction.probability, prediction.presence, prediction.inside) if maps else ()
+        yield Decoded(prediction.id, mask if competition.instances else plain(mask), *kept)
 
 
 def write_submission(
@@ -151,8 +189,20 @@ def write_submission(
     Args:
         probabilities: folder to store the 8-bit maps in as well.
     """
+    stream = decoded(predictions, choice, competition, maps=probabilities is not None)
+    return write_masks(progress(stream, "predict", total=len(ids)), choice, competition, path, ids, probabilities)
+
+
+def write_masks(
+    stream: Iterable[Decoded],
+    choice: EnsembleChoice,
+    competition: Competition,
+    path: Path,
+    ids: Sequence[str],
+    probabilities: Path | None = None,
+) -> dict[str, int]:
+    """`write_submission` of masks that are decoded already."""
     empty = 0
-    decode = build_chain(choice.post, competition.labels, competition.images)
     with ExitStack() as stack:
         store = None
         if probabilities is not None:
@@ -160,39 +210,8 @@ def write_submission(
             store = stack.enter_context(MapStore(LocalStorage(probabilities), "").replace(made_with))
         # Entered last, so left first: maps are kept only beside a submission that is valid.
         writer = stack.enter_context(SubmissionWriter(competition, path, ids))
-        for prediction in progress(predictions, "predict", total=len(ids)):
-            mask = decode(prediction)
-            mask = mask if competition.instances else plain(mask)
-            writer.write(prediction.id, mask)
-            if store is not None:
-                store.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)
-            empty += not mask.any()
+        for each in stream:
+            empty += not writer.write(each.id, each.mask)
+            if store is not None and each.probability is not None:
+                store.write(each.id, each.probability, each.presence, each.inside)
     return {"images": len(ids), "empty": empty}
-
-
-def _run_stream(
-    run: Run,
-    choice: EnsembleChoice,
-    part: RunChoice,
-    competition: Competition,
-    samples: Samples,
-    folds: Sequence[int | str] | None,
-    batch_size: int,
-    engine: Engine,
-) -> Iterator[Prediction]:
-    folds = folds or folds_of(run)
-    networks, weights = run_networks(run, part.checkpoint, folds, competition)
-    if engine == "onnx":
-        networks = onnx_networks(run, part.checkpoint, folds, networks, competition)
-    device = choose_device()
-    return predict_batches(
-        networks,
-        image_loader(competition, samples, with_batch_size(run.config, batch_size)),
-        labels=competition.labels,
-        tta=choice.tta,
-        window_batch=batch_size,
-        weights=weights,
-        seed=run.config.seed,
-        device=device,
-        precision=choose_precision(run.config.train.precision, device),
-    )

@@ -1,11 +1,13 @@
 """Sliding windows: logits of images that are larger than the memory, or than the network was trained for."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import torch
 from torch import Tensor
+
+from maskfold.inference.grid import window_starts
 
 Network = Callable[[Tensor], Tensor]
 
@@ -22,8 +24,8 @@ def window_logits(network: Network, images: Tensor, *, window: int, overlap: flo
     height, width = images.shape[-2:]
     if height <= window and width <= window:
         return network(images).float()
-    rows, columns = (_starts(size, window, overlap) for size in (height, width))
-    row_weight, column_weight = (_bump(min(window, size), images.device) for size in (height, width))
+    rows, columns = (window_starts(size, window, overlap) for size in (height, width))
+    row_weight, column_weight = (window_weight(min(window, size), images.device) for size in (height, width))
     weight = row_weight[:, None] * column_weight
     places = [(..., slice(y, y + len(row_weight)), slice(x, x + len(column_weight))) for y, x in product(rows, columns)]
     together = max(1, batch_size // len(images))
@@ -36,22 +38,15 @@ def window_logits(network: Network, images: Tensor, *, window: int, overlap: flo
         for place, part in zip(group, logits.split(len(images)), strict=True):
             total[place] += part * weight
     assert total is not None  # there is a window at least
-    return total / (_cover(rows, row_weight, height)[:, None] * _cover(columns, column_weight, width))
+    return total / (window_cover(rows, row_weight, height)[:, None] * window_cover(columns, column_weight, width))
 
 
-def _starts(size: int, window: int, overlap: float) -> list[int]:
-    """First pixels of the fewest windows that overlap enough, from 0 to the border, evenly spread."""
-    last = max(0, size - window)
-    steps = math.ceil(last / max(1, window * (1 - overlap)))
-    return [round(last * step / steps) for step in range(steps + 1)] if steps else [0]
-
-
-def _bump(size: int, device: torch.device) -> Tensor:
+def window_weight(size: int, device: torch.device) -> Tensor:
     """sin^2 at the pixels' centres: (size,), in (0, 1]."""
     return torch.sin((torch.arange(size, device=device) + 0.5) * (math.pi / size)).square()
 
 
-def _cover(starts: list[int], weight: Tensor, size: int) -> Tensor:
+def window_cover(starts: Sequence[int], weight: Tensor, size: int) -> Tensor:
     """The sum of all windows' weights at every pixel of one axis. Windows form a grid, so axes are independent."""
     cover = weight.new_zeros(size)
     for start in starts:

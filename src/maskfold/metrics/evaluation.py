@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskfold.errors import MaskfoldError
+from maskfold.errors import MaskfoldError, first_few
+from maskfold.labels import MANY_CLASSES
 from maskfold.metrics.bootstrap import Groups, bootstrap_interval, paired_bootstrap
 from maskfold.metrics.competition import CompetitionMetric
 
@@ -63,10 +64,25 @@ class Evaluation:
         return f"{self.metric.name} {self.score:.4f} (95 % of bootstraps over {units}: {low:.4f} to {high:.4f})"
 
     def class_lines(self) -> str:
-        """The score of each class, worst first, one to a line; nothing where the metric has one class only."""
-        scores = zip(self.metric.per_class(self.stats), self.metric.class_names, strict=True)
-        worst_first = sorted(scores, key=lambda pair: np.nan_to_num(pair[0], nan=-1))
-        return "".join(f"\n  {name:20} {score:.4f}" for score, name in worst_first)
+        """The score of each class, worst first, one to a line; nothing where the metric has one class only.
+
+        Of more than `MANY_CLASSES` the ends of the list, the median, and the classes without a score.
+        """
+        scores = self.metric.per_class(self.stats)
+        order = np.argsort(np.nan_to_num(scores, nan=-1), kind="stable")
+        names = self.metric.class_names
+        if len(names) <= MANY_CLASSES:
+            return "".join(f"\n  {names[place]:20} {scores[place]:.4f}" for place in order)
+        scored = [place for place in order if not np.isnan(scores[place])]
+        without = [names[place] for place in order if np.isnan(scores[place])]
+        worst, best = (", ".join(f"{names[place]} {scores[place]:.4f}" for place in some) for some in _ends(scored))
+        lines = {
+            f"worst of {len(scored)} classes": worst,
+            "median class": f"{np.nanmedian(scores):.4f}" if scored else "",
+            "best": best,
+            f"{len(without)} neither labelled nor predicted": first_few(without),
+        }
+        return "".join(f"\n  {what}: {text}" for what, text in lines.items() if text)
 
     def against(self, other: "Evaluation") -> str:
         """One line: by how much this is better than ``other`` on the same images, and how sure that is.
@@ -83,3 +99,8 @@ class Evaluation:
             f"difference {result.difference:+.4f} (95 % of paired bootstraps: {result.low:+.4f} to "
             f"{result.high:+.4f}); better in {result.share_better:.0%} of them"
         )
+
+
+def _ends(order: Sequence[int], most: int = 8) -> tuple[Sequence[int], Sequence[int]]:
+    """The first of a list, and the last of the others, backwards."""
+    return order[:most], order[most:][::-1][:most]

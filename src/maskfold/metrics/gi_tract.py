@@ -45,12 +45,18 @@ class GiTractMetric(CompetitionMetric):
         self.joined = joined
 
     def image_stats(self, mask: np.ndarray, label: Label) -> np.ndarray:
-        """int64: height, width, and where the runs of prediction and truth begin and end, for `unit_stats`."""
+        """int64, for `unit_stats`: height, width, TP and the sum of both areas of each class, and where runs change.
+
+        Runs are those of what distances are between, first predicted, then labelled, pixel by pixel.
+        """
         if mask.shape != label.values.shape or mask.shape != self.labels.mask_shape(label.valid.shape[-2:]):
             raise MaskfoldError(f"the masks are {mask.shape} and {label.values.shape}: expected one image at a time")
-        layers = np.stack([self.labels.layers(one) & label.valid for one in (mask, label.values)])
+        predicted, labelled = (self.labels.layers(one) & label.valid for one in (mask, label.values))
+        counts = [(predicted & labelled).sum((1, 2)), predicted.sum((1, 2)) + labelled.sum((1, 2))]
+        layers = np.stack([predicted, labelled])
+        layers = layers.any(1) if self.joined else layers
         edges = np.flatnonzero(np.diff(layers.ravel(), prepend=False, append=False))
-        return np.concatenate([label.valid.shape, edges])
+        return np.concatenate([label.valid.shape, *counts, edges])
 
     def unit(self, image_id: str) -> str:
         volume, found, _ = image_id.rpartition(SLICE)
@@ -65,12 +71,12 @@ class GiTractMetric(CompetitionMetric):
         shapes = {tuple(edges[:2].tolist()) for edges in found}
         if len(shapes) > 1:
             raise MaskfoldError(f"the slices of a volume have the sizes {sorted(shapes)}: expected one size")
-        shape = (2, self.labels.channels, *shapes.pop())
-        predicted, labelled = np.stack([_filled(edges[2:], shape) for edges in found], axis=2)  # (C, D, H, W) each
-        shared, total = (predicted & labelled).sum((2, 3)), predicted.sum((2, 3)) + labelled.sum((2, 3))
-        dice = ratio(2 * shared, total).T
-        if self.joined:
-            predicted, labelled = predicted.any(0, keepdims=True), labelled.any(0, keepdims=True)
+        classes = self.labels.channels
+        counts = np.stack([one[2 : 2 + 2 * classes].reshape(2, classes) for one in found])
+        dice = ratio(2 * counts[:, 0], counts[:, 1])
+        shape = (2, 1 if self.joined else classes, *shapes.pop())
+        slices = [_filled(one[2 + 2 * classes :], shape) for one in found]
+        predicted, labelled = np.stack(slices, axis=2)  # (classes, D, H, W) each
         distances = [hausdorff(*volumes) for volumes in zip(predicted, labelled, strict=True)]
         of_volume = np.tile([*distances, 1 / len(found)], (len(found), 1))
         return np.concatenate([dice, of_volume], axis=1)
@@ -104,12 +110,22 @@ def hausdorff(predicted: np.ndarray, labelled: np.ndarray) -> float:
         return float("nan")
     if not voxels or not true or voxels > TOO_MANY * true:
         return 1.0
-    there, back = _farthest(predicted, labelled), _farthest(labelled, predicted)
+    scale = np.array(predicted.shape)
+    box = _box(predicted | labelled)
+    there, back = (
+        _farthest(*pair, scale) for pair in ((predicted[box], labelled[box]), (labelled[box], predicted[box]))
+    )
     return max(there, back) / np.sqrt(3)
 
 
-def _farthest(volume: np.ndarray, other: np.ndarray) -> float:
-    """How far the voxel of ``volume`` that is farthest from ``other`` is from it."""
+def _box(volume: np.ndarray) -> tuple[slice, ...]:
+    """The smallest one around all voxels."""
+    ends = [np.flatnonzero(volume.any(tuple({0, 1, 2} - {axis})))[[0, -1]] for axis in range(3)]
+    return tuple(slice(first, last + 1) for first, last in ends)
+
+
+def _farthest(volume: np.ndarray, other: np.ndarray, scale: np.ndarray) -> float:
+    """How far the voxel of ``volume`` that is farthest from ``other`` is from it; the whole is ``scale`` voxels."""
     from scipy.ndimage import binary_erosion
     from scipy.spatial import KDTree  # only volumes need it
 
@@ -118,11 +134,13 @@ def _farthest(volume: np.ndarray, other: np.ndarray) -> float:
         return 0.0
     # What is nearest to a voxel outside is on the surface.
     surface = np.argwhere(other & np.logical_not(binary_erosion(other)))
-    return float(KDTree(surface / other.shape).query(outside / other.shape)[0].max())
+    return float(KDTree(surface / scale).query(outside / scale)[0].max())
 
 
 def _filled(edges: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """bool array of ``shape`` whose value changes at each of ``edges``."""
+    if not len(edges):
+        return np.zeros(shape, bool)
     changes = np.zeros(np.prod(shape) + 1, bool)
     changes[edges] = True
     return np.logical_xor.accumulate(changes[:-1]).reshape(shape)

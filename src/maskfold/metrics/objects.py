@@ -74,7 +74,13 @@ class AirbusF2Metric(_ObjectsMetric):
 
 def shared_pixels(predicted: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     """int64 (P + 1, L + 1): pixels that the instance p of one mask and l of another share; 0 is where none is."""
-    rows, cols = (np.unique(np.append(0, mask), return_inverse=True) for mask in (predicted, labelled))
-    shape = len(rows[0]), len(cols[0])
-    pairs = rows[1][1:] * shape[1] + cols[1][1:]
-    return np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
+    (rows, height), (columns, width) = _without_gaps(predicted), _without_gaps(labelled)
+    return np.bincount((rows * width + columns).ravel(), minlength=height * width).reshape(height, width)
+
+
+def _without_gaps(instances: np.ndarray) -> tuple[np.ndarray, int]:
+    """The same instances, numbered 1, 2, 3 …, and how many numbers there are with 0."""
+    there = np.bincount(instances.ravel(), minlength=1) > 0
+    there[0] = True
+    place = np.cumsum(there) - 1
+    return place[instances], int(place[-1]) + 1

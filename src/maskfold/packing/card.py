@@ -118,6 +118,8 @@ def _predict(choice: EnsembleChoice, runs: Sequence[Run], competition: Competiti
 def _alone(run: Run, folds: Sequence[int | str], choice: EnsembleChoice, competition: Competition) -> str:
     checkpoint = run.fold(folds[0]).weights_of(choice.runs[0].checkpoint)[0]
     place = Path(RUNS, run.name, f"fold_{folds[0]}", checkpoint).as_posix()
+    last = run.config.model.instances
+    further = "" if last is None else f", of which the last channel is the output {last} and not the mask's"
     return (
         f"Each `{RUNS}/NAME/fold_K/CHECKPOINT/` holds one network. Where a `config.json` is in it, "
         "segmentation_models_pytorch loads it:\n\n"
@@ -126,5 +128,5 @@ def _alone(run: Run, folds: Sequence[int | str], choice: EnsembleChoice, competi
         f'beside = load_file("{place}/beside.safetensors")\n'
         'logits = network((images - beside["mean"]) / beside["std"])\n```\n\n'
         "Normalisation and padding are not part of that network: it takes (value - mean) / std, float "
-        f"(N, {competition.images.channels}, H, W), with H and W multiples of its stride, and gives logits."
+        f"(N, {competition.images.channels}, H, W), with H and W multiples of its stride, and gives logits{further}."
     )

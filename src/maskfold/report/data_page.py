@@ -10,10 +10,10 @@ import pandas as pd
 from maskfold.checks import DataReport, Images, pixel_statistics
 from maskfold.competitions import Competition
 from maskfold.files import atomic_path
+from maskfold.labels import MANY_CLASSES
 from maskfold.report.data_charts import image_charts, mask_charts
 from maskfold.report.data_pictures import example_cards, pair_cards, reading_card, suspicious_cards
-from maskfold.report.page import css_colour, refuse_other_suffix, render_page
-from maskfold.report.pictures import class_colours
+from maskfold.report.page import class_legend, refuse_other_suffix, render_page
 
 MOST_SIZES = 12
 MOST_LEAKS = 60
@@ -47,7 +47,8 @@ def data_page(report: DataReport, competition: Competition) -> str:
         level="%.1f" if report.images.spec.scale > 10 else "%.3f",
         classes=class_table(report),
         charts={"images": image_charts(report.images), "masks": mask_charts(report.masks)},
-        legend=[(css_colour(colour), name) for colour, name in class_colours(competition.labels)],
+        many=len(report.masks.pixels) > MANY_CLASSES,
+        legend=class_legend(competition.labels, report.masks.pixels),
         examples=example_cards(report, competition, masks),
         suspicious=suspicious_cards(report, competition, masks),
         pairs=pair_cards(report, competition, masks),

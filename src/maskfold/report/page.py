@@ -6,6 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -13,6 +15,7 @@ from markupsafe import Markup
 from maskfold.config import changed_keys
 from maskfold.errors import ReportError
 from maskfold.inference.decoding import tunable_values
+from maskfold.labels import MANY_CLASSES, LabelSpec
 from maskfold.report.advice import advise
 from maskfold.report.figures import (
     Chart,
@@ -38,6 +41,7 @@ FINE_GRAINED = {
 
 def report_page(findings: Findings, cards: list[Card]) -> str:
     """The whole page."""
+    classes = findings.survey.metrics.per_class()
     return render_page(
         "report.html",
         title="Report: " + " + ".join(training.run.name for training in findings.trainings),
@@ -47,7 +51,8 @@ def report_page(findings: Findings, cards: list[Card]) -> str:
         advice=advise(findings),
         charts=_charts(findings),
         fine=findings.survey.metrics.compute(),
-        classes=findings.survey.metrics.per_class(),
+        classes=classes,
+        class_ends=_class_ends(classes),
         fine_grained=FINE_GRAINED,
         suspects=suspects(findings.table).head(MOST_SUSPECTS),
         cards=cards,
@@ -129,11 +134,33 @@ def _legend(findings: Findings) -> list[tuple[str, str]]:
     if findings.binary:
         meanings = {1: "right", 2: "predicted, not labelled", 3: "labelled, not predicted"}
         return [(css_colour(ERRORS[number]), meaning) for number, meaning in meanings.items()]
+    labelled = findings.survey.metrics.counts[..., [0, 2]].sum((0, 2))
     return [
-        *((css_colour(colour), name) for colour, name in class_colours(findings.competition.labels)),
+        *class_legend(findings.competition.labels, labelled),
         (css_colour(ERRORS[4]), "wrong class"),
         (css_colour(ERRORS[5]), "not scored"),
     ]
+
+
+def class_legend(labels: LabelSpec, pixels: np.ndarray) -> list[tuple[str, str]]:
+    """(colour, name) of the classes, as CSS writes it; of many classes those with the most ``pixels``."""
+    colours = [(css_colour(colour), name) for colour, name in class_colours(labels)]
+    if len(pixels) <= MANY_CLASSES:
+        return colours
+    first = len(colours) - len(pixels)  # where classes overlap, a colour of none of them
+    largest = np.sort(np.argsort(-pixels, kind="stable")[:MANY_CLASSES])
+    shown = [*colours[:first], *(colours[first + place] for place in largest)]
+    return [*shown, ("transparent", f"{len(colours) - len(shown)} more")]
+
+
+def _class_ends(classes: pd.DataFrame) -> str:
+    """The classes of the lowest and the highest IoU, where there are so many that a table of all is folded away."""
+    if len(classes) <= MANY_CLASSES:
+        return ""
+    ordered = classes["iou_d"].dropna().sort_values(kind="stable")
+    named = [f"{name} {score:.4f}" for name, score in ordered.items()]
+    half = min(8, len(named) // 2)
+    return f"{', '.join(named[:half])} … {', '.join(named[len(named) - half :])}; the median is {ordered.median():.4f}"
 
 
 def css_colour(colour: tuple[int, ...]) -> str:

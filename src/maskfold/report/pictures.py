@@ -1,6 +1,7 @@
 """Small pictures of an image, its masks and its errors, as data URIs."""
 
 import base64
+import colorsys
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,13 +87,20 @@ def error_numbers(labels: LabelSpec, truth: Label, mask: np.ndarray) -> np.ndarr
 
 
 def class_colours(labels: LabelSpec) -> list[tuple[tuple[int, int, int], str]]:
-    """Colour and name of all that a mask's picture shows; colours repeat where there are more classes.
+    """Colour and name of all that a mask's picture shows.
 
     Classes that overlap have a colour for pixels of none of them first.
     """
     names = ("none of them", *labels.class_names) if labels.task == "multilabel" else labels.value_names
     palette = BINARY if labels.task == "binary" else CLASSES
-    return [(palette[number % len(palette)], name) for number, name in enumerate(names)]
+    return [(palette[place] if place < len(palette) else _further(place), name) for place, name in enumerate(names)]
+
+
+def _further(number: int) -> tuple[int, int, int]:
+    """A colour beyond those chosen by hand: hues a golden section apart, in turn strong, pale and dark."""
+    saturation, value = ((0.85, 0.9), (0.45, 1.0), (0.9, 0.55))[number % 3]
+    red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1, saturation, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def colour_numbers(labels: LabelSpec, mask: np.ndarray) -> np.ndarray:

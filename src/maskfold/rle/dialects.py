@@ -1,15 +1,17 @@
 """The ways in which competitions write run-length codes, and the most usual of them as two functions."""
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Literal
 
 import numpy as np
 
+from maskfold.rle import kernels
 from maskfold.rle.layouts import LAYOUTS, bounds_of_numbers, numbers_of_bounds
 from maskfold.rle.masks import Order, bounds_of_mask, checked_shape, mask_of_bounds
+from maskfold.rle.parts import bounds_of_parts
 from maskfold.rle.runs import Runs
 from maskfold.rle.set_kernels import join_touching
 from maskfold.rle.tokens import RLEError, format_numbers, is_missing, parse_list, parse_text
@@ -32,6 +34,7 @@ class RLEDialect:
     start: the number of the first pixel, 0 or 1.
     empty: the text written for an empty mask, and accepted for one. None is the layout's own form:
         "" for pairs, the one count H * W for "counts".
+        A text of numbers may be one that no mask has, such as "1 0", a run without pixels.
     also_empty: further texts accepted for an empty mask. Blank text and missing values (None, NaN,
         pandas.NA) always are.
 
@@ -54,16 +57,28 @@ class RLEDialect:
         if isinstance(self.also_empty, str):
             raise RLEError(f"also_empty is {self.also_empty!r}; expected a tuple of texts")
         for marker in self._markers:
-            if marker and all(token.isdigit() for token in marker.split()):
-                raise RLEError(f"empty marker {marker!r} would be read as runs; use a text that is not a number")
+            if marker and all(token.isdigit() for token in marker.split()) and self._may_be_runs(marker):
+                raise RLEError(f"empty marker {marker!r} would be read as runs; use a text that is no run, such as -1")
 
     def encode(self, mask: np.ndarray) -> str:
         """The canonical text of `mask` (H, W): runs sorted, as long as possible, one blank between numbers.
 
         Any memory layout, bool or any number type; an RLEError unless all values are 0 or 1.
         """
-        pixels, bounds = self._runs_of(mask)
-        return self._text(bounds, pixels)
+        return self._text(*self._runs_of(mask))
+
+    def encode_parts(self, parts: Iterable[np.ndarray], shape: tuple[int, int]) -> str:
+        """The text that `encode` makes of a mask of ``shape`` (H, W), which comes in parts and is never held whole.
+
+        Args:
+            parts: whole columns from the left where ``order`` is "F", whole rows from the top where it is "C".
+            shape: of all parts together.
+
+        Raises:
+            RLEError: values other than 0 and 1.
+        """
+        height, width = checked_shape(shape)
+        return self._text(height * width, bounds_of_parts(parts, self.order))
 
     def numbers(self, mask: np.ndarray) -> list[int]:
         """The numbers of `encode`'s text as a list, the form COCO's JSON files hold; no empty marker."""
@@ -97,20 +112,26 @@ class RLEDialect:
         """
         if runs.order != self.order:
             raise RLEError(f"the runs are in order {runs.order}, the dialect writes order {self.order}")
-        return self._text(runs.bounds, runs.pixels)
+        return self._text(runs.pixels, runs.bounds)
 
     def area(self, rle: str | Sequence[int] | float | None, shape: tuple[int, int]) -> int:
         """The number of foreground pixels, without making the mask; checked exactly as by `decode`."""
-        height, width = checked_shape(shape)
-        bounds = self._bounds(rle, height * width)
-        return int(bounds[1::2].sum() - bounds[0::2].sum())
+        return self.runs(rle, shape).area
+
+    def _may_be_runs(self, numbers: str) -> bool:
+        """Whether a mask of any size has this code; a run of length 0 (``1 0``) has none."""
+        try:
+            bounds_of_numbers(parse_text(numbers), LAYOUTS[self.layout], self.start, 10**kernels.MAX_DIGITS)
+        except RLEError:
+            return LAYOUTS[self.layout].trailing  # their sum depends on the size
+        return True
 
     @cached_property
     def _markers(self) -> tuple[str, ...]:
         written = () if self.empty is None else (self.empty,)
         return tuple(marker.strip() for marker in (*written, *self.also_empty))
 
-    def _text(self, bounds: np.ndarray, pixels: int) -> str:
+    def _text(self, pixels: int, bounds: np.ndarray) -> str:
         if not bounds.size and self.empty is not None:
             return self.empty
         return format_numbers(numbers_of_bounds(bounds, LAYOUTS[self.layout], self.start, pixels))

@@ -115,6 +115,23 @@ def fill_columns(mask: np.ndarray, bounds: np.ndarray) -> None:
 
 
 @compiled_later
+def fill_lines(part: np.ndarray, bounds: np.ndarray, length: int, first_line: int, first_pixel: int) -> None:
+    """Set in the zeroed uint8 `part` what the runs cover of it, without drawing the rest of the mask.
+
+    A mask's pixels are numbered along lines of `length` pixels; `part` is the lines from `first_line` on, of each the
+    pixels from `first_pixel` on.
+    """
+    for line in range(part.shape[0]):
+        begin = (first_line + line) * length + first_pixel
+        end = begin + part.shape[1]
+        # The bound after `begin` at an odd place ends a run that `begin` is in.
+        i = np.searchsorted(bounds, begin, side="right") // 2 * 2
+        while i < bounds.size and bounds[i] < end:
+            part[line, max(bounds[i], begin) - begin : min(bounds[i + 1], end) - begin] = 1
+            i += 2
+
+
+@compiled_later
 def find_bounds(words: np.ndarray, bounds: np.ndarray) -> int:
     """Write where a 0/1 uint8 sequence changes value, as far as `bounds` has room.
 

@@ -15,11 +15,6 @@ _NEVER = np.array([np.iinfo(np.int64).max])
 UNIT = 10**6  # weights count in millionths, as whole numbers: ties are ties
 
 
-def area(runs: Runs) -> int:
-    """Pixels of the mask."""
-    return int(runs.bounds[1::2].sum() - runs.bounds[0::2].sum())
-
-
 def bounding_box(runs: Runs) -> tuple[int, int, int, int] | None:
     """(top, left, bottom, right) of the smallest box around all pixels, ends exclusive; `None` of an empty mask."""
     if not len(runs):

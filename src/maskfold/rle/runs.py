@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from maskfold.rle import kernels
 from maskfold.rle.masks import Order, bounds_of_mask, mask_of_bounds
 
 
@@ -45,9 +46,21 @@ class Runs:
         """Pixels of a column ("F") or of a row ("C")."""
         return self.shape[0] if self.order == "F" else self.shape[1]
 
+    @property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return int(self.bounds[1::2].sum() - self.bounds[0::2].sum())
+
     def mask(self) -> np.ndarray:
         """uint8 of 0 and 1 (H, W), C-contiguous."""
         return mask_of_bounds(self.bounds, self.shape, self.order)
+
+    def window(self, rows: slice, columns: slice) -> np.ndarray:
+        """The mask's part at ``rows`` and ``columns``, which have both ends: uint8 0/1, (h, w), C-contiguous."""
+        lines, along = (columns, rows) if self.order == "F" else (rows, columns)
+        part = np.zeros((lines.stop - lines.start, along.stop - along.start), np.uint8)
+        kernels.fill_lines(part, self.bounds, self.line, lines.start, along.start)
+        return np.ascontiguousarray(part.T) if self.order == "F" else part
 
     def __len__(self) -> int:
         return self.bounds.size // 2

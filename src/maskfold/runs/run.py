@@ -63,6 +63,10 @@ class Run:
         self._folds: pd.DataFrame | None = None
         self._annotations: Annotations | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Without what was read of it: another process reads it where it needs it.
+        return {"path": self.path, "storage": self.storage, "_competition": None, "_folds": None, "_annotations": None}
+
     @classmethod
     def open(cls, path: Path) -> "Run":
         """An existing run.

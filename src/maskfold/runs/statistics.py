@@ -19,8 +19,7 @@ class FoldStatistics:
     """Of a fold's validation images, at threshold 0.5 or by the most probable class, without views.
 
     Attributes:
-        metric: as the competition's profile names it.
-        options: of the metric, as the profile gives them.
+        metric: as the competition's profile names it, and its ``options``.
         labels: that it was built with.
         ids: of the images.
         stats: float64 (n, k), a row of `maskfold.metrics.CompetitionMetric.image_stats` for each image.
@@ -67,8 +66,8 @@ def read_statistics(fold: FoldFolder, checkpoint: str) -> FoldStatistics | None:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             facts = json.loads(arrays["facts"].tobytes())
             labels = LabelSpec(facts["task"], tuple(facts["class_names"]))
-            options = facts.get("options", {})
-            return FoldStatistics(facts["metric"], labels, facts["ids"], arrays["stats"], facts["groups"], options)
+            given = labels, facts["ids"], arrays["stats"], facts["groups"], facts["options"]
+            return FoldStatistics(facts["metric"], *given)
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise RunError(f"{fold.path / 'stats' / checkpoint}.npz is damaged ({reason}): remove it, or {AGAIN}") from None

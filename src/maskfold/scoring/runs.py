@@ -30,9 +30,9 @@ def runs_agreement(a: Layers, b: Layers) -> float:
 def differing_pixels(a: Layers, b: Layers) -> int:
     """Pixels where the two masks are not the same in any class."""
     apart = [ops.symmetric_difference(*pair) for pair in zip(a, b, strict=True)]
-    return ops.area(ops.union(*apart))
+    return ops.union(*apart).area
 
 
 def foreground_pixels(labels: LabelSpec, layers: Layers) -> int:
     """Pixels of any class but a multiclass task's class 0."""
-    return ops.area(ops.union(*(layers[1:] if labels.exclusive else layers)))
+    return ops.union(*(layers[1:] if labels.exclusive else layers)).area

@@ -14,6 +14,7 @@ RUNS = Path("runs")
 STUDIES = RUNS / "studies"
 SUBMISSIONS = Path("submissions")
 PACKS = Path("packs")
+RASTERS = Path("rasters")
 
 
 def all_runs() -> list[Run]:

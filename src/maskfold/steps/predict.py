@@ -1,25 +1,26 @@
 """From trained runs to a submission: which ensemble, which folds, which file."""
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Samples
 from maskfold.config import Config, override
 from maskfold.ensembling.checkpoints import has_oof
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
 from maskfold.ensembling.finished import folds_of, optimism
-from maskfold.ensembling.submit import (
-    Engine,
-    check_hashes,
-    default_choice,
-    predict_samples,
-    test_samples,
-    write_submission,
-)
-from maskfold.errors import RunError
+from maskfold.ensembling.predictors import Engine
+from maskfold.ensembling.rasters import RasterEnsemble
+from maskfold.ensembling.shards import Shards, shard_count
+from maskfold.ensembling.submit import Decoded, check_hashes, default_choice, test_samples, write_masks
+from maskfold.errors import RunError, SubmissionError
 from maskfold.packing.read import Pack
+from maskfold.parallel import default_processes, worker_pool
 from maskfold.program import command_line
+from maskfold.progress import progress
 from maskfold.runs import Run
 from maskfold.runs.checkpoint import file_digest
 from maskfold.scoring.evaluate import evaluate_oof
@@ -29,6 +30,8 @@ from maskfold.steps.submissions import log_file, submission_path
 
 # Sections of the config that a tuned choice holds too, and that the command line may change.
 CHOICE_SECTIONS = ("tta", "post")
+# Processes that the system may end before prediction gives up.
+MOST_DEATHS = 3
 
 
 def predict(
@@ -41,6 +44,7 @@ def predict(
     overwrite: bool = False,
     save_probabilities: bool = False,
     engine: Engine = "torch",
+    parallel: int | None = None,
 ) -> Path:
     """Predict the test images, write the validated submission, and note it in ``submissions/log.csv``.
 
@@ -53,6 +57,9 @@ def predict(
         overwrite: replace ``out`` if it exists.
         save_probabilities: also keep the probability maps, of 8 bits, in a folder beside the submission.
         engine: ``onnx`` runs each network with onnxruntime, in float32; its graph is made once and kept in the run.
+        parallel: processes that share the images; None: one for each GPU, else one. What is written is the same byte
+            for byte, as far as the number of threads does not change the networks' last bits. A script that asks for
+            several, or has several GPUs, needs ``if __name__ == "__main__":``.
 
     Returns:
         The submission's path.
@@ -69,7 +76,8 @@ def predict(
     used = folds or folds_of(runs[0])
     print(describe_folds(runs, competition, used), flush=True)
     size = config.inference.batch_size
-    _write(path, choice, runs, competition, folds, size, save_probabilities=save_probabilities, engine=engine)
+    shards = Shards(choice, competition, runs, folds, size, engine, test_samples(competition), save_probabilities)
+    _write(path, shards, parallel)
     log_submission(path, choice, competition, runs, used)
     return path
 
@@ -83,12 +91,13 @@ def predict_pack(
     overwrite: bool = False,
     save_probabilities: bool = False,
     engine: Engine = "torch",
+    parallel: int | None = None,
 ) -> Path:
     """`predict` with an opened pack, see `maskfold.packing.read.open_pack`: the same submission, byte for byte.
 
     Args:
         pack: stays open until this returns.
-        out, folds, overwrite, save_probabilities, engine: as in `predict`.
+        out, folds, overwrite, save_probabilities, engine, parallel: as in `predict`.
         overrides: dotted keys, of which ``competition.root`` says where the images are.
 
     Raises:
@@ -102,27 +111,51 @@ def predict_pack(
     known = "" if choice.score is None else f" (out-of-fold {choice.metric} {choice.score:.4f}){optimism(pack.runs)}"
     print(f"Pack: {pack.source}{known}\nFolds: {', '.join(map(str, used))}", flush=True)
     size = config.inference.batch_size
-    _write(path, choice, pack.runs, competition, folds, size, save_probabilities=save_probabilities, engine=engine)
+    samples = test_samples(competition)
+    _write(path, Shards(choice, competition, pack.runs, folds, size, engine, samples, save_probabilities), parallel)
     _note(path, pack.runs, used, score=choice.score, ensemble=None)
     return path
 
 
-def _write(
-    path: Path,
-    choice: EnsembleChoice,
-    runs: Sequence[Run],
-    competition: Competition,
-    folds: Sequence[int | str] | None,
-    batch_size: int,
-    *,
-    save_probabilities: bool,
-    engine: Engine,
-) -> None:
-    samples = test_samples(competition)
-    predictions = predict_samples(choice, competition, samples, folds, batch_size=batch_size, engine=engine, runs=runs)
-    maps = path.with_name(path.stem + "_probabilities") if save_probabilities else None
-    counts = write_submission(predictions, choice, competition, path, samples.ids, maps)
+def _write(path: Path, shards: Shards, parallel: int | None) -> None:
+    choice, competition, ids = shards.choice, shards.competition, shards.samples.ids
+    shards, rasters = _apart(shards, path)
+    maps = path.with_name(path.stem + "_probabilities") if shards.maps else None
+    whole = len(shards.samples)
+    processes = min(parallel or default_processes(), max(1, whole))
+    if processes == 1:
+        stream = progress(shards.stream(), "predict", total=whole) if whole else ()
+        counts = write_masks(chain(stream, rasters), choice, competition, path, ids, maps)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
+            shards = replace(shards, folder=Path(folder), count=shard_count(whole, shards.batch_size, processes))
+            tasks = [(number,) for number in range(shards.count)]
+            with worker_pool(processes, deaths=MOST_DEATHS) as workers:
+                done = workers.finished(shards, tasks)
+                for _ in progress(done, f"predict, {processes} processes", total=len(tasks), unit="shard"):
+                    pass
+            counts = write_masks(chain(shards.merged(), rasters), choice, competition, path, ids, maps)
     print(f"{counts['images']} images, {counts['empty']} with an empty mask. Valid submission: {path}")
+
+
+def _apart(shards: Shards, path: Path) -> tuple[Shards, Iterator[Decoded]]:
+    """The images that are held whole, and the masks of those that are predicted by windows."""
+    competition, samples = shards.competition, shards.samples
+    large = [sample for sample in samples if competition.by_windows(sample)]
+    if not large:
+        return shards, iter(())
+    if shards.maps:
+        raise SubmissionError(
+            f"{len(large)} images are predicted by windows, whose maps are not kept: leave out --save-probabilities, "
+            f"or use {command_line('tile', 'predict', '--probabilities')}"
+        )
+    ensemble = RasterEnsemble(
+        shards.choice, competition, shards.folds, batch_size=shards.batch_size, engine=shards.engine, runs=shards.runs
+    )
+    left_out = {sample.id for sample in large}
+    whole = Samples(sample for sample in samples if sample.id not in left_out)
+    return replace(shards, samples=whole), (Decoded(*found) for found in ensemble.masks(large, path))
 
 
 def predict_out_of_fold(

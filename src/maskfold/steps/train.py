@@ -7,9 +7,9 @@ from typing import Any
 from maskfold.config import Config
 from maskfold.ensembling.finished import OPTIMISTIC
 from maskfold.errors import ConfigError
+from maskfold.parallel import side_by_side
 from maskfold.runs import Run
 from maskfold.steps.competition import open_competition, with_root
-from maskfold.steps.parallel import side_by_side
 from maskfold.steps.places import RUNS
 from maskfold.training import fit, processes
 

@@ -94,5 +94,5 @@ def _fine_grained(name: str, labels: LabelSpec) -> Column:
 
 def _each_set(rows: np.ndarray, score: Callable[[np.ndarray], float]) -> np.ndarray | float:
     """``score`` of every set (n, k) of an array (..., n, k)."""
-    sets: Sequence[np.ndarray] = rows.reshape(-1, *rows.shape[-2:])
+    sets = rows.reshape(-1, *rows.shape[-2:])
     return np.array([score(one) for one in sets]).reshape(rows.shape[:-2])[()]

@@ -33,8 +33,9 @@ class Plan:
 
     def __init__(self, study: Study, folder: Path, overrides: Mapping[str, Any] | None = None) -> None:
         self.study = study
+        self.overrides = dict(overrides or {})
         self.folder = Path(folder)
-        self.common = load_config(study.config, {**study.options, **(overrides or {})}, name=self.folder.name)
+        self.common = load_config(study.config, {**study.options, **self.overrides}, name=self.folder.name)
         self.levels = study.levels()
         self._refuse_twins()
 
@@ -73,6 +74,13 @@ class Plan:
         except ConfigError as error:
             raise ConfigError(f"variant {name} of the study: {error}") from None
 
+    def folds(self, name: str) -> tuple[int, ...]:
+        """The folds of a variant that the study trains and scores."""
+        section = self.config(name, self.study.seeds[0]).folds
+        if self.study.folds != "all":
+            return self.study.folds
+        return (0,) if section.kind in ("holdout", "given") else tuple(range(section.count))
+
     def stages(self) -> list[list[Job]]:
         """All work; what stands in one stage may be done at the same time."""
         study, found = self.study, []
@@ -80,7 +88,7 @@ class Plan:
             names = [name for name in self.trained if self.levels[name] == level]
             labelled = [name for name in names if study.variants[name].pseudo is not None]
             found.append([Job(name, seed, None) for name in labelled for seed in study.seeds])
-            found.append([Job(name, seed, fold) for name in names for seed in study.seeds for fold in study.folds])
+            found.append([Job(name, seed, fold) for name in names for seed in study.seeds for fold in self.folds(name)])
         return [stage for stage in found if stage]
 
     def _trained(self, name: str) -> str:

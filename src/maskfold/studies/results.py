@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from maskfold.errors import InferenceError, TrainingError
-from maskfold.metrics import PairedResult, paired_bootstrap
+from maskfold.errors import StudyError
+from maskfold.metrics import PairedResult, bootstrap_interval, paired_bootstrap
 from maskfold.studies.columns import Column
 from maskfold.studies.plan import Plan
 from maskfold.studies.scores import Scores, columns_of, score
@@ -33,6 +34,7 @@ class Row:
         against: its baseline; None: it has none.
         figures: of every column, the competition's score first.
         verdict: what the score says; empty without a baseline.
+        out_of_fold: where the other figures are of test images, what the score is out of fold, and its 95 % interval.
         seconds: of training, the mean over folds and seeds.
         optimistic: whether its networks learned from some that saw the validation images.
     """
@@ -41,6 +43,7 @@ class Row:
     against: str | None
     figures: tuple[Figure, ...]
     verdict: str
+    out_of_fold: tuple[float, float, float] | None
     seconds: float
     optimistic: bool
 
@@ -57,6 +60,7 @@ class Results:
         groups: how many groups they form, which intervals are over.
         devices: that trained.
         missing: variants that something kept from their end.
+        chosen: where there was a search, the options of its winner.
     """
 
     columns: tuple[str, ...]
@@ -66,18 +70,18 @@ class Results:
     groups: int
     devices: tuple[str, ...]
     missing: tuple[str, ...]
+    chosen: dict[str, Any] = field(default_factory=dict)
 
 
 def gather(plan: Plan, names: Sequence[str]) -> Results:
     """The results of those variants of a study whose work is done.
 
     Raises:
-        InferenceError: two variants that are compared were scored on different images.
-        TrainingError: there is none.
+        StudyError: there is none, or two variants that are compared were scored on different images.
     """
     study, columns = plan.study, columns_of(plan)
     if not names:
-        raise TrainingError("no variant of the study got to its end, as said above: the same command tries again")
+        raise StudyError("no variant of the study got to its end, as said above: the same command tries again")
     found = {name: [score(plan, name, seed) for seed in study.seeds] for name in names}
     first = found[names[0]][0]
     rows = tuple(_row(plan, name, found, columns) for name in names)
@@ -101,11 +105,15 @@ def _row(plan: Plan, name: str, found: dict[str, list[Scores]], columns: Sequenc
         _refuse_other_images(name, found[name], against, found[against])
     figures = tuple(_figure(column, found[name], None if against is None else found[against]) for column in columns)
     difference = figures[0].difference
-    folds, groups = len(plan.study.folds), len(set(found[name][0].groups))
-    verdict = "" if difference is None else judge(difference, folds, _fold_count(plan), groups)
+    folds, groups = len(plan.folds(name)), len(set(found[name][0].groups))
+    all_folds = _fold_count(plan) if plan.study.truth is None else None
+    verdict = "" if difference is None else judge(difference, folds, all_folds, groups)
     summaries = _summaries(plan, name)
     seconds = float(np.mean([summary["seconds"] for summary in summaries]))
-    return Row(name, against, figures, verdict, seconds, any(summary.get("optimistic") for summary in summaries))
+    promised = _out_of_fold(columns[0], found[name])
+    return Row(
+        name, against, figures, verdict, promised, seconds, any(summary.get("optimistic") for summary in summaries)
+    )
 
 
 def _figure(column: Column, own: list[Scores], others: list[Scores] | None) -> Figure:
@@ -119,7 +127,17 @@ def _figure(column: Column, own: list[Scores], others: list[Scores] | None) -> F
     return Figure(value, paired_bootstrap(ours, theirs, column.score, groups=groups, trials=trials))
 
 
-def judge(found: PairedResult, folds: int, all_folds: int, groups: int) -> str:
+def _out_of_fold(column: Column, own: list[Scores]) -> tuple[float, float, float] | None:
+    """The score and its interval over groups, all seeds together."""
+    pairs = [(scores.out_of_fold, scores.fold_groups) for scores in own]
+    rows = [stats for stats, _ in pairs if stats is not None]
+    if not rows:
+        return None
+    stats, groups = np.concatenate(rows), [group for _, found in pairs for group in found]
+    return float(column.score(stats)), *bootstrap_interval(stats, column.score, groups=groups)
+
+
+def judge(found: PairedResult, folds: int, all_folds: int | None, groups: int) -> str:
     """Keep, drop, or how many more folds would decide, if the difference stayed what it is.
 
     The interval narrows with the square root of the images: where it must be q times as narrow to leave out 0, q² times
@@ -128,7 +146,7 @@ def judge(found: PairedResult, folds: int, all_folds: int, groups: int) -> str:
     Args:
         found: the difference of the score, more being better, and its 95 % interval.
         folds: that were scored.
-        all_folds: that there are.
+        all_folds: that there are; None: the images do not depend on the folds.
         groups: of images (or images, where groups are not known) that the interval is over; of fewer than
             `FEWEST_GROUPS` it means little.
     """
@@ -140,6 +158,8 @@ def judge(found: PairedResult, folds: int, all_folds: int, groups: int) -> str:
     width = found.difference - found.low if found.difference > 0 else found.high - found.difference
     if found.difference == 0 or width >= 30 * abs(found.difference):
         return "undecided: no difference to speak of"
+    if all_folds is None:
+        return "undecided"
     narrower = 1.0 if shown else width / abs(found.difference)
     needed = max(folds + 1, math.ceil(folds * max(narrower**2, FEWEST_GROUPS / groups)))
     if needed <= all_folds:
@@ -152,13 +172,13 @@ def _fold_count(plan: Plan) -> int:
 
 
 def _summaries(plan: Plan, name: str) -> list[dict]:
-    return [plan.run(name, seed).fold(fold).summary() for seed in plan.study.seeds for fold in plan.study.folds]
+    return [plan.run(name, seed).fold(fold).summary() for seed in plan.study.seeds for fold in plan.folds(name)]
 
 
 def _refuse_other_images(name: str, own: list[Scores], against: str, others: list[Scores]) -> None:
     for mine, theirs in zip(own, others, strict=True):
         if mine.ids != theirs.ids:
-            raise InferenceError(
+            raise StudyError(
                 f"{name} was scored on {len(mine.ids)} images and {against} on {len(theirs.ids)}, not the same: give "
                 "both variants the same folds section"
             )

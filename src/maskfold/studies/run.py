@@ -1,20 +1,24 @@
 """Running a study: what is missing is trained, in the order in which variants need each other."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from maskfold.config import changed_keys, override
 from maskfold.errors import MaskfoldError
+from maskfold.parallel import Task, Work, worker_pool
 from maskfold.runs import Run
 from maskfold.runs.pseudo import PseudoFolder
 from maskfold.steps.competition import open_competition, with_root
-from maskfold.steps.parallel import worker_pool
 from maskfold.steps.pseudo import pseudo_label
 from maskfold.steps.train import train
 from maskfold.studies.plan import Job, Plan
 from maskfold.studies.results import Results, gather
 from maskfold.studies.scores import known, score
+from maskfold.studies.search import search, trials_ended
 from maskfold.studies.write import write_results
 from maskfold.training.forecast import duration
 
@@ -34,16 +38,25 @@ def run_study(plan: Plan, *, parallel: int = 1) -> Results:
     Raises:
         MaskfoldError: see its message: options that do not fit, or not one variant whose trainings came to their end.
     """
-    prepare(plan)
+    chosen: dict[str, Any] = {}
     with worker_pool(parallel) if parallel > 1 else nullcontext(_one_by_one) as workers:
+        if plan.study.search is not None:
+            chosen = search(plan, workers)
+            plan = _with_winner(plan, chosen)
+        prepare(plan)
         for stage in plan.stages():
             workers(_do, [(plan, job) for job in stage if not done(plan, job) and ready(plan, job)])
         names = [name for name in plan.study.variants if trained(plan, name)]
-        asked = [(plan, name, seed) for name in names for seed in plan.study.seeds]
-        workers(_score, [task for task in asked if known(*task) is None])
-    results = gather(plan, names)
+        workers(_score, _unscored(plan, names))
+    results = replace(gather(plan, names), chosen=chosen)
     write_results(plan, results)
     return results
+
+
+def _with_winner(plan: Plan, options: dict[str, Any]) -> Plan:
+    """The plan with the search's winner as one more variant, unless it is what all variants have in common."""
+    changes = changed_keys(plan.common, override(plan.common, options))
+    return Plan(plan.study.with_winner(options), plan.folder, plan.overrides) if changes else plan
 
 
 def prepare(plan: Plan) -> None:
@@ -66,26 +79,28 @@ def done(plan: Plan, job: Job) -> bool:
     if job.fold is not None:
         return run.fold(job.fold).finished()
     folder = PseudoFolder(plan.pseudo_path(job.variant, job.seed))
-    return folder.exists() and set(map(str, plan.study.folds)) <= set(folder.manifest().folds)
+    return folder.exists() and set(map(str, plan.folds(job.variant))) <= set(folder.manifest().folds)
 
 
 def ready(plan: Plan, job: Job) -> bool:
     """Whether everything is done that a job needs."""
     variant = plan.study.variants[job.variant]
     labels = [Job(job.variant, job.seed, None)] if job.fold is not None and variant.pseudo is not None else []
-    needed = [Job(name, job.seed, fold) for name in variant.needs() for fold in plan.study.folds]
+    needed = [Job(name, job.seed, fold) for name in variant.needs() for fold in plan.folds(name)]
     return all(done(plan, other) for other in [*labels, *needed])
 
 
 def trained(plan: Plan, name: str) -> bool:
     """Whether every training of a variant came to its end."""
     own = plan.study.variants[name].run or name
-    return all(done(plan, Job(own, seed, fold)) for seed in plan.study.seeds for fold in plan.study.folds)
+    return all(done(plan, Job(own, seed, fold)) for seed in plan.study.seeds for fold in plan.folds(name))
 
 
 def forecast(plan: Plan) -> str:
     """What there is to do, and how long it takes as far as finished trainings of the study tell."""
     lines, missing, seconds = [], 0, []
+    if plan.study.search is not None:
+        lines.append(f"0. search: {trials_ended(plan)} of {plan.study.search.trials} trials done")
     for number, stage in enumerate(plan.stages(), start=1):
         for job in stage:
             state = "done" if done(plan, job) else "to do"
@@ -103,7 +118,7 @@ def forecast(plan: Plan) -> str:
     return "\n".join([*lines, f"{total} ({duration(mean)} each, the mean of {len(seconds)} that are done)."])
 
 
-def _one_by_one(work: Callable[..., None], tasks: Iterable[tuple[Any, ...]]) -> None:
+def _one_by_one(work: Work, tasks: Iterable[Task]) -> None:
     for task in tasks:
         work(*task)
 
@@ -128,6 +143,17 @@ def _label(plan: Plan, job: Job) -> None:
     pseudo_label(runs, plan.pseudo_path(job.variant, job.seed), **rules, overwrite=True)
 
 
-def _score(plan: Plan, name: str, seed: int) -> None:
-    """Statistics of a variant; they stay on the disk."""
-    score(plan, name, seed)
+def _unscored(plan: Plan, names: Sequence[str]) -> list[tuple[Plan, list[str], int]]:
+    """What `_score` has to do: those that share a run in one task, since a run keeps maps of one way to predict."""
+    tasks: dict[tuple[Path, int], list[str]] = {}
+    for name in names:
+        for seed in plan.study.seeds:
+            if known(plan, name, seed) is None:
+                tasks.setdefault((plan.run(name, seed).path, seed), []).append(name)
+    return [(plan, found, seed) for (_, seed), found in tasks.items()]
+
+
+def _score(plan: Plan, names: Sequence[str], seed: int) -> None:
+    """Statistics of variants; they stay on the disk."""
+    for name in names:
+        score(plan, name, seed)

@@ -3,15 +3,17 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from maskfold.config import find_config, list_problems, read_yaml
 from maskfold.config.section import Section, Share
 from maskfold.errors import ConfigError, nearest
+from maskfold.studies.space import Range, Search
 
 RUN, EPOCHS = "run", "epochs"  # placeholders, see `Variant.options`
+WINNER = "winner"  # the variant that a search finds
 PREDICTION = ("tta", "inference", "post")
 
 
@@ -79,18 +81,23 @@ class Study(Section):
         about: what it asks, in a sentence or two, for the head of its page.
         config: a YAML file, or the name of a config that comes with maskfold.
         options: dotted keys that all variants share.
-        folds: those that are trained and scored.
+        folds: those that are trained and scored; ``all``: all that a variant's folds section makes.
         seeds: of weights, order and augmentation; the folds stay the same.
         columns: further figures beside the competition's score, see `maskfold.studies.columns`.
+        truth: the true masks of the test images, a path inside the competition's folder: the variants are then compared
+            on these, predicted by all their folds together, and what they score out of fold stands beside it.
+        search: for better options than the first variant's; its winner is one more variant.
         variants: by name, the baseline first.
     """
 
     about: str
     config: str
     options: dict[str, Any] = Field(default_factory=dict)
-    folds: Numbers = (0,)
+    folds: Numbers | Literal["all"] = (0,)
     seeds: Numbers = (0,)
     columns: Annotated[tuple[str, ...], AfterValidator(_distinct)] = ()
+    truth: str | None = None
+    search: Search | None = None
     variants: dict[str, Variant] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -109,6 +116,18 @@ class Study(Section):
             if variant.run is not None and self.variants[variant.run].run is not None:
                 raise ValueError(
                     f"{name} predicts with {variant.run}, which trains nothing itself: name the one that does"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _search_elsewhere(self) -> "Study":
+        if self.search is not None:
+            if WINNER in self.variants:
+                raise ValueError(f"the search's best trial is called {WINNER}: call the variant something else")
+            if self.folds == "all" or set(self.folds) & set(self.search.folds):
+                raise ValueError(
+                    f"search.folds is {list(self.search.folds)} and folds is {self.folds}: the winner is confirmed on "
+                    "folds that it was not chosen on, so let them have none in common"
                 )
         return self
 
@@ -149,6 +168,10 @@ class Study(Section):
             return Study.model_validate({**self.model_dump(), **changes})
         except ValidationError as error:
             raise ConfigError(f"the command line:{list_problems(error, list(changes), 'a study')}") from None
+
+    def with_winner(self, options: dict[str, Any]) -> "Study":
+        """The study with the search's winner as one more variant."""
+        return self.model_copy(update={"variants": {**self.variants, WINNER: Variant(options=options)}})
 
     def select(self, names: Sequence[str]) -> "Study":
         """Only these variants, and those that they need or are compared with.
@@ -199,5 +222,6 @@ def load_study(path: Path | str) -> Study:
         known = [
             *Study.model_fields,
             *(f"variants.{name}" for name in (*Variant.model_fields, *PseudoRound.model_fields)),
+            *(f"search.{name}" for name in (*Search.model_fields, *Range.model_fields)),
         ]
         raise ConfigError(f"{file}:{list_problems(error, known, 'a study')}") from None

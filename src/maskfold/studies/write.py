@@ -3,16 +3,20 @@
 import math
 import os
 import platform
+import re
 from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import version
+from pathlib import Path
 
 from maskfold.config import Config, changed_keys, load_config
 from maskfold.ensembling.finished import OPTIMISTIC
 from maskfold.files import atomic_path
 from maskfold.report.page import render_page
+from maskfold.studies.chart import difference_chart
 from maskfold.studies.plan import Plan
 from maskfold.studies.results import Figure, Results, Row
+from maskfold.studies.study import WINNER
 from maskfold.training.forecast import duration
 
 
@@ -24,11 +28,25 @@ def write_results(plan: Plan, results: Results) -> None:
             temporary.write_text(text, encoding="utf-8")
 
 
+def document(path: Path, name: str, section: str) -> None:
+    """Put a study's section into a document, in the place of an older one or at its end; all else stays."""
+    text = path.read_text(encoding="utf-8") if path.exists() else "# Experiments\n"
+    head, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    titles = [each.partition("\n")[0] for each in sections]
+    if f"## {name}" in titles:
+        sections[titles.index(f"## {name}")] = section
+    else:
+        sections.append(section)
+    with atomic_path(path) as temporary:
+        whole = "\n\n".join(part.strip() for part in (head, *sections))
+        temporary.write_text(whole + "\n", encoding="utf-8")
+
+
 def markdown(plan: Plan, results: Results) -> str:
     """The table with its head and notes."""
     lines = [f"## {plan.folder.name}", "", plan.study.about.strip(), "", _setting(plan, results), ""]
-    lines += [f"| {' | '.join(map(_cell, row))} |" for row in table(results)]
-    lines.insert(len(lines) - len(results.rows), _rule(results))
+    head, *rows = [f"| {' | '.join(map(_cell, row))} |" for row in table(results)]
+    lines += [head, "| --- " * len(table(results)[0]) + "|", *rows]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes(plan, results)), ""])
 
 
@@ -42,6 +60,7 @@ def page(plan: Plan, results: Results) -> str:
         setting=_setting(plan, results),
         head=head,
         rows=rows,
+        charts=[] if (chart := difference_chart(results)) is None else [chart],
         verdicts=[row.verdict.partition(":")[0] for row in results.rows],
         notes=notes(plan, results),
     )
@@ -50,13 +69,23 @@ def page(plan: Plan, results: Results) -> str:
 def table(results: Results) -> list[list[str]]:
     """The head, then a row per variant, as text."""
     score, *others = results.columns
-    head = ["variant", score, "against", f"difference of {score}, 95 % interval", "verdict", *others, "a training"]
+    promised = ["out of fold, 95 % interval"] if any(row.out_of_fold for row in results.rows) else []
+    head = [
+        "variant",
+        score,
+        *promised,
+        "against",
+        f"difference of {score}, 95 % interval",
+        "verdict",
+        *others,
+        "a training",
+    ]
     return [head, *(_row(row) for row in results.rows)]
 
 
 def notes(plan: Plan, results: Results) -> list[str]:
     """What must be known to read the table."""
-    seeds = len(plan.study.seeds)
+    study, seeds = plan.study, len(plan.study.seeds)
     over = "images" if results.groups == results.images else f"{results.groups} groups of images"
     found = [
         "Differences are paired; intervals are 95 % of bootstraps over " + over + (" and seeds" if seeds > 1 else "")
@@ -66,6 +95,10 @@ def notes(plan: Plan, results: Results) -> list[str]:
         less = f" Of {', '.join(results.lower)} less is better." if results.lower else ""
         found.append(f"Further columns have the value and, in brackets, the difference and its interval.{less}")
     found += [f"{row.name}{OPTIMISTIC}" for row in results.rows if row.optimistic]
+    if results.chosen and study.search is not None:
+        told = ", ".join(f"{key} {value}" for key, value in results.chosen.items())
+        chosen_on = f"{study.search.trials} trials on folds {_listed(study.search.folds)}"
+        found.append(f"{WINNER}: {told}; the best of {chosen_on}, here on others.")
     if results.missing:
         found.append(f"Not trained to the end: {', '.join(results.missing)}.")
     return found
@@ -75,9 +108,10 @@ def _setting(plan: Plan, results: Results) -> str:
     """Budget, data, machine."""
     study = plan.study
     changed = "; ".join(_changes(load_config(study.config), plan.common)) or "as it is"
+    where = "images scored out of fold" if study.truth is None else "test images, scored with all folds together"
     return (
         f"Config `{study.config}` ({changed}); folds {_listed(study.folds)}, seeds {_listed(study.seeds)}; "
-        f"{results.images} images scored out of fold. {date.today()}, {', '.join(results.devices)}, "
+        f"{results.images} {where}. {date.today()}, {', '.join(results.devices)}, "
         f"{platform.machine()} with {os.cpu_count()} cores, torch {version('torch')}."
     )
 
@@ -90,7 +124,8 @@ def _changes(base: Config, common: Config) -> list[str]:
 def _row(row: Row) -> list[str]:
     score, *others = row.figures
     difference = "" if score.difference is None else _difference(score)
-    cells = [row.name, _number(score.value), row.against or "", difference, row.verdict]
+    promised = [] if row.out_of_fold is None else [_interval(*row.out_of_fold)]
+    cells = [row.name, _number(score.value), *promised, row.against or "", difference, row.verdict]
     return [*cells, *(_with_difference(figure) for figure in others), duration(row.seconds)]
 
 
@@ -106,17 +141,17 @@ def _difference(figure: Figure) -> str:
     return f"{found.difference:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
 
 
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{_number(value)} ({_number(low)} to {_number(high)})"
+
+
 def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.4f}"
-
-
-def _rule(results: Results) -> str:
-    return "| --- | ---: | --- | --- | --- |" + " --- |" * (len(results.columns) - 1) + " ---: |"
 
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers))
+def _listed(numbers: Sequence[int] | str) -> str:
+    return numbers if isinstance(numbers, str) else ", ".join(map(str, numbers))

@@ -84,11 +84,10 @@ def _score(session: Session, log: RunLog) -> dict[str, Any]:
 
 def _store_statistics(session: Session, found: Mapping[str, Evaluation]) -> None:
     competition, ids = session.competition, session.data.valid_ids
-    groups = groups_of(competition, ids, session.config.folds)
+    groups, metric = groups_of(competition, ids, session.config.folds), competition.profile.metric
     for kind, result in found.items():
-        metric = competition.profile.metric
-        stored = FoldStatistics(metric.name, competition.labels, ids, result.stats, groups, metric.options)
-        write_statistics(session.fold, kind, stored)
+        facts = metric.name, competition.labels, ids, result.stats, groups, metric.options
+        write_statistics(session.fold, kind, FoldStatistics(*facts))
 
 
 def _networks(session: Session, kind: str) -> list[nn.Module]:

@@ -47,6 +47,12 @@ class FoldData:
     valid_ids: list[str]
     unlabelled_ids: list[str]
 
+    def end_workers(self) -> None:
+        """End the data workers at once; while Python collects garbage each would be waited for, for five seconds."""
+        for loader in (self.train, self.valid, self.valid_whole):
+            if loader is not None:
+                loader._iterator = None
+
 
 def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0, world: int = 1) -> FoldData:
     """Datasets, sampler and loaders of one fold for one of ``world`` processes.

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import cast
 
 from maskfold.datasets import fold_splits
+from maskfold.device import timed_kernels
 from maskfold.errors import TrainingError
 from maskfold.runs import Run
 from maskfold.runs.fold import ALL
@@ -44,7 +45,8 @@ def fit(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> dict:
                 log.tell(f"fold {fold}: stopped after epoch {session.epoch}: {session.stopped}")
                 break
             session.epoch += 1
-            row = train_epoch(session, log)
+            with timed_kernels():  # crops have one shape; what is validated and predicted may have many
+                row = train_epoch(session, log)
             with session.train_step.settled():
                 session.averages.after_epoch(session.network, session.epoch / session.length.epochs)
                 row |= validate_epoch(session)
@@ -53,6 +55,7 @@ def fit(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> dict:
         with session.train_step.settled():
             summary = finish(session, log)
         log.close()
+    session.data.end_workers()
     del session, log
     gc.collect()  # a session refers to itself: its data workers would stay until Python happens to collect it
     return summary

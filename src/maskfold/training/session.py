@@ -12,7 +12,6 @@ from accelerate.utils import broadcast_object_list, set_seed
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.device import choose_kernels
 from maskfold.errors import RunError
 from maskfold.inference.decoding import build_chain
 from maskfold.losses import MixedLoss, build_loss, default_loss
@@ -185,7 +184,6 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
     precision, accelerator = build_accelerator(config, project_dir=run.fold(fold).path)
     set_seed(mixed_seed(config.seed, 0, 0))
     device: torch.device = accelerator.device
-    choose_kernels(device)
     network = start_network(run, fold).to(device)
     if config.train.channels_last:
         network = network.to(memory_format=torch.channels_last)

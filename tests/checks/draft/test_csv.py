@@ -265,7 +265,7 @@ def test_images_spread_over_folders_and_suffixes_in_names(tmp_path, drafted):
 def test_ids_whose_parts_are_spread_over_a_path(tmp_path, drafted):
     root, truth, rows, sample = tmp_path / "own", {}, [], []
     for seed in range(24):
-        case, day, slice_ = f"case{seed % 4 + 1}", f"day{seed % 3}", f"{seed:04d}"
+        case, day, slice_ = f"case{seed % 4 + 1}", f"day{seed // 20}", f"{seed:04d}"
         name = f"{case}_{day}_slice_{slice_}"
         mask = shapes(seed, (38, 50))
         split = "train" if seed < 20 else "test"
@@ -282,12 +282,42 @@ def test_ids_whose_parts_are_spread_over_a_path(tmp_path, drafted):
     write_csv(root / "sample_submission.csv", sample, header=("id", "class", "predicted"))
     _, competition = drafted(root)
     profile = competition.profile
-    assert profile.id_pattern == "{case}_{day}_slice_{slice}"
+    assert profile.id_pattern == "{case}_{day}_slice_{slice:d}"
     assert profile.train.image == ("train/{case}/{case}_{day}/scans/slice_{slice}_*.png",)
     assert profile.class_names == ("colon", "liver")
     assert (profile.task, profile.dialect.order) == ("multilabel", "C")
     same(decoded(competition), {name: layers[::-1] for name, layers in truth.items()})
     assert len(competition.samples("test")) == 4
+
+
+def test_slices_of_volumes_with_labels_beside_them(tmp_path, drafted):
+    root, truth, rows = tmp_path / "own", {}, []
+    for volume, size in {"kidney_1_dense": (60, 44), "kidney_2": (52, 66), "kidney_3_sparse": (58, 42)}.items():
+        for number in range(5):
+            name = f"{volume}_{number:04d}"
+            mask = truth[name] = shapes(number + len(volume), size) * (number != 3)
+            save(root / "train" / volume / "images" / f"{number:04d}.tif", picture(mask, number, np.uint16, 1))
+            save(root / "train" / volume / "annotation" / f"{number:04d}.tif", mask * 255)
+            rows.append((name, encode(mask, "C") or "1 0"))
+    write_csv(root / "train_rles.csv", rows, header=("id", "rle"))
+    for number in range(3):
+        save(root / "test" / "kidney_5" / "images" / f"{number:04d}.tif", picture(mask, number, np.uint16, 1))
+    write_csv(root / "sample_submission.csv", [(f"kidney_5_{i:04d}", "1 0") for i in range(3)], header=("id", "rle"))
+    found, competition = drafted(root, group="*/{group}/images/*.tif")
+    assert '"*/{group}/images/*.tif"' in " ".join(found.draft.remarks)
+    profile = competition.profile
+    assert profile.train.image == ("train/{kidney}/images/{part_a}.tif",)
+    assert (profile.dialect.order, profile.dialect.empty) == ("C", "1 0")
+    same(decoded(competition), truth)
+    assert {sample.group for sample in competition.samples("train")} == {
+        "kidney_1_dense",
+        "kidney_2",
+        "kidney_3_sparse",
+    }
+    with SubmissionWriter(competition, tmp_path / "s.csv", competition.samples("test").ids) as writer:
+        for sample in competition.samples("test"):
+            writer.write(sample.id, np.zeros(competition.size(sample.image), np.uint8))
+    assert (tmp_path / "s.csv").read_text().splitlines()[1] == "kidney_5_0000,1 0"
 
 
 def test_a_table_that_names_groups_is_named(tmp_path, drafted):
@@ -335,14 +365,14 @@ def test_ids_without_an_image_and_strings_that_cannot_be_read_are_said(tmp_path)
 
 def test_names_with_line_breaks_stay_in_their_comment(tmp_path):
     root = tmp_path / "own"
-    draw(root, header=("id", "rle"))
+    draw(root)
     sample_submission(root)
-    write_csv(
-        root / "x\nlayout: png-masks\u2028metric: dice.csv", [("tr001", "1 2"), ("tr002", "3 4")], header=("a", "b")
-    )
-    tree = yaml.safe_load(draft_profile(root).text)
-    assert tree["layout"] == "csv"
-    assert tree["metric"] == "FILL-IN"
+    name = "x\nlayout: png-masks\u2028metric: dice\n.csv"
+    (root / "train.csv").rename(root / name)
+    text = draft_profile(root).text
+    assert "png-masks" in text.partition("metric:")[0], "a comment names the table"
+    tree = yaml.safe_load(text)
+    assert (tree["layout"], tree["metric"], tree["train"]["table"]) == ("csv", "FILL-IN", name)
 
 
 def test_folders_without_images_or_masks(tmp_path):

@@ -50,6 +50,26 @@ def test_images_without_a_mask_in_the_same_folder_are_the_test_split(tmp_path, d
     assert sorted(competition.samples("test").ids) == ["tile_90", "tile_91"]
 
 
+@pytest.mark.parametrize("text", ["1 3 10 5", "-1", ""])
+def test_masks_in_files_and_a_submission_of_run_lengths(tmp_path, drafted, text):
+    root = tmp_path / "own"
+    truth = {f"{seed}": shapes(seed, (36, 50)) for seed in range(9)}
+    write_images(root / "train", truth)
+    for name, mask in truth.items():
+        save(root / "train_mask" / f"{name}.png", mask * 255)
+    write_images(root / "test", ["11150", "11151"])
+    write_csv(root / "sample_submission.csv", [("11151", text), ("11150", text)], header=("image", "rle_mask"))
+    found, competition = drafted(root)
+    same(decoded(competition), truth)
+    assert competition.submission_kind == "csv"
+    assert any("dialect" in doubt for doubt in found.draft.doubts)
+    with SubmissionWriter(competition, tmp_path / "s.csv", ["11150", "11151"]) as writer:
+        for name in ("11150", "11151"):
+            writer.write(name, np.zeros((36, 50), np.uint8))
+    empty = text if text == "-1" else ""
+    assert (tmp_path / "s.csv").read_text() == f"image,rle_mask\n11151,{empty}\n11150,{empty}\n"
+
+
 def test_masks_beside_their_images_blurred_by_jpeg(tmp_path, drafted):
     root, truth = tmp_path / "own", {}
     for seed in range(8):
@@ -61,6 +81,49 @@ def test_masks_beside_their_images_blurred_by_jpeg(tmp_path, drafted):
     for name, mask in decoded(competition).items():
         assert np.mean(mask != truth[name]) < 0.002
     assert competition.profile.train[0].label == "train/{id}_mask.jpg"
+
+
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+def test_seven_signed_bands_and_masks_named_after_what_they_show(tmp_path, drafted):
+    rasterio = pytest.importorskip("rasterio")
+    root, truth = tmp_path / "own", {}
+    for seed in range(7):
+        split, name = ("train" if seed < 5 else "test"), f"AB{seed:03d}"
+        mask = shapes(seed, (36, 50))
+        bands = np.moveaxis(picture(mask, seed, np.uint16, 7), -1, 0).astype(np.int16) - 100
+        (root / f"{split}_satellite").mkdir(parents=True, exist_ok=True)
+        path = root / f"{split}_satellite" / f"{name}_satellite.tif"
+        with rasterio.open(path, "w", driver="GTiff", width=50, height=36, count=7, dtype="int16") as raster:
+            raster.write(bands)
+        if split == "train":
+            truth[name] = mask
+            save(root / "train_kelp" / f"{name}_kelp.tif", mask)
+    found, competition = drafted(root, submission={"file": "{id}_kelp.tif"}, label_map={0: 0, 1: 1})
+    same(decoded(competition), truth)
+    assert (competition.images.channels, competition.images.dtype) == (7, "float32")
+    assert 'submission: {file: "{id}_kelp.tif"}' in " ".join(found.draft.remarks)
+    with SubmissionWriter(competition, tmp_path / "out", ["AB005", "AB006"]) as writer:
+        for name in ("AB005", "AB006"):
+            writer.write(name, mask)
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out/AB006_kelp.tif"), cv2.IMREAD_UNCHANGED), mask)
+
+
+def test_a_folder_for_each_image_with_its_bands_and_its_mask(tmp_path, drafted):
+    root, truth = tmp_path / "own", {}
+    for seed in range(8):
+        split, name = ("train" if seed < 6 else "test"), f"10{seed}7"
+        mask = shapes(seed, (32, 44))
+        for band in ("band_08", "band_14"):
+            save(root / split / name / f"{band}.npy", picture(mask, seed, np.float32, 1)[..., 0])
+        if split == "train":
+            truth[name] = mask
+            save(root / split / name / "human_pixel_masks.npy", mask[..., None])
+    write_csv(root / "sample_submission.csv", [("1067", "-"), ("1077", "-")], header=("record_id", "encoded_pixels"))
+    _, competition = drafted(root)
+    same(decoded(competition), truth)
+    assert competition.profile.train.image == ("train/{id}/band_08.npy", "train/{id}/band_14.npy")
+    assert competition.profile.dialect.empty == "-"
+    assert competition.samples("test").ids == ("1067", "1077")
 
 
 def test_values_with_holes_and_what_is_not_scored(tmp_path, drafted):

@@ -44,7 +44,8 @@ def add_classes(draft: Draft, train: Roles, test: Roles | None, masks: MasksByIm
     names = values if len(words) == len(values) else [f"class_{value}" for value in values]
     background = [] if overlapping else ["background"]
     draft.add("class_names", [*background, *names], "names are free: write the competition's own")
-    draft.add("class_values", values, "as the tables write them, in the order of class_names")
+    if values != names:
+        draft.add("class_values", values, "as the tables write them, in the order of class_names")
     _compare_classes(draft, train, test)
 
 

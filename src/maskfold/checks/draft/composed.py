@@ -4,23 +4,35 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from maskfold.checks.draft.places import COMPARED, Places, spread
+from maskfold.checks.draft.places import COMPARED, Places, about_labels, spread
 from maskfold.competitions.patterns import Pattern
 
 SEPARATORS = ("_", "-")
 
 
-def composed_places(ids: Sequence[str], paths: Sequence[str]) -> Places:
-    """Where the images of ids are whose parts are words of a path; nowhere where they are not."""
+def composed_places(ids: Sequence[str], paths: Sequence[str], id_pattern: str | None = None) -> Places:
+    """Where the images of ids are whose parts are words of a path; nowhere where they are not.
+
+    Args:
+        ids: of one table.
+        paths: of all images and labels.
+        id_pattern: the fields of the ids, where they are known from another table. Else ids are cut at every
+            separator, or at the last ones only, where the parts before differ in number.
+    """
     ids = spread(list(dict.fromkeys(ids)), COMPARED)
+    pictures = [path for path in paths if not about_labels(path)] or paths
+    known = [id_pattern] if id_pattern else _id_patterns(ids)
+    found = (_places(ids, pattern, pictures) for pattern in known)
+    return max(found, key=lambda places: places.found, default=Places(tried=len(ids)))
+
+
+def _id_patterns(ids: Sequence[str]) -> Iterator[str]:
     for separator in SEPARATORS:
-        rows = [image_id.split(separator) for image_id in ids]
-        if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1 and len(rows) > 1:
-            fields = _fields(rows)
-            found = _places(ids, rows, fields, separator, paths)
-            if found.found:
-                return found
-    return Places(tried=len(ids))
+        for cuts in (-1, 1, 2):
+            rows = [image_id.rsplit(separator, cuts) for image_id in ids]
+            if len(rows) > 1 and len(rows[0]) > 1 and len({len(row) for row in rows}) == 1:
+                columns = zip(_fields(rows), zip(*rows, strict=True), strict=True)
+                yield separator.join(_form(field, parts) if field else parts[0] for field, parts in columns)
 
 
 def _fields(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -39,21 +51,19 @@ def _fields(rows: Sequence[Sequence[str]]) -> list[str]:
     return names
 
 
-def _places(
-    ids: Sequence[str], rows: Sequence[Sequence[str]], fields: Sequence[str], separator: str, paths: Sequence[str]
-) -> Places:
+def _places(ids: Sequence[str], id_pattern: str, paths: Sequence[str]) -> Places:
+    form = Pattern(id_pattern)
+    values = [found for found in map(form.match, ids) if found]
     votes: Counter[str] = Counter()
-    for row in rows:
-        parts = {part: field for part, field in zip(row, fields, strict=True) if field}
+    for fields in values:
+        parts = {part: field for field, part in fields.items()}
         votes.update({text for path in paths for text in _patterns(path, parts)})
     if not votes:
         return Places(tried=len(ids))
     best = max(votes, key=lambda text: (votes[text], "*" not in text))
-    id_pattern = separator.join(f"{{{field}}}" if field else part for part, field in zip(rows[0], fields, strict=True))
-    form = Pattern(id_pattern)
-    matched = Counter(_key(values) for path in paths if (values := Pattern(best).match(path)))
-    found = sum(matched[_key(values)] == 1 for image_id in ids if (values := form.match(image_id)))
-    return Places((best,), ("",), found, len(ids), id_pattern=id_pattern)
+    matched = Counter(_key(found) for path in paths if (found := Pattern(best).match(path)))
+    count = sum(matched[_key(fields)] == 1 for fields in values)
+    return Places((best,), ("",), count, len(ids), id_pattern=id_pattern)
 
 
 def _patterns(path: str, parts: dict[str, str]) -> Iterator[str]:
@@ -77,6 +87,11 @@ def _patterns(path: str, parts: dict[str, str]) -> Iterator[str]:
     if brace and rest:  # what follows the field stays, so that the field ends there
         before = f"{folder}/" if folder else ""
         yield f"{before}{begin}{brace}{rest[0]}*{dot}{suffix}"
+
+
+def _form(field: str, parts: Sequence[str]) -> str:
+    digits = all(part.isascii() and part.isdigit() for part in parts)
+    return f"{{{field}:d}}" if digits else f"{{{field}}}"
 
 
 def _key(values: dict[str, str]) -> tuple[tuple[str, str], ...]:

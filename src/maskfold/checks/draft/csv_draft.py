@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from maskfold.checks.draft.classes import add_classes
+from maskfold.checks.draft.composed import composed_places
 from maskfold.checks.draft.draft import Draft
 from maskfold.checks.draft.evidence import Evidence, study
 from maskfold.checks.draft.masks import MasksByImage
@@ -57,7 +58,14 @@ def find_csv(files: CompetitionFiles, tables: Sequence[Table], images: ImagePath
     if not found:
         return None
     train = max(found, key=lambda roles: (roles.places.found > 0, len(set(roles.masks))))
-    return CsvFindings(files, images, train, find_test_table(tables, train, images))
+    test = find_test_table(tables, train, images)
+    if train.places.id_pattern is not None and test is not None and not test.places.found:
+        # A part that is the same in one table is none of the other's.
+        id_pattern = composed_places([*train.images, *test.images], images.paths).id_pattern
+        train, test = (
+            replace(roles, places=composed_places(roles.images, images.paths, id_pattern)) for roles in (train, test)
+        )
+    return CsvFindings(files, images, train, test)
 
 
 def draft_csv(found: CsvFindings) -> Draft:
@@ -66,7 +74,7 @@ def draft_csv(found: CsvFindings) -> Draft:
     train = found.train
     draft.add("layout", "csv", f"run lengths stand in {train.table.path}, column {train.table.name(train.mask)}")
     draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
-    _add_split(draft, "train", train, found)
+    add_split(draft, "train", train)
     _add_unlisted(draft, found)
     _add_test(draft, found)
     _add_table(draft, found)
@@ -103,16 +111,17 @@ def _plain(number: float) -> int | float:
     return int(number) if float(number).is_integer() else number
 
 
-def _add_split(draft: Draft, split: str, roles: Roles, found: CsvFindings) -> None:
+def add_split(draft: Draft, split: str, roles: Roles) -> None:
+    """The table of a split, and where its images are."""
     table = roles.table
     filled = sum(any(character.isdigit() for character in text) for text in set(roles.masks))
     count = f"{len(table.cells)} rows of {len(set(roles.images))} images"
     reason = f"{count}, {filled} different masks" if split == "train" else f"{count}: the rows of a submission"
     draft.add(f"{split}.table", table.path, reason)
-    _add_image(draft, split, roles.places, table.path, found)
+    _add_image(draft, split, roles.places, table.path)
 
 
-def _add_image(draft: Draft, split: str, places: Places, table: str, found: CsvFindings) -> None:
+def _add_image(draft: Draft, split: str, places: Places, table: str) -> None:
     if not places.patterns:
         draft.leave_open(
             f"{split}.image",
@@ -130,8 +139,8 @@ def _add_image(draft: Draft, split: str, places: Places, table: str, found: CsvF
         draft.add(f"{split}.roots", list(places.roots), "images are spread over these folders")
     if places.share < 1:
         draft.doubts.append(
-            f"{places.tried - places.found} of {places.tried} ids of {table} that were looked up have no image: "
-            "incomplete data are refused when they are read"
+            f"{places.tried - places.found} of {places.tried} ids of {table} that were looked up have no image. "
+            "Incomplete data are refused: where they are to stay so, name a copy of the table without these rows"
         )
 
 
@@ -155,7 +164,7 @@ def _add_unlisted(draft: Draft, found: CsvFindings) -> None:
 def _add_test(draft: Draft, found: CsvFindings) -> None:
     test, train = found.test, found.train
     if test is not None:
-        _add_split(draft, "test", test, found)
+        add_split(draft, "test", test)
         own = _columns_of(test)
         if test.table.header is not None and (own != _columns_of(train) or test.separator != train.separator):
             draft.add("test.columns", own, f"{test.table.path} has other columns than {train.table.path}")
@@ -168,22 +177,26 @@ def _add_test(draft: Draft, found: CsvFindings) -> None:
     draft.leave_open("test.image", "path of a test image with {id} where the id stands")
 
 
+def add_form(draft: Draft, roles: Roles) -> None:
+    """separator, header and columns of a table."""
+    table = roles.table
+    separator, header = table.separator, table.header is not None
+    name = {"\t": "a tab", ",": "a comma"}.get(separator, repr(separator))
+    draft.add("separator", separator, f"{name} cuts every line of {table.path} into {len(table.columns)} fields")
+    draft.add("header", header, "the first row holds names" if header else "the first row is data")
+    known = first_few(map(table.name, table.columns), 8)
+    shown = f"{table.path} has the columns {known}" if header else "columns are taken by position, names are free"
+    draft.add("columns", _columns_of(roles), f"{shown}; in the order of a submission")
+
+
 def _add_table(draft: Draft, found: CsvFindings) -> None:
     train, test = found.train, found.test
-    separator, header = train.table.separator, train.table.header is not None
-    name = {"\t": "a tab", ",": "a comma"}.get(separator, repr(separator))
-    draft.add(
-        "separator", separator, f"{name} cuts every line of {train.table.path} into {len(train.table.columns)} fields"
-    )
-    draft.add("header", header, "the first row holds names" if header else "the first row is data")
-    known = first_few(map(train.table.name, train.table.columns), 8)
-    shown = f"{train.table.path} has the columns {known}" if header else "columns are taken by position, names are free"
-    draft.add("columns", _columns_of(train), f"{shown}; in the order of a submission")
-    for table, other in ((test.table, train.table),) if test else ():
-        if (table.separator, table.header is None) != (other.separator, other.header is None):
-            draft.doubts.append(
-                f"{table.path} and {other.path} differ in separator or header: a profile has one for both"
-            )
+    add_form(draft, train)
+    forms = {(roles.table.separator, roles.table.header is None) for roles in (train, test or train)}
+    if test is not None and len(forms) > 1:
+        draft.doubts.append(
+            f"{train.table.path} and {test.table.path} differ in separator or header: a profile has one for both"
+        )
 
 
 def _add_id_pattern(draft: Draft, found: CsvFindings) -> None:
@@ -191,11 +204,19 @@ def _add_id_pattern(draft: Draft, found: CsvFindings) -> None:
     if places.id_pattern is None:
         return
     draft.add("id_pattern", places.id_pattern, "the parts of an id that are words of its image's path")
-    fields = ", ".join(Pattern(places.id_pattern).fields)
+    patterns = [found.train.places.patterns[0], *(found.test.places.patterns[:1] if found.test else ())]
+    groups = first_few((f'"{_group_pattern(patterns, field)}"' for field in Pattern(places.id_pattern).fields), 5)
     draft.remarks.append(
-        f"ids have the fields {fields}: where images with the same one belong together (a patient, a place), add "
-        "group_field and its name, so that folds do not part them"
+        "ids have several fields: where images with the same one belong together (a patient, a place), folds should "
+        f"not part them: add one of group: {groups}"
     )
+
+
+def _group_pattern(patterns: Sequence[str], field: str) -> str:
+    """A pattern of all the paths, with ``{group}`` for a field."""
+    levels = zip(*(pattern.split("/") for pattern in patterns), strict=False)
+    common = "/".join(parts[0] if len(set(parts)) == 1 else "*" for parts in levels)
+    return re.sub(r"\{(\w+)\}\*?", lambda found: "{group}" if found[1] == field else "*", common)
 
 
 def _columns_of(roles: Roles) -> dict[str, str]:
@@ -234,7 +255,7 @@ def _sample_marker(test: Roles | None, markers: Sequence[str]) -> str:
     own = {text for text in empty_texts(test.masks) if text} if test else set()
     if len(own) == 1:
         return own.pop()
-    return markers[0] if len(markers) == 1 and re.fullmatch(r"-1?", markers[0]) else ""
+    return markers[0] if len(markers) == 1 and re.fullmatch(r"-1?|\d+ 0|0", markers[0]) else ""
 
 
 def _counted(texts: Counter[str]) -> str:

@@ -134,12 +134,10 @@ def _about_start(found: Evidence, sample: Sequence[DrawnMask]) -> None:
 
 
 def _outside_reason(start: Literal[0, 1], count: int) -> str:
-    masks = f"{count} masks" if count > 1 else "one mask"
+    masks = f"{count} masks have" if count > 1 else "one mask has"
     if start == 0:
-        return f"pixels count from 0: {masks} have a run that begins at 0"
-    return (
-        f"pixels count from 1: {masks} have a run that ends at exactly H * W, outside the image if they counted from 0"
-    )
+        return f"pixels count from 0: {masks} a run that begins at 0"
+    return f"pixels count from 1: {masks} a run that ends at exactly H * W, outside the image if they counted from 0"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from maskfold.checks.draft.places import about_labels
+from maskfold.competitions.samples import ImagePath
 
 # Of the smaller family's files, those that need a partner.
 PARTNERS = 0.9
@@ -20,10 +21,22 @@ class Family:
     Attributes:
         pattern: with ``{id}`` where they differ, and * for folders that are alike.
         paths: id -> path.
+        beside: patterns of further files of the same ids, which belong to one image.
     """
 
     pattern: str
     paths: dict[str, str] = field(repr=False)
+    beside: tuple[str, ...] = ()
+
+    def files(self, name: str) -> ImagePath:
+        """The files of an id."""
+        further = tuple(pattern.replace("{id}", name) for pattern in self.beside)
+        return (self.paths[name], *further) if further else self.paths[name]
+
+    @property
+    def image(self) -> str | list[str]:
+        """As a profile names it."""
+        return [self.pattern, *self.beside] if self.beside else self.pattern
 
     @property
     def of_labels(self) -> bool:
@@ -63,6 +76,31 @@ def families(paths: Iterable[str]) -> list[Family]:
         by_form.setdefault((str(pure.parent), pure.suffix), []).append(path)
     found = [family for (_, suffix), group in sorted(by_form.items()) for family in _of_one_folder(group, suffix)]
     return _merged(found)
+
+
+def id_folders(paths: Iterable[str]) -> list[Family]:
+    """Families of files below a folder for each id: ``train/{id}/mask.png``; pictures of the same ids are one."""
+    found: dict[str, dict[str, str]] = {}
+    for path in paths:
+        *folders, name = path.split("/")
+        for place, folder in enumerate(folders):
+            pattern = "/".join([*folders[:place], "{id}", *folders[place + 1 :], name])
+            found.setdefault(pattern, {})[folder] = path
+    joined: dict[tuple[str, frozenset[str]], list[Family]] = {}
+    for pattern, own in sorted(found.items()):
+        if len(own) > 1 and not any(_is_a_word(folder) for folder in own):
+            family = Family(pattern, own)
+            kind = pattern if family.of_labels else ""
+            joined.setdefault((pattern.partition("{id}")[0] + kind, frozenset(own)), []).append(family)
+    return [
+        Family(group[0].pattern, group[0].paths, tuple(family.pattern for family in group[1:]))
+        for group in joined.values()
+    ]
+
+
+def _is_a_word(folder: str) -> bool:
+    """Whether a folder's name says what is in it, so that it is no id."""
+    return any((about_labels(folder), SPLIT_WORD.search(folder.lower()), _IMAGES.search(folder.lower())))
 
 
 def pairs(found: Sequence[Family], of_labels: Callable[[Family], bool]) -> list[Pair]:
@@ -144,7 +182,7 @@ def _merged(found: Sequence[Family]) -> list[Family]:
     for family in found:
         folder, _, name = family.pattern.rpartition("/")
         parent, _, own = folder.rpartition("/")
-        free = own and not about_labels(own) and not SPLIT_WORD.search(own.lower()) and not _IMAGES.search(own.lower())
+        free = own and not _is_a_word(own)
         by_frame.setdefault((f"{parent}/*/{name}" if parent else f"*/{name}", "" if free else own), []).append(family)
     merged = []
     for (pattern, own), group in by_frame.items():

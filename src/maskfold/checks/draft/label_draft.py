@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from maskfold.checks.draft.csv_draft import add_images
 from maskfold.checks.draft.draft import Draft
-from maskfold.checks.draft.families import Family, Pair, families, pairs
+from maskfold.checks.draft.families import Family, Pair, families, id_folders, pairs
 from maskfold.checks.draft.id_lists import IdList, id_lists
 from maskfold.checks.draft.label_values import LabelValues, Value, named_values, read_labels
 from maskfold.checks.draft.pictures import look_at_images
@@ -14,6 +15,9 @@ from maskfold.checks.draft.tables import Table
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.label_map import NOT_SCORED
 from maskfold.errors import first_few
+
+Sources = dict[str, list[dict[str, Any]]]
+"""train, valid, test -> image, label and ids, as a profile names them."""
 
 # Where no name tells labels from images: files that are looked into, and values that labels hold at most.
 FEW_FILES, FEW_VALUES = 6, 40
@@ -42,6 +46,8 @@ def find_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelFindings 
     """Which families of files are images and labels; None where no family is another's labels."""
     all_families = families(paths)
     matched = pairs(all_families, lambda family: family.of_labels)
+    if not matched and (below := pairs(id_folders(paths), lambda family: family.of_labels)):
+        all_families, matched = id_folders(paths), below
     matched = matched or pairs(all_families, lambda family: _holds_classes(files, family))
     used: dict[str, Pair] = {}
     unused = []
@@ -83,16 +89,29 @@ def draft_labels(found: LabelFindings, tables: Sequence[Table]) -> Draft:
         draft.add("masks", folders[1], f"{len(pair.labels.paths)} masks")
     add_label_values(draft, values, tables)
     add_images(
-        draft, look_at_images(found.files, [pair.images.paths[name] for pair in found.found for name in pair.common])
+        draft, look_at_images(found.files, [pair.images.files(name) for pair in found.found for name in pair.common])
     )
+    _remark_on_submissions(draft, found, values)
     if found.unused:
         draft.remarks.append(f"other labels of the same images, not used: {first_few(f.pattern for f in found.unused)}")
     return draft
 
 
+def _remark_on_submissions(draft: Draft, found: LabelFindings, values: LabelValues) -> None:
+    """What a submission's files would be, beside what the competition may ask for."""
+    name = found.found[0].labels.pattern.rpartition("/")[2]
+    notes = []
+    if name != "{id}.png" and name.endswith((".png", ".tif")) and "*" not in name:
+        notes.append(f'like the labels, with submission: {{file: "{name}"}}')
+    if set(values.pixels) <= {0, 1}:
+        notes.append("of 0 and 1 instead of 0 and 255, with label_map: {0: 0, 1: 1}")
+    if notes:
+        draft.remarks.append(f"a submission's files are called {{id}}.png; or {', and '.join(notes)}")
+
+
 def _two_folders(found: LabelFindings, values: LabelValues) -> tuple[str, str] | None:
     """The folders of images and masks, where some of the images of one folder have no mask; None elsewhere."""
-    if len(found.found) != 1 or found.alone or values.kind != "two" or not _black_and_white(values):
+    if len(found.found) != 1 or found.alone or values.kind != "two" or not black_and_white(values):
         return None
     (pair,) = found.found
     image, label = (family.pattern.rpartition("/") for family in (pair.images, pair.labels))
@@ -101,7 +120,8 @@ def _two_folders(found: LabelFindings, values: LabelValues) -> tuple[str, str] |
     return (image[0], label[0]) if plain and incomplete and image[0] != label[0] else None
 
 
-def _black_and_white(values: LabelValues) -> bool:
+def black_and_white(values: LabelValues) -> bool:
+    """Whether masks are 0 and 1, or 0 and 255."""
     return set(values.pixels) <= {0, 1} or set(values.pixels) <= {0, 255}
 
 
@@ -125,7 +145,7 @@ def add_label_values(draft: Draft, values: LabelValues, tables: Sequence[Table])
 def _add_two(draft: Draft, values: LabelValues, reason: str) -> None:
     draft.add("class_names", ["foreground"], f"{reason}. Names are free: write the competition's own")
     own = [value for value in values.values if isinstance(value, int)]
-    if not _black_and_white(values):
+    if not black_and_white(values):
         low, high = own[0], own[-1]
         draft.add("label_map", {str(low): 0, str(high): 1}, "the larger value is taken for the foreground")
         draft.doubts.append(f"label_map: that {high} is the foreground and {low} the background is a guess")
@@ -170,12 +190,12 @@ def _add_sources(draft: Draft, found: LabelFindings) -> None:
         by_split["train"], by_split["valid"], by_split["test"] = by_split["valid"], [], by_split["test"]
     if not by_split["train"]:
         by_split["train"], by_split["test"] = by_split["test"], []
-    sources: dict[str, list[dict[str, str]]] = {
-        split: [{"image": pair.images.pattern, "label": pair.labels.pattern} for pair in own]
+    sources: Sources = {
+        split: [{"image": pair.images.image, "label": pair.labels.pattern} for pair in own]
         for split, own in by_split.items()
     }
     alone = [family for family in found.alone if family.split == "test"] or list(found.alone[:1])
-    sources["test"] += [{"image": family.pattern} for family in alone if not by_split["test"]]
+    sources["test"] += [{"image": family.image} for family in alone if not by_split["test"]]
     sources = _with_lists(draft, sources, found)
     counts = {split: sum(len(pair.common) for pair in own) for split, own in by_split.items()}
     for split, own in sources.items():
@@ -186,9 +206,7 @@ def _add_sources(draft: Draft, found: LabelFindings) -> None:
         draft.doubts.append("no images without labels were found: there is no test split, so nothing to submit")
 
 
-def _with_lists(
-    draft: Draft, sources: dict[str, list[dict[str, str]]], found: LabelFindings
-) -> dict[str, list[dict[str, str]]]:
+def _with_lists(draft: Draft, sources: Sources, found: LabelFindings) -> Sources:
     """The sources as lists of ids divide them, where all images have one pattern."""
     if len(sources["train"]) != 1 or sources["valid"] or not any(own.split == "train" for own in found.lists):
         return sources

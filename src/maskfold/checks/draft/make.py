@@ -10,6 +10,7 @@ from maskfold.checks.draft.groups import archives, group_candidates
 from maskfold.checks.draft.id_lists import file_lists
 from maskfold.checks.draft.label_draft import draft_labels, find_labels
 from maskfold.checks.draft.list_draft import draft_lists
+from maskfold.checks.draft.mask_file_draft import draft_mask_files, find_mask_files
 from maskfold.checks.draft.places import ImagePaths
 from maskfold.checks.draft.tables import Table, read_tables
 from maskfold.checks.draft.trial import Trial, try_out
@@ -58,7 +59,8 @@ def draft_profile(root: Path) -> Drafted:
     if draft is None:
         raise CompetitionError(
             f"nothing in {root} looks like masks: no table holds run lengths, no list names labels, and no folder or "
-            "file is called after masks or labels and has the names of the images"
+            "file is called after masks or labels and has the names of the images. For COCO's annotation files write a "
+            "profile of layout: coco-json by hand"
         )
     trial = try_out(draft, root)
     heading = (
@@ -89,7 +91,9 @@ def _draft(files: CompetitionFiles, tables: Sequence[Table], images: ImagePaths)
     elif lists := file_lists(files, set(images.paths)):
         draft, named = draft_lists(files, lists, tables), [image for image, _ in lists.pairs]
     elif labels := find_labels(files, images.paths):
-        draft, named = draft_labels(labels, tables), [name for pair in labels.found for name in pair.common]
+        masks = find_mask_files(labels, tables, images)
+        draft = draft_labels(labels, tables) if masks is None else draft_mask_files(masks)
+        named = [name for pair in labels.found for name in pair.common]
     else:
         return None
     draft.remarks += [*archives(files), *group_candidates(tables, named)]

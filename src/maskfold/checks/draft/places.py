@@ -14,7 +14,8 @@ LOOKED_UP, COMPARED = 400, 30
 # A pattern counts where so many of the ids that have a file at all have it there.
 MOST = 0.95
 LABEL_WORD = re.compile(
-    r"(?<![a-z])(masks?|labels?|gts?|ground ?truths?|annotations?|annots?|segmentations?|truths?|targets?)(?![a-z])"
+    r"(?<![a-z])([a-z]*masks?|[a-z]*labels?|gts?|ground ?truths?|annot(ation)?s?|segmentations?|truths?|targets?)"
+    r"(?![a-z])"
 )
 
 

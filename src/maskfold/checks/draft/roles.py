@@ -77,10 +77,10 @@ def split_ids(ids: Sequence[str], separator: str) -> list[tuple[str, str]]:
     return [(head, tail) if between else (tail, "") for head, between, tail in parts]
 
 
-def find_roles(table: Table, mask: int, images: ImagePaths) -> Roles:
-    """The roles of a table's columns, of which that of the masks is known."""
+def find_roles(table: Table, mask: int, images: ImagePaths, id_pattern: str | None = None) -> Roles:
+    """The roles of a table's columns, of which that of the masks is known, and perhaps the fields of ids."""
     others = [column for column in table.columns if column != mask]
-    found = [(column, *_look_up(table.values(column), images)) for column in others]
+    found = [(column, *_look_up(table.values(column), images, id_pattern)) for column in others]
     column, places, separator = max(found, key=lambda item: item[1].share)
     if not places.found:
         column = max(others, key=lambda place: len(set(table.values(place))))
@@ -90,7 +90,7 @@ def find_roles(table: Table, mask: int, images: ImagePaths) -> Roles:
     return Roles(table, column, mask, value, separator, places)
 
 
-def _look_up(ids: Sequence[str], images: ImagePaths) -> tuple[Places, str | None]:
+def _look_up(ids: Sequence[str], images: ImagePaths, id_pattern: str | None) -> tuple[Places, str | None]:
     """Where the images of a column's texts are, and what separates image and class in them, if anything does."""
     looked = spread(ids, LOOKED_AT)
     direct = images.places(looked)
@@ -105,8 +105,8 @@ def _look_up(ids: Sequence[str], images: ImagePaths) -> tuple[Places, str | None
         places = images.places([head for head, _ in pairs])
         if places.share > best.share:
             best, chosen = places, separator
-    composed = composed_places(ids, images.paths) if best.share < 0.5 else best
-    return (composed, None) if composed.share > best.share else (best, chosen)
+    composed = composed_places(ids, images.paths, id_pattern)
+    return (composed, None) if composed.found and composed.share >= best.share else (best, chosen)
 
 
 def _class_column(table: Table, image: int, others: Sequence[int]) -> int | None:

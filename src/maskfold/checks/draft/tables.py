@@ -21,7 +21,8 @@ SEPARATORS = (",", "\t", ";", "|")
 ROWS, HEAD = 60, 1 << 20
 # Cells of a column that are looked at.
 CELLS = 3000
-RUNS = re.compile(r"\s*\d+(\s+\d+)+\s*")
+# Two numbers or more; a run without pixels, as some write for an empty mask, is none.
+RUNS = re.compile(r"\s*(?!\d+\s+0\s*$)\d+(\s+\d+)+\s*")
 NUMBER = re.compile(r"\s*-?\d+(\.\d+)?\s*")
 # Texts beside run lengths in a column of masks: markers of empty masks, few and short.
 MARKERS, MARKER_LENGTH = 5, 12

@@ -48,7 +48,7 @@ def _roles(table: Table, train: Roles, images: ImagePaths) -> Roles:
         mask = train.mask
     else:
         mask = table.columns[-1]
-    found = find_roles(table, mask, images)
+    found = find_roles(table, mask, images, train.places.id_pattern)
     named = {table.name(column): column for column in table.columns}
     column = named.get(train.table.name(train.id), found.id) if not found.places.found else found.id
     rest = [place for place in table.columns if place not in (column, mask)]

@@ -6,6 +6,7 @@ from typing import Any
 
 from maskfold.cli.arguments import open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.script import next_command, starting
+from maskfold.cli.train import count_argument
 from maskfold.config import override
 from maskfold.ensembling.finished import folds_of
 from maskfold.packing.read import open_pack
@@ -39,6 +40,13 @@ def main() -> None:
     parser.add_argument(
         "--pack", type=Path, metavar="PACK", help="predict with a pack, a folder or .zip of pack.py, instead of runs"
     )
+    parser.add_argument(
+        "--parallel",
+        type=count_argument,
+        metavar="N",
+        help="processes that share the images, each with a GPU of its own or its share of the cores; default: one for "
+        "each GPU, else one",
+    )
     parser.add_argument("--oof", action="store_true", help="only compute out-of-fold maps, with these views")
     arguments, overrides = parse_sections(parser, SECTIONS)
     if arguments.pack is None:
@@ -48,6 +56,8 @@ def main() -> None:
 
 
 def _from_runs(arguments: argparse.Namespace, overrides: dict[str, Any], parser: argparse.ArgumentParser) -> None:
+    if arguments.oof and arguments.parallel:
+        parser.error("--oof goes without --parallel: out-of-fold maps are made on all GPUs by themselves")
     if arguments.oof and arguments.engine != "torch":
         parser.error("--oof goes without --engine: out-of-fold maps are made with torch")
     runs = open_runs(arguments.runs)
@@ -75,7 +85,7 @@ def _from_pack(arguments: argparse.Namespace, overrides: dict[str, Any], parser:
 
 
 def _shared(arguments: argparse.Namespace, overrides: dict[str, Any]) -> dict[str, Any]:
-    names = ("out", "folds", "overwrite", "save_probabilities", "engine")
+    names = ("out", "folds", "overwrite", "save_probabilities", "engine", "parallel")
     return {"overrides": overrides, **{name: getattr(arguments, name) for name in names}}
 
 

@@ -1,11 +1,11 @@
 """Label images without masks by a run's networks, and write what is sure enough as a folder to train on."""
 
-import argparse
 import shlex
 from pathlib import Path
 
 from maskfold.cli.arguments import open_runs, parse_sections, runs_parser
 from maskfold.cli.script import next_command, starting
+from maskfold.cli.values import share
 from maskfold.config import override
 from maskfold.ensembling.finished import finished_folds, folds_of
 from maskfold.errors import CompetitionError
@@ -25,20 +25,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write; default: data/pseudo/RUN")
     parser.add_argument(
         "--confidence",
-        type=share_argument,
+        type=share,
         default=0.8,
         metavar="P",
         help="probability of what a pixel is taken for, below which it does not count; default 0.8",
     )
     parser.add_argument(
         "--confident-share",
-        type=share_argument,
+        type=share,
         metavar="S",
         help="keep images of which this share of the pixels counts; default 0.8, without --mean-confidence",
     )
     parser.add_argument(
         "--mean-confidence",
-        type=share_argument,
+        type=share,
         metavar="P",
         help="keep images whose pixels have this mean confidence; with --confident-share: either suffices",
     )
@@ -59,13 +59,13 @@ def main() -> None:
     starting(f"Labelling with {' + '.join(str(run.path) for run in runs)} …")
     from maskfold.steps.pseudo import pseudo_label
 
-    share = SHARE if arguments.mean_confidence is None else None
+    least = SHARE if arguments.mean_confidence is None else None
     path = pseudo_label(
         runs,
         arguments.out,
         images=arguments.images,
         confidence=arguments.confidence,
-        confident_share=share if arguments.confident_share is None else arguments.confident_share,
+        confident_share=least if arguments.confident_share is None else arguments.confident_share,
         mean_confidence=arguments.mean_confidence,
         hard=arguments.hard,
         all_folds=arguments.all_folds,
@@ -74,14 +74,3 @@ def main() -> None:
     )
     config = f"--config {shlex.quote(str(runs[0].config_path))} --name {shlex.quote(runs[0].name)}_pseudo"
     next_command(command_line("train-all", config, f"--data.extra {shlex.quote(f'[{path}]')}"))
-
-
-def share_argument(text: str) -> float:
-    """A number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 1")
-    return value

@@ -9,7 +9,7 @@ from maskfold.cli.options import COMMON, ROOT, command_parser
 from maskfold.cli.script import next_command, starting
 from maskfold.cli.train import count_argument
 from maskfold.config import load_config
-from maskfold.errors import TrainingError
+from maskfold.errors import StudyError
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition
 from maskfold.steps.places import STUDIES
@@ -25,6 +25,7 @@ def main() -> None:
     add("--variants", metavar="A,B", help="only these, and those that they need or are compared with; default: all")
     add("--folds", type=int, nargs="+", metavar="K", help="folds to train and score; default: the study's")
     add("--seeds", type=int, nargs="+", metavar="S", help="seeds to train with; default: the study's")
+    add("--trials", type=count_argument, metavar="N", help="trials of the search; default: the study's")
     add("--root", type=Path, metavar="DIR", help=f"folder of the competition's files: the same as --{ROOT}")
     add(
         "--parallel",
@@ -33,6 +34,7 @@ def main() -> None:
         metavar="N",
         help="trainings at a time, with their share of the cores and GPUs, of which one may serve all; default: 1",
     )
+    add("--document", type=Path, metavar="FILE", help="put the results into this Markdown file too, as a section")
     add("--dry-run", action="store_true", help="tell what would be trained, and how long it takes as far as known")
     arguments, rest = parser.parse_known_args()
     overrides = dotted_overrides(rest, parser)
@@ -41,6 +43,10 @@ def main() -> None:
     study = load_study(arguments.study)
     asked = {"folds": arguments.folds, "seeds": arguments.seeds}
     study = study.asked(**{name: tuple(values) for name, values in asked.items() if values is not None})
+    if arguments.trials is not None:
+        if study.search is None:
+            parser.error(f"--trials needs a study with a search, and {arguments.study} has none")
+        study = study.asked(search={**study.search.model_dump(), "trials": arguments.trials})
     if arguments.variants:
         study = study.select([name.strip() for name in arguments.variants.split(",")])
     folder = STUDIES / (arguments.name or Path(arguments.study).stem)
@@ -48,7 +54,7 @@ def main() -> None:
     starting(f"Study {arguments.study}: {len(study.variants)} variants in {folder} …")
     from maskfold.studies.plan import Plan
     from maskfold.studies.run import forecast, run_study
-    from maskfold.studies.write import markdown
+    from maskfold.studies.write import document, markdown
 
     plan = Plan(study, folder, overrides)
     if arguments.dry_run:
@@ -56,8 +62,11 @@ def main() -> None:
         return next_command(command_line("study", *(shlex.quote(word) for word in sys.argv[1:] if word != "--dry-run")))
     results = run_study(plan, parallel=arguments.parallel)
     print(f"\n{markdown(plan, results)}\nResults: {folder / 'results.md'}, {folder / 'results.html'}")
+    if arguments.document is not None:
+        document(arguments.document, folder.name, markdown(plan, results))
+        print(f"Document: {arguments.document}")
     if results.missing:
-        raise TrainingError(
+        raise StudyError(
             f"{', '.join(results.missing)}: not trained to the end, for the reasons above; the same command tries again"
         )
     return next_command(

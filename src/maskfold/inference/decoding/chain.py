@@ -45,6 +45,11 @@ class _Part:
         return found.astype(np.float32 if step.stage in ("probability", "gate") else np.uint8, copy=False)
 
     @property
+    def reach(self) -> int:
+        """That of the class with the largest."""
+        return max((step.reach for step in self.steps if not step.idle), default=0)
+
+    @property
     def idle(self) -> bool:
         """Whether it changes nothing, for any class."""
         return all(step.idle for step in self.steps)
@@ -180,6 +185,16 @@ class Chain:
         """Names of the steps that ask for the presence."""
         parts = (*self.before, *self.gates, *self.after)
         return [part.name for part in parts if part.steps[0].needs_presence]
+
+    @property
+    def reach(self) -> int:
+        """How far, in pixels, a mask may depend on the probabilities around a pixel, gates left aside."""
+        return sum(part.reach for part in (*self.before, self.decision, *self.after))
+
+    @property
+    def sees_all(self) -> list[str]:
+        """Names of the gates that look at the probabilities of a whole image."""
+        return [part.name for part in self.gates if not part.steps[0].needs_presence]
 
     def check_presence(self, available: bool) -> None:
         """Refuse a chain that asks for a presence that no network predicts.

@@ -77,6 +77,10 @@ class CRF(Step):
         self.steps = steps
         self.exclusive = labels.exclusive
 
+    @property
+    def reach(self) -> int:
+        return int(3 * max(self.theta_alpha, self.theta_gamma))  # further off a kernel is next to nothing
+
     def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
         """Probabilities, float32 (C, H, W), from such and the image, uint8 (H, W, 3).
 

@@ -27,6 +27,8 @@ class Step(ABC):
         needs_image: whether the step asks for the image; without, `None` is given.
         sees_rgb: whether the image comes as people see it, `maskfold.images.to_rgb`, and not with its stored values.
         needs_labels: whether the constructor takes ``labels`` as well, the competition's `LabelSpec`.
+        reach: how far, in pixels, the result may depend on what is around a pixel: rasters are decoded in parts that
+            overlap so much.
         needs_presence: whether the step asks for the presence; it is then called with a further argument ``presence``:
             the probability, float32, that its class is anywhere in the image, or (C,) those of all classes.
         tried: option -> the values that tuning tries, in ascending order where they have one.
@@ -43,6 +45,11 @@ class Step(ABC):
     tried: ClassVar[Values] = {}
     shown: ClassVar[Values] = {}
     title: ClassVar[str] = ""
+
+    @property
+    def reach(self) -> int:
+        """See the class."""
+        return 128
 
     @property
     def idle(self) -> bool:
@@ -68,6 +75,10 @@ class Threshold(Step):
     def __init__(self, value: float) -> None:
         self.value = value
 
+    @property
+    def reach(self) -> int:
+        return 0
+
     def __call__(self, layers: np.ndarray, image: np.ndarray | None) -> np.ndarray:
         """uint8 (H, W) of 0 and 1; ``layers`` may be uint8 v that stands for the float32 v / 255."""
         return ONE_CLASS.decide(layers[None], self.value)
@@ -82,6 +93,10 @@ class FillHoles(Step):
 
     def __init__(self, value: int) -> None:
         self.value = value
+
+    @property
+    def reach(self) -> int:
+        return self.value + 1  # a hole that is not larger ends within so many pixels
 
     @property
     def idle(self) -> bool:
@@ -100,6 +115,10 @@ class MinArea(Step):
 
     def __init__(self, value: int) -> None:
         self.value = value
+
+    @property
+    def reach(self) -> int:
+        return self.value
 
     @property
     def idle(self) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from maskfold.errors import first_few
+from maskfold.labels import MANY_CLASSES
 from maskfold.report.advice.advice import Advice, check_command, train_command, tune_command
 from maskfold.report.gallery import suspects
 from maskfold.report.gather import Findings
@@ -69,9 +71,11 @@ def lost_classes(findings: Findings) -> Iterator[Advice]:
     lost = [c for c in np.flatnonzero(labelled) if found[c] < 0.05 * (labelled[c] + wrong[c])]
     if lost:
         names = findings.competition.labels.value_names
+        largest = lost if len(lost) <= MANY_CLASSES else sorted(lost, key=lambda c: -labelled[c])
+        shown = first_few((names[c] for c in largest), MANY_CLASSES if largest is lost else 8)
         yield Advice(
             "Teach the classes that are lost",
-            f"IoU is below 0.05 for {', '.join(names[c] for c in lost)}, which have {labelled[lost].sum():,} pixels, "
+            f"IoU is below 0.05 for {shown}, which have {labelled[lost].sum():,} pixels, "
             f"{labelled[lost].sum() / labelled.sum():.1%} of all. A loss of each class's overlap may help, or "
             "class_weights of cross_entropy, a larger data.scale, more epochs.",
             train_command(findings.trainings[0].run, "lovasz", loss=_loss_by_class(findings.thresholded)),

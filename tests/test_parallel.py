@@ -12,9 +12,9 @@ import torch
 
 import maskfold
 from maskfold.errors import ConfigError, TrainingError
-from maskfold.steps.parallel import side_by_side
+from maskfold.parallel import side_by_side, worker_pool
 
-SRC = Path(__file__).parents[2] / "src"
+SRC = Path(__file__).parents[1] / "src"
 
 
 def note(folder: str, task: int) -> None:
@@ -69,7 +69,7 @@ def test_a_process_that_the_system_ended_is_named():
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_processes_end_with_their_parent(ending, tmp_path):
     code = (
-        "from tests.steps.test_parallel import wait; from maskfold.steps.parallel import side_by_side\n"
+        "from tests.test_parallel import wait; from maskfold.parallel import side_by_side\n"
         f"if __name__ == '__main__': side_by_side(wait, [({str(tmp_path)!r}, 0), ({str(tmp_path)!r}, 1)], 2)"
     )
     environment = {**os.environ, "PYTHONPATH": f"{SRC}{os.pathsep}{SRC.parent}"}
@@ -106,3 +106,41 @@ def test_folds_side_by_side_are_the_folds_one_after_the_other(tiny, tmp_path, mo
         assert f"fold {fold} of runs/both done: dice" in told
     maskfold.train(both, parallel=2)
     assert capfd.readouterr().out.count("is trained") == 3
+
+
+def die_once(folder: str, task: int) -> None:
+    Path(folder, f"begun_{task}_{os.getpid()}").touch()
+    if task == 1:
+        try:
+            Path(folder, "died").touch(exist_ok=False)
+        except FileExistsError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_a_killed_process_loses_its_task_only(tmp_path, caplog):
+    with worker_pool(2, deaths=1) as workers:
+        done = list(workers.finished(die_once, [(str(tmp_path), task) for task in range(4)]))
+    assert sorted(task for _, task in done) == [0, 1, 2, 3]
+    begun = [path.name.split("_")[1] for path in tmp_path.glob("begun_*")]
+    assert sorted(begun) == ["0", "1", "1", "2", "3"]
+    assert caplog.text.count("is done again") == 1
+
+
+class Counter:
+    """Work that has a state of its own: an object is sent to each process once."""
+
+    def __init__(self, folder):
+        self.folder, self.calls = folder, 0
+
+    def __call__(self, task):
+        self.calls += 1
+        Path(self.folder, f"{os.getpid()}_{self.calls}").touch()
+
+
+@pytest.mark.slow
+def test_an_object_that_works_lives_as_long_as_its_process(tmp_path):
+    side_by_side(Counter(str(tmp_path)), [(task,) for task in range(5)], 1)
+    assert sorted(path.name.split("_")[1] for path in tmp_path.iterdir()) == ["1", "2", "3", "4", "5"]

@@ -1,0 +1,85 @@
+"""A draft for competitions whose training masks are files, and whose submission is a table of run lengths."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from maskfold.checks.draft.csv_draft import add_form, add_images, add_split
+from maskfold.checks.draft.draft import Draft
+from maskfold.checks.draft.families import Pair
+from maskfold.checks.draft.label_draft import LabelFindings, black_and_white
+from maskfold.checks.draft.label_values import read_labels
+from maskfold.checks.draft.pictures import look_at_images
+from maskfold.checks.draft.places import ImagePaths
+from maskfold.checks.draft.roles import Roles, find_roles
+from maskfold.checks.draft.tables import RUNS, Table, empty_texts
+from maskfold.checks.draft.test_table import looks_like_a_sample
+from maskfold.errors import first_few
+from maskfold.rle import RLEDialect
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """Images with mask files, and the sample submission."""
+
+    labels: LabelFindings
+    pair: Pair
+    sample: Roles
+
+
+def find_mask_files(labels: LabelFindings, tables: Sequence[Table], images: ImagePaths) -> MaskFiles | None:
+    """The sample submission of run lengths that stands beside label files; None where there is none."""
+    samples = [find_roles(table, table.columns[-1], images) for table in tables if _may_be_a_sample(table)]
+    best = max(samples, key=lambda roles: roles.places.share, default=None)
+    if best is None or not best.places.found:
+        return None
+    train = [pair for pair in labels.found if pair.images.split != "test"]
+    return MaskFiles(labels, train[0], best) if train else None
+
+
+def draft_mask_files(found: MaskFiles) -> Draft:
+    """The profile of mask files and a submission of run lengths."""
+    draft, pair, sample = Draft(), found.pair, found.sample
+    table = sample.table.path
+    draft.add("layout", "csv", f"a submission is a table of run lengths, {table}, though training masks are files")
+    draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
+    draft.add("train.image", pair.images.image, f"{len(pair.images.paths)} images")
+    draft.add("train.mask", pair.labels.pattern, f"{len(pair.common)} of them have a mask of their name")
+    add_split(draft, "test", sample)
+    add_form(draft, sample)
+    draft.add("rows", "image", f"{table} has {len(sample.table.cells)} rows of {len(set(sample.images))} images")
+    draft.add("class_names", ["foreground"], "names are free: write the competition's own")
+    default = RLEDialect()
+    for key in ("layout", "order", "start"):
+        draft.add(
+            f"dialect.{key}", getattr(default, key), "what most competitions use; no run lengths of theirs are here"
+        )
+    draft.doubts.append(
+        "dialect: no table holds run lengths of known masks. Compare layout, order (F: down the columns, C: along the "
+        "rows) and start with the competition's page, which usually gives an example"
+    )
+    markers = [text for text in empty_texts(sample.masks) if text]
+    if len(markers) == 1:
+        draft.add("dialect.empty", markers[0], f"stands in {table}")
+    _check_masks(draft, found)
+    add_images(draft, look_at_images(found.labels.files, [pair.images.files(name) for name in pair.common]))
+    return draft
+
+
+def _check_masks(draft: Draft, found: MaskFiles) -> None:
+    pair = found.pair
+    values = read_labels(found.labels.files, [pair.labels.paths[name] for name in pair.common])
+    if not black_and_white(values):
+        draft.doubts.append(
+            f"train.mask: {values.read} mask files hold the values {first_few(values.values, 8)}, expected 0 and 255 "
+            "or 0 and 1: convert them"
+        )
+    without = sorted(pair.images.paths.keys() - pair.labels.paths.keys())
+    if without:
+        draft.doubts.append(f"{len(without)} images at train.image have no mask: {first_few(without)}")
+
+
+def _may_be_a_sample(table: Table) -> bool:
+    cells = table.cells[table.columns[-1]].tolist()
+    texts = {text for text in empty_texts(cells) if text}
+    runs = sum(RUNS.fullmatch(cell) is not None for cell in cells)
+    return looks_like_a_sample(table) and len(texts) <= 1 and (runs > 0 or len(texts | {""}) <= 2)

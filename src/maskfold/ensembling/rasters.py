@@ -1,0 +1,144 @@
+"""An ensemble's prediction of rasters by windows: members, folds and views as for other images."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from maskfold.competitions import Competition, Sample
+from maskfold.competitions.windows import MaskWindows
+from maskfold.config import TTAConfig
+from maskfold.datasets.loader import window_loader
+from maskfold.ensembling.checkpoints import with_batch_size
+from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.predictors import Engine, Predictor, load_predictors
+from maskfold.errors import CompetitionError, ConfigError
+from maskfold.inference.decoding import build_chain
+from maskfold.inference.merge import mean_presence
+from maskfold.inference.predict import Prediction
+from maskfold.inference.stitch import WindowGrid, stitch
+from maskfold.progress import progress
+from maskfold.rasters.predicted import RasterPrediction, decode_raster
+from maskfold.rasters.raster import Raster
+from maskfold.rasters.resampling import Size
+from maskfold.rasters.scratch import DiskArray, scratch_folder
+from maskfold.rasters.windows import RasterWindows
+from maskfold.resizing import scaled_size
+from maskfold.runs import Run
+
+# Side of the windows, in pixels, where neither tta.window nor training tiles say one; and the most that tiles can say.
+WINDOW = 1024
+MOST_WINDOW = 2048
+
+
+class RasterEnsemble:
+    """The networks of an ensemble, and how rasters become masks with them.
+
+    A raster goes through the networks in windows of ``tta.window`` pixels or, without, of the size of the training
+    tiles. What the networks and views say of each is merged as ever; the merged windows are averaged with the weights
+    of `maskfold.inference.window`. Probabilities are kept in files while they are worked on.
+    """
+
+    def __init__(
+        self,
+        choice: EnsembleChoice,
+        competition: Competition,
+        folds: Sequence[int | str] | None = None,
+        *,
+        batch_size: int,
+        engine: Engine = "torch",
+        runs: Sequence[Run] | None = None,
+    ) -> None:
+        """Arguments as those of `maskfold.ensembling.submit.predict_samples`."""
+        self.competition, self.tta, self.batch_size = competition, choice.tta, batch_size
+        self.chain = replace(build_chain(choice.post, competition.labels, competition.images), instances=None)
+        if self.chain.sees_all:
+            raise ConfigError(
+                f"post.{self.chain.sees_all[0]} asks for the probabilities of a whole image, and rasters are decoded "
+                "in parts: set it to null"
+            )
+        self.predictors = load_predictors(choice, competition, folds, batch_size=batch_size, engine=engine, runs=runs)
+        self.window = choice.tta.window, _tile_side(competition)
+
+    @contextmanager
+    def predicted(
+        self, raster: Raster, name: str, *, scale: float, beside: Path, size: Size | None = None
+    ) -> Iterator[RasterPrediction]:
+        """What the networks say of a raster; its files are there inside the ``with`` block.
+
+        Args:
+            raster: the raster.
+            name: its id, of which the noise of dropout is a function.
+            scale: by which it is resized to be like the training tiles.
+            beside: the files are on the disk that this path is on.
+            size: (H, W) at which it will be decoded; `None`: the raster's, scaled.
+        """
+        tiles = scaled_size(raster.size, scale)
+        with scratch_folder(beside) as folder:
+            found = [
+                (weight, *self._map(predictor, raster, name, tiles, folder / f"map_{place}"))
+                for place, (weight, predictor) in enumerate(self.predictors)
+            ]
+            total = sum(weight for weight, *_ in found)
+            presence = mean_presence((weight, presence) for weight, _, presence in found)
+            maps = [(weight / total, held) for weight, held, _ in found]
+            yield RasterPrediction(raster, size or tiles, maps, presence)
+
+    @contextmanager
+    def mask(
+        self, raster: Raster, name: str, *, scale: float, beside: Path, size: Size | None = None
+    ) -> Iterator[MaskWindows]:
+        """The decoded mask of a raster, of ``size`` or else the raster's own. Arguments as of `predicted`."""
+        with (
+            self.predicted(raster, name, scale=scale, beside=beside, size=size) as prediction,
+            scratch_folder(beside) as folder,
+        ):
+            yield decode_raster(prediction, self.chain, folder, size or raster.size)
+
+    def masks(self, samples: Sequence[Sample], beside: Path) -> Iterator[tuple[str, MaskWindows]]:
+        """Id and mask of test images as they are submitted, which can be read until the next one is asked for."""
+        scale = self.competition.profile.raster_scale
+        for sample in samples:
+            raster = Raster.of_sample(self.competition, sample)
+            asked = self.competition.scored_size(sample)
+            size = None if asked == raster.size else asked
+            with self.mask(raster, sample.id, scale=scale, beside=beside, size=size) as mask:
+                yield sample.id, mask
+
+    def _map(
+        self, predictor: Predictor, raster: Raster, name: str, size: Size, path: Path
+    ) -> tuple[DiskArray, np.ndarray | None]:
+        """The map of a run, and its presence."""
+        config = with_batch_size(predictor.run.config, self.batch_size)
+        own = scaled_size(size, config.data.scale)
+        asked, tile = self.window
+        grid = WindowGrid(own, asked or min(MOST_WINDOW, round(tile * config.data.scale)), self.tta.overlap)
+        parts = grid.parts()
+        loader = window_loader(RasterWindows(raster, own, parts, name), len(parts), config)
+        whole: TTAConfig = self.tta.model_copy(update={"window": None})
+        predictions = progress(predictor(loader, whole), name, total=len(parts), unit="window")
+        held = DiskArray(path, self.competition.labels.channels, own, np.float32)
+        presences: list[np.ndarray] = []
+        for row, band in stitch(_probabilities(predictions, presences), grid):
+            held.write((slice(row, row + band.shape[1]), slice(0, own[1])), band)
+        return held, np.max(presences, axis=0) if presences else None
+
+
+def _probabilities(predictions: Iterator[Prediction], presences: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """The maps alone; what is said of the presence is put aside."""
+    for prediction in predictions:
+        if prediction.presence is not None:
+            presences.append(prediction.presence)
+        yield prediction.probability
+
+
+def _tile_side(competition: Competition) -> int:
+    """The larger side of the first training image, which validation saw whole; of one that is large a usual side."""
+    try:
+        samples = competition.samples("train")
+        side = max(competition.size(samples[0].image)) if samples else WINDOW
+    except CompetitionError:  # where predictions are made there need not be training images
+        return WINDOW
+    return side if side <= MOST_WINDOW else WINDOW

@@ -1,0 +1,133 @@
+"""Prediction in shards: each is a file, whole or not there, and all of them together are what one pass would give."""
+
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from maskfold.competitions import Competition, Samples
+from maskfold.datasets import size_batches
+from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.predictors import Engine
+from maskfold.ensembling.submit import Decoded, Ensemble, decoded
+from maskfold.errors import InferenceError
+from maskfold.files import atomic_path
+from maskfold.runs import Run
+from maskfold.runs.maps import quantise
+
+INDEX = "index.json"
+MAPS = ("probability", "inside")  # of a `Decoded`, in 8 bits
+SHARD_IMAGES = 512  # at most, so that little is lost where a process is ended
+MOST_SHARDS = 256  # files that are open at once when they are put together
+
+
+@dataclass
+class Shards:
+    """Predicts test images shard by shard, in as many processes as there are; every one loads the networks once.
+
+    Shard k of ``count`` holds every ``count``-th batch of one pass over all images, from batch k on.
+
+    Attributes:
+        choice, competition, runs, folds, batch_size, engine: as for `maskfold.ensembling.predict_samples`.
+        samples: all images.
+        maps: whether 8-bit probability maps are kept as well.
+        folder: where the shards are written.
+        count: number of shards.
+    """
+
+    choice: EnsembleChoice
+    competition: Competition
+    runs: Sequence[Run]
+    folds: Sequence[int | str] | None
+    batch_size: int
+    engine: Engine
+    samples: Samples
+    maps: bool
+    folder: Path = Path()
+    count: int = 1
+
+    @cached_property
+    def _ensemble(self) -> Ensemble:
+        return Ensemble(
+            self.choice,
+            self.competition,
+            self.folds,
+            batch_size=self.batch_size,
+            engine=self.engine,
+            runs=self.runs,
+        )
+
+    def __call__(self, shard: int) -> None:
+        """Predict a shard and write its file."""
+        with atomic_path(self.path(shard)) as temporary:
+            _write(self.stream(shard), temporary)
+
+    def stream(self, shard: int = 0) -> Iterator[Decoded]:
+        """Predict and decode a shard's images."""
+        predictions = self._ensemble.predict(self.samples, rank=shard, world=self.count)
+        return decoded(predictions, self.choice, self.competition, maps=self.maps)
+
+    def path(self, shard: int) -> Path:
+        """Where a shard's file is."""
+        return self.folder / f"{shard:05d}.zip"
+
+    def merged(self) -> Iterator[Decoded]:
+        """All images, in the order of one pass, once all shards are written.
+
+        Raises:
+            InferenceError: a shard holds another image than the one whose turn it is.
+        """
+        sizes = [self.competition.size(sample.image) for sample in self.samples]
+        with ExitStack() as stack:
+            files = [stack.enter_context(zipfile.ZipFile(self.path(shard))) for shard in range(self.count)]
+            streams = [_read(file) for file in files]
+            for number, batch in enumerate(size_batches(sizes, self.batch_size)):
+                for place in batch:
+                    found = next(streams[number % self.count], None)
+                    if found is None or found.id != self.samples[place].id:
+                        wrong = self.path(number % self.count)
+                        raise InferenceError(f"{wrong} lacks {self.samples[place].id}: predict again")
+                    yield found
+
+
+def shard_count(images: int, batch_size: int, processes: int) -> int:
+    """Number of shards: eight for each process, more where they would be large, and no more than there are batches."""
+    batches = -(-images // batch_size)
+    return max(1, min(batches, MOST_SHARDS, max(8 * processes, -(-images // SHARD_IMAGES))))
+
+
+def _write(stream: Iterator[Decoded], path: Path) -> None:
+    index = []
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        for number, each in enumerate(stream):
+            maps = {name: getattr(each, name) for name in MAPS if getattr(each, name) is not None}
+            assert isinstance(each.mask, np.ndarray)  # large images are in no shard
+            _add(file, f"{number}.mask.npy", each.mask)
+            for name, values in maps.items():
+                _add(file, f"{number}.{name}.npy", quantise(values))
+            presence = None if each.presence is None else each.presence.tolist()
+            index.append({"id": each.id, "maps": list(maps), "presence": presence})
+        file.writestr(INDEX, json.dumps(index))
+
+
+def _add(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    with file.open(name, "w", force_zip64=True) as entry:
+        np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _read(file: zipfile.ZipFile) -> Iterator[Decoded]:
+    for number, facts in enumerate(json.loads(file.read(INDEX))):
+        # Stored in 8 bits, and so again where it is kept: the same.
+        maps = {name: _array(file, f"{number}.{name}.npy") / 255.0 for name in facts["maps"]}
+        presence = None if facts["presence"] is None else np.array(facts["presence"], np.float32)
+        yield Decoded(facts["id"], _array(file, f"{number}.mask.npy"), presence=presence, **maps)
+
+
+def _array(file: zipfile.ZipFile, name: str) -> np.ndarray:
+    with file.open(name) as entry:
+        return np.lib.format.read_array(entry, allow_pickle=False)

@@ -1,0 +1,191 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.drawn_rasters import write_tif
+
+from maskfold.competitions import open_competition
+from maskfold.config import CompetitionConfig
+from maskfold.errors import RasterError
+from maskfold.images import ImageSpec
+from maskfold.labels import LabelSpec
+from maskfold.rasters import cut as cutting
+from maskfold.rasters.cut import CutOptions, Scene, cut_tiles
+from maskfold.rasters.forms import LabelFilesForm
+from maskfold.rasters.masks import open_mask
+from maskfold.rasters.raster import Raster
+
+RNG = np.random.default_rng(6)
+IMAGE = RNG.integers(1, 256, (90, 141, 3), np.uint8)
+MASK = np.zeros((90, 141), np.uint8)
+MASK[10:40, 5:30] = MASK[60:64, 100:110] = 1
+BINARY = LabelSpec("binary", ("roof",))
+
+
+def scene(folder, image=IMAGE, mask=MASK, labels=BINARY, **options):
+    raster = Raster([write_tif(folder / "in/a.tif", image, **options)])
+    return Scene("a", raster, open_mask(write_tif(folder / "in/mask.tif", mask[..., None]), raster, labels))
+
+
+def cut(folder, options, own=None, labels=BINARY, spec=None, **named):
+    own = own or scene(folder, labels=labels)
+    form = LabelFilesForm(folder / "out", labels, spec or ImageSpec(), options.scale)
+    return cut_tiles([own], form, folder / "out", options, **{"overwrite": False, **named})
+
+
+def opened(folder):
+    return open_competition(CompetitionConfig(profile=str(folder / "out/out.yaml"), root=folder / "out"))
+
+
+def test_tiles_are_read_back_with_their_masks_and_places(tmp_path):
+    counts = cut(tmp_path, CutOptions(side=32, block=2))
+    competition = opened(tmp_path)
+    samples = competition.samples("train")
+    assert len(samples) == counts.kept == 15
+    places = pd.read_csv(tmp_path / "out/tiles.csv").set_index("id")
+    assert places["block"].nunique() == 2
+    for sample in samples:
+        top, left = places.loc[sample.id, ["top", "left"]]
+        part = slice(top, top + 32), slice(left, left + 32)
+        np.testing.assert_array_equal(competition.image(sample.image), IMAGE[part])
+        np.testing.assert_array_equal(competition.label(sample.masks, (32, 32)).values, MASK[part])
+        assert sample.group == places.loc[sample.id, "block"]
+    assert counts.empty == sum(not competition.label(sample.masks, (32, 32)).values.any() for sample in samples) > 0
+
+
+def test_classes_keep_what_is_not_scored_and_what_has_no_data(tmp_path):
+    values = RNG.integers(0, 3, (90, 141)).astype(np.uint8)
+    values[:, 20:25] = 255
+    image = IMAGE.copy()
+    image[40:50, 60:80] = 0
+    labels = LabelSpec("multiclass", ("a", "b", "c"))
+    own = scene(tmp_path, image, values, labels, nodata=0)
+    cut(tmp_path, CutOptions(side=64, block=0), own, labels)
+    competition = opened(tmp_path)
+    assert competition.labels == labels
+    for sample in competition.samples("train"):
+        _, top, left = sample.image.removesuffix(".png").split("/")[1].split("_")
+        part = slice(int(top), int(top) + 64), slice(int(left), int(left) + 64)
+        label = competition.label(sample.masks, (64, 64))
+        np.testing.assert_array_equal(label.valid, (values[part] != 255) & image[part].any(2))
+        np.testing.assert_array_equal(label.values[label.valid], values[part][label.valid])
+        assert sample.group == "a"
+
+
+@pytest.mark.parametrize(
+    ("image", "spec"),
+    [
+        (RNG.integers(0, 65536, (90, 141, 5), np.uint16), ImageSpec(5, "uint16")),
+        (RNG.integers(0, 65536, (90, 141, 4), np.uint16), ImageSpec(4, "uint16", 10000)),
+        (RNG.random((90, 141, 2), np.float32), ImageSpec(2, "float32")),
+        (RNG.integers(0, 256, (90, 141, 1), np.uint8), ImageSpec(1)),
+    ],
+)
+def test_any_channels_and_types(tmp_path, image, spec):
+    cut(tmp_path, CutOptions(side=80), scene(tmp_path, image, photometric="minisblack"), spec=spec)
+    competition = opened(tmp_path)
+    assert competition.images == spec
+    np.testing.assert_array_equal(competition.image(competition.samples("train")[0].image), image[:80, :80])
+
+
+def test_empty_tiles_are_kept_by_share_and_the_same_ones_again(tmp_path):
+    def ids(folder, share):
+        cut(folder, CutOptions(side=12, keep_empty=share))
+        return set(opened(folder).samples("train").ids)
+
+    every, some, none = (ids(tmp_path / str(share), share) for share in (1.0, 0.4, 0.0))
+    assert ids(tmp_path / "again", 0.4) == some
+    filled = {name for name in every if (MASK[place(name)]).any()}
+    assert none == filled < some < every
+    assert 0.25 < (len(some) - len(none)) / (len(every) - len(none)) < 0.55
+
+
+def place(name, side=12):
+    _, top, left = name.split("_")
+    return slice(int(top), int(top) + side), slice(int(left), int(left) + side)
+
+
+def test_tiles_without_data_are_dropped_by_their_share(tmp_path):
+    image = IMAGE.copy()
+    image[:, 70:] = 0
+    for most, nodata, stored in ((0.5, None, {"nodata": 0}), (0.2, 0.0, {}), (0.0, 0.0, {})):
+        folder = tmp_path / f"{most}"
+        counts = cut(folder, CutOptions(side=16, most_nodata=most, nodata=nodata), scene(folder, image, **stored))
+        ids = opened(folder).samples("train").ids
+        shares = {name: (~image[place(name, 16)].any(2)).mean() for name in ids}
+        assert max(shares.values()) <= most
+        assert counts.dropped_nodata > 20
+        assert counts.kept == len(ids) > 20
+
+
+def test_a_scale(tmp_path):
+    cut(tmp_path, CutOptions(side=32, scale=0.5))
+    competition = opened(tmp_path)
+    assert competition.profile.tile_scale == 0.5
+    sample = competition.samples("train").by_id["a_0_0"]
+    image = competition.image(sample.image)
+    # 90 rows become 45, so that each is the mean of two; 141 columns become 70, of a little more than two.
+    wanted = IMAGE[:64, :2].astype(float).reshape(32, 2, 2, 3).mean((1, 2))
+    assert abs(image[:, 0] - wanted).max() < 4
+    label = competition.label(sample.masks, (32, 32)).values
+    assert abs(int(label.sum()) - MASK[:64, :65].sum() / 4) < 12
+
+
+class Broken(Exception):
+    pass
+
+
+def test_an_interrupted_cut_goes_on_and_ends_the_same(tmp_path, monkeypatch):
+    options = CutOptions(side=16, keep_empty=0.5)
+    cut(tmp_path / "whole", options)
+    own, written = scene(tmp_path), []
+    real = cutting.write_image
+
+    def stops(folder, name, image):
+        if len(written) == 20:
+            raise Broken
+        written.append(name)
+        real(folder, name, image)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cutting, "write_image", stops)
+        with pytest.raises(Broken):
+            cut(tmp_path, options, own)
+    assert not (tmp_path / "out/out.yaml").exists()
+    first = list(written)
+    with monkeypatch.context() as patch:
+        patch.setattr(cutting, "write_image", lambda *given: (written.append(given[1]), real(*given)))
+        cut(tmp_path, options, own)
+    again = set(written[20:]) & set(first)
+    assert len(again) < 9  # those of the row that was broken
+    assert len(written) - len(again) == len(opened(tmp_path).samples("train"))
+    files = {path.relative_to(tmp_path / "whole/out") for path in (tmp_path / "whole/out").rglob("*.*")}
+    for name in files - {path for path in files if path.name == "cut.json"}:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole/out" / name).read_bytes(), name
+    assert {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.*")} == files
+
+
+def test_what_is_there_is_not_overwritten_unasked(tmp_path):
+    options = CutOptions(side=64)
+    cut(tmp_path, options)
+    with pytest.raises(RasterError, match=r"out\.yaml exists, these tiles are cut: .*--overwrite"):
+        cut(tmp_path, options)
+    cut(tmp_path, CutOptions(side=32), overwrite=True)
+    assert len(opened(tmp_path).samples("train")) == 15
+    assert len(list((tmp_path / "out/images").iterdir())) == 15
+    (tmp_path / "out/out.yaml").unlink()
+    with pytest.raises(RasterError, match="the beginning of a cut with other options"):
+        cut(tmp_path, options)
+    (tmp_path / "out/cut.json").unlink()
+    with pytest.raises(RasterError, match="holds other files than tiles"):
+        cut(tmp_path, options, overwrite=True)
+    with pytest.raises(RasterError, match=r"none of 6 tiles is kept \(0 empty, 6 without data\)"):
+        cut(tmp_path / "none", CutOptions(side=64), scene(tmp_path / "none", IMAGE * 0, nodata=0))
+
+
+def test_the_settings_are_written_first(tmp_path):
+    cut(tmp_path, CutOptions(side=64, overlap=0.25))
+    held = json.loads((tmp_path / "out/cut.json").read_text())
+    assert held["options"]["overlap"] == 0.25
+    assert list(held["rasters"]) == ["a"]

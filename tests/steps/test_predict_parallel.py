@@ -1,0 +1,107 @@
+"""Prediction by several processes: the files of one, whatever happens to a process."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from tests.drawn_runs import random_run
+
+from maskfold.competitions import open_competition
+from maskfold.config import override
+from maskfold.ensembling import submit
+from maskfold.ensembling.shards import Shards, shard_count
+from maskfold.ensembling.submit import default_choice
+from maskfold.errors import InferenceError
+from maskfold.runs import MapStore, Run
+from maskfold.scoring import read_log
+from maskfold.steps.predict import predict
+from maskfold.storage import LocalStorage
+
+# A decoding step that ends the first process of a pool in which it is called.
+DEADLY = """
+import multiprocessing, os, signal
+from pathlib import Path
+from maskfold.inference import Step
+
+class Deadly(Step):
+    stage = "mask"
+    tried = {}
+
+    def __call__(self, layers, image):
+        if multiprocessing.parent_process() is not None:
+            try:
+                Path("killed").touch(exist_ok=False)
+                os.kill(os.getpid(), signal.SIGKILL)
+            except FileExistsError:
+                pass
+        return layers
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, drawn, tiny):
+    """A run of two folds with random networks; five test images of two sizes in batches of one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "deadly_step", raising=False)
+    (tmp_path / "deadly_step.py").write_text(DEADLY)
+    keys = {"inference.batch_size": 1, "tta.views": "flips", "post.steps": {"deadly_step:Deadly": {}}}
+    return random_run(tmp_path / "runs", override(tiny, keys), folds=(0, 1))
+
+
+def maps(folder: Path):
+    store = MapStore(LocalStorage(folder), "")
+    return [(image_id, store.read(image_id).tobytes()) for image_id in store.ids()]
+
+
+@pytest.mark.slow
+def test_two_processes_of_which_one_is_killed_write_what_one_writes(run, monkeypatch, caplog):
+    one = predict(run, Path("one.csv"), save_probabilities=True, parallel=1)
+    assert not Path("killed").exists()
+    two = predict(run, Path("two.csv"), save_probabilities=True, parallel=2)
+    assert Path("killed").exists()
+    assert caplog.text.count("the system ended a process") == 1
+    assert one.read_bytes() == two.read_bytes()
+    assert len(set(one.read_text().split())) > 5, "there are masks"
+    assert maps(Path("one_probabilities")) == maps(Path("two_probabilities"))
+    log = read_log(Path("submissions/log.csv")).drop(columns=["time", "file"])
+    assert log.iloc[0].tolist() == log.iloc[1].tolist()
+    assert [path.name for path in Path().glob(".*")] == [], "no shard is left"
+
+
+def shards_of(run: Run, folder: Path, count: int) -> Shards:
+    competition = open_competition(run.config.competition)
+    samples = competition.samples("test")
+    return Shards(default_choice([run]), competition, [run], None, 2, "torch", samples, True, folder, count)
+
+
+def test_shards_hold_every_image_once_in_the_order_of_one_pass(run, tmp_path):
+    whole = list(shards_of(run, tmp_path, 1).stream())
+    shards = shards_of(run, tmp_path, 2)
+    for number in (1, 0):
+        shards(number)
+    merged = list(shards.merged())
+    assert [each.id for each in merged] == [each.id for each in whole]
+    assert all((a.mask == b.mask).all() for a, b in zip(merged, whole, strict=True))
+    assert all(abs(a.probability - b.probability).max() <= 0.5 / 255 + 1e-6 for a, b in zip(merged, whole, strict=True))
+    shards.path(0).write_bytes(shards.path(1).read_bytes())
+    with pytest.raises(InferenceError, match=r"00000\.zip lacks"):
+        list(shards.merged())
+
+
+def test_networks_are_loaded_once_for_all_shards(run, tmp_path, monkeypatch):
+    loaded = []
+    original = submit.run_networks
+    monkeypatch.setattr(submit, "run_networks", lambda *given: loaded.append(1) or original(*given))
+    shards = shards_of(run, tmp_path, 3)
+    for number in range(3):
+        shards(number)
+    assert loaded == [1]
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "processes", "expected"),
+    [(5, 2, 2, 3), (1000, 1, 2, 16), (100_000, 8, 2, 196), (10**6, 8, 64, 256), (1, 8, 4, 1)],
+)
+def test_number_of_shards(images, batch, processes, expected):
+    assert shard_count(images, batch, processes) == expected

@@ -1,0 +1,155 @@
+"""Searches: what may be tried, pruning, and trials that go on after an interruption."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from tests.conftest import TINY
+
+from maskfold.config import load_config
+from maskfold.errors import ConfigError
+from maskfold.runs import Run
+from maskfold.studies.plan import Plan
+from maskfold.studies.study import load_study
+
+optuna = pytest.importorskip("optuna", reason="optuna is not installed")
+
+from maskfold.studies import search as module  # noqa: E402
+from maskfold.studies.run import run_study  # noqa: E402
+
+SEARCH = {
+    "trials": 4,
+    "folds": [0],
+    "space": {
+        "optim.lr": {"low": 1e-4, "high": 1e-1, "log": True},
+        "train.batch_size": {"low": 2, "high": 4},
+        "loss": [None, [{"name": "bce", "weight": 0.5}]],
+    },
+}
+
+
+def plan(folder, search=None, **more):
+    options = {key: value for key, value in TINY.items() if key != "tune.tried"}
+    tree = {"about": "x", "config": "demo", "options": options, "folds": [1], "variants": {"default": {}}, **more}
+    (folder / "s.yaml").write_text(yaml.safe_dump({**tree, "search": {**copy.deepcopy(SEARCH), **(search or {})}}))
+    return Plan(load_study(folder / "s.yaml"), folder / "runs")
+
+
+def one_by_one(work, tasks):
+    for task in tasks:
+        work(*task)
+
+
+class Surface:
+    """In the place of training: a score that is best at a learning rate of 0.01, and notes of what was tried."""
+
+    def __init__(self, monkeypatch, stop_at=None):
+        self.tried, self.stop_at = [], stop_at
+        monkeypatch.setattr(module, "_train", self)
+        monkeypatch.setattr(module, "open_competition", lambda config: SimpleNamespace(root="."))
+        monkeypatch.setattr(module, "with_root", lambda config, competition: config)
+
+    def __call__(self, plan, root, options, trial):
+        self.tried.append(dict(options))
+        if len(self.tried) == self.stop_at:
+            raise KeyboardInterrupt
+        lr = options["optim.lr"]
+        return 1 - abs(lr - 0.01) - (options["loss"] is None) * 0.01
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"space": {"optim.lr": {"low": 0.1, "high": 0.01}}}, "low is 0.1 and high is 0.01"),
+        ({"space": {"optim.lr": {"low": 0, "high": 1, "log": True}}}, "with log it must be above 0"),
+        ({"space": {"optim.lr": [0.1, 0.1]}}, "one of the choices is there twice"),
+        ({"folds": [1, 2]}, r"search.folds is \[1, 2\] and folds is \(1,\)"),
+        ({"trails": 3}, "unknown key search.trails: did you mean search.trials"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        plan(tmp_path, changes)
+
+
+def test_a_value_that_the_config_would_refuse_is_found_before_the_first_trial(tmp_path, monkeypatch):
+    surface = Surface(monkeypatch)
+    with pytest.raises(ConfigError, match=r"search.space: .*train.batch_size is 0"):
+        module.search(plan(tmp_path, {"space": {"train.batch_size": {"low": 0, "high": 4}}}), one_by_one)
+    assert not surface.tried
+
+
+def test_the_configs_own_values_come_first_and_the_best_is_written(tmp_path, monkeypatch, capsys):
+    surface, asked = Surface(monkeypatch), plan(tmp_path)
+    chosen = module.search(asked, one_by_one)
+    assert surface.tried[0] == {"optim.lr": 0.01, "train.batch_size": 4, "loss": None}
+    assert len(surface.tried) == 4
+    best = max(surface.tried, key=lambda each: 1 - abs(each["optim.lr"] - 0.01) - (each["loss"] is None) * 0.01)
+    assert chosen == best
+    written = load_config(tmp_path / "runs/winner.yaml")
+    assert {"optim.lr": written.optim.lr, "train.batch_size": written.train.batch_size, "loss": written.loss} == best
+    assert "trial 4 of 4" in capsys.readouterr().out
+    assert module.trials_ended(asked) == 4
+    # Asked again, there is nothing to try.
+    assert module.search(asked, one_by_one) == chosen
+    assert len(surface.tried) == 4
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole = Surface(monkeypatch)
+    module.search(plan(tmp_path / "a"), one_by_one)
+    broken = Surface(monkeypatch, stop_at=3)
+    with pytest.raises(KeyboardInterrupt):
+        module.search(plan(tmp_path / "b"), one_by_one)
+    rest = Surface(monkeypatch)
+    module.search(plan(tmp_path / "b"), one_by_one)
+    assert broken.tried[2] == rest.tried[0]
+    assert [*broken.tried[:2], *rest.tried] == whole.tried
+
+
+def session_of(*rows):
+    history = [{"epoch": epoch, "best": best} for epoch, best in rows]
+    return SimpleNamespace(history=history, epoch=len(history))
+
+
+def test_a_trial_that_lags_behind_the_median_is_pruned():
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(2, n_warmup_steps=2))
+    for scores in ([0.5, 0.6, 0.7], [0.6, 0.7, 0.8]):
+        trial = study.ask()
+        module.Pruning(trial, 0, prune=True).report([{"epoch": n, "best": s} for n, s in enumerate(scores, start=1)])
+        study.tell(trial, scores[-1])
+    for prune in (True, False):
+        callback = module.Pruning(study.ask(), 0, prune=prune)
+        callback.on_epoch(session_of())
+        callback.on_epoch(session_of((1, 0.1)))  # too early to tell
+        # An epoch without a validation tells nothing new.
+        late = session_of((1, 0.1), (2, 0.62), (3, None))
+        if prune:
+            with pytest.raises(optuna.TrialPruned, match="after epoch 3"):
+                callback.on_epoch(late)
+        else:
+            callback.on_epoch(late)
+    assert study.trials[-1].intermediate_values == {1: 0.1, 2: 0.62}
+
+
+@pytest.mark.slow
+def test_trials_are_trained_pruned_or_not_and_the_winner_is_confirmed_on_other_folds(tmp_path, monkeypatch, drawn):
+    monkeypatch.chdir(tmp_path)
+    common = {"competition.root": str(drawn), **{key: value for key, value in TINY.items() if key != "tune.tried"}}
+    asked = plan(
+        tmp_path, {"trials": 3}, options={**common, "optim.lr": 0.0001, "folds.kind": "kfold", "folds.group": None}
+    )
+    results = run_study(asked)
+    names = [row.name for row in results.rows]
+    assert names in (["default", "winner"], ["default"])
+    trials = [Run.open(path) for path in (tmp_path / "runs/trials").iterdir()]
+    assert len(trials) == 3
+    assert all(run.begun_folds() == {"0"} for run in trials)
+    if "winner" in names:
+        winner = Run.open(tmp_path / "runs/winner_seed0")
+        assert winner.begun_folds() == {"1"}
+        assert winner.config.optim.lr == results.chosen["optim.lr"]
