@@ -7,7 +7,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Where bytecode is not kept, every start compiles torch anew: some ten seconds.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test lint bench notebooks strip clean
+.PHONY: setup demo test lint bench rasters notebooks strip clean
 
 setup: $(READY)
 
@@ -50,6 +50,10 @@ bench: $(READY)
 	$(BIN)/python benchmarks/bench_predict.py --size 256
 	$(BIN)/python benchmarks/bench_startup.py --repeat 1
 	$(BIN)/python benchmarks/bench_table.py
+
+# A raster of 20,000 pixels a side: minutes, and 2 GB of memory at most.
+rasters: $(READY)
+	$(BIN)/python benchmarks/bench_rasters.py --scale 0.25
 
 lint: $(READY)
 	$(BIN)/ruff check .

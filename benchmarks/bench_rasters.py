@@ -39,7 +39,7 @@ MODEL = {
     "model.options": {"encoder_depth": 3, "decoder_channels": [16, 8, 8]},
     "train.precision": "fp32",
     "data.workers": 0,
-    "inference.batch_size": 4,
+    "inference.batch_size": 2,
     "tta.views": "none",
 }
 

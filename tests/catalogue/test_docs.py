@@ -13,7 +13,8 @@ PROFILES = [profile for profile in shipped_profiles() if profile.layout == "csv"
 
 @pytest.fixture(scope="module")
 def rows():
-    lines = [line for line in DOCS.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    text = DOCS.read_text(encoding="utf-8").partition("## Label images")[0]
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {row[0].strip("`"): row[1:] for row in cells}
 
@@ -37,6 +38,15 @@ def test_what_a_row_says(rows, profile):
         assert profile.metric.options.get("empty", 1) == stated
     if profile.submission.size is not None:
         assert "{} x {}".format(*profile.submission.size) in images
+
+
+def test_label_images_are_listed():
+    text = DOCS.read_text(encoding="utf-8").partition("## Label images")[2]
+    found = {cells[1].strip(" `"): cells for line in text.splitlines() if len(cells := line.split("|")) > 6}
+    for profile in shipped_profiles():
+        if profile.layout != "csv" and profile.name != profile.layout:
+            classes = int(found[profile.name][3])
+            assert (classes, found[profile.name][5].strip(" `")) == (len(profile.class_names), profile.metric.name)
 
 
 def test_sources_are_named():

@@ -1,5 +1,7 @@
 """Public data sets with label images, from a twin in the genuine format to a scored submission."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -106,3 +108,23 @@ def test_trained_and_predicted(twin, opened, tmp_path, monkeypatch):
     validate_submission(path, competition)
     found = evaluate_submission(path, tmp_path / "data" / "truth", competition)
     assert found.score == pytest.approx(score(twin, path, labels), abs=1e-9)
+
+
+@pytest.mark.parametrize("profile", ["ade20k", "coco-stuff", "camvid-colours"])
+def test_archives_stay_as_they_were_downloaded(profile, tmp_path):
+    twin = next(twin for twin in TWINS if twin.profile == profile)
+    labels = write(twin, tmp_path / "plain")
+    for folder in list((tmp_path / "plain").iterdir()):
+        inside = {"root_dir": folder.parent, "base_dir": folder.name}
+        if folder.name.startswith(("stuffthingmaps", "LabeledApproved")):  # without a folder of their own
+            inside = {"root_dir": folder}
+        shutil.make_archive(str(tmp_path / "zipped" / folder.name), "zip", **inside)
+    opened = (
+        open_competition(CompetitionConfig(profile=profile, root=tmp_path / name)) for name in ("plain", "zipped")
+    )
+    plain, zipped = opened
+    for split in ("train", "test"):
+        assert zipped.samples(split) == plain.samples(split)
+    for sample in zipped.samples("train"):
+        label = zipped.label(sample.masks, labels[sample.id].shape)
+        np.testing.assert_array_equal(label.valid, labels[sample.id] != VOID)

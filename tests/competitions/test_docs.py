@@ -21,7 +21,7 @@ from maskfold.competitions.label_profiles import (
     LabelSource,
     PngMasksProfile,
 )
-from maskfold.competitions.profile import CsvProfile, shipped_profiles
+from maskfold.competitions.profile import CsvProfile
 from maskfold.config import CompetitionConfig, load_config
 from maskfold.images import ImageSpec
 from maskfold.rle import RLEDialect
@@ -121,16 +121,6 @@ def test_every_key_is_in_a_table():
     models = (PngMasksProfile, FileListProfile, LabelFilesProfile, LabelSource, CocoJsonProfile, CocoSource)
     keys |= {key for model in models for key in model.model_fields} - {"submission"} | {"submission.file"}
     assert keys <= documented
-
-
-def test_every_profile_of_label_images_is_in_the_table():
-    text = DOCS.read_text(encoding="utf-8")
-    table = text[text.index("### Public data sets with label images") : text.index("## A competition of your own")]
-    rows = {cells[1].strip(" `"): cells for line in table.splitlines() if len(cells := line.split("|")) > 6}
-    for profile in shipped_profiles():
-        if profile.layout != "csv" and profile.name != profile.layout:
-            classes = int(rows[profile.name][3])
-            assert (classes, rows[profile.name][5].strip(" `")) == (len(profile.class_names), profile.metric.name)
 
 
 def test_examples_of_label_images_are_profiles(tmp_path):

@@ -116,7 +116,7 @@ def test_labels_outside_the_classes_are_listed():
 def test_values_and_palettes_by_a_map():
     reader = LabelReader(LabelSpec("multiclass", ("a", "b")), LabelMap({"1": "0", "2": "1", "others": "255"}))
     indexed = Image.fromarray(LABEL, "P")
-    indexed.putpalette([9, 9, 9, 128, 0, 0, 0, 128, 0] + [7] * 759)
+    indexed.putpalette([9, 9, 9, 128, 128, 128, 200, 200, 200] + [7] * 759)
     for data in (png(LABEL), pil_png(indexed), png(np.repeat(LABEL[..., None], 3, axis=2))):
         label = reader.decode(data, "l.png")
         np.testing.assert_array_equal(label.values, [[0, 0, 1], [0, 1, 0]])

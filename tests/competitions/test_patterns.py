@@ -22,6 +22,7 @@ from maskfold.errors import CompetitionError
         ("{group}{number:1-5}.tif", "austin5.tif", {"group": "austin", "number": "5"}),
         ("{group}{number:1-5}.tif", "austin05.tif", {"group": "austin", "number": "05"}),
         ("{group}{number:1-5}.tif", "austin15.tif", None),
+        ("{x}_*{n:d}.png", "a_b12.png", {"x": "a", "n": "12"}),
         ("{number:d}{rest}.tif", "123.tif", None),
         ("{case}/{case}_{day}/s_{n}_*.png", "c1/c1_d2/s_0003_266_1.5.png", {"case": "c1", "day": "d2", "n": "0003"}),
         ("{case}/{case}_{day}/s_{n}_*.png", "c1/c2_d2/s_0003_266_1.5.png", None),

@@ -8,13 +8,14 @@ from tests.drawn_rasters import LOCAL, random_run, tile_config
 from tests.drawn_runs import decode
 from tests.rasters.local_network import REACH
 
-from maskfold.competitions import open_competition
+from maskfold.competitions import Samples, open_competition
 from maskfold.config import PostConfig, load_config
+from maskfold.config.training import SemiConfig
 from maskfold.ensembling import rasters as raster_module
 from maskfold.ensembling.choice import RunChoice
 from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.submit import default_choice, predict_samples
-from maskfold.errors import InferenceError
+from maskfold.errors import ConfigError, InferenceError
 from maskfold.inference import Prediction, build_chain
 from maskfold.inference.grid import window_starts
 from maskfold.labels import Label, LabelSpec
@@ -23,6 +24,7 @@ from maskfold.rasters.predicted import RasterPrediction, decode_raster
 from maskfold.rasters.scratch import DiskArray
 from maskfold.resizing import fit_label
 from maskfold.steps.predict import predict
+from maskfold.training.unlabelled import unlabelled_samples
 
 BINARY = LabelSpec("binary", ("roof",))
 CLASSES = LabelSpec("multiclass", ("ground", "roof", "tree"))
@@ -209,3 +211,9 @@ def test_large_images_are_refused_where_images_are_held_whole(kidneys, tmp_path,
     competition = open_competition(run.config.competition)
     with pytest.raises(InferenceError, match=r"1 images are read by windows only, .*tile\.py predict do: cc3"):
         next(iter(predict_samples(choice_of(run), competition, competition.samples("test"), batch_size=1, runs=[run])))
+
+
+def test_rasters_are_no_images_without_labels(cut_kidneys):
+    competition = open_competition(tile_config(cut_kidneys, "a").competition)
+    with pytest.raises(ConfigError, match="2 are rasters that are read by windows only: cc3, dd4"):
+        unlabelled_samples(competition, SemiConfig(images=("test",)), Samples())

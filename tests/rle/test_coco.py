@@ -38,6 +38,15 @@ def test_a_polygon_of_pycocotools():
     assert (mask.dtype, mask.flags["C_CONTIGUOUS"]) == (np.uint8, True)
 
 
+def test_a_polygon_whose_sides_go_everywhere_and_cross():
+    points = [1.3, 2.1, 8.7, 9.4, 17.2, 0.6, 12.4, 12.9, 19.6, 18.3, 9.5, 14.2, 0.7, 19.1, 5.2, 10.3]
+    expected = COUNTS.decode(counts_of_string("V114081J11100L1652O1N2O0O02M2O1OLKL321MN24OJO:0a1"), (20, 20))
+    assert expected.sum() == 103
+    np.testing.assert_array_equal(mask_of_polygon(points, (20, 20)), expected)
+    around = np.roll(np.reshape(points, (-1, 2)), 3, axis=0).ravel()
+    np.testing.assert_array_equal(mask_of_polygon(around, (20, 20)), expected)
+
+
 def test_polygons_along_pixels_and_beyond_the_image():
     mask = mask_of_polygon([2, 1, 6, 1, 6, 4, 2, 4], (6, 9))
     expected = np.zeros((6, 9), np.uint8)

@@ -5,6 +5,7 @@ import pytest
 
 from maskfold.errors import MaskfoldError
 from maskfold.labels import Label, LabelSpec
+from maskfold.metrics import SegmentationMetrics
 from maskfold.studies.columns import build_column
 
 BINARY = LabelSpec("binary", ("building",))
@@ -70,3 +71,22 @@ def test_a_competitions_metric_is_a_column_too():
     assert not column.lower
     with pytest.raises(MaskfoldError, match="diec"):
         build_column("diec", BINARY)
+
+
+@pytest.mark.parametrize("labels", [BINARY, CLASSES], ids=["binary", "multiclass"])
+@pytest.mark.parametrize("name", ["acc", "mdice_d", "mdice_i", "miou_c", "miou_i_worst5", "mdice_c_worst1"])
+def test_figures_are_those_of_the_whole_set(name, labels):
+    metrics, column = SegmentationMetrics(labels), build_column(name, labels)
+    for _, mask, label in images(labels):
+        metrics.update(mask, label.values, label.valid)
+    assert column.score(rows_of(column, labels)) == pytest.approx(metrics.compute()[name])
+
+
+def test_any_share_of_the_worst_can_be_asked_for():
+    names = {name: build_column(name, CLASSES) for name in ("miou_i", "miou_i_worst67", "miou_i_worst100")}
+    found = {name: column.score(rows_of(column, CLASSES)) for name, column in names.items()}
+    table = rows_of(names["miou_i"], CLASSES)
+    assert found["miou_i_worst67"] == pytest.approx(np.sort(np.nanmean(table, axis=1))[:2].mean())
+    assert found["miou_i_worst100"] == found["miou_i"]
+    with pytest.raises(MaskfoldError):
+        build_column("miou_i_worst0", CLASSES)

@@ -5,7 +5,7 @@ import pandas as pd
 
 from maskfold.checks.notes import Notes
 from maskfold.competitions import Competition, Samples
-from maskfold.competitions.samples import names_of, read_pairs
+from maskfold.competitions.samples import names_of, read_rows
 from maskfold.config import FoldsConfig, GroupConfig
 from maskfold.errors import CompetitionError, first_few
 
@@ -78,7 +78,7 @@ def _cells(places: pd.DataFrame, side: int) -> pd.DataFrame:
 def _places(competition: Competition, train: Samples, group: GroupConfig) -> pd.DataFrame | None:
     """Where the training images are, of which all must be known; `None` where the table does not say it."""
     try:
-        rows = read_pairs(competition.files, group.file, group.id, *COLUMNS)
+        rows = read_rows(competition.files, group.file, group.id, *COLUMNS)
         known = {name: place for name, *place in rows}
         found = [next((known[key] for key in names_of(sample) if key in known), None) for sample in train]
         if None in found:

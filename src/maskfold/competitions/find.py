@@ -121,7 +121,7 @@ def describe_stranger(path: Path) -> str:
     name = max(needs, key=lambda name: (len(needs[name].there) - len(others[name]), -len(needs[name].lacking)))
     nearest = needs[name]
     if not nearest.there:
-        return f"{path} has nothing of what the profiles {', '.join(sorted(needs))} need"
+        return f"{path} has nothing of what the {len(needs)} profiles that come with maskfold need"
     lacking = [*nearest.lacking, *(f"columns in {table}" for table in others[name])]
     return f"{path} is nearest to the profile {name}: it has {', '.join(nearest.there)}, it lacks {', '.join(lacking)}"
 

@@ -47,6 +47,12 @@ class Pattern:
         self.fields: tuple[str, ...] = ()
         self._ranges: dict[str, range] = {}
         self._regex = re.compile(self._translate())
+        tokens = [token for token in _TOKEN.finditer(text) if token["field"]]
+        starts = [0, *(token.end() for token in tokens)]
+        self._pieces = [
+            (text[start : token.start()], token["field"]) for start, token in zip(starts, tokens, strict=False)
+        ]
+        self._end = text[starts[-1] :]
 
     def __repr__(self) -> str:
         return f"Pattern({self.text!r})"
@@ -80,7 +86,7 @@ class Pattern:
                 f"the pattern {self.text} has the field {', '.join(lacking)}, of which nothing is known here (known: "
                 f"{', '.join(values)})"
             )
-        return safe_path(_TOKEN.sub(lambda token: values[token["field"]] if token["field"] else token[0], self.text))
+        return safe_path("".join([before + values[field] for before, field in self._pieces]) + self._end)
 
     def find(self, files: CompetitionFiles) -> dict[str, dict[str, str]]:
         """Path -> values of the fields, of every file that the pattern describes, sorted by path."""

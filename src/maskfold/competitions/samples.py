@@ -237,7 +237,12 @@ def _groups_of_paths(pattern: Pattern, samples: Samples) -> list[str | None]:
     return [values["group"] for _, values in found if values is not None]
 
 
-def read_pairs(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[str, ...]]:
+def read_pairs(files: CompetitionFiles, name: str, first: str, second: str) -> list[tuple[str, str]]:
+    """`read_rows` of two columns."""
+    return [(one, other) for one, other in read_rows(files, name, first, second)]
+
+
+def read_rows(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[str, ...]]:
     """Rows of the named columns, as text without blanks around it, of a comma-separated CSV with a header.
 
     Raises:

@@ -171,7 +171,7 @@ def _folder_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator
     temporary.mkdir(parents=True)
     try:
 
-        def add(image_id: str, mask: np.ndarray) -> None:
+        def add(image_id: str, mask: np.ndarray | MaskWindows) -> None:
             name = names[image_id]
             (temporary / name).write_bytes(_file(competition, name, mask))
 

@@ -33,7 +33,7 @@ def read_bands(data: bytes, name: str) -> np.ndarray | None:
         return None
     how = "bands that stand one after the other" if bands in (3, 4) else f"{bands} bands"
     try:
-        import rasterio
+        import rasterio.errors
     except ImportError:
         raise CompetitionError(
             f"{name} is a tif of {how}: without rasterio tifs have 1, 3 or 4 bands, pixel by pixel. Install it with "

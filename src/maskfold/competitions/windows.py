@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-PIXELS = 1 << 24  # of a strip
+PIXELS = 1 << 22  # of a strip
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import yaml
 
 from maskfold.competitions import Competition
 from maskfold.competitions.label_map import NOT_SCORED
+from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.table import write_table
 from maskfold.files import atomic_path
 from maskfold.images import ImageSpec
@@ -58,7 +59,9 @@ class RunLengthForm:
         return self.competition.layout.encode(np.where(label.valid, label.values, 0).astype(np.uint8))
 
     def finish(self, records: Records, group: str) -> None:
-        profile, inside = self.competition.profile, self.folder.relative_to(self.competition.root).as_posix()
+        profile = self.competition.profile
+        assert isinstance(profile, CsvProfile)  # others have their masks in files
+        inside = self.folder.relative_to(self.competition.root).as_posix()
         rows = (
             (record["id"], value, rle) for record in records for value, rles in record["masks"].items() for rle in rles
         )

@@ -6,7 +6,7 @@ from types import ModuleType
 from maskfold.errors import RasterError
 
 # Megabytes of decoded blocks that GDAL keeps; by itself it takes a twentieth of the machine's memory.
-CACHE = "192"
+CACHE = "128"
 
 
 def rasterio() -> ModuleType:

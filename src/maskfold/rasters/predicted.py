@@ -39,8 +39,8 @@ class RasterPrediction:
 
     def probability(self, part: Part, size: Size | None = None) -> np.ndarray:
         """The weighted mean of the runs, float32 (C, h, w), at ``part`` of ``size`` (`None`: its own)."""
-        means = [np.float32(share) * self._map(held, part, size or self.size) for share, held in self.maps]
-        return np.sum(means, axis=0, dtype=np.float32)
+        first, *others = [np.float32(share) * self._map(held, part, size or self.size) for share, held in self.maps]
+        return sum(others, start=first)
 
     def image(self, part: Part) -> np.ndarray:
         """The raster (h, w, channels) at ``part`` of its `size`."""

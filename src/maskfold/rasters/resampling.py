@@ -32,22 +32,28 @@ def read_resized(read: Read, size: Size, wanted: Size, part: Part, rule: Rule) -
     """
     if tuple(size) == tuple(wanted):
         return read(part)
-    axes = [_axis(*lengths, own, rule) for *lengths, own in zip(size, wanted, part, strict=True)]
-    values = read((axes[0][0], axes[1][0]))
+    axes = list(zip(size, wanted, part, strict=True))
     if rule == "nearest":
-        return values[axes[0][1]][:, axes[1][1]]
-    for _, weights in axes:
+        (rows, own_rows), (columns, own_columns) = (_nearest(*axis) for axis in axes)
+        return read((rows, columns))[own_rows][:, own_columns]
+    (rows, down), (columns, across) = (_weights(*axis, rule) for axis in axes)
+    values = read((rows, columns))
+    for weights in (down, across):
         values = _weighted(weights, values).swapaxes(0, 1)  # so that the other axis comes first
     return np.ascontiguousarray(values)
 
 
-def _axis(size: int, wanted: int, part: slice, rule: Rule) -> tuple[slice, np.ndarray | csr_array]:
-    """Which pixels of an axis are needed, and the index, or the weights, of each for the pixels of ``part``."""
+def _nearest(size: int, wanted: int, part: slice) -> tuple[slice, np.ndarray]:
+    """Which pixels of an axis are needed, and the index of each for the pixels of ``part``."""
+    pixels = np.arange(part.start, part.stop)
+    places = (2 * pixels + 1) * size // (2 * wanted)  # where the centre is, without rounding
+    return slice(int(places[0]), int(places[-1]) + 1), places - places[0]
+
+
+def _weights(size: int, wanted: int, part: slice, rule: Rule) -> tuple[slice, csr_array]:
+    """Which pixels of an axis are needed, and the weight of each for each pixel of ``part``."""
     step = size / wanted
     pixels = np.arange(part.start, part.stop)
-    if rule == "nearest":
-        places = (2 * pixels + 1) * size // (2 * wanted)  # where the centre is, without rounding
-        return slice(int(places[0]), int(places[-1]) + 1), places - places[0]
     area = rule == "image" and step > 1
     reach = step / 2 if area else max(step, 1.0)
     centres = (pixels + 0.5) * step
@@ -68,7 +74,7 @@ def _axis(size: int, wanted: int, part: slice, rule: Rule) -> tuple[slice, np.nd
     return needed, csr_array((held, (row, columns - needed.start)), shape=shape)
 
 
-def _weighted(weights: np.ndarray | csr_array, values: np.ndarray) -> np.ndarray:
+def _weighted(weights: csr_array, values: np.ndarray) -> np.ndarray:
     """The weighted sums along the first axis, float32."""
     flat = np.ascontiguousarray(values, dtype=np.float32).reshape(len(values), -1)
     return (weights @ flat).reshape(-1, *values.shape[1:])

@@ -9,6 +9,7 @@ dice, iou, miou …   another competition's metric, by its name in `maskfold.met
 ==================  ================================================================================================
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +19,10 @@ import numpy as np
 from maskfold.instances import plain
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import CalibrationMetrics, CompetitionMetric, SegmentationMetrics, build_metric, gathered_stats
-from maskfold.metrics.fine_grained import mask_counts
+from maskfold.metrics.fine_grained import mask_counts, mean_c, mean_i, of_present
+from maskfold.metrics.streaming import SCORES
 
+BY_IMAGE = re.compile(r"m(iou|dice)_(i|c)(?:_worst([1-9]|[1-9]\d|100))?")
 CALIBRATION = ("ece", "sce", "brier")
 _Stats = Callable[[np.ndarray, np.ndarray, Label], np.ndarray]
 Score = Callable[[np.ndarray], np.ndarray | float]
@@ -56,6 +59,8 @@ def build_column(name: str, labels: LabelSpec) -> Column:
     """
     if name in CALIBRATION:
         return _calibration(name, labels)
+    if (found := BY_IMAGE.fullmatch(name)) is not None:
+        return _by_image(found, labels)
     if name in SegmentationMetrics(labels).compute():
         return _fine_grained(name, labels)
     return of_metric(build_metric(name, labels), name)
@@ -90,6 +95,16 @@ def _fine_grained(name: str, labels: LabelSpec) -> Column:
         return _each_set(rows, lambda one: SegmentationMetrics.of_counts(labels, one).compute()[name])
 
     return Column(name, stats, score)
+
+
+def _by_image(found: re.Match[str], labels: LabelSpec) -> Column:
+    """A mean over images, or over classes of their images: a row is the score of each class that the image has."""
+    of_counts, mean, worst = SCORES[found[1]], {"i": mean_i, "c": mean_c}[found[2]], int(found[3] or 100)
+
+    def stats(probability: np.ndarray, mask: np.ndarray, label: Label) -> np.ndarray:
+        return of_present(mask_counts(labels, plain(mask), label.values, label.valid), of_counts)
+
+    return Column(found[0], stats, lambda rows: _each_set(rows, lambda one: mean(one, worst)))
 
 
 def _each_set(rows: np.ndarray, score: Callable[[np.ndarray], float]) -> np.ndarray | float:

@@ -34,7 +34,9 @@ class Trial:
         # The last epoch: nothing is frozen any more, and all terms of the loss have begun.
         self.session.train_step.begin_epoch(self.session.length.epochs)
         self.session.data.sampler.epoch = self.session.length.epochs
-        self.samples = run.competition().samples("test") or run.competition().samples("train")
+        test = run.competition().samples("test")
+        whole = test and not any(map(run.competition().by_windows, test))
+        self.samples = test if whole else run.competition().samples("train")
         self._batch: dict[str, Any] | None = None
 
     @property

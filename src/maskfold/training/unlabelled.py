@@ -8,7 +8,7 @@ from maskfold.competitions.files import safe_path
 from maskfold.competitions.images import IMAGE_SUFFIXES
 from maskfold.competitions.samples import paths_of
 from maskfold.config import SemiConfig
-from maskfold.errors import ConfigError
+from maskfold.errors import ConfigError, first_few
 
 TEST = "test"  # what stands for the competition's test images
 
@@ -43,7 +43,13 @@ def unlabelled_samples(competition: Competition, config: SemiConfig, rest: Sampl
 
 def _images(competition: Competition, name: str) -> Iterator[ImagePath]:
     if name == TEST:
-        yield from (sample.image for sample in competition.samples("test"))
+        samples = competition.samples("test")
+        if large := [sample.id for sample in samples if competition.by_windows(sample)]:
+            raise ConfigError(
+                f"semi.images names the test images, of which {len(large)} are rasters that are read by windows only: "
+                f"{first_few(large)}; name a folder of tiles"
+            )
+        yield from (sample.image for sample in samples)
         return
     folder = safe_path(name)
     names = [file for file in competition.files.names(folder) if PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES]

@@ -14,8 +14,8 @@ from maskfold.checks.draft.masks import MasksByImage
 from maskfold.checks.draft.pictures import Pictures, look_at_images
 from maskfold.checks.draft.places import ImagePaths, Places
 from maskfold.checks.draft.roles import Roles, find_roles
+from maskfold.checks.draft.sample_table import find_test_table, looks_like_a_sample
 from maskfold.checks.draft.tables import Table, empty_texts, mask_column
-from maskfold.checks.draft.test_table import find_test_table, looks_like_a_sample
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.patterns import Pattern
 from maskfold.errors import first_few

@@ -14,13 +14,14 @@ from maskfold.competitions.files import CompetitionFiles
 
 
 def draft_lists(files: CompetitionFiles, found: FileLists, tables: Sequence[Table]) -> Draft:
-    """The profile of lists of images and labels; a list called as the layout expects it is not named."""
+    """The profile of lists of images and labels."""
     draft = Draft()
     draft.add("layout", "file-list", "lists name each image with its label")
     draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
-    for split in (split for split in get_args(Split) if split in found.paths):
-        path = found.paths[split]
-        draft.add(split, path, "named so" if split[:3] in path else "the one list with labels")
+    ordered: tuple[Split, ...] = get_args(Split)
+    for split in ordered:
+        if (path := found.paths.get(split)) is not None:
+            draft.add(split, path, "named so" if split[:3] in path else "the one list with labels")
     if found.separator is not None:
         draft.add("separator", found.separator, f"stands between image and label in {found.paths['train']}")
     add_label_values(draft, read_labels(files, [label for _, label in found.pairs if label]), tables)

@@ -11,8 +11,8 @@ from maskfold.checks.draft.label_values import read_labels
 from maskfold.checks.draft.pictures import look_at_images
 from maskfold.checks.draft.places import ImagePaths
 from maskfold.checks.draft.roles import Roles, find_roles
+from maskfold.checks.draft.sample_table import looks_like_a_sample
 from maskfold.checks.draft.tables import RUNS, Table, empty_texts
-from maskfold.checks.draft.test_table import looks_like_a_sample
 from maskfold.errors import first_few
 from maskfold.rle import RLEDialect
 

@@ -37,7 +37,7 @@ def _score(table: Table, train: Roles) -> int:
     last = table.cells[table.columns[-1]].tolist()
     says_nothing = len(set(last)) == 1 and (RUNS.fullmatch(last[0]) or last[0].strip() in empty_texts(last))
     points = 3 * looks_like_a_sample(table) + 1 * (TEST_WORD.search(table.path) is not None) + bool(says_nothing)
-    return points + 2 * (set(wanted) <= set(names)) - 4 * (len(names) > 3)
+    return points + 2 * (set(wanted) <= set(names)) - 4 * (len(table.columns) > 3)
 
 
 def _roles(table: Table, train: Roles, images: ImagePaths) -> Roles:
