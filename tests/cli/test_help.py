@@ -51,6 +51,7 @@ OWN = {
     "report": ["--runs DIR", "--out FILE", "--images N"],
     "export": ["--format", "--folds K", "--checkpoint NAME", "--untuned", "--out FILE", "--overwrite"],
     "pack": ["--folds K", "--untuned", "--out PACK", "--overwrite"],
+    "vote": ["--weights W", "--least VOTES", "--config FILE", "--out FILE", "--overwrite"],
     "compare": ["--truth FILE", "--config FILE", "--picture FILE", "--images N"],
     "make_demo": ["--out OUT", "(default: data/demo)", "--seed SEED", "(default: 0)", "--tiles", "(default: 160)"],
 }

@@ -33,7 +33,15 @@ SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 CONFIG, FOLDS = "config.yaml", "folds.csv"
 # They change speed, comfort or place, never a result: a run may go on with other values.
-FREE_KEYS = ("competition.root", "data.workers", "inference.batch_size", "train.max_hours", "train.trackers")
+FREE_KEYS = (
+    "competition.root",
+    "data.workers",
+    "data.cache",
+    "data.cache_gib",
+    "inference.batch_size",
+    "train.max_hours",
+    "train.trackers",
+)
 REPORTED_PACKAGES = (
     "torch",
     "segmentation-models-pytorch",

@@ -44,7 +44,12 @@ def as_runs(runs: Run | Sequence[Run]) -> list[Run]:
 def ensemble_run(runs: Run | Sequence[Run]) -> Run:
     """Where the ensemble of these runs is kept: in the run itself, or in A+B beside the first one."""
     listed = as_runs(runs)
-    return listed[0] if len(listed) == 1 else Run(listed[0].path.parent / "+".join(run.name for run in listed))
+    return listed[0] if len(listed) == 1 else Run(listed[0].path.parent / joined_name(listed))
+
+
+def joined_name(runs: Sequence[Run]) -> str:
+    """What several runs together are called: A+B."""
+    return "+".join(run.name for run in runs)
 
 
 def export_path(runs: Sequence[Run], kind: str, out: Path | None, *, overwrite: bool) -> Path:

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ from maskfold.progress import progress
 from maskfold.runs import Run
 from maskfold.runs.checkpoint import file_digest
 from maskfold.scoring.evaluate import evaluate_oof
-from maskfold.scoring.submission_log import note_submission, same_submission
 from maskfold.steps.competition import open_competition
-from maskfold.steps.places import SUBMISSIONS, as_runs, ensemble_run
+from maskfold.steps.places import as_runs, ensemble_run, joined_name
+from maskfold.steps.submissions import log_file, submission_path
 from maskfold.storage import open_storage, url_of
 
 # Sections of the config that a tuned choice holds too, and that the command line may change.
@@ -78,7 +78,7 @@ def predict(
     config = override(runs[0].config, overrides or {})
     competition = open_competition(config)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
-    path = submission_path(runs, competition, out, overwrite=overwrite)
+    path = submission_path(joined_name(runs), competition, out, overwrite=overwrite)
     used = folds or folds_of(runs[0])
     print(describe_folds(runs, competition, used), flush=True)
     size = config.inference.batch_size
@@ -113,7 +113,7 @@ def predict_pack(
     config = override(pack.config, overrides or {})
     competition = open_competition(config)
     choice = _changed(pack.choice, config, set(overrides or {}))
-    path = submission_path(pack.runs, competition, out, overwrite=overwrite)
+    path = submission_path(joined_name(pack.runs), competition, out, overwrite=overwrite)
     used = folds or folds_of(pack.runs[0])
     known = "" if choice.score is None else f" (out-of-fold {choice.metric} {choice.score:.4f}){optimism(pack.runs)}"
     print(f"Pack: {pack.source}{known}\nFolds: {', '.join(map(str, used))}", flush=True)
@@ -229,24 +229,6 @@ def describe_folds(runs: Sequence[Run], competition: Competition, folds: Sequenc
     return f"Folds: {', '.join(map(str, folds))}{missing}{trained}"
 
 
-def submission_path(runs: Sequence[Run], competition: Competition, out: Path | None, *, overwrite: bool) -> Path:
-    """Where the submission goes: ``out``, else ``submissions/RUN.csv`` with a number if that exists.
-
-    Raises:
-        SubmissionError: ``out`` exists and is not to be overwritten.
-    """
-    if out is not None:
-        if out.exists() and not overwrite:
-            raise SubmissionError(f"{out} exists: choose another --out, or give --overwrite")
-        return out
-    name, suffix = (
-        "+".join(run.name for run in runs),
-        ".csv" if competition.submission_kind == "csv" else ".zip",
-    )
-    numbered = (SUBMISSIONS / f"{name}-{number}{suffix}" for number in count(2))
-    return next(path for path in chain([SUBMISSIONS / f"{name}{suffix}"], numbered) if not path.exists())
-
-
 def compute_oof(choice: EnsembleChoice, competition: Competition, config: Config) -> None:
     """Compute the out-of-fold maps of all runs as the choice predicts, and print their score."""
     print(evaluate_oof(choice, competition, batch_size=config.inference.batch_size).line())
@@ -264,14 +246,8 @@ def log_submission(
 def _note(
     path: Path, runs: Sequence[Run], folds: Sequence[int | str], *, score: float | None, ensemble: Path | None
 ) -> None:
-    log = SUBMISSIONS / "log.csv"
-    sha256 = file_digest(path) if path.is_file() else None
-    if sha256 and (earlier := same_submission(log, sha256)):
-        print(f"Note: {path} is the same file, byte for byte, as {earlier}: it would score the same.")
-    note_submission(
-        log,
-        file=path,
-        sha256=sha256,
+    log_file(
+        path,
         runs=" ".join(run.name for run in runs),
         folds=" ".join(map(str, folds)),
         ensemble_sha256=None if ensemble is None else ensemble_digest(ensemble),
