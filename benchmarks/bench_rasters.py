@@ -41,6 +41,9 @@ MODEL = {
     "data.workers": 0,
     "inference.batch_size": 2,
     "tta.views": "none",
+    # Random networks make noise: without the specks the mask has runs as a trained one's has.
+    "post.min_area": 400,
+    "post.fill_holes": 400,
 }
 
 

@@ -8,11 +8,13 @@ from tests.catalogue import drawing
 from tests.catalogue.twins import CATALOGUE, submitted
 from tests.conftest import TINY
 
+from maskfold.checks import check_data
 from maskfold.competitions import SubmissionWriter, find_competitions, open_competition, validate_submission
 from maskfold.competitions.find import fitting_profile
 from maskfold.config import CompetitionConfig, load_config
 from maskfold.datasets import EvalDataset, image_loader
 from maskfold.errors import CompetitionError
+from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_submission
 
 PROFILES = [form.profile for form in CATALOGUE]
@@ -158,3 +160,13 @@ def test_what_tables_of_pixel_sizes_must_hold(twin, tmp_path):
     competition = open_competition(CompetitionConfig(profile="hubmap-hpa", root=root))
     with pytest.raises(CompetitionError, match=r"have no row of 11 \(pixel_size\)"):
         competition.resampling(competition.samples("test")[1])
+
+
+def test_how_many_have_no_row_is_said_by_check_data_and_when_folds_are_made(opened, tmp_path, caplog):
+    twin, competition = opened("severstal-steel")
+    keys = {"competition.profile": "severstal-steel", "competition.root": twin.root, "folds.count": 2}
+    config = load_config(None, {**TINY, **keys}, name="steel")
+    (said,) = competition.survey("train").notes
+    assert check_data(competition, config.folds).facts["of the train images"] == said
+    Run.create(config, tmp_path).folds()
+    assert said in caplog.text
