@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from tests.catalogue import drawing
-from tests.catalogue.twins import CATALOGUE, submitted
+from tests.catalogue.twins import CATALOGUE, header_of, submitted
 from tests.conftest import TINY
 
 from maskfold.checks import check_data
@@ -58,7 +58,7 @@ def test_a_folder_is_recognised_by_names_and_columns(twin, profile):
 def test_a_submission_has_the_rows_that_the_test_wrote(opened, profile, tmp_path):
     twin, competition = opened(profile)
     path = written(competition, tmp_path / "s.csv", twin.layers)
-    assert path.read_text().splitlines() == [twin.form.sample[1], *submitted(twin, twin.layers)]
+    assert path.read_text().splitlines() == [*header_of(twin.form.sample), *submitted(twin, twin.layers)]
     validate_submission(twin.truth, competition)
     assert evaluate_submission(path, twin.truth, competition).score == pytest.approx(1)
 
