@@ -30,6 +30,7 @@ def test_the_same_weights_with_every_cache(tiny, tmp_path, monkeypatch, what):
     monkeypatch.setenv("MASKFOLD_CACHE", str(tmp_path / "cache"))
     config = override(tiny, {**CHANGES[what], "data.augment": "d4_color", "train.epochs": 3})
     expected, history = trained(config, tmp_path / "none")
+    Run.create(override(config, {"data.cache": "memory"}), tmp_path / "none")  # may change in a run that has begun
     settings = {"memory": {}, "disk": {}, "small": {"data.cache_gib": 2e-5}}
     for name, further in settings.items():
         changed = override(config, {"data.cache": "disk" if name == "disk" else "memory", **further})
