@@ -25,7 +25,6 @@ from maskfold.parallel import default_processes
 from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import Run
-from maskfold.runs.checkpoint import file_digest
 from maskfold.scoring.evaluate import evaluate_oof
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run, joined_name
