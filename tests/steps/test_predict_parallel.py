@@ -8,7 +8,7 @@ from tests.drawn_runs import random_run
 
 from maskfold.competitions import open_competition
 from maskfold.config import override
-from maskfold.ensembling import submit
+from maskfold.ensembling import predictors
 from maskfold.ensembling.shards import Shards, shard_count
 from maskfold.ensembling.submit import default_choice
 from maskfold.errors import InferenceError
@@ -91,8 +91,8 @@ def test_shards_hold_every_image_once_in_the_order_of_one_pass(run, tmp_path):
 
 def test_networks_are_loaded_once_for_all_shards(run, tmp_path, monkeypatch):
     loaded = []
-    original = submit.run_networks
-    monkeypatch.setattr(submit, "run_networks", lambda *given: loaded.append(1) or original(*given))
+    original = predictors.run_networks
+    monkeypatch.setattr(predictors, "run_networks", lambda *given: loaded.append(1) or original(*given))
     shards = shards_of(run, tmp_path, 3)
     for number in range(3):
         shards(number)
