@@ -42,10 +42,13 @@ strip: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/bench_rle.py
+	$(BIN)/python benchmarks/bench_input.py
 	$(BIN)/python benchmarks/bench_losses.py
 	$(BIN)/python benchmarks/bench_crf.py
 	$(BIN)/python benchmarks/bench_engines.py
-	$(BIN)/python benchmarks/bench_startup.py
+	$(BIN)/python benchmarks/bench_train.py --size 256
+	$(BIN)/python benchmarks/bench_predict.py --size 256
+	$(BIN)/python benchmarks/bench_startup.py --repeat 1
 	$(BIN)/python benchmarks/bench_table.py
 
 # A raster of 20,000 pixels a side: minutes, and 2 GB of memory at most.

@@ -25,6 +25,7 @@ COMMANDS = (
     "study",
     "tune",
     "predict",
+    "vote",
     "pseudo_label",
     "evaluate",
     "compare",
@@ -36,6 +37,7 @@ COMMANDS = (
 NEEDED = {
     "train_fold": ("--fold", "0"),
     "study": ("good_study.yaml",),
+    "vote": ("a.csv", "b.csv"),
     "compare": ("a.csv", "b.csv"),
     "tile": ("cut",),
 }
@@ -62,7 +64,7 @@ def cases() -> list[tuple[str, str, tuple[str, ...]]]:
             found.append((name, "no pack", ("--pack", "none")))
         if name == "board":
             found.append((name, "no reference", ("--reference", "none")))
-        if name == "compare":
+        if name in ("compare", "vote"):
             found.append((name, "missing file", needed))
     return found
 
@@ -77,16 +79,38 @@ def prepare(folder: Path) -> Path:
     return folder
 
 
-def cpu_seconds(script: Path, words: tuple[str, ...], folder: Path, *, bytecode: bool) -> float:
+def cpu_seconds(
+    script: Path, words: tuple[str, ...], folder: Path, *, bytecode: bool, paths: tuple[str, ...] = ()
+) -> float:
     """User and system seconds of one process and its children."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    environment |= {"PYTHONPATH": str(script.parent), "OMP_NUM_THREADS": "1"}
+    environment |= {"PYTHONPATH": os.pathsep.join([str(script.parent), *paths]), "OMP_NUM_THREADS": "1"}
     if not bytecode:
         environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": str(folder / "never")}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, script, *words], cwd=folder, env=environment, capture_output=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+FIRST_BATCH = """
+from pathlib import Path
+from maskfold.config import load_config
+from maskfold.runs import Run
+from maskfold.training.data import fold_data
+
+config = load_config("demo", {"competition.root": "drawn", "data.workers": 0, "folds.count": 2})
+next(iter(fold_data(Run.create(config, Path("runs")), 0, needs=frozenset()).train))
+"""
+
+
+def draw(folder: Path) -> Path:
+    """A folder with a few drawn tiles and a script that makes a batch of them, as training does."""
+    (folder / "batch").mkdir()
+    (folder / "batch" / "first_batch.py").write_text(FIRST_BATCH)
+    words = ("--out", "drawn", "--tiles", "24", "--test-tiles", "2", "--size", "128")
+    cpu_seconds(ROOT / "src" / "make_demo.py", words, folder, bytecode=True)
+    return folder / "batch" / "first_batch.py"
 
 
 def main() -> None:
@@ -106,6 +130,16 @@ def main() -> None:
                 runs = [cpu_seconds(script, words, place, bytecode=bytecode) for _ in range(arguments.repeat)]
                 seconds.append(min(runs))
         print(f"| {name} | {what} | {seconds[0]:.2f} | {seconds[1]:.2f} |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        script = draw(Path(folder))
+        seconds = [
+            min(
+                cpu_seconds(script, (), Path(folder), bytecode=bytecode, paths=(str(source),))
+                for _ in range(arguments.repeat)
+            )
+            for bytecode in (True, False)
+        ]
+    print(f"| train_fold | first batch | {seconds[0]:.2f} | {seconds[1]:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

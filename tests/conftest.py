@@ -9,7 +9,7 @@ import torch
 
 from maskfold.config import Config, load_config
 
-pytest_plugins = ["tests.drawn_runs", "tests.drawn_rasters"]
+pytest_plugins = ["tests.drawn_runs", "tests.drawn_rasters", "tests.buckets"]
 
 TINY = {
     "model.encoder": "mobilenet_v2",

@@ -25,6 +25,7 @@ LAYERS = [
         "compiled",
         "program",
         "parallel",
+        "cluster",
     },
     {"config", "losses", "metrics", "resizing"},
     {"competitions", "models", "inference"},
@@ -36,7 +37,13 @@ LAYERS = [
     {"studies"},
     {"cli"},
 ]
-ARROWS = {("runs", "datasets"), ("rasters", "datasets"), ("rle", "compiled"), ("storage", "files")}
+ARROWS = {
+    ("runs", "datasets"),
+    ("rasters", "datasets"),
+    ("rle", "compiled"),
+    ("storage", "files"),
+    ("cluster", "parallel"),
+}
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 # Packages that a stranger can lift out: they know nothing of files, runs or competitions.
 LIFTABLE = {

@@ -1,17 +1,27 @@
 """One protocol, two places: what every storage must do."""
 
 import os
+import pickle
+from pathlib import Path
 
 import pytest
 from tests.memory_storage import MemoryStorage
 
 from maskfold.errors import StorageError
-from maskfold.storage import LocalStorage
+from maskfold.storage import FsspecStorage, LocalStorage, open_storage, url_of
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "dictionary", "memory://", "file://", "s3://"])
 def storage(request, tmp_path):
-    return LocalStorage(tmp_path / "not" / "yet") if request.param == "local" else MemoryStorage()
+    """A dictionary proves that nothing but the protocol is used; file:// has to be renamed, s3:// does not."""
+    if request.param == "local":
+        return LocalStorage(tmp_path / "not" / "yet")
+    if request.param == "dictionary":
+        return MemoryStorage()
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    if request.param == "s3://":
+        return FsspecStorage(f"{request.getfixturevalue('bucket')}/runs/{tmp_path.name}")
+    return FsspecStorage(f"{request.param}{tmp_path}/not/yet")
 
 
 class TestStorage:
@@ -85,3 +95,46 @@ def test_hidden_files_are_not_listed(tmp_path):
     (tmp_path / ".hidden").mkdir()
     (tmp_path / ".hidden" / "b").touch()
     assert storage.list() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        (Path("s3://bucket/runs/demo"), "s3://bucket/runs/demo"),
+        (Path("memory://x") / "y", "memory://x/y"),
+        (Path("file:///tmp/x"), "file:///tmp/x"),
+        (Path("runs/demo"), None),
+        (Path("/tmp/a:/b"), None),
+        (Path("C:/runs"), None),
+    ],
+)
+def test_a_path_of_a_url_means_the_url(path, url):
+    assert url_of(path) == url
+
+
+def test_an_unknown_kind_of_url_is_one_message():
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    with pytest.raises(StorageError, match=r"nonsense://x cannot be opened .*pip install 'maskfold\[storage\]'"):
+        open_storage(Path("nonsense://x"))
+
+
+def test_a_storage_is_sent_to_other_processes(tmp_path):
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    storage = open_storage(Path(f"file://{tmp_path}/a"))
+    storage.publish("x", b"1")
+    assert pickle.loads(pickle.dumps(storage)).read("x") == b"1"
+
+
+def test_a_publication_by_rename_that_fails_leaves_the_former_content(tmp_path, monkeypatch):
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    storage = FsspecStorage(f"file://{tmp_path}/a")
+    storage.publish("x", b"old")
+
+    def broken(*_, **__):
+        raise OSError("the network is gone")
+
+    monkeypatch.setattr(type(storage._system), "mv", broken)
+    with pytest.raises(OSError, match="gone"):
+        storage.publish("x", b"new")
+    assert storage.read("x") == b"old"
+    assert storage.list() == ["x"]

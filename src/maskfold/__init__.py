@@ -9,6 +9,7 @@ The way in a program (the commands ``maskfold train-fold`` … run the same func
     run = maskfold.train(config, 0)                              # fold 0 of runs/demo
     choice = maskfold.tune(run)                                  # runs/demo/ensemble.yaml
     path = maskfold.predict(run)                                 # submissions/demo.csv
+    maskfold.vote([path, "other.csv", "third.csv"], config)      # submissions/vote.csv
     print(maskfold.evaluate(run).line())                         # the out-of-fold score
     maskfold.pseudo_label(run)                                   # data/pseudo/demo, for data.extra of the next run
     file = maskfold.export(run)                                  # runs/demo/demo.onnx

@@ -13,5 +13,6 @@ from .steps.predict import predict as predict
 from .steps.pseudo import pseudo_label as pseudo_label
 from .steps.train import train as train
 from .steps.tune import tune as tune
+from .steps.vote import vote as vote
 
 __version__: str

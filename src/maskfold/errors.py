@@ -46,8 +46,16 @@ class RunError(MaskfoldError):
     """A run folder that is missing, damaged, in use, or of another config."""
 
 
+class BusyError(RunError):
+    """Another process is working on the same fold."""
+
+
+class ClusterError(MaskfoldError):
+    """Other machines that cannot be asked to work."""
+
+
 class StorageError(MaskfoldError):
-    """A key that is none."""
+    """A key that is none, or a place that cannot be opened."""
 
 
 class InferenceError(MaskfoldError):

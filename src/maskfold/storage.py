@@ -3,12 +3,17 @@
 A key is a relative path with forward slashes, ``fold_0/best.safetensors``; no part of it begins with a dot. A *prefix*
 is a key or a folder of keys: ``fold_1`` means ``fold_1`` itself and ``fold_1/…``, never ``fold_10``; the empty one
 means everything.
+
+A place is a folder, or a URL that fsspec knows: ``s3://bucket/runs/demo``, ``gs://…``, ``memory://…``. A `Path` of a
+URL has one slash after the colon, ``s3:/bucket/runs/demo``, and means the same.
 """
 
 import os
+import re
+import secrets
 import shutil
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from maskfold.errors import StorageError
 from maskfold.files import atomic_path
@@ -85,6 +90,102 @@ class LocalStorage:
 
     def size(self, prefix: str = "") -> int:
         return sum((self.root / key).stat().st_size for key in self.list(prefix))
+
+
+class FsspecStorage:
+    """Keys below a URL. Whole objects appear at once: by one upload where a store works so, else by a rename.
+
+    Raises:
+        StorageError: fsspec, or the package that it needs for this kind of URL, is not installed; or the store refuses.
+    """
+
+    # A store of objects shows an upload when it is complete, and not before.
+    WHOLE = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory")
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._open()
+
+    def __reduce__(self) -> tuple[type["FsspecStorage"], tuple[str]]:
+        return FsspecStorage, (self.url,)
+
+    def _open(self) -> None:
+        try:
+            import fsspec
+
+            # What other machines write must be seen: nothing that was listed is remembered.
+            self._system, self._root = fsspec.url_to_fs(self.url, use_listings_cache=False)
+        except (ImportError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise StorageError(
+                f"{self.url} cannot be opened ({reason}): pip install 'maskfold[storage]', or give a folder"
+            ) from None
+        self._root = self._root.rstrip("/")
+        protocols = self._system.protocol
+        names = (protocols,) if isinstance(protocols, str) else protocols
+        self._whole = any(name in self.WHOLE for name in names)
+
+    def read(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
+        place = self._place(key)
+        if start is None and end is None:
+            return self._system.cat_file(place)
+        last = self._system.size(place) or 0
+        first, last = start or 0, last if end is None else min(end, last)
+        return self._system.cat_file(place, start=first, end=last) if first < last else b""
+
+    def publish(self, key: str, content: bytes) -> None:
+        place = self._place(key)
+        if self._whole:
+            self._system.pipe_file(place, content)
+            return
+        folder, _, name = place.rpartition("/")
+        self._system.makedirs(folder, exist_ok=True)
+        temporary = f"{folder}/.{name}.{secrets.token_hex(6)}"
+        self._system.pipe_file(temporary, content)
+        self._system.mv(temporary, place)
+
+    def list(self, prefix: str = "") -> list[str]:
+        return sorted(self._found(prefix))
+
+    def exists(self, key: str) -> bool:
+        return bool(self._system.isfile(self._place(key)))
+
+    def remove(self, prefix: str) -> None:
+        for key in self._found(checked_key(prefix)):
+            self._system.rm_file(self._place(key))
+
+    def size(self, prefix: str = "") -> int:
+        return sum(self._found(prefix).values())
+
+    def _found(self, prefix: str) -> dict[str, int]:
+        """Key -> bytes."""
+        place = self._place(prefix) if prefix else self._root
+        self._system.invalidate_cache()
+        found: dict[str, Any] = self._system.find(place, detail=True)
+        keys = {name[len(self._root) :].lstrip("/"): int(facts["size"] or 0) for name, facts in found.items()}
+        return {key: size for key, size in keys.items() if not any(part.startswith(".") for part in key.split("/"))}
+
+    def _place(self, key: str) -> str:
+        return f"{self._root}/{checked_key(key)}"
+
+
+def url_of(path: Path | str) -> str | None:
+    """The URL that a path means; None: it is a folder of this machine."""
+    found = re.match(r"([a-z][a-z0-9+.-]+):/+(.*)", str(path))
+    if found is None:
+        return None
+    root = "/" if found[1] in ("file", "local") else ""  # after the host's name, of which there is none
+    return f"{found[1]}://{root}{found[2]}"
+
+
+def open_storage(path: Path) -> Storage:
+    """The storage of a folder or a URL; nothing is made yet.
+
+    Raises:
+        StorageError: see `FsspecStorage`.
+    """
+    url = url_of(path)
+    return LocalStorage(path) if url is None else FsspecStorage(url)
 
 
 def checked_key(key: str) -> str:

@@ -5,14 +5,16 @@ import shutil
 import numpy as np
 import pytest
 from tests.catalogue import drawing
-from tests.catalogue.twins import CATALOGUE, submitted
+from tests.catalogue.twins import CATALOGUE, header_of, submitted
 from tests.conftest import TINY
 
+from maskfold.checks import check_data
 from maskfold.competitions import SubmissionWriter, find_competitions, open_competition, validate_submission
 from maskfold.competitions.find import fitting_profile
 from maskfold.config import CompetitionConfig, load_config
 from maskfold.datasets import EvalDataset, image_loader
 from maskfold.errors import CompetitionError
+from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_submission
 
 PROFILES = [form.profile for form in CATALOGUE]
@@ -56,7 +58,7 @@ def test_a_folder_is_recognised_by_names_and_columns(twin, profile):
 def test_a_submission_has_the_rows_that_the_test_wrote(opened, profile, tmp_path):
     twin, competition = opened(profile)
     path = written(competition, tmp_path / "s.csv", twin.layers)
-    assert path.read_text().splitlines() == [twin.form.sample[1], *submitted(twin, twin.layers)]
+    assert path.read_text().splitlines() == [*header_of(twin.form.sample), *submitted(twin, twin.layers)]
     validate_submission(twin.truth, competition)
     assert evaluate_submission(path, twin.truth, competition).score == pytest.approx(1)
 
@@ -158,3 +160,13 @@ def test_what_tables_of_pixel_sizes_must_hold(twin, tmp_path):
     competition = open_competition(CompetitionConfig(profile="hubmap-hpa", root=root))
     with pytest.raises(CompetitionError, match=r"have no row of 11 \(pixel_size\)"):
         competition.resampling(competition.samples("test")[1])
+
+
+def test_how_many_have_no_row_is_said_by_check_data_and_when_folds_are_made(opened, tmp_path, caplog):
+    twin, competition = opened("severstal-steel")
+    keys = {"competition.profile": "severstal-steel", "competition.root": twin.root, "folds.count": 2}
+    config = load_config(None, {**TINY, **keys}, name="steel")
+    (said,) = competition.survey("train").notes
+    assert check_data(competition, config.folds).facts["of the train images"] == said
+    Run.create(config, tmp_path).folds()
+    assert said in caplog.text

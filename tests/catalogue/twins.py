@@ -22,7 +22,7 @@ class Form:
         images: path of a training and of a test image (or of its folder), of an id.
         ids: of the training images and of the test images, in the order of the tables.
         store: writes a scene there, returns what reading it must give.
-        train: name, header and row of the training table; None: masks are files.
+        train: name, header (empty: none) and row of the training table; None: masks are files.
         sample: name, header and row of the sample submission.
         size: (H, W) of training and test images.
         classes: as tables write them; none for one class.
@@ -115,22 +115,29 @@ def draw_twin(form: Form, root: Path) -> Twin:
 def _write_tables(twin):
     form = twin.form
     if form.train is not None:
-        name, header, row = form.train
+        name, _, row = form.train
+        header = header_of(form.train)
         lines = [
             row.format(id=image, cls=value, rle=twin.text(mask))
             for image in form.ids[0]
             for value, mask in twin.rows(image, test=False)
             if form.listed or mask.any()
         ]
-        write_lines(twin.root / name, [header, *lines])
-    name, header, row = form.sample
+        write_lines(twin.root / name, [*header, *lines])
+    name, _, row = form.sample
+    header = header_of(form.sample)
     sample = [row.format(id=image, cls=value, rle="1 1") for image in form.ids[1] for value in form.classes]
-    write_lines(twin.root / name, [header, *sample])
+    write_lines(twin.root / name, [*header, *sample])
     if form.beside is not None:
         name, columns, row = form.beside
         sizes = zip(form.ids[1], (0.8, 0.229), strict=True)
         write_lines(twin.root / name, [columns, *(row.format(id=image, pixel=size) for image, size in sizes)])
-    write_lines(twin.truth, [header, *submitted(twin, twin.layers)])
+    write_lines(twin.truth, [*header, *submitted(twin, twin.layers)])
+
+
+def header_of(table):
+    """The lines before a table's rows: one, or none."""
+    return [table[1]] if table[1] else []
 
 
 def submitted(twin, layers_of):
@@ -191,6 +198,14 @@ SLICES = (
 CARS = tuple(f"{car}_{view:02}.jpg" for car in ("0ab", "1cd") for view in (1, 2)), ("9ef_01.jpg", "9ef_02.jpg")
 
 CATALOGUE = [
+    Form(
+        "tianchi-buildings",
+        (lambda i: f"train/{i}", lambda i: f"test_a/{i}"),
+        JPG,
+        drawing.rgb,
+        ("train_mask.csv", "", "{id}\t{rle}"),
+        ("test_a_samplesubmit.csv", "", "{id}\t{rle}"),
+    ),
     Form(
         "tgs-salt",
         (lambda i: f"train/images/{i}.png", lambda i: f"test/images/{i}.png"),

@@ -32,7 +32,7 @@ SECTIONS = {
 OWN = {
     "check_data": ["--config FILE", "--name NAME", "--html [FILE]"],
     "train_fold": ["--fold K", "--overwrite"],
-    "train_all": ["--folds K", "--parallel N", "--overwrite"],
+    "train_all": ["--folds K", "--parallel N", "--engine {local,ray}", "--address", "--gpus-per-fold F", "--overwrite"],
     "tune": ["--runs DIR"],
     "predict": [
         "--folds K",
@@ -43,6 +43,7 @@ OWN = {
         "--engine",
         "--pack PACK",
         "--parallel N",
+        "--gpus-per-shard F",
         "--oof",
     ],
     "evaluate": ["--submission FILE", "--truth FILE", "--against FILE", "--note-lb SCORE"],
@@ -50,6 +51,7 @@ OWN = {
     "report": ["--runs DIR", "--out FILE", "--images N"],
     "export": ["--format", "--folds K", "--checkpoint NAME", "--untuned", "--out FILE", "--overwrite"],
     "pack": ["--folds K", "--untuned", "--out PACK", "--overwrite"],
+    "vote": ["--weights W", "--least VOTES", "--config FILE", "--out FILE", "--overwrite"],
     "compare": ["--truth FILE", "--config FILE", "--picture FILE", "--images N"],
     "make_demo": ["--out OUT", "(default: data/demo)", "--seed SEED", "(default: 0)", "--tiles", "(default: 160)"],
 }

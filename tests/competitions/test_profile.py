@@ -111,3 +111,10 @@ def test_images_and_submissions_that_are_not_described_well(tmp_path, line, mess
     path.write_text(f"{text}columns: {{id: id, mask: rle}}\n{line}\n")
     with pytest.raises(CompetitionError, match=message):
         load_profile(str(path))
+
+
+@pytest.mark.parametrize("profile", shipped_profiles(), ids=lambda profile: profile.name)
+def test_what_a_pack_writes_of_a_profile_reads_back_the_same(profile, tmp_path):
+    tree = profile.model_dump(mode="json", exclude_defaults=True)
+    (tmp_path / "again.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    assert load_profile(str(tmp_path / "again.yaml")) == profile

@@ -15,8 +15,9 @@ from maskfold.runs import Run
 from maskfold.runs.checkpoint import file_digest
 from maskfold.scoring.submission_log import read_log
 from maskfold.steps import predict
-from maskfold.steps.places import ensemble_run
-from maskfold.steps.predict import choose, compute_oof, describe_folds, log_submission, submission_path
+from maskfold.steps.places import ensemble_run, joined_name
+from maskfold.steps.predict import choose, compute_oof, describe_folds, log_submission
+from maskfold.steps.submissions import submission_path
 
 
 @pytest.fixture
@@ -115,15 +116,16 @@ def test_submissions_get_a_name_of_their_own(run, here, drawn):
     competition = open_competition(run.config.competition)
     (here / "submissions").mkdir()
     for name in ("mine.csv", "mine-2.csv", "mine-3.csv"):
-        path = submission_path([run], competition, None, overwrite=False)
+        path = submission_path("mine", competition, None, overwrite=False)
         assert path == Path("submissions") / name
         path.write_text("")
     other = Run(Path("runs/other"))
-    assert submission_path([run, other], competition, None, overwrite=False) == Path("submissions/mine+other.csv")
+    both = joined_name([run, other])
+    assert submission_path(both, competition, None, overwrite=False) == Path("submissions/mine+other.csv")
     with pytest.raises(SubmissionError, match=r"mine\.csv exists: choose another --out, or give --overwrite"):
-        submission_path([run], competition, Path("submissions/mine.csv"), overwrite=False)
+        submission_path("mine", competition, Path("submissions/mine.csv"), overwrite=False)
     given = Path("submissions/mine.csv")
-    assert submission_path([run], competition, given, overwrite=True) == given
+    assert submission_path("mine", competition, given, overwrite=True) == given
 
 
 def test_the_log_says_what_made_a_submission(run, here):

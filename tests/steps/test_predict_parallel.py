@@ -8,7 +8,7 @@ from tests.drawn_runs import random_run
 
 from maskfold.competitions import open_competition
 from maskfold.config import override
-from maskfold.ensembling import submit
+from maskfold.ensembling import predictors
 from maskfold.ensembling.shards import Shards, shard_count
 from maskfold.ensembling.submit import default_choice
 from maskfold.errors import InferenceError
@@ -84,15 +84,15 @@ def test_shards_hold_every_image_once_in_the_order_of_one_pass(run, tmp_path):
     assert [each.id for each in merged] == [each.id for each in whole]
     assert all((a.mask == b.mask).all() for a, b in zip(merged, whole, strict=True))
     assert all(abs(a.probability - b.probability).max() <= 0.5 / 255 + 1e-6 for a, b in zip(merged, whole, strict=True))
-    shards.path(0).write_bytes(shards.path(1).read_bytes())
+    (tmp_path / "00000.zip").write_bytes((tmp_path / "00001.zip").read_bytes())
     with pytest.raises(InferenceError, match=r"00000\.zip lacks"):
         list(shards.merged())
 
 
 def test_networks_are_loaded_once_for_all_shards(run, tmp_path, monkeypatch):
     loaded = []
-    original = submit.run_networks
-    monkeypatch.setattr(submit, "run_networks", lambda *given: loaded.append(1) or original(*given))
+    original = predictors.run_networks
+    monkeypatch.setattr(predictors, "run_networks", lambda *given: loaded.append(1) or original(*given))
     shards = shards_of(run, tmp_path, 3)
     for number in range(3):
         shards(number)

@@ -96,7 +96,7 @@ def _measure(
         "speck": speck,
         "place": place,
         "streaks": _streaks(foreground),
-        "canonical": _canonical(competition, sample.masks, label.values),
+        "canonical": _canonical(competition, sample.masks, label.valid.shape),
         "pixels": pixels,
         "total": foreground.size,
         "uncounted": np.count_nonzero(~label.valid),
@@ -131,17 +131,13 @@ def _streaks(foreground: np.ndarray) -> float:
     return float(max(thin_rows.sum(), thin_columns.sum()) / area)
 
 
-def _canonical(competition: Competition, masks: Any, mask: np.ndarray) -> bool:
+def _canonical(competition: Competition, masks: Any, shape: tuple[int, int]) -> bool:
     """Whether every string encodes back to itself; an empty mask may be written in any way the dialect accepts."""
     if competition.profile.layout != "csv" or isinstance(masks, str):
         return True
     dialect = competition.profile.dialect
-    layers = {
-        "image": lambda: [mask],
-        "class": lambda: competition.labels.layers(mask)[-len(masks) :],  # a multiclass background has no row
-        "instance": lambda: [dialect.decode(rle, mask.shape) for rle in masks],
-    }[competition.profile.rows]()
-    return all(not layer.any() or dialect.encode(layer) == rle for layer, rle in zip(layers, masks, strict=True))
+    runs = [dialect.runs(rle, shape) for rle in masks]
+    return all(not len(own) or dialect.text(own) == rle for own, rle in zip(runs, masks, strict=True))
 
 
 def _gather(labels: LabelSpec, figures: list[dict[str, Any]]) -> Masks:

@@ -20,6 +20,7 @@ COMMANDS = (
     "study",
     "tune",
     "predict",
+    "vote",
     "pseudo-label",
     "evaluate",
     "compare",

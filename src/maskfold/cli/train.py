@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from maskfold.cli.script import next_command, starting
+from maskfold.cluster import Cluster
 from maskfold.config import Config
 from maskfold.program import command_line
 from maskfold.runs.run import Run
@@ -27,7 +28,13 @@ def count_argument(text: str) -> int:
 
 
 def train_and_tell(
-    config: Config, folds: Sequence[int | str] | None, flags: str, *, overwrite: bool, parallel: int = 1
+    config: Config,
+    folds: Sequence[int | str] | None,
+    flags: str,
+    *,
+    overwrite: bool,
+    parallel: int = 1,
+    cluster: Cluster | None = None,
 ) -> None:
     """Train some folds (None: all of them), and name the next command: a fold that is still missing, else tuning."""
     check_competition(config)
@@ -35,7 +42,7 @@ def train_and_tell(
     starting(f"Training {named} of runs/{config.name} …")
     from maskfold.steps.train import train
 
-    _tell_next(train(config, folds, overwrite=overwrite, parallel=parallel), flags)
+    _tell_next(train(config, folds, overwrite=overwrite, parallel=parallel, cluster=cluster), flags)
 
 
 def _tell_next(run: Run, flags: str) -> None:

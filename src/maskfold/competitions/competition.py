@@ -32,6 +32,7 @@ from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
 from maskfold.program import command_line
 from maskfold.resizing import fit_label, scaled_size
+from maskfold.rle import Runs
 
 LAYOUTS = {
     "csv": CsvLayout,
@@ -162,6 +163,18 @@ class Competition:
         files = [(name, self.files.read(name)) for name in paths_of(path)]
         return decode_files(files, self.images, self.profile.channels)
 
+    def stands(self, path: ImagePath) -> tuple[tuple[int, ...], ...]:
+        """How the files of an image stand, see `CompetitionFiles.stands`.
+
+        Raises:
+            CompetitionError: no such file.
+        """
+        return tuple(map(self.files.stands, paths_of(path)))
+
+    def masks_stand(self, masks: Any) -> Any:
+        """Run lengths as they are; of a label file how it stands, see `CompetitionFiles.stands`."""
+        return (masks, self.files.stands(masks)) if isinstance(masks, str) else masks
+
     def size(self, path: ImagePath) -> tuple[int, int]:
         """``(H, W)`` of an image; only its header is read, and only once.
 
@@ -234,6 +247,19 @@ class Competition:
                 class, one pixel in two exclusive classes.
         """
         return self._named(id, self.layout.label, masks, shape)
+
+    def runs(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> tuple[Runs, ...]:
+        """The mask of one image as runs, which `maskfold.rle.ops` counts and merges, one for each channel.
+
+        The channels are those of `LabelSpec.layers`. Run lengths are not drawn; other masks are.
+
+        Args:
+            masks, shape, id: as in `label`.
+
+        Raises:
+            CompetitionError: as `label`.
+        """
+        return self._named(id, self.layout.runs, masks, shape)
 
     def scored_label(self, sample: Sample, shape: tuple[int, int] | None = None, *, masks: Any = None) -> Label:
         """The truth of a sample, or another mask of it, at its `scored_size`, see `maskfold.resizing.fit_label`.

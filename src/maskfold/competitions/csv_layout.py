@@ -19,7 +19,7 @@ from maskfold.competitions.windows import MaskWindows
 from maskfold.errors import CompetitionError, first_few, together
 from maskfold.instances import numbered, plain
 from maskfold.labels import Label, LabelSpec
-from maskfold.rle import RLEError
+from maskfold.rle import RLEError, Runs, ops
 
 
 class CsvLayout:
@@ -127,6 +127,23 @@ class CsvLayout:
         except RLEError as error:
             raise _unreadable(error, shape) from None
 
+    def runs(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> tuple[Runs, ...]:
+        """See `Competition.runs`: nothing is drawn."""
+        if isinstance(masks, str):
+            return (Runs.of_mask(self._label_of_file(masks, shape).values, self.dialect.order),)
+        try:
+            drawn = [self.dialect.runs(rle, shape) for rle in masks]
+        except RLEError as error:
+            raise _unreadable(error, shape) from None
+        if self.labels.task == "multilabel":
+            return tuple(drawn)
+        covered = ops.union(*drawn)
+        if not self.labels.exclusive:
+            return (covered,)
+        if sum(runs.area for runs in drawn) > covered.area:
+            self.label(masks, shape)  # raises: it names the classes that overlap
+        return (ops.complement(covered), *drawn)
+
     def windows(self, masks: tuple[str, ...], shape: tuple[int, int]) -> Callable[[slice, slice], np.ndarray]:
         """Draws what `label` has at rows and columns, without ever drawing the rest; the runs are read once."""
         try:
@@ -149,7 +166,7 @@ class CsvLayout:
         except RLEError as error:
             raise _unreadable(error, shape) from None
         if self.labels.task == "multilabel" and np.count_nonzero(areas) > 1:
-            return float(self.labels.foreground(self.label(masks, shape).values).mean())
+            return ops.union(*self.runs(masks, shape)).area / (shape[0] * shape[1])
         return min(1.0, sum(areas) / (shape[0] * shape[1]))  # instances may overlap
 
     def encode(self, mask: np.ndarray) -> dict[str, list[str]]:
@@ -188,13 +205,8 @@ class CsvLayout:
 
     def overlaps(self, masks: Sequence[str], shape: tuple[int, int]) -> bool:
         """Whether masks of one image share pixels; they can be read."""
-        seen = np.zeros(shape, bool)
-        for rle in masks:
-            mask = self.dialect.decode(rle, shape).view(bool)
-            if (seen & mask).any():
-                return True
-            seen |= mask
-        return False
+        drawn = [self.dialect.runs(rle, shape) for rle in masks]
+        return bool(drawn) and sum(runs.area for runs in drawn) > ops.union(*drawn).area
 
     def _table(self, split: Split) -> pd.DataFrame:
         name = self.profile.train.table if split == "train" else self.profile.test.table

@@ -117,6 +117,21 @@ class CompetitionFiles:
         with self.open(path) as stream:
             return stream.read()
 
+    def stands(self, path: str) -> tuple[int, ...]:
+        """How a file stands: numbers of which one is another after its content changed; nothing of it is read.
+
+        Raises:
+            CompetitionError: no such file.
+        """
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found = os.stat(f"{self.root}/{path}")
+            return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+        if path not in self._members:
+            raise CompetitionError(f"there is no file {path} in {self.root}, nor in an archive there")
+        archive, member = self._members[path]
+        whole, info = os.stat(self.root / archive), self._archive(archive).getinfo(member)
+        return whole.st_size, whole.st_mtime_ns, info.file_size, info.CRC
+
     def text(self, path: str) -> str:
         """The content of a text file, see `decode_text`.
 

@@ -16,6 +16,7 @@ from maskfold.competitions.samples import Split, Survey
 from maskfold.competitions.table import duplicates
 from maskfold.errors import CompetitionError, first_few, raise_all
 from maskfold.labels import Label, LabelSpec
+from maskfold.rle import Runs
 
 
 class LabelLayout(ABC):
@@ -43,6 +44,10 @@ class LabelLayout(ABC):
                 f"{shape[0]}x{shape[1]}: they must be the same size"
             )
         return label
+
+    def runs(self, masks: str | bytes, shape: tuple[int, int]) -> tuple[Runs, ...]:
+        """See `Competition.runs`."""
+        return tuple(map(Runs.of_mask, self.labels.layers(self.label(masks, shape).values)))
 
     def coverage(self, masks: str | bytes, shape: tuple[int, int]) -> float:
         """See `Competition.coverage`."""

@@ -61,6 +61,16 @@ class DataConfig(Section):
         default="d4", description="preset (none, flips, d4, d4_color, heavy, scale_crop) or a list of albumentations"
     )
     workers: int = Field(default=2, ge=0, description="data loading processes")
+    cache: Literal["none", "memory", "disk"] = Field(
+        default="none",
+        description="where decoded, scaled images are kept from epoch to epoch: memory, shared by the workers; disk, "
+        "for later runs too, in ~/.cache/maskfold or MASKFOLD_CACHE; training is the same bit for bit as without",
+    )
+    cache_gib: float | None = Field(
+        default=None,
+        gt=0,
+        description="room for the cache in GiB, what does not fit is read each time; null: half of what is free",
+    )
     positive_share: Share | None = Field(
         default=None,
         description="share of the training images drawn that have a mask, batch by batch; null: as they come",

@@ -13,6 +13,7 @@ import albumentations as A
 import cv2
 import numpy as np
 
+from maskfold.datasets.fused import fused
 from maskfold.datasets.transforms import build_transforms
 from maskfold.errors import AugmentationError, nearest
 from maskfold.images import PLAIN, ImageSpec
@@ -47,8 +48,10 @@ class Augmentation:
     what was not in the image it fills 0, which is background, or, with ``fill_mask: 255``, pixels that do not count.
     """
 
-    def __init__(self, before: Transforms, after: Transforms, *, crop: int, images: ImageSpec) -> None:
-        """``before`` sees the whole image, ``after`` only the crop."""
+    def __init__(
+        self, before: Transforms, after: Transforms, *, crop: int, images: ImageSpec, preset: bool = False
+    ) -> None:
+        """``before`` sees the whole image, ``after`` only the crop. Those of a preset are fused where they can be."""
         self.crop, self.images = crop, images
         # What does not count is moved as a second mask, which holds 255 there, as a fill of 255 does.
         self.transforms = A.Compose(
@@ -57,12 +60,16 @@ class Augmentation:
             seed=0,
         )
         self.soft_transforms = _bilinear(copy.deepcopy(self.transforms))
+        self.fused = fused(self.transforms, images.channels) if preset else None
 
     def __call__(self, image: np.ndarray, label: Label, seed: int) -> tuple[np.ndarray, Label]:
         # Compose.set_random_seed would give every transform a generator of its own from this one seed: all would
         # draw the same numbers, and two flips would always happen together. So they share one.
         transforms = self.soft_transforms if label.soft else self.transforms
         transforms.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        if self.fused is not None and not label.soft and label.instances is None:
+            return self.fused(image, label)
+        image = image if image.flags.writeable else image.copy()
         if not label.soft:
             return self._moved_mask(image, label)
         image_there, moved = self._moved_soft(image, label)
@@ -159,7 +166,7 @@ def build_augmentation(
     before, after, colour = PRESETS[spec]()
     if colours:
         after = [*after, *_in_units(_applicable(colour, images), images)]
-    return Augmentation(before, after, crop=crop, images=images)
+    return Augmentation(before, after, crop=crop, images=images, preset=True)
 
 
 def _bilinear(transforms: A.Compose) -> A.Compose:

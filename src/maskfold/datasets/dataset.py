@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -21,6 +22,7 @@ OF_INSTANCES = {"border", "inner"}
 
 if TYPE_CHECKING:
     from maskfold.datasets.augment import Augmentation
+    from maskfold.datasets.cache import ImageCache
 
 
 class Draw(NamedTuple):
@@ -56,6 +58,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
         sources: Sequence[TargetSource] = (),
         smoothing: Smoothing | None = None,
         extra: Sequence[ExtraImages] = (),
+        cache: "ImageCache | None" = None,
     ) -> None:
         """See the class.
 
@@ -69,6 +72,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
             sources: change the label of each image in turn, see `maskfold.datasets.targets`.
             smoothing: applied to the augmented label.
             extra: further images, whose indices follow those of ``samples``.
+            cache: of ``samples`` at ``scale``; it changes no pixel.
         """
         unknown = needs - set(EXTRAS)
         if unknown:
@@ -77,7 +81,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
         self.samples = samples
         self.scale, self.augment, self.seed, self.needs = scale, augment, seed, frozenset(needs)
         self.sources, self.smoothing = tuple(sources), smoothing
-        self.extra = tuple(extra)
+        self.extra, self.cache = tuple(extra), cache
 
     def __len__(self) -> int:
         return len(self.samples) + sum(len(images.samples) for images in self.extra)
@@ -92,20 +96,28 @@ class TrainDataset(Dataset[dict[str, Any]]):
         return {"image": image_tensor(image), "id": image_id, "index": index, **self._truth(label)}
 
     def _scaled(self, key: Draw) -> tuple[str, np.ndarray, Label]:
-        own = key.index < len(self.samples)
-        sample, image, label = self._labelled(key) if own else self._extra(key.index - len(self.samples))
-        scale = self.scale * self.competition.resampling(sample) if own else self.scale
-        return sample.id, resize_image(image, scale), resize_label(label, scale, self.competition.labels)
-
-    def _labelled(self, key: Draw) -> tuple[Sample, np.ndarray, Label]:
+        labels = self.competition.labels
+        if key.index >= len(self.samples):
+            sample, image, label = self._extra(key.index - len(self.samples))
+            return sample.id, resize_image(image, self.scale), resize_label(label, self.scale, labels)
         sample = self.samples[key.index]
-        image = self.competition.image(sample.image)
-        label = self.competition.label(sample.masks, image.shape[:2], id=sample.id)
+        if self.cache is None:
+            native, factor = self.competition.image(sample.image), self.scale * self.competition.resampling(sample)
+            return sample.id, resize_image(native, factor), self._label(sample, native.shape[:2], key)
+        # What sources make may be another label at each draw; the cache has no instances.
+        if self.sources or self.needs & OF_INSTANCES:
+            label = self._label(sample, self.competition.size(sample.image), key)
+            return sample.id, self.cache.image(sample), label
+        return sample.id, *self.cache.pair(sample)
+
+    def _label(self, sample: Sample, size: tuple[int, int], key: Draw) -> Label:
+        """The scaled label of an image of ``size`` (H, W) in its file."""
+        label = self.competition.label(sample.masks, size, id=sample.id)
         instances = label.instances if self.needs & OF_INSTANCES else None
         for source in self.sources:
             label = source(sample, label, key)
-        label = replace(label, instances=instances)
-        return sample, image, label
+        factor = self.scale * self.competition.resampling(sample)
+        return resize_label(replace(label, instances=instances), factor, self.competition.labels)
 
     def _extra(self, place: int) -> tuple[Sample, np.ndarray, Label]:
         for images in self.extra:
@@ -135,15 +147,18 @@ class EvalDataset(Dataset[dict[str, Any]]):
     - ``id`` (str), ``index``, and ``size``: (H, W) of the mask that is asked for (`Competition.scored_size`).
     """
 
-    def __init__(self, competition: Competition, samples: Samples, *, scale: float = 1.0) -> None:
+    def __init__(
+        self, competition: Competition, samples: Samples, *, scale: float = 1.0, cache: "ImageCache | None" = None
+    ) -> None:
         """See the class.
 
         Args:
             competition: reads the images and masks.
             samples: with or without masks.
             scale: factor by which images are resized.
+            cache: of images at ``scale``; it changes no pixel.
         """
-        self.competition, self.samples, self.scale = competition, samples, scale
+        self.competition, self.samples, self.scale, self.cache = competition, samples, scale, cache
 
     def factor(self, sample: Sample) -> float:
         """By which the image of a sample is resized."""
@@ -154,15 +169,19 @@ class EvalDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         sample = self.samples[index]
-        native = self.competition.image(sample.image)
+        if self.cache is None:
+            native = self.competition.image(sample.image)
+            image, size = resize_image(native, self.factor(sample)), native.shape[:2]
+        else:
+            image, size = self.cache.image(sample), self.competition.size(sample.image)
         item = {
-            "image": image_tensor(resize_image(native, self.factor(sample))),
+            "image": image_tensor(image),
             "id": sample.id,
             "index": index,
             "size": self.competition.scored_size(sample),
         }
         if sample.masks is not None:
-            item["label"] = self.competition.scored_label(sample, native.shape[:2])
+            item["label"] = self.competition.scored_label(sample, size)
         return item
 
 
@@ -177,7 +196,9 @@ def image_tensor(image: np.ndarray) -> torch.Tensor:
     torch lacks most operations on uint16.
     """
     image = image.astype(np.int32) if image.dtype == np.uint16 else image
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)  # never the image itself, which may be a cache's
+    cv2.split(image, list(planes))  # several times faster than numpy's copy
+    return torch.from_numpy(planes)
 
 
 def resize_image(image: np.ndarray, scale: float) -> np.ndarray:

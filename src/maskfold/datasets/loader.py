@@ -5,10 +5,11 @@ from typing import Any
 
 import cv2
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from maskfold.competitions import Competition, Samples
 from maskfold.config import Config
+from maskfold.datasets.cache import ImageCache
 from maskfold.datasets.dataset import EvalDataset, TrainDataset
 from maskfold.datasets.sampler import EpochSampler, size_batches
 from maskfold.datasets.unlabelled import MixedDataset, MixedSampler
@@ -25,13 +26,19 @@ def train_loader(
 
 
 def image_loader(
-    competition: Competition, samples: Samples, config: Config, *, rank: int = 0, world: int = 1
+    competition: Competition,
+    samples: Samples,
+    config: Config,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    cache: ImageCache | None = None,
 ) -> DataLoader:
     """Whole images in batches of one size, never augmented, with truth where ``samples`` has masks.
 
-    ``rank`` of ``world`` processes gets its share of the batches.
+    ``rank`` of ``world`` processes gets its share of the batches; ``cache`` is one of images at ``data.scale``.
     """
-    dataset = EvalDataset(competition, samples, scale=config.data.scale)
+    dataset = EvalDataset(competition, samples, scale=config.data.scale, cache=cache)
     sizes = [competition.size(sample.image) for sample in samples]
     if any(competition.resampling(sample) != 1 for sample in samples):
         factors = [dataset.factor(sample) for sample in samples]
@@ -54,11 +61,11 @@ def collate_train(items: list[Item]) -> Item:
     ``id``.
     """
     if without := [item for item in items if "targets" not in item]:
-        stacked = {name: torch.stack([item[name] for item in without]) for name in ("weak", "strong", "valid")}
+        stacked = {name: _stacked([item[name] for item in without]) for name in ("weak", "strong", "valid")}
         batch = collate_train([item for item in items if "targets" in item])
         return {**batch, "unlabelled": {**stacked, "id": [item["id"] for item in without]}}
-    targets = {name: torch.stack([item["targets"][name] for item in items]) for name in items[0]["targets"]}
-    stacked = {name: torch.stack([item[name] for item in items]) for name in ("image", "valid")}
+    targets = {name: _stacked([item["targets"][name] for item in items]) for name in items[0]["targets"]}
+    stacked = {name: _stacked([item[name] for item in items]) for name in ("image", "valid")}
     places = torch.tensor([item["index"] for item in items])
     return {**stacked, "targets": targets, "id": [item["id"] for item in items], "index": places}
 
@@ -66,7 +73,12 @@ def collate_train(items: list[Item]) -> Item:
 def collate_eval(items: list[Item]) -> Item:
     """A batch of `EvalDataset`: ``image`` stacked, ``index`` int64 (N,), all else lists: masks may differ in size."""
     batch = {name: [item[name] for item in items] for name in items[0]}
-    return {**batch, "image": torch.stack(batch["image"]), "index": torch.tensor(batch["index"])}
+    return {**batch, "image": _stacked(batch["image"]), "index": torch.tensor(batch["index"])}
+
+
+def _stacked(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """`torch.stack`; in a data worker straight into the memory that the main process sees, without another copy."""
+    return default_collate(tensors)
 
 
 def _loader(

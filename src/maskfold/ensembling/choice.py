@@ -1,5 +1,6 @@
 """``ensemble.yaml``: what tuning chose, what it was chosen on, and what it gained."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from maskfold.config import PostConfig, TTAConfig
 from maskfold.errors import RunError
-from maskfold.files import atomic_path
 from maskfold.program import command_line
+from maskfold.storage import open_storage
 
 
 class RunChoice(BaseModel):
@@ -77,10 +78,18 @@ class EnsembleChoice(BaseModel):
 
 def write_ensemble(choice: EnsembleChoice, path: Path) -> None:
     """Write a choice whole."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(
-            yaml.safe_dump(choice.model_dump(mode="json"), sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
+    content = yaml.safe_dump(choice.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    open_storage(path.parent).publish(path.name, content.encode())
+
+
+def has_ensemble(path: Path) -> bool:
+    """Whether `write_ensemble` wrote one."""
+    return open_storage(path.parent).exists(path.name)
+
+
+def ensemble_digest(path: Path) -> str | None:
+    """SHA-256 of what `write_ensemble` wrote; None: nothing."""
+    return hashlib.sha256(open_storage(path.parent).read(path.name)).hexdigest() if has_ensemble(path) else None
 
 
 def read_ensemble(path: Path, runs: Sequence[Path] | None = None) -> EnsembleChoice:
@@ -92,7 +101,7 @@ def read_ensemble(path: Path, runs: Sequence[Path] | None = None) -> EnsembleCho
         RunError: the file is missing, not such a file, or of another number of runs.
     """
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = yaml.safe_load(open_storage(path.parent).read(path.name))
         choice = EnsembleChoice.model_validate(content)
     except FileNotFoundError:
         raise RunError(f"there is no {path}: run {command_line('tune')} first") from None

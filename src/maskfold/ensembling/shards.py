@@ -1,5 +1,6 @@
 """Prediction in shards: each is a file, whole or not there, and all of them together are what one pass would give."""
 
+import io
 import json
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -16,9 +17,9 @@ from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.predictors import Engine
 from maskfold.ensembling.submit import Decoded, Ensemble, decoded
 from maskfold.errors import InferenceError
-from maskfold.files import atomic_path
 from maskfold.runs import Run
 from maskfold.runs.maps import quantise
+from maskfold.storage import open_storage, url_of
 
 INDEX = "index.json"
 MAPS = ("probability", "inside")  # of a `Decoded`, in 8 bits
@@ -36,7 +37,7 @@ class Shards:
         choice, competition, runs, folds, batch_size, engine: as for `maskfold.ensembling.predict_samples`.
         samples: all images.
         maps: whether 8-bit probability maps are kept as well.
-        folder: where the shards are written.
+        folder: where the shards are written, or a URL.
         count: number of shards.
     """
 
@@ -63,18 +64,15 @@ class Shards:
         )
 
     def __call__(self, shard: int) -> None:
-        """Predict a shard and write its file."""
-        with atomic_path(self.path(shard)) as temporary:
-            _write(self.stream(shard), temporary)
+        """Predict a shard and publish its file."""
+        content = io.BytesIO()
+        _write(self.stream(shard), content)
+        open_storage(self.folder).publish(_name(shard), content.getvalue())
 
     def stream(self, shard: int = 0) -> Iterator[Decoded]:
         """Predict and decode a shard's images."""
         predictions = self._ensemble.predict(self.samples, rank=shard, world=self.count)
         return decoded(predictions, self.choice, self.competition, maps=self.maps)
-
-    def path(self, shard: int) -> Path:
-        """Where a shard's file is."""
-        return self.folder / f"{shard:05d}.zip"
 
     def merged(self) -> Iterator[Decoded]:
         """All images, in the order of one pass, once all shards are written.
@@ -84,15 +82,24 @@ class Shards:
         """
         sizes = [self.competition.size(sample.image) for sample in self.samples]
         with ExitStack() as stack:
-            files = [stack.enter_context(zipfile.ZipFile(self.path(shard))) for shard in range(self.count)]
+            files = [stack.enter_context(zipfile.ZipFile(self._file(shard))) for shard in range(self.count)]
             streams = [_read(file) for file in files]
             for number, batch in enumerate(size_batches(sizes, self.batch_size)):
                 for place in batch:
                     found = next(streams[number % self.count], None)
                     if found is None or found.id != self.samples[place].id:
-                        wrong = self.path(number % self.count)
+                        wrong = self.folder / _name(number % self.count)
                         raise InferenceError(f"{wrong} lacks {self.samples[place].id}: predict again")
                     yield found
+
+    def _file(self, shard: int) -> Path | io.BytesIO:
+        if url_of(self.folder) is None:
+            return self.folder / _name(shard)
+        return io.BytesIO(open_storage(self.folder).read(_name(shard)))
+
+
+def _name(shard: int) -> str:
+    return f"{shard:05d}.zip"
 
 
 def shard_count(images: int, batch_size: int, processes: int) -> int:
@@ -101,9 +108,9 @@ def shard_count(images: int, batch_size: int, processes: int) -> int:
     return max(1, min(batches, MOST_SHARDS, max(8 * processes, -(-images // SHARD_IMAGES))))
 
 
-def _write(stream: Iterator[Decoded], path: Path) -> None:
+def _write(stream: Iterator[Decoded], content: io.BytesIO) -> None:
     index = []
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         for number, each in enumerate(stream):
             maps = {name: getattr(each, name) for name in MAPS if getattr(each, name) is not None}
             assert isinstance(each.mask, np.ndarray)  # large images are in no shard

@@ -84,6 +84,14 @@ class CompetitionMetric(ABC):
         return nan_mean(self.per_image(stats))[()]
 
 
+class CountedMetric(CompetitionMetric):
+    """A metric that needs no more of an image than its counts, wherever they were counted."""
+
+    @abstractmethod
+    def stats_of_counts(self, counts: np.ndarray) -> np.ndarray:
+        """`image_stats` of the counts of one image, int64 (V, 3), see `mask_counts`; all its pixels count."""
+
+
 def units_of(metric: CompetitionMetric, ids: Sequence[str]) -> dict[str, list[int]]:
     """Unit -> places of its images among ``ids``, sorted by id."""
     units: dict[str, list[int]] = {}

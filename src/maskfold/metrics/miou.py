@@ -3,12 +3,12 @@
 import numpy as np
 
 from maskfold.labels import Label, LabelSpec
-from maskfold.metrics.competition import CompetitionMetric
+from maskfold.metrics.competition import CountedMetric
 from maskfold.metrics.fine_grained import iou, mask_counts, of_present
 from maskfold.metrics.ratios import Weights, class_weights, nan_weighted_mean
 
 
-class MeanIoUMetric(CompetitionMetric):
+class MeanIoUMetric(CountedMetric):
     """miou_d: TP, FP, FN summed over the set, IoU per class, mean over the classes labelled or predicted.
 
     The classes are ``labels.value_names``: of a binary task background and foreground. Stats: TP, FP, FN, class by
@@ -28,7 +28,10 @@ class MeanIoUMetric(CompetitionMetric):
         self._weights = class_weights(self.name, weights, self.class_names)
 
     def image_stats(self, mask: np.ndarray, label: Label) -> np.ndarray:
-        return mask_counts(self.labels, mask, label.values, label.valid).ravel().astype(np.float64)
+        return self.stats_of_counts(mask_counts(self.labels, mask, label.values, label.valid))
+
+    def stats_of_counts(self, counts: np.ndarray) -> np.ndarray:
+        return counts.ravel().astype(np.float64)
 
     def per_image(self, stats: np.ndarray) -> np.ndarray:
         return nan_weighted_mean(of_present(self._by_class(stats), iou), self._weights)

@@ -9,7 +9,7 @@ import numpy as np
 from maskfold.errors import MaskfoldError
 from maskfold.labels import Label, LabelSpec, Task
 from maskfold.metrics.arrays import nan_mean, ratio
-from maskfold.metrics.competition import CompetitionMetric
+from maskfold.metrics.competition import CountedMetric
 from maskfold.metrics.fine_grained import FN, FP, TP, mask_counts
 from maskfold.metrics.overlap import image_counts
 
@@ -23,7 +23,7 @@ _COUNTS: dict[Task, Callable[[LabelSpec, np.ndarray, Label], Any]] = {
 }
 
 
-class _RatioMetric(CompetitionMetric):
+class _RatioMetric(CountedMetric):
     """TP / (TP + a FP + b FN) of each class; ``costs`` are a and b.
 
     The classes are those of the task, of exclusive ones without class 0, the background.
@@ -48,6 +48,9 @@ class _RatioMetric(CompetitionMetric):
             return np.full(3 * len(self._names), np.nan)
         counts = _COUNTS[self.labels.task](self.labels, mask, label)
         return np.ravel(counts).astype(np.float64)
+
+    def stats_of_counts(self, counts: np.ndarray) -> np.ndarray:
+        return counts[-len(self._names) :].ravel().astype(np.float64)
 
     def _ratios(self, stats: np.ndarray, empty: float) -> np.ndarray:
         """(..., k) -> (..., C), ``empty`` where a class is neither labelled nor predicted."""

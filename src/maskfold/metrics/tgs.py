@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from maskfold.labels import Label
-from maskfold.metrics.competition import CompetitionMetric
+from maskfold.metrics.competition import CountedMetric
 from maskfold.metrics.overlap import ConfusionCounts, confusion_counts, image_counts
 
 
@@ -34,7 +34,7 @@ def precision_over_thresholds(counts: ConfusionCounts) -> np.ndarray:
     return np.where(union > 0, hits / 10, np.where(tn > 0, 1.0, np.nan))
 
 
-class TgsMapMetric(CompetitionMetric):
+class TgsMapMetric(CountedMetric):
     """Mean over images of `tgs_map`. Stats: that score."""
 
     name = "tgs_map"
@@ -43,6 +43,10 @@ class TgsMapMetric(CompetitionMetric):
 
     def image_stats(self, mask: np.ndarray, label: Label) -> np.ndarray:
         return precision_over_thresholds(image_counts(mask, label.values, label.valid))[None]
+
+    def stats_of_counts(self, counts: np.ndarray) -> np.ndarray:
+        (tn, *_), (tp, fp, fn) = counts
+        return precision_over_thresholds(ConfusionCounts(tp, fp, fn, tn))[None]
 
     def per_image(self, stats: np.ndarray) -> np.ndarray:
         return stats[..., 0]

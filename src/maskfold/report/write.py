@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskfold.competitions import Competition
-from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
+from maskfold.ensembling.choice import EnsembleChoice, has_ensemble, read_ensemble
 from maskfold.ensembling.submit import check_hashes, default_choice
 from maskfold.errors import ReportError
 from maskfold.files import atomic_path
@@ -59,7 +59,7 @@ def read_choice(runs: Sequence[Run], ensemble_path: Path) -> EnsembleChoice:
         RunError: a damaged ensemble.yaml.
         InferenceError: weights that changed since tuning.
     """
-    if ensemble_path.exists():
+    if has_ensemble(ensemble_path):
         choice = read_ensemble(ensemble_path, [run.path for run in runs])
         check_hashes(choice)
         return choice

@@ -11,7 +11,9 @@ import numpy as np
 from maskfold.rle import kernels
 from maskfold.rle.layouts import LAYOUTS, bounds_of_numbers, numbers_of_bounds
 from maskfold.rle.masks import Order, bounds_of_mask, checked_shape, mask_of_bounds
-from maskfold.rle.parts import Runs, bounds_of_parts
+from maskfold.rle.parts import bounds_of_parts
+from maskfold.rle.runs import Runs
+from maskfold.rle.set_kernels import join_touching
 from maskfold.rle.tokens import RLEError, format_numbers, is_missing, parse_list, parse_text
 
 _NO_NUMBERS = np.empty(0, np.int64)
@@ -96,14 +98,25 @@ class RLEDialect:
         height, width = checked_shape(shape)
         return mask_of_bounds(self._bounds(rle, height * width), (height, width), self.order)
 
+    def runs(self, rle: str | Sequence[int] | float | None, shape: tuple[int, int]) -> Runs:
+        """The mask of `rle` as `Runs`, for `maskfold.rle.ops`: not drawn, and checked exactly as by `decode`."""
+        height, width = checked_shape(shape)
+        bounds = self._bounds(rle, height * width)
+        return Runs(bounds[: join_touching(bounds)], (height, width), self.order)
+
+    def text(self, runs: Runs) -> str:
+        """What `encode` writes for the mask of `runs`.
+
+        Raises:
+            RLEError: they count the pixels in another order.
+        """
+        if runs.order != self.order:
+            raise RLEError(f"the runs are in order {runs.order}, the dialect writes order {self.order}")
+        return self._text(runs.pixels, runs.bounds)
+
     def area(self, rle: str | Sequence[int] | float | None, shape: tuple[int, int]) -> int:
         """The number of foreground pixels, without making the mask; checked exactly as by `decode`."""
         return self.runs(rle, shape).area
-
-    def runs(self, rle: str | Sequence[int] | float | None, shape: tuple[int, int]) -> Runs:
-        """The runs of `rle`, of which any window can be drawn; checked exactly as by `decode`."""
-        height, width = checked_shape(shape)
-        return Runs(self._bounds(rle, height * width), (height, width), self.order)
 
     def _may_be_runs(self, numbers: str) -> bool:
         """Whether a mask of any size has this code; a run of length 0 (``1 0``) has none."""

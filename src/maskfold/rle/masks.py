@@ -4,7 +4,6 @@ import operator
 from collections.abc import Sequence
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from maskfold.rle import kernels
@@ -27,7 +26,12 @@ def bounds_of_mask(mask: np.ndarray, order: Order) -> np.ndarray:
     Raises:
         RLEError: the mask is not two-dimensional, has no pixels, or holds anything but 0 and 1.
     """
-    words = _padded_copy(_as_bytes(mask), order).view("<u8")
+    array = _as_bytes(mask)
+    if order == "F":
+        if not array.flags.f_contiguous:
+            return _bounds_down(mask, array)
+        array = array.T  # whose rows are the columns
+    words = _padded_copy(array).view("<u8")
     bounds = np.empty(mask.size // 64 + 2, np.int64)  # enough for most masks: counting first costs as much
     count = kernels.find_bounds(words, bounds)
     if count < 0:
@@ -36,6 +40,25 @@ def bounds_of_mask(mask: np.ndarray, order: Order) -> np.ndarray:
         bounds = np.empty(count, np.int64)
         kernels.find_bounds(words, bounds)
     return bounds[:count]
+
+
+def _bounds_down(mask: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """The runs down the columns of an array whose rows lie in memory as they are."""
+    words = _padded_rows(array).view("<u8")
+    room = mask.size // 64 + 2  # as above
+    while True:
+        rows, columns = np.empty((2, room), np.int64)
+        firsts = np.zeros(8 * words.shape[1] + 1, np.int64)
+        count = kernels.find_bounds_down(words, rows, columns, firsts)
+        if count <= room:
+            break
+        room = count
+    if count < 0:
+        raise _value_error(mask)
+    bounds = np.empty(count + 1, np.int64)
+    bounds[count] = mask.size  # the end of a run that reaches the last pixel
+    kernels.sort_bounds(rows[:count], columns[:count], len(array), firsts, bounds)
+    return bounds[: count + count % 2]
 
 
 def checked_shape(shape: Sequence[int]) -> tuple[int, int]:
@@ -65,16 +88,21 @@ def _as_bytes(mask: np.ndarray) -> np.ndarray:
     return binary.view(np.uint8)
 
 
-def _padded_copy(mask: np.ndarray, order: Order) -> np.ndarray:
-    """All pixels in `order`, then background up to a whole block, so that the last run ends in it."""
+def _padded_copy(mask: np.ndarray) -> np.ndarray:
+    """All pixels row by row, then background up to a whole block, so that the last run ends in it."""
     padded = np.empty((mask.size // kernels.BLOCK + 1) * kernels.BLOCK, np.uint8)
     padded[mask.size :] = 0
-    lines = mask.T if order == "F" else mask
-    target = padded[: mask.size].reshape(lines.shape)
-    if order == "F" and not lines.flags.c_contiguous:
-        cv2.transpose(mask, target)  # several times faster than numpy's copy
-    else:
-        target[:] = lines
+    padded[: mask.size].reshape(mask.shape)[:] = mask
+    return padded
+
+
+def _padded_rows(mask: np.ndarray) -> np.ndarray:
+    """The mask (H, W) with background behind its rows up to whole words; itself, where they are whole."""
+    height, width = mask.shape
+    if width % 8 == 0 and mask.flags.c_contiguous and mask.flags.aligned:
+        return mask
+    padded = np.zeros((height, -(-width // 8) * 8), np.uint8)
+    padded[:, :width] = mask
     return padded
 
 

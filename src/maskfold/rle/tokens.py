@@ -29,9 +29,10 @@ def parse_text(text: str) -> np.ndarray:
     Raises:
         RLEError: a token is not an unsigned integer or has more than 18 digits.
     """
-    data = np.frombuffer(text.encode("ascii", "replace"), np.uint8)
-    numbers = np.empty(data.size // 2 + 1, np.int64)
-    count, complete = kernels.parse_numbers(data, numbers)
+    data = text.encode("ascii", "replace")
+    words = np.frombuffer(data + b" " * (24 - len(data) % 8), "<u8")
+    numbers = np.empty(len(data) // 2 + 1, np.int64)
+    count, complete = kernels.parse_numbers(words, len(data), numbers)
     if not complete:
         token = re.findall(r"[^ \t-\r]+", text)[count]
         raise token_error(count, token, _complaint(token))
@@ -50,9 +51,9 @@ def parse_list(values: Sequence[int] | np.ndarray) -> np.ndarray:
 
 def format_numbers(numbers: np.ndarray) -> str:
     """Non-negative int64 `numbers` of up to 18 digits as decimal text, one blank between them."""
-    text = np.empty(numbers.size * (kernels.MAX_DIGITS + 1), np.uint8)
-    blank = kernels.write_numbers(numbers, text)
-    return text[blank + 1 :].tobytes().decode("ascii")
+    words = np.empty(numbers.size * (kernels.MAX_DIGITS + 1) // 8 + 2, "<u8")
+    size = kernels.write_numbers(numbers, words)
+    return words.view(np.uint8)[: max(0, size - 1)].tobytes().decode("ascii")
 
 
 def token_error(index: int, token: object, complaint: str) -> RLEError:

@@ -1,6 +1,7 @@
 """What training one fold leaves behind, below ``fold_<k>/`` of its run."""
 
 import hashlib
+import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from maskfold.runs.checkpoint import state_from_bytes, state_to_bytes, weights_f
 from maskfold.runs.documents import read_json, to_json
 from maskfold.runs.lock import exclusive
 from maskfold.runs.maps import MapStore
-from maskfold.storage import Storage
+from maskfold.storage import Storage, url_of
 
 if TYPE_CHECKING:  # a run's folder is read without torch
     import torch
@@ -166,4 +167,7 @@ class FoldFolder:
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep other processes of this machine off this fold."""
-        return exclusive(self.path.parent / f".{self.key()}.lock", self.path)
+        folder = self.path.parent
+        if (url := url_of(folder)) is not None:
+            folder = Path(tempfile.gettempdir(), "maskfold", hashlib.sha256(url.encode()).hexdigest()[:16])
+        return exclusive(folder / f".{self.key()}.lock", self.path)

@@ -17,7 +17,7 @@ from maskfold.config import MADE_WITH, Config, changed_keys, config_from_tree, c
 from maskfold.errors import RunError, first_few
 from maskfold.program import command_line
 from maskfold.runs.fold import ALL, FoldFolder
-from maskfold.storage import LocalStorage, Storage
+from maskfold.storage import Storage, open_storage, url_of
 
 if TYPE_CHECKING:  # a run is opened without what reads images and tables
     import numpy as np
@@ -33,7 +33,15 @@ SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 CONFIG, FOLDS = "config.yaml", "folds.csv"
 # They change speed, comfort or place, never a result: a run may go on with other values.
-FREE_KEYS = ("competition.root", "data.workers", "inference.batch_size", "train.max_hours", "train.trackers")
+FREE_KEYS = (
+    "competition.root",
+    "data.workers",
+    "data.cache",
+    "data.cache_gib",
+    "inference.batch_size",
+    "train.max_hours",
+    "train.trackers",
+)
 REPORTED_PACKAGES = (
     "torch",
     "segmentation-models-pytorch",
@@ -50,7 +58,7 @@ class Run:
 
     def __init__(self, path: Path, storage: Storage | None = None) -> None:
         self.path = Path(path)
-        self.storage = LocalStorage(self.path) if storage is None else storage
+        self.storage = open_storage(self.path) if storage is None else storage
         self._competition: Competition | None = None
         self._folds: pd.DataFrame | None = None
         self._annotations: Annotations | None = None
@@ -118,6 +126,11 @@ class Run:
     def name(self) -> str:
         """The folder's name."""
         return self.path.name
+
+    @property
+    def local_path(self) -> Path:
+        """Where pages, exported files and trackers' logs go: `path`, or ``runs/NAME`` here where that is a URL."""
+        return self.path if url_of(self.path) is None else Path("runs") / self.name
 
     @property
     def config_path(self) -> Path:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from maskfold.competitions import Competition, Sample
-from maskfold.metrics.overlap import mask_agreement
 from maskfold.progress import progress
 from maskfold.scoring.evaluate import refuse_other_images, samples_of
+from maskfold.scoring.runs import differing_pixels, foreground_pixels, runs_agreement
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,12 @@ def compare_masks(a: Path, b: Path, competition: Competition) -> Agreement:
 
 def _row(competition: Competition, masks: Sequence[dict[str, Any]], sample: Sample) -> dict[str, Any]:
     shape = competition.mask_size(sample)
-    labels = competition.labels
-    a, b = (competition.label(part[sample.id], shape, id=sample.id).values for part in masks)
+    a, b = (competition.runs(part[sample.id], shape, id=sample.id) for part in masks)
     return {
         "id": sample.id,
-        "dice": mask_agreement(a, b, labels),
+        "dice": runs_agreement(a, b),
         "pixels": shape[0] * shape[1],
-        "differing": np.count_nonzero(labels.differ(a, b)),
-        "a": np.count_nonzero(labels.foreground(a)),
-        "b": np.count_nonzero(labels.foreground(b)),
+        "differing": differing_pixels(a, b),
+        "a": foreground_pixels(competition.labels, a),
+        "b": foreground_pixels(competition.labels, b),
     }

@@ -2,6 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from maskfold.competitions import Competition, Sample
 from maskfold.ensembling.choice import EnsembleChoice
@@ -11,7 +14,9 @@ from maskfold.ensembling.predictors import refuse_without_presence
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.errors import InferenceError
 from maskfold.metrics import Evaluation, gathered_stats, paired_bootstrap
+from maskfold.metrics.competition import CountedMetric
 from maskfold.runs import Run
+from maskfold.scoring.runs import count_runs
 
 
 def evaluate_oof(
@@ -65,13 +70,20 @@ def evaluate_submission(submission: Path, truth: Path, competition: Competition)
     predicted, true = competition.read_masks(submission), competition.read_masks(truth)
     refuse_other_images(true, predicted, truth, submission)
     samples = samples_of(competition, list(true))
-    metric = competition.metric
-    rows = []
-    for image_id, sample in samples.items():
-        found, label = (competition.scored_label(sample, masks=masks[image_id]) for masks in (predicted, true))
-        rows.append(metric.stats_of(found.values if found.instances is None else found.instances, label))
-    ids = list(true)
+    rows = [_stats(competition, sample, predicted[image_id], true[image_id]) for image_id, sample in samples.items()]
+    metric, ids = competition.metric, list(true)
     return Evaluation(metric, ids, gathered_stats(metric, ids, rows), groups_of(competition, ids))
+
+
+def _stats(competition: Competition, sample: Sample, predicted: Any, true: Any) -> np.ndarray:
+    """The metric's statistics of one image; run lengths are drawn only where the metric looks at pixels."""
+    metric, size = competition.metric, competition.mask_size(sample)
+    undrawn = competition.submission_kind == "csv" and size == competition.scored_size(sample)
+    if undrawn and isinstance(metric, CountedMetric):
+        layers = (competition.runs(masks, size, id=sample.id) for masks in (predicted, true))
+        return metric.stats_of_counts(count_runs(competition.labels, *layers))
+    found, label = (competition.scored_label(sample, masks=masks) for masks in (predicted, true))
+    return metric.stats_of(found.values if found.instances is None else found.instances, label)
 
 
 def better(a: Evaluation, b: Evaluation) -> bool | None:

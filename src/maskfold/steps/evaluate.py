@@ -5,7 +5,7 @@ from pathlib import Path
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
+from maskfold.ensembling.choice import EnsembleChoice, has_ensemble, read_ensemble
 from maskfold.ensembling.finished import finished_folds, optimism
 from maskfold.ensembling.oof import candidate_table
 from maskfold.ensembling.submit import default_choice
@@ -42,7 +42,7 @@ def evaluate(
     runs = as_runs(what)
     config = config or runs[0].config
     path = ensemble_run(runs).ensemble_path
-    tuned = path.exists() or len(runs) > 1
+    tuned = has_ensemble(path) or len(runs) > 1
     choice = read_ensemble(path, [run.path for run in runs]) if tuned else default_choice(runs, config)
     return evaluate_oof(choice, open_competition(config), batch_size=config.inference.batch_size)
 
@@ -67,7 +67,7 @@ def show_runs(runs: list[Run], competition: Competition, config: Config) -> bool
         if list(other.ids) == list(found[0].ids):
             print(verdict(found[0], other, (str(runs[0].path), str(run.path))) + ", not tuned")
     path = ensemble_run(runs).ensemble_path
-    if not path.exists():
+    if not has_ensemble(path):
         print("Verdict: not tuned; tuning chooses checkpoints, weights and decoding on these predictions")
         return False
     choice = read_ensemble(path, [run.path for run in runs])

@@ -1,17 +1,20 @@
 """Where the steps look and write, relative to the current folder."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from maskfold.errors import ExportError, RunError
 from maskfold.program import command_line
 from maskfold.runs.run import Run
+from maskfold.storage import open_storage, url_of
 
 DATA = Path("data")
 DEMO = DATA / "demo"
 PSEUDO = DATA / "pseudo"
-RUNS = Path("runs")
-STUDIES = RUNS / "studies"
+LOCAL = Path("runs")  # pages about runs, wherever these are
+RUNS = Path(os.environ.get("MASKFOLD_RUNS") or LOCAL)  # a folder, or a URL as in `maskfold.storage`
+STUDIES = LOCAL / "studies"
 SUBMISSIONS = Path("submissions")
 PACKS = Path("packs")
 RASTERS = Path("rasters")
@@ -23,7 +26,11 @@ def all_runs() -> list[Run]:
     Raises:
         RunError: there is none.
     """
-    folders = sorted(config.parent for config in RUNS.glob("*/config.yaml"))
+    if url_of(RUNS) is None:
+        folders = sorted(config.parent for config in RUNS.glob("*/config.yaml"))
+    else:
+        keys = [key.split("/") for key in open_storage(RUNS).list()]
+        folders = sorted(RUNS / key[0] for key in keys if len(key) == 2 and key[1] == "config.yaml")
     if not folders:
         raise RunError(f"there is no run under {RUNS}/: train first, {command_line('train-fold', '--fold 0')}")
     return [Run(folder) for folder in folders]
@@ -37,7 +44,12 @@ def as_runs(runs: Run | Sequence[Run]) -> list[Run]:
 def ensemble_run(runs: Run | Sequence[Run]) -> Run:
     """Where the ensemble of these runs is kept: in the run itself, or in A+B beside the first one."""
     listed = as_runs(runs)
-    return listed[0] if len(listed) == 1 else Run(listed[0].path.parent / "+".join(run.name for run in listed))
+    return listed[0] if len(listed) == 1 else Run(listed[0].path.parent / joined_name(listed))
+
+
+def joined_name(runs: Sequence[Run]) -> str:
+    """What several runs together are called: A+B."""
+    return "+".join(run.name for run in runs)
 
 
 def export_path(runs: Sequence[Run], kind: str, out: Path | None, *, overwrite: bool) -> Path:
@@ -48,7 +60,7 @@ def export_path(runs: Sequence[Run], kind: str, out: Path | None, *, overwrite: 
     """
     suffix = {"onnx": ".onnx", "torchscript": ".pt"}[kind]
     place = ensemble_run(runs)
-    path = out or place.path / f"{place.name}{suffix}"
+    path = out or place.local_path / f"{place.name}{suffix}"
     if path.suffix != suffix:
         raise ExportError(f"{path} is to hold {kind}: give a name that ends in {suffix}, or another --format")
     if path.exists() and not overwrite:

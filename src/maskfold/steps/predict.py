@@ -1,16 +1,19 @@
 """From trained runs to a submission: which ensemble, which folds, which file."""
 
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from maskfold.cluster import Cluster, workers_of
 from maskfold.competitions import Competition, Samples
 from maskfold.config import Config, override
 from maskfold.ensembling.checkpoints import has_oof
-from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
+from maskfold.ensembling.choice import EnsembleChoice, ensemble_digest, has_ensemble, read_ensemble
 from maskfold.ensembling.finished import folds_of, optimism
 from maskfold.ensembling.predictors import Engine
 from maskfold.ensembling.rasters import RasterEnsemble
@@ -18,15 +21,15 @@ from maskfold.ensembling.shards import Shards, shard_count
 from maskfold.ensembling.submit import Decoded, check_hashes, default_choice, test_samples, write_masks
 from maskfold.errors import RunError, SubmissionError
 from maskfold.packing.read import Pack
-from maskfold.parallel import default_processes, worker_pool
+from maskfold.parallel import default_processes
 from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import Run
-from maskfold.runs.checkpoint import file_digest
 from maskfold.scoring.evaluate import evaluate_oof
-from maskfold.scoring.submission_log import note_submission, same_submission
 from maskfold.steps.competition import open_competition
-from maskfold.steps.places import SUBMISSIONS, as_runs, ensemble_run
+from maskfold.steps.places import as_runs, ensemble_run, joined_name
+from maskfold.steps.submissions import log_file, submission_path
+from maskfold.storage import open_storage, url_of
 
 # Sections of the config that a tuned choice holds too, and that the command line may change.
 CHOICE_SECTIONS = ("tta", "post")
@@ -45,6 +48,7 @@ def predict(
     save_probabilities: bool = False,
     engine: Engine = "torch",
     parallel: int | None = None,
+    cluster: Cluster | None = None,
 ) -> Path:
     """Predict the test images, write the validated submission, and note it in ``submissions/log.csv``.
 
@@ -60,6 +64,7 @@ def predict(
         parallel: processes that share the images; None: one for each GPU, else one. What is written is the same byte
             for byte, as far as the number of threads does not change the networks' last bits. A script that asks for
             several, or has several GPUs, needs ``if __name__ == "__main__":``.
+        cluster: predict on a Ray cluster.
 
     Returns:
         The submission's path.
@@ -72,12 +77,12 @@ def predict(
     config = override(runs[0].config, overrides or {})
     competition = open_competition(config)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
-    path = submission_path(runs, competition, out, overwrite=overwrite)
+    path = submission_path(joined_name(runs), competition, out, overwrite=overwrite)
     used = folds or folds_of(runs[0])
     print(describe_folds(runs, competition, used), flush=True)
     size = config.inference.batch_size
     shards = Shards(choice, competition, runs, folds, size, engine, test_samples(competition), save_probabilities)
-    _write(path, shards, parallel)
+    _write(path, shards, parallel, cluster)
     log_submission(path, choice, competition, runs, used)
     return path
 
@@ -92,12 +97,13 @@ def predict_pack(
     save_probabilities: bool = False,
     engine: Engine = "torch",
     parallel: int | None = None,
+    cluster: Cluster | None = None,
 ) -> Path:
     """`predict` with an opened pack, see `maskfold.packing.read.open_pack`: the same submission, byte for byte.
 
     Args:
         pack: stays open until this returns.
-        out, folds, overwrite, save_probabilities, engine, parallel: as in `predict`.
+        out, folds, overwrite, save_probabilities, engine, parallel, cluster: as in `predict`.
         overrides: dotted keys, of which ``competition.root`` says where the images are.
 
     Raises:
@@ -106,37 +112,57 @@ def predict_pack(
     config = override(pack.config, overrides or {})
     competition = open_competition(config)
     choice = _changed(pack.choice, config, set(overrides or {}))
-    path = submission_path(pack.runs, competition, out, overwrite=overwrite)
+    path = submission_path(joined_name(pack.runs), competition, out, overwrite=overwrite)
     used = folds or folds_of(pack.runs[0])
     known = "" if choice.score is None else f" (out-of-fold {choice.metric} {choice.score:.4f}){optimism(pack.runs)}"
     print(f"Pack: {pack.source}{known}\nFolds: {', '.join(map(str, used))}", flush=True)
     size = config.inference.batch_size
     samples = test_samples(competition)
-    _write(path, Shards(choice, competition, pack.runs, folds, size, engine, samples, save_probabilities), parallel)
+    _write(
+        path,
+        Shards(choice, competition, pack.runs, folds, size, engine, samples, save_probabilities),
+        parallel,
+        cluster,
+    )
     _note(path, pack.runs, used, score=choice.score, ensemble=None)
     return path
 
 
-def _write(path: Path, shards: Shards, parallel: int | None) -> None:
+def _write(path: Path, shards: Shards, parallel: int | None, cluster: Cluster | None) -> None:
     choice, competition, ids = shards.choice, shards.competition, shards.samples.ids
     shards, rasters = _apart(shards, path)
     maps = path.with_name(path.stem + "_probabilities") if shards.maps else None
     whole = len(shards.samples)
-    processes = min(parallel or default_processes(), max(1, whole))
-    if processes == 1:
+    processes = min(parallel or (1 if cluster else default_processes()), max(1, whole))
+    if not whole or (cluster is None and processes == 1):
         stream = progress(shards.stream(), "predict", total=whole) if whole else ()
         counts = write_masks(chain(stream, rasters), choice, competition, path, ids, maps)
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
-            shards = replace(shards, folder=Path(folder), count=shard_count(whole, shards.batch_size, processes))
+        with _place(path, shards) as folder:
+            shards = replace(shards, folder=folder, count=shard_count(whole, shards.batch_size, processes))
             tasks = [(number,) for number in range(shards.count)]
-            with worker_pool(processes, deaths=MOST_DEATHS) as workers:
+            with workers_of(cluster, processes, deaths=MOST_DEATHS) as workers:
                 done = workers.finished(shards, tasks)
-                for _ in progress(done, f"predict, {processes} processes", total=len(tasks), unit="shard"):
+                for _ in progress(done, "predict", total=len(tasks), unit="shard"):
                     pass
             counts = write_masks(chain(shards.merged(), rasters), choice, competition, path, ids, maps)
     print(f"{counts['images']} images, {counts['empty']} with an empty mask. Valid submission: {path}")
+
+
+@contextmanager
+def _place(path: Path, shards: Shards) -> Iterator[Path]:
+    """Where shards are kept until they are put together: beside the submission or, of runs elsewhere, beside these."""
+    runs = shards.runs[0].path.parent
+    if url_of(runs) is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
+            yield Path(folder).resolve()
+        return
+    folder = runs / f"shards-{secrets.token_hex(6)}"
+    try:
+        yield folder
+    finally:
+        open_storage(runs).remove(folder.name)
 
 
 def _apart(shards: Shards, path: Path) -> tuple[Shards, Iterator[Decoded]]:
@@ -176,7 +202,7 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
         InferenceError: weights that changed since tuning.
     """
     path = ensemble_run(runs).ensemble_path
-    if path.exists() and not untuned:
+    if has_ensemble(path) and not untuned:
         choice = read_ensemble(path, [run.path for run in runs])
         print(f"Ensemble: {path} (out-of-fold {choice.metric} {choice.score:.4f}){optimism(runs)}")
         if added := check_hashes(choice):
@@ -202,24 +228,6 @@ def describe_folds(runs: Sequence[Run], competition: Competition, folds: Sequenc
     return f"Folds: {', '.join(map(str, folds))}{missing}{trained}"
 
 
-def submission_path(runs: Sequence[Run], competition: Competition, out: Path | None, *, overwrite: bool) -> Path:
-    """Where the submission goes: ``out``, else ``submissions/RUN.csv`` with a number if that exists.
-
-    Raises:
-        SubmissionError: ``out`` exists and is not to be overwritten.
-    """
-    if out is not None:
-        if out.exists() and not overwrite:
-            raise SubmissionError(f"{out} exists: choose another --out, or give --overwrite")
-        return out
-    name, suffix = (
-        "+".join(run.name for run in runs),
-        ".csv" if competition.submission_kind == "csv" else ".zip",
-    )
-    numbered = (SUBMISSIONS / f"{name}-{number}{suffix}" for number in count(2))
-    return next(path for path in chain([SUBMISSIONS / f"{name}{suffix}"], numbered) if not path.exists())
-
-
 def compute_oof(choice: EnsembleChoice, competition: Competition, config: Config) -> None:
     """Compute the out-of-fold maps of all runs as the choice predicts, and print their score."""
     print(evaluate_oof(choice, competition, batch_size=config.inference.batch_size).line())
@@ -231,23 +239,17 @@ def log_submission(
     """Note the submission, what made it, and its out-of-fold score, in the log; print if it repeats another file."""
     ensemble = ensemble_run(runs).ensemble_path
     score = choice.score if choice.scores else _stored_score(choice, competition, runs, folds)
-    _note(path, runs, folds, score=score, ensemble=ensemble if ensemble.exists() and choice.scores else None)
+    _note(path, runs, folds, score=score, ensemble=ensemble if choice.scores else None)
 
 
 def _note(
     path: Path, runs: Sequence[Run], folds: Sequence[int | str], *, score: float | None, ensemble: Path | None
 ) -> None:
-    log = SUBMISSIONS / "log.csv"
-    sha256 = file_digest(path) if path.is_file() else None
-    if sha256 and (earlier := same_submission(log, sha256)):
-        print(f"Note: {path} is the same file, byte for byte, as {earlier}: it would score the same.")
-    note_submission(
-        log,
-        file=path,
-        sha256=sha256,
+    log_file(
+        path,
         runs=" ".join(run.name for run in runs),
         folds=" ".join(map(str, folds)),
-        ensemble_sha256=None if ensemble is None else file_digest(ensemble),
+        ensemble_sha256=None if ensemble is None else ensemble_digest(ensemble),
         oof_score=None if score is None else f"{score:.6f}{optimism(runs)}",
     )
 

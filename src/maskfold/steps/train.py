@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from maskfold.cluster import Cluster, workers_of
 from maskfold.config import Config
 from maskfold.ensembling.finished import OPTIMISTIC
 from maskfold.errors import ConfigError
-from maskfold.parallel import side_by_side
 from maskfold.runs import Run
 from maskfold.steps.competition import open_competition, with_root
 from maskfold.steps.places import RUNS
@@ -20,6 +20,7 @@ def train(
     *,
     overwrite: bool = False,
     parallel: int = 1,
+    cluster: Cluster | None = None,
 ) -> Run:
     """Train one fold or some, and print how each ended; what was interrupted goes on, what is finished stays.
 
@@ -30,6 +31,8 @@ def train(
         overwrite: train these folds from the start, and remove what is there of them.
         parallel: folds that are trained at a time, each in a process of its own. They share the cores, or have a GPU
             each. With other numbers of threads the last bits differ.
+        cluster: train on a Ray cluster, as many folds at a time as it has room for; a machine that goes costs the
+            unfinished epochs of its folds.
 
     Returns:
         The run, in ``runs/NAME/``.
@@ -47,13 +50,16 @@ def train(
         run.adopt(config)
         numbers = sorted(set(run.folds()["fold"]))
     asked = numbers if asked is None else asked
-    if parallel == 1 or len(asked) == 1:
+    if cluster is None and (parallel == 1 or len(asked) == 1):
         for fold in asked:
             _train_fold(run, fold)
     elif processes().num_processes > 1:
-        raise ConfigError("torchrun's processes train one fold together: leave out --parallel, or torchrun")
+        raise ConfigError(
+            "torchrun's processes train one fold together: leave out --parallel and --engine, or torchrun"
+        )
     else:
-        side_by_side(_train_fold_of, [(run.path, fold) for fold in asked], min(parallel, len(asked)))
+        with workers_of(cluster, min(parallel, len(asked))) as workers:
+            workers(_train_fold_of, [(run.path, fold) for fold in asked])
     processes().destroy_process_group()
     return run
 

@@ -164,7 +164,7 @@ def judge(found: PairedResult, folds: int, all_folds: int | None, groups: int) -
     needed = max(folds + 1, math.ceil(folds * max(narrower**2, FEWEST_GROUPS / groups)))
     if needed <= all_folds:
         return f"undecided: {needed - folds} more fold{'s' * (needed - folds > 1)} would decide"
-    return f"undecided: some {needed} folds would decide, there are {all_folds}"
+    return f"undecided: some {needed} folds would decide, there {'is' if all_folds == 1 else 'are'} {all_folds}"
 
 
 def _fold_count(plan: Plan) -> int:

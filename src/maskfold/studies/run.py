@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from maskfold.cluster import Cluster, workers_of
 from maskfold.config import changed_keys, override
 from maskfold.errors import MaskfoldError
-from maskfold.parallel import Task, Work, worker_pool
+from maskfold.parallel import Task, Work
 from maskfold.runs import Run
 from maskfold.runs.pseudo import PseudoFolder
 from maskfold.steps.competition import open_competition, with_root
@@ -23,13 +24,14 @@ from maskfold.studies.write import write_results
 from maskfold.training.forecast import duration
 
 
-def run_study(plan: Plan, *, parallel: int = 1) -> Results:
+def run_study(plan: Plan, *, parallel: int = 1, cluster: Cluster | None = None) -> Results:
     """Train what is missing, score all variants, and write ``results.md`` and ``results.html``.
 
     Args:
         plan: the study, its folder, and options for all variants.
         parallel: trainings at a time, each in a process of its own; they share the cores, and the GPU where there is
             one only.
+        cluster: train on a Ray cluster instead, as many at a time as it has room for.
 
     Returns:
         The results, without the variants that something kept from their end (`Results.missing`): that was printed. What
@@ -39,7 +41,8 @@ def run_study(plan: Plan, *, parallel: int = 1) -> Results:
         MaskfoldError: see its message: options that do not fit, or not one variant whose trainings came to their end.
     """
     chosen: dict[str, Any] = {}
-    with worker_pool(parallel) if parallel > 1 else nullcontext(_one_by_one) as workers:
+    several = cluster is not None or parallel > 1
+    with workers_of(cluster, parallel) if several else nullcontext(_one_by_one) as workers:
         if plan.study.search is not None:
             chosen = search(plan, workers)
             plan = _with_winner(plan, chosen)

@@ -1,5 +1,6 @@
 """What one fold trains and validates on."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,16 +8,18 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from maskfold.competitions import Competition, Samples
-from maskfold.config import Config
+from maskfold.config import Config, DataConfig
 from maskfold.datasets import (
     EpochSampler,
     ExtraImages,
+    ImageCache,
     MixedDataset,
     MixedSampler,
     StrongColours,
     TrainDataset,
     UnlabelledDataset,
     build_augmentation,
+    cache_folder,
     coverages,
     image_loader,
     labelled_part,
@@ -24,6 +27,7 @@ from maskfold.datasets import (
 )
 from maskfold.runs import Run
 from maskfold.training.extra import extra_images
+from maskfold.training.memory import free_memory
 from maskfold.training.targets import smoothing, target_sources
 from maskfold.training.unlabelled import unlabelled_samples
 
@@ -73,6 +77,7 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         rank=rank,
         world=world,
     )
+    cache = _cache(competition, config.data)
     dataset = TrainDataset(
         competition,
         train,
@@ -83,21 +88,37 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         sources=target_sources(run, fold),
         smoothing=smoothing(config.targets, competition.labels),
         extra=extra,
+        cache=cache,
     )
     unlabelled = Samples() if config.semi is None else unlabelled_samples(competition, config.semi, rest)
     if config.semi is not None:
         dataset = MixedDataset(dataset, _unlabelled(competition, unlabelled, config))
         sampler = MixedSampler(sampler, len(unlabelled), config.semi.unlabelled_per_batch)
-    shared = image_loader(competition, valid, config, rank=rank, world=world) if len(valid) else None
+    shared = image_loader(competition, valid, config, rank=rank, world=world, cache=cache) if len(valid) else None
     alone = world == 1 or shared is None
     return FoldData(
         train=train_loader(dataset, sampler, config.data.workers),
         sampler=sampler,
         valid=shared,
-        valid_whole=shared if alone else image_loader(competition, valid, config),
+        valid_whole=shared if alone else image_loader(competition, valid, config, cache=cache),
         valid_ids=list(valid.ids),
         unlabelled_ids=list(unlabelled.ids),
     )
+
+
+def _cache(competition: Competition, data: DataConfig) -> ImageCache | None:
+    """What ``data.cache`` asks for, of all training images, so that folds on disk share it."""
+    if data.cache == "none":
+        return None
+    folder = cache_folder() if data.cache == "disk" else None
+    if data.cache_gib is not None:
+        limit = data.cache_gib * 2**30
+    elif folder is None:
+        limit = free_memory() / 2
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        limit = shutil.disk_usage(folder).free / 2
+    return ImageCache(competition, competition.samples("train"), scale=data.scale, limit=limit, folder=folder)
 
 
 def _labelled(

@@ -181,7 +181,7 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
     competition = run.competition()
     # Prediction's own, but better refused now than after a night.
     build_chain(config.post, competition.labels, competition.images).check_presence(config.model.presence)
-    precision, accelerator = build_accelerator(config, project_dir=run.fold(fold).path)
+    precision, accelerator = build_accelerator(config, project_dir=run.local_path / run.fold(fold).key())
     set_seed(mixed_seed(config.seed, 0, 0))
     device: torch.device = accelerator.device
     network = start_network(run, fold).to(device)

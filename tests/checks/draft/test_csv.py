@@ -348,6 +348,19 @@ def test_what_is_left_open_is_refused_by_name(tmp_path):
         load_profile(str(path))
 
 
+def test_the_nearest_profile_and_what_differs(tmp_path):
+    root, rows = tmp_path / "own", []
+    for seed in range(COUNT):
+        mask = shapes(seed, (50, 64))
+        save(root / "pictures" / f"{seed}.jpg", picture(mask, seed))
+        rows += [(f"{seed}.jpg", encode(mask)), (f"{seed}.jpg", encode(shapes(seed + 40, (50, 64))))]
+    write_csv(root / "train_ship_segmentations_v2.csv", rows, header=("ImageId", "EncodedPixels"))
+    nearest = draft_profile(root).trial.nearest
+    assert nearest.name == "airbus-ships"
+    assert any(text.startswith("train.image is pictures/{id}, there train") for text in nearest.differences)
+    assert not any("test." in text for text in nearest.differences)
+
+
 def test_ids_without_an_image_and_strings_that_cannot_be_read_are_said(tmp_path):
     root = tmp_path / "own"
     draw(root)

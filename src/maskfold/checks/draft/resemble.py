@@ -1,6 +1,6 @@
 """Which of the profiles that come with maskfold a profile is like, and where it differs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,22 +27,24 @@ class Resemblance:
     differences: tuple[str, ...]
 
 
-def nearest_profile(profile: Profile) -> Resemblance | None:
-    """The nearest profile of the same layout; None where all differ much."""
-    found = [_compared(profile, other) for other in shipped_profiles() if other.layout == profile.layout]
+def nearest_profile(profile: Profile, unknown: Collection[str] = ()) -> Resemblance | None:
+    """The nearest profile of the same layout, but for the keys ``unknown``; None where all differ much."""
+    found = [_compared(profile, other, unknown) for other in shipped_profiles() if other.layout == profile.layout]
     best = min((item for item in found if item is not None), key=lambda item: len(item.differences), default=None)
     return best if best is not None and len(best.differences) <= MOST else None
 
 
-def _compared(profile: Profile, other: Profile) -> Resemblance | None:
+def _compared(profile: Profile, other: Profile, unknown: Collection[str]) -> Resemblance | None:
     """None where they have less in common than what differs, of the keys that are not as by default in both."""
-    own, their = dict(_flat(profile.model_dump())), dict(_flat(other.model_dump()))
+    own, their = (
+        {key: value for key, value in _flat(each.model_dump()) if key not in unknown} for each in (profile, other)
+    )
     changed = {
         **dict(_flat(profile.model_dump(exclude_defaults=True))),
         **dict(_flat(other.model_dump(exclude_defaults=True))),
     }
     differences = tuple(_differences(own, their))
-    common = sum(own.get(key) == their.get(key) for key in changed)
+    common = sum(own[key] == their.get(key) for key in changed if key in own)
     return Resemblance(other.name, str(other.metric), differences) if common >= len(differences) else None
 
 

@@ -42,7 +42,7 @@ def try_out(draft: Draft, root: Path) -> Trial:
     found = Trial(fits=fitting_profile(root))
     try:
         profile = _loaded(_filled(draft))
-        found.nearest = nearest_profile(profile)
+        found.nearest = nearest_profile(profile, draft.open)
         if set(draft.open) <= {"metric"}:
             _read(Competition(profile, root), found)
     except MaskfoldError as error:

@@ -9,7 +9,7 @@ from maskfold.cli.script import next_command, starting
 from maskfold.errors import RunError, nearest
 from maskfold.program import command_line
 from maskfold.runs.run import Run
-from maskfold.steps.places import RUNS, SUBMISSIONS, all_runs
+from maskfold.steps.places import LOCAL, RUNS, SUBMISSIONS, all_runs
 
 SORTS = tuple(column.name for column in COLUMNS)
 
@@ -37,7 +37,7 @@ def main() -> None:
         nargs="?",
         const="",
         metavar="FILE",
-        help=f"also write one page with all of it, sortable, replaced if it exists; default FILE: {RUNS}/board.html",
+        help=f"also write one page with all of it, sortable, replaced if it exists; default FILE: {LOCAL}/board.html",
     )
     arguments = parser.parse_args()
     runs = [Run.open(path) for path in arguments.runs] if arguments.runs else all_runs()
@@ -50,7 +50,7 @@ def main() -> None:
     if arguments.html is not None:
         from maskfold.report.board_page import write_board_page
 
-        path = Path(arguments.html or RUNS / "board.html")
+        path = Path(arguments.html or LOCAL / "board.html")
         write_board_page(board, path, arguments.sort)
         print(f"Page: {path}")
     if board.reference is None:

@@ -14,7 +14,7 @@ from maskfold.errors import CompetitionError, first_few
 from maskfold.files import atomic_path
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition, open_competition
-from maskfold.steps.places import RUNS
+from maskfold.steps.places import LOCAL
 
 if TYPE_CHECKING:
     from maskfold.checks.report import DataReport
@@ -59,7 +59,7 @@ def main() -> None:
     if arguments.html is not None:
         from maskfold.report.data_page import write_data_page
 
-        path = Path(arguments.html or RUNS / config.name / "data.html")
+        path = Path(arguments.html or LOCAL / config.name / "data.html")
         write_data_page(report, competition, path)
         print(f"Page: {path} ({path.stat().st_size / 1e6:.1f} MB)")
     again = command_line("check-data", config_flags(arguments))

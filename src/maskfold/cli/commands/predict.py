@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from maskfold.cli.arguments import open_runs, parse_sections, run_flags, runs_parser
+from maskfold.cli.engine import add_cluster, cluster_of
 from maskfold.cli.script import next_command, starting
 from maskfold.cli.train import count_argument
 from maskfold.config import override
@@ -33,10 +34,12 @@ def main() -> None:
     parser.add_argument("--save-probabilities", action="store_true", help="also save 8-bit probability maps")
     parser.add_argument(
         "--engine",
-        choices=("torch", "onnx"),
+        choices=("torch", "onnx", "ray"),
         default="torch",
-        help="what the networks run on; default torch; onnx: onnxruntime, in float32 (pip install 'maskfold[export]')",
+        help="what the networks run on; default torch; onnx: onnxruntime, in float32 (pip install 'maskfold[export]'); "
+        "ray: torch on the machines of a Ray cluster (docs/machines.md)",
     )
+    add_cluster(parser, "shard")
     parser.add_argument(
         "--pack", type=Path, metavar="PACK", help="predict with a pack, a folder or .zip of pack.py, instead of runs"
     )
@@ -85,8 +88,15 @@ def _from_pack(arguments: argparse.Namespace, overrides: dict[str, Any], parser:
 
 
 def _shared(arguments: argparse.Namespace, overrides: dict[str, Any]) -> dict[str, Any]:
-    names = ("out", "folds", "overwrite", "save_probabilities", "engine", "parallel")
-    return {"overrides": overrides, **{name: getattr(arguments, name) for name in names}}
+    cluster = cluster_of(arguments)
+    engine = "torch" if cluster else arguments.engine
+    names = ("out", "folds", "overwrite", "save_probabilities", "parallel")
+    return {
+        "overrides": overrides,
+        "engine": engine,
+        "cluster": cluster,
+        **{name: getattr(arguments, name) for name in names},
+    }
 
 
 def _scored(path: Path) -> None:

@@ -31,7 +31,7 @@ def main() -> None:
     config = override(runs[0].config, overrides)
     check_competition(config)
     together = ensemble_run(runs)
-    path = arguments.out or together.path / "report.html"
+    path = arguments.out or together.local_path / "report.html"
     starting(f"Reporting on {' + '.join(str(run.path) for run in runs)} …")
     from maskfold.report import make_report, read_choice
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from maskfold.cli.arguments import EVERYTHING, dotted_overrides
+from maskfold.cli.engine import add_engine, cluster_of
 from maskfold.cli.options import COMMON, ROOT, command_parser
 from maskfold.cli.script import next_command, starting
 from maskfold.cli.train import count_argument
@@ -34,6 +35,7 @@ def main() -> None:
         metavar="N",
         help="trainings at a time, with their share of the cores and GPUs, of which one may serve all; default: 1",
     )
+    add_engine(parser)
     add("--document", type=Path, metavar="FILE", help="put the results into this Markdown file too, as a section")
     add("--dry-run", action="store_true", help="tell what would be trained, and how long it takes as far as known")
     arguments, rest = parser.parse_known_args()
@@ -60,7 +62,7 @@ def main() -> None:
     if arguments.dry_run:
         print(forecast(plan))
         return next_command(command_line("study", *(shlex.quote(word) for word in sys.argv[1:] if word != "--dry-run")))
-    results = run_study(plan, parallel=arguments.parallel)
+    results = run_study(plan, parallel=arguments.parallel, cluster=cluster_of(arguments))
     print(f"\n{markdown(plan, results)}\nResults: {folder / 'results.md'}, {folder / 'results.html'}")
     if arguments.document is not None:
         document(arguments.document, folder.name, markdown(plan, results))

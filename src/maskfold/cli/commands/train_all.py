@@ -1,6 +1,7 @@
 """Train all folds, one after the other or several at a time; interrupted, the same command goes on where it stopped."""
 
 from maskfold.cli.arguments import config_flags, config_parser, parse
+from maskfold.cli.engine import add_engine, cluster_of
 from maskfold.cli.train import count_argument, train_and_tell
 
 
@@ -15,6 +16,7 @@ def main() -> None:
         metavar="N",
         help="folds trained at a time, each with a GPU of its own or its share of the cores; default: 1",
     )
+    add_engine(parser)
     parser.add_argument("--overwrite", action="store_true", help="train these folds from the start")
     arguments, config = parse(parser)
     train_and_tell(
@@ -23,4 +25,5 @@ def main() -> None:
         config_flags(arguments),
         overwrite=arguments.overwrite,
         parallel=arguments.parallel,
+        cluster=cluster_of(arguments),
     )

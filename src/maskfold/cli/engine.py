@@ -1,0 +1,35 @@
+"""Where the work is done: on this machine, or on a Ray cluster."""
+
+import argparse
+
+from maskfold.cluster import Cluster
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Options that choose it."""
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where the work is done; default local: this machine; ray: a Ray cluster (docs/machines.md)",
+    )
+    add_cluster(parser, "fold")
+
+
+def add_cluster(parser: argparse.ArgumentParser, what: str) -> None:
+    """Options that name the cluster; ``what`` is what a GPU's share is for, such as ``fold``."""
+    parser.add_argument(
+        "--address", default="auto", metavar="HOST:PORT", help="of the Ray cluster; default auto: this machine's own"
+    )
+    parser.add_argument(
+        f"--gpus-per-{what}",
+        dest="gpus",
+        type=float,
+        metavar="F",
+        help=f"of a GPU that each {what} gets on the cluster, such as 0.5; default: 1 where there are any",
+    )
+
+
+def cluster_of(arguments: argparse.Namespace) -> Cluster | None:
+    """The cluster that the options name; None: this machine."""
+    return Cluster(arguments.address, arguments.gpus) if arguments.engine == "ray" else None

@@ -1,0 +1,158 @@
+"""Work on the machines of a Ray cluster, with the calls of `maskfold.parallel.Workers`."""
+
+import logging
+import os
+import re
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from maskfold.errors import BusyError, ClusterError, TrainingError
+from maskfold.parallel import Task, Work, Workers, worker_pool
+
+# What workers are told of this process's environment, where it is set.
+PASSED_ON = (
+    "MASKFOLD_RUNS",
+    "MASKFOLD_WEIGHTS",
+    "MASKFOLD_DEBUG",
+    "OMP_NUM_THREADS",
+    "NO_ALBUMENTATIONS_UPDATE",
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_DEFAULT_REGION",
+)
+# Seconds: a process of a machine that is gone may hold a fold until it notices.
+PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster that is running.
+
+    Attributes:
+        address: of its head, ``auto`` for the one that this machine belongs to.
+        gpus: of a GPU that each task gets, such as 0.5; None: a whole one where the cluster has any.
+        deaths: how often the machine or process of each task may go; it is done again elsewhere.
+    """
+
+    address: str = "auto"
+    gpus: float | None = None
+    deaths: int = 3
+
+
+def workers_of(
+    cluster: Cluster | None, processes: int, *, deaths: int = 0
+) -> "AbstractContextManager[Workers | ClusterWorkers]":
+    """The workers of a cluster; None: so many processes of this machine, of which the system may end ``deaths``."""
+    return worker_pool(processes, deaths=deaths) if cluster is None else cluster_workers(cluster)
+
+
+@contextmanager
+def cluster_workers(cluster: Cluster) -> Iterator["ClusterWorkers"]:
+    """Connect to a cluster, and disconnect in the end.
+
+    Raises:
+        ClusterError: Ray is not installed, or there is no such cluster.
+        TrainingError: a task's machines went more often than allowed.
+        Exception: whatever was raised in a task.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise ClusterError(
+            "Ray is not installed: pip install -r requirements-cluster.txt on every machine, or leave out --engine ray"
+        ) from None
+    given = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = {"env_vars": {**given, "PYTHONPATH": paths}}
+    try:
+        _refuse_silent(cluster.address)
+        ray.init(address=cluster.address, runtime_env=environment, log_to_driver=True, logging_level=logging.WARNING)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ClusterError(
+            f"there is no Ray cluster at {cluster.address} ({reason}): start one with ray start --head, or "
+            "give --address"
+        ) from None
+    try:
+        yield ClusterWorkers(cluster)
+    finally:
+        ray.shutdown()
+
+
+def _refuse_silent(address: str) -> None:
+    """Raise an OSError where nobody listens at ``host:port``: Ray itself would try for minutes."""
+    if found := re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address):
+        socket.create_connection((found[1], int(found[2])), timeout=10).close()
+
+
+class ClusterWorkers:
+    """Calls work as Ray tasks; `cluster_workers` makes it."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        import ray
+
+        self._cluster = cluster
+        gpus = cluster.gpus
+        if gpus is None:
+            gpus = 1 if ray.cluster_resources().get("GPU") else 0
+        self._task = ray.remote(_work).options(num_cpus=1, num_gpus=gpus, max_retries=cluster.deaths)
+
+    def __call__(self, work: Work, tasks: Iterable[Task]) -> None:
+        """Call ``work(*task)`` for every task, and wait until all are done; see `finished`."""
+        for _ in self.finished(work, tasks):
+            pass
+
+    def finished(self, work: Work, tasks: Iterable[Task]) -> Iterator[Task]:
+        """Call ``work(*task)`` for every task, as many at a time as the cluster has room for; yield each when done.
+
+        The first error ends the others. An object that works is kept by the processes that serve several tasks.
+        """
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        key, sent = uuid.uuid4().hex, ray.put(work)
+        running = {self._task.remote(os.getcwd(), key, sent, task): task for task in tasks}
+        try:
+            while running:
+                (done,), _ = ray.wait(list(running), num_returns=1)
+                try:
+                    ray.get(done)
+                except RayTaskError as error:
+                    raise (error.cause if isinstance(error.cause, Exception) else error) from None
+                except RayError as error:
+                    reason = " ".join(str(error).split())[:200]
+                    raise TrainingError(
+                        f"the machine or process of a task went {self._cluster.deaths + 1} times ({reason}): the same "
+                        "command goes on where it stopped"
+                    ) from None
+                yield running.pop(done)
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)
+
+
+_kept: dict[str, Any] = {}
+
+
+def _work(folder: str, key: str, work: Work, task: Task) -> None:
+    """What a worker does: in the folder that the command was given in, with the object that it has already."""
+    if os.path.isdir(folder):
+        os.chdir(folder)
+    work = _kept.setdefault(key, work)
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            work(*task)
+            return
+        except BusyError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(1)

@@ -1,0 +1,85 @@
+"""Several submissions merged into one: each pixel gets what most of them say."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskfold.competitions import Competition, SubmissionWriter
+from maskfold.config import Config
+from maskfold.errors import SubmissionError
+from maskfold.progress import progress
+from maskfold.rle import ops
+from maskfold.scoring.evaluate import refuse_other_images
+from maskfold.scoring.runs import Layers, runs_agreement
+from maskfold.steps.competition import open_competition
+from maskfold.steps.submissions import log_file, submission_path
+
+
+def vote(
+    submissions: Sequence[Path | str],
+    config: Config,
+    out: Path | None = None,
+    *,
+    weights: Sequence[float] | None = None,
+    least: float | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Merge submissions by vote, write the validated result and note it in ``submissions/log.csv``.
+
+    A class is at a pixel where more than half of all votes are for it. Of classes that exclude each other the one with
+    the most votes wins, of equals the first one. No score and no probability is looked at.
+
+    Args:
+        submissions: two or more files (or folders of masks) for the same images.
+        config: of the competition.
+        out: file to write; None: ``submissions/vote.csv`` (label files: ``.zip``), with a number if that exists.
+        weights: of each submission, above 0; None: 1 each.
+        least: votes (of weighted submissions: weight) that are enough instead of more than half of all.
+        overwrite: replace ``out`` if it exists.
+
+    Returns:
+        The result's path.
+
+    Raises:
+        MaskfoldError: see its message: fewer than two submissions, other images, weights that do not fit, ``least``
+            where classes exclude each other, ``out`` exists.
+    """
+    paths = [Path(path) for path in submissions]
+    if len(paths) < 2:
+        raise SubmissionError(f"{len(paths)} submissions were given: a vote needs two or more, better three")
+    competition = open_competition(config)
+    if least is not None and competition.labels.exclusive:
+        raise SubmissionError("the classes exclude each other, so the one with the most votes wins: leave least out")
+    masks = [competition.read_masks(path) for path in paths]
+    for other, path in zip(masks[1:], paths[1:], strict=True):
+        refuse_other_images(masks[0], other, paths[0], path)
+    path = submission_path("vote", competition, out, overwrite=overwrite)
+    agreement = []
+    with SubmissionWriter(competition, path, masks[0]) as writer:
+        elected = _elected(competition, masks, weights, least)
+        for image_id, layers, agreed in progress(elected, "images", total=len(masks[0])):
+            writer.write(image_id, competition.labels.mask(np.stack([runs.mask() for runs in layers])))
+            agreement.append(agreed)
+    for source, mean in zip(paths, np.mean(agreement, axis=0), strict=True):
+        print(f"{source}: Dice with the result {mean:.4f}")
+    print(f"{len(agreement)} images. Valid submission: {path}")
+    log_file(path, runs="vote: " + " ".join(map(str, paths)))
+    return path
+
+
+def _elected(
+    competition: Competition, masks: Sequence[dict[str, Any]], weights: Sequence[float] | None, least: float | None
+) -> Iterator[tuple[str, Layers, list[float]]]:
+    """(id, what most are for, how far each submission agrees with it) of every image."""
+    samples = competition.samples("test").select(masks[0])
+    for sample in samples:
+        size = competition.mask_size(sample)
+        voters = [competition.runs(part[sample.id], size, id=sample.id) for part in masks]
+        if competition.labels.exclusive:
+            classes = ops.plurality([layers[1:] for layers in voters], weights)
+            layers: Layers = (ops.complement(ops.union(*classes)), *classes)
+        else:
+            layers = [ops.vote(channel, weights, least=least) for channel in zip(*voters, strict=True)]
+        yield sample.id, layers, [runs_agreement(own, layers) for own in voters]

@@ -1,0 +1,239 @@
+"""Cached images and labels are what reading gives, in every process, until a file changes."""
+
+import logging
+import os
+import pickle
+import shutil
+from dataclasses import replace
+from multiprocessing import get_context
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from maskfold.competitions import Samples, open_competition
+from maskfold.config import CompetitionConfig
+from maskfold.datasets import (
+    Draw,
+    EpochSampler,
+    EvalDataset,
+    ImageCache,
+    TrainDataset,
+    build_augmentation,
+    train_loader,
+)
+from maskfold.datasets.cache import cache_folder
+from maskfold.datasets.slots import Slots
+from maskfold.errors import ConfigError
+
+MANY = 2**30
+
+
+@pytest.fixture
+def copied(drawn, tmp_path):
+    """The tiny competition, to be changed."""
+    shutil.copytree(drawn, tmp_path / "mine")
+    return open_competition(CompetitionConfig(profile="tianchi-buildings", root=tmp_path / "mine"))
+
+
+@pytest.fixture(params=["memory", "disk"])
+def folder(request, tmp_path):
+    return None if request.param == "memory" else tmp_path / "cache"
+
+
+def datasets(competition, cache, scale=1.0):
+    samples = competition.samples("train")
+    augment = build_augmentation("d4_color", crop=16)
+    plain, cached = (
+        TrainDataset(competition, samples, augment=augment, scale=scale, cache=each) for each in (None, cache)
+    )
+    return plain, cached
+
+
+def assert_equal(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        if isinstance(value, dict):
+            assert_equal(found[name], value)
+        elif isinstance(value, torch.Tensor):
+            assert found[name].dtype == value.dtype
+            assert torch.equal(found[name], value), name
+        else:
+            assert found[name] == value
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.7, 1.3])
+def test_the_same_items_in_every_epoch(copied, folder, scale):
+    samples = copied.samples("train")
+    cache = ImageCache(copied, samples, scale=scale, limit=MANY, folder=folder)
+    plain, cached = datasets(copied, cache, scale)
+    for epoch in range(3):
+        for index in range(len(samples)):
+            assert_equal(cached[Draw(epoch, index)], plain[Draw(epoch, index)])
+    whole, kept = (EvalDataset(copied, samples, scale=scale, cache=each) for each in (None, cache))
+    for index in range(len(samples)):
+        found, expected = kept[index], whole[index]
+        assert torch.equal(found["image"], expected["image"])
+        np.testing.assert_array_equal(found["label"].values, expected["label"].values)
+        assert found["size"] == expected["size"]
+
+
+def count_reads(competition, monkeypatch):
+    """The images that are decoded from now on."""
+    read = []
+    inner = competition.image
+    monkeypatch.setattr(competition, "image", lambda path: read.append(path) or inner(path))
+    return read
+
+
+def test_each_image_is_decoded_once(copied, folder, monkeypatch):
+    samples = copied.samples("train")
+    cache = ImageCache(copied, samples, scale=0.5, limit=MANY, folder=folder)
+    read = count_reads(copied, monkeypatch)
+    for _ in range(3):
+        for sample in samples:
+            cache.pair(sample)
+    assert read == [sample.image for sample in samples]
+    if folder is not None:
+        again = ImageCache(copied, samples, scale=0.5, limit=MANY, folder=folder)
+        image, label = again.pair(samples[3])
+        assert read == [sample.image for sample in samples], "a later process finds them on the disk"
+        np.testing.assert_array_equal(image, cache.image(samples[3]))
+        np.testing.assert_array_equal(label.values, cache.pair(samples[3])[1].values)
+
+
+def test_a_changed_file_is_read_again(copied, folder):
+    samples = copied.samples("train")
+    cache = ImageCache(copied, samples, scale=1.0, limit=MANY, folder=folder)
+    sample = samples[2]
+    before = cache.image(sample).copy()
+    path = copied.root / sample.image
+    stood = path.stat()
+    changed = cv2.imread(str(path))[::-1].copy()
+    for quality in range(95, 20, -1):  # of the same size in bytes, if there is one
+        content = cv2.imencode(".jpg", changed, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        if len(content) <= stood.st_size:
+            break
+    path.write_bytes(content + b"\0" * (stood.st_size - len(content)))
+    os.utime(path, ns=(stood.st_atime_ns, stood.st_mtime_ns))  # as if nothing had happened
+    after = cache.image(sample)
+    np.testing.assert_array_equal(after, copied.image(sample.image))
+    assert not np.array_equal(after, before)
+
+
+def test_changed_masks_are_read_again(copied, folder):
+    samples = copied.samples("train")
+    cache = ImageCache(copied, samples, scale=1.0, limit=MANY, folder=folder)
+    first = cache.pair(samples[1])[1]
+    other = replace(samples[1], masks=("1 7",))
+    second = cache.pair(other)[1]
+    assert second.values.sum() == 7
+    np.testing.assert_array_equal(cache.pair(samples[1])[1].values, first.values)
+
+
+def test_what_does_not_fit_is_read_each_time(copied, folder, monkeypatch, caplog):
+    samples = copied.samples("train")
+    sizes = [copied.size(sample.image) for sample in samples]
+    limit = sum(h * w * 3 + h * w // 4 + 400 for h, w in sizes[:5])
+    with caplog.at_level(logging.INFO, logger="maskfold"):
+        cache = ImageCache(copied, samples, scale=1.0, limit=limit, folder=folder)
+    assert f"data.cache holds 5 of {len(samples)} images" in caplog.text
+    read = count_reads(copied, monkeypatch)
+    for _ in range(2):
+        for sample in samples:
+            cache.pair(sample)
+    assert len(read) == 5 + 2 * (len(samples) - 5)
+
+
+def test_classes_and_pixels_that_do_not_count(tmp_path, folder):
+    rng = np.random.default_rng(4)
+    for name in ("images", "labels"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+    lines = []
+    for stem in ("a", "b"):
+        cv2.imwrite(str(tmp_path / f"set/images/{stem}.png"), rng.integers(0, 256, (21, 34, 3), np.uint8))
+        label = rng.integers(0, 5, (21, 34), np.uint8)
+        cv2.imwrite(str(tmp_path / f"set/labels/{stem}.png"), np.where(label == 4, 255, label))
+        lines.append(f"images/{stem}.png labels/{stem}.png\n")
+    (tmp_path / "set/train.txt").write_text("".join(lines))
+    names = ("sky", "road", "car", "tree")
+    competition = open_competition(CompetitionConfig(profile="file-list", root=tmp_path / "set", class_names=names))
+    samples = competition.samples("train")
+    cache = ImageCache(competition, samples, scale=0.6, limit=MANY, folder=folder)
+    expected = [cache.pair(sample)[1] for sample in samples]
+    for sample, label in zip(samples, expected, strict=True):
+        found = cache.pair(sample)[1]
+        assert not found.valid.all()
+        np.testing.assert_array_equal(found.values, label.values)
+        np.testing.assert_array_equal(found.valid, label.valid)
+
+
+def test_workers_share_what_they_decoded(copied, folder):
+    samples = copied.samples("train")
+    cache = ImageCache(copied, samples, scale=1.0, limit=MANY, folder=folder)
+    plain, cached = datasets(copied, cache)
+    sampler = EpochSampler(len(samples), batch_size=4, seed=1)
+    loader = train_loader(cached, sampler, workers=2)
+    for epoch in range(2):
+        sampler.epoch = epoch
+        for keys, batch in zip(sampler, loader, strict=True):
+            for row, key in enumerate(keys):
+                assert torch.equal(batch["image"][row], plain[key]["image"])
+    held = [cache._images._keys[place].any() for place in range(len(samples))]
+    assert sum(held) >= len(list(sampler)) * 4, "this process sees what the workers stored"
+
+
+def _image_in_child(cache: ImageCache, samples: Samples, answers) -> None:
+    answers.put(cache.image(samples[0]))
+
+
+@pytest.mark.slow
+def test_a_process_that_is_not_forked(copied, folder):
+    samples = copied.samples("train")
+    cache = ImageCache(copied, samples, scale=1.0, limit=MANY, folder=folder)
+    cache.image(samples[0])
+    context = get_context("spawn")
+    answers = context.Queue()
+    child = context.Process(target=_image_in_child, args=(cache, samples, answers))
+    child.start()
+    np.testing.assert_array_equal(answers.get(timeout=120), cache.image(samples[0]))
+    child.join()
+
+
+def test_a_file_that_a_crash_left_half_written(tmp_path):
+    path = tmp_path / "x.images"
+    slots = Slots([40, 70], path)
+    key = bytes(range(16))
+    slots.write(1, key, [np.arange(70, dtype=np.uint8)])
+    assert slots.read(0, key) is None
+    del slots
+    content = bytearray(path.read_bytes())
+    content[content.index(bytes(range(30, 60)))] ^= 1
+    path.write_bytes(content)
+    assert Slots([40, 70], path).read(1, key) is None
+
+
+def test_what_is_read_cannot_be_written_to():
+    slots = pickle.loads(pickle.dumps(Slots([8])))
+    slots.write(0, b"k" * 16, [np.zeros(8, np.uint8)])
+    with pytest.raises(ValueError, match="read-only"):
+        slots.read(0, b"k" * 16)[0] = 1
+
+
+def test_a_full_disk_is_told_at_once(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ConfigError, match=r"needs 3\.0 GiB, which could not be had \(No space left on device\)"):
+        Slots([3 * 2**30], tmp_path / "x.images")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_files_are_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("MASKFOLD_CACHE", raising=False)
+    assert cache_folder() == tmp_path / "maskfold"
+    monkeypatch.setenv("MASKFOLD_CACHE", str(tmp_path / "own"))
+    assert cache_folder() == tmp_path / "own"
