@@ -9,6 +9,7 @@ import sysconfig
 import tarfile
 import tomllib
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -143,13 +144,14 @@ def test_what_is_imported_is_declared():
         "cv2": "opencv-python",
         "PIL": "pillow",
         "sklearn": "scikit-learn",
+        "skimage": "scikit-image",
         "yaml": "pyyaml",
         "markupsafe": "jinja2",
     }  # jinja2 brings markupsafe
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     dependencies, optional = (
         {re.match(r"[\w-]+", text)[0] for text in declared}
-        for declared in (project["dependencies"], project["optional-dependencies"]["export"])
+        for declared in (project["dependencies"], chain(*project["optional-dependencies"].values()))
     )
     source = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
     found = set(re.findall(r"^ *(?:from|import) (\w+)", source, re.MULTILINE))

@@ -20,6 +20,7 @@ INTERFACE = {
         "export",
         "pack",
         "pseudo_label",
+        "vote",
         "Run",
     ),
     *("losses", "metrics", "rle", "labels"),

@@ -13,20 +13,20 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         default="local",
         help="where the work is done; default local: this machine; ray: a Ray cluster (docs/machines.md)",
     )
-    add_cluster(parser, "fold")
+    add_cluster(parser, "--gpus-per-fold")
 
 
-def add_cluster(parser: argparse.ArgumentParser, what: str) -> None:
-    """Options that name the cluster; ``what`` is what a GPU's share is for, such as ``fold``."""
+def add_cluster(parser: argparse.ArgumentParser, gpus: str) -> None:
+    """Options that name the cluster; ``gpus`` is the one of a GPU's share, such as ``--gpus-per-fold``."""
     parser.add_argument(
         "--address", default="auto", metavar="HOST:PORT", help="of the Ray cluster; default auto: this machine's own"
     )
     parser.add_argument(
-        f"--gpus-per-{what}",
+        gpus,
         dest="gpus",
         type=float,
         metavar="F",
-        help=f"of a GPU that each {what} gets on the cluster, such as 0.5; default: 1 where there are any",
+        help=f"of a GPU that each {gpus.rpartition('-')[2]} gets on the cluster, such as 0.5; default: 1 where there are any",
     )
 
 

@@ -39,7 +39,7 @@ def main() -> None:
         help="what the networks run on; default torch; onnx: onnxruntime, in float32 (pip install 'maskfold[export]'); "
         "ray: torch on the machines of a Ray cluster (docs/machines.md)",
     )
-    add_cluster(parser, "shard")
+    add_cluster(parser, "--gpus-per-shard")
     parser.add_argument(
         "--pack", type=Path, metavar="PACK", help="predict with a pack, a folder or .zip of pack.py, instead of runs"
     )
