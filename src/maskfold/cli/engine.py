@@ -26,7 +26,7 @@ def add_cluster(parser: argparse.ArgumentParser, gpus: str) -> None:
         dest="gpus",
         type=float,
         metavar="F",
-        help=f"share of a GPU for each {gpus.rpartition('-')[2]} on the cluster, such as 0.5; default: 1 if there are any",
+        help=f"share of a GPU for each {gpus.rpartition('-')[2]} on the cluster, such as 0.5; default: 1, or none",
     )
 
 
