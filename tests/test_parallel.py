@@ -82,7 +82,7 @@ def test_processes_end_with_their_parent(ending, tmp_path):
         os.killpg(parent.pid, ending)
     else:
         parent.send_signal(ending)
-    parent.wait(timeout=20)
+    parent.wait(timeout=deadline - time.monotonic())
     while any(alive(pid) for pid in children):
         assert time.monotonic() < deadline
         time.sleep(0.1)
