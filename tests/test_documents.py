@@ -95,7 +95,7 @@ class Reader:
     def script(self, name: str, words: list[str], command: Command) -> None:
         for place in {"runs/A", "runs/B"} & set(words):
             shutil.copytree(self.folder / "runs" / RUN, self.folder / place, dirs_exist_ok=True)
-        for place in {"submissions/A.csv", "submissions/B.csv"} & set(words):
+        for place in {f"submissions/{name}.csv" for name in "ABC"} & set(words):
             shutil.copy(self.folder / f"submissions/{RUN}.csv", self.folder / place)
         if name in TRAINS:
             words = [*options(GIVEN), *words, *options(SMALL)]
