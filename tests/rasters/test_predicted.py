@@ -29,6 +29,7 @@ from maskfold.training.unlabelled import unlabelled_samples
 BINARY = LabelSpec("binary", ("roof",))
 CLASSES = LabelSpec("multiclass", ("ground", "roof", "tree"))
 OVERLAPPING = LabelSpec("multilabel", ("roof", "tree"))
+WHOLE = {"certain": {}, "top_mean": {}, "watershed": {}}
 
 
 def config_of(kidneys, name, **changed):
@@ -211,6 +212,14 @@ def test_large_images_are_refused_where_images_are_held_whole(kidneys, tmp_path,
     competition = open_competition(run.config.competition)
     with pytest.raises(InferenceError, match=r"1 images are read by windows only, .*tile\.py predict do: cc3"):
         next(iter(predict_samples(choice_of(run), competition, competition.samples("test"), batch_size=1, runs=[run])))
+
+
+@pytest.mark.parametrize("step", ["certain", "top_mean", "watershed"])
+def test_steps_that_need_the_whole_image_are_refused(kidneys, tmp_path, step):
+    run = random_run(config_of(kidneys, "local", **LOCAL), tmp_path)
+    choice = choice_of(run).model_copy(update={"post": PostConfig.model_validate({step: WHOLE[step]})})
+    with pytest.raises(ConfigError, match=rf"post\.{step} looks at a whole image, and rasters are decoded in parts"):
+        RasterEnsemble(choice, open_competition(run.config.competition), batch_size=2, runs=[run])
 
 
 def test_rasters_are_no_images_without_labels(cut_kidneys):

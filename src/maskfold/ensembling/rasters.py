@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +52,11 @@ class RasterEnsemble:
     ) -> None:
         """Arguments as those of `maskfold.ensembling.submit.predict_samples`."""
         self.competition, self.tta, self.batch_size = competition, choice.tta, batch_size
-        self.chain = replace(build_chain(choice.post, competition.labels, competition.images), instances=None)
+        self.chain = build_chain(choice.post, competition.labels, competition.images)
         if self.chain.sees_all:
             raise ConfigError(
-                f"post.{self.chain.sees_all[0]} asks for the probabilities of a whole image, and rasters are decoded "
-                "in parts: set it to null"
+                f"post.{self.chain.sees_all[0]} looks at a whole image, and rasters are decoded in parts: set it to "
+                "null"
             )
         self.predictors = load_predictors(choice, competition, folds, batch_size=batch_size, engine=engine, runs=runs)
         self.window = choice.tta.window, _tile_side(competition)

@@ -193,8 +193,9 @@ class Chain:
 
     @property
     def sees_all(self) -> list[str]:
-        """Names of the gates that look at the probabilities of a whole image."""
-        return [part.name for part in self.gates if not part.steps[0].needs_presence]
+        """Names of the steps that look at a whole image: gates on probabilities, and what tells objects apart."""
+        gates = [part.name for part in self.gates if not part.steps[0].needs_presence]
+        return gates if self.instances is None else [*gates, self.instances.name]
 
     def check_presence(self, available: bool) -> None:
         """Refuse a chain that asks for a presence that no network predicts.
