@@ -116,7 +116,7 @@ def test_gates_that_see_a_whole_image_are_refused(cut_kidneys, tmp_path, monkeyp
     random_run(tile_config(cut_kidneys, "local", **LOCAL), tmp_path / "runs")
     done = script("predict", "--runs", "runs/local", "--post.top_mean", "{threshold: 0.5, pixels: 25}")
     assert done.code == 1
-    assert "post.top_mean asks for the probabilities of a whole image" in done.err
+    assert "post.top_mean looks at a whole image" in done.err
 
 
 def test_numbers_of_the_command_line():
