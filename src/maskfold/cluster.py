@@ -64,7 +64,7 @@ def cluster_workers(cluster: Cluster) -> Iterator["ClusterWorkers"]:
         Exception: whatever was raised in a task.
     """
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ClusterError(
             "Ray is not installed: pip install -r requirements-cluster.txt on every machine, or leave out --engine ray"
@@ -97,7 +97,7 @@ class ClusterWorkers:
     """Calls work as Ray tasks; `cluster_workers` makes it."""
 
     def __init__(self, cluster: Cluster) -> None:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
 
         self._cluster = cluster
         gpus = cluster.gpus
@@ -115,8 +115,8 @@ class ClusterWorkers:
 
         The first error ends the others. An object that works is kept by the processes that serve several tasks.
         """
-        import ray
-        from ray.exceptions import RayError, RayTaskError
+        import ray  # pyright: ignore[reportMissingImports]
+        from ray.exceptions import RayError, RayTaskError  # pyright: ignore[reportMissingImports]
 
         key, sent = uuid.uuid4().hex, ray.put(work)
         running = {self._task.remote(os.getcwd(), key, sent, task): task for task in tasks}
