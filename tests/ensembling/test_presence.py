@@ -274,7 +274,7 @@ def test_out_of_fold_presence_is_stored_as_prediction_has_it(half_empty, trained
 def test_a_gate_without_a_head_is_refused_before_anything_is_read(half_empty, tmp_path, monkeypatch):
     truth, config, competition = half_empty
     run = run_with(tmp_path, "a", override(config, {"model.presence": False}), truth, None)
-    monkeypatch.setattr("maskfold.ensembling.predictors.run_networks", lambda *_: pytest.fail("networks were loaded"))
+    monkeypatch.setattr("maskfold.ensembling.ensemble.run_networks", lambda *_: pytest.fail("networks were loaded"))
     monkeypatch.setattr("maskfold.scoring.evaluate.oof_images", lambda *_, **__: pytest.fail("maps were read"))
     choice = choice_of(run, presence=0.5)
     with pytest.raises(ConfigError, match="no network here predicts"):

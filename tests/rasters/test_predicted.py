@@ -11,8 +11,8 @@ from tests.rasters.local_network import REACH
 from maskfold.competitions import Samples, open_competition
 from maskfold.config import PostConfig, load_config
 from maskfold.config.training import SemiConfig
-from maskfold.ensembling import rasters as raster_module
 from maskfold.ensembling.choice import RunChoice
+from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.errors import ConfigError, InferenceError
@@ -45,7 +45,7 @@ def choice_of(*runs, weights=None, **tta):
 
 
 def whole_map(choice, competition, sample, folder, runs, scale=1.0):
-    ensemble = RasterEnsemble(choice, competition, batch_size=3, runs=runs)
+    ensemble = RasterEnsemble(Ensemble(choice, competition, batch_size=3, runs=runs))
     raster = Raster.of_sample(competition, sample)
     with ensemble.predicted(raster, sample.id, scale=scale, beside=folder / "x") as prediction:
         height, width = prediction.size
@@ -111,7 +111,7 @@ def test_the_presence_is_the_largest_of_the_windows(kidneys, tmp_path, monkeypat
                     id="a", index=place, probability=np.full((1, *size), 0.5, np.float32), presence=presence
                 )
 
-    monkeypatch.setattr(raster_module, "load_predictors", lambda *_, **__: [(1.0, Said(run, said))])
+    monkeypatch.setattr(Ensemble, "parts", [(1.0, Said(run, said))])
     sample = competition.samples("test")[0]
     found, presence = whole_map(choice_of(run, window=64), competition, sample, tmp_path, [run])
     np.testing.assert_allclose(found, 0.5, atol=1e-6)
@@ -199,7 +199,7 @@ def test_a_submission_of_large_images(kidneys, cut_kidneys, tmp_path, monkeypatc
         assert 0 < mask.mean() < 1
         assert rows[sample.id] == reference_rle(mask)
         if tile_scale != 1:
-            with RasterEnsemble(default_choice([run]), competition, batch_size=2, runs=[run]).mask(
+            with RasterEnsemble(Ensemble(default_choice([run]), competition, batch_size=2, runs=[run])).mask(
                 Raster.of_sample(competition, sample), sample.id, scale=0.5, beside=tmp_path / "x"
             ) as windows:
                 np.testing.assert_array_equal(windows.whole(), mask)
@@ -219,7 +219,7 @@ def test_steps_that_need_the_whole_image_are_refused(kidneys, tmp_path, step):
     run = random_run(config_of(kidneys, "local", **LOCAL), tmp_path)
     choice = choice_of(run).model_copy(update={"post": PostConfig.model_validate({step: WHOLE[step]})})
     with pytest.raises(ConfigError, match=rf"post\.{step} looks at a whole image, and rasters are decoded in parts"):
-        RasterEnsemble(choice, open_competition(run.config.competition), batch_size=2, runs=[run])
+        RasterEnsemble(Ensemble(choice, open_competition(run.config.competition), batch_size=2, runs=[run]))
 
 
 def test_rasters_are_no_images_without_labels(cut_kidneys):

@@ -8,7 +8,8 @@ from tests.drawn_runs import random_run
 
 from maskfold.competitions import open_competition
 from maskfold.config import override
-from maskfold.ensembling import predictors
+from maskfold.ensembling import ensemble
+from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.shards import Shards, shard_count
 from maskfold.ensembling.submit import default_choice
 from maskfold.errors import InferenceError
@@ -72,7 +73,7 @@ def test_two_processes_of_which_one_is_killed_write_what_one_writes(run, monkeyp
 def shards_of(run: Run, folder: Path, count: int) -> Shards:
     competition = open_competition(run.config.competition)
     samples = competition.samples("test")
-    return Shards(default_choice([run]), competition, [run], None, 2, "torch", samples, True, folder, count)
+    return Shards(Ensemble(default_choice([run]), competition, batch_size=2, runs=[run]), samples, True, folder, count)
 
 
 def test_shards_hold_every_image_once_in_the_order_of_one_pass(run, tmp_path):
@@ -91,8 +92,8 @@ def test_shards_hold_every_image_once_in_the_order_of_one_pass(run, tmp_path):
 
 def test_networks_are_loaded_once_for_all_shards(run, tmp_path, monkeypatch):
     loaded = []
-    original = predictors.run_networks
-    monkeypatch.setattr(predictors, "run_networks", lambda *given: loaded.append(1) or original(*given))
+    original = ensemble.run_networks
+    monkeypatch.setattr(ensemble, "run_networks", lambda *given: loaded.append(1) or original(*given))
     shards = shards_of(run, tmp_path, 3)
     for number in range(3):
         shards(number)

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from maskfold.competitions import Competition, Sample
+from maskfold.competitions import Sample
 from maskfold.competitions.windows import MaskWindows
-from maskfold.config import TTAConfig
 from maskfold.datasets.loader import window_loader
 from maskfold.ensembling.checkpoints import with_batch_size
-from maskfold.ensembling.choice import EnsembleChoice
-from maskfold.ensembling.predictors import Engine, Predictor, load_predictors
+from maskfold.ensembling.ensemble import Ensemble, Predictor
 from maskfold.errors import CompetitionError, ConfigError
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
@@ -25,7 +24,6 @@ from maskfold.rasters.resampling import Size
 from maskfold.rasters.scratch import DiskArray, scratch_folder
 from maskfold.rasters.windows import RasterWindows
 from maskfold.resizing import scaled_size
-from maskfold.runs import Run
 
 # Side of the windows, in pixels, where neither tta.window nor training tiles say one; and the most that tiles can say.
 WINDOW = 1024
@@ -40,26 +38,19 @@ class RasterEnsemble:
     of `maskfold.inference.window`. Probabilities are kept in files while they are worked on.
     """
 
-    def __init__(
-        self,
-        choice: EnsembleChoice,
-        competition: Competition,
-        folds: Sequence[int | str] | None = None,
-        *,
-        batch_size: int,
-        engine: Engine = "torch",
-        runs: Sequence[Run] | None = None,
-    ) -> None:
-        """Arguments as those of `maskfold.ensembling.submit.predict_samples`."""
-        self.competition, self.tta, self.batch_size = competition, choice.tta, batch_size
-        self.chain = build_chain(choice.post, competition.labels, competition.images)
+    def __init__(self, ensemble: Ensemble) -> None:
+        """See the class.
+
+        Raises:
+            ConfigError: the decoding has a step that looks at a whole image.
+        """
+        self.ensemble, self.competition = ensemble, ensemble.competition
+        self.chain = build_chain(ensemble.choice.post, self.competition.labels, self.competition.images)
         if self.chain.sees_all:
             raise ConfigError(
                 f"post.{self.chain.sees_all[0]} looks at a whole image, and rasters are decoded in parts: set it to "
                 "null"
             )
-        self.predictors = load_predictors(choice, competition, folds, batch_size=batch_size, engine=engine, runs=runs)
-        self.window = choice.tta.window, _tile_side(competition)
 
     @contextmanager
     def predicted(
@@ -78,7 +69,7 @@ class RasterEnsemble:
         with scratch_folder(beside) as folder:
             found = [
                 (weight, *self._map(predictor, raster, name, tiles, folder / f"map_{place}"))
-                for place, (weight, predictor) in enumerate(self.predictors)
+                for place, (weight, predictor) in enumerate(self.ensemble.parts)
             ]
             total = sum(weight for weight, *_ in found)
             presence = mean_presence((weight, presence) for weight, _, presence in found)
@@ -110,19 +101,30 @@ class RasterEnsemble:
         self, predictor: Predictor, raster: Raster, name: str, size: Size, path: Path
     ) -> tuple[DiskArray, np.ndarray | None]:
         """The map of a run, and its presence."""
-        config = with_batch_size(predictor.run.config, self.batch_size)
+        config = with_batch_size(predictor.run.config, self.ensemble.batch_size)
+        tta = self.ensemble.choice.tta
         own = scaled_size(size, config.data.scale)
-        asked, tile = self.window
-        grid = WindowGrid(own, asked or min(MOST_WINDOW, round(tile * config.data.scale)), self.tta.overlap)
+        window = tta.window or min(MOST_WINDOW, round(self._tile_side * config.data.scale))
+        grid = WindowGrid(own, window, tta.overlap)
         parts = grid.parts()
         loader = window_loader(RasterWindows(raster, own, parts, name), len(parts), config)
-        whole: TTAConfig = self.tta.model_copy(update={"window": None})
+        whole = tta.model_copy(update={"window": None})
         predictions = progress(predictor(loader, whole), name, total=len(parts), unit="window")
         held = DiskArray(path, self.competition.labels.channels, own, np.float32)
         presences: list[np.ndarray] = []
         for row, band in stitch(_probabilities(predictions, presences), grid):
             held.write((slice(row, row + band.shape[1]), slice(0, own[1])), band)
         return held, np.max(presences, axis=0) if presences else None
+
+    @cached_property
+    def _tile_side(self) -> int:
+        """The larger side of the first training image, which validation saw whole; of a large one a usual side."""
+        try:
+            samples = self.competition.samples("train")
+            side = max(self.competition.size(samples[0].image)) if samples else WINDOW
+        except CompetitionError:  # where predictions are made there need not be training images
+            return WINDOW
+        return side if side <= MOST_WINDOW else WINDOW
 
 
 def _probabilities(predictions: Iterator[Prediction], presences: list[np.ndarray]) -> Iterator[np.ndarray]:
@@ -131,13 +133,3 @@ def _probabilities(predictions: Iterator[Prediction], presences: list[np.ndarray
         if prediction.presence is not None:
             presences.append(prediction.presence)
         yield prediction.probability
-
-
-def _tile_side(competition: Competition) -> int:
-    """The larger side of the first training image, which validation saw whole; of one that is large a usual side."""
-    try:
-        samples = competition.samples("train")
-        side = max(competition.size(samples[0].image)) if samples else WINDOW
-    except CompetitionError:  # where predictions are made there need not be training images
-        return WINDOW
-    return side if side <= MOST_WINDOW else WINDOW

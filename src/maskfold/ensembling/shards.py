@@ -3,21 +3,18 @@
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from maskfold.competitions import Competition, Samples
+from maskfold.competitions import Samples
 from maskfold.datasets import size_batches
-from maskfold.ensembling.choice import EnsembleChoice
-from maskfold.ensembling.predictors import Engine
-from maskfold.ensembling.submit import Decoded, Ensemble, decoded
+from maskfold.ensembling.ensemble import Ensemble
+from maskfold.ensembling.submit import Decoded, decoded
 from maskfold.errors import InferenceError
-from maskfold.runs import Run
 from maskfold.runs.maps import quantise
 from maskfold.storage import open_storage, url_of
 
@@ -34,34 +31,18 @@ class Shards:
     Shard k of ``count`` holds every ``count``-th batch of one pass over all images, from batch k on.
 
     Attributes:
-        choice, competition, runs, folds, batch_size, engine: as for `maskfold.ensembling.predict_samples`.
+        ensemble: not loaded yet, where it is sent to processes.
         samples: all images.
         maps: whether 8-bit probability maps are kept as well.
         folder: where the shards are written, or a URL.
         count: number of shards.
     """
 
-    choice: EnsembleChoice
-    competition: Competition
-    runs: Sequence[Run]
-    folds: Sequence[int | str] | None
-    batch_size: int
-    engine: Engine
+    ensemble: Ensemble
     samples: Samples
     maps: bool
     folder: Path = Path()
     count: int = 1
-
-    @cached_property
-    def _ensemble(self) -> Ensemble:
-        return Ensemble(
-            self.choice,
-            self.competition,
-            self.folds,
-            batch_size=self.batch_size,
-            engine=self.engine,
-            runs=self.runs,
-        )
 
     def __call__(self, shard: int) -> None:
         """Predict a shard and publish its file."""
@@ -71,8 +52,9 @@ class Shards:
 
     def stream(self, shard: int = 0) -> Iterator[Decoded]:
         """Predict and decode a shard's images."""
-        predictions = self._ensemble.predict(self.samples, rank=shard, world=self.count)
-        return decoded(predictions, self.choice, self.competition, maps=self.maps)
+        ensemble = self.ensemble
+        predictions = ensemble.predict(self.samples, rank=shard, world=self.count)
+        return decoded(predictions, ensemble.choice, ensemble.competition, maps=self.maps)
 
     def merged(self) -> Iterator[Decoded]:
         """All images, in the order of one pass, once all shards are written.
@@ -80,11 +62,11 @@ class Shards:
         Raises:
             InferenceError: a shard holds another image than the one whose turn it is.
         """
-        sizes = [self.competition.size(sample.image) for sample in self.samples]
+        sizes = [self.ensemble.competition.size(sample.image) for sample in self.samples]
         with ExitStack() as stack:
             files = [stack.enter_context(zipfile.ZipFile(self._file(shard))) for shard in range(self.count)]
             streams = [_read(file) for file in files]
-            for number, batch in enumerate(size_batches(sizes, self.batch_size)):
+            for number, batch in enumerate(size_batches(sizes, self.ensemble.batch_size)):
                 for place in batch:
                     found = next(streams[number % self.count], None)
                     if found is None or found.id != self.samples[place].id:

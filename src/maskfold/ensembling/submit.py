@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,10 @@ import numpy as np
 from maskfold.competitions import Competition, Samples, SubmissionWriter
 from maskfold.competitions.windows import MaskWindows
 from maskfold.config import Config
-from maskfold.datasets import image_loader
-from maskfold.ensembling.checkpoints import with_batch_size
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
-from maskfold.ensembling.predictors import Engine, Predictor, load_predictors
+from maskfold.ensembling.ensemble import Engine, Ensemble
 from maskfold.errors import InferenceError, first_few
 from maskfold.inference.decoding import build_chain
-from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction
 from maskfold.instances import plain
 from maskfold.program import command_line
@@ -103,43 +99,6 @@ def predict_samples(
         )
     ensemble = Ensemble(choice, competition, folds, batch_size=batch_size, engine=engine, runs=runs)
     yield from ensemble.predict(samples)
-
-
-class Ensemble:
-    """The loaded networks of a choice; arguments and errors as for `predict_samples`."""
-
-    def __init__(
-        self,
-        choice: EnsembleChoice,
-        competition: Competition,
-        folds: Sequence[int | str] | None = None,
-        *,
-        batch_size: int,
-        engine: Engine = "torch",
-        runs: Sequence[Run] | None = None,
-    ) -> None:
-        self.choice, self.competition, self.batch_size = choice, competition, batch_size
-        self.parts = load_predictors(choice, competition, folds, batch_size=batch_size, engine=engine, runs=runs)
-
-    def predict(self, samples: Samples, *, rank: int = 0, world: int = 1) -> Iterator[Prediction]:
-        """As `predict_samples`; with ``world`` only every ``world``-th batch, from batch ``rank`` on.
-
-        The batches are those of one pass over all images, so that every image's probability is the same bit for bit.
-        """
-        streams = [self._stream(predictor, samples, rank, world) for _, predictor in self.parts]
-        weights = [weight for weight, _ in self.parts]
-        total = sum(weights)
-        for together in zip(*streams, strict=True):
-            mean = sum(p.probability * np.float32(weight / total) for p, weight in zip(together, weights, strict=True))
-            presence = mean_presence((weight, p.presence) for p, weight in zip(together, weights, strict=True))
-            inside = mean_presence((weight, p.inside) for p, weight in zip(together, weights, strict=True))
-            first = together[0]
-            image = partial(self.competition.image, samples.by_id[first.id].image)
-            yield replace(first, probability=mean, presence=presence, inside=inside, image=image)
-
-    def _stream(self, predictor: Predictor, samples: Samples, rank: int, world: int) -> Iterator[Prediction]:
-        config = with_batch_size(predictor.run.config, self.batch_size)
-        return predictor(image_loader(self.competition, samples, config, rank=rank, world=world), self.choice.tta)
 
 
 def test_samples(competition: Competition) -> Samples:

@@ -19,9 +19,9 @@ from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.ensembling.crossfit import Coordinate, Part, Walked, cross_fitted, walk
+from maskfold.ensembling.ensemble import refuse_without_presence
 from maskfold.ensembling.finished import finished_folds
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
-from maskfold.ensembling.predictors import refuse_without_presence
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.submit import default_choice
 from maskfold.inference.decoding import Tunable, build_chain, tunable_values, with_and_without

@@ -8,9 +8,9 @@ import numpy as np
 
 from maskfold.competitions import Competition, Sample
 from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.ensemble import refuse_without_presence
 from maskfold.ensembling.finished import optimism
 from maskfold.ensembling.oof import OofImage, groups_of, oof_images
-from maskfold.ensembling.predictors import refuse_without_presence
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.errors import InferenceError
 from maskfold.metrics import Evaluation, gathered_stats, paired_bootstrap

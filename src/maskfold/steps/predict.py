@@ -14,8 +14,8 @@ from maskfold.competitions import Competition, Samples
 from maskfold.config import Config, override
 from maskfold.ensembling.checkpoints import has_oof
 from maskfold.ensembling.choice import EnsembleChoice, ensemble_digest, has_ensemble, read_ensemble
+from maskfold.ensembling.ensemble import Engine, Ensemble
 from maskfold.ensembling.finished import folds_of, optimism
-from maskfold.ensembling.predictors import Engine
 from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.shards import Shards, shard_count
 from maskfold.ensembling.submit import Decoded, check_hashes, default_choice, test_samples, write_masks
@@ -81,8 +81,8 @@ def predict(
     used = folds or folds_of(runs[0])
     print(describe_folds(runs, competition, used), flush=True)
     size = config.inference.batch_size
-    shards = Shards(choice, competition, runs, folds, size, engine, test_samples(competition), save_probabilities)
-    _write(path, shards, parallel, cluster)
+    ensemble = Ensemble(choice, competition, folds, batch_size=size, engine=engine, runs=runs)
+    _write(path, Shards(ensemble, test_samples(competition), save_probabilities), parallel, cluster)
     log_submission(path, choice, competition, runs, used)
     return path
 
@@ -117,19 +117,15 @@ def predict_pack(
     known = "" if choice.score is None else f" (out-of-fold {choice.metric} {choice.score:.4f}){optimism(pack.runs)}"
     print(f"Pack: {pack.source}{known}\nFolds: {', '.join(map(str, used))}", flush=True)
     size = config.inference.batch_size
-    samples = test_samples(competition)
-    _write(
-        path,
-        Shards(choice, competition, pack.runs, folds, size, engine, samples, save_probabilities),
-        parallel,
-        cluster,
-    )
+    ensemble = Ensemble(choice, competition, folds, batch_size=size, engine=engine, runs=pack.runs)
+    _write(path, Shards(ensemble, test_samples(competition), save_probabilities), parallel, cluster)
     _note(path, pack.runs, used, score=choice.score, ensemble=None)
     return path
 
 
 def _write(path: Path, shards: Shards, parallel: int | None, cluster: Cluster | None) -> None:
-    choice, competition, ids = shards.choice, shards.competition, shards.samples.ids
+    ensemble, ids = shards.ensemble, shards.samples.ids
+    choice, competition = ensemble.choice, ensemble.competition
     shards, rasters = _apart(shards, path)
     maps = path.with_name(path.stem + "_probabilities") if shards.maps else None
     whole = len(shards.samples)
@@ -138,8 +134,8 @@ def _write(path: Path, shards: Shards, parallel: int | None, cluster: Cluster | 
         stream = progress(shards.stream(), "predict", total=whole) if whole else ()
         counts = write_masks(chain(stream, rasters), choice, competition, path, ids, maps)
     else:
-        with _place(path, shards) as folder:
-            shards = replace(shards, folder=folder, count=shard_count(whole, shards.batch_size, processes))
+        with _place(path, ensemble) as folder:
+            shards = replace(shards, folder=folder, count=shard_count(whole, ensemble.batch_size, processes))
             tasks = [(number,) for number in range(shards.count)]
             with workers_of(cluster, processes, deaths=MOST_DEATHS) as workers:
                 done = workers.finished(shards, tasks)
@@ -150,9 +146,10 @@ def _write(path: Path, shards: Shards, parallel: int | None, cluster: Cluster | 
 
 
 @contextmanager
-def _place(path: Path, shards: Shards) -> Iterator[Path]:
+def _place(path: Path, ensemble: Ensemble) -> Iterator[Path]:
     """Where shards are kept until they are put together: beside the submission or, of runs elsewhere, beside these."""
-    runs = shards.runs[0].path.parent
+    assert ensemble.runs is not None  # whoever predicts a submission has opened them
+    runs = ensemble.runs[0].path.parent
     if url_of(runs) is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
@@ -167,8 +164,8 @@ def _place(path: Path, shards: Shards) -> Iterator[Path]:
 
 def _apart(shards: Shards, path: Path) -> tuple[Shards, Iterator[Decoded]]:
     """The images that are held whole, and the masks of those that are predicted by windows."""
-    competition, samples = shards.competition, shards.samples
-    large = [sample for sample in samples if competition.by_windows(sample)]
+    samples = shards.samples
+    large = [sample for sample in samples if shards.ensemble.competition.by_windows(sample)]
     if not large:
         return shards, iter(())
     if shards.maps:
@@ -176,12 +173,10 @@ def _apart(shards: Shards, path: Path) -> tuple[Shards, Iterator[Decoded]]:
             f"{len(large)} images are predicted by windows, whose maps are not kept: leave out --save-probabilities, "
             f"or use {command_line('tile', 'predict', '--probabilities')}"
         )
-    ensemble = RasterEnsemble(
-        shards.choice, competition, shards.folds, batch_size=shards.batch_size, engine=shards.engine, runs=shards.runs
-    )
+    rasters = RasterEnsemble(shards.ensemble)
     left_out = {sample.id for sample in large}
     whole = Samples(sample for sample in samples if sample.id not in left_out)
-    return replace(shards, samples=whole), (Decoded(*found) for found in ensemble.masks(large, path))
+    return replace(shards, samples=whole), (Decoded(*found) for found in rasters.masks(large, path))
 
 
 def predict_out_of_fold(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from maskfold.config import override
+from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.errors import RasterError, first_few, repeated
@@ -65,7 +66,8 @@ def predict_rasters(
         _check_form(path, raster, probabilities)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
     print(describe_folds(runs, competition, folds or folds_of(runs[0])), flush=True)
-    ensemble = RasterEnsemble(choice, competition, folds, batch_size=config.inference.batch_size, runs=runs)
+    size = config.inference.batch_size
+    ensemble = RasterEnsemble(Ensemble(choice, competition, folds, batch_size=size, runs=runs))
     scale = competition.profile.raster_scale if scale is None else scale
     for path, raster in zip(paths, opened, strict=True):
         name = raster.paths[0].stem

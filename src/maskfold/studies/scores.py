@@ -13,8 +13,8 @@ import numpy as np
 from maskfold.competitions import Competition
 from maskfold.config import FoldsConfig, PostConfig
 from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.ensemble import refuse_without_presence
 from maskfold.ensembling.oof import groups_of
-from maskfold.ensembling.predictors import refuse_without_presence
 from maskfold.ensembling.submit import default_choice, predict_samples, test_samples
 from maskfold.files import atomic_path
 from maskfold.inference.decoding import build_chain

@@ -1,0 +1,128 @@
+"""The networks of an ensemble, ready to predict."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from torch import nn
+
+from maskfold.competitions import Competition, Samples
+from maskfold.config import TTAConfig
+from maskfold.datasets import image_loader
+from maskfold.device import choose_device, choose_precision
+from maskfold.ensembling.checkpoints import run_networks, with_batch_size
+from maskfold.ensembling.choice import EnsembleChoice, RunChoice
+from maskfold.ensembling.engines import onnx_networks, refuse_dropout
+from maskfold.ensembling.finished import folds_of
+from maskfold.inference.decoding import build_chain
+from maskfold.inference.merge import mean_presence
+from maskfold.inference.predict import Prediction, predict_batches
+from maskfold.labels import LabelSpec
+from maskfold.runs import Run
+
+Engine = Literal["torch", "onnx"]
+
+
+def refuse_without_presence(choice: EnsembleChoice, competition: Competition, runs: Sequence[Run]) -> None:
+    """Raise a ConfigError where the decoding asks for a presence that no run predicts that weighs something.
+
+    ``runs`` are those of the choice, in its order.
+    """
+    weights = [part.weight for part in choice.runs]
+    available = any(run.config.model.presence for run, weight in zip(runs, weights, strict=True) if weight > 0)
+    build_chain(choice.post, competition.labels, competition.images).check_presence(available)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """The networks of a run's folds, ready to predict batches.
+
+    Attributes:
+        run: the run.
+        networks, weights: as `maskfold.ensembling.checkpoints.run_networks` has them, on the engine that was asked for.
+        labels: the classes.
+        batch_size: images, or windows, that go through a network together.
+    """
+
+    run: Run
+    networks: Sequence[nn.Module]
+    weights: Sequence[float]
+    labels: LabelSpec
+    batch_size: int
+
+    def __call__(self, loader: Iterable[Mapping[str, Any]], tta: TTAConfig) -> Iterator[Prediction]:
+        """See `predict_batches`."""
+        device = choose_device()
+        return predict_batches(
+            self.networks,
+            loader,
+            labels=self.labels,
+            tta=tta,
+            window_batch=self.batch_size,
+            weights=self.weights,
+            seed=self.run.config.seed,
+            device=device,
+            precision=choose_precision(self.run.config.train.precision, device),
+        )
+
+
+@dataclass
+class Ensemble:
+    """The networks of a choice, loaded when they are first asked for; what is pickled before that holds none.
+
+    Attributes:
+        choice, competition, folds, engine, runs: as for `maskfold.ensembling.submit.predict_samples`.
+        batch_size: images, or windows, per batch.
+    """
+
+    choice: EnsembleChoice
+    competition: Competition
+    folds: Sequence[int | str] | None = None
+    _: KW_ONLY
+    batch_size: int
+    engine: Engine = "torch"
+    runs: Sequence[Run] | None = None
+
+    @cached_property
+    def parts(self) -> list[tuple[float, Predictor]]:
+        """The runs that weigh something, each with its weight.
+
+        Raises:
+            ConfigError: the decoding asks for a presence that no run predicts.
+        """
+        if self.engine == "onnx":
+            refuse_dropout(self.choice.tta)
+        opened = self.runs or [Run.open(Path(part.run)) for part in self.choice.runs]
+        refuse_without_presence(self.choice, self.competition, opened)
+        pairs = zip(opened, self.choice.runs, strict=True)
+        return [(part.weight, self._load(run, part)) for run, part in pairs if part.weight > 0]
+
+    def predict(self, samples: Samples, *, rank: int = 0, world: int = 1) -> Iterator[Prediction]:
+        """As `predict_samples`; with ``world`` only every ``world``-th batch, from batch ``rank`` on.
+
+        The batches are those of one pass over all images, so that every image's probability is the same bit for bit.
+        """
+        streams = [self._stream(predictor, samples, rank, world) for _, predictor in self.parts]
+        weights = [weight for weight, _ in self.parts]
+        total = sum(weights)
+        for together in zip(*streams, strict=True):
+            mean = sum(p.probability * np.float32(weight / total) for p, weight in zip(together, weights, strict=True))
+            presence = mean_presence((weight, p.presence) for p, weight in zip(together, weights, strict=True))
+            inside = mean_presence((weight, p.inside) for p, weight in zip(together, weights, strict=True))
+            first = together[0]
+            image = partial(self.competition.image, samples.by_id[first.id].image)
+            yield replace(first, probability=mean, presence=presence, inside=inside, image=image)
+
+    def _load(self, run: Run, part: RunChoice) -> Predictor:
+        folds = self.folds or folds_of(run)
+        networks, weights = run_networks(run, part.checkpoint, folds, self.competition)
+        if self.engine == "onnx":
+            networks = onnx_networks(run, part.checkpoint, folds, networks, self.competition)
+        return Predictor(run, networks, weights, self.competition.labels, self.batch_size)
+
+    def _stream(self, predictor: Predictor, samples: Samples, rank: int, world: int) -> Iterator[Prediction]:
+        config = with_batch_size(predictor.run.config, self.batch_size)
+        return predictor(image_loader(self.competition, samples, config, rank=rank, world=world), self.choice.tta)
