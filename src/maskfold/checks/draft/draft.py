@@ -1,6 +1,5 @@
 """What a draft of a profile is: keys with their reasons, and what nobody but the user can know."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,10 +42,6 @@ class Draft:
     def leave_open(self, key: str, reason: str) -> None:
         """Write down a key that has to be filled in."""
         self.entries.append(Entry(key, FILL_IN, reason))
-
-    def doubt(self, texts: Iterable[str]) -> None:
-        """Write down what is not certain."""
-        self.doubts.extend(texts)
 
     @property
     def tree(self) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 
@@ -39,7 +38,7 @@ class Pictures:
     @property
     def needs_spec(self) -> bool:
         """Whether a profile must say how images are stored: 8-bit grey, colours and alpha need no word."""
-        return self.spec is not None and (self.spec.dtype != "uint8" or self.spec.channels not in (1, 3, 4))
+        return self.spec is not None and not _is_ordinary(self.spec)
 
 
 def look_at_images(files: CompetitionFiles, images: Sequence[ImagePath]) -> Pictures:
@@ -58,7 +57,7 @@ def look_at_images(files: CompetitionFiles, images: Sequence[ImagePath]) -> Pict
             found.highest = max(found.highest, float(np.nanmax(read_image(files, image, spec))))
         except CompetitionError as error:
             found.failures.append(str(error))
-    if len(specs) == 1 or (specs and all(spec.dtype == "uint8" and spec.channels in (1, 3, 4) for spec in specs)):
+    if len(specs) == 1 or (specs and all(map(_is_ordinary, specs))):
         spec = specs.most_common(1)[0][0]
         found.spec = ImageSpec(spec.channels, spec.dtype, _scale(spec, found.highest))
     return found
@@ -76,14 +75,19 @@ def size_of(files: CompetitionFiles, image: ImagePath) -> tuple[int, int]:
 
 
 def read_image(files: CompetitionFiles, image: ImagePath, spec: ImageSpec | None) -> np.ndarray:
-    """An image (H, W, C) as ``spec`` says; without one as it is stored.
+    """An image (H, W, C) as ``spec`` says; without one a single file as 8-bit colours, several as they are stored.
 
     Raises:
         CompetitionError: no such file, or not such an image.
     """
-    plain = spec is None or (spec.dtype == "uint8" and spec.channels in (1, 3, 4))
-    own = PLAIN if plain and len(paths_of(image)) == 1 else cast("ImageSpec", spec)
+    plain = spec is None or _is_ordinary(spec)
+    own = PLAIN if plain and len(paths_of(image)) == 1 else spec or _spec_of(files, image)
     return decode_files([(path, files.read(path)) for path in paths_of(image)], own)
+
+
+def _is_ordinary(spec: ImageSpec) -> bool:
+    """8-bit grey, colours, or colours and alpha: what is read as colours without a word in the profile."""
+    return spec.dtype == "uint8" and spec.channels in (1, 3, 4)
 
 
 def _spec_of(files: CompetitionFiles, image: ImagePath) -> ImageSpec:

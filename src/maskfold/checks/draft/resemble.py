@@ -45,7 +45,7 @@ def _compared(profile: Profile, other: Profile, unknown: Collection[str]) -> Res
     }
     differences = tuple(_differences(own, their))
     common = sum(own[key] == their.get(key) for key in changed if key in own)
-    return Resemblance(other.name, str(other.metric), differences) if common >= len(differences) else None
+    return Resemblance(other.name, other.metric.name, differences) if common >= len(differences) else None
 
 
 def _differences(own: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
