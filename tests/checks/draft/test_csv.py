@@ -248,6 +248,19 @@ def test_sixteen_bit_images_and_bands_in_files_of_their_own(tmp_path, drafted):
     same(decoded(competition), truth)
 
 
+def test_images_of_several_files_that_are_not_stored_alike(tmp_path):
+    root, rows = tmp_path / "bands", []
+    for seed in range(COUNT):
+        mask, kind = shapes(seed, (32, 44)), (np.uint8, np.uint16)[seed % 2]
+        for band in ("red", "nir"):
+            save(root / "train" / f"1000{seed:02d}_{band}.png", picture(mask, seed, kind, 1))
+        rows.append((f"1000{seed:02d}", encode(mask)))
+    write_csv(root / "train.csv", rows, header=("id", "rle"))
+    found = draft_profile(root)
+    assert "the images are not stored alike" in found.draft.doubts
+    assert found.draft.tree["train"]["image"] == ["train/{id}_nir.png", "train/{id}_red.png"]
+
+
 def test_images_spread_over_folders_and_suffixes_in_names(tmp_path, drafted):
     root, truth, rows = tmp_path / "own", {}, []
     for seed in range(COUNT):
@@ -356,7 +369,7 @@ def test_the_nearest_profile_and_what_differs(tmp_path):
         rows += [(f"{seed}.jpg", encode(mask)), (f"{seed}.jpg", encode(shapes(seed + 40, (50, 64))))]
     write_csv(root / "train_ship_segmentations_v2.csv", rows, header=("ImageId", "EncodedPixels"))
     nearest = draft_profile(root).trial.nearest
-    assert nearest.name == "airbus-ships"
+    assert (nearest.name, nearest.metric) == ("airbus-ships", "airbus_f2")
     assert any(text.startswith("train.image is pictures/{id}, there train") for text in nearest.differences)
     assert not any("test." in text for text in nearest.differences)
 

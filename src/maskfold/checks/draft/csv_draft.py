@@ -90,9 +90,8 @@ def add_images(draft: Draft, pictures: Pictures) -> None:
     sizes = first_few((f"{height}x{width} ({count})" for (height, width), count in pictures.sizes.most_common()), 4)
     if pictures.spec is None:
         if pictures.sizes:
-            draft.doubts.append(
-                f"the images are not stored alike, or cannot be decoded: {first_few(pictures.failures)}"
-            )
+            why = f"cannot be decoded: {first_few(pictures.failures)}" if pictures.failures else "are not stored alike"
+            draft.doubts.append(f"the images {why}")
         return
     spec = pictures.spec
     value = {"channels": spec.channels, "dtype": spec.dtype, "scale": _plain(spec.scale)}
