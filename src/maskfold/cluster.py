@@ -30,6 +30,8 @@ PASSED_ON = (
 )
 # Seconds: a process of a machine that is gone may hold a fold until it notices.
 PATIENCE = 120.0
+# How often the machine or process of a task may go; it is done again elsewhere.
+DEATHS = 3
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,10 @@ class Cluster:
     Attributes:
         address: of its head, ``auto`` for the one that this machine belongs to.
         gpus: of a GPU that each task gets, such as 0.5; None: a whole one where the cluster has any.
-        deaths: how often the machine or process of each task may go; it is done again elsewhere.
     """
 
     address: str = "auto"
     gpus: float | None = None
-    deaths: int = 3
 
 
 def workers_of(
@@ -99,11 +99,10 @@ class ClusterWorkers:
     def __init__(self, cluster: Cluster) -> None:
         import ray  # pyright: ignore[reportMissingImports]
 
-        self._cluster = cluster
         gpus = cluster.gpus
         if gpus is None:
             gpus = 1 if ray.cluster_resources().get("GPU") else 0
-        self._task = ray.remote(_work).options(num_cpus=1, num_gpus=gpus, max_retries=cluster.deaths)
+        self._task = ray.remote(_work).options(num_cpus=1, num_gpus=gpus, max_retries=DEATHS)
 
     def __call__(self, work: Work, tasks: Iterable[Task]) -> None:
         """Call ``work(*task)`` for every task, and wait until all are done; see `finished`."""
@@ -130,7 +129,7 @@ class ClusterWorkers:
                 except RayError as error:
                     reason = " ".join(str(error).split())[:200]
                     raise TrainingError(
-                        f"the machine or process of a task went {self._cluster.deaths + 1} times ({reason}): the same "
+                        f"the machine or process of a task went {DEATHS + 1} times ({reason}): the same "
                         "command goes on where it stopped"
                     ) from None
                 yield running.pop(done)

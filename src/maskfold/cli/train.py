@@ -7,10 +7,9 @@ from maskfold.cli.script import next_command, starting
 from maskfold.cluster import Cluster
 from maskfold.config import Config
 from maskfold.program import command_line
+from maskfold.runs.fold import ALL
 from maskfold.runs.run import Run
 from maskfold.steps.competition import check_competition
-
-ALL = "all"
 
 
 def fold_argument(text: str) -> int | str:
@@ -18,13 +17,6 @@ def fold_argument(text: str) -> int | str:
     if text != ALL and not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is neither a fold number nor 'all'")
     return text if text == ALL else int(text)
-
-
-def count_argument(text: str) -> int:
-    """A number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 on")
-    return int(text)
 
 
 def train_and_tell(

@@ -14,7 +14,7 @@ from maskfold.errors import CompetitionError, RunError
 from maskfold.runs import Run
 from maskfold.runs.pseudo import Manifest, PseudoFolder, Rules
 from maskfold.steps.competition import open_competition
-from maskfold.steps.places import PSEUDO, as_runs
+from maskfold.steps.places import PSEUDO, as_runs, joined_name
 
 
 def pseudo_label(
@@ -54,7 +54,7 @@ def pseudo_label(
     """
     runs = as_runs(runs)
     config = override(runs[0].config, overrides or {})
-    folder = PseudoFolder(out or PSEUDO / "+".join(run.name for run in runs))
+    folder = PseudoFolder(out or PSEUDO / joined_name(runs))
     _refuse_to_replace(folder, runs, overwrite=overwrite)
     competition = open_competition(config)
     found = Unlabelled(competition, test_samples(competition)) if images is None else _images_in(images, competition)

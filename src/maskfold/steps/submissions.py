@@ -7,7 +7,7 @@ from maskfold.competitions import Competition
 from maskfold.errors import SubmissionError
 from maskfold.runs.checkpoint import file_digest
 from maskfold.scoring.submission_log import note_submission, same_submission
-from maskfold.steps.places import SUBMISSIONS
+from maskfold.steps.places import LOG, SUBMISSIONS
 
 
 def submission_path(name: str, competition: Competition, out: Path | None, *, overwrite: bool) -> Path:
@@ -27,8 +27,7 @@ def submission_path(name: str, competition: Competition, out: Path | None, *, ov
 
 def log_file(path: Path, **row: object) -> None:
     """Note a submission and what made it in ``submissions/log.csv``; print if it repeats another file."""
-    log = SUBMISSIONS / "log.csv"
     sha256 = file_digest(path) if path.is_file() else None
-    if sha256 and (earlier := same_submission(log, sha256)):
+    if sha256 and (earlier := same_submission(LOG, sha256)):
         print(f"Note: {path} is the same file, byte for byte, as {earlier}: it would score the same.")
-    note_submission(log, file=path, sha256=sha256, **row)
+    note_submission(LOG, file=path, sha256=sha256, **row)

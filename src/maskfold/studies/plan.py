@@ -55,7 +55,7 @@ class Plan:
 
     def config(self, name: str, seed: int) -> Config:
         """The config that a variant is trained with."""
-        variant = self.study.variants[self._trained(name)]
+        variant = self.study.variants[self.trainer(name)]
         options = {key: self._filled(value, seed) for key, value in variant.options.items()}
         named = {"name": self._run_name(name, seed), "seed": seed}
         try:
@@ -91,11 +91,12 @@ class Plan:
             found.append([Job(name, seed, fold) for name in names for seed in study.seeds for fold in self.folds(name)])
         return [stage for stage in found if stage]
 
-    def _trained(self, name: str) -> str:
+    def trainer(self, name: str) -> str:
+        """The variant whose networks a variant predicts with: itself, or what its ``run`` names."""
         return self.study.variants[name].run or name
 
     def _run_name(self, name: str, seed: int) -> str:
-        return f"{slug(self._trained(name))}_seed{seed}"
+        return f"{slug(self.trainer(name))}_seed{seed}"
 
     def _filled(self, value: Any, seed: int) -> Any:
         """An option's value with what its placeholders stand for."""

@@ -95,7 +95,7 @@ def ready(plan: Plan, job: Job) -> bool:
 
 def trained(plan: Plan, name: str) -> bool:
     """Whether every training of a variant came to its end."""
-    own = plan.study.variants[name].run or name
+    own = plan.trainer(name)
     return all(done(plan, Job(own, seed, fold)) for seed in plan.study.seeds for fold in plan.folds(name))
 
 

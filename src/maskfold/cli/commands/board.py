@@ -9,7 +9,7 @@ from maskfold.cli.script import next_command, starting
 from maskfold.errors import RunError, nearest
 from maskfold.program import command_line
 from maskfold.runs.run import Run
-from maskfold.steps.places import LOCAL, RUNS, SUBMISSIONS, all_runs
+from maskfold.steps.places import LOCAL, LOG, RUNS, all_runs
 
 SORTS = tuple(column.name for column in COLUMNS)
 
@@ -45,7 +45,7 @@ def main() -> None:
     starting(f"Reading {len(runs)} run{'s' * (len(runs) > 1)} …")
     from maskfold.board import board_text, make_board
 
-    board = make_board(runs, SUBMISSIONS / "log.csv", reference)
+    board = make_board(runs, LOG, reference)
     print(board_text(board, arguments.sort))
     if arguments.html is not None:
         from maskfold.report.board_page import write_board_page

@@ -11,7 +11,7 @@ from maskfold.config import Config, override
 from maskfold.ensembling.finished import finished_folds
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition, open_competition
-from maskfold.steps.places import SUBMISSIONS
+from maskfold.steps.places import LOG
 
 SECTIONS = ("inference", "tta", "post")
 
@@ -50,8 +50,7 @@ def _note(score: float, submission: Path | None) -> None:
     """Add the leaderboard's score to the log."""
     from maskfold.scoring.submission_log import note_leaderboard
 
-    log = SUBMISSIONS / "log.csv"
-    print(f"{log}: leaderboard {score:g} noted for {note_leaderboard(log, score, submission)}")
+    print(f"{LOG}: leaderboard {score:g} noted for {note_leaderboard(LOG, score, submission)}")
 
 
 def _evaluate_submission(arguments: argparse.Namespace, config: Config) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from maskfold.cli.arguments import open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.engine import add_cluster, cluster_of
 from maskfold.cli.script import next_command, starting
-from maskfold.cli.train import count_argument
+from maskfold.cli.values import count_from
 from maskfold.config import override
 from maskfold.ensembling.finished import folds_of
 from maskfold.packing.read import open_pack
@@ -45,7 +45,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--parallel",
-        type=count_argument,
+        type=count_from(1),
         metavar="N",
         help="processes that share the images, each with a GPU of its own or its share of the cores; default: one for "
         "each GPU, else one",

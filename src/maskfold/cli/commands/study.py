@@ -8,7 +8,7 @@ from maskfold.cli.arguments import EVERYTHING, dotted_overrides
 from maskfold.cli.engine import add_engine, cluster_of
 from maskfold.cli.options import COMMON, ROOT, command_parser
 from maskfold.cli.script import next_command, starting
-from maskfold.cli.train import count_argument
+from maskfold.cli.values import count_from
 from maskfold.config import load_config
 from maskfold.errors import StudyError
 from maskfold.program import command_line
@@ -26,11 +26,11 @@ def main() -> None:
     add("--variants", metavar="A,B", help="only these, and those that they need or are compared with; default: all")
     add("--folds", type=int, nargs="+", metavar="K", help="folds to train and score; default: the study's")
     add("--seeds", type=int, nargs="+", metavar="S", help="seeds to train with; default: the study's")
-    add("--trials", type=count_argument, metavar="N", help="trials of the search; default: the study's")
+    add("--trials", type=count_from(1), metavar="N", help="trials of the search; default: the study's")
     add("--root", type=Path, metavar="DIR", help=f"folder of the competition's files: the same as --{ROOT}")
     add(
         "--parallel",
-        type=count_argument,
+        type=count_from(1),
         default=1,
         metavar="N",
         help="trainings at a time, with their share of the cores and GPUs, of which one may serve all; default: 1",

@@ -2,7 +2,8 @@
 
 from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.engine import add_engine, cluster_of
-from maskfold.cli.train import count_argument, train_and_tell
+from maskfold.cli.train import train_and_tell
+from maskfold.cli.values import count_from
 
 
 def main() -> None:
@@ -11,7 +12,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, nargs="+", metavar="K", help="only these folds; default: all of them")
     parser.add_argument(
         "--parallel",
-        type=count_argument,
+        type=count_from(1),
         default=1,
         metavar="N",
         help="folds trained at a time, each with a GPU of its own or its share of the cores; default: 1",
