@@ -17,11 +17,10 @@ import numpy as np
 
 from maskfold.competitions.find import open_competition
 from maskfold.config import CompetitionConfig
-from maskfold.datasets.dataset import scaled_size
 from maskfold.demo.annotators import HABITS, annotate
 from maskfold.metrics import dice_score
 from maskfold.progress import progress
-from maskfold.resizing import fit_image, fit_label
+from maskfold.resizing import fit_image, fit_label, scaled_size
 from maskfold.rle import rle_encode
 
 

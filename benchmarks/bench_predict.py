@@ -34,6 +34,7 @@ from maskfold.ensembling import load_networks
 from maskfold.models import build_model
 from maskfold.runs import Run
 from timing import interleave, machine
+from usual import usual_encode
 
 MEAN, STD = (np.array(values, np.float32) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-1, -2))
@@ -135,7 +136,7 @@ def usual(networks: Sequence[nn.Module], paths: Sequence[Path], batch: int, devi
                 probability = network.net(images.flip(flips)).sigmoid().flip(flips)  # type: ignore[union-attr]
                 total[start : start + batch] += probability[:, 0].cpu().numpy()
     masks = total / (len(networks) * len(FLIPS)) > 0.5
-    table = pd.DataFrame({"name": [path.name for path in paths], "rle": [usual_rle(mask) for mask in masks]})
+    table = pd.DataFrame({"name": [path.name for path in paths], "rle": [usual_encode(mask) for mask in masks]})
     Path("submissions").mkdir(exist_ok=True)
     table.to_csv("submissions/usual.csv", sep="\t", header=False, index=False)
 
@@ -144,13 +145,6 @@ def read(path: Path) -> Tensor:
     stored: Any = cv2.imread(str(path))
     image = cv2.cvtColor(stored, cv2.COLOR_BGR2RGB).astype(np.float32) / 255
     return torch.from_numpy(((image - MEAN) / STD).transpose(2, 0, 1).copy())
-
-
-def usual_rle(mask: np.ndarray) -> str:
-    pixels = np.concatenate([[0], mask.T.flatten().astype(np.uint8), [0]])
-    runs = np.where(pixels[1:] != pixels[:-1])[0] + 1
-    runs[1::2] -= runs[::2]
-    return " ".join(str(x) for x in runs)
 
 
 def alone(

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from maskfold.competitions import Competition, Sample, Samples
-from maskfold.datasets.dataset import resize_image, resize_label, scaled_size
+from maskfold.datasets.dataset import resize_image, resize_label
 from maskfold.datasets.slots import KEY, SLOT, Slots
 from maskfold.labels import Label
+from maskfold.resizing import scaled_size
 
 logger = logging.getLogger(__name__)
 VERSION = 1  # of how pixels are stored; raise it with every change of what reading or scaling gives

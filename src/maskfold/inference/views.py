@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskfold.errors import ConfigError
+from maskfold.resizing import scaled_size
 from maskfold.symmetries import D4, Symmetry
 
 Size = tuple[int, int]
@@ -53,11 +54,6 @@ def _view(symmetry: Symmetry, scale: float) -> View:
         return View(symmetry.name, symmetry.apply, lambda maps, size: symmetry.undo(maps))
     return View(
         f"{symmetry.name}_x{scale:g}",
-        lambda images: symmetry.apply(resize(images, _scaled(images, scale))),
+        lambda images: symmetry.apply(resize(images, scaled_size((images.shape[-2], images.shape[-1]), scale))),
         lambda maps, size: resize(symmetry.undo(maps), size),
     )
-
-
-def _scaled(images: Tensor, scale: float) -> Size:
-    height, width = images.shape[-2:]
-    return max(1, round(scale * height)), max(1, round(scale * width))

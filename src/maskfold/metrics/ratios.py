@@ -1,26 +1,19 @@
 """Scores that are ratios of counts: Dice, IoU, F-beta; the mean over images, or of the counts of the whole set."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from maskfold.errors import MaskfoldError
-from maskfold.labels import Label, LabelSpec, Task
+from maskfold.labels import Label, LabelSpec
 from maskfold.metrics.arrays import nan_mean, ratio
 from maskfold.metrics.competition import CountedMetric
 from maskfold.metrics.fine_grained import FN, FP, TP, mask_counts
 from maskfold.metrics.overlap import image_counts
 
 Weights = Mapping[str, float] | None
-
-# TP, FP and FN in pixels of each class that can be absent; of a binary mask the fastest way.
-_COUNTS: dict[Task, Callable[[LabelSpec, np.ndarray, Label], Any]] = {
-    "binary": lambda labels, mask, label: image_counts(mask, label.values, label.valid)[:3],
-    "multiclass": lambda labels, mask, label: mask_counts(labels, mask, label.values, label.valid)[1:],
-    "multilabel": lambda labels, mask, label: mask_counts(labels, mask, label.values, label.valid),
-}
 
 
 class _RatioMetric(CountedMetric):
@@ -46,8 +39,9 @@ class _RatioMetric(CountedMetric):
     def image_stats(self, mask: np.ndarray, label: Label) -> np.ndarray:
         if not label.valid.any():
             return np.full(3 * len(self._names), np.nan)
-        counts = _COUNTS[self.labels.task](self.labels, mask, label)
-        return np.ravel(counts).astype(np.float64)
+        if self.labels.task == "binary":  # the fastest way
+            return self.stats_of_counts(np.array([image_counts(mask, label.values, label.valid)[:3]]))
+        return self.stats_of_counts(mask_counts(self.labels, mask, label.values, label.valid))
 
     def stats_of_counts(self, counts: np.ndarray) -> np.ndarray:
         return counts[-len(self._names) :].ravel().astype(np.float64)

@@ -10,8 +10,8 @@ import numpy as np
 from maskfold.config import PostConfig
 from maskfold.errors import ConfigError, InferenceError
 from maskfold.images import PLAIN, ImageSpec, to_rgb
-from maskfold.inference.decoding.options import BUILT_IN, asked_steps, for_each_class, has_one_option, key_of
-from maskfold.inference.decoding.steps import Step
+from maskfold.inference.decoding.options import BUILT_IN, asked_steps, has_one_option, key_of, step_objects
+from maskfold.inference.decoding.steps import STAGES, Step
 from maskfold.labels import LabelSpec
 from maskfold.resizing import fit_image
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from maskfold.inference.predict import Prediction
 
 LoadImage = Callable[[], np.ndarray]
-STAGES = ("probability", "gate", "decision", "mask", "instances")
 
 
 @dataclass(frozen=True)
@@ -302,22 +301,3 @@ def _refused(name: str, options: dict[str, Any], labels: LabelSpec) -> ConfigErr
         f"{key_of(name, '').rstrip('.')}{value}, but the {labels.channels} classes exclude each other, and it changes "
         f"the mask of one class alone: {advice}"
     )
-
-
-def step_objects(name: str, step: type[Step], options: dict[str, Any], labels: LabelSpec) -> list[Step]:
-    """An object of ``step`` for each class, or one for all of them."""
-    further = {"labels": labels} if step.needs_labels else {}
-    if not step.each_class:
-        return [_made(name, step, options | further)]
-    values = {option: for_each_class(value, labels, key_of(name, option)) for option, value in options.items()}
-    return [
-        _made(name, step, {option: each[place] for option, each in values.items()} | further)
-        for place in range(labels.channels)
-    ]
-
-
-def _made(name: str, step: type[Step], options: dict[str, Any]) -> Step:
-    try:
-        return step(**options)
-    except TypeError as error:
-        raise ConfigError(f"post.steps.{name} cannot be made with the options {options}: {error}") from None

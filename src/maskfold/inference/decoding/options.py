@@ -112,3 +112,22 @@ def telling_apart(post: PostConfig) -> PostConfig:
 
 def _last(step: type[Step]) -> bool:
     return step.stage == "instances"
+
+
+def step_objects(name: str, step: type[Step], options: dict[str, Any], labels: LabelSpec) -> list[Step]:
+    """An object of ``step`` for each class, or one for all of them."""
+    further = {"labels": labels} if step.needs_labels else {}
+    if not step.each_class:
+        return [_made(name, step, options | further)]
+    values = {option: for_each_class(value, labels, key_of(name, option)) for option, value in options.items()}
+    return [
+        _made(name, step, {option: each[place] for option, each in values.items()} | further)
+        for place in range(labels.channels)
+    ]
+
+
+def _made(name: str, step: type[Step], options: dict[str, Any]) -> Step:
+    try:
+        return step(**options)
+    except TypeError as error:
+        raise ConfigError(f"post.steps.{name} cannot be made with the options {options}: {error}") from None

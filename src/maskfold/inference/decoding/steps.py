@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import cv2
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from maskfold.labels import LabelSpec
 
 Values = Mapping[str, Sequence[Any]]
+Stage = Literal["probability", "gate", "decision", "mask", "instances"]
+STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order of the chain
 ONE_CLASS = LabelSpec("binary", ("foreground",))
 
 
@@ -36,7 +38,7 @@ class Step(ABC):
         title: what a report calls the value of a step with one option.
     """
 
-    stage: ClassVar[Literal["probability", "gate", "decision", "mask", "instances"]] = "mask"
+    stage: ClassVar[Stage] = "mask"
     each_class: ClassVar[bool] = True
     needs_image: ClassVar[bool] = False
     sees_rgb: ClassVar[bool] = False

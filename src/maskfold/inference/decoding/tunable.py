@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from maskfold.config import PostConfig
 from maskfold.errors import ConfigError, nearest
-from maskfold.inference.decoding.chain import step_objects
 from maskfold.inference.decoding.options import (
     BUILT_IN,
     asked_steps,
@@ -16,8 +15,9 @@ from maskfold.inference.decoding.options import (
     has_one_option,
     key_of,
     place_of,
+    step_objects,
 )
-from maskfold.inference.decoding.steps import Step
+from maskfold.inference.decoding.steps import STAGES, Step
 from maskfold.labels import LabelSpec
 
 Tried = Mapping[str, Sequence[Any] | Mapping[str, Sequence[Any]]]
@@ -109,7 +109,7 @@ def tunable_values(post: PostConfig, labels: LabelSpec, tried: Tried, *, presenc
     """
     steps = list(asked_steps(post))
     _check_names(tried, {name: step for name, step, _ in steps})
-    stages = ("probability", "gate") if labels.exclusive else ("probability", "gate", "decision", "mask", "instances")
+    stages = STAGES[:2] if labels.exclusive else STAGES  # exclusive classes are decided by the most probable one
     return [
         tunable
         for stage in stages
