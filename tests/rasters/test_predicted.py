@@ -207,7 +207,6 @@ def test_a_submission_of_large_images(kidneys, cut_kidneys, tmp_path, monkeypatc
 
 def test_large_images_are_refused_where_images_are_held_whole(kidneys, tmp_path, monkeypatch):
     monkeypatch.setattr("maskfold.competitions.images.MOST_PIXELS", 10_000)
-    monkeypatch.setattr("maskfold.competitions.competition.MOST_PIXELS", 10_000)
     run = random_run(config_of(kidneys, "local", **LOCAL), tmp_path)
     competition = open_competition(run.config.competition)
     with pytest.raises(InferenceError, match=r"1 images are read by windows only, .*tile\.py predict do: cc3"):

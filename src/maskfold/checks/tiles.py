@@ -23,7 +23,7 @@ def check_tiles(
     Args:
         folds: fold, id and split, as `make_folds` has them.
     """
-    group = config.group or getattr(competition.profile, "group", None)
+    group = config.group or competition.profile.group
     places = _places(competition, train, group) if isinstance(group, GroupConfig) else None
     if places is None:
         return

@@ -12,14 +12,7 @@ from maskfold.competitions.coco_json import CocoJson
 from maskfold.competitions.csv_layout import CsvLayout
 from maskfold.competitions.file_list import FileList
 from maskfold.competitions.files import CompetitionFiles, safe_path
-from maskfold.competitions.images import (
-    IMAGE_SUFFIXES,
-    MOST_PIXELS,
-    RASTER_SUFFIXES,
-    decode_files,
-    image_size,
-    is_large,
-)
+from maskfold.competitions.images import RASTER_SUFFIXES, check_whole, decode_files, image_size, is_image, is_large
 from maskfold.competitions.label_files import LabelFiles
 from maskfold.competitions.pixel_size import read_factors
 from maskfold.competitions.png_masks import PngMasks
@@ -30,7 +23,6 @@ from maskfold.errors import CompetitionError
 from maskfold.images import ImageSpec
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
-from maskfold.program import command_line
 from maskfold.resizing import fit_label, scaled_size
 from maskfold.rle import Runs
 
@@ -46,7 +38,8 @@ LAYOUTS = {
 class Competition:
     """A competition's folder and the profile that describes how to read it.
 
-    Tables and the sizes of images are read once. Pickles, as data workers get them, leave out what was read.
+    Tables and the sizes of images are read once. Pickles, as data workers get them, leave out samples
+    and sizes.
 
     Attributes:
         name: the profile's name.
@@ -89,7 +82,7 @@ class Competition:
     @property
     def instances(self) -> bool:
         """Whether the objects of a mask are told apart: labels then have instances, and a submission rows for each."""
-        return self.submission_kind == "csv" and self.layout.instances
+        return self.layout.instances
 
     @property
     def submission_size(self) -> tuple[int, int] | float | None:
@@ -141,7 +134,7 @@ class Competition:
         folders = {str(PurePosixPath(path).parent) for path in named} | self.layout.image_folders()
         files = (PurePosixPath(folder) / name for folder in sorted(folders) for name in self.files.names(folder))
         labels = {sample.masks for sample in samples if isinstance(sample.masks, str)}  # may be beside their images
-        return sorted({str(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES} - named - labels)
+        return sorted({str(file) for file in files if is_image(str(file))} - named - labels)
 
     def groups(self, samples: Samples, group: GroupConfig) -> list[str | None]:
         """The group of every one of ``samples`` from a CSV of the competition (id, file name or stem).
@@ -158,8 +151,8 @@ class Competition:
             CompetitionError: no such file, not an image, one that does not fit the profile's ``image_spec`` or is too
                 large to be read whole.
         """
-        if PurePosixPath(paths_of(path)[0]).suffix.lower() in RASTER_SUFFIXES and is_large(self.size(path)):
-            raise CompetitionError(_too_large(paths_of(path)[0], self.size(path)))
+        if PurePosixPath(first := paths_of(path)[0]).suffix.lower() in RASTER_SUFFIXES:
+            check_whole(first, self.size(path))
         files = [(name, self.files.read(name)) for name in paths_of(path)]
         return decode_files(files, self.images, self.profile.channels)
 
@@ -319,11 +312,3 @@ class Competition:
             if not id:
                 raise
             raise CompetitionError(f"{id}: {error}") from None
-
-
-def _too_large(name: str, size: tuple[int, int]) -> str:
-    return (
-        f"{name} is {size[0]}x{size[1]} (height x width), too large to be read whole (at most {MOST_PIXELS:,} "
-        f"pixels): cut training images into tiles with {command_line('tile', 'cut')}; {command_line('predict')} reads "
-        "test images by windows"
-    )

@@ -189,7 +189,7 @@ class CsvLayout:
         Raises:
             CompetitionError: rows of instances, which are components of a whole mask.
         """
-        if self.profile.form("test").rows == "instance":
+        if self.instances:
             raise CompetitionError(
                 f"the profile {self.profile.name} has rows: instance, and the components of a mask that is read by "
                 "windows are not known: write tifs or polygons instead (tile predict)"
@@ -215,14 +215,7 @@ class CsvLayout:
         return read_table(self.profile.form(split), self.files.read(name), name, rowless=rowless)
 
     def _label_of_file(self, name: str, shape: tuple[int, int]) -> Label:
-        label = LabelReader(self.labels).decode(self.files.read(name), name)
-        height, width = label.valid.shape
-        if (height, width) != tuple(shape):
-            raise CompetitionError(
-                f"{name} is {height}x{width} (height x width), its image {shape[0]}x{shape[1]}: they must be the same "
-                "size"
-            )
-        return label
+        return LabelReader(self.labels).decode_for(self.files.read(name), name, shape)
 
     def _instances(self, layers: Iterable[np.ndarray], shape: tuple[int, int]) -> Label:
         """Of rows that are instances; where they overlap, a pixel belongs to the last."""

@@ -16,6 +16,7 @@ from maskfold.competitions.dicom import DICOM_SUFFIXES, dicom_size, read_dicom
 from maskfold.competitions.tif import TIF_SUFFIXES, has_fourth_band, read_bands, readable_tif, tif_size
 from maskfold.errors import CompetitionError
 from maskfold.images import PLAIN, ImageSpec, PixelType
+from maskfold.program import command_line
 
 # Types that no profile names: float32 holds all their values.
 NARROW = ("int8", "int16", "float16")
@@ -117,6 +118,25 @@ def image_size(stream: IO[bytes], name: str) -> tuple[int, int]:
             return tif_size(stream)  # of kinds of pixels that Pillow does not know
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise CompetitionError(f"the size of {name} cannot be read: {error}") from None
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name has the suffix of an image."""
+    return _suffix(name) in IMAGE_SUFFIXES
+
+
+def check_whole(name: str, size: tuple[int, int]) -> None:
+    """Refuse to read an image of ``size`` (H, W) whole that is large.
+
+    Raises:
+        CompetitionError: it is.
+    """
+    if is_large(size):
+        raise CompetitionError(
+            f"{name} is {size[0]}x{size[1]} (height x width), too large to be read whole (at most {MOST_PIXELS:,} "
+            f"pixels): cut training images into tiles with {command_line('tile', 'cut')}; {command_line('predict')} "
+            "reads test images by windows"
+        )
 
 
 def is_large(size: tuple[int, int]) -> bool:

@@ -56,6 +56,21 @@ class LabelReader:
             return self.label_map.values(mask)
         return mask if self.labels.exclusive else mask * np.uint8(255)
 
+    def decode_for(self, data: bytes, name: str, shape: tuple[int, int]) -> Label:
+        """`decode` of the mask of an image of ``shape`` (H, W).
+
+        Raises:
+            CompetitionError: as `decode`, or a mask of another size.
+        """
+        label = self.decode(data, name)
+        height, width = label.valid.shape
+        if (height, width) != tuple(shape):
+            raise CompetitionError(
+                f"{name} is {height}x{width} (height x width), its image "
+                f"{shape[0]}x{shape[1]}: they must be the same size"
+            )
+        return label
+
     @property
     def _palette(self) -> Palette:
         if self.label_map is not None:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from maskfold.competitions.files import CompetitionFiles
-from maskfold.competitions.images import IMAGE_SUFFIXES
+from maskfold.competitions.images import is_image
 from maskfold.competitions.label_images import LabelReader
 from maskfold.competitions.label_map import LabelMap
 from maskfold.competitions.label_profiles import LabelProfile
@@ -24,6 +24,7 @@ class LabelLayout(ABC):
 
     submission_kind = "png"
     submission_size = None
+    instances = False
     profile: LabelProfile
 
     def __init__(self, profile: LabelProfile, files: CompetitionFiles, labels: LabelSpec) -> None:
@@ -35,15 +36,9 @@ class LabelLayout(ABC):
 
     def label(self, masks: str | bytes, shape: tuple[int, int]) -> Label:
         """See `Competition.label`."""
-        name = masks if isinstance(masks, str) else "the mask"
-        label = self.reader.decode(self.files.read(masks) if isinstance(masks, str) else masks, name)
-        height, width = label.valid.shape
-        if (height, width) != tuple(shape):
-            raise CompetitionError(
-                f"{name} is {height}x{width} (height x width), its image "
-                f"{shape[0]}x{shape[1]}: they must be the same size"
-            )
-        return label
+        if isinstance(masks, str):
+            return self.reader.decode_for(self.files.read(masks), masks, shape)
+        return self.reader.decode_for(masks, "the mask", shape)
 
     def runs(self, masks: str | bytes, shape: tuple[int, int]) -> tuple[Runs, ...]:
         """See `Competition.runs`."""
@@ -133,8 +128,3 @@ def stem(image_id: str) -> str:
     """An id without folders and without an image's suffix."""
     path = PurePosixPath(image_id)
     return path.stem if is_image(image_id) else path.name
-
-
-def is_image(name: str) -> bool:
-    """Whether a file's name has the suffix of an image."""
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES

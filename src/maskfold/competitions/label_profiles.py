@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from maskfold.competitions.label_map import LabelMapEntries
 from maskfold.competitions.patterns import Pattern, PatternText
-from maskfold.competitions.profile_base import BaseProfile, Group, Section, listed
+from maskfold.competitions.profile_base import BaseProfile, Section, listed
 
 
 class LabelSubmission(Section):
@@ -26,13 +26,7 @@ class LabelProfile(BaseProfile):
 
     label_map: LabelMapEntries = Field(None, description="value or colour in the files -> class, or 255: not scored")
     mat_variable: str | None = Field(None, description="what a .mat file's mask is called, as in GTcls.Segmentation")
-    group: Group | None = Field(None, description="which images belong together: table, or pattern with {group}")
     submission: LabelSubmission = Field(LabelSubmission(), description="the files of a submission")
-
-    @property
-    def needs(self) -> list[str]:
-        """What a folder must have: files, folders (with a trailing /), patterns of which there must be a file."""
-        raise NotImplementedError
 
 
 class PngMasksProfile(LabelProfile):
@@ -79,7 +73,6 @@ class LabelSource(Section):
 
     @property
     def needs(self) -> list[str]:
-        """See `LabelProfile.needs`."""
         paths = [*self.image, *([] if self.label is None else [self.label])]
         if self.ids is None:
             return paths

@@ -20,7 +20,7 @@ from maskfold.competitions.label_profiles import (
     PngMasksProfile,
 )
 from maskfold.competitions.patterns import Pattern, PatternText
-from maskfold.competitions.profile_base import BaseProfile, Group, PixelSize
+from maskfold.competitions.profile_base import BaseProfile, PixelSize
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, nearest
 from maskfold.images import ImageSpec
@@ -49,7 +49,6 @@ class CsvProfile(BaseProfile):
     dialect: RLEDialect = Field(RLEDialect(), description="how masks are written, see maskfold.rle")
     id_pattern: PatternText | None = Field(None, description="fields of the ids, such as {case}_{slice:d}, for paths")
     slices: CsvSlices | None = Field(None, description="neighbouring slices of a volume as channels")
-    group: Group | None = Field(None, description="which images belong together: table, or pattern with {group}")
     submission: CsvSubmission = Field(CsvSubmission(), description="what masks are asked for")
 
     @model_validator(mode="after")
@@ -128,7 +127,6 @@ class CsvProfile(BaseProfile):
 
     @property
     def needs(self) -> list[str]:
-        """What a folder must have: files, and folders with a trailing /."""
         tables = [table for table in (self.train.table, self.test.table) if table is not None]
         folders = [*sorted(self.train.folders), *(() if self.test.hidden else sorted(self.test.folders))]
         return [*tables, *(f"{folder}/" for folder in folders)]

@@ -1,5 +1,6 @@
 """What the profiles of all layouts share."""
 
+from abc import abstractmethod
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -45,6 +46,16 @@ def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _with_group(text: str) -> str:
+    if Pattern(text).fields.count("group") != 1:
+        raise ValueError(f"group is '{text}': it must hold {{group}}, as in images/{{group}}_*")
+    return text
+
+
+Group = GroupConfig | Annotated[str, AfterValidator(_with_group)]
+"""Which images belong together: a table of the competition; or a pattern of the images' paths, with {group}."""
+
+
 class BaseProfile(Section):
     """The keys of every profile."""
 
@@ -64,24 +75,20 @@ class BaseProfile(Section):
         description="scale at which training tiles were cut; test images are then rasters, predicted by windows at it; "
         "null: training images are no tiles",
     )
+    group: Group | None = Field(None, description="which images belong together: table, or pattern with {group}")
     signs: tuple[str, ...] = Field(
         (), description="further files, or patterns of some, by which a folder is known to hold this data set"
     )
 
     @property
+    @abstractmethod
+    def needs(self) -> list[str]:
+        """What a folder must have: files, folders (with a trailing /), patterns of which there must be a file."""
+
+    @property
     def raster_scale(self) -> float:
         """By which rasters are resized to be like the training images."""
         return 1.0 if self.tile_scale is None else self.tile_scale
-
-
-def _with_group(text: str) -> str:
-    if Pattern(text).fields.count("group") != 1:
-        raise ValueError(f"group is '{text}': it must hold {{group}}, as in images/{{group}}_*")
-    return text
-
-
-Group = GroupConfig | Annotated[str, AfterValidator(_with_group)]
-"""Which images belong together: a table of the competition; or a pattern of the images' paths, with {group}."""
 
 
 def listed(value: Any) -> Any:

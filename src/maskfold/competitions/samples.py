@@ -38,8 +38,8 @@ class Sample:
     Attributes:
         id: as in the competition's table.
         image: path inside the competition's folder, or the paths of several files (`ImagePath`).
-        masks: what `Competition.mask` takes; None in the test split.
-        group: which images belong together, where the profile names groups.
+        masks: what `Competition.label` takes; None in the test split.
+        group: which images belong together, as the profile or the metric's units say.
         split: "train" or "valid", where the competition itself splits its training images.
     """
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from maskfold.competitions import Competition, Sample, Samples
-from maskfold.competitions.images import IMAGE_SUFFIXES
+from maskfold.competitions.images import is_image
 from maskfold.competitions.samples import paths_of
 from maskfold.config import override
 from maskfold.ensembling.pseudo import Unlabelled, write_pseudo_labels
@@ -93,7 +93,7 @@ def _refuse_to_replace(folder: PseudoFolder, runs: Sequence[Run], *, overwrite: 
 def _images_in(root: Path, competition: Competition) -> Unlabelled:
     """The images directly in a folder, their names as ids."""
     reader = competition.reading_from(root)
-    names = [name for name in reader.files.names(".") if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+    names = [name for name in reader.files.names(".") if is_image(name)]
     if not names:
         raise CompetitionError(
             f"there are no images in {root}: give --images a folder that holds some, not a folder of folders"

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from maskfold.competitions import Competition, ImagePath, Sample, Samples
 from maskfold.competitions.files import safe_path
-from maskfold.competitions.images import IMAGE_SUFFIXES
+from maskfold.competitions.images import is_image
 from maskfold.competitions.samples import paths_of
 from maskfold.config import SemiConfig
 from maskfold.errors import ConfigError, first_few
@@ -52,7 +52,7 @@ def _images(competition: Competition, name: str) -> Iterator[ImagePath]:
         yield from (sample.image for sample in samples)
         return
     folder = safe_path(name)
-    names = [file for file in competition.files.names(folder) if PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES]
+    names = [file for file in competition.files.names(folder) if is_image(file)]
     if not names:
         raise ConfigError(
             f"semi.images names the folder {name}, and there is no image in {competition.root / folder}: name a folder "

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from maskfold.checks.draft.csv_draft import draft_csv, find_csv
 from maskfold.checks.draft.draft import Draft
@@ -17,7 +17,7 @@ from maskfold.checks.draft.trial import Trial, try_out
 from maskfold.checks.draft.write import as_yaml
 from maskfold.checks.notes import wrap
 from maskfold.competitions.files import CompetitionFiles
-from maskfold.competitions.images import IMAGE_SUFFIXES
+from maskfold.competitions.images import IMAGE_SUFFIXES, is_image
 from maskfold.errors import CompetitionError, first_few
 from maskfold.program import command_line
 
@@ -49,7 +49,7 @@ def draft_profile(root: Path) -> Drafted:
         raise CompetitionError(f"{root} is no folder: give the competition's with --competition.root")
     files = CompetitionFiles(root)
     paths = files.below("")
-    images = ImagePaths(path for path in paths if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES)
+    images = ImagePaths(path for path in paths if is_image(path))
     if not images.paths:
         raise CompetitionError(
             f"{root} holds no image ({first_few(sorted(IMAGE_SUFFIXES), 20)}) but {first_few(paths)}"

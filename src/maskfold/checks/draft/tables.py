@@ -12,7 +12,7 @@ import pandas as pd
 
 from maskfold.checks.draft.places import ImagePaths, spread
 from maskfold.competitions.files import CompetitionFiles, decode_text
-from maskfold.competitions.images import IMAGE_SUFFIXES
+from maskfold.competitions.images import is_image
 from maskfold.errors import CompetitionError
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
@@ -134,7 +134,7 @@ def _is_header(rows: Sequence[Sequence[str]], images: ImagePaths) -> bool:
     first = [cell.strip() for cell in rows[0]]
     if not all(first) or len(set(first)) < len(first) or len(rows) < 2:
         return False
-    data = (RUNS.fullmatch(cell) or NUMBER.fullmatch(cell) or _suffix(cell) in IMAGE_SUFFIXES for cell in first)
+    data = (RUNS.fullmatch(cell) or NUMBER.fullmatch(cell) or is_image(cell) for cell in first)
     return not any(data) and not any(images.has(cell) for cell in first)
 
 
