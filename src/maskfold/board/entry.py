@@ -108,7 +108,7 @@ def _read_folds(run: Run, entry: Entry) -> None:
 def _planned(run: Run) -> int:
     """Number of folds, as written down or as the config asks for."""
     if not run.storage.exists(FOLDS):
-        return run.config.folds.count
+        return run.config.folds.made
     lines = run.storage.read(FOLDS).splitlines()[1:]
     return len({line.partition(b",")[0] for line in lines if line})
 

@@ -76,9 +76,9 @@ def read_submissions(log: pd.DataFrame, profiles: Mapping[str, str]) -> list[Sub
     found = []
     for row in log.itertuples():
         runs = str(row.runs)
-        local, note = _local(str(row.oof_score))
+        local, note = _number_and_note(str(row.oof_score))
         competition = next((profiles[run] for run in runs.split() if run in profiles), "")
-        leaderboard = _local(str(row.leaderboard))[0]
+        leaderboard = _number_and_note(str(row.leaderboard))[0]
         facts = str(row.time), str(row.file), runs, str(row.folds)
         found.append(Submission(*facts, competition, local, leaderboard, note))
     return found
@@ -112,7 +112,7 @@ def _gap(competition: str, submissions: Sequence[Submission]) -> Gap:
     )
 
 
-def _local(text: str) -> tuple[float | None, str]:
+def _number_and_note(text: str) -> tuple[float | None, str]:
     """The number at the start of a text, and what follows."""
     found = re.match(r"\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(.*)", text)
     try:

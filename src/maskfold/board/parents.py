@@ -30,13 +30,13 @@ class Parent:
         return tuple(change.partition(":")[0] for change in self.changes)
 
 
-def known_configs(folder: Path = Path()) -> dict[str, Config]:
-    """The configs that a run may have come from: the defaults, those of maskfold, those in ``folder`` or its configs/.
+def known_configs() -> dict[str, Config]:
+    """The configs that a run may have come from: the defaults, maskfold's, and those in the current folder or its configs/.
 
     Files that are no configs are left out.
     """
     found = {DEFAULTS: load_config(None)}
-    own = [*folder.glob("*.y*ml"), *(folder / "configs").glob("*.y*ml")]
+    own = [*Path().glob("*.y*ml"), *Path("configs").glob("*.y*ml")]
     files = {path.resolve(): str(path) for path in sorted(own)}
     files |= {path.resolve(): name for name, path in shipped_configs().items() if path.resolve() not in files}
     for path, name in files.items():

@@ -29,6 +29,21 @@ def config_parser(description: str | None, common: Sequence[str] = COMMON) -> ar
     return parser
 
 
+def add_competition(parser: argparse.ArgumentParser) -> None:
+    """``--config``, which names the competition of submissions; see `competition_config`."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="config of the competition, also a run's config.yaml; default: that of the one competition under data/",
+    )
+
+
+def competition_config(arguments: argparse.Namespace) -> Config:
+    """The config that `add_competition`'s option names."""
+    return load_config(arguments.config) if arguments.config else default_config()
+
+
 def parse(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Config]:
     """Parse the command line and load the config that it asks for."""
     arguments, rest = parser.parse_known_args()

@@ -44,6 +44,11 @@ class FoldsConfig(Section):
     group: GroupConfig | None = Field(default=None, description="where groups come from; null: the profile's, if any")
     seed: int = Field(default=0, description="seed of the folds")
 
+    @property
+    def made(self) -> int:
+        """Number of folds that are made."""
+        return 1 if self.kind in ("holdout", "given") else self.count
+
 
 class DataConfig(Section):
     """What a training sample looks like."""

@@ -15,11 +15,11 @@ import numpy as np
 
 from maskfold.datasets.fused import fused
 from maskfold.datasets.transforms import build_transforms
+from maskfold.datasets.units import Transforms, in_units
 from maskfold.errors import AugmentationError, nearest
 from maskfold.images import PLAIN, ImageSpec
 from maskfold.labels import Label
 
-Transforms = list[A.BasicTransform | A.BaseCompose]
 # Transforms of the whole image; of the crop; of the crop's colours.
 Preset = tuple[Transforms, Transforms, Transforms]
 
@@ -136,7 +136,7 @@ class StrongColours:
     """
 
     def __init__(self, images: ImageSpec = PLAIN) -> None:
-        self.transforms = A.Compose(_in_units(_applicable(_strong(), images), images), seed=0)
+        self.transforms = A.Compose(in_units(_applicable(_strong(), images), images), seed=0)
 
     def __call__(self, image: np.ndarray, seed: int) -> np.ndarray:
         self.transforms.set_random_state(np.random.default_rng(seed), random.Random(seed))
@@ -160,12 +160,12 @@ def build_augmentation(
     if not isinstance(spec, str):
         before = build_transforms(spec)
         before = before if colours else _without_colours(before)
-        return Augmentation(_in_units(before, images), [], crop=crop, images=images)
+        return Augmentation(in_units(before, images), [], crop=crop, images=images)
     if spec not in PRESETS:
         raise AugmentationError(f"data.augment is the unknown preset {spec}: {nearest(spec, list(PRESETS))}")
     before, after, colour = PRESETS[spec]()
     if colours:
-        after = [*after, *_in_units(_applicable(colour, images), images)]
+        after = [*after, *in_units(_applicable(colour, images), images)]
     return Augmentation(before, after, crop=crop, images=images, preset=True)
 
 
@@ -183,36 +183,6 @@ def _bilinear(transforms: A.Compose) -> A.Compose:
 def _random_crop(crop: int) -> Transforms:
     pad = A.PadIfNeeded(crop, crop, position="random", border_mode=cv2.BORDER_REFLECT_101)
     return [pad, A.RandomCrop(crop, crop)]
-
-
-def _in_units(transforms: Transforms, images: ImageSpec) -> Transforms:
-    """The same transforms, for 16 bits and floats between two that turn values into float32 in [0, 1] and back."""
-    if images.dtype == "uint8" or not transforms:
-        return transforms
-    return [_ToUnits(images), *transforms, _FromUnits(images)]
-
-
-class _ToUnits(A.ImageOnlyTransform):
-    """Stored values to float32, 1.0 where they reach the scale; what is outside [0, 1] is cut off."""
-
-    def __init__(self, images: ImageSpec) -> None:
-        super().__init__(p=1.0)
-        self.images = images
-
-    def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
-        return (img.astype(np.float32) / np.float32(self.images.scale)).clip(0, 1)
-
-
-class _FromUnits(A.ImageOnlyTransform):
-    """The inverse of `_ToUnits`."""
-
-    def __init__(self, images: ImageSpec) -> None:
-        super().__init__(p=1.0)
-        self.images = images
-
-    def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
-        values = img.astype(np.float32).clip(0, 1) * np.float32(self.images.scale)
-        return values if self.images.dtype == "float32" else np.rint(values).astype(self.images.dtype)
 
 
 def _applicable(transforms: Transforms, images: ImageSpec) -> Transforms:

@@ -22,7 +22,7 @@ class Evaluation:
     Attributes:
         metric: the competition's metric.
         ids: of the images.
-        stats: (n, k), a row of `CompetitionMetric.image_stats` for each image.
+        stats: (n, k), a row of `gathered_stats` for each image.
         groups: of the images, where they are known: images of one scene, say. Intervals are then over groups.
         note: what must be said wherever the score is shown.
     """

@@ -53,8 +53,12 @@ class _RatioMetric(CountedMetric):
         tp = counts[..., TP]
         return ratio(tp, tp + of_fp * counts[..., FP] + of_fn * counts[..., FN], empty)
 
+    def per_class(self, stats: np.ndarray) -> np.ndarray:
+        return self._of_classes(stats) if self.class_names else np.empty(0)
+
     @abstractmethod
-    def per_class(self, stats: np.ndarray) -> np.ndarray: ...
+    def _of_classes(self, stats: np.ndarray) -> np.ndarray:
+        """The score of each class over the set, (..., n, k) -> (..., C)."""
 
 
 class _MeanMetric(_RatioMetric):
@@ -77,8 +81,8 @@ class _MeanMetric(_RatioMetric):
         mean = nan_weighted_mean if np.isnan(self.empty) else weighted_mean
         return mean(self._ratios(stats, self.empty), self._weights)
 
-    def per_class(self, stats: np.ndarray) -> np.ndarray:
-        return nan_mean(self._ratios(stats, self.empty), axis=-2) if self.class_names else np.empty(0)
+    def _of_classes(self, stats: np.ndarray) -> np.ndarray:
+        return nan_mean(self._ratios(stats, self.empty), axis=-2)
 
 
 class _PooledMetric(_RatioMetric):
@@ -92,14 +96,10 @@ class _PooledMetric(_RatioMetric):
     def per_image(self, stats: np.ndarray) -> np.ndarray:
         return weighted_mean(self._ratios(stats, 1.0), self._weights)
 
-    def per_class(self, stats: np.ndarray) -> np.ndarray:
-        return self._of_set(stats) if self.class_names else np.empty(0)
-
     def score(self, stats: np.ndarray) -> np.ndarray | float:
-        return nan_weighted_mean(self._of_set(stats), self._weights)[()]
+        return nan_weighted_mean(self._of_classes(stats), self._weights)[()]
 
-    def _of_set(self, stats: np.ndarray) -> np.ndarray:
-        """(..., n, k) -> (..., C)."""
+    def _of_classes(self, stats: np.ndarray) -> np.ndarray:
         return self._ratios(np.nansum(stats, axis=-2), np.nan)
 
 

@@ -13,6 +13,7 @@ from maskfold.board.gap import Gap
 from maskfold.files import atomic_path
 from maskfold.report.page import refuse_other_suffix, render_page
 
+TICKS = 5  # of an axis, about
 WIDTH, HEIGHT = 520, 380  # of a scatter, in units of its viewBox
 LEFT, TOP, RIGHT, BOTTOM = 64, 28, 506, 330  # of the plot inside it
 
@@ -90,10 +91,10 @@ def scatter(gap: Gap) -> Scatter:
     return Scatter(gap, points, _labelled(across, LEFT, RIGHT), _labelled(up, BOTTOM, TOP), line, text)
 
 
-def ticks(values: Sequence[float], most: int = 5) -> list[float]:
+def ticks(values: Sequence[float]) -> list[float]:
     """Round numbers, evenly spaced, that enclose the values."""
     low, high = min(values), max(values)
-    rough = max(high - low, 1e-4 * max(1.0, abs(high))) / most
+    rough = max(high - low, 1e-4 * max(1.0, abs(high))) / TICKS
     power = 10 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
     first, last = math.floor(low / step), math.ceil(high / step)

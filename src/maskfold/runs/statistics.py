@@ -22,7 +22,7 @@ class FoldStatistics:
         metric: as the competition's profile names it, and its ``options``.
         labels: that it was built with.
         ids: of the images.
-        stats: float64 (n, k), a row of `maskfold.metrics.CompetitionMetric.image_stats` for each image.
+        stats: float64 (n, k), a row of `maskfold.metrics.gathered_stats` for each image.
         groups: of the images, over which intervals are drawn; None: they are not known.
     """
 

@@ -37,11 +37,11 @@ def evaluate_oof(
     Raises:
         ConfigError: the decoding asks for a presence that no run predicts.
     """
-    refuse_without_presence(choice, competition, [Run.open(Path(run.run)) for run in choice.runs])
+    runs = [Run.open(Path(run.run)) for run in choice.runs]
+    refuse_without_presence(choice, competition, runs)
     images = choice_images(choice, competition, folds=folds, batch_size=batch_size)
     ids = [image.id for image in images]
     stats = Scorer(images, competition).stats(Setting.of(choice))
-    runs = [Run.open(Path(run.run)) for run in choice.runs]
     groups = groups_of(competition, ids, runs[0].config.folds)
     return Evaluation(competition.metric, ids, stats, groups, optimism(runs))
 

@@ -76,10 +76,9 @@ class Plan:
 
     def folds(self, name: str) -> tuple[int, ...]:
         """The folds of a variant that the study trains and scores."""
-        section = self.config(name, self.study.seeds[0]).folds
         if self.study.folds != "all":
             return self.study.folds
-        return (0,) if section.kind in ("holdout", "given") else tuple(range(section.count))
+        return tuple(range(self.config(name, self.study.seeds[0]).folds.made))
 
     def stages(self) -> list[list[Job]]:
         """All work; what stands in one stage may be done at the same time."""

@@ -27,7 +27,7 @@ from maskfold.studies.study import WINNER
 from maskfold.training import Callback, fit
 
 DATABASE = "search.db"
-Workers = Callable[[Work, Iterable[Task]], None]  # calls the work with each task, and waits until all are done
+WorkThrough = Callable[[Work, Iterable[Task]], None]  # calls the work with each task, and waits until all are done
 
 if TYPE_CHECKING:
     import optuna
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from maskfold.training.session import Session
 
 
-def search(plan: Plan, workers: Workers) -> dict[str, Any]:
+def search(plan: Plan, workers: WorkThrough) -> dict[str, Any]:
     """Make the trials that are missing, write the best one's config as ``winner.yaml``, and return its options.
 
     Trials stay in ``search.db`` and ``trials/``. One that was interrupted goes on where it stopped; with one process

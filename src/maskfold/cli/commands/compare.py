@@ -4,10 +4,8 @@ import argparse
 import shlex
 from pathlib import Path
 
-from maskfold.cli.arguments import check_submissions
-from maskfold.cli.found import default_config
+from maskfold.cli.arguments import add_competition, check_submissions, competition_config
 from maskfold.cli.script import next_command, starting
-from maskfold.config import load_config
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition, open_competition
 from maskfold.steps.places import SUBMISSIONS
@@ -19,12 +17,7 @@ def main() -> None:
     parser.add_argument("a", type=Path, metavar="A", help="a submission")
     parser.add_argument("b", type=Path, metavar="B", help="another submission for the same images")
     parser.add_argument("--truth", type=Path, metavar="FILE", help="true masks in the competition's own form")
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="config of the competition, also a run's config.yaml; default: that of the one competition under data/",
-    )
+    add_competition(parser)
     parser.add_argument(
         "--picture", type=Path, metavar="FILE", help="picture to write or replace; default: submissions/A_B.png"
     )
@@ -32,7 +25,7 @@ def main() -> None:
     arguments = parser.parse_args()
     a, b, truth = arguments.a, arguments.b, arguments.truth
     check_submissions(a, b, truth)
-    config = load_config(arguments.config) if arguments.config else default_config()
+    config = competition_config(arguments)
     check_competition(config)
     starting(f"Comparing {a} and {b} …")
     from maskfold.report.differences import save_differences

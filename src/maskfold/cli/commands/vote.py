@@ -4,10 +4,8 @@ import argparse
 import shlex
 from pathlib import Path
 
-from maskfold.cli.arguments import check_submissions
-from maskfold.cli.found import default_config
+from maskfold.cli.arguments import add_competition, check_submissions, competition_config
 from maskfold.cli.script import next_command, starting
-from maskfold.config import load_config
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition
 
@@ -27,12 +25,7 @@ def main() -> None:
         help="votes from which a pixel is foreground; default: more than half of all; not for classes that exclude "
         "each other, of which the one with the most votes wins",
     )
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="config of the competition, also a run's config.yaml; default: that of the one competition under data/",
-    )
+    add_competition(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -45,7 +38,7 @@ def main() -> None:
     if arguments.weights is not None and len(arguments.weights) != len(submissions):
         parser.error(f"--weights has {len(arguments.weights)} numbers, there are {len(submissions)} submissions")
     check_submissions(*submissions)
-    config = load_config(arguments.config) if arguments.config else default_config()
+    config = competition_config(arguments)
     check_competition(config)
     starting(f"Voting between {', '.join(map(str, submissions))} …")
     from maskfold.steps.vote import vote
