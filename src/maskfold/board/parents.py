@@ -31,7 +31,7 @@ class Parent:
 
 
 def known_configs() -> dict[str, Config]:
-    """The configs that a run may have come from: the defaults, maskfold's, and those in the current folder or its configs/.
+    """The configs that a run may have come from: the defaults, maskfold's own, those here or in configs/ here.
 
     Files that are no configs are left out.
     """

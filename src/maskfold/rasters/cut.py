@@ -18,7 +18,7 @@ from maskfold.rasters.forms import Form, write_image
 from maskfold.rasters.masks import ReadLabel, resized_label
 from maskfold.rasters.plan import Tile, plan_tiles
 from maskfold.rasters.raster import Raster
-from maskfold.rasters.resampling import Part, Size
+from maskfold.rasters.resampling import Part, Size, part_size
 from maskfold.resizing import scaled_size
 
 SETTINGS = "cut.json"
@@ -148,7 +148,7 @@ def _cut(scene: Scene, tile: Tile, form: Form, folder: Path, options: CutOptions
 
 def _there(raster: Raster, native: Size, size: Size, part: Part) -> np.ndarray:
     """bool (h, w): where a tile has data, from the native pixels around it."""
-    wanted = (part[0].stop - part[0].start, part[1].stop - part[1].start)
+    wanted = part_size(part)
     own = tuple(
         slice(axis.start * length // resized, -(-axis.stop * length // resized))
         for axis, length, resized in zip(part, native, size, strict=True)

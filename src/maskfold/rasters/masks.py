@@ -12,7 +12,7 @@ from maskfold.errors import RasterError, first_few
 from maskfold.labels import Label, LabelSpec
 from maskfold.rasters.opening import rasterio
 from maskfold.rasters.raster import Raster
-from maskfold.rasters.resampling import Part, Size, read_resized
+from maskfold.rasters.resampling import Part, Size, part_size, read_resized
 
 ReadLabel = Callable[[Part], Label]
 POLYGON_SUFFIXES = frozenset({".json", ".geojson"})
@@ -101,8 +101,7 @@ class Polygons:
         left, top, right, bottom = self.boxes.T
         near = (right > columns.start) & (left < columns.stop) & (bottom > rows.start) & (top < rows.stop)
         shapes = [self.shapes[place] for place in np.flatnonzero(near)]
-        size = (rows.stop - rows.start, columns.stop - columns.start)
-        values = np.zeros(size, np.uint8)
+        values = np.zeros(part_size(part), np.uint8)
         if shapes:
             origin = rasterio().Affine.translation(columns.start, rows.start)
             rasterio().features.rasterize(shapes, out=values, transform=origin)

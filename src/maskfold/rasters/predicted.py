@@ -13,7 +13,7 @@ from maskfold.labels import Label, LabelSpec
 from maskfold.progress import progress
 from maskfold.rasters.masks import resized_label
 from maskfold.rasters.raster import Raster
-from maskfold.rasters.resampling import Part, Size, read_resized
+from maskfold.rasters.resampling import Part, Size, part_size, read_resized
 from maskfold.rasters.scratch import DiskArray
 
 # Side of the parts that are decoded at a time, and the most of what is around them that they see, in pixels.
@@ -67,7 +67,7 @@ def decode_raster(prediction: RasterPrediction, chain: Chain, folder: Path, want
     for inner, outer in progress(_parts(size, reach), "decode", total=_count(size), unit="part"):
         found = chain.decode(prediction.probability(outer), _image(prediction, outer), prediction.presence)
         rows, columns = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
-        mask.write(inner, found[..., rows, columns].reshape(mask.shape[0], *_shape(inner)))
+        mask.write(inner, found[..., rows, columns].reshape(mask.shape[0], *part_size(inner)))
     return _resized(mask, wanted, labels)
 
 
@@ -99,7 +99,3 @@ def _parts(size: Size, reach: int) -> Iterator[tuple[Part, Part]]:
 
 def _count(size: Size) -> int:
     return -(-size[0] // BLOCK) * -(-size[1] // BLOCK)
-
-
-def _shape(part: Part) -> Size:
-    return part[0].stop - part[0].start, part[1].stop - part[1].start

@@ -13,6 +13,12 @@ Read = Callable[[Part], np.ndarray]
 Rule = Literal["image", "map", "nearest"]
 
 
+def part_size(part: Part) -> Size:
+    """(H, W) of a part."""
+    rows, columns = part
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
 def read_resized(read: Read, size: Size, wanted: Size, part: Part, rule: Rule) -> np.ndarray:
     """``part`` of what ``read`` reads, at another size.
 
