@@ -68,7 +68,7 @@ class RunLengthForm:
         with atomic_path(self.folder / "train.csv") as temporary:
             write_table(profile.form("train"), rows, temporary)
         write_places(self.folder, records)
-        tree = profile.model_dump(mode="json", exclude_defaults=True, exclude={"name", "group_field"})
+        tree = profile.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
         kept = {key: value for key, value in tree["train"].items() if key in ("columns", "class_separator")}
         tree |= {
             "title": f"{profile.title or profile.name}: tiles".strip(),
