@@ -53,7 +53,7 @@ def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) 
 
 
 def check_start(session: Session) -> None:
-    """Validate two batches and write the state, so that what would break after an hour breaks at once.
+    """Validate two batches and write the first state, so that what would break after an hour breaks at once.
 
     It also measures how long an image takes with the config's views: in the second batch, where there is one, since
     the first one pays for the device's start.
@@ -71,7 +71,8 @@ def check_start(session: Session) -> None:
             # Untrained weights may overflow fp16, which means nothing for the training to come.
             if session.precision is not torch.float16:
                 raise
-    session.save()
+    if not session.fold.has_state():
+        session.save()
 
 
 def _shown(session: Session, label: str, predictions: Iterator[Prediction]) -> Iterator[Prediction]:
