@@ -1,9 +1,11 @@
 """Files are written whole or not at all."""
 
+import ctypes
 import errno
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -70,6 +72,32 @@ def sync_folder(folder: Path) -> None:
             os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def exchange_folder(new: Path, path: Path) -> None:
+    """Let the folder ``new`` be ``path``; what was there is removed.
+
+    On Linux both change places at once, so that there is always one or the other; elsewhere it takes two renames.
+    """
+    if path.exists() and not _exchanged(new, path):
+        os.replace(path, former := new.with_name(f"{new.name}f"))
+        os.replace(new, path)
+        new = former
+    elif not path.exists():
+        os.replace(new, path)
+    sync_folder(path.parent)
+    shutil.rmtree(new, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Let two names change places; False where the system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):  # an old C library
+        return False
+    return rename(-100, os.fsencode(one.absolute()), -100, os.fsencode(other.absolute()), 2) == 0
 
 
 def sweep(folder: Path, name: str = "", *, deep: bool = False) -> None:

@@ -3,9 +3,12 @@
 import logging
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable
+from threading import current_thread, main_thread
+from typing import Any
 
 OUT_OF_MEMORY = (
     "the GPU's memory does not suffice: in training lower train.batch_size (train.accumulate makes up for it) or "
@@ -13,9 +16,23 @@ OUT_OF_MEMORY = (
 )
 
 
+AGAIN = "give the same command again"
+_go_on = AGAIN
+
+
+class Terminated(BaseException):
+    """The system, or a queue's time limit, asks the process to end."""
+
+
 def run_script(main: Callable[[], None]) -> None:
-    """Run a command's main function; every failure is one message on stderr and exit code 1."""
+    """Run a command's main function; every failure is one message on stderr and exit code 1.
+
+    Ctrl-C ends it with 130 and SIGTERM with 143, and with a line that says how to go on. A second SIGTERM ends it at
+    once.
+    """
     _speak()
+    if_interrupted(AGAIN)
+    former = _hear_terminate()
     # Modules of the user's own, named package.module:Name in a config, are found here; last, so that they hide nothing.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
@@ -25,13 +42,37 @@ def run_script(main: Callable[[], None]) -> None:
     try:
         main()
     except KeyboardInterrupt:
-        _fail("interrupted: the same command goes on where it stopped")
+        _fail(f"interrupted: {_go_on}", 130)
+    except Terminated:
+        _fail(f"ended by SIGTERM: {_go_on}", 143)
     except BrokenPipeError:
         sys.exit(1)
     except Exception as error:
         if os.environ.get("MASKFOLD_DEBUG"):
             raise
         _fail(describe_error(error))
+    finally:
+        if former is not None:
+            signal.signal(signal.SIGTERM, former)
+
+
+def if_interrupted(text: str) -> None:
+    """Say what the user is to do after Ctrl-C or SIGTERM from now on."""
+    global _go_on
+    _go_on = text
+
+
+def _hear_terminate() -> Any:
+    """Let SIGTERM raise `Terminated`; returns what it did before, None where it is left alone: not the main thread."""
+    owner = os.getpid()
+
+    def terminate(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if os.getpid() == owner:
+            raise Terminated
+        os.kill(os.getpid(), signal.SIGTERM)  # a data worker, forked with this handler
+
+    return signal.signal(signal.SIGTERM, terminate) if current_thread() is main_thread() else None
 
 
 def _speak() -> None:
@@ -77,6 +118,7 @@ def next_command(command: str) -> None:
     print(f"Next: {command}")
 
 
-def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(1)
+def _fail(message: str, code: int = 1) -> None:
+    if code == 1 or os.environ.get("RANK", "0") == "0":
+        print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

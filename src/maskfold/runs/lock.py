@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from maskfold.storage import Storage
 
 BEAT = 10.0  # seconds between two signs of life
 SILENCE = 3 * BEAT  # after which a holder on another machine counts as gone
+WAIT = 0.1  # seconds between two tries of who waits
 SETTLE = 0.5  # seconds after which, of two that wrote at once, the later one is to be read
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 PLACE = 2**40  # Windows locks bytes, which nobody can read then: one that no file has
@@ -52,17 +54,14 @@ def exclusive(file: Path, what: object, *, shared: Notice | None = None, wait: b
         BusyError: another process holds it, and so is working on ``what``.
         RunError: ``file`` is a link.
     """
-    opened = _open(file)
+    opened, notice = _take(file, what, shared, wait=wait)
+    _held.add(opened)
     try:
-        notice = shared or Notice(lambda: os.pread(opened, 4096, 0), lambda text: _rewrite(opened, text))
-        while (taken := _lock(opened)) is False or _lives(notice, sure=bool(taken)):
-            if not wait:
-                raise _busy(what, _holder(notice))
-            time.sleep(SETTLE)
-        _held.add(opened)
         with _beating(notice, what):
             yield
     finally:
+        with suppress(OSError):  # where a file that is open cannot be removed it stays
+            os.unlink(file)
         _held.discard(opened)
         os.close(opened)
 
@@ -91,6 +90,30 @@ def _open(file: Path) -> int:
             if error.errno != errno.ELOOP:
                 raise
     raise RunError(f"{file} is a link, expected a file that maskfold made: remove it")
+
+
+def _take(file: Path, what: object, shared: Notice | None, *, wait: bool) -> tuple[int, Notice]:
+    """The lock file, opened and locked, and where its holder is named."""
+    while True:
+        opened = _open(file)
+        notice = shared or Notice(partial(os.pread, opened, 4096, 0), partial(_rewrite, opened))
+        taken = _lock(opened)
+        busy = taken is False or _lives(notice, sure=bool(taken))
+        if not busy and _still(opened, file):
+            return opened, notice
+        error = _busy(what, _holder(notice))
+        os.close(opened)
+        if busy and not wait:
+            raise error
+        time.sleep(WAIT)
+
+
+def _still(opened: int, file: Path) -> bool:
+    """Whether the file that was opened still has its name: who held it before may have removed it meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(opened), os.stat(file, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
 
 
 def _lock(opened: int) -> bool | None:

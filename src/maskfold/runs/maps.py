@@ -90,6 +90,13 @@ class MapStore:
         named = self._named(self._read_marker())
         return named - {key.rpartition("/")[2] for key in self.storage.list(self.prefix)} if named else named
 
+    def clear(self) -> None:
+        """Remove the maps, the marker first."""
+        named = self._shards()
+        for name in (MARKER, *named):
+            self.storage.remove(self._key(name))
+        self._marker = None
+
     def sweep(self) -> None:
         """Remove what writers that were killed left; nobody may be writing maps here."""
         named = self._shards()

@@ -45,10 +45,13 @@ def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) 
     found = []
     tta, label = session.config.tta, f"out-of-fold maps of {checkpoint}"
     predictions = _shown(session, label, _predictions(session, networks, tta, session.data.valid_whole))
-    with session.fold.oof(checkpoint).replace(oof_options(tta, session.competition.submission_size)) as store:
-        for prediction in predictions:
-            store.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)
-            found.append((prediction.index, _stats(session, prediction)))
+    maps, made_with = session.fold.oof(checkpoint), oof_options(tta, session.competition.submission_size)
+    with session.fold.lock("oof", checkpoint, wait=True):
+        maps.sweep()
+        with maps.replace(made_with) as store:
+            for prediction in predictions:
+                store.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)
+                found.append((prediction.index, _stats(session, prediction)))
     return _scores(session, found)
 
 
