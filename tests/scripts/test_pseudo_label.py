@@ -34,7 +34,7 @@ def test_a_folder_is_written_and_the_next_command_trains_on_it(labelled, script)
 
 
 def test_confidence_at_the_temperature_of_the_other_folds(labelled, script, here):
-    """The networks promise too much: each fold's probabilities are made less certain, by what the others' images say."""
+    """The networks promise too much: each fold's probabilities are made less certain, by the others' images."""
     own = {"0": 3.0, "1": 3.0, "2": 2.5}
     done = script("pseudo_label", "--runs", "runs/A", "--calibrated", "--confidence", "0.5")
     assert done.code == 0, done.err
