@@ -13,6 +13,7 @@ from maskfold.ensembling.submit import default_choice, test_samples
 from maskfold.errors import CompetitionError, RunError
 from maskfold.runs import Run
 from maskfold.runs.pseudo import Manifest, PseudoFolder, Rules
+from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import PSEUDO, as_runs, joined_name
 
@@ -53,7 +54,7 @@ def pseudo_label(
         MaskfoldError: see its message: nothing trained, no images, none that is sure enough, ``out`` exists.
     """
     runs = as_runs(runs)
-    config = override(runs[0].config, overrides or {})
+    config = with_batch(override(runs[0].config, overrides or {}))
     folder = PseudoFolder(out or PSEUDO / joined_name(runs))
     _refuse_to_replace(folder, runs, overwrite=overwrite)
     competition = open_competition(config)

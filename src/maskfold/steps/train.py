@@ -11,6 +11,7 @@ from maskfold.errors import ConfigError
 from maskfold.runs import Run
 from maskfold.steps.competition import open_competition, with_root
 from maskfold.steps.places import RUNS
+from maskfold.steps.settle import settle
 from maskfold.training import fit, processes
 
 
@@ -45,6 +46,13 @@ def train(
     asked = [folds] if isinstance(folds, int | str) else folds
     with processes().main_process_first():
         config = with_root(config, open_competition(config))
+        staying = run.begun_folds() - set(map(str, run.begun_folds() if asked is None else asked) if overwrite else ())
+        config = settle(
+            config,
+            known=run.config if staying else None,
+            folds=None if asked is None else len(asked),
+            alone=cluster is None and processes().num_processes == 1,
+        )
         if overwrite and processes().is_main_process:  # the main process goes first
             run.restart(asked if asked is not None else run.begun_folds(), config)
         run.adopt(config)

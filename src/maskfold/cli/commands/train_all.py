@@ -2,8 +2,11 @@
 
 from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.engine import add_engine, cluster_of
+from maskfold.cli.fit import add_dry_run, dry_run
 from maskfold.cli.train import train_and_tell
 from maskfold.cli.values import count_from
+from maskfold.program import command_line
+from maskfold.steps.competition import check_competition
 
 
 def main() -> None:
@@ -19,7 +22,12 @@ def main() -> None:
     )
     add_engine(parser)
     parser.add_argument("--overwrite", action="store_true", help="train these folds from the start")
+    add_dry_run(parser)
     arguments, config = parse(parser)
+    if arguments.dry_run:
+        check_competition(config)
+        dry_run(config, command_line("train-all", config_flags(arguments)))
+        return
     train_and_tell(
         config,
         arguments.folds,
