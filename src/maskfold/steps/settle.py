@@ -27,13 +27,13 @@ def open_keys(config: Config) -> list[str]:
     return keys + (["train.hours"] if config.train.hours is not None and config.train.iterations is None else [])
 
 
-def settle(config: Config, *, known: Config | None = None, folds: int | None = None, alone: bool = True) -> Config:
+def settle(config: Config, *, known: Config | None = None, folds: int = 1, alone: bool = True) -> Config:
     """``config`` with numbers in the place of ``auto``, and with the steps that ``train.hours`` has room for.
 
     Args:
         config: the experiment's.
         known: that of the run, where some of its folds stay: its numbers hold for the others too.
-        folds: that are trained within the hours, one after the other; None: all.
+        folds: that are trained within the hours, one after the other.
         alone: whether one process trains on this machine: nothing is measured for others.
 
     Raises:
@@ -57,7 +57,7 @@ def settle(config: Config, *, known: Config | None = None, folds: int | None = N
         print(f"{key}: {size} images, found on this device", flush=True)
         config = override(config, {key: size})
     if "train.hours" in keys:
-        config = _with_length(config, folds or config.folds.made, started)
+        config = _with_length(config, folds, started)
     return config
 
 

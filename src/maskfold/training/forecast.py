@@ -110,7 +110,7 @@ class Work:
         batches_per_epoch: of one process.
         batches: of all epochs, of one process; the last epoch may be shorter than the others.
         valid_images: of the fold.
-        folds: of the run; 1 where all images are trained on.
+        folds: of the run that are trained; 1 where all images are trained on.
         processes: that train together.
         networks: that predict the test images together.
         test_images: as many validation images as the test images are, by their pixels.
@@ -130,7 +130,10 @@ class Work:
     def of(cls, session: "Session") -> "Work":
         """That of a fold whose training was opened."""
         length, config = session.length, session.config
-        folds = 1 if session.fold.name == ALL else session.run.folds()["fold"].nunique()
+        folds = 1
+        if session.fold.name != ALL:
+            made = session.run.folds()["fold"].nunique()
+            folds = min(made, config.folds.trained or made)
         return cls(
             config=config,
             epochs=length.epochs,
