@@ -32,7 +32,7 @@ LAYERS = [
     {"datasets", "runs", "demo", "rasters"},
     {"ensembling", "checks"},
     {"scoring", "training", "packing"},
-    {"board"},
+    {"board", "planning"},
     {"report", "steps"},
     {"studies"},
     {"cli"},

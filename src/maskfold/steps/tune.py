@@ -11,6 +11,7 @@ from maskfold.ensembling.tune import tune as choose_ensemble
 from maskfold.inference.decoding import tunable_values
 from maskfold.labels import LabelSpec
 from maskfold.runs import Run
+from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run
 
@@ -30,7 +31,7 @@ def tune(
         RunError: damaged files.
     """
     runs = as_runs(runs)
-    config = override(runs[0].config, overrides or {})
+    config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
     choice = choose_ensemble(runs, competition, config, cluster=cluster)
     path = ensemble_run(runs).ensemble_path
