@@ -26,6 +26,8 @@ LAYERS = [
         "program",
         "parallel",
         "cluster",
+        "yaml_text",
+        "archives",
     },
     {"config", "losses", "metrics", "resizing"},
     {"competitions", "models", "inference"},
