@@ -47,6 +47,21 @@ def check_member(member: zipfile.ZipInfo) -> None:
         )
 
 
+def refuse_packed(source: Path | IO[bytes]) -> None:
+    """Refuse an archive with packed members, for what is written without packing: tensors.
+
+    Raises:
+        UnsafeArchiveError: a member is packed, so it may become of any size.
+        zipfile.BadZipFile: it is damaged, or no archive.
+    """
+    with open_zip(source) if isinstance(source, Path) else zipfile.ZipFile(source) as archive:
+        for member in archive.infolist():
+            if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+                raise UnsafeArchiveError(
+                    f"its member {member.filename!r} is packed, which is not how tensors are stored"
+                )
+
+
 def _listed(stream: IO[bytes]) -> int:
     """How many members an archive says it has; 0 where it does not say, and zipfile will refuse it."""
     size = stream.seek(0, 2)

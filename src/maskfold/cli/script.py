@@ -7,10 +7,8 @@ import sys
 import traceback
 from collections.abc import Callable
 
-OUT_OF_MEMORY = (
-    "the GPU's memory does not suffice: in training lower train.batch_size (train.accumulate makes up for it) or "
-    "data.crop; in validation and prediction lower inference.batch_size, or set tta.window"
-)
+from maskfold.cli.failures import file_message, memory_message
+from maskfold.cli.terminal import plain_output, printable
 
 
 def run_script(main: Callable[[], None]) -> None:
@@ -23,7 +21,8 @@ def run_script(main: Callable[[], None]) -> None:
         # Of the processes that torchrun starts, the first one speaks.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
-        main()
+        with plain_output():
+            main()
     except KeyboardInterrupt:
         _fail("interrupted: the same command goes on where it stopped")
     except BrokenPipeError:
@@ -38,16 +37,25 @@ def _speak() -> None:
     """maskfold's own notes go to stderr as plain lines; the hub's retries, five warnings each, do not."""
     logger = logging.getLogger("maskfold")
     logger.setLevel(logging.INFO)
-    logger.handlers = [logging.StreamHandler()]  # new, since a notebook or a test may have replaced stderr
+    handler = logging.StreamHandler()  # new, since a notebook or a test may have replaced stderr
+    handler.setFormatter(_Printable())
+    logger.handlers = [handler]
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it complains of tifs that others can read
+
+
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def describe_error(error: Exception) -> str:
     """One message for the user: ours as it stands, others with their type."""
     text = _own_message(str(error))
-    if type(error).__name__ == "OutOfMemoryError":
-        return f"{OUT_OF_MEMORY} ({text.splitlines()[0]})"
+    if message := memory_message(type(error).__name__, text):
+        return message
+    if isinstance(error, OSError) and (message := file_message(error)):
+        return message
     if isinstance(error, ValueError) and (type(error) is not ValueError or _raised_in_maskfold(error)):
         return text
     return f"{type(error).__name__}: {text} (set MASKFOLD_DEBUG=1 for the traceback)"
@@ -78,5 +86,5 @@ def next_command(command: str) -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     sys.exit(1)

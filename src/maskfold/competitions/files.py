@@ -15,21 +15,24 @@ from typing import IO, Any
 from maskfold.archives import check_member, open_zip
 from maskfold.errors import CompetitionError, UnsafeArchiveError, first_few, os_reason, together
 
-# What a plain path may have to be looked at for: an empty name, . or .. among its parts, drives, backslashes, NULs.
-_UNUSUAL = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[:\\\0\n]")
+# What a plain path may have to be looked at for: an empty name, . or .. among its parts, drives, backslashes, and what
+# a terminal would obey instead of show: control characters, and marks that turn the direction of writing.
+_CONTROL = "[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+_UNUSUAL = re.compile(rf"(?:^|/)\.{{0,2}}(?:/|$)|[:\\]|{_CONTROL}")
+LONGEST = 255  # bytes of a file's name on the usual disks
 
 
 def safe_path(name: str) -> str:
     """Normalise a relative path that came from a competition's table, and keep it inside the competition's folder.
 
     Raises:
-        CompetitionError: empty, absolute or with a drive, with ``..``, a backslash or a NUL.
+        CompetitionError: empty, absolute or with a drive, with ``..``, a backslash or a control character.
     """
     if not _UNUSUAL.search(name):
         return name  # as nearly always, and a path object takes ten times as long
     path = PurePosixPath(name)
     inside = path.parts and not path.is_absolute() and ".." not in path.parts
-    if not inside or "\\" in name or "\0" in name or (":" in name and PureWindowsPath(name).drive):
+    if not inside or "\\" in name or re.search(_CONTROL, name) or (":" in name and PureWindowsPath(name).drive):
         raise CompetitionError(
             f"the file name {name!r} is not a plain path inside the competition's folder: it is not opened"
         )

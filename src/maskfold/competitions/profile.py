@@ -36,7 +36,7 @@ class CsvProfile(BaseProfile):
     layout: Literal["csv"]
     train: CsvTrain
     test: CsvTest
-    separator: str = Field(",", min_length=1, max_length=1, description="between the fields of a row")
+    separator: str = Field(",", pattern=r"^[^\r\n\"\x00]$", description="between the fields of a row, one character")
     header: bool = Field(True, description="whether the first row holds column names")
     columns: dict[ColumnRole, str] = Field(description="role -> column name, in a submission's order")
     rows: Literal["image", "class", "instance"] = Field("image", description="one row per …")
