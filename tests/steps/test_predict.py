@@ -97,7 +97,7 @@ def test_out_of_fold_maps_are_made_as_the_choice_predicts(run, monkeypatch, caps
             return "dice 0.8"
 
     monkeypatch.setattr(
-        predict, "evaluate_oof", lambda choice, _, batch_size: seen.append((choice, batch_size)) or Answer()
+        predict, "evaluate_oof", lambda choice, _, batch_size, cluster: seen.append((choice, batch_size)) or Answer()
     )
     compute_oof(tuned(run), None, override(run.config, {"inference.batch_size": 5}))
     assert seen == [(tuned(run), 5)]
