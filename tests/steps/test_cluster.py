@@ -88,7 +88,7 @@ def nodes(place):
 
 
 def results(storage: Storage) -> dict[str, bytes]:
-    names = ("best.safetensors", "ema.safetensors", "metrics.csv", "manifest.json", "folds.csv", ".npz", ".pngs")
+    names = ("best.safetensors", "ema.safetensors", "metrics.csv", "folds.csv", ".npz", ".pngs")
     return {key: storage.read(key) for key in storage.list() if key.endswith(names)}
 
 
