@@ -12,13 +12,15 @@ import torch
 
 import maskfold
 from maskfold.errors import ConfigError, TrainingError
-from maskfold.parallel import side_by_side, worker_pool
+from maskfold.parallel import default_processes, gpus, side_by_side, worker_pool
 
 SRC = Path(__file__).parents[1] / "src"
 
 
 def note(folder: str, task: int) -> None:
-    Path(folder, f"{task}_{os.getpid()}").write_text(os.environ["OMP_NUM_THREADS"])
+    Path(folder, f"{task}_{os.getpid()}").write_text(
+        f"{os.environ['OMP_NUM_THREADS']} {os.environ['CUDA_VISIBLE_DEVICES']}"
+    )
     time.sleep(0.3)
 
 
@@ -46,12 +48,14 @@ def alive(pid: int) -> bool:
 
 def test_every_task_is_done_once_by_few_processes_that_share_the_cores(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert (gpus(), default_processes()) == (["3", "5"], 2)
     side_by_side(note, [(str(tmp_path), task) for task in range(5)], 2)
     names = [path.name.split("_") for path in tmp_path.iterdir()]
     assert sorted(int(task) for task, _ in names) == [0, 1, 2, 3, 4]
     assert len({process for _, process in names}) == 2
     cores = len(os.sched_getaffinity(0))
-    assert {path.read_text() for path in tmp_path.iterdir()} == {str(max(1, cores // 2))}
+    assert {path.read_text() for path in tmp_path.iterdir()} == {f"{max(1, cores // 2)} {gpu}" for gpu in (3, 5)}
 
 
 def test_the_first_error_ends_the_others_at_once():
