@@ -41,6 +41,9 @@ class FoldsConfig(Section):
         )
     )
     count: Count = Field(default=5, description="number of folds (hold-out and given splits: one)")
+    trained: Count | None = Field(
+        default=None, description="how many of them train_all trains where none are named, the first ones; null: all"
+    )
     valid_share: float = Field(default=0.2, gt=0, lt=1, description="hold-out: share of images for validation")
     bins: Count = Field(default=5, description="stratified: coverage bins, and one more for empty masks")
     group: GroupConfig | None = Field(default=None, description="where groups come from; null: the profile's, if any")

@@ -26,6 +26,7 @@ from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_oof
+from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run, joined_name
 from maskfold.steps.submissions import log_file, submission_path
@@ -74,7 +75,7 @@ def predict(
             exists.
     """
     runs = as_runs(runs)
-    config = override(runs[0].config, overrides or {})
+    config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
     path = submission_path(joined_name(runs), competition, out, overwrite=overwrite)
@@ -109,7 +110,7 @@ def predict_pack(
     Raises:
         MaskfoldError: as `predict`.
     """
-    config = override(pack.config, overrides or {})
+    config = with_batch(override(pack.config, overrides or {}))
     competition = open_competition(config)
     choice = _changed(pack.choice, config, set(overrides or {}))
     path = submission_path(joined_name(pack.runs), competition, out, overwrite=overwrite)
@@ -190,7 +191,7 @@ def predict_out_of_fold(
 ) -> None:
     """Compute the out-of-fold maps of all runs as they would predict, on a cluster if asked, and print their score."""
     runs = as_runs(runs)
-    config = override(runs[0].config, overrides or {})
+    config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
     compute_oof(choose(runs, config, set(overrides or {}), untuned=untuned), competition, config, cluster)
 

@@ -11,6 +11,7 @@ from maskfold.ensembling.tune import tune as choose_ensemble
 from maskfold.inference.decoding import tunable_values
 from maskfold.labels import LabelSpec
 from maskfold.runs import Run
+from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run
 
@@ -30,7 +31,7 @@ def tune(
         RunError: damaged files.
     """
     runs = as_runs(runs)
-    config = override(runs[0].config, overrides or {})
+    config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
     choice = choose_ensemble(runs, competition, config, cluster=cluster)
     path = ensemble_run(runs).ensemble_path
@@ -55,6 +56,9 @@ def describe(choice: EnsembleChoice, labels: LabelSpec, post: PostConfig, note: 
         f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before tuning, {choice.scores['after']:.4f} after "
         f"(cross-fitted){note}",
     ]
+    if choice.refused:
+        lines.append("Refused, as the gain may be chance or one fold's alone:")
+        lines += [f"  {refused.line()}" for refused in choice.refused]
     if left_out := [key for key, held in post if held is not None and getattr(choice.post, key) is None]:
         lines.append(f"Left out, as nothing scores higher with it: post.{', post.'.join(left_out)}.")
     elif not choice.helped:

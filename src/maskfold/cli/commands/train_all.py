@@ -4,8 +4,11 @@ from dataclasses import replace
 
 from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.engine import add_engine, cluster_of
+from maskfold.cli.fit import add_dry_run, dry_run
 from maskfold.cli.train import train_and_tell
 from maskfold.cli.values import count_from
+from maskfold.program import command_line
+from maskfold.steps.competition import check_competition
 
 
 def main() -> None:
@@ -28,12 +31,17 @@ def main() -> None:
         help="processes on the cluster that train a fold together, as with torchrun; default: 1",
     )
     parser.add_argument("--overwrite", action="store_true", help="train these folds from the start")
+    add_dry_run(parser)
     arguments, config = parse(parser)
     cluster = cluster_of(arguments)
     if cluster is not None:
         cluster = replace(cluster, together=arguments.workers_per_fold)
     elif arguments.workers_per_fold > 1:
         parser.error("--workers-per-fold needs --engine ray; on one machine: torchrun --nproc-per-node N train_fold.py")
+    if arguments.dry_run:
+        check_competition(config)
+        dry_run(config, command_line("train-all", config_flags(arguments)))
+        return
     train_and_tell(
         config,
         arguments.folds,
