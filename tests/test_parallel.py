@@ -12,9 +12,14 @@ import torch
 
 import maskfold
 from maskfold.errors import ConfigError, TrainingError
-from maskfold.parallel import default_processes, gpus, side_by_side, worker_pool
+from maskfold.parallel import default_processes, gpus, worker_pool
 
 SRC = Path(__file__).parents[1] / "src"
+
+
+def side_by_side(work, tasks, processes: int) -> None:
+    with worker_pool(processes) as workers:
+        workers(work, tasks)
 
 
 def note(folder: str, task: int) -> None:
@@ -73,7 +78,7 @@ def test_a_process_that_the_system_ended_is_named():
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_processes_end_with_their_parent(ending, tmp_path):
     code = (
-        "from tests.test_parallel import wait; from maskfold.parallel import side_by_side\n"
+        "from tests.test_parallel import side_by_side, wait\n"
         f"if __name__ == '__main__': side_by_side(wait, [({str(tmp_path)!r}, 0), ({str(tmp_path)!r}, 1)], 2)"
     )
     environment = {**os.environ, "PYTHONPATH": f"{SRC}{os.pathsep}{SRC.parent}"}
