@@ -15,6 +15,7 @@ from itertools import product
 
 import numpy as np
 
+from maskfold.cluster import Cluster
 from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
@@ -31,7 +32,9 @@ from maskfold.runs import Run
 PARTS_OF_ONE_FOLD = 5
 
 
-def tune(runs: Sequence[Run], competition: Competition, config: Config) -> EnsembleChoice:
+def tune(
+    runs: Sequence[Run], competition: Competition, config: Config, *, cluster: Cluster | None = None
+) -> EnsembleChoice:
     """Choose the ensemble of one or several runs.
 
     Args:
@@ -40,6 +43,7 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
         config: the first run's, with the command line's changes. ``tta`` is how the maps are made that prediction
             will use; the out-of-fold maps are made likewise, and computed where they are missing. ``inference`` and
             ``post`` are where tuning starts, and what wins a tie.
+        cluster: compute missing maps on a Ray cluster.
 
     Returns:
         What to predict with. ``scores`` holds the out-of-fold score ``before``, of the config's own settings, and
@@ -60,7 +64,7 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
     possible = partial(_with_presence, runs, competition)
     wanted = [wanted_checkpoints(run, own, config) for run, own in zip(runs, start.checkpoints, strict=True)]
     tta, batch_size = [config.tta] * len(runs), config.inference.batch_size
-    images = oof_images(runs, wanted, competition, tta, batch_size=batch_size)
+    images = oof_images(runs, wanted, competition, tta, batch_size=batch_size, cluster=cluster)
     parts = parts_of(images, groups_of(competition, [image.id for image in images], runs[0].config.folds))
     scorer = Scorer(images, competition)
     of_runs = possible(run_coordinates(runs, config))
