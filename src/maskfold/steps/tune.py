@@ -56,6 +56,9 @@ def describe(choice: EnsembleChoice, labels: LabelSpec, post: PostConfig, note: 
         f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before tuning, {choice.scores['after']:.4f} after "
         f"(cross-fitted){note}",
     ]
+    if choice.refused:
+        lines.append("Refused, as the gain may be chance or one fold's alone:")
+        lines += [f"  {refused.line()}" for refused in choice.refused]
     if left_out := [key for key, held in post if held is not None and getattr(choice.post, key) is None]:
         lines.append(f"Left out, as nothing scores higher with it: post.{', post.'.join(left_out)}.")
     elif not choice.helped:
