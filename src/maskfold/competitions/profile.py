@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -159,6 +160,7 @@ Profile = CsvProfile | PngMasksProfile | FileListProfile | LabelFilesProfile | C
 _SCHEMA = TypeAdapter(Annotated[Profile, Field(discriminator="layout")])
 
 
+@cache
 def shipped_profiles() -> tuple[Profile, ...]:
     """The profiles that come with maskfold, the more specific layouts first."""
     profiles = [read_profile(path) for path in sorted(SHIPPED.glob("*.yaml"))]
