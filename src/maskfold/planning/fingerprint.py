@@ -142,8 +142,7 @@ def spread(samples: Samples, most: int) -> Samples:
 
 
 def candidate_scales(side: float) -> list[float]:
-    """Scales that are looked at, of images whose shorter side is ``side``: smaller ones, 1, and larger ones of small
-    images."""
+    """Scales that are looked at: smaller ones and 1; larger ones where the images' shorter ``side`` is small."""
     return [*SCALES, *(round(larger / side, 4) for larger in LARGER if larger > side)]
 
 
