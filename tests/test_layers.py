@@ -34,7 +34,7 @@ LAYERS = [
     {"scoring", "training", "packing"},
     {"board", "planning"},
     {"report", "steps"},
-    {"studies"},
+    {"studies", "autopilot"},
     {"cli"},
 ]
 ARROWS = {
