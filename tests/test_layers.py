@@ -59,6 +59,7 @@ LIFTABLE = {
         "instances",
         "device",
         "extension",
+        "rle",
         "symmetries",
         "resizing",
     },

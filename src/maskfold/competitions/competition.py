@@ -43,7 +43,7 @@ class Competition:
 
     Attributes:
         name: the profile's name.
-        root: the competition's folder.
+        files: the competition's, wherever they are.
         profile: the profile as read from its YAML.
         images: how the images are stored.
         metric: the competition's score.
@@ -51,9 +51,9 @@ class Competition:
     """
 
     def __init__(self, profile: Profile, root: Path, *, class_names: tuple[str, ...] | None = None) -> None:
+        """``root`` is a folder or a URL, see `CompetitionFiles`."""
         self.profile = profile
-        self.root = Path(root)
-        self.files = CompetitionFiles(self.root)
+        self.files = CompetitionFiles(root)
         self._surveys: dict[Split, Survey] = {}
         self._sizes: dict[ImagePath, tuple[int, int]] = {}
         self.layout = LAYOUTS[profile.layout](profile, self.files, class_names)
@@ -65,6 +65,11 @@ class Competition:
     @property
     def name(self) -> str:
         return self.profile.name
+
+    @property
+    def root(self) -> Path:
+        """The competition's folder, on this machine."""
+        return self.files.root
 
     @property
     def labels(self) -> LabelSpec:
@@ -118,7 +123,7 @@ class Competition:
     def reading_from(self, root: Path) -> "Competition":
         """The same competition, which looks for the files of images in another folder. Its samples are not there."""
         other = copy.copy(self)
-        other.root, other.files, other._sizes = Path(root), CompetitionFiles(root), {}
+        other.files, other._sizes = CompetitionFiles(root), {}
         return other
 
     def unnamed_images(self) -> list[str]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
+from maskfold.competitions.mirror import local_folder
 from maskfold.errors import CompetitionError, first_few, together
 
 # What a plain path may have to be looked at for: an empty name, . or .. among its parts, drives, backslashes, NULs.
@@ -66,14 +67,26 @@ class CompetitionFiles:
     ``train_mask.csv``. An archive that is alone in ``root`` is the competition's whole download: its members (or those
     of its only folder) are also where they would be if it were unpacked. A plain file goes before an archive's member
     of the same path.
+
+    ``root`` may be a URL, whose files are then copied to this machine first, see `maskfold.competitions.mirror`.
+
+    Attributes:
+        source: the folder or URL that was given.
+        root: the folder.
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+        self.source = Path(root)
+        self.root = local_folder(self.source)
         self._archives: dict[tuple[int, str], zipfile.ZipFile] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_archives": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        if not self.root.is_dir():  # on another machine
+            self.root = local_folder(self.source)
 
     def exists(self, path: str) -> bool:
         """Whether ``path`` is a file."""

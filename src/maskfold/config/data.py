@@ -13,7 +13,9 @@ class CompetitionConfig(Section):
 
     profile: str = Field(default="tianchi-buildings", description="name of a profile, or path to a profile YAML")
     root: Path | None = Field(
-        default=None, description="folder of the competition's files; null: the one found under data/"
+        default=None,
+        description="folder of the competition's files, or a URL (s3://…) that they are copied from once, see "
+        "docs/machines.md; null: the one found under data/",
     )
     class_names: tuple[str, ...] | None = Field(
         default=None, description="names of classes 0..C-1; null: the profile's"

@@ -181,13 +181,17 @@ def _apart(shards: Shards, path: Path) -> tuple[Shards, Iterator[Decoded]]:
 
 
 def predict_out_of_fold(
-    runs: Run | Sequence[Run], *, untuned: bool = False, overrides: Mapping[str, Any] | None = None
+    runs: Run | Sequence[Run],
+    *,
+    untuned: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    cluster: Cluster | None = None,
 ) -> None:
-    """Compute the out-of-fold maps of all runs as they would predict, and print their score."""
+    """Compute the out-of-fold maps of all runs as they would predict, on a cluster if asked, and print their score."""
     runs = as_runs(runs)
     config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
-    compute_oof(choose(runs, config, set(overrides or {}), untuned=untuned), competition, config)
+    compute_oof(choose(runs, config, set(overrides or {}), untuned=untuned), competition, config, cluster)
 
 
 def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: bool) -> EnsembleChoice:
@@ -224,9 +228,11 @@ def describe_folds(runs: Sequence[Run], competition: Competition, folds: Sequenc
     return f"Folds: {', '.join(map(str, folds))}{missing}{trained}"
 
 
-def compute_oof(choice: EnsembleChoice, competition: Competition, config: Config) -> None:
+def compute_oof(
+    choice: EnsembleChoice, competition: Competition, config: Config, cluster: Cluster | None = None
+) -> None:
     """Compute the out-of-fold maps of all runs as the choice predicts, and print their score."""
-    print(evaluate_oof(choice, competition, batch_size=config.inference.batch_size).line())
+    print(evaluate_oof(choice, competition, batch_size=config.inference.batch_size, cluster=cluster).line())
 
 
 def log_submission(

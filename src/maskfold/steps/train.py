@@ -32,8 +32,8 @@ def train(
         overwrite: train these folds from the start, and remove what is there of them.
         parallel: folds that are trained at a time, each in a process of its own. They share the cores, or have a GPU
             each. With other numbers of threads the last bits differ.
-        cluster: train on a Ray cluster, as many folds at a time as it has room for; a machine that goes costs the
-            unfinished epochs of its folds.
+        cluster: train on a Ray cluster, as many folds at a time as it has room for, each with ``cluster.together``
+            processes; a machine that goes costs the unfinished epochs of its folds.
 
     Returns:
         The run, in ``runs/NAME/``.
@@ -76,6 +76,7 @@ def train(
 
 def _train_fold_of(path: Path, fold: int | str) -> None:
     _train_fold(Run.open(path), fold)
+    processes().destroy_process_group()
 
 
 def _train_fold(run: Run, fold: int | str) -> None:

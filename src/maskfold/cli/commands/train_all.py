@@ -1,5 +1,7 @@
 """Train all folds, one after the other or several at a time; interrupted, the same command goes on where it stopped."""
 
+from dataclasses import replace
+
 from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.engine import add_engine, cluster_of
 from maskfold.cli.fit import add_dry_run, dry_run
@@ -21,9 +23,21 @@ def main() -> None:
         help="folds trained at a time, each with a GPU of its own or its share of the cores; default: 1",
     )
     add_engine(parser)
+    parser.add_argument(
+        "--workers-per-fold",
+        type=count_from(1),
+        default=1,
+        metavar="N",
+        help="processes on the cluster that train a fold together, as with torchrun; default: 1",
+    )
     parser.add_argument("--overwrite", action="store_true", help="train these folds from the start")
     add_dry_run(parser)
     arguments, config = parse(parser)
+    cluster = cluster_of(arguments)
+    if cluster is not None:
+        cluster = replace(cluster, together=arguments.workers_per_fold)
+    elif arguments.workers_per_fold > 1:
+        parser.error("--workers-per-fold needs --engine ray; on one machine: torchrun --nproc-per-node N train_fold.py")
     if arguments.dry_run:
         check_competition(config)
         dry_run(config, command_line("train-all", config_flags(arguments)))
@@ -34,5 +48,5 @@ def main() -> None:
         config_flags(arguments),
         overwrite=arguments.overwrite,
         parallel=arguments.parallel,
-        cluster=cluster_of(arguments),
+        cluster=cluster,
     )
