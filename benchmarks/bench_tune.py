@@ -139,7 +139,7 @@ def usual(images: list[OofImage], competition: Competition) -> np.ndarray:
         [
             [
                 usual_dice(without_small(found >= np.float32(threshold), area), truth)
-                for found, truth in zip(maps, truths)
+                for found, truth in zip(maps, truths, strict=True)
             ]
             for threshold, area in product(THRESHOLDS, AREAS)
         ]

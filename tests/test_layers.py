@@ -26,6 +26,8 @@ LAYERS = [
         "program",
         "parallel",
         "cluster",
+        "yaml_text",
+        "archives",
     },
     {"config", "losses", "metrics", "resizing"},
     {"competitions", "models", "inference"},
@@ -50,7 +52,7 @@ LIFTABLE = {
     "losses": {"errors", "labels", "extension", "compiled"},
     "metrics": {"errors", "labels", "extension", "instances"},
     "rle": {"errors", "compiled"},
-    "models": {"errors", "config", "images", "extension"},
+    "models": {"errors", "config", "images", "extension", "archives"},
     "inference": {
         "errors",
         "config",

@@ -28,8 +28,8 @@ def kind(height, width, *, steepness=0.02, **figures):
     ceilings = {scale: round(max(0.0, 1 - steepness / 2 / scale), 4) for scale in scales}
     usual = {
         "task": "binary", "metric": "dice", "of_sums": False, "costs": (0.5, 0.5), "train": 800, "test": 200,
-        "test_pixels": 1.0, "coverage": 0.15, "empty": 0.1, "object_side": 30.0, "rarest": 0.1, "groups": 0, "copies": 0,
-        "shift": 0.55, "given": False, "upright": False, "colour": True, "reading": 0.002,
+        "test_pixels": 1.0, "coverage": 0.15, "empty": 0.1, "object_side": 30.0, "rarest": 0.1, "groups": 0,
+        "copies": 0, "shift": 0.55, "given": False, "upright": False, "colour": True, "reading": 0.002,
     }  # fmt: skip
     return Fingerprint(height=height, width=width, ceilings=ceilings, **{**usual, "read": 300, **figures})
 
@@ -57,7 +57,7 @@ KINDS = {
         ),
         CPU,
         1,
-    ),  # fmt: skip
+    ),
     "tissue": (kind(1024, 1024, train=350, test=1, groups=15, shift=0.9, object_side=90.0, steepness=0.004), GPU, 9),
     "chest": (kind(1024, 1024, train=10_000, test=1_300, empty=0.78, coverage=0.01, steepness=0.006), GPU, 9),
     "ships": (
@@ -75,7 +75,7 @@ KINDS = {
         ),
         GPU,
         9,
-    ),  # fmt: skip
+    ),
     "steel": (
         kind(256, 1600, task="multilabel", metric="dice", train=12_500, test=1_800, empty=0.47, coverage=0.06),
         GPU,
@@ -96,7 +96,7 @@ KINDS = {
         ),
         GPU,
         9,
-    ),  # fmt: skip
+    ),
     "cells": (
         kind(520, 696, metric="dsb_map", costs=None, train=60, test=20, object_side=14.0, steepness=0.04),
         CPU,

@@ -49,10 +49,11 @@ def test_batches():
 
 
 def test_the_rate_grows_with_the_root_of_the_batch():
-    assert learning_rate(8).value == pytest.approx(0.002)
-    assert learning_rate(2).value == pytest.approx(0.001)
-    assert learning_rate(16).value == pytest.approx(0.0028)
-    assert learning_rate(512).value == pytest.approx(0.003)
+    assert learning_rate(8, 0.002).value == pytest.approx(0.002)
+    assert learning_rate(2, 0.002).value == pytest.approx(0.001)
+    assert learning_rate(32, 0.0007).value == pytest.approx(0.0014)
+    assert learning_rate(512, 0.002).value == pytest.approx(0.003)
+    assert "0.003 at most" in learning_rate(512, 0.002).why
     assert (encoder_factor(True).value, encoder_factor(False).value) == (0.5, 1.0)
 
 
@@ -160,6 +161,8 @@ def test_what_an_option_promises():
     assert value(data, LITE[0], 0.5, 1, 2000) - base == pytest.approx(choice.DOUBLING)
     assert value(data, LITE[1], 0.5, 1, 1000) - base == pytest.approx(choice.TOP1 * (74.8 - 71.9))
     assert value(data, LITE[0], 0.5, 5, 1000) - base == pytest.approx(0.022)
+    later = value(data, LITE[0], 0.5, 1, 30_000) - value(data, LITE[0], 0.5, 1, 20_000)
+    assert later == pytest.approx(choice.DOUBLING / 3 * np.log2(1.5))
     assert value(data, LITE[0], 0.5, 1, 10**6) == value(data, LITE[0], 0.5, 1, choice.enough(data))
     # Half the scale costs what the true masks lose, and what 128 pixels say less than 256.
     lost = data.ceilings[0.5] - data.ceilings[0.25]

@@ -46,7 +46,13 @@ def open_competition(config: CompetitionConfig, *, data_root: Path = Path("data"
     from maskfold.competitions.competition import Competition
 
     profile, root = locate_competition(config, data_root=data_root)
-    return Competition(profile, root, class_names=config.class_names)
+    return Competition(
+        profile,
+        root,
+        class_names=config.class_names,
+        max_pixels=config.max_pixels,
+        follow_links=config.follow_links,
+    )
 
 
 def locate_competition(config: CompetitionConfig, *, data_root: Path = Path("data")) -> tuple[Profile, Path]:

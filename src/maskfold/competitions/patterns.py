@@ -121,9 +121,9 @@ class Pattern:
             return "(?:[^/]+/)*"
         if token["other"]:
             raise CompetitionError(
-                f"the pattern {self.text} cannot be read: fields are written {{id}}, {{number:d}} and {{number:1-5}} where "
-                "they are numbers, {name=a|b} where they are one of some words; * stands for any characters and **/ for "
-                "any folders"
+                f"the pattern {self.text} cannot be read: fields are written {{id}}, {{number:d}} and {{number:1-5}} "
+                "where they are numbers, {name=a|b} where they are one of some words; * stands for any characters and "
+                "**/ for any folders"
             )
         if token["any"]:
             return "[^/]*"

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from functools import cached_property
-from io import StringIO
 from operator import index
 from pathlib import PurePosixPath
 from typing import Any, Literal, overload
@@ -13,7 +12,7 @@ import pandas as pd
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.packed import pack
 from maskfold.competitions.patterns import Pattern
-from maskfold.competitions.table import duplicates
+from maskfold.competitions.table import duplicates, read_cells
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError, first_few, raise_all
 
@@ -248,10 +247,7 @@ def read_rows(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[s
     Raises:
         CompetitionError: missing file or columns.
     """
-    try:
-        table = pd.read_csv(StringIO(files.text(name)), dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise CompetitionError(f"{name} is not a CSV separated by commas: {error}") from None
+    table = read_cells(files.text(name), name)
     table = table.set_axis([str(column).strip() for column in table.columns], axis=1)
     absent = [column for column in columns if column not in table]
     if absent:

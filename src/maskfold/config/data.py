@@ -20,6 +20,18 @@ class CompetitionConfig(Section):
     class_names: tuple[str, ...] | None = Field(
         default=None, description="names of classes 0..C-1; null: the profile's"
     )
+    max_pixels: int = Field(
+        default=89_478_485,
+        ge=1,
+        le=178_956_970,
+        description="pixels of the largest image that is read whole: what is larger could be a decompression bomb; tif "
+        "and jp2 are then read by windows, other formats are refused",
+    )
+    follow_links: bool = Field(
+        default=False,
+        description="whether links below the folders of images may lead out of them; those directly in "
+        "competition.root may anyway",
+    )
 
 
 class GroupConfig(Section):

@@ -11,7 +11,7 @@ class TTAConfig(Section):
     """Test-time augmentation: how one probability map comes from several looks at an image."""
 
     views: str = Field(default="flips", description="test-time views: none, flips (4), d4 (8)")
-    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+    scales: tuple[Annotated[float, Field(gt=0, le=8)], ...] = Field(
         default=(1.0,), description="test-time scales, each with every view"
     )
     merge: Literal["probabilities", "logits", "vote"] = Field(

@@ -46,4 +46,4 @@ Areas = Annotated[
 class Section(BaseModel):
     """A part of the tree. Unknown keys are errors, and nothing can be changed after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)

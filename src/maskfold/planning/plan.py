@@ -111,7 +111,7 @@ def _values(
         "model.encoder_weights": Reason("imagenet" if pretrained else None, weights),
         "model.options": Reason({"decoder_channels": list(option.encoder.decoder)}, "as wide as the encoder deserves"),
         "loss": loss(data),
-        "optim.lr": learning_rate.learning_rate(batch.value),
+        "optim.lr": learning_rate.learning_rate(batch.value, option.encoder.rate),
         "optim.encoder_lr_factor": learning_rate.encoder_factor(pretrained),
         "averaging.ema": length.ema(steps),
         "train.epochs": count,

@@ -13,11 +13,8 @@ from maskfold.ensembling.submit import default_choice, test_samples
 from maskfold.errors import CompetitionError, InferenceError, RunError
 from maskfold.runs import Run
 from maskfold.runs.pseudo import Manifest, PseudoFolder, Rules
-<<<<<<< HEAD
 from maskfold.scoring.calibration import fold_temperatures
-=======
 from maskfold.steps.batch import with_batch
->>>>>>> plan
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import PSEUDO, as_runs, joined_name
 
@@ -62,16 +59,12 @@ def pseudo_label(
             ``calibrated`` and ``all_folds``.
     """
     runs = as_runs(runs)
-<<<<<<< HEAD
-    config = override(runs[0].config, overrides or {})
+    config = with_batch(override(runs[0].config, overrides or {}))
     if calibrated and all_folds:
         raise InferenceError(
             "temperatures are fitted to the networks of one fold, and all folds are to label together: leave out "
             "--calibrated or --all-folds"
         )
-=======
-    config = with_batch(override(runs[0].config, overrides or {}))
->>>>>>> plan
     folder = PseudoFolder(out or PSEUDO / joined_name(runs))
     _refuse_to_replace(folder, runs, overwrite=overwrite)
     competition = open_competition(config)
