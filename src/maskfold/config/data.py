@@ -50,6 +50,32 @@ class FoldsConfig(Section):
         return 1 if self.kind in ("holdout", "given") else self.count
 
 
+class MixConfig(Section):
+    """Training images that are made of several, with the labels that belong to them."""
+
+    recipe: Literal["mixup", "cutmix", "copy_paste", "mosaic"] = Field(
+        description="mixup: mean of two images and their labels; cutmix: a rectangle of another image; copy_paste: "
+        "half of another image's objects with their masks; mosaic: four images around a random centre"
+    )
+    share: Share = Field(default=0.5, description="share of the training images that are mixed with others")
+    alpha: float | None = Field(
+        default=None,
+        gt=0,
+        description="mixup and cutmix: the weight is drawn from Beta(alpha, alpha); null: 0.2 for mixup, 1 for cutmix",
+    )
+
+    @property
+    def strength(self) -> float:
+        """``alpha``, or what null stands for."""
+        return self.alpha or (0.2 if self.recipe == "mixup" else 1.0)
+
+    @model_validator(mode="after")
+    def _used(self) -> "MixConfig":
+        if self.alpha is not None and self.recipe not in ("mixup", "cutmix"):
+            raise ValueError(f"alpha is {self.alpha:g}, but recipe {self.recipe} draws no weights: leave alpha out")
+        return self
+
+
 class DataConfig(Section):
     """What a training sample looks like."""
 
@@ -62,8 +88,16 @@ class DataConfig(Section):
         le=8,
         description="images are resized by this before the network; predictions are resized back",
     )
+    label_shift: tuple[Annotated[float, Field(ge=-32, le=32)], Annotated[float, Field(ge=-32, le=32)]] = Field(
+        default=(0.0, 0.0),
+        description="pixels (down, right) by which the competition's masks stand beside what the images show: training "
+        "moves them back, and predictions are moved to where masks are asked for; evaluate measures it",
+    )
     augment: str | list[Any] = Field(
         default="d4", description="preset (none, flips, d4, d4_color, heavy, scale_crop) or a list of albumentations"
+    )
+    mix: MixConfig | None = Field(
+        default=None, description="training images that are made of several, such as {recipe: cutmix}; null: none"
     )
     workers: int = Field(default=2, ge=0, description="data loading processes")
     cache: Literal["none", "memory", "disk"] = Field(

@@ -15,6 +15,7 @@ from maskfold.datasets import (
     ImageCache,
     MixedDataset,
     MixedSampler,
+    Mixing,
     StrongColours,
     TrainDataset,
     UnlabelledDataset,
@@ -89,6 +90,8 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         smoothing=smoothing(config.targets, competition.labels),
         extra=extra,
         cache=cache,
+        label_shift=config.data.label_shift,
+        mixing=None if config.data.mix is None else Mixing(config.data.mix, competition.labels, config.seed),
     )
     unlabelled = Samples() if config.semi is None else unlabelled_samples(competition, config.semi, rest)
     if config.semi is not None:
