@@ -64,7 +64,8 @@ def test_evaluate_board_and_report_say_it(config, truth, tmp_path, monkeypatch, 
         told = capsys.readouterr().out
         assert ("would have stood at bronze" in told) == (WORTH in told) == (name == "own")
     board = board_text(make_board([run], tmp_path / "log.csv"))
-    assert board.count("would have stood") == board.count(WORTH) == 0, "without a score"
+    assert "  own: 0.5000 would have stood at bronze" in board, "what training reported, without an interval"
+    assert board.count("would have stood") == board.count(WORTH) == 1
     choice = read_choice([run], run.ensemble_path)
     page = make_report([run], competition, choice, tmp_path / "report.html", count=3).path.read_text()
     assert "would have stood at bronze" in page
