@@ -2,6 +2,7 @@
 
 import pytest
 from tests.drawn_runs import make_run
+from tests.report.conftest import fake_run
 
 from maskfold.board import make_board
 from maskfold.board.columns import board_text
@@ -48,7 +49,7 @@ def test_lines_must_fall():
         Medals(winner=0.8, gold=0.9, source="x")
 
 
-def test_evaluate_board_and_report_say_it(config, truth, tmp_path, monkeypatch, capsys):
+def test_evaluate_board_and_report_say_it(config, drawn, truth, tmp_path, monkeypatch, capsys):
     """A profile of one's own with medals; without them nobody says anything."""
     monkeypatch.chdir(tmp_path)
     shipped = (load_profile.__globals__["SHIPPED"] / "tianchi-buildings.yaml").read_text()
@@ -66,7 +67,9 @@ def test_evaluate_board_and_report_say_it(config, truth, tmp_path, monkeypatch, 
     board = board_text(make_board([run], tmp_path / "log.csv"))
     assert "  own: 0.5000 would have stood at bronze" in board, "what training reported, without an interval"
     assert board.count("would have stood") == board.count(WORTH) == 1
+    changes = {"competition.root": drawn, "competition.profile": str(tmp_path / "own.yaml")}
+    run = fake_run(tmp_path / "pages", "page", **changes)
     choice = read_choice([run], run.ensemble_path)
     page = make_report([run], competition, choice, tmp_path / "report.html", count=3).path.read_text()
-    assert "would have stood at bronze" in page
+    assert "would have stood at" in page
     assert WORTH in page

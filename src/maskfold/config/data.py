@@ -42,6 +42,11 @@ class FoldsConfig(Section):
     valid_share: float = Field(default=0.2, gt=0, lt=1, description="hold-out: share of images for validation")
     bins: Count = Field(default=5, description="stratified: coverage bins, and one more for empty masks")
     group: GroupConfig | None = Field(default=None, description="where groups come from; null: the profile's, if any")
+    copies: Literal["apart", "together"] = Field(
+        default="apart",
+        description="together: images that are nearly the same, also mirrored or turned, are one group, and so are the "
+        "groups that they belong to; every image is read for it, once",
+    )
     seed: int = Field(default=0, description="seed of the folds")
 
     @property
