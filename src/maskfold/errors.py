@@ -4,6 +4,7 @@ A message is for the user: what was found, what was expected, what to do. Comman
 """
 
 import difflib
+import os
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -16,6 +17,14 @@ class MaskfoldError(ValueError):
 
 class ConfigError(MaskfoldError):
     """A config file or an override that cannot be used."""
+
+
+class YamlError(MaskfoldError):
+    """Text that is not YAML, or not of the plain and bounded kind that is read here."""
+
+
+class UnsafeArchiveError(MaskfoldError):
+    """An archive, or a member of one, that is made to do harm; the message begins with what it is."""
 
 
 class CompetitionError(MaskfoldError):
@@ -112,6 +121,13 @@ def raise_all(problems: Sequence[str]) -> None:
     """Raise one CompetitionError of all problems, if there are any."""
     if problems:
         raise CompetitionError("; ".join(problems))
+
+
+def os_reason(error: OSError) -> str:
+    """Why a file cannot be opened or written, without the number and the path that Python puts around it."""
+    if error.strerror or error.errno:
+        return (error.strerror or os.strerror(error.errno or 0)).lower()
+    return str(error) or type(error).__name__
 
 
 def repeated(items: Sequence[Item]) -> list[Item]:

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from maskfold.checks.large import too_large
 from maskfold.checks.notes import Notes, counts, in_threads
 from maskfold.competitions import Competition, Samples
+from maskfold.competitions.decoders import decoding
 from maskfold.competitions.dicom import DICOM_SUFFIXES
 from maskfold.competitions.images import decode_files
 from maskfold.competitions.samples import ImagePath, paths_of
@@ -115,24 +116,23 @@ def _read_image(competition: Competition, image: ImagePath) -> dict[str, Any] | 
         pixels = decode_files(files, competition.images, competition.profile.channels)
         mode = " + ".join(mode for mode in modes if mode) if all(modes) else f"{pixels.shape[2]} x {pixels.dtype}"
         return {"mode": mode, **_figures(pixels, competition.images)}
-    except (CompetitionError, OSError) as error:
+    except CompetitionError as error:
         return str(error)
 
 
 def _mode(data: bytes, path: str) -> str | None:
     """The kind of pixels as Pillow names it; None of arrays, and of tifs with pixels that Pillow does not know."""
-    try:
-        # OpenCV 4 reads the missing rest of a truncated JPEG as grey; Pillow refuses it.
-        with Image.open(BytesIO(data)) as image:
-            mode = image.mode
-            image.load()
-            return mode
-    except UnidentifiedImageError:
-        if PurePosixPath(path).suffix.lower() in {".npy", *TIF_SUFFIXES, *DICOM_SUFFIXES}:
-            return None
-        raise CompetitionError(f"{path}: it is not an image") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # of the stream, whose file they do not know
-        raise CompetitionError(f"{path}: {error}") from None
+    # OpenCV 4 reads the missing rest of a truncated JPEG as grey; Pillow refuses it.
+    with decoding(path):
+        try:
+            with Image.open(BytesIO(data)) as image:
+                mode = image.mode
+                image.load()
+                return mode
+        except UnidentifiedImageError:
+            if PurePosixPath(path).suffix.lower() in {".npy", *TIF_SUFFIXES, *DICOM_SUFFIXES}:
+                return None
+            raise CompetitionError(f"{path}: it is not an image") from None
 
 
 def _figures(pixels: np.ndarray, spec: ImageSpec) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from maskfold.checks.notes import Notes, counts, in_threads
 from maskfold.competitions import Competition, ImagePath, Sample, Samples
-from maskfold.competitions.images import is_large
 from maskfold.errors import CompetitionError, MaskfoldError, first_few
 from maskfold.program import command_line
 from maskfold.rasters import Raster
@@ -42,7 +41,7 @@ def without_large(competition: Competition, samples: Mapping[str, Samples], note
 def too_large(competition: Competition, image: ImagePath) -> bool:
     """Whether an image cannot be read whole for its size."""
     try:
-        return is_large(competition.size(image))
+        return competition.is_large(image)
     except CompetitionError:
         return False  # what is wrong with it is found where it is read
 

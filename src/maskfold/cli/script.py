@@ -1,16 +1,20 @@
 """How every command begins and ends: what it does, one message for an error, no traceback, the next command."""
 
+import atexit
 import logging
 import os
 import re
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
-OUT_OF_MEMORY = (
-    "the GPU's memory does not suffice: in training lower train.batch_size (train.accumulate makes up for it) or "
-    "data.crop; in validation and prediction lower inference.batch_size, or set tta.window"
-)
+from maskfold.cli.failures import file_message, memory_message
+from maskfold.cli.terminal import plain_output, printable
+
+# What the backends of torch.distributed say in a process whose partner is gone.
+PARTNER_GONE = re.compile(r"connection (?:reset|closed|refused)|broken pipe|timed? ?out|NCCL|gloo", re.IGNORECASE)
 
 
 def run_script(main: Callable[[], None]) -> None:
@@ -23,7 +27,8 @@ def run_script(main: Callable[[], None]) -> None:
         # Of the processes that torchrun starts, the first one speaks.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
-        main()
+        with plain_output():
+            main()
     except KeyboardInterrupt:
         _fail("interrupted: the same command goes on where it stopped")
     except BrokenPipeError:
@@ -38,16 +43,30 @@ def _speak() -> None:
     """maskfold's own notes go to stderr as plain lines; the hub's retries, five warnings each, do not."""
     logger = logging.getLogger("maskfold")
     logger.setLevel(logging.INFO)
-    logger.handlers = [logging.StreamHandler()]  # new, since a notebook or a test may have replaced stderr
+    handler = logging.StreamHandler()  # new, since a notebook or a test may have replaced stderr
+    handler.setFormatter(_Printable())
+    logger.handlers = [handler]
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it complains of tifs that others can read
+
+
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def describe_error(error: Exception) -> str:
     """One message for the user: ours as it stands, others with their type."""
     text = _own_message(str(error))
-    if type(error).__name__ == "OutOfMemoryError":
-        return f"{OUT_OF_MEMORY} ({text.splitlines()[0]})"
+    if message := memory_message(type(error).__name__, text):
+        return message
+    if _together() and isinstance(error, RuntimeError) and PARTNER_GONE.search(text):
+        return (
+            f"another of the {os.environ['WORLD_SIZE']} processes that train this fold together is gone: all of them "
+            "end, and the same command goes on after the last complete epoch (MASKFOLD_DEBUG=1 shows the traceback)"
+        )
+    if isinstance(error, OSError) and (message := file_message(error)):
+        return message
     if isinstance(error, ValueError) and (type(error) is not ValueError or _raised_in_maskfold(error)):
         return text
     return f"{type(error).__name__}: {text} (set MASKFOLD_DEBUG=1 for the traceback)"
@@ -78,5 +97,26 @@ def next_command(command: str) -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    if not _together() or _first_to_fail():
+        print(f"error: {printable(message)}", file=sys.stderr, flush=True)
     sys.exit(1)
+
+
+def _together() -> bool:
+    """Whether this is one of several processes of torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def _first_to_fail() -> bool:
+    """Whether none of torchrun's processes on this machine has told of an error yet; the first one ends all."""
+    import psutil
+
+    torchrun = psutil.Process().parent()
+    born = 0.0 if torchrun is None else torchrun.create_time()
+    mark = Path(tempfile.gettempdir()) / f"maskfold-{os.getppid()}-{born}.failed"
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    atexit.register(mark.unlink, missing_ok=True)
+    return True

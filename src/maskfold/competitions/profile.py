@@ -5,7 +5,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from maskfold.competitions.channels import Channel
@@ -22,9 +21,10 @@ from maskfold.competitions.label_profiles import (
 from maskfold.competitions.patterns import Pattern, PatternText
 from maskfold.competitions.profile_base import BaseProfile, PixelSize
 from maskfold.config import GroupConfig
-from maskfold.errors import CompetitionError, nearest
+from maskfold.errors import CompetitionError, YamlError, nearest, os_reason
 from maskfold.images import ImageSpec
 from maskfold.rle import RLEDialect
+from maskfold.yaml_text import load_yaml
 
 SHIPPED = Path(__file__).parent / "profiles"
 FILL_IN = "FILL-IN"  # what a draft of a profile holds where only a person knows
@@ -36,7 +36,7 @@ class CsvProfile(BaseProfile):
     layout: Literal["csv"]
     train: CsvTrain
     test: CsvTest
-    separator: str = Field(",", min_length=1, max_length=1, description="between the fields of a row")
+    separator: str = Field(",", pattern=r"^[^\r\n\"\x00]$", description="between the fields of a row, one character")
     header: bool = Field(True, description="whether the first row holds column names")
     columns: dict[ColumnRole, str] = Field(description="role -> column name, in a submission's order")
     rows: Literal["image", "class", "instance"] = Field("image", description="one row per …")
@@ -193,11 +193,13 @@ def read_profile(path: Path) -> Profile:
         CompetitionError: missing file, no YAML mapping, unknown keys, values that do not fit.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = load_yaml(path.read_bytes())
     except FileNotFoundError:
         raise CompetitionError(f"there is no profile {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CompetitionError(f"profile {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except YamlError as error:
+        raise CompetitionError(f"profile {path} is not valid YAML: {error}") from None
+    except OSError as error:
+        raise CompetitionError(f"profile {path} cannot be read: {os_reason(error)}") from None
     if not isinstance(tree, dict):
         raise CompetitionError(f"profile {path} holds no mapping of keys such as 'layout: csv'")
     if open_keys := list(_to_fill_in(tree)):

@@ -15,7 +15,7 @@ class Section(BaseModel):
     """A mapping of known keys in a profile."""
 
     # Class values such as 1, 2, 3 are numbers in YAML and text in a CSV.
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, allow_inf_nan=False)
 
 
 class MetricChoice(Section):

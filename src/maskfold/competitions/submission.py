@@ -184,7 +184,7 @@ def _folder_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator
 
 def _file(competition: Competition, name: str, mask: np.ndarray | MaskWindows) -> bytes:
     if isinstance(mask, MaskWindows):
-        if is_large(mask.size):
+        if is_large(mask.size, competition.max_pixels):
             raise SubmissionError(
                 f"a mask of {mask.size[0]}x{mask.size[1]} pixels is too large for a png: write tifs with "
                 f"{command_line('tile', 'predict')}"

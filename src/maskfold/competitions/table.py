@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import re
 from collections.abc import Iterable
 from io import StringIO
 from pathlib import Path
@@ -41,6 +42,7 @@ def read_table(
     cells = _named_columns(cells, list(roles.values()), profile, source, exact)
     if cells.empty and not rowless:
         raise CompetitionError(f"{source} holds nothing but its header")
+    _refuse_broken_names(cells, [name for role, name in roles.items() if role != "mask"], source)
     table = pd.DataFrame({role: cells[column] for role, column in roles.items()}, dtype=object)
     if not exact:
         for role in set(table) - {"mask"}:
@@ -145,10 +147,48 @@ def _exact_text(data: bytes, source: str) -> str:
 
 
 def _read_cells(text: str, separator: str, source: str) -> pd.DataFrame:
+    cells = read_cells(text, source, sep=separator, header=None)
+    if len(text) and text[-1] not in "\r\n" and cells.iloc[-1].isna().any():
+        raise CompetitionError(
+            f"{source} ends within row {len(cells)}, {_shown(cells.iloc[-1, 0])}: is the file cut off? Get it again"
+        )
+    return cells.fillna("")
+
+
+def read_cells(text: str, source: str, *, sep: str = ",", header: int | None = 0) -> pd.DataFrame:
+    """The cells of a CSV as text, NaN where a row has fewer than the widest; ``header`` is the row of column names.
+
+    Raises:
+        CompetitionError: rows of too many fields, a quote that is not closed, NUL characters, nothing at all.
+    """
+    if (place := text.find("\0")) >= 0:
+        raise CompetitionError(
+            f"{source}, line {text.count(chr(10), 0, place) + 1}, holds a NUL character: it is damaged or no text, get "
+            "it again"
+        )
     try:
-        return pd.read_csv(StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False).fillna("")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise CompetitionError(f"{source} is not a CSV separated by {separator!r}: {error}") from None
+        return pd.read_csv(StringIO(text), sep=sep, header=header, dtype=str, keep_default_na=False)
+    except ValueError as error:  # the base of pandas' own
+        reason = str(error)
+        if row := re.search(r"EOF inside string starting at row (\d+)", reason):
+            reason = f"row {int(row[1]) + 1} has a quote that is not closed"
+        raise CompetitionError(f"{source} is not a CSV separated by {sep!r}: {reason}") from None
+
+
+def _refuse_broken_names(cells: pd.DataFrame, columns: list[str], source: str) -> None:
+    """A line break inside of a name is a quote that is closed rows later: what lies between would be lost."""
+    for column in columns:
+        broken = cells.index[cells[column].str.contains("[\r\n]", regex=True)]
+        if len(broken):
+            raise CompetitionError(
+                f"{source}, row {broken[0] + 1}: {column} is {_shown(cells.loc[broken[0], column])}, with a line break "
+                "in it: is there a quote that is not closed in its row?"
+            )
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _named_columns(

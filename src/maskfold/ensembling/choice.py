@@ -3,24 +3,25 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from maskfold.config import PostConfig, TTAConfig
-from maskfold.errors import RunError
+from maskfold.errors import RunError, YamlError
 from maskfold.program import command_line
 from maskfold.storage import open_storage
+from maskfold.yaml_text import load_yaml
 
 
 class RunChoice(BaseModel):
     """What one run adds to the ensemble: a checkpoint for all its folds, and its weight."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    run: str
-    checkpoint: str
-    weight: float
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    run: Annotated[str, Field(min_length=1)]
+    checkpoint: Annotated[str, Field(pattern=r"^\w[\w-]*$")]
+    weight: Annotated[float, Field(ge=0)]
 
 
 class Refused(BaseModel):
@@ -60,13 +61,21 @@ class EnsembleChoice(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    runs: list[RunChoice]
+    runs: Annotated[list[RunChoice], Field(min_length=1)]
     tta: TTAConfig = TTAConfig()
     post: PostConfig = PostConfig()
     metric: str = ""
     scores: dict[str, float] = {}
     hashes: dict[str, str] = {}
     refused: tuple[Refused, ...] = ()
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> "EnsembleChoice":
+        if not sum(run.weight for run in self.runs) > 0:
+            raise ValueError("the weights of its runs are all 0")
+        if self.scores and not {"before", "after"} <= set(self.scores):
+            raise ValueError(f"scores has {', '.join(self.scores)}, expected before and after")
+        return self
 
     @property
     def helped(self) -> bool:
@@ -125,11 +134,11 @@ def read_ensemble(path: Path, runs: Sequence[Path] | None = None) -> EnsembleCho
         RunError: the file is missing, not such a file, or of another number of runs.
     """
     try:
-        content: Any = yaml.safe_load(open_storage(path.parent).read(path.name))
+        content: Any = load_yaml(open_storage(path.parent).read(path.name))
         choice = EnsembleChoice.model_validate(content)
     except FileNotFoundError:
         raise RunError(f"there is no {path}: run {command_line('tune')} first") from None
-    except (yaml.YAMLError, ValidationError) as error:
+    except (YamlError, ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{path} is damaged ({reason}): run {command_line('tune')} again") from None
     if runs is None:

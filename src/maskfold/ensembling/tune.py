@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from maskfold.cluster import Cluster
 from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, Refused, RunChoice
@@ -34,7 +35,9 @@ from maskfold.runs import Run
 PARTS_OF_ONE_FOLD = 5
 
 
-def tune(runs: Sequence[Run], competition: Competition, config: Config) -> EnsembleChoice:
+def tune(
+    runs: Sequence[Run], competition: Competition, config: Config, *, cluster: Cluster | None = None
+) -> EnsembleChoice:
     """Choose the ensemble of one or several runs.
 
     Args:
@@ -43,6 +46,7 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
         config: the first run's, with the command line's changes. ``tta`` is how the maps are made that prediction
             will use; the out-of-fold maps are made likewise, and computed where they are missing. ``inference`` and
             ``post`` are where tuning starts, and what wins a tie.
+        cluster: compute missing maps on a Ray cluster.
 
     Returns:
         What to predict with. ``scores`` holds the out-of-fold score ``before``, of the config's own settings, and
@@ -63,7 +67,7 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
     possible = partial(_with_presence, runs, competition)
     wanted = [wanted_checkpoints(run, own, config) for run, own in zip(runs, start.checkpoints, strict=True)]
     tta, batch_size = [config.tta] * len(runs), config.inference.batch_size
-    images = oof_images(runs, wanted, competition, tta, batch_size=batch_size)
+    images = oof_images(runs, wanted, competition, tta, batch_size=batch_size, cluster=cluster)
     groups = groups_of(competition, [image.id for image in images], runs[0].config.folds)
     parts = parts_of(images, groups)
     scorer, trial = Scorer(images, competition), Trial(competition.metric, parts, groups)

@@ -10,14 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from maskfold.competitions.find import open_competition
 from maskfold.config import MADE_WITH, Config, changed_keys, config_from_tree, config_yaml
-from maskfold.errors import RunError, first_few
+from maskfold.errors import RunError, YamlError, first_few
 from maskfold.program import command_line
 from maskfold.runs.fold import ALL, FoldFolder
 from maskfold.storage import Storage, open_storage, url_of
+from maskfold.yaml_text import load_yaml
 
 if TYPE_CHECKING:  # a run is opened without what reads images and tables
     import numpy as np
@@ -28,16 +27,16 @@ if TYPE_CHECKING:  # a run is opened without what reads images and tables
 
 logger = logging.getLogger(__name__)
 
-# The safe loader, in C where PyYAML has it: four times as fast, and a board reads hundreds of configs.
-SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 CONFIG, FOLDS = "config.yaml", "folds.csv"
 # They change speed, comfort or place, never a result: a run may go on with other values.
 FREE_KEYS = (
     "competition.root",
+    "competition.max_pixels",
+    "competition.follow_links",
     "data.workers",
     "data.cache",
     "data.cache_gib",
+    "folds.trained",
     "inference.batch_size",
     "train.max_hours",
     "train.trackers",
@@ -103,7 +102,7 @@ class Run:
         if any(change.startswith(("folds.", "competition.")) for change in real):
             self.storage.remove(FOLDS)
         if changes or not known:
-            facts = self._tree().get(MADE_WITH, {}) if known and not real else made_with()
+            facts = self.made_with() if known and not real else made_with()
             self.storage.publish(CONFIG, config_yaml(config, **facts).encode())
             self.__dict__.pop("config", None)
             self._competition = self._folds = self._annotations = None
@@ -153,6 +152,11 @@ class Run:
         tree = self._tree()
         tree.pop(MADE_WITH, None)
         return config_from_tree(tree, source=str(self.config_path))
+
+    def made_with(self) -> dict[str, Any]:
+        """Versions and code commit that were written down when the run was made."""
+        facts = self._tree().get(MADE_WITH)
+        return facts if isinstance(facts, dict) else {}
 
     def config_text(self) -> str:
         """``config.yaml`` as it stands: the config, and how the run was made."""
@@ -253,10 +257,13 @@ class Run:
 
     def _tree(self) -> dict[str, Any]:
         try:
-            return yaml.load(self.storage.read(CONFIG), Loader=SafeLoader)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            reason, advice = " ".join(str(error).split()), "restore it, or train under a new --name"
-            raise RunError(f"{self.config_path} is damaged ({reason}): {advice}") from None
+            tree = load_yaml(self.storage.read(CONFIG))
+        except YamlError as error:
+            advice = "restore it, or train under a new --name"
+            raise RunError(f"{self.config_path} is damaged ({error}): {advice}") from None
+        if not isinstance(tree, dict):
+            raise RunError(f"{self.config_path} is damaged (no mapping of sections): restore it")
+        return tree
 
 
 def made_with() -> dict[str, str]:

@@ -17,6 +17,7 @@ from maskfold.scoring.calibration import calibration_oof
 from maskfold.scoring.evaluate import evaluate_oof, evaluate_submission, verdict
 from maskfold.scoring.label_shift import label_shift_oof
 from maskfold.scoring.medals import WORTH, medal_lines, placed
+from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run
 
@@ -53,6 +54,7 @@ def evaluate(
 
 def show_runs(runs: list[Run], competition: Competition, config: Config) -> bool:
     """Print the out-of-fold scores of runs, plain and tuned, and a verdict; returns whether they are tuned."""
+    config = with_batch(config)
     found = []
     for run in runs:
         table = candidate_table(run)

@@ -7,6 +7,7 @@ from pathlib import Path
 from maskfold.cli.arguments import check_submissions, open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.found import default_config
 from maskfold.cli.script import next_command, starting
+from maskfold.cli.values import finite
 from maskfold.config import Config, override
 from maskfold.ensembling.finished import finished_folds
 from maskfold.program import command_line
@@ -23,7 +24,7 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, metavar="FILE", help="true masks in the competition's own form")
     parser.add_argument("--against", type=Path, metavar="FILE", help="another submission to compare with")
     parser.add_argument(
-        "--note-lb", type=float, metavar="SCORE", help="leaderboard score of FILE (default: the latest)"
+        "--note-lb", type=finite, metavar="SCORE", help="leaderboard score of FILE (default: the latest)"
     )
     arguments, overrides = parse_sections(parser, SECTIONS)
     _check_together(parser, arguments)
