@@ -10,6 +10,7 @@ from maskfold.config.data import (
     SmoothingConfig,
     TargetsConfig,
     TeacherConfig,
+    WeightsConfig,
 )
 from maskfold.config.load import (
     MADE_WITH,
@@ -68,6 +69,7 @@ __all__ = [
     "TeacherConfig",
     "TrainConfig",
     "TuneConfig",
+    "WeightsConfig",
     "changed_keys",
     "config_from_tree",
     "config_yaml",

@@ -98,6 +98,36 @@ class MixConfig(Section):
         return self
 
 
+class WeightsConfig(Section):
+    """How often each training image is drawn, by how well networks trained before agree with its mask."""
+
+    runs: tuple[Path, ...] = Field(
+        min_length=1,
+        description="run folders with the same folds; each fold asks their networks of that fold, which never saw what "
+        "it validates on",
+    )
+    hard: float = Field(
+        default=0.0,
+        ge=0,
+        le=4,
+        description="images are drawn by (1 - agreement) to this power, each 1/4 to 4 times as often as the mean; 0: "
+        "all alike",
+    )
+    doubtful: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="share of the images that is drawn a quarter as often: those with which even the best of the runs "
+        "agrees least, so that the mask may be wrong",
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> "WeightsConfig":
+        if not self.hard and not self.doubtful:
+            raise ValueError("hard and doubtful are both 0, so all images weigh the same: set one, or weights to null")
+        return self
+
+
 class DataConfig(Section):
     """What a training sample looks like."""
 
@@ -135,6 +165,9 @@ class DataConfig(Section):
     positive_share: Share | None = Field(
         default=None,
         description="share of the training images drawn that have a mask, batch by batch; null: as they come",
+    )
+    weights: WeightsConfig | None = Field(
+        default=None, description="hard images are drawn more often, those with doubtful masks less; null: all alike"
     )
     extra: tuple[Path, ...] = Field(
         default=(), description="folders of pseudo-labels whose images are trained on too; they never validate"
