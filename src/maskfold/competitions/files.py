@@ -255,6 +255,6 @@ class CompetitionFiles:
                 self._archives[key] = open_zip(self.root / name)
             except UnsafeArchiveError as error:
                 raise CompetitionError(f"{self.root / name} is not opened: {error}") from None
-            except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, OSError):
+            except (zipfile.BadZipFile, OSError):
                 raise CompetitionError(f"{self.root / name} is not a whole zip archive: download it again") from None
         return self._archives[key]

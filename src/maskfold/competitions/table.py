@@ -167,12 +167,15 @@ def read_cells(text: str, source: str, *, sep: str = ",", header: int | None = 0
             "it again"
         )
     try:
-        return pd.read_csv(StringIO(text), sep=sep, header=header, dtype=str, keep_default_na=False)
+        cells = pd.read_csv(StringIO(text), sep=sep, header=header, dtype=str, keep_default_na=False)
     except ValueError as error:  # the base of pandas' own
         reason = str(error)
         if row := re.search(r"EOF inside string starting at row (\d+)", reason):
             reason = f"row {int(row[1]) + 1} has a quote that is not closed"
         raise CompetitionError(f"{source} is not a CSV separated by {sep!r}: {reason}") from None
+    if not isinstance(cells.index, pd.RangeIndex):  # pandas takes the first fields for the rows' names
+        raise CompetitionError(f"{source} has rows of more fields than its header has columns")
+    return cells
 
 
 def _refuse_broken_names(cells: pd.DataFrame, columns: list[str], source: str) -> None:
