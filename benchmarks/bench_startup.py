@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = (
     "make_demo",
     "check_data",
+    "plan",
     "tile",
     "make_folds",
     "train_fold",
@@ -40,8 +41,9 @@ NEEDED = {
     "vote": ("a.csv", "b.csv"),
     "compare": ("a.csv", "b.csv"),
     "tile": ("cut",),
+    "plan": ("--hours", "1"),
 }
-CONFIGURED = ("check_data", "tile", "make_folds", "train_fold", "train_all")
+CONFIGURED = ("check_data", "plan", "tile", "make_folds", "train_fold", "train_all")
 RUNS = ("tune", "predict", "pseudo_label", "evaluate", "report", "export", "pack")
 
 

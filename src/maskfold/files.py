@@ -31,6 +31,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def cache_folder() -> Path:
+    """Where is kept what can be had again: ``MASKFOLD_CACHE``, else ``maskfold`` in the user's folder for caches."""
+    own = os.environ.get("MASKFOLD_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskfold"
+
+
 def _umask() -> int:
     current = os.umask(0)
     os.umask(current)

@@ -12,8 +12,9 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from maskfold.errors import StorageError
 from maskfold.files import atomic_path
@@ -92,6 +93,13 @@ class LocalStorage:
         return sum((self.root / key).stat().st_size for key in self.list(prefix))
 
 
+class Content(NamedTuple):
+    """Of what is stored: bytes, and the store's mark of it, another one after it was written again."""
+
+    size: int
+    mark: str
+
+
 class FsspecStorage:
     """Keys below a URL. Whole objects appear at once: by one upload where a store works so, else by a rename.
 
@@ -101,6 +109,8 @@ class FsspecStorage:
 
     # A store of objects shows an upload when it is complete, and not before.
     WHOLE = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory")
+    # What stores call a content's checksum, or where they have none the time at which it was written.
+    MARKS = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "created")
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -155,15 +165,29 @@ class FsspecStorage:
             self._system.rm_file(self._place(key))
 
     def size(self, prefix: str = "") -> int:
-        return sum(self._found(prefix).values())
+        return sum(content.size for content in self._found(prefix).values())
 
-    def _found(self, prefix: str) -> dict[str, int]:
-        """Key -> bytes."""
+    def contents(self) -> dict[str, Content]:
+        """How all that is stored stands, by key."""
+        return self._found("")
+
+    def fetch(self, keys: Sequence[str], folder: Path) -> None:
+        """Write contents to files below ``folder``, several at a time where the store can, none of them in memory."""
+        paths = [folder / checked_key(key) for key in keys]
+        for parent in {path.parent for path in paths}:
+            parent.mkdir(parents=True, exist_ok=True)
+        self._system.get([self._place(key) for key in keys], [str(path) for path in paths])
+
+    def _found(self, prefix: str) -> dict[str, Content]:
         place = self._place(prefix) if prefix else self._root
         self._system.invalidate_cache()
         found: dict[str, Any] = self._system.find(place, detail=True)
-        keys = {name[len(self._root) :].lstrip("/"): int(facts["size"] or 0) for name, facts in found.items()}
-        return {key: size for key, size in keys.items() if not any(part.startswith(".") for part in key.split("/"))}
+        keys = {name[len(self._root) :].lstrip("/"): facts for name, facts in found.items()}
+        return {
+            key: Content(int(facts["size"] or 0), str(next((facts[name] for name in self.MARKS if name in facts), "")))
+            for key, facts in keys.items()
+            if not any(part.startswith(".") for part in key.split("/"))
+        }
 
     def _place(self, key: str) -> str:
         return f"{self._root}/{checked_key(key)}"

@@ -1,80 +1,103 @@
 """Two machines of a Ray cluster, as two nodes of this one: one is killed, and every file is as of one process."""
 
+import os
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import yaml
+from tests.conftest import TINY
 
 from maskfold.cluster import Cluster, cluster_workers
 from maskfold.config import override
 from maskfold.errors import ClusterError, ConfigError
 from maskfold.runs import Run
-from maskfold.steps.predict import predict
+from maskfold.steps.predict import predict, predict_out_of_fold
 from maskfold.steps.train import train
+from maskfold.steps.tune import tune
+from maskfold.storage import Storage
+from maskfold.studies.plan import Plan
+from maskfold.studies.run import run_study
+from maskfold.studies.study import load_study
 
-pytestmark = pytest.mark.slow
+SRC = Path(__file__).parents[2] / "src"
+NO_RAY = "ray is not installed: pip install -r requirements-cluster.txt"
+# A loss that ends the second process of a group, and a decoding step that ends a process, each once.
+PARTS = """
+import os, signal
+from pathlib import Path
+from maskfold.inference import Step
+from maskfold.losses import BCEWithLogitsLoss
+
+def die_once(name):
+    try:
+        Path(name).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+class Deadly(BCEWithLogitsLoss):
+    calls = 0
+
+    def forward(self, *given, **more):
+        Deadly.calls += 1
+        if Deadly.calls == 5 and os.environ.get("RANK") == "1":
+            die_once("killed_rank")
+        return super().forward(*given, **more)
+
+class DeadlyStep(Step):
+    stage = "mask"
+    tried = {}
+
+    def __call__(self, layers, image):
+        if "ray" in __import__("sys").modules:
+            die_once("killed_shard")
+        return layers
+"""
 
 
-@pytest.fixture
-def nodes(monkeypatch):
-    """A cluster of two nodes with a core each."""
-    pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-cluster.txt")
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The working folder of all of them, with modules of our own."""
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "deadly_parts.py").write_text(PARTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def nodes(place):
+    """A cluster of two nodes with a core each, the second of them, and what names the cluster; we are connected."""
+    pytest.importorskip("ray", reason=NO_RAY)
     from ray.cluster_utils import Cluster as Nodes
 
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    sizes = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-    nodes = Nodes(initialize_head=True, head_node_args=sizes)
-    yield nodes, nodes.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    sizes = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    nodes = Nodes(initialize_head=True, head_node_args={**sizes, "include_dashboard": False})
+    other = nodes.add_node(**sizes)
+    there = Cluster(nodes.address)
+    with cluster_workers(there):
+        yield nodes, other, there
     nodes.shutdown()
 
 
-def begun(run: Run) -> int:
-    return sum(run.fold(fold).has_state() for fold in range(3))
-
-
-def results(run: Run) -> dict[str, bytes]:
-    names = ("best.safetensors", "ema.safetensors", "metrics.csv", "manifest.json", "folds.csv", "best.npz")
-    return {key: run.storage.read(key) for key in run.storage.list() if key.endswith(names)}
+def results(storage: Storage) -> dict[str, bytes]:
+    names = ("best.safetensors", "ema.safetensors", "metrics.csv", "manifest.json", "folds.csv", ".npz", ".pngs")
+    return {key: storage.read(key) for key in storage.list() if key.endswith(names)}
 
 
 def wrong(task: int) -> None:
     raise ConfigError(f"task {task} is wrong")
 
 
-def test_a_killed_node_changes_nothing(nodes, tiny, tmp_path, monkeypatch, capfd):
-    cluster, other = nodes
-    monkeypatch.chdir(tmp_path)
-    config = override(tiny, {"train.epochs": 4, "averaging.ema": 0.8})
-    run = Run(Path("runs/ray"))
-
-    def kill():
-        deadline = time.monotonic() + 120
-        while begun(run) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        cluster.remove_node(other, allow_graceful=False)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    there = Cluster(cluster.address)
-    ray = train(config.model_copy(update={"name": "ray"}), cluster=there)
-    killer.join()
-    local = train(config.model_copy(update={"name": "local"}))
-    assert ray.finished_folds() == local.finished_folds() == [0, 1, 2]
-    assert len(results(local)) == 3 * 5 + 1
-    assert results(ray) == results(local)
-    assert "epoch 4/4" in capfd.readouterr().out
-    one = predict(ray, Path("one.csv"), save_probabilities=True)
-    two = predict(ray, Path("two.csv"), save_probabilities=True, cluster=there)
-    assert one.read_bytes() == two.read_bytes()
-    with pytest.raises(ConfigError, match="task 1 is wrong"), cluster_workers(there) as workers:
-        workers(wrong, [(1,)])
-
-
 def test_no_cluster_is_one_message():
-    pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-cluster.txt")
+    pytest.importorskip("ray", reason=NO_RAY)
     message = r"there is no Ray cluster at 127\.0\.0\.1:1 .*ray start --head"
     with pytest.raises(ClusterError, match=message), cluster_workers(Cluster("127.0.0.1:1")):
         pass
@@ -84,3 +107,76 @@ def test_without_ray_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ClusterError, match=r"pip install -r requirements-cluster\.txt"), cluster_workers(Cluster()):
         pass
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_fold_of_which_one_is_killed(nodes, place, tiny):
+    """The files of torchrun's two processes, which nobody killed."""
+    changes = {"train.batch_size": 2, "averaging.ema": 0.8, "loss": [{"name": "deadly_parts:Deadly"}]}
+    config = override(tiny, changes).model_copy(update={"name": "group"})
+    run = train(config, [1], cluster=Cluster(nodes[2].address, together=2))
+    assert Path("killed_rank").exists()
+    assert run.fold(1).summary()["processes"] == 2
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(SRC / "train_fold.py")]
+    words += ["--config", "runs/group/config.yaml", "--name", "torchrun", "--fold", "1"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SRC), str(place)])}
+    done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(results(run.storage)) >= 5
+    assert results(run.storage) == results(Run(Path("runs/torchrun")).storage)
+
+
+@pytest.mark.slow
+def test_a_killed_node_changes_nothing(nodes, place, tiny, capfd):
+    cluster, other, there = nodes
+    config = override(tiny, {"train.epochs": 3, "averaging.ema": 0.8, "post.steps": {"deadly_parts:DeadlyStep": {}}})
+    run = Run(Path("runs/ray"))
+
+    def kill():
+        deadline = time.monotonic() + 120
+        while sum(run.fold(fold).has_state() for fold in range(3)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        cluster.remove_node(other, allow_graceful=False)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ray = train(config.model_copy(update={"name": "ray"}), cluster=there)
+    killer.join()
+    assert "epoch 3/3" in capfd.readouterr().out
+    local = train(config.model_copy(update={"name": "local"}))
+    assert ray.finished_folds() == local.finished_folds() == [0, 1, 2]
+    views = {"tta.views": "d4"}
+    assert tune(ray, overrides=views, cluster=there).scores == tune(local, overrides=views).scores
+    predict_out_of_fold(ray, overrides={"tta.views": "none"}, untuned=True, cluster=there)
+    predict_out_of_fold(local, overrides={"tta.views": "none"}, untuned=True)
+    assert len(results(local.storage)) >= 3 * 7 + 1
+    assert results(ray.storage) == results(local.storage)
+    one = predict(local, Path("one.csv"), save_probabilities=True, overrides={"inference.batch_size": 2})
+    two = predict(ray, Path("two.csv"), save_probabilities=True, overrides={"inference.batch_size": 2}, cluster=there)
+    assert Path("killed_shard").exists()
+    assert one.read_bytes() == two.read_bytes()
+    with pytest.raises(ConfigError, match="task 1 is wrong"), cluster_workers(there) as workers:
+        workers(wrong, [(1,)])
+
+
+@pytest.mark.slow
+def test_a_study_on_a_cluster_is_that_of_this_machine(nodes, place, drawn):
+    tree = {
+        "about": "x",
+        "config": "tgs_salt",
+        "options": {**TINY, "tune.tried": {}, "competition.root": str(drawn), "train.epochs": 1},
+        "variants": {
+            "plain": {},
+            "taught": {"options": {"targets.teacher": {"runs": [{"run": "plain"}]}}},
+        },
+    }
+    tree["options"]["competition.profile"] = "tianchi-buildings"
+    Path("s.yaml").write_text(yaml.safe_dump(tree))
+    study = load_study("s.yaml")
+    ray = run_study(Plan(study, Path("runs/studies/ray")), cluster=nodes[2])
+    local = run_study(Plan(study, Path("runs/studies/local")))
+    assert [row.figures for row in ray.rows] == [row.figures for row in local.rows]
+    for name in ("plain_seed0", "taught_seed0"):
+        one, two = (results(Run(Path("runs/studies", place, name)).storage) for place in ("ray", "local"))
+        assert len(one) >= 4
+        assert one == two

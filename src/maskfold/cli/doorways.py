@@ -13,6 +13,7 @@ from maskfold.program import PROGRAM
 COMMANDS = (
     "make-demo",
     "check-data",
+    "plan",
     "tile",
     "make-folds",
     "train-fold",

@@ -1,14 +1,20 @@
 """How every command begins and ends: what it does, one message for an error, no traceback, the next command."""
 
+import atexit
 import logging
 import os
 import re
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from maskfold.cli.failures import file_message, memory_message
 from maskfold.cli.terminal import plain_output, printable
+
+# What the backends of torch.distributed say in a process whose partner is gone.
+PARTNER_GONE = re.compile(r"connection (?:reset|closed|refused)|broken pipe|timed? ?out|NCCL|gloo", re.IGNORECASE)
 
 
 def run_script(main: Callable[[], None]) -> None:
@@ -54,6 +60,11 @@ def describe_error(error: Exception) -> str:
     text = _own_message(str(error))
     if message := memory_message(type(error).__name__, text):
         return message
+    if _together() and isinstance(error, RuntimeError) and PARTNER_GONE.search(text):
+        return (
+            f"another of the {os.environ['WORLD_SIZE']} processes that train this fold together is gone: all of them "
+            "end, and the same command goes on after the last complete epoch (MASKFOLD_DEBUG=1 shows the traceback)"
+        )
     if isinstance(error, OSError) and (message := file_message(error)):
         return message
     if isinstance(error, ValueError) and (type(error) is not ValueError or _raised_in_maskfold(error)):
@@ -86,5 +97,26 @@ def next_command(command: str) -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"error: {printable(message)}", file=sys.stderr)
+    if not _together() or _first_to_fail():
+        print(f"error: {printable(message)}", file=sys.stderr, flush=True)
     sys.exit(1)
+
+
+def _together() -> bool:
+    """Whether this is one of several processes of torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def _first_to_fail() -> bool:
+    """Whether none of torchrun's processes on this machine has told of an error yet; the first one ends all."""
+    import psutil
+
+    torchrun = psutil.Process().parent()
+    born = 0.0 if torchrun is None else torchrun.create_time()
+    mark = Path(tempfile.gettempdir()) / f"maskfold-{os.getppid()}-{born}.failed"
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    atexit.register(mark.unlink, missing_ok=True)
+    return True

@@ -43,7 +43,7 @@ class Competition:
 
     Attributes:
         name: the profile's name.
-        root: the competition's folder.
+        files: the competition's, wherever they are.
         profile: the profile as read from its YAML.
         images: how the images are stored.
         metric: the competition's score.
@@ -59,11 +59,10 @@ class Competition:
         max_pixels: int = MOST_PIXELS,
         follow_links: bool = False,
     ) -> None:
-        """Open a folder; ``max_pixels`` and ``follow_links`` are explained in the config's section ``competition``."""
+        """Open a folder or URL; ``max_pixels`` and ``follow_links``: see the config's section ``competition``."""
         self.profile = profile
-        self.root = Path(root)
         self.max_pixels = max_pixels
-        self.files = CompetitionFiles(self.root, follow_links=follow_links)
+        self.files = CompetitionFiles(root, follow_links=follow_links)
         self._surveys: dict[Split, Survey] = {}
         self._sizes: dict[ImagePath, tuple[int, int]] = {}
         self.layout = LAYOUTS[profile.layout](profile, self.files, class_names)
@@ -75,6 +74,11 @@ class Competition:
     @property
     def name(self) -> str:
         return self.profile.name
+
+    @property
+    def root(self) -> Path:
+        """The competition's folder, on this machine."""
+        return self.files.root
 
     @property
     def labels(self) -> LabelSpec:
@@ -129,7 +133,7 @@ class Competition:
         """The same competition, which looks for the files of images in another folder. Its samples are not there."""
         other = copy.copy(self)
         links = self.files.follow_links
-        other.root, other.files, other._sizes = Path(root), CompetitionFiles(root, follow_links=links), {}
+        other.files, other._sizes = CompetitionFiles(root, follow_links=links), {}
         return other
 
     def unnamed_images(self) -> list[str]:

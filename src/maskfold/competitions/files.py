@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
 from maskfold.archives import check_member, open_zip
+from maskfold.competitions.mirror import local_folder
 from maskfold.errors import CompetitionError, UnsafeArchiveError, first_few, os_reason, together
 
 # What a plain path may have to be looked at for: an empty name, . or .. among its parts, drives, backslashes, and what
@@ -73,17 +74,29 @@ class CompetitionFiles:
     of the same path.
 
     Links directly in ``root`` are its owner's way to another disk, and are followed; those below must stay in the
-    folder in which they are, unless ``follow_links``.
+    folder in which they are, unless ``follow_links``. ``root`` may be a URL, whose files are then copied to this
+    machine first, see `maskfold.competitions.mirror`.
+
+    Attributes:
+        source: the folder or URL that was given.
+        root: the folder.
+        follow_links: see above.
     """
 
     def __init__(self, root: Path, *, follow_links: bool = False) -> None:
-        self.root = Path(root)
+        self.source = Path(root)
+        self.root = local_folder(self.source)
         self.follow_links = follow_links
         self._homes: dict[str, tuple[str, ...]] = {}  # folder -> where links in it may lead
         self._archives: dict[tuple[int, str], zipfile.ZipFile] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_archives": {}, "_homes": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        if not self.root.is_dir():  # on another machine
+            self.root = local_folder(self.source)
 
     def exists(self, path: str) -> bool:
         """Whether ``path`` is a file."""

@@ -1,6 +1,7 @@
 """Bytes of image files to arrays, nothing guessed."""
 
 import math
+import os
 import struct
 from collections.abc import Sequence
 from io import BytesIO
@@ -25,6 +26,8 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".
 # Formats of which windows can be read; what is larger than this, in pixels, is not read in another way.
 RASTER_SUFFIXES = TIF_SUFFIXES | {".jp2"}
 MOST_PIXELS = 89_478_485  # unless the config says otherwise; from here on Pillow suspects a decompression bomb
+if "OPENCV_LOG_LEVEL" not in os.environ:  # it warns of every tag of a GeoTIFF; what it cannot read is an error anyway
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
 
 def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:

@@ -3,7 +3,8 @@
 In a pattern
 
 - ``{name}`` is a field: one character or more, but no ``/``. ``{name:d}`` is a whole number, with no further digit
-  beside it, ``{name:1-5}`` one in this range. A field that stands twice has the same value in both places.
+  beside it, ``{name:1-5}`` one in this range; ``{name=a|b}`` is one of these words. A field that stands twice has the
+  same value in both places.
 - ``*`` is any number of characters but no ``/``; ``**/`` any number of folders, also none.
 - everything else stands for itself.
 """
@@ -22,7 +23,7 @@ from maskfold.errors import CompetitionError, first_few
 
 _TOKEN = re.compile(
     r"""
-    \{(?P<field>[a-z_]+)(?P<digits>:d|:(?P<first>[0-9]+)-(?P<last>[0-9]+))?\}
+    \{(?P<field>[a-z_]+)(?:(?P<digits>:d|:(?P<first>[0-9]+)-(?P<last>[0-9]+))|=(?P<words>[\w.|-]+))?\}
     | (?P<folders>(?<![^/])\*\*/)
     | (?P<any>\*(?!\*)(?<!\*\*))
     | (?P<other>[{}*])
@@ -120,8 +121,9 @@ class Pattern:
             return "(?:[^/]+/)*"
         if token["other"]:
             raise CompetitionError(
-                f"the pattern {self.text} cannot be read: fields are written {{id}}, or {{number:d}} and "
-                "{{number:1-5}} where they are numbers, * stands for any characters and **/ for any folders"
+                f"the pattern {self.text} cannot be read: fields are written {{id}}, {{number:d}} and {{number:1-5}} "
+                "where they are numbers, {name=a|b} where they are one of some words; * stands for any characters and "
+                "**/ for any folders"
             )
         if token["any"]:
             return "[^/]*"
@@ -130,6 +132,8 @@ class Pattern:
         self.fields = (*self.fields, name)
         if token["first"]:
             self._ranges[name] = range(int(token["first"]), int(token["last"]) + 1)
+        if token["words"]:
+            return f"(?P<{name}>{'|'.join(map(re.escape, token['words'].split('|')))})"
         return f"(?P<{name}>[^/]+?)" if not token["digits"] else f"(?<![0-9])(?P<{name}>[0-9]+)(?![0-9])"
 
 

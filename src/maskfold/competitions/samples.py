@@ -194,7 +194,7 @@ def survey_samples(
 def read_groups(files: CompetitionFiles, group: GroupConfig | str, samples: Samples) -> list[str | None]:
     """The group of every sample: from a CSV, its rows named by id, file name or stem; or what {group} is in its path.
 
-    Test images need none: `None` stands for those that have no row.
+    Test images need none: `None` stands for those that have no row, or a path of another form.
 
     Raises:
         CompetitionError: missing file or columns, a name with two groups, training images without a group.
@@ -226,14 +226,14 @@ def names_of(sample: Sample) -> tuple[str, ...]:
 
 
 def _groups_of_paths(pattern: Pattern, samples: Samples) -> list[str | None]:
-    found = [(sample.id, pattern.match(paths_of(sample.image)[0])) for sample in samples]
-    without = [image_id for image_id, values in found if values is None]
+    found = [(sample, pattern.match(paths_of(sample.image)[0])) for sample in samples]
+    without = [sample.id for sample, values in found if values is None and sample.masks is not None]
     if without:
         raise CompetitionError(
             f"{len(without)} images have no group, since their paths are not of the form {pattern.text} (group in the "
             f"profile): {first_few(without)}"
         )
-    return [values["group"] for _, values in found if values is not None]
+    return [None if values is None else values["group"] for _, values in found]
 
 
 def read_pairs(files: CompetitionFiles, name: str, first: str, second: str) -> list[tuple[str, str]]:

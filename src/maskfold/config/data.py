@@ -13,7 +13,9 @@ class CompetitionConfig(Section):
 
     profile: str = Field(default="tianchi-buildings", description="name of a profile, or path to a profile YAML")
     root: Path | None = Field(
-        default=None, description="folder of the competition's files; null: the one found under data/"
+        default=None,
+        description="folder of the competition's files, or a URL (s3://…) that they are copied from once, see "
+        "docs/machines.md; null: the one found under data/",
     )
     class_names: tuple[str, ...] | None = Field(
         default=None, description="names of classes 0..C-1; null: the profile's"
@@ -51,6 +53,9 @@ class FoldsConfig(Section):
         )
     )
     count: Count = Field(default=5, description="number of folds (hold-out and given splits: one)")
+    trained: Count | None = Field(
+        default=None, description="how many of them train_all trains where none are named, the first ones; null: all"
+    )
     valid_share: float = Field(default=0.2, gt=0, lt=1, description="hold-out: share of images for validation")
     bins: Count = Field(default=5, description="stratified: coverage bins, and one more for empty masks")
     group: GroupConfig | None = Field(default=None, description="where groups come from; null: the profile's, if any")

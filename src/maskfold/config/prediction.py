@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from maskfold.config.section import Areas, Count, Section, Share, Shares
+from maskfold.config.section import Areas, Batch, Count, Section, Share, Shares
 
 
 class TTAConfig(Section):
@@ -36,7 +36,7 @@ class InferenceConfig(Section):
     checkpoint: str = Field(
         default="best", description="weights used without a tuned ensemble: best, ema, swa, snapshots …"
     )
-    batch_size: Count = Field(default=8, description="images per batch")
+    batch_size: Batch = Field(default=8, description="images per batch; auto: as many as fit the device")
 
 
 class CRFConfig(Section):

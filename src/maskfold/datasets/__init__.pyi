@@ -5,7 +5,6 @@ from .augment import Augmentation as Augmentation
 from .augment import StrongColours as StrongColours
 from .augment import build_augmentation as build_augmentation
 from .cache import ImageCache as ImageCache
-from .cache import cache_folder as cache_folder
 from .dataset import Draw as Draw
 from .dataset import EvalDataset as EvalDataset
 from .dataset import TrainDataset as TrainDataset

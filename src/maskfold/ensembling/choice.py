@@ -24,6 +24,28 @@ class RunChoice(BaseModel):
     weight: Annotated[float, Field(ge=0)]
 
 
+class Refused(BaseModel):
+    """A choice that tuning found and did not keep, see `maskfold.ensembling.traps`.
+
+    Attributes:
+        name: what was chosen.
+        gain: of the score, cross-fitted.
+        error: its standard error; NaN where one image or group is all there is.
+        others: the gain on the folds without the one that gains most; None: there is one fold.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    gain: float
+    error: float
+    others: float | None = None
+
+    def line(self) -> str:
+        """The choice and the two numbers that speak against it."""
+        alone = "" if self.others is None else f"; without the fold that gains most {self.others:+.4f}"
+        return f"{self.name}: gain {self.gain:+.4f}, standard error {self.error:.4f}{alone}"
+
+
 class EnsembleChoice(BaseModel):
     """What predicts: runs with their checkpoints and weights, test-time augmentation, decoding.
 
@@ -35,6 +57,7 @@ class EnsembleChoice(BaseModel):
         scores: out-of-fold score ``before`` tuning, of what the config would predict with, and ``after`` it,
             cross-fitted; empty where nothing was tuned.
         hashes: file of weights -> the SHA-256 that it had when the choice was made.
+        refused: what tuning found and did not keep.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +67,7 @@ class EnsembleChoice(BaseModel):
     metric: str = ""
     scores: dict[str, float] = {}
     hashes: dict[str, str] = {}
+    refused: tuple[Refused, ...] = ()
 
     @model_validator(mode="after")
     def _adds_up(self) -> "EnsembleChoice":

@@ -77,6 +77,7 @@ class Manifest(BaseModel):
         rules: which pixels and images are kept.
         round: 1, or one more than that of the pseudo-labels that the networks themselves were trained on.
         optimistic: whether some of what a fold gets here comes from networks that saw its validation images.
+        temperatures: fold -> what divided the logits before anything was asked of the probabilities.
         weights: of each fold, SHA-256 of the networks' weights.
     """
 
@@ -88,6 +89,7 @@ class Manifest(BaseModel):
     rules: Rules
     round: int
     optimistic: bool
+    temperatures: dict[str, float] = {}
     weights: dict[str, list[str]]
     kind: Literal["pseudo-labels"] = "pseudo-labels"
 

@@ -36,6 +36,7 @@ FREE_KEYS = (
     "data.workers",
     "data.cache",
     "data.cache_gib",
+    "folds.trained",
     "inference.batch_size",
     "train.max_hours",
     "train.trackers",

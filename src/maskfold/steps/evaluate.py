@@ -13,6 +13,7 @@ from maskfold.metrics import Evaluation
 from maskfold.runs import Run
 from maskfold.scoring.calibration import calibration_oof
 from maskfold.scoring.evaluate import evaluate_oof, evaluate_submission, verdict
+from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run
 
@@ -49,6 +50,7 @@ def evaluate(
 
 def show_runs(runs: list[Run], competition: Competition, config: Config) -> bool:
     """Print the out-of-fold scores of runs, plain and tuned, and a verdict; returns whether they are tuned."""
+    config = with_batch(config)
     found = []
     for run in runs:
         table = candidate_table(run)

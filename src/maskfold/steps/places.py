@@ -16,6 +16,7 @@ LOCAL = Path("runs")  # pages about runs, wherever these are
 RUNS = Path(os.environ.get("MASKFOLD_RUNS") or LOCAL)  # a folder, or a URL as in `maskfold.storage`
 STUDIES = LOCAL / "studies"
 SUBMISSIONS = Path("submissions")
+CONFIGS = Path("configs")
 LOG = SUBMISSIONS / "log.csv"
 PACKS = Path("packs")
 RASTERS = Path("rasters")

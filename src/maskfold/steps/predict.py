@@ -26,6 +26,7 @@ from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_oof
+from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run, joined_name
 from maskfold.steps.submissions import log_file, submission_path
@@ -74,7 +75,7 @@ def predict(
             exists.
     """
     runs = as_runs(runs)
-    config = override(runs[0].config, overrides or {})
+    config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
     path = submission_path(joined_name(runs), competition, out, overwrite=overwrite)
@@ -109,7 +110,7 @@ def predict_pack(
     Raises:
         MaskfoldError: as `predict`.
     """
-    config = override(pack.config, overrides or {})
+    config = with_batch(override(pack.config, overrides or {}))
     competition = open_competition(config)
     choice = _changed(pack.choice, config, set(overrides or {}))
     path = submission_path(joined_name(pack.runs), competition, out, overwrite=overwrite)
@@ -180,13 +181,17 @@ def _apart(shards: Shards, path: Path) -> tuple[Shards, Iterator[Decoded]]:
 
 
 def predict_out_of_fold(
-    runs: Run | Sequence[Run], *, untuned: bool = False, overrides: Mapping[str, Any] | None = None
+    runs: Run | Sequence[Run],
+    *,
+    untuned: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    cluster: Cluster | None = None,
 ) -> None:
-    """Compute the out-of-fold maps of all runs as they would predict, and print their score."""
+    """Compute the out-of-fold maps of all runs as they would predict, on a cluster if asked, and print their score."""
     runs = as_runs(runs)
-    config = override(runs[0].config, overrides or {})
+    config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
-    compute_oof(choose(runs, config, set(overrides or {}), untuned=untuned), competition, config)
+    compute_oof(choose(runs, config, set(overrides or {}), untuned=untuned), competition, config, cluster)
 
 
 def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: bool) -> EnsembleChoice:
@@ -223,9 +228,11 @@ def describe_folds(runs: Sequence[Run], competition: Competition, folds: Sequenc
     return f"Folds: {', '.join(map(str, folds))}{missing}{trained}"
 
 
-def compute_oof(choice: EnsembleChoice, competition: Competition, config: Config) -> None:
+def compute_oof(
+    choice: EnsembleChoice, competition: Competition, config: Config, cluster: Cluster | None = None
+) -> None:
     """Compute the out-of-fold maps of all runs as the choice predicts, and print their score."""
-    print(evaluate_oof(choice, competition, batch_size=config.inference.batch_size).line())
+    print(evaluate_oof(choice, competition, batch_size=config.inference.batch_size, cluster=cluster).line())
 
 
 def log_submission(

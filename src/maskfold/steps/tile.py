@@ -46,6 +46,11 @@ def cut_competition(
         MaskfoldError: see its message.
     """
     competition = open_competition(config)
+    if competition.files.source != competition.root:
+        raise RasterError(
+            f"competition.root is {competition.files.source}: tiles go into the competition's own folder, so copy that "
+            "to this machine first"
+        )
     folder = competition.root / "tiles" if out is None else out
     if (
         not folder.resolve().is_relative_to(competition.root.resolve())

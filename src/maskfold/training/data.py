@@ -19,12 +19,12 @@ from maskfold.datasets import (
     TrainDataset,
     UnlabelledDataset,
     build_augmentation,
-    cache_folder,
     coverages,
     image_loader,
     labelled_part,
     train_loader,
 )
+from maskfold.files import cache_folder
 from maskfold.runs import Run
 from maskfold.training.extra import extra_images
 from maskfold.training.memory import free_memory

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -125,11 +126,12 @@ class RunLog:
 
     def _left(self, epochs: float) -> str:
         """Time for the epochs to come, at the pace of those that are done, and for what follows the last one."""
-        pace, image = self.session.elapsed() / epochs, self.session.seconds_per_image or 0
-        return duration(pace * (self.session.length.epochs - epochs) + self.work.end(pace, image))
+        session, epoch = self.session, self.session.elapsed() / epochs
+        pace = replace(session.pace, batch=epoch / session.length.batches_per_epoch)
+        return duration(epoch * (session.length.epochs - epochs) + self.work.end(pace))
 
     def _start_stopwatch(self) -> Stopwatch:
-        """One that looks at this epoch's first batches, and makes a GPU wait twice."""
+        """One that looks at this epoch's first batches, and makes a GPU wait four times."""
         session = self.session
         device = session.accelerator.device
         left = (session.length.steps - session.step) * session.config.train.accumulate
@@ -144,5 +146,5 @@ class RunLog:
         """What seconds per batch mean for the epoch, the fold and all folds."""
         train = self.session.config.train
         most = " at most" if train.max_hours is not None or train.early_stop is not None else ""
-        forecast = self.work.forecast(batch, self.session.seconds_per_image or 0)
+        forecast = self.work.forecast(replace(self.session.pace, batch=batch))
         return f"fold {self.session.fold.name}: {batch:.2g} s per batch; {forecast}{most}"

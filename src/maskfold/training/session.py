@@ -12,7 +12,8 @@ from accelerate.utils import broadcast_object_list, set_seed
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.errors import RunError
+from maskfold.config.section import AUTO
+from maskfold.errors import RunError, TrainingError
 from maskfold.inference.decoding import build_chain
 from maskfold.losses import MixedLoss, build_loss, default_loss
 from maskfold.metrics import CompetitionMetric
@@ -22,6 +23,7 @@ from maskfold.training.adversarial import Adversarial, check_reached
 from maskfold.training.averaging import WeightAverages
 from maskfold.training.callbacks import Callback, stop_rules
 from maskfold.training.data import FoldData, fold_data
+from maskfold.training.forecast import Pace
 from maskfold.training.length import Length
 from maskfold.training.mean_teacher import MeanTeacher, check_ramp
 from maskfold.training.optimism import optimistic
@@ -42,7 +44,7 @@ class Session:
         history: a row of ``metrics.csv`` per epoch.
         stopped: why training ended before its last epoch, if it did.
         optimistic: whether the fold learns from networks that saw its validation images.
-        seconds_per_image: of evaluation with the config's views, once it was measured.
+        pace: of validation, once its first batches were timed.
     """
 
     run: Run
@@ -61,7 +63,7 @@ class Session:
     best: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     stopped: str | None = None
-    seconds_per_image: float | None = None
+    pace: Pace = field(default_factory=Pace)
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -178,6 +180,7 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
         TrainingError, ConfigError, ModelError, CompetitionError: what does not fit together.
     """
     config = run.config
+    _refuse_open(config)
     competition = run.competition()
     # Prediction's own, but better refused now than after a night.
     build_chain(config.post, competition.labels, competition.images).check_presence(config.model.presence)
@@ -202,6 +205,15 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
     session.optimistic = optimistic(run, fold)
     session.train_step = _train_step(session, network, loss)
     return session
+
+
+def _refuse_open(config: Config) -> None:
+    sizes = {"train.batch_size": config.train.batch_size, "inference.batch_size": config.inference.batch_size}
+    left = [f"{key} is auto" for key, size in sizes.items() if size == AUTO]
+    if config.train.hours is not None and config.train.iterations is None:
+        left.append(f"train.hours is {config.train.hours:g}, and how many train.iterations that are is not known")
+    if left:
+        raise TrainingError(f"{' and '.join(left)}: maskfold.train measures it before it trains; give a number here")
 
 
 def mixed_seed(*parts: int) -> int:

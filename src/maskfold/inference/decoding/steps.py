@@ -2,12 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, cast, get_args
+from typing import Any, ClassVar, Literal, get_args
 
-import cv2
 import numpy as np
 
 from maskfold.labels import LabelSpec
+from maskfold.rle import Runs, ops
 
 Values = Mapping[str, Sequence[Any]]
 Stage = Literal["probability", "gate", "decision", "mask", "instances"]
@@ -132,16 +132,9 @@ class MinArea(Step):
 
 def remove_small(mask: np.ndarray, min_area: int) -> np.ndarray:
     """The mask (H, W) uint8 0/1 without components (8 neighbours) of fewer than ``min_area`` pixels."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    keep = stats[:, cv2.CC_STAT_AREA] >= min_area
-    keep[0] = False
-    return keep.astype(np.uint8)[cast("np.ndarray", labels)]
+    return ops.remove_small(Runs.of_mask(mask, "C"), min_area).mask()
 
 
 def fill_small_holes(mask: np.ndarray, max_area: int) -> np.ndarray:
     """The mask (H, W) uint8 0/1 with holes (4 neighbours, off the border) of up to ``max_area`` pixels filled."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
-    left, top, width, height, area = stats.T
-    inside = (left > 0) & (top > 0) & (left + width < mask.shape[1]) & (top + height < mask.shape[0])
-    fill = inside & (area <= max_area)
-    return mask | fill.astype(np.uint8)[labels]
+    return ops.fill_small_holes(Runs.of_mask(mask, "C"), max_area).mask()
