@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from threading import current_thread, main_thread
@@ -87,6 +88,7 @@ def _speak() -> None:
     handler.setFormatter(_Printable())
     logger.handlers = [handler]
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="PIL")  # of what our own messages tell
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it complains of tifs that others can read
 
 

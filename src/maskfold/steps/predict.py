@@ -159,7 +159,9 @@ def _write(place: Reserved, shards: Shards, parallel: int | None, cluster: Clust
         counts = write_masks(chain(stream, rasters), choice, competition, path, ids, maps)
     else:
         with _place(path, ensemble) as folder:
-            shards = replace(shards, folder=folder, count=shard_count(whole, ensemble.batch_size, processes))
+            sizes = competition.sizes(shards.samples)
+            count = shard_count(whole, ensemble.batch_size, processes)
+            shards = replace(shards, folder=folder, count=count, sizes=sizes)
             tasks = [(number,) for number in range(shards.count)]
             with workers_of(cluster, processes, deaths=MOST_DEATHS) as workers:
                 done = workers.finished(shards, tasks)
