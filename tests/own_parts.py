@@ -43,7 +43,8 @@ class DeadlyStep(Step):
     tried: ClassVar[dict] = {}
 
     def __call__(self, layers, image):
-        if "ray" in sys.modules and sys.modules["ray"].get_runtime_context().worker.mode == 1:
+        ray = sys.modules.get("ray")
+        if ray is not None and ray.get_runtime_context().worker.mode == ray.WORKER_MODE:
             die_once("killed_shard")
         return layers
 

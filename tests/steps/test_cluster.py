@@ -28,8 +28,8 @@ from maskfold.studies.run import run_study
 from maskfold.studies.study import load_study
 
 NO_RAY = "ray is not installed: pip install -r requirements-cluster.txt"
-# Seconds that a node may take to start, on a machine that is busy with other tests; read when ray is imported.
-os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+# Read when ray is imported: beside other tests a node may take long to start, and its processes are not to wait for them.
+os.environ |= {"RAY_raylet_start_wait_time_s": "120", "RAY_worker_niceness": "0"}
 
 
 @pytest.fixture(scope="module")
