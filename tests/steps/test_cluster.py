@@ -28,7 +28,7 @@ from maskfold.studies.run import run_study
 from maskfold.studies.study import load_study
 
 NO_RAY = "ray is not installed: pip install -r requirements-cluster.txt"
-# Read when ray is imported: beside other tests a node may take long to start, and its processes are not to wait for them.
+# Read when ray is imported: beside other tests a node may take long to start, and its processes are not to wait.
 os.environ |= {"RAY_raylet_start_wait_time_s": "120", "RAY_worker_niceness": "0"}
 
 
