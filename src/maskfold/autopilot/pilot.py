@@ -76,13 +76,16 @@ class Autopilot:
             self.log.end_child()
             self.log.save()
             try:
+                if self.log.time_left() <= 0:
+                    raise TrainingError("the hours were used up before anything was predicted")
                 self._plan()
                 first, needs = self._first()
                 self._climb(first, needs)
             except TrainingError as error:
-                if self.submission.exists():
+                if not self.submission.exists():
+                    self._empty(str(error))
+                elif self.log.time_left() > 0:
                     raise
-                self._empty(str(error))
             finally:
                 write_page(self.log, self.folder / "autopilot.md", self.submission)
         return self.submission
