@@ -7,7 +7,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Where bytecode is not kept, every start compiles torch anew: some ten seconds.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test lint bench rasters notebooks strip clean
+.PHONY: setup demo test fuzz lint bench rasters notebooks strip clean
 
 setup: $(READY)
 
@@ -20,6 +20,10 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml setup.py
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# A million run lengths and 100,000 inputs of each other kind: half an hour.
+fuzz: $(READY)
+	$(BIN)/python -W ignore -m tests.fuzz --inputs 100000
 
 # One fold without views against all folds, views and tuned decoding, both on the withheld test truth.
 DEMO := --runs runs/demo --overwrite --out submissions

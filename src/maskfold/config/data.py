@@ -59,7 +59,7 @@ class FoldsConfig(Section):
     valid_share: float = Field(default=0.2, gt=0, lt=1, description="hold-out: share of images for validation")
     bins: Count = Field(default=5, description="stratified: coverage bins, and one more for empty masks")
     group: GroupConfig | None = Field(default=None, description="where groups come from; null: the profile's, if any")
-    seed: int = Field(default=0, description="seed of the folds")
+    seed: int = Field(default=0, ge=0, lt=1 << 32, description="seed of the folds")
 
     @property
     def made(self) -> int:
