@@ -65,7 +65,7 @@ class ClusterError(MaskfoldError):
 
 
 class StorageError(MaskfoldError):
-    """A key that is none, or a place that cannot be opened."""
+    """A key that is none, a place that cannot be opened or written to, or a disk that is full."""
 
 
 class InferenceError(MaskfoldError):

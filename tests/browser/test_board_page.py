@@ -115,6 +115,9 @@ def test_search_and_text_of_names(page, visit):
 def test_the_scatter_shows_every_submission(page, visit):
     opened = visit(page[0])
     assert opened.page.locator("svg.scatter circle").count() == 11
+    mean, *sides = (opened.page.locator(f"svg.scatter .{name}").all() for name in ("mean", "side"))
+    place = [float(line.get_attribute("y1")) for line in (sides[0][1], mean[0], sides[0][0])]
+    assert place[0] < place[1] < place[2], "above and below the mean gap"
     assert "A difference of 0.0" in opened.page.text_content("#gap")
     assert "<b>5.csv" in opened.page.text_content("#gap circle:nth-of-type(5) title")
     for width in (1400, 400):

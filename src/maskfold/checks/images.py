@@ -1,6 +1,5 @@
 """Every image is read once: one row of figures and one thumbnail of it are kept, never its pixels."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,10 +21,9 @@ from maskfold.competitions.dicom import DICOM_SUFFIXES
 from maskfold.competitions.images import decode_files
 from maskfold.competitions.samples import ImagePath, paths_of
 from maskfold.competitions.tif import TIF_SUFFIXES
+from maskfold.datasets.copies import THUMBNAIL, pixel_digest, thumbnail
 from maskfold.errors import CompetitionError, first_few
-from maskfold.images import ImageSpec, to_rgb
-
-THUMBNAIL = 32
+from maskfold.images import ImageSpec
 
 
 @dataclass(frozen=True)
@@ -152,14 +150,13 @@ def _oddity(image: Image.Image) -> str:
 def _figures(pixels: np.ndarray, spec: ImageSpec) -> dict[str, Any]:
     mean, std = (value.ravel() for value in cv2.meanStdDev(pixels))
     colours = dict(zip(_colour_columns(spec), np.stack([mean, std], 1).ravel().tolist(), strict=True))
-    grey = cv2.cvtColor(to_rgb(pixels, spec), cv2.COLOR_RGB2GRAY)
     return {
         "height": pixels.shape[0],
         "width": pixels.shape[1],
         **colours,
-        "digest": hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest(),
+        "digest": pixel_digest(pixels),
         "flat": bool((pixels == pixels[0, 0]).all()),
-        "thumbnail": cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA),
+        "thumbnail": thumbnail(pixels, spec),
     }
 
 

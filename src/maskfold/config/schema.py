@@ -66,6 +66,11 @@ class Config(Section):
                 f"schedule.cycles is {self.schedule.cycles} but train.epochs is {self.train.epochs}: "
                 "a cycle needs at least one epoch"
             )
+        if self.data.mix is not None and self.data.mix.recipe == "mixup" and self.model.instances is not None:
+            raise ValueError(
+                f"data.mix.recipe is mixup, which leaves no objects, but model.instances is {self.model.instances}: "
+                "set the recipe to cutmix, copy_paste or mosaic, or model.instances to null"
+            )
         if self.semi is not None and self.averaging.ema is None:
             raise ValueError(
                 "semi is set but averaging.ema is null: the moving average is the teacher, so set averaging.ema, such "
