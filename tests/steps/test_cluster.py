@@ -70,7 +70,7 @@ def nodes(place):
 
 def results(storage: Storage) -> dict[str, bytes]:
     """The files that two trainings must share; the names of maps have a part that is drawn."""
-    names = ("best.safetensors", "ema.safetensors", "metrics.csv", "manifest.json", "folds.csv", ".npz", ".pngs")
+    names = ("best.safetensors", "ema.safetensors", "metrics.csv", "folds.csv", ".npz", ".pngs")
     kept = [key for key in storage.list() if key.endswith(names)]
     return {re.sub(r"\b[0-9a-f]{12}-", "", key): storage.read(key) for key in kept}
 
