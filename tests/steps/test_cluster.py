@@ -103,7 +103,9 @@ def test_two_processes_train_a_fold_of_which_one_is_killed(nodes, place, tiny, c
         "loss": [{"name": "tests.own_parts:DeadlyLoss"}],
     }
     config = override(tiny, {**changes, "name": "group"})
-    together = train(config, [1], cluster=Cluster(nodes[2].address, together=2)).fold(1)
+    both = train(config, [1, 0], cluster=Cluster(nodes[2].address, together=2))  # one after the other: there is no room
+    assert both.finished_folds() == [0, 1]
+    together = both.fold(1)
     assert Path("killed_rank").exists()
     assert capfd.readouterr().out.count("going on after epoch 1 of 2") == 1
     alone = train(override(config, {"train.batch_size": 4, "name": "alone"}), 1).fold(1)
