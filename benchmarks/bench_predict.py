@@ -33,7 +33,7 @@ from maskfold.device import choose_device, choose_precision
 from maskfold.ensembling import load_networks
 from maskfold.models import build_model
 from maskfold.runs import Run
-from timing import interleave, machine
+from timing import clock_of, interleave, machine
 from usual import usual_encode
 
 MEAN, STD = (np.array(values, np.float32) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
@@ -52,6 +52,7 @@ def main() -> None:
     add("--repeats", type=int, default=3, help="rounds, in which the candidates take turns (3)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="data workers (all cores)")
     add("--only-ours", action="store_true", help="one prediction and its peak memory, for several numbers of images")
+    add("--busy", action="store_true", help="count processor time: on a machine that others use as well")
     options = parser.parse_args()
     device = choose_device()
     options.images = options.images or (8 if device.type == "cpu" else 512)
@@ -104,7 +105,7 @@ def compare(run: Run, options: argparse.Namespace, device: torch.device) -> None
         "ours, files to submission": ours(run),
         "its networks alone": alone(networks, run.config, options, device),
     }
-    seconds = interleave(candidates, options.repeats)
+    seconds = interleave(candidates, options.repeats, clock=clock_of(options.busy))
     views = len(FLIPS)
     rates = {name: (len(few) if "usual" in name else options.images) / each for name, each in seconds.items()}
     print(

@@ -33,7 +33,7 @@ class FileList(LabelLayout):
         named: dict[OwnSplit, str | None] = (
             {"train": profile.train, "valid": profile.valid} if split == "train" else {"test": profile.test}
         )
-        lists = {own: name for own, name in named.items() if name is not None}
+        lists: dict[OwnSplit, str] = {own: name for own, name in named.items() if name is not None}
         found, problems = self._listed(lists)
         return survey_samples(
             found, self.files, source=" and ".join(lists.values()), group=profile.group, problems=problems

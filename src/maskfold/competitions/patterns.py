@@ -11,7 +11,7 @@ In a pattern
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import islice, takewhile
 from typing import Annotated
@@ -121,9 +121,9 @@ class Pattern:
             return "(?:[^/]+/)*"
         if token["other"]:
             raise CompetitionError(
-                f"the pattern {self.text} cannot be read: fields are written {{id}}, {{number:d}} and {{number:1-5}} "
-                "where they are numbers, {name=a|b} where they are one of some words; * stands for any characters and "
-                "**/ for any folders"
+                f"the pattern {self.text} cannot be read: fields are written {{id}}, or {{number:d}} and "
+                "{number:1-5} where they are numbers, {name=a|b} where they are one of some words; * stands for any "
+                "characters and **/ for any folders"
             )
         if token["any"]:
             return "[^/]*"
@@ -135,6 +135,17 @@ class Pattern:
         if token["words"]:
             return f"(?P<{name}>{'|'.join(map(re.escape, token['words'].split('|')))})"
         return f"(?P<{name}>[^/]+?)" if not token["digits"] else f"(?<![0-9])(?P<{name}>[0-9]+)(?![0-9])"
+
+
+def images_alone(found: Mapping[str, Mapping[str, str]], labels: Sequence[Pattern]) -> dict[str, Mapping[str, str]]:
+    """The files of ``found`` (path -> fields) that are not the label of another one, as a_mask.png is of a.png."""
+    known = [{tuple(values.get(name) for name in label.fields) for values in found.values()} for label in labels]
+
+    def is_label(path: str) -> bool:
+        matched = (label.match(path) for label in labels)
+        return any(own and tuple(own.values()) in ids for own, ids in zip(matched, known, strict=True))
+
+    return {path: values for path, values in found.items() if not is_label(path)}
 
 
 def _readable(text: str) -> str:

@@ -13,7 +13,7 @@ from maskfold.errors import SamplerError
 
 
 class EpochSampler(Sampler[list[Draw]]):
-    """Batches of `Draw` for one process; set ``epoch`` before each pass over it.
+    """Batches of `Draw` for one process; set ``epoch`` before each pass over it, and ``first`` to leave some out.
 
     An epoch is one reshuffled round of the images. With ``epoch_images`` or ``positive_share`` the rounds (of the
     images with a mask, and of those without) run on from epoch to epoch instead, so that all images of a kind are
@@ -73,6 +73,7 @@ class EpochSampler(Sampler[list[Draw]]):
         self.weights = None if weights is None else np.asarray(weights, float)
         self.whole_rounds = epoch_images is None and positive_share is None
         self.epoch = 0
+        self.first = 0
 
     def __len__(self) -> int:
         return self.batches
@@ -82,7 +83,7 @@ class EpochSampler(Sampler[list[Draw]]):
         repeats = _repeats(batches.ravel()).reshape(batches.shape)
         mine = slice(self.rank, None, self.world)
         pairs = zip(batches[mine].tolist(), repeats[mine].tolist(), strict=True)
-        return iter([[Draw(self.epoch, *draw) for draw in zip(*pair, strict=True)] for pair in pairs])
+        return iter([[Draw(self.epoch, *draw) for draw in zip(*pair, strict=True)] for pair in pairs][self.first :])
 
     def _epoch_batches(self) -> np.ndarray:
         """(batches * world, size) indices of this epoch, over all processes; positive images first."""

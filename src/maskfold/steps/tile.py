@@ -152,7 +152,7 @@ def _drawn(competition: Competition, sample: Sample, raster: Raster) -> ReadLabe
     windows: list[Callable[[slice, slice], np.ndarray]] = []
 
     if isinstance(sample.masks, str):
-        return open_mask(competition.root / sample.masks, raster, competition.labels)
+        return open_mask(competition.root / sample.masks, raster, competition.labels, layout.reader.label_map)
 
     def read(part: Part) -> Label:
         if not windows:
