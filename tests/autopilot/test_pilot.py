@@ -18,6 +18,7 @@ from maskfold.cli.doorways import command
 from maskfold.competitions import open_competition
 from maskfold.competitions.validate import validate_submission
 from maskfold.config import load_config
+from maskfold.planning import fingerprint
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -26,6 +27,7 @@ SRC = Path(__file__).parents[2] / "src"
 def here(tmp_path, monkeypatch, drawn):
     """A folder of its own, two steps for every training, and commands in this process: (calls, config)."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fingerprint, "LARGER", ())  # images stay as small as they are
     monkeypatch.setattr(Timed, "steps", lambda self, seconds, folds, needed: (min(folds, 1), 2))
     calls = []
 

@@ -29,8 +29,12 @@ IMPORTS = (
     "torch._dynamo",
     "albumentations",
 )
+SEMI = ("--semi.threshold", "0.5", "--semi.ramp_epochs", "0", "--semi.unlabelled_per_batch", "2")
+TRAIN = ("train-fold", "--config", "x.yaml", "--name", "r", "--fold", "1")
 STAGES = {
-    "train": ("train-fold", "--config", "x.yaml", "--name", "r", "--fold", "1"),
+    "train, adversarial": (*TRAIN, "--adversarial.weight", "0.1", "--adversarial.width", "4"),
+    "train, semi": (*TRAIN, *SEMI),
+    "train": TRAIN,
     "tune": ("tune", "--runs", "runs/r"),
     "predict": ("predict", "--runs", "runs/r", "--out", "sub.csv"),
 }

@@ -1,14 +1,13 @@
 """What a run ended with, file by file, to be compared byte for byte with an undisturbed one."""
 
-import io
 import json
-import zipfile
+import re
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from maskfold.runs import Run
+from maskfold.errors import RunError
+from maskfold.runs import MapStore, Run
 
 # They say when and how fast, not what.
 TIMES = ("seconds", "ended", "processes")
@@ -25,13 +24,14 @@ def end_of(folder: Path) -> dict[str, bytes]:
             found[path.name] = path.read_bytes()
     if (log := folder / "submissions/log.csv").exists():
         found["log.csv"] = pd.read_csv(log, dtype=str).drop(columns="time").to_csv().encode()
-    left = [path for path in folder.rglob(".*") if path.name != ".begun"]
+    left = list(folder.rglob(".*"))
     return found | {f"left behind: {path.relative_to(folder)}": b"" for path in left}
 
 
-def differences(wanted: dict[str, bytes], found: dict[str, bytes]) -> list[str]:
-    """Names of what is missing, more or another."""
-    return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+def differences(wanted: dict[str, bytes], found: dict[str, bytes], but: str = "-") -> list[str]:
+    """Names of what is missing, more or another, but for those that hold ``but``."""
+    names = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    return [name for name in names if but not in name]
 
 
 def _fold(run: Run, number: str) -> dict[str, bytes]:
@@ -40,28 +40,28 @@ def _fold(run: Run, number: str) -> dict[str, bytes]:
     if (metrics := fold.path / "metrics.csv").exists():
         found["metrics.csv"] = metrics.read_bytes()
     if fold.finished():
-        summary = {key: value for key, value in fold.summary().items() if key not in TIMES}
-        found["summary.json"] = json.dumps(summary).encode()
-    for path in sorted(fold.path.glob("stats/*.npz")):
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            found[f"stats {path.name}"] = b"".join(arrays[name].tobytes() for name in sorted(arrays))
+        try:
+            summary = {key: value for key, value in fold.summary().items() if key not in TIMES}
+            found["summary.json"] = json.dumps(summary).encode()
+        except RunError as error:
+            found["summary.json"] = str(error).encode()
+    found |= {f"stats {path.name}": path.read_bytes() for path in fold.path.glob("stats/*.npz")}
     for path in sorted(fold.path.glob("oof/*")):
-        store = fold.oof(path.name)
-        named = {shard for shard, *_ in json.loads((path / "maps.json").read_bytes())["maps"].values()}
-        found |= {f"oof {path.name} {name}": store.read(name).tobytes() for name in store.ids()}
-        strangers = {each.name for each in path.glob("*.pngs")} - named
-        found |= {f"left behind: {path.name}/{name}": b"" for name in strangers}
+        found |= _maps(fold.oof(path.name), path)
     return found
+
+
+def _maps(store: MapStore, path: Path) -> dict[str, bytes]:
+    try:
+        named = {shard for shard, *_ in json.loads((path / "maps.json").read_bytes())["maps"].values()}
+        found = {f"oof {path.name} {name}": store.read(name).tobytes() for name in store.ids()}
+    except (RunError, ValueError, OSError) as error:
+        return {f"oof {path.name}": str(error).encode()}
+    strangers = {each.name for each in path.glob("*.pngs")} - named
+    return found | {f"left behind: {path.name}/{name}": b"" for name in strangers}
 
 
 def is_one_message(said: str) -> bool:
     """Whether a command ended with a message for people, and not with an error of Python's."""
-    last = said.strip().splitlines()[-1:] or [""]
-    return (
-        "error: " in said and "MASKFOLD_DEBUG" not in said and "Traceback" not in said and last[0].startswith("error:")
-    )
-
-
-def is_archive(path: Path) -> bool:
-    """Whether a file is a zip archive."""
-    return zipfile.is_zipfile(path)
+    lines = said.strip().splitlines()
+    return bool(lines) and lines[-1].startswith("error: ") and not re.search("MASKFOLD_DEBUG|Traceback", said)

@@ -3,16 +3,18 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.drill.commands import STAGES, start
-from tests.drill.ends import is_one_message
+from tests.drill.commands import STAGES, Try, start
+from tests.drill.ends import end_of, is_one_message
 from tests.drill.instruments import dies_at, small_files, wrong_clock
 from tests.drill.lane import Diverged, Lane
+from tests.drill.ray_workers import kill_a_worker, ray_is_there
 
 Fault = Callable[[Lane], int]
 
@@ -33,7 +35,7 @@ def kill(stage: str, lane: Lane) -> int:
 
 def small_disk(lane: Lane) -> int:
     """(b): files may not become as large as they need to be."""
-    stage = lane.chance.choice(list(STAGES))
+    stage = lane.any_stage()
     folder = lane.case(stage)
     done = lane.disturbed(folder, stage, [small_files(lane.chance.choice((8_000, 12_000, 16_000, 24_000, 40_000)))])
     _refused(done.ended(), done.said, "needs")
@@ -54,6 +56,15 @@ def full_disk(lane: Lane) -> int:
     finally:
         subprocess.run(["umount", "-l", str(folder / "runs")], check=False)
     return _done(folder, 1)
+
+
+def left_out(name: str, tries: int, place: Path) -> str:
+    """Why a fault is not tried here; empty: it is."""
+    if "full disk" in name and not can_mount(place):
+        return "not allowed to mount a disk here"
+    if "Ray" in name and not ray_is_there():
+        return "Ray is not installed"
+    return "" if tries else "in the long form only"
 
 
 def can_mount(place: Path) -> bool:
@@ -91,8 +102,10 @@ def _damaged(lane: Lane, folder: Path, stage: str, files: list[Path]) -> int:
     done = start(folder, STAGES[stage])
     what = f"{path.relative_to(folder)} {how}"
     if done.ended() == 0:
+        # What is not looked at stays as it is: the file itself, or the maps that it belongs to.
+        but = f"oof {path.parent.name}" if path.parent.parent.name == "oof" else path.name
         try:
-            lane.compare(folder, stage)
+            lane.compare(folder, stage, but)
         except Diverged as error:
             raise Diverged(f"{what}: {error}") from None
     elif done.code != 1 or not is_one_message(done.said):
@@ -112,6 +125,45 @@ def _harm(lane: Lane, path: Path) -> str:
     else:
         path.write_bytes(content[: lane.chance.randrange(len(content))] if how == "cut" and content else b"")
     return how
+
+
+def kill_a_rank(lane: Lane) -> int:
+    """(d): one of two processes that train a fold together; the other is ended as torchrun does."""
+    if "ranks" not in lane.wanted:
+        whole = lane.case("train")
+        started = time.monotonic()
+        if [each.ended() for each in _ranks(whole)] != [0, 0]:
+            raise RuntimeError("two ranks do not train")
+        lane.wanted["ranks"], lane.seconds["ranks"] = end_of(whole), time.monotonic() - started
+        _done(whole, 0)
+    folder = lane.case("train")
+    ranks = _ranks(folder)
+    victim, other = lane.chance.sample(ranks, 2)
+    victim.wait(lane.chance.uniform(0, lane.seconds["ranks"]))
+    victim.send(signal.SIGKILL)
+    victim.ended()
+    if other.wait(1) is None:
+        other.send(signal.SIGTERM)
+        if other.wait(30) is None:
+            other.send(signal.SIGKILL)
+    other.ended()
+    again = _ranks(folder)
+    if [each.ended() for each in again] != [0, 0]:
+        raise Diverged(f"two ranks again: {[each.said[-600:] for each in again]}")
+    lane.compare(folder, "ranks")
+    return _done(folder, 1)
+
+
+def _ranks(folder: Path) -> list[Try]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    of_rank = [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+    return [
+        start(folder, STAGES["train"], [partial(os.environ.update, given)], name=f"rank_{rank}")
+        for rank, given in enumerate(of_rank)
+    ]
 
 
 def two_at_once(lane: Lane) -> int:
@@ -136,7 +188,7 @@ def two_at_once(lane: Lane) -> int:
 
 def asked_to_end(lane: Lane) -> int:
     """(f): SIGTERM or Ctrl-C at a random instant."""
-    stage = lane.chance.choice(list(STAGES))
+    stage = lane.any_stage()
     folder, (number, code) = lane.case(stage), lane.chance.choice(((signal.SIGTERM, 143), (signal.SIGINT, 130)))
     done = lane.disturbed(folder, stage)
     done.wait(lane.chance.uniform(0.05, lane.seconds[stage]))
@@ -151,7 +203,7 @@ def asked_to_end(lane: Lane) -> int:
 
 def clock(lane: Lane) -> int:
     """(g): the clocks jump while it runs, and it is killed meanwhile."""
-    stage = lane.chance.choice(list(STAGES))
+    stage = lane.any_stage()
     folder, seed = lane.case(stage), lane.chance.randrange(10**6)
     deadly = dies_at(lane.chance.randint(1, lane.calls[stage]), lane.chance)
     killed = lane.disturbed(folder, stage, [wrong_clock(seed), deadly]).ended()
@@ -181,17 +233,21 @@ def _done(folder: Path, tries: int) -> int:
 
 FAULTS: dict[str, Fault] = {
     "a, h: kill of train": partial(kill, "train"),
+    "a, h: kill of train, adversarial": partial(kill, "train, adversarial"),
+    "a, h: kill of train, semi": partial(kill, "train, semi"),
     "a, h: kill of tune": partial(kill, "tune"),
     "a, h: kill of predict": partial(kill, "predict"),
+    "a: kill of Ray's workers": kill_a_worker,
     "b: files may not grow": small_disk,
     "b: full disk": full_disk,
     "c: damage, then train": damage_while_training,
     "c: damage, then tune or predict": damage_before_prediction,
+    "d: kill of one of two ranks": kill_a_rank,
     "e: the same fold twice at once": two_at_once,
     "f: SIGTERM, Ctrl-C": asked_to_end,
     "g: the clocks jump": clock,
 }
 # Tries of each fault in the long form and in the one that is part of the tests.
-LONG = (160, 80, 80, 30, 20, 100, 100, 20, 60, 30)
-SHORT = (16, 6, 6, 3, 2, 8, 10, 2, 5, 3)
+LONG = (120, 30, 30, 80, 80, 4, 30, 20, 100, 100, 10, 20, 60, 30)
+SHORT = (12, 3, 3, 5, 5, 0, 3, 1, 6, 8, 1, 1, 4, 2)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1

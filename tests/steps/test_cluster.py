@@ -2,9 +2,11 @@
 
 import os
 import re
+import socket
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
@@ -26,8 +28,8 @@ from maskfold.studies.run import run_study
 from maskfold.studies.study import load_study
 
 NO_RAY = "ray is not installed: pip install -r requirements-cluster.txt"
-# Seconds that a node may take to start, on a machine that is busy with other tests; read when ray is imported.
-os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+# Read when ray is imported: beside other tests a node may take long to start, and its processes are not to wait.
+os.environ |= {"RAY_raylet_start_wait_time_s": "120", "RAY_worker_niceness": "0"}
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +43,25 @@ def place(tmp_path_factory):
         yield folder
 
 
+def node() -> dict[str, int]:
+    """A small node. Of ports that it chose itself it waits no more than some seconds for its own processes to tell."""
+    names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in names]
+        for each in sockets:
+            each.bind(("", 0))
+        ports = {name: each.getsockname()[1] for name, each in zip(names, sockets, strict=True)}
+    return {"num_cpus": 1, "object_store_memory": 80 * 2**20, **ports}
+
+
 @pytest.fixture(scope="module")
 def nodes(place):
     """A cluster of two nodes with a core each, the second of them, and what names the cluster; we are connected."""
     pytest.importorskip("ray", reason=NO_RAY)
     from ray.cluster_utils import Cluster as Nodes
 
-    sizes = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    nodes = Nodes(initialize_head=True, head_node_args={**sizes, "include_dashboard": False})
-    other = nodes.add_node(**sizes)
+    nodes = Nodes(initialize_head=True, head_node_args={**node(), "include_dashboard": False})
+    other = nodes.add_node(**node())
     there = Cluster(nodes.address)
     with cluster_workers(there):
         yield nodes, other, there
@@ -58,7 +70,7 @@ def nodes(place):
 
 def results(storage: Storage) -> dict[str, bytes]:
     """The files that two trainings must share; the names of maps have a part that is drawn."""
-    names = ("best.safetensors", "ema.safetensors", "metrics.csv", "manifest.json", "folds.csv", ".npz", ".pngs")
+    names = ("best.safetensors", "ema.safetensors", "metrics.csv", "folds.csv", ".npz", ".pngs")
     kept = [key for key in storage.list() if key.endswith(names)]
     return {re.sub(r"\b[0-9a-f]{12}-", "", key): storage.read(key) for key in kept}
 

@@ -20,8 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from maskfold.competitions import Competition, Samples
-from maskfold.datasets.cache import cache_folder
-from maskfold.files import atomic_path
+from maskfold.files import atomic_path, cache_folder
 from maskfold.images import ImageSpec, to_rgb
 from maskfold.progress import progress
 from maskfold.symmetries import D4, Symmetry

@@ -96,7 +96,7 @@ def _take(file: Path, what: object, shared: Notice | None, *, wait: bool) -> tup
     """The lock file, opened and locked, and where its holder is named."""
     while True:
         opened = _open(file)
-        notice = shared or Notice(partial(os.pread, opened, 4096, 0), partial(_rewrite, opened))
+        notice = shared or Notice(partial(_content, opened), partial(_rewrite, opened))
         taken = _lock(opened)
         busy = taken is False or _lives(notice, sure=bool(taken))
         if not busy and _still(opened, file):
@@ -210,8 +210,14 @@ def _machine() -> str:
     return socket.gethostname()
 
 
+def _content(opened: int) -> bytes:
+    os.lseek(opened, 0, os.SEEK_SET)
+    return os.read(opened, 4096)
+
+
 def _rewrite(opened: int, text: bytes) -> None:
-    os.pwrite(opened, text, 0)
+    os.lseek(opened, 0, os.SEEK_SET)
+    os.write(opened, text)
     os.ftruncate(opened, len(text))
     os.fsync(opened)
 

@@ -73,6 +73,7 @@ def _held(run: Run, fold: int | str) -> Iterator[None]:
     with run.fold(fold).lock():
         run.bind(fold)
         run.fold(fold).sweep()
+        run.fold(fold).teacher().sweep()
         yield
 
 
