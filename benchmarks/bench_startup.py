@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = (
     "make_demo",
     "check_data",
+    "plan",
+    "autopilot",
     "tile",
     "make_folds",
     "train_fold",
@@ -40,8 +42,10 @@ NEEDED = {
     "vote": ("a.csv", "b.csv"),
     "compare": ("a.csv", "b.csv"),
     "tile": ("cut",),
+    "plan": ("--hours", "1"),
+    "autopilot": ("--hours", "1"),
 }
-CONFIGURED = ("check_data", "tile", "make_folds", "train_fold", "train_all")
+CONFIGURED = ("check_data", "plan", "autopilot", "tile", "make_folds", "train_fold", "train_all")
 RUNS = ("tune", "predict", "pseudo_label", "evaluate", "report", "export", "pack")
 
 

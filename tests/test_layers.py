@@ -26,15 +26,17 @@ LAYERS = [
         "program",
         "parallel",
         "cluster",
+        "yaml_text",
+        "archives",
     },
     {"config", "losses", "metrics", "resizing"},
     {"competitions", "models", "inference"},
     {"datasets", "runs", "demo", "rasters"},
     {"ensembling", "checks"},
     {"scoring", "training", "packing"},
-    {"board"},
+    {"board", "planning"},
     {"report", "steps"},
-    {"studies"},
+    {"studies", "autopilot"},
     {"cli"},
 ]
 ARROWS = {
@@ -50,7 +52,7 @@ LIFTABLE = {
     "losses": {"errors", "labels", "extension", "compiled"},
     "metrics": {"errors", "labels", "extension", "instances"},
     "rle": {"errors", "compiled"},
-    "models": {"errors", "config", "images", "extension"},
+    "models": {"errors", "config", "images", "extension", "archives"},
     "inference": {
         "errors",
         "config",

@@ -4,10 +4,12 @@ A message is for the user: what was found, what was expected, what to do. Comman
 """
 
 import difflib
+import os
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
+LISTED = 20  # names or sentences of one kind of problem that a message holds
 
 
 class MaskfoldError(ValueError):
@@ -16,6 +18,14 @@ class MaskfoldError(ValueError):
 
 class ConfigError(MaskfoldError):
     """A config file or an override that cannot be used."""
+
+
+class YamlError(MaskfoldError):
+    """Text that is not YAML, or not of the plain and bounded kind that is read here."""
+
+
+class UnsafeArchiveError(MaskfoldError):
+    """An archive, or a member of one, that is made to do harm; the message begins with what it is."""
 
 
 class CompetitionError(MaskfoldError):
@@ -55,7 +65,7 @@ class ClusterError(MaskfoldError):
 
 
 class StorageError(MaskfoldError):
-    """A key that is none, or a place that cannot be opened."""
+    """A key that is none, a place that cannot be opened or written to, or a disk that is full."""
 
 
 class InferenceError(MaskfoldError):
@@ -94,8 +104,8 @@ def first_few(items: Iterable[object], most: int = 3) -> str:
 
 
 def together(messages: Sequence[str], what: str) -> list[str]:
-    """Messages about one thing as at most one problem: the only one, or the number of ``what`` and the first few."""
-    return list(messages) if len(messages) < 2 else [f"{len(messages)} {what}: {first_few(messages)}"]
+    """Messages about one thing as at most one problem: the only one, or the number of ``what`` and the first ones."""
+    return list(messages) if len(messages) < 2 else [f"{len(messages)} {what}: {first_few(messages, LISTED)}"]
 
 
 def nearest(word: str, known: Sequence[str], *, otherwise: str | None = None) -> str:
@@ -112,6 +122,13 @@ def raise_all(problems: Sequence[str]) -> None:
     """Raise one CompetitionError of all problems, if there are any."""
     if problems:
         raise CompetitionError("; ".join(problems))
+
+
+def os_reason(error: OSError) -> str:
+    """Why a file cannot be opened or written, without the number and the path that Python puts around it."""
+    if error.strerror or error.errno:
+        return (error.strerror or os.strerror(error.errno or 0)).lower()
+    return str(error) or type(error).__name__
 
 
 def repeated(items: Sequence[Item]) -> list[Item]:

@@ -1,6 +1,7 @@
 """Names in a config that mean a class: those of a table, and anyone's own as ``package.module:Name``."""
 
 import importlib
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -22,8 +23,8 @@ def load_named(
         functions: whether a function will do, too.
 
     Raises:
-        MaskfoldError: an unknown name (the nearest is named), a module that cannot be imported or lacks the name,
-            something that is not derived from ``base`` or lacks methods.
+        MaskfoldError: an unknown name (the nearest is named), a module of Python's own, one that cannot be imported or
+            lacks the name, something that is not derived from ``base`` or lacks methods.
     """
     if name in table:
         return table[name]
@@ -31,6 +32,10 @@ def load_named(
     if not colon:
         hint = nearest(str(name), list(table))
         raise MaskfoldError(f"there is no {what} {name!r}: {hint} One of your own is given as package.module:Name.")
+    parts = module.split(".")
+    if parts[0] in sys.stdlib_module_names or not all(part.isidentifier() for part in parts):
+        # A config may be a stranger's: importing some of these does things, and none of them holds a loss.
+        raise MaskfoldError(f"the {what} {name} is in no module of your own: it is not imported")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except ImportError as error:

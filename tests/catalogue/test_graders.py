@@ -1,12 +1,16 @@
 """The local score is the grader's, and what a grader refuses is refused before."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from tests.catalogue.graders import GRADERS, Refused
+from tests.catalogue.conftest import BY_PROFILE
+from tests.catalogue.graders import GRADERS, Refused, gi_tract
 from tests.catalogue.test_files import written
-from tests.catalogue.twins import submitted
+from tests.catalogue.twins import draw_twin, submitted
 
-from maskfold.competitions import validate_submission
+from maskfold.competitions import open_competition, validate_submission
+from maskfold.config import CompetitionConfig
 from maskfold.errors import SubmissionError
 from maskfold.scoring.evaluate import evaluate_submission
 
@@ -35,6 +39,18 @@ def test_the_local_score_is_the_graders(opened, profile, seed, tmp_path):
     twin, competition = opened(profile)
     path = written(competition, tmp_path / "s.csv", guesses(twin, seed).__getitem__)
     graded = GRADERS[profile](path, twin.truth, sizes(twin))
+    assert 0 < graded < 1
+    assert evaluate_submission(path, twin.truth, competition).score == pytest.approx(graded, abs=5e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scans_that_are_square_are_graded_alike_along_rows_and_columns(tmp_path, seed):
+    """MLE-bench's grader of gi-tract reads masks down the columns, though they are drawn along the rows."""
+    form = replace(BY_PROFILE["gi-tract"], size=((40, 40), (44, 44)))
+    twin = draw_twin(form, tmp_path / "data")
+    competition = open_competition(CompetitionConfig(profile="gi-tract", root=twin.root))
+    path = written(competition, tmp_path / "s.csv", guesses(twin, seed).__getitem__)
+    graded = gi_tract(path, twin.truth, sizes(twin), order="F")
     assert 0 < graded < 1
     assert evaluate_submission(path, twin.truth, competition).score == pytest.approx(graded, abs=5e-6)
 

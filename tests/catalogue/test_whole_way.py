@@ -21,6 +21,7 @@ def test_from_the_files_to_a_score(twin, profile, tmp_path, monkeypatch):
         "train.batch_size": 2,
         "train.epochs": None,
         "train.iterations": 2,
+        "tta.views": "none",
     }
     config = load_config(None, {**TINY, **keys}, name="twin")
     run = maskfold.train(config, 0)

@@ -8,14 +8,14 @@ from maskfold.config import CompetitionConfig, FoldsConfig
 
 
 def checked(folder):
-    competition = open_competition(CompetitionConfig(profile=str(folder / "profile.yaml"), root=folder / "data"))
+    profile = str(folder / "profile.yaml")
+    competition = open_competition(CompetitionConfig(profile=profile, root=folder / "data", max_pixels=10_000))
     return check_data(competition, FoldsConfig(count=2))
 
 
 @pytest.fixture
-def large(kidneys, tmp_path, monkeypatch):
+def large(kidneys, tmp_path):
     """The kidneys, whose rasters but the smallest count as large."""
-    monkeypatch.setattr("maskfold.competitions.images.MOST_PIXELS", 10_000)
     return shutil.copytree(kidneys, tmp_path / "kidneys")
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from tests.competitions.conftest import blobs, slow_rle, write_image
 
 from maskfold.competitions import SubmissionWriter, load_profile, open_competition, validate_submission
@@ -69,9 +70,44 @@ def test_keys_that_do_not_go_together(tmp_path, changes, message):
         profile(tmp_path, BASE, **changes)
 
 
-def test_masks_in_files_are_binary(tmp_path):
-    with pytest.raises(CompetitionError, match=r"train\.mask is the file of one binary mask"):
-        profile(tmp_path, CLASSES, train={"mask": "m/{id}.png", "image": "{id}.png"}, class_names=["a", "b"])
+def test_masks_in_files_are_of_classes_that_exclude_each_other(tmp_path):
+    train = {"mask": "m/{id}.png", "image": "{id}.png"}
+    with pytest.raises(CompetitionError, match=r"train\.mask is a file of classes that exclude each other"):
+        profile(tmp_path, CLASSES, train=train, class_names=["a", "b"], task="multilabel")
+    with pytest.raises(CompetitionError, match=r"give train\.mask instead of train\.table"):
+        profile(tmp_path, BASE, label_map={0: 0, 9: 1})
+    with pytest.raises(CompetitionError, match=r"no value for the classes 2 \(c\)"):
+        opened(tmp_path, CLASSES, {"sample.csv": "id,kind,rle\nx,b,\n"}, ("x", "test/x"), train=train,
+               class_names=["a", "b", "c"], label_map={0: 0, 9: 1})  # fmt: skip
+
+
+def test_masks_in_files_of_colours_and_a_table_of_classes(tmp_path):
+    colours = {"0-127 0-127 0-127": 0, "128-255 0-127 0-127": 1, "0-127 128-255 0-127": 2, "others": 255}
+    text = BASE.replace("table: train.csv", 'mask: "train/{id}_gt.png"') + "rows: class\nclass_separator: _\n"
+    rows = "".join(f"{name}_{kind},1 2\n" for name in "xy" for kind in (0, 1))
+    images = ("train/a", "train/b", "test/x", "test/y")
+    competition = opened(
+        tmp_path, text, {"sample.csv": f"id,rle\n{rows}"}, images, class_values=["0", "1"],
+        class_names=["none", "red", "green"], label_map=colours,
+    )  # fmt: skip
+    label = np.zeros(SIZE, np.uint8)
+    label[2:5, 1:4], label[6:9, 7:13] = 1, 2
+    pixels = np.array([(9, 3, 0), (250, 30, 9), (90, 200, 100)], np.uint8)[label]
+    pixels[5, 5] = 200, 210, 40  # neither red nor green
+    for name in "ab":
+        Image.fromarray(pixels).save(tmp_path / f"data/train/{name}_gt.png")
+    samples = competition.samples("train")
+    assert samples.ids == ("a", "b")  # a_gt.png is the mask of a, not an image
+    found = competition.label(samples[0].masks, SIZE)
+    np.testing.assert_array_equal(found.values, label)
+    assert list(zip(*np.nonzero(~found.valid), strict=True)) == [(5, 5)]
+    assert competition.coverage(samples[0].masks, SIZE) == (9 + 18) / (11 * 14)
+    assert [runs.area for runs in competition.runs(samples[0].masks, SIZE)] == [11 * 14 - 27, 9, 18]
+    with SubmissionWriter(competition, tmp_path / "s.csv", ["x", "y"]) as writer:
+        for name in "xy":
+            writer.write(name, label)
+    lines = (tmp_path / "s.csv").read_text().splitlines()
+    assert lines[1:3] == [f"x_{place}," + slow_rle((label == place + 1).astype(np.uint8)) for place in (0, 1)]
 
 
 @pytest.mark.parametrize(

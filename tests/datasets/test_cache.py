@@ -23,9 +23,9 @@ from maskfold.datasets import (
     build_augmentation,
     train_loader,
 )
-from maskfold.datasets.cache import cache_folder
 from maskfold.datasets.slots import Slots
 from maskfold.errors import ConfigError
+from maskfold.files import cache_folder
 
 MANY = 2**30
 

@@ -6,7 +6,7 @@ import pytest
 from tests.drawn_rasters import write_tif
 
 from maskfold.competitions import open_competition
-from maskfold.config import CompetitionConfig
+from maskfold.config import CompetitionConfig, load_config
 from maskfold.errors import RasterError
 from maskfold.images import ImageSpec
 from maskfold.labels import LabelSpec
@@ -15,6 +15,7 @@ from maskfold.rasters.cut import CutOptions, Scene, cut_tiles
 from maskfold.rasters.forms import LabelFilesForm
 from maskfold.rasters.masks import open_mask
 from maskfold.rasters.raster import Raster
+from maskfold.steps.tile import cut_competition
 
 RNG = np.random.default_rng(6)
 IMAGE = RNG.integers(1, 256, (90, 141, 3), np.uint8)
@@ -130,6 +131,40 @@ def test_a_scale(tmp_path):
     assert abs(image[:, 0] - wanted).max() < 4
     label = competition.label(sample.masks, (32, 32)).values
     assert abs(int(label.sum()) - MASK[:64, :65].sum() / 4) < 12
+
+
+def test_masks_in_files_of_colours_become_run_lengths(tmp_path):
+    classes = MASK + 2 * np.roll(MASK, 50, axis=1)
+    colours = np.array([(0, 0, 0), (255, 0, 0), (0, 255, 9)], np.uint8)
+    write_tif(tmp_path / "data/train/a.tif", IMAGE)
+    write_tif(tmp_path / "data/train/a_gt.tif", colours[classes])
+    write_tif(tmp_path / "data/test/x.tif", IMAGE)
+    (tmp_path / "data/sample.csv").write_text("id,rle\nx_1,\nx_2,\n")
+    (tmp_path / "own.yaml").write_text(
+        """layout: csv
+metric: miou
+train: {image: "train/{id}.tif", mask: "train/{id}_gt.tif"}
+test: {table: sample.csv, image: "test/{id}.tif"}
+columns: {id: id, mask: rle}
+rows: class
+class_separator: _
+class_names: [ground, roof, tree]
+class_values: [1, 2]
+label_map: {0 0 0: 0, 255 0 0: 1, 0 255 9: 2}
+"""
+    )
+    config = load_config(
+        None, {"competition.profile": str(tmp_path / "own.yaml"), "competition.root": tmp_path / "data"}
+    )
+    profile, root = cut_competition(config, None, CutOptions(side=32))
+    competition = open_competition(CompetitionConfig(profile=str(profile), root=root))
+    samples = competition.samples("train")
+    assert len(samples) == 15
+    places = pd.read_csv(root / "tiles/tiles.csv", index_col="id")
+    for sample in samples:
+        top, left = places.loc[sample.id, ["top", "left"]]
+        found = competition.label(sample.masks, (32, 32)).values
+        np.testing.assert_array_equal(found, classes[top : top + 32, left : left + 32])
 
 
 class Broken(Exception):

@@ -5,6 +5,7 @@ import pytest
 import rasterio
 from tests.drawn_rasters import write_tif
 
+from maskfold.competitions.label_map import LabelMap
 from maskfold.errors import RasterError
 from maskfold.labels import Label, LabelSpec
 from maskfold.rasters import Raster
@@ -42,6 +43,17 @@ def test_label_rasters_of_classes_say_what_is_not_scored(tmp_path):
         found = read(part)
         np.testing.assert_array_equal(found.valid, values[part] != 255)
         np.testing.assert_array_equal(found.values, np.where(values[part] == 255, 0, values[part]))
+
+
+def test_label_rasters_of_values_and_colours_that_a_map_names(tmp_path):
+    classes = RNG.integers(0, 3, SIZE).astype(np.uint8)
+    greys, colours = np.array([7, 30, 9], np.uint8), np.array([(0, 0, 63), (9, 63, 0), (255, 0, 9)], np.uint8)
+    maps = {"grey": {"7": "0", "30": "1", "9": "2"}, "colour": {"0 0 63": "0", "9 63 0": "1", "255 0 9": "2"}}
+    for name, values in (("grey", greys[classes][..., None]), ("colour", colours[classes])):
+        path = write_tif(tmp_path / f"{name}.tif", values)
+        read = open_mask(path, raster_in(tmp_path), CLASSES, LabelMap(maps[name]))
+        for part in PARTS:
+            np.testing.assert_array_equal(read(part).values, classes[part])
 
 
 def test_label_rasters_that_do_not_fit(tmp_path):

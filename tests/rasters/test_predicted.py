@@ -9,7 +9,7 @@ from tests.drawn_runs import decode
 from tests.rasters.local_network import REACH
 
 from maskfold.competitions import Samples, open_competition
-from maskfold.config import PostConfig, load_config
+from maskfold.config import PostConfig, load_config, override
 from maskfold.config.training import SemiConfig
 from maskfold.ensembling.choice import RunChoice
 from maskfold.ensembling.ensemble import Ensemble
@@ -184,7 +184,8 @@ def test_a_submission_of_large_images(kidneys, cut_kidneys, tmp_path, monkeypatc
     if tile_scale == 1:  # images that are not tiles
         run = random_run(config_of(kidneys, "local", **LOCAL, **{"tta.window": 512}), tmp_path / "runs")
         held = predict(run, tmp_path / "held.csv").read_text()
-        monkeypatch.setattr("maskfold.competitions.images.MOST_PIXELS", 10_000)  # cc3 is larger, dd4 is not
+        few = override(run.config, {"competition.max_pixels": 10_000})  # cc3 is larger, dd4 is not
+        run.adopt(few)
     else:
         run = random_run(tile_config(cut_kidneys, "tiles", **LOCAL, **{"tta.window": 512}), tmp_path / "runs")
         held = None
@@ -205,9 +206,8 @@ def test_a_submission_of_large_images(kidneys, cut_kidneys, tmp_path, monkeypatc
                 np.testing.assert_array_equal(windows.whole(), mask)
 
 
-def test_large_images_are_refused_where_images_are_held_whole(kidneys, tmp_path, monkeypatch):
-    monkeypatch.setattr("maskfold.competitions.images.MOST_PIXELS", 10_000)
-    run = random_run(config_of(kidneys, "local", **LOCAL), tmp_path)
+def test_large_images_are_refused_where_images_are_held_whole(kidneys, tmp_path):
+    run = random_run(config_of(kidneys, "local", **LOCAL, **{"competition.max_pixels": 10_000}), tmp_path)
     competition = open_competition(run.config.competition)
     with pytest.raises(InferenceError, match=r"1 images are read by windows only, .*tile\.py predict do: cc3"):
         next(iter(predict_samples(choice_of(run), competition, competition.samples("test"), batch_size=1, runs=[run])))

@@ -1,5 +1,7 @@
 """Pseudo-labels as a user makes them: a run, its labels, a run on these, and what is said of its score."""
 
+import math
+import re
 import shutil
 
 import pandas as pd
@@ -29,6 +31,20 @@ def test_a_folder_is_written_and_the_next_command_trains_on_it(labelled, script)
     assert (again.code, again.out.count("Next")) == (1, 0)
     assert "data/pseudo/A exists: choose another --out, or give --overwrite" in again.err
     assert script("pseudo_label", "--runs", "runs/A", "--overwrite").code == 0
+
+
+def test_confidence_at_the_temperature_of_the_other_folds(labelled, script, here):
+    """The networks promise too much: each fold's probabilities are made less certain, by the others' images."""
+    own = {"0": 3.0, "1": 3.0, "2": 2.5}
+    done = script("pseudo_label", "--runs", "runs/A", "--calibrated", "--confidence", "0.5")
+    assert done.code == 0, done.err
+    said = dict(re.findall(r"fold (\d): 5 of 5 images kept, 100% of their pixels count at temperature (\S+)", done.out))
+    assert said == dict.fromkeys(own, "4.00")
+    means = pd.read_csv("data/pseudo/A/images.csv", dtype={"fold": str}).groupby("fold")["mean"].first()
+    expected = {fold: 1 / (1 + math.exp(-logit / 4)) for fold, logit in own.items()}
+    assert means.to_dict() == pytest.approx(expected, abs=1e-3)
+    done = script("pseudo_label", "--runs", "runs/A", "--calibrated", "--all-folds", "--overwrite")
+    assert (done.code, "leave out --calibrated or --all-folds" in done.err) == (1, True)
 
 
 def test_what_cannot_be_is_refused_in_one_message(labelled, script):

@@ -9,7 +9,7 @@ from tests.drawn_runs import dice, make_run
 from maskfold.config import override
 from maskfold.ensembling.choice import write_ensemble
 from maskfold.ensembling.submit import default_choice
-from maskfold.scoring.calibration import calibration_oof
+from maskfold.scoring.calibration import calibration_oof, fold_temperatures
 from maskfold.steps.evaluate import show_runs
 
 
@@ -61,6 +61,7 @@ def test_calibration_is_that_of_the_maps(runs, competition, truth):
     assert found["log_loss"] == pytest.approx(-(1 - built) * np.log(1 - low) - built * np.log(high), abs=1e-6)
     # All decisions are right, so the more certain the better: the lowest temperature, 1/4.
     assert calibration.temperature == 0.25
+    assert fold_temperatures(default_choice([a]), competition) == {0: 0.25, 1: 0.25}
     sharp = [odds**4 / (1 + odds**4) for odds in (low / (1 - low), high / (1 - high))]
     assert calibration.after["ece"] == pytest.approx((1 - built) * sharp[0] + built * (1 - sharp[1]), rel=1e-3)
     assert "at temperature 0.25, cross-fitted: decisions 0.00" in calibration.lines()
@@ -80,7 +81,27 @@ def test_a_temperature_that_helps_only_where_it_was_fitted_is_not_claimed(config
     found = calibration_oof(default_choice([run]), competition)
     assert found.after["log_loss"] > found.before["log_loss"]
     assert not found.helps
+    assert fold_temperatures(default_choice([run]), competition) == {}
     assert found.lines().splitlines()[1] == "no temperature lowers the log loss of images that it was not fitted to"
+
+
+def test_a_fold_has_no_say_in_its_own_temperature(config, competition, truth, tmp_path):
+    """Folds 0, 1, 2 are right in 7, 9, 8 of 10 pixels, all say 0.9: each gets the temperature that suits the others."""
+    names, rng = sorted(truth), np.random.default_rng(1)
+    valid = {fold: names[fold::3] for fold in range(3)}
+    right = dict(zip(range(3), (0.7, 0.9, 0.8), strict=True))
+    maps = {
+        fold: {n: (0.1 + 0.8 * (truth[n] ^ (rng.random(truth[n].shape) > right[fold])))[None] for n in ids}
+        for fold, ids in valid.items()
+    }
+    run = make_run(tmp_path, "apart", config, {"best": maps}, valid)
+    found = fold_temperatures(default_choice([run]), competition)
+    sizes = {fold: sum(truth[name].size for name in ids) for fold, ids in valid.items()}
+    for fold, temperature in found.items():
+        others = [other for other in valid if other != fold]
+        share = sum(right[other] * sizes[other] for other in others) / sum(sizes[other] for other in others)
+        assert temperature == pytest.approx(np.log(9) / np.log(share / (1 - share)), rel=0.1)
+    assert found[1] > found[2] > found[0]
 
 
 @pytest.mark.parametrize(

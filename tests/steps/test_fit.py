@@ -3,21 +3,23 @@
 from maskfold.config import Config
 from maskfold.steps.fit import advice, describe_fit
 from maskfold.training.capacity import Capacity, Load
-from maskfold.training.forecast import Work
+from maskfold.training.forecast import Pace, Work
 
 CONFIG = Config(train={"batch_size": 8, "epochs": 10}, tta={"views": "flips"}, inference={"batch_size": 4})
 
 
 def capacity(train, predict, config=CONFIG, free=12_300_000_000):
     """Five folds of 100 training batches and 40 validation images of 1000 pixels; 80 test images of 500."""
-    work = Work(config, epochs=10, batches_per_epoch=100, batches=1000, valid_images=40, folds=5)
-    return Capacity("cpu", free, work, train, predict, valid_pixels=40_000, test_pixels=40_000, networks=5)
+    work = Work(
+        config, epochs=10, batches_per_epoch=100, batches=1000, valid_images=40, folds=5, networks=5, test_images=40
+    )
+    return Capacity("cpu", free, work, train, predict)
 
 
 def test_what_fits_and_how_long_it_takes():
     found = capacity(
-        Load(8, 800, memory=2_345_000_000, largest=70, pace=0.5),
-        Load(4, 80, memory=456_000_000, largest=80, pace=0.002),
+        Load(8, 800, memory=2_345_000_000, largest=70, pace=Pace(batch=0.5)),
+        Load(4, 80, memory=456_000_000, largest=80, pace=Pace(image=2, plain=0.5)),
     )
     # An image of 1000 pixels takes 2 s in its four views, 0.5 s without. An epoch is 100 * 0.5 + 40 * 0.5 s, a fold
     # ten of these, one candidate's scores (20 s) and its maps (80 s).
@@ -60,7 +62,7 @@ def test_where_not_one_image_fits():
 
 
 def test_what_was_not_measured_is_not_advised_about():
-    found = capacity(Load(8, 800, pace=0.5), Load(4, 80, stopped="time"), free=None)
+    found = capacity(Load(8, 800, pace=Pace(batch=0.5)), Load(4, 80, stopped="time"), free=None)
     lines = describe_fit(found).splitlines()
     assert lines[0] == "Fit on cpu: unet of resnet34"
     assert lines[3:] == [

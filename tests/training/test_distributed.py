@@ -1,6 +1,5 @@
 """One fold trained by two processes on the CPU: the files of one, every validation image scored once."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,17 +9,37 @@ import pandas as pd
 import pytest
 from tests.scripts.conftest import write_config
 
+from maskfold.config import load_config
 from maskfold.runs import Run
 from maskfold.runs.history import read_epochs
+from maskfold.steps.train import train
 
 SRC = Path(__file__).parents[2] / "src"
 
 
-def torchrun(folder: Path, *words) -> subprocess.CompletedProcess:
+# The command itself, of which the second process is killed in its fifth step.
+KILLED = """
+import os, runpy, signal, sys
+from maskfold.training.step import Supervised
+calls = 0
+def dying(*arguments):
+    global calls
+    calls += 1
+    if calls == 5 and os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*arguments)
+original, Supervised.__call__ = Supervised.__call__, dying
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def torchrun(folder: Path, *words, script: Path | None = None) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SRC)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{SRC}{os.pathsep}{SRC.parent}"}
+    scripts = [str(path) for path in (script, SRC / "train_fold.py") if path is not None]
     return subprocess.run(
-        [*command, str(SRC / "train_fold.py"), "--config", "tiny.yaml", *map(str, words)],
+        [*command, *scripts, "--config", "tiny.yaml", *map(str, words)],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -79,7 +98,7 @@ def test_two_processes_leave_one_fold_and_resume(here):
         assert store.ids() == valid
         assert all(store.read(image_id).std() > 0 for image_id in valid)
         assert all(0 < store.presence(image_id)[0] < 1 for image_id in valid)
-    assert set(json.loads((fold.path / "manifest.json").read_text())) == {"best", "ema"}
+    assert {"best.safetensors", "ema.safetensors", "last.pt"} <= set(fold.manifest.names())
 
     # Killed while candidates were scored, the same command ends where the first one did, bit for bit.
     wanted = {path: path.read_bytes() for path in fold.path.glob("*.safetensors")}
@@ -135,3 +154,31 @@ def test_a_fold_begun_alone_goes_on_with_two_processes_to_the_end_of_its_schedul
     assert list(table["step"]) == [6, 6, 9], "an epoch is 6 steps alone, 3 with two processes"
     assert table["lr"].iloc[-1] == pytest.approx(0.01 * 0.01)
     assert fold.summary()["epochs"] == 3
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_all_and_the_same_command_ends_as_one_process_would(tmp_path, drawn, monkeypatch):
+    """The metrics are those of one process with the same images in a step; 12 images are 3 steps, and 6 validate."""
+    monkeypatch.chdir(tmp_path)
+    Path("killed.py").write_text(KILLED)
+    common = {
+        "competition__root": str(drawn),
+        "model__architecture": "tests.own_parts:Plain",
+        "model__options": {},
+        "train__epochs": 3,
+        "inference__batch_size": 4,
+        "averaging__ema": 0.8,
+    }
+    write_config(tmp_path / "tiny.yaml", train__batch_size=2, **common)
+    ended = torchrun(tmp_path, "--fold", 1, script=Path("killed.py"))
+    assert ended.returncode != 0
+    ours, *torchruns = ended.stderr.splitlines()
+    assert ours.startswith("error: another of the 2 processes that train this fold together is gone: all of them end")
+    assert not [line for line in torchruns if line.startswith("error:")]
+    done = torchrun(tmp_path, "--fold", 1)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "going on after epoch 1 of 3" in done.stdout
+    together = Run(Path("runs/tiny")).fold(1)
+    alone = train(load_config(write_config(tmp_path / "one.yaml", train__batch_size=4, **common)), 1).fold(1)
+    pd.testing.assert_frame_equal(read_epochs(together), read_epochs(alone), rtol=1e-4)
+    assert together.summary()["candidates"] == pytest.approx(alone.summary()["candidates"], abs=1e-4)

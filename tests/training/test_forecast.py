@@ -1,5 +1,6 @@
 """What a training will take: arithmetic by hand, a clock by hand, and a real training against its forecast."""
 
+import math
 import re
 import time
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import pytest
 from maskfold.config import Config, override
 from maskfold.runs import Run
 from maskfold.training import fit
-from maskfold.training.forecast import Forecast, Stopwatch, Work, duration
+from maskfold.training.forecast import Forecast, Pace, Stopwatch, Work, duration
 from maskfold.training.session import open_session
 
 
@@ -42,22 +43,22 @@ def run(stopwatch, clock, seconds, amounts=None):
 def test_the_first_quarter_is_not_counted():
     clock = Clock()
     stopwatch = Stopwatch(8, clock=clock, settle=clock.settle)
-    # Two batches warm up; then the device settles, outside of what is counted; six are counted, and what is left of
-    # them in the device's queue.
-    assert run(stopwatch, clock, [50, 40, 2, 3, 2, 3, 2, 3, 70]) == (pytest.approx((15 + 0.5) / 6), 8)
-    assert len(clock.waits) == 2
+    # Two batches warm up; then the device settles, outside of what is counted; six are counted two by two, and what is
+    # left of them in the device's queue. The pair in which the machine did something else does not count.
+    assert run(stopwatch, clock, [50, 40, 2, 3, 90, 3, 2, 4, 70]) == (pytest.approx((6 + 0.5) / 2), 8)
+    assert len(clock.waits) == 4
     assert stopwatch.lap() is None, "it is told once"
 
 
 def test_few_batches_are_all_counted():
     clock = Clock()
-    assert run(Stopwatch(3, clock=clock), clock, [4, 1, 1]) == (2.0, 3)
+    assert run(Stopwatch(3, clock=clock), clock, [4, 1, 2]) == (2.0, 3)
     assert run(Stopwatch(1, clock=clock), clock, [4]) == (4.0, 1)
 
 
 def test_the_pace_is_per_unit_of_work():
     clock = Clock()
-    assert run(Stopwatch(4, clock=clock), clock, [9, 2, 4, 6], amounts=[7, 10, 20, 30]) == (pytest.approx(12 / 60), 4)
+    assert run(Stopwatch(4, clock=clock), clock, [9, 2, 4, 6], amounts=[7, 10, 10, 30]) == (pytest.approx(0.2), 4)
 
 
 def test_slow_batches_are_not_waited_for():
@@ -82,36 +83,41 @@ def test_durations(seconds, text):
 
 
 def test_what_follows_the_last_epoch():
-    # A third of an epoch of 60 s for the average's statistics. Two candidates are scored without views, an eighth of
-    # 3 s for each of 4 images, and both leave out-of-fold maps.
+    # A third of an epoch of 20 times 3 s for the average's statistics. Two candidates are scored without views, half a
+    # second for each of 4 images, and both leave out-of-fold maps.
+    pace = Pace(batch=3, image=7, plain=0.5)
     found = work(config(averaging={"ema": 0.9}))
-    assert found.end(60, 3) == pytest.approx(60 / 3 + 2 * 4 * 3 / 8 + 2 * 4 * 3)
+    assert found.end(pace) == pytest.approx(20 * 3 / 3 + 2 * 4 * 0.5 + 2 * 4 * 7)
     found = work(config(averaging={"ema": 0.9, "bn_batches": 5}))
-    assert found.end(60, 3) == pytest.approx(60 / 4 / 3 + 2 * 4 * 3 / 8 + 2 * 4 * 3)
-    found = work(Config(train={"oof_checkpoints": 1}, tta={"views": "none"}))
-    assert found.end(60, 3) == pytest.approx(4 * 3 + 4 * 3)
+    assert found.end(pace) == pytest.approx(5 * 3 / 3 + 2 * 4 * 0.5 + 2 * 4 * 7)
+    found = work(Config(train={"oof_checkpoints": 1}))
+    assert found.end(pace) == pytest.approx(4 * 0.5 + 4 * 7)
 
 
 def test_snapshots_are_scored_one_by_one_and_together():
     found = work(config(schedule={"name": "snapshot", "cycles": 3}))
     # The best, three snapshots, and three networks together; two leave maps.
-    assert found.end(60, 8) == pytest.approx((1 + 3 + 3) * 4 * 1 + 2 * 4 * 8)
+    assert found.end(Pace(batch=3, image=8, plain=1)) == pytest.approx((1 + 3 + 3) * 4 * 1 + 2 * 4 * 8)
 
 
 def test_an_epoch_a_fold_and_all_folds():
-    found = work(config(train={"validate_every": 2}), batches=93, folds=3, processes=2)
-    forecast = found.forecast(2.0, 8.0)
-    validation = 4 * 8 / 8 / 2
-    assert forecast.epoch == pytest.approx(20 * 2 + validation)
-    # Epochs 2, 4 and, being the last, 5 are validated; the end is one process's.
-    assert forecast.fold == pytest.approx(93 * 2 + 3 * validation + (4 * 1 + 4 * 8))
-    assert str(forecast) == "an epoch takes about 42 s, this fold 4 min, all 3 folds 11 min"
+    found = work(config(train={"validate_every": 2}), batches=93, folds=3, processes=2, networks=6, test_images=2.5)
+    forecast = found.forecast(Pace(batch=2, image=8, plain=1, saving=0.25, start=11))
+    validation = 4 * 1 / 2
+    assert forecast.epoch == pytest.approx(20 * 2 + validation + 0.25)
+    # Epochs 2, 4 and, being the last, 5 are validated, all are saved; the end is one process's.
+    assert forecast.fold == pytest.approx(11 + 93 * 2 + 3 * validation + 5 * 0.25 + (4 * 1 + 4 * 8))
+    assert (forecast.maps, forecast.test) == (4 * 8, 6 * 2.5 * 8)
+    assert str(forecast) == (
+        "an epoch takes about 42 s, this fold 4 min (32 s of it for out-of-fold maps), all 3 folds 12 min, the test "
+        "images 2 min"
+    )
     assert str(Forecast(10, 80, 1)) == "an epoch takes about 10 s, this fold 80 s"
 
 
 def test_a_time_limit_limits_the_training_but_not_its_end():
     found = work(config(train={"max_hours": 0.01}))
-    assert found.forecast(2.0, 8.0).fold == pytest.approx(36 + (4 * 1 + 4 * 8))
+    assert found.forecast(Pace(batch=2, image=8, plain=1)).fold == pytest.approx(36 + (4 * 1 + 4 * 8))
 
 
 def test_the_work_is_read_from_a_session(tiny, tmp_path):
@@ -120,9 +126,16 @@ def test_the_work_is_read_from_a_session(tiny, tmp_path):
     found = Work.of(session)
     # Twelve of eighteen images train, two by two: six batches, three steps. Seven steps are three epochs.
     assert (found.epochs, found.batches_per_epoch, found.batches) == (3, 6, 14)
-    assert (found.valid_images, found.folds, found.processes) == (6, 3, 1)
+    assert (found.valid_images, found.folds, found.processes, found.networks) == (6, 3, 1, 3)
+    # Five test images, of 48 x 40 and 40 x 56 in turn; how many of each the fold's six images are is a matter of folds.
+    mean = sum(math.prod(session.competition.size(sample.image)) for sample in valid_samples(session)) / 6
+    assert found.test_images == pytest.approx((3 * 48 * 40 + 2 * 40 * 56) / mean)
     everything = Work.of(open_session(Run.create(tiny, tmp_path / "all"), "all"))
     assert (everything.valid_images, everything.folds) == (0, 1)
+
+
+def valid_samples(session):
+    return session.competition.samples("train").select(session.data.valid_ids)
 
 
 @pytest.mark.slow
@@ -164,4 +177,4 @@ def test_a_gpu_is_waited_for(monkeypatch):
     log.session = session
     stopwatch = log._start_stopwatch()
     assert [stopwatch.lap() is not None for _ in range(4)] == [False, False, False, True]
-    assert waited == [session.accelerator.device] * 2
+    assert waited == [session.accelerator.device] * 4

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
+from maskfold.competitions import Samples
+from maskfold.competitions.samples import Survey
 from maskfold.config import Config
 from maskfold.training import logging
-from maskfold.training.forecast import Stopwatch
+from maskfold.training.forecast import Pace, Stopwatch
 from maskfold.training.logging import EpochLog, RunLog
 
 
@@ -32,7 +34,8 @@ def run_log():
         run=SimpleNamespace(folds=lambda: pd.DataFrame({"fold": [0, 0, 1, 1, 2, 2]})),
         accelerator=SimpleNamespace(num_processes=1, device=torch.device("cpu")),
         data=SimpleNamespace(valid_ids=["a", "b", "c", "d"]),
-        seconds_per_image=None,
+        competition=SimpleNamespace(samples=lambda split: Samples(), survey=lambda split: Survey(Samples())),
+        pace=Pace(),
         is_main=True,
         elapsed=lambda: 50.0,
     )
@@ -78,17 +81,17 @@ def test_an_epoch_without_validation_keeps_the_last_score(run_log, monkeypatch):
 
 def test_the_first_batches_tell_once_what_all_of_it_takes(run_log, monkeypatch, capsys):
     log, session = run_log
-    session.seconds_per_image, now = 16.0, iter(range(0, 1000, 3))
+    session.pace, now = Pace(image=16, plain=2, saving=1), iter(range(0, 1000, 3))
     monkeypatch.setattr(log, "_start_stopwatch", lambda: started(Stopwatch(8, clock=lambda: float(next(now)))))
     list(play(log, monkeypatch))
     first = capsys.readouterr().out
     list(play(log, monkeypatch))
-    # The clock is read at every batch and once more with the last of the six that count: 3 s each, 21 in all.
-    # Epoch: 20 * 3.5 + 4 images * 16 s / 8 views. Fold: 5 of these; a third of an epoch for the average's statistics;
-    # two candidates, scored without views and stored with them.
-    fold = 5 * 78 + 78 / 3 + 2 * 8 + 2 * 64
-    said = f"fold 2: 3.5 s per batch; an epoch takes about 78 s, this fold {fold / 60:.0f} min, all 3 folds "
-    assert first == f"{said}{3 * fold / 60:.0f} min\n"
+    # The clock is read at every batch and once more at the end of each pair of the six that count: 9 s a pair.
+    # Epoch: 20 * 4.5 + 4 images * 2 s + 1 s. Fold: 5 of these; the average's statistics; two candidates, scored without
+    # views and stored with them.
+    fold = 5 * 99 + 90 / 3 + 2 * 8 + 2 * 64
+    said = f"fold 2: 4.5 s per batch; an epoch takes about 2 min, this fold {fold / 60:.0f} min (2 min of it for "
+    assert first == f"{said}out-of-fold maps), all 3 folds {3 * fold / 60:.0f} min\n"
     assert capsys.readouterr().out == ""
 
 

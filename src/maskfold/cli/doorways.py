@@ -13,6 +13,8 @@ from maskfold.program import PROGRAM
 COMMANDS = (
     "make-demo",
     "check-data",
+    "plan",
+    "autopilot",
     "tile",
     "make-folds",
     "train-fold",

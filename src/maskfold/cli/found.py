@@ -16,6 +16,7 @@ from maskfold.config import Config, load_config, shipped_configs
 from maskfold.errors import CompetitionError, RunError
 from maskfold.program import command_line
 from maskfold.steps.places import DATA, DEMO, RUNS, all_runs
+from maskfold.storage import url_of
 
 PROFILE = "competition.profile"
 HOW_TO_DESCRIBE = (
@@ -99,7 +100,7 @@ def _config_of_folder(folder: Path, overrides: Mapping[str, Any], name: str | No
     """The config of the profile that fits a folder; the demo's of its own folder."""
     if folder == DEMO:
         return load_config("demo", overrides, name=name)
-    if not folder.is_dir():
+    if url_of(folder) is None and not folder.is_dir():
         raise CompetitionError(
             f"competition.root is {folder}: there is no such folder; give its folder with --competition.root"
         )

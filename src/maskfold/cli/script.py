@@ -1,21 +1,42 @@
 """How every command begins and ends: what it does, one message for an error, no traceback, the next command."""
 
+import atexit
 import logging
 import os
 import re
+import signal
 import sys
+import tempfile
 import traceback
+import warnings
 from collections.abc import Callable
+from pathlib import Path
+from threading import current_thread, main_thread
+from typing import Any
 
-OUT_OF_MEMORY = (
-    "the GPU's memory does not suffice: in training lower train.batch_size (train.accumulate makes up for it) or "
-    "data.crop; in validation and prediction lower inference.batch_size, or set tta.window"
-)
+from maskfold.cli.failures import file_message, memory_message
+from maskfold.cli.terminal import plain_output, printable
+
+# What the backends of torch.distributed say in a process whose partner is gone.
+PARTNER_GONE = re.compile(r"connection (?:reset|closed|refused)|broken pipe|timed? ?out|NCCL|gloo", re.IGNORECASE)
+
+AGAIN = "give the same command again"
+_go_on = AGAIN
+
+
+class Terminated(BaseException):
+    """The system, or a queue's time limit, asks the process to end."""
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Run a command's main function; every failure is one message on stderr and exit code 1."""
+    """Run a command's main function; every failure is one message on stderr and exit code 1.
+
+    Ctrl-C ends it with 130 and SIGTERM with 143, and with a line that says how to go on. A second SIGTERM ends it at
+    once.
+    """
     _speak()
+    if_interrupted(AGAIN)
+    former = _hear_terminate()
     # Modules of the user's own, named package.module:Name in a config, are found here; last, so that they hide nothing.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
@@ -23,31 +44,71 @@ def run_script(main: Callable[[], None]) -> None:
         # Of the processes that torchrun starts, the first one speaks.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
-        main()
+        with plain_output():
+            main()
     except KeyboardInterrupt:
-        _fail("interrupted: the same command goes on where it stopped")
+        _fail(f"interrupted: {_go_on}", 130)
+    except Terminated:
+        _fail(f"ended by SIGTERM: {_go_on}", 143)
     except BrokenPipeError:
         sys.exit(1)
     except Exception as error:
         if os.environ.get("MASKFOLD_DEBUG"):
             raise
         _fail(describe_error(error))
+    finally:
+        if former is not None:
+            signal.signal(signal.SIGTERM, former)
+
+
+def if_interrupted(text: str) -> None:
+    """Say what the user is to do after Ctrl-C or SIGTERM from now on."""
+    global _go_on
+    _go_on = text
+
+
+def _hear_terminate() -> Any:
+    """Let SIGTERM raise `Terminated`; returns what it did before, None where it is left alone: not the main thread."""
+    owner = os.getpid()
+
+    def terminate(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if os.getpid() == owner:
+            raise Terminated
+        os.kill(os.getpid(), signal.SIGTERM)  # a data worker, forked with this handler
+
+    return signal.signal(signal.SIGTERM, terminate) if current_thread() is main_thread() else None
 
 
 def _speak() -> None:
     """maskfold's own notes go to stderr as plain lines; the hub's retries, five warnings each, do not."""
     logger = logging.getLogger("maskfold")
     logger.setLevel(logging.INFO)
-    logger.handlers = [logging.StreamHandler()]  # new, since a notebook or a test may have replaced stderr
+    handler = logging.StreamHandler()  # new, since a notebook or a test may have replaced stderr
+    handler.setFormatter(_Printable())
+    logger.handlers = [handler]
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="PIL")  # of what our own messages tell
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it complains of tifs that others can read
+
+
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def describe_error(error: Exception) -> str:
     """One message for the user: ours as it stands, others with their type."""
     text = _own_message(str(error))
-    if type(error).__name__ == "OutOfMemoryError":
-        return f"{OUT_OF_MEMORY} ({text.splitlines()[0]})"
+    if message := memory_message(type(error).__name__, text):
+        return message
+    if _together() and isinstance(error, RuntimeError) and PARTNER_GONE.search(text):
+        return (
+            f"another of the {os.environ['WORLD_SIZE']} processes that train this fold together is gone: all of them "
+            "end, and the same command goes on after the last complete epoch (MASKFOLD_DEBUG=1 shows the traceback)"
+        )
+    if isinstance(error, OSError) and (message := file_message(error)):
+        return message
     if isinstance(error, ValueError) and (type(error) is not ValueError or _raised_in_maskfold(error)):
         return text
     return f"{type(error).__name__}: {text} (set MASKFOLD_DEBUG=1 for the traceback)"
@@ -77,6 +138,27 @@ def next_command(command: str) -> None:
     print(f"Next: {command}")
 
 
-def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(1)
+def _fail(message: str, code: int = 1) -> None:
+    if not _together() or _first_to_fail():
+        print(f"error: {printable(message)}", file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def _together() -> bool:
+    """Whether this is one of several processes of torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def _first_to_fail() -> bool:
+    """Whether none of torchrun's processes on this machine has told of an error yet; the first one ends all."""
+    import psutil
+
+    torchrun = psutil.Process().parent()
+    born = 0.0 if torchrun is None else torchrun.create_time()
+    mark = Path(tempfile.gettempdir()) / f"maskfold-{os.getppid()}-{born}.failed"
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    atexit.register(mark.unlink, missing_ok=True)
+    return True

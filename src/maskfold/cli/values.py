@@ -19,6 +19,11 @@ def above_zero(text: str) -> float:
     return _number(text, lambda value: 0 < value < float("inf"), "a number above 0")
 
 
+def finite(text: str) -> float:
+    """A number, not nan or inf."""
+    return _number(text, lambda value: abs(value) < float("inf"), "a number")
+
+
 def count_from(least: int) -> Callable[[str], int]:
     """The type of whole numbers from ``least`` on."""
 

@@ -1,6 +1,7 @@
 """One competition's files, seen through its profile: samples, images, masks."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,7 @@ from maskfold.competitions.coco_json import CocoJson
 from maskfold.competitions.csv_layout import CsvLayout
 from maskfold.competitions.file_list import FileList
 from maskfold.competitions.files import CompetitionFiles, safe_path
-from maskfold.competitions.images import RASTER_SUFFIXES, check_whole, decode_files, image_size, is_image, is_large
+from maskfold.competitions.images import MOST_PIXELS, check_whole, decode_files, image_size, is_image, is_large
 from maskfold.competitions.label_files import LabelFiles
 from maskfold.competitions.pixel_size import read_factors
 from maskfold.competitions.png_masks import PngMasks
@@ -43,17 +44,26 @@ class Competition:
 
     Attributes:
         name: the profile's name.
-        root: the competition's folder.
+        files: the competition's, wherever they are.
         profile: the profile as read from its YAML.
         images: how the images are stored.
         metric: the competition's score.
         labels: the task and its classes.
     """
 
-    def __init__(self, profile: Profile, root: Path, *, class_names: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        root: Path,
+        *,
+        class_names: tuple[str, ...] | None = None,
+        max_pixels: int = MOST_PIXELS,
+        follow_links: bool = False,
+    ) -> None:
+        """Open a folder or URL; ``max_pixels`` and ``follow_links``: see the config's section ``competition``."""
         self.profile = profile
-        self.root = Path(root)
-        self.files = CompetitionFiles(self.root)
+        self.max_pixels = max_pixels
+        self.files = CompetitionFiles(root, follow_links=follow_links)
         self._surveys: dict[Split, Survey] = {}
         self._sizes: dict[ImagePath, tuple[int, int]] = {}
         self.layout = LAYOUTS[profile.layout](profile, self.files, class_names)
@@ -65,6 +75,11 @@ class Competition:
     @property
     def name(self) -> str:
         return self.profile.name
+
+    @property
+    def root(self) -> Path:
+        """The competition's folder, on this machine."""
+        return self.files.root
 
     @property
     def labels(self) -> LabelSpec:
@@ -118,7 +133,8 @@ class Competition:
     def reading_from(self, root: Path) -> "Competition":
         """The same competition, which looks for the files of images in another folder. Its samples are not there."""
         other = copy.copy(self)
-        other.root, other.files, other._sizes = Path(root), CompetitionFiles(root), {}
+        links = self.files.follow_links
+        other.files, other._sizes = CompetitionFiles(root, follow_links=links), {}
         return other
 
     def unnamed_images(self) -> list[str]:
@@ -151,8 +167,7 @@ class Competition:
             CompetitionError: no such file, not an image, one that does not fit the profile's ``image_spec`` or is too
                 large to be read whole.
         """
-        if PurePosixPath(first := paths_of(path)[0]).suffix.lower() in RASTER_SUFFIXES:
-            check_whole(first, self.size(path))
+        check_whole(paths_of(path)[0], self.size(path), self.max_pixels)
         files = [(name, self.files.read(name)) for name in paths_of(path)]
         return decode_files(files, self.images, self.profile.channels)
 
@@ -180,6 +195,14 @@ class Competition:
                 self._sizes[path] = image_size(stream, first)
         return self._sizes[path]
 
+    def sizes(self, samples: Samples) -> list[tuple[int, int]]:
+        """`size` of each sample's image."""
+        return [self.size(sample.image) for sample in samples]
+
+    def remember_sizes(self, samples: Samples, sizes: Sequence[tuple[int, int]]) -> None:
+        """Take the sizes from another process, which has read the headers."""
+        self._sizes |= {sample.image: size for sample, size in zip(samples, sizes, strict=True)}
+
     def resampling(self, sample: Sample) -> float:
         """Factor by which networks see a sample's image, so that the pixels of all are of one size; 1 as a rule.
 
@@ -197,13 +220,21 @@ class Competition:
     def _factors(self) -> dict[str, float]:
         return read_factors(self.files, self.profile.pixel_size) if self.profile.pixel_size else {}
 
+    def is_large(self, path: ImagePath) -> bool:
+        """Whether an image has more pixels than are read whole.
+
+        Raises:
+            CompetitionError: as `size`.
+        """
+        return is_large(self.size(path), self.max_pixels)
+
     def by_windows(self, sample: Sample) -> bool:
         """Whether a sample is predicted by windows from its file: it is large, or training images are tiles of rasters.
 
         Raises:
             CompetitionError: as `size`.
         """
-        return sample.masks is None and (self.profile.tile_scale is not None or is_large(self.size(sample.image)))
+        return sample.masks is None and (self.profile.tile_scale is not None or self.is_large(sample.image))
 
     def scored_size(self, sample: Sample) -> tuple[int, int]:
         """``(H, W)`` at which a sample is decided and scored: its image's, or what the profile asks for.

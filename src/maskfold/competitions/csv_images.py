@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from maskfold.competitions.csv_split import CsvSplit, CsvTrain
 from maskfold.competitions.files import CompetitionFiles
-from maskfold.competitions.patterns import PathLookup, Pattern
+from maskfold.competitions.patterns import PathLookup, Pattern, images_alone
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.samples import ImagePath
 from maskfold.errors import CompetitionError
@@ -24,8 +24,10 @@ class CsvImages:
 
     def ids(self) -> list[str]:
         """The ids of all images that are there, sorted."""
-        found = (pattern.find(self._files) for pattern in self._split.below_roots(self._split.image[0]))
-        return sorted({values["id"] for paths in found for values in paths.values()})
+        each = (pattern.find(self._files) for pattern in self._split.below_roots(self._split.image[0]))
+        found = {path: values for paths in each for path, values in paths.items()}
+        masks = [lookup.pattern for lookup in self._mask]
+        return sorted({values["id"] for values in images_alone(found, masks).values()})
 
     def _fields(self, name: str) -> dict[str, str]:
         """The fields that paths of the id ``name`` are made of.

@@ -12,6 +12,7 @@ import pandas as pd
 from maskfold.competitions.csv_images import CsvImages
 from maskfold.competitions.files import CompetitionFiles, safe_paths
 from maskfold.competitions.label_images import LabelReader
+from maskfold.competitions.label_map import LabelMap
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
 from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
@@ -40,6 +41,8 @@ class CsvLayout:
             )
         task = profile.task or ("multiclass" if profile.rows == "class" else "binary")
         self.labels = LabelSpec(task, class_names or self.profile.class_names)
+        label_map = None if profile.label_map is None else LabelMap(profile.label_map)
+        self.reader = LabelReader(self.labels, label_map)
         self.dialect = profile.dialect
 
     def image_folders(self) -> set[str]:
@@ -120,7 +123,7 @@ class CsvLayout:
     def label(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> Label:
         """See `Competition.label`."""
         if isinstance(masks, str):
-            return self._label_of_file(masks, shape)
+            return self.reader.decode_for(self.files.read(masks), masks, shape)
         try:
             layers = (self.dialect.decode(rle, shape) for rle in masks)
             return self._instances(layers, shape) if self.instances else Label.whole(self._gather(layers, shape))
@@ -130,7 +133,8 @@ class CsvLayout:
     def runs(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> tuple[Runs, ...]:
         """See `Competition.runs`: nothing is drawn."""
         if isinstance(masks, str):
-            return (Runs.of_mask(self._label_of_file(masks, shape).values, self.dialect.order),)
+            layers = self.labels.layers(self.label(masks, shape).values)
+            return tuple(Runs.of_mask(layer, self.dialect.order) for layer in layers)
         try:
             drawn = [self.dialect.runs(rle, shape) for rle in masks]
         except RLEError as error:
@@ -160,7 +164,7 @@ class CsvLayout:
     def coverage(self, masks: tuple[str, ...] | str, shape: tuple[int, int]) -> float:
         """See `Competition.coverage`."""
         if isinstance(masks, str):
-            return float(self._label_of_file(masks, shape).values.mean())
+            return float(np.mean(self.labels.foreground(self.label(masks, shape).values)))
         try:
             areas = [self.dialect.area(rle, shape) for rle in masks]
         except RLEError as error:
@@ -213,9 +217,6 @@ class CsvLayout:
         assert name is not None
         rowless = split == "test" and self.profile.test.hidden
         return read_table(self.profile.form(split), self.files.read(name), name, rowless=rowless)
-
-    def _label_of_file(self, name: str, shape: tuple[int, int]) -> Label:
-        return LabelReader(self.labels).decode_for(self.files.read(name), name, shape)
 
     def _instances(self, layers: Iterable[np.ndarray], shape: tuple[int, int]) -> Label:
         """Of rows that are instances; where they overlap, a pixel belongs to the last."""

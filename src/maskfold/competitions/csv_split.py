@@ -48,7 +48,7 @@ class CsvTrain(CsvSplit):
 
     table: str | None = Field(None, description="CSV with the ids and masks of the training images")
     mask: PatternText | None = Field(
-        default=None, description="instead of table: path of an image's mask (png 0/255 or 0/1, npy 0/1), with {id}"
+        default=None, description="instead of table: path of an image's mask, of the values that label_map names"
     )
     unlisted: Literal["unused", "empty"] = Field(
         "unused", description="images that have no row: not used, or with an empty mask"

@@ -7,6 +7,7 @@ from typing import IO
 
 import numpy as np
 
+from maskfold.competitions.decoders import decoding
 from maskfold.errors import CompetitionError
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
@@ -20,11 +21,9 @@ def read_dicom(data: bytes, name: str) -> np.ndarray:
             here reads; pydicom is not installed.
     """
     pydicom = _pydicom(name)
-    try:
+    with decoding(f"{name} cannot be read as DICOM"):
         found = pydicom.dcmread(BytesIO(data))
         pixels = found.pixel_array
-    except (pydicom.errors.InvalidDicomError, AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise CompetitionError(f"{name} cannot be read as DICOM: {' '.join(str(error).split())}") from None
     if int(found.get("NumberOfFrames") or 1) > 1 or pixels.ndim > 3:
         raise CompetitionError(f"{name} holds {pixels.shape[0]} frames, expected one image: write one file for each")
     if pixels.dtype.kind != "u":
@@ -41,11 +40,9 @@ def dicom_size(stream: IO[bytes], name: str) -> tuple[int, int]:
         CompetitionError: as `read_dicom`.
     """
     pydicom = _pydicom(name)
-    try:
+    with decoding(f"the size of {name} cannot be read"):
         found = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
         return int(found.Rows), int(found.Columns)
-    except (pydicom.errors.InvalidDicomError, AttributeError, ValueError) as error:
-        raise CompetitionError(f"the size of {name} cannot be read: {' '.join(str(error).split())}") from None
 
 
 def _pydicom(name: str) -> ModuleType:

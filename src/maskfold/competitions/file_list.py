@@ -30,9 +30,10 @@ class FileList(LabelLayout):
     def survey(self, split: Split) -> Survey:
         """See `Competition.survey`."""
         profile = self.profile
-        lists: dict[OwnSplit, str] = (
+        named: dict[OwnSplit, str | None] = (
             {"train": profile.train, "valid": profile.valid} if split == "train" else {"test": profile.test}
         )
+        lists: dict[OwnSplit, str] = {own: name for own, name in named.items() if name is not None}
         found, problems = self._listed(lists)
         return survey_samples(
             found, self.files, source=" and ".join(lists.values()), group=profile.group, problems=problems
@@ -66,7 +67,8 @@ class FileList(LabelLayout):
         image = safe_path(fields[0])
         if split == "test":
             return Sample(fields[0], image)
-        return Sample(fields[0], image, self._label(fields[1]), split=split)
+        own = None if self.profile.valid is None else split
+        return Sample(fields[0], image, self._label(fields[1]), split=own)
 
     def _label(self, path: str) -> str:
         path = safe_path(path)

@@ -1,6 +1,7 @@
 """A competition's folder as one tree: plain files and, read in place, the zip archives at its top."""
 
 import codecs
+import lzma
 import os
 import re
 import zipfile
@@ -11,27 +12,41 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
-from maskfold.errors import CompetitionError, first_few, together
+from maskfold.archives import check_member, open_zip
+from maskfold.competitions.mirror import local_folder
+from maskfold.errors import CompetitionError, UnsafeArchiveError, first_few, os_reason, together
 
-# What a plain path may have to be looked at for: an empty name, . or .. among its parts, drives, backslashes, NULs.
-_UNUSUAL = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[:\\\0\n]")
+# What a plain path may have to be looked at for: an empty name, . or .. among its parts, drives, backslashes, and what
+# a terminal would obey instead of show: control characters, and marks that turn the direction of writing.
+_CONTROL = "[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+_UNUSUAL = re.compile(rf"(?:^|/)\.{{0,2}}(?:/|$)|[:\\]|{_CONTROL}")
+LONGEST = 255  # bytes of a file's name on the usual disks
 
 
 def safe_path(name: str) -> str:
     """Normalise a relative path that came from a competition's table, and keep it inside the competition's folder.
 
     Raises:
-        CompetitionError: empty, absolute or with a drive, with ``..``, a backslash or a NUL.
+        CompetitionError: empty, absolute or with a drive, with ``..``, a backslash or a control character, or too long.
     """
+    _refuse_long(name)
     if not _UNUSUAL.search(name):
         return name  # as nearly always, and a path object takes ten times as long
     path = PurePosixPath(name)
     inside = path.parts and not path.is_absolute() and ".." not in path.parts
-    if not inside or "\\" in name or "\0" in name or (":" in name and PureWindowsPath(name).drive):
+    if not inside or "\\" in name or re.search(_CONTROL, name) or (":" in name and PureWindowsPath(name).drive):
         raise CompetitionError(
             f"the file name {name!r} is not a plain path inside the competition's folder: it is not opened"
         )
     return str(path)
+
+
+def _refuse_long(name: str) -> None:
+    if len(name) * 4 > LONGEST and any(len(part.encode("utf-8", "replace")) > LONGEST for part in name.split("/")):
+        raise CompetitionError(
+            f"the file name {name[:40]!r}… is longer than the {LONGEST} bytes that disks take: is it a name, or are "
+            "columns mixed up?"
+        )
 
 
 def safe_paths(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -66,14 +81,31 @@ class CompetitionFiles:
     ``train_mask.csv``. An archive that is alone in ``root`` is the competition's whole download: its members (or those
     of its only folder) are also where they would be if it were unpacked. A plain file goes before an archive's member
     of the same path.
+
+    Links directly in ``root`` are its owner's way to another disk, and are followed; those below must stay in the
+    folder in which they are, unless ``follow_links``. ``root`` may be a URL, whose files are then copied to this
+    machine first, see `maskfold.competitions.mirror`.
+
+    Attributes:
+        source: the folder or URL that was given.
+        root: the folder.
+        follow_links: see above.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: Path, *, follow_links: bool = False) -> None:
+        self.source = Path(root)
+        self.root = local_folder(self.source)
+        self.follow_links = follow_links
+        self._homes: dict[str, tuple[str, ...]] = {}  # folder -> where links in it may lead
         self._archives: dict[tuple[int, str], zipfile.ZipFile] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_archives": {}}
+        return {**self.__dict__, "_archives": {}, "_homes": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        if not self.root.is_dir():  # on another machine
+            self.root = local_folder(self.source)
 
     def exists(self, path: str) -> bool:
         """Whether ``path`` is a file."""
@@ -81,13 +113,13 @@ class CompetitionFiles:
 
     def has_folder(self, path: str) -> bool:
         """Whether ``path`` is a folder, on disk or in an archive."""
-        return (self.root / path).is_dir() or path in self._archived_folders
+        return os.path.isdir(f"{self.root}/{path}") or path in self._archived_folders
 
     def names(self, folder: str) -> list[str]:
         """Sorted names of the files directly in ``folder``; hidden files are left out."""
         found = {PurePosixPath(path).name for path in self._members if str(PurePosixPath(path).parent) == folder}
-        if (self.root / folder).is_dir():
-            found.update(entry.name for entry in os.scandir(self.root / folder) if entry.is_file())
+        if os.path.isdir(f"{self.root}/{folder}"):
+            found.update(entry.name for entry in os.scandir(self.root / folder) if os.path.isfile(entry.path))
         return sorted(name for name in found if not name.startswith("."))
 
     def below(self, folder: str, depth: int | None = None) -> list[str]:
@@ -123,7 +155,7 @@ class CompetitionFiles:
         Raises:
             CompetitionError: no such file.
         """
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with suppress(OSError, ValueError):
             found = os.stat(f"{self.root}/{path}")
             return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
         if path not in self._members:
@@ -145,20 +177,56 @@ class CompetitionFiles:
         """A seekable stream of a file's bytes, of which no more is read or unpacked than is asked for.
 
         Raises:
-            CompetitionError: no such file, or a damaged or encrypted archive, also while it is read.
+            CompetitionError: no such file, or one that may not be read; a damaged or encrypted archive, also while it
+                is read; a link that leads out; a member that would become very large.
         """
-        if (self.root / path).is_file():
-            with (self.root / path).open("rb") as stream:
-                yield stream
+        if os.path.isfile(f"{self.root}/{path}"):
+            self.check_link(path)
+            try:
+                with open(f"{self.root}/{path}", "rb") as stream:
+                    yield stream
+            except OSError as error:
+                raise CompetitionError(f"{path} cannot be read: {os_reason(error)}") from None
             return
         if path not in self._members:
             raise CompetitionError(f"there is no file {path} in {self.root}, nor in an archive there")
         archive, member = self._members[path]
         try:
+            check_member(self._archive(archive).getinfo(member))
             with self._archive(archive).open(member) as stream:
                 yield stream
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+        except UnsafeArchiveError as error:
+            raise CompetitionError(
+                f"{member} in {self.root / archive} is not read: {error}; if it is meant, unpack it yourself"
+            ) from None
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError) as error:
             raise CompetitionError(f"{member} in {self.root / archive} cannot be read: {error}") from None
+
+    def check_link(self, path: str) -> None:
+        """Refuse a plain file below a folder of the root that is reached by a link which leads out of both.
+
+        Raises:
+            CompetitionError: it is.
+        """
+        folder = path.rpartition("/")[0]
+        if self.follow_links or not folder:
+            return
+        if folder not in self._homes:
+            top = path.partition("/")[0]
+            homes = tuple(f"{os.path.realpath(place)}/" for place in (self.root, f"{self.root}/{top}"))
+            if not f"{os.path.realpath(f'{self.root}/{folder}')}/".startswith(homes):
+                raise self._stray(path)
+            self._homes[folder] = homes
+        whole = f"{self.root}/{path}"
+        if os.path.islink(whole) and not os.path.realpath(whole).startswith(self._homes[folder]):
+            raise self._stray(path)
+
+    def _stray(self, path: str) -> CompetitionError:
+        return CompetitionError(
+            f"{path} is reached by a link that leads out of its folder, to {os.path.realpath(f'{self.root}/{path}')}: "
+            "it is not opened. If the link is your own, set competition.follow_links, or link the folder as a whole, "
+            f"directly in {self.root}"
+        )
 
     @cached_property
     def _members(self) -> dict[str, tuple[str, str]]:
@@ -166,7 +234,7 @@ class CompetitionFiles:
         members: dict[str, tuple[str, str]] = {}
         for archive in sorted(path.name for path in self.root.glob("*.zip") if path.is_file()):
             folder = archive.removesuffix(".zip")
-            for member in self._archive(archive).namelist():
+            for member in self._safe_names(archive):
                 if not member.endswith("/"):
                     inside = member == folder or member.startswith(f"{folder}/")
                     members.setdefault(member if inside else f"{folder}/{member}", (archive, member))
@@ -178,7 +246,7 @@ class CompetitionFiles:
         if len(entries) != 1 or entries[0].suffix != ".zip" or not entries[0].is_file():
             return {}
         archive = entries[0].name
-        names = [name for name in self._archive(archive).namelist() if name[-1] != "/" and name[:9] != "__MACOSX/"]
+        names = [name for name in self._safe_names(archive) if name[-1:] != "/" and name[:9] != "__MACOSX/"]
         tops = {name.partition("/")[0] for name in names}
         start = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in names) else ""
         found = {name.removeprefix(start): (archive, name) for name in names}
@@ -193,12 +261,22 @@ class CompetitionFiles:
     def _archived_folders(self) -> set[str]:
         return {str(parent) for path in self._members for parent in PurePosixPath(path).parents}
 
+    def _safe_names(self, archive: str) -> list[str]:
+        """The names of an archive's members; a CompetitionError where one leads out of the folder."""
+        names = self._archive(archive).namelist()
+        _, refused = safe_paths(name.removesuffix("/") for name in names)
+        if refused:
+            raise CompetitionError(f"{self.root / archive} is not used: {'; '.join(refused)}")
+        return names
+
     def _archive(self, name: str) -> zipfile.ZipFile:
         # A forked process shares the parent's file position: a handle belongs to the process that opened it.
         key = (os.getpid(), name)
         if key not in self._archives:
             try:
-                self._archives[key] = zipfile.ZipFile(self.root / name)
-            except zipfile.BadZipFile:
+                self._archives[key] = open_zip(self.root / name)
+            except UnsafeArchiveError as error:
+                raise CompetitionError(f"{self.root / name} is not opened: {error}") from None
+            except (zipfile.BadZipFile, OSError):
                 raise CompetitionError(f"{self.root / name} is not a whole zip archive: download it again") from None
         return self._archives[key]

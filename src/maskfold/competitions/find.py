@@ -46,22 +46,29 @@ def open_competition(config: CompetitionConfig, *, data_root: Path = Path("data"
     from maskfold.competitions.competition import Competition
 
     profile, root = locate_competition(config, data_root=data_root)
-    return Competition(profile, root, class_names=config.class_names)
+    return Competition(
+        profile,
+        root,
+        class_names=config.class_names,
+        max_pixels=config.max_pixels,
+        follow_links=config.follow_links,
+    )
 
 
 def locate_competition(config: CompetitionConfig, *, data_root: Path = Path("data")) -> tuple[Profile, Path]:
-    """The profile that ``config`` names and the folder that fits it, of which only the names are looked at.
+    """The profile that ``config`` names and the folder (or URL) that fits it, of which only the names are looked at.
 
     Raises:
         CompetitionError: as `open_competition`, but for the class names.
     """
     profile = load_profile(config.profile)
     root = Path(config.root) if config.root is not None else _only_folder(profile, Path(data_root))
-    if not root.is_dir():
+    files = CompetitionFiles(root)
+    if not files.root.is_dir():
         raise CompetitionError(
             f"competition.root is {root}: there is no such folder; give its folder with --competition.root"
         )
-    missing = missing_files(profile, CompetitionFiles(root))
+    missing = missing_files(profile, files)
     if missing:
         fitting = fitting_profile(root)
         raise CompetitionError(

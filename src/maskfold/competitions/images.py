@@ -1,6 +1,7 @@
 """Bytes of image files to arrays, nothing guessed."""
 
 import math
+import os
 import struct
 from collections.abc import Sequence
 from io import BytesIO
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image, Jpeg2KImagePlugin, UnidentifiedImageError
 
 from maskfold.competitions.channels import Channel, make_channels
+from maskfold.competitions.decoders import decoding
 from maskfold.competitions.dicom import DICOM_SUFFIXES, dicom_size, read_dicom
 from maskfold.competitions.tif import TIF_SUFFIXES, has_fourth_band, read_bands, readable_tif, tif_size
 from maskfold.errors import CompetitionError
@@ -23,7 +25,9 @@ NARROW = ("int8", "int16", "float16")
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".jp2", ".webp", ".npy"}) | DICOM_SUFFIXES
 # Formats of which windows can be read; what is larger than this, in pixels, is not read in another way.
 RASTER_SUFFIXES = TIF_SUFFIXES | {".jp2"}
-MOST_PIXELS = 89_478_485  # from here on Pillow suspects a decompression bomb
+MOST_PIXELS = 89_478_485  # unless the config says otherwise; from here on Pillow suspects a decompression bomb
+if "OPENCV_LOG_LEVEL" not in os.environ:  # it warns of every tag of a GeoTIFF; what it cannot read is an error anyway
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
 
 def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
@@ -102,13 +106,13 @@ def _fitting(image: np.ndarray, name: str, spec: ImageSpec) -> np.ndarray:
 
 def image_size(stream: IO[bytes], name: str) -> tuple[int, int]:
     """``(H, W)`` from the file's header; nothing else is read."""
-    try:
+    with decoding(f"the size of {name} cannot be read"):
         if _suffix(name) == ".npy":
             shape, _, _ = _npy_header(stream, name)
             return shape[0], shape[1]
         if _suffix(name) in DICOM_SUFFIXES:
             return dicom_size(stream, name)
-        if _suffix(name) in RASTER_SUFFIXES and (size := _raster_size(stream)) and is_large(size):
+        if _suffix(name) in RASTER_SUFFIXES and (size := _raster_size(stream)) and is_large(size, MOST_PIXELS):
             return size
         stream.seek(0)
         try:
@@ -116,8 +120,6 @@ def image_size(stream: IO[bytes], name: str) -> tuple[int, int]:
                 return image.height, image.width
         except UnidentifiedImageError:
             return tif_size(stream)  # of kinds of pixels that Pillow does not know
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise CompetitionError(f"the size of {name} cannot be read: {error}") from None
 
 
 def is_image(name: str) -> bool:
@@ -125,23 +127,29 @@ def is_image(name: str) -> bool:
     return _suffix(name) in IMAGE_SUFFIXES
 
 
-def check_whole(name: str, size: tuple[int, int]) -> None:
-    """Refuse to read an image of ``size`` (H, W) whole that is large.
+def check_whole(name: str, size: tuple[int, int], most: int) -> None:
+    """Refuse to read an image of ``size`` (H, W) whole that has more than ``most`` pixels.
 
     Raises:
         CompetitionError: it is.
     """
-    if is_large(size):
+    if not is_large(size, most):
+        return
+    found = f"{name} is {size[0]}x{size[1]} (height x width), too large to be read whole (at most {most:,} pixels)"
+    if _suffix(name) in RASTER_SUFFIXES:
         raise CompetitionError(
-            f"{name} is {size[0]}x{size[1]} (height x width), too large to be read whole (at most {MOST_PIXELS:,} "
-            f"pixels): cut training images into tiles with {command_line('tile', 'cut')}; {command_line('predict')} "
+            f"{found}: cut training images into tiles with {command_line('tile', 'cut')}; {command_line('predict')} "
             "reads test images by windows"
         )
+    raise CompetitionError(
+        f"{found}: is it a decompression bomb? If it is not, raise competition.max_pixels, or write it as tif, which "
+        "is read by windows"
+    )
 
 
-def is_large(size: tuple[int, int]) -> bool:
-    """Whether an image of ``size`` (H, W) is not read whole, but by windows."""
-    return math.prod(size) > MOST_PIXELS
+def is_large(size: tuple[int, int], most: int) -> bool:
+    """Whether an image of ``size`` (H, W) has more pixels than are read whole."""
+    return math.prod(size) > most
 
 
 def _raster_size(stream: IO[bytes]) -> tuple[int, int] | None:
@@ -179,7 +187,8 @@ def _read_picture(data: bytes, name: str) -> np.ndarray:
         if bands is not None:
             return bands
         data = readable_tif(data)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    with decoding(f"{name} is not an image that OpenCV can read"):
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if image is None:
         raise CompetitionError(f"{name} is not an image that OpenCV can read: is it damaged or incomplete?")
     if image.ndim == 2:
@@ -204,12 +213,10 @@ def read_npy(data: bytes, name: str) -> np.ndarray:
 
 def _npy_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype, bool]:
     """Shape, dtype and whether the order is Fortran's; nothing is unpickled, no memory is allocated on its word."""
-    try:
+    with decoding(f"{name} is not an npy file"):
         version = np.lib.format.read_magic(stream)
         readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         shape, fortran, dtype = readers[version](stream)
-    except (ValueError, KeyError) as error:
-        raise CompetitionError(f"{name} is not an npy file: {error}") from None
     if dtype.kind not in "uifb" or len(shape) not in (2, 3) or 0 in shape:
         raise CompetitionError(f"{name} holds {dtype} of shape {shape}, expected numbers of shape (H, W) or (H, W, C)")
     start = stream.tell()

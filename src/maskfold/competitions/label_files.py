@@ -1,12 +1,12 @@
 """Competitions of images and label files whose paths follow patterns: the usual layouts of public data sets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.label_layouts import lines_of
 from maskfold.competitions.label_profiles import LabelFilesProfile, LabelSource
 from maskfold.competitions.label_sources import OwnTrainSplit, SourcesLayout
-from maskfold.competitions.patterns import PathLookup, Pattern
+from maskfold.competitions.patterns import PathLookup, Pattern, images_alone
 from maskfold.competitions.samples import Sample
 from maskfold.errors import CompetitionError, first_few, together
 from maskfold.labels import LabelSpec
@@ -67,10 +67,11 @@ class LabelFiles(SourcesLayout):
             failures = [f"there is no image {source.image[0]} in {self.files.root}"]
         return found, together(failures, "images cannot be used")
 
-    def _first_files(self, source: LabelSource, image: PathLookup) -> Iterator[tuple[str | None, dict[str, str]]]:
+    def _first_files(self, source: LabelSource, image: PathLookup) -> Iterator[tuple[str | None, Mapping[str, str]]]:
         """(path, fields of it) of all images of a source; of ids of a list the path is still to be found."""
         if source.ids is None:
-            yield from image.pattern.find(self.files).items()
+            labels = [Pattern(source.label)] if source.label else []
+            yield from images_alone(image.pattern.find(self.files), labels).items()
         else:
             yield from ((None, {"id": image_id}) for image_id in self._listed(source.ids))
 

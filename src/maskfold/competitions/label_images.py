@@ -5,8 +5,9 @@ from io import BytesIO
 from typing import Literal, cast
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from maskfold.competitions.decoders import decoding
 from maskfold.competitions.images import read_npy
 from maskfold.competitions.label_map import NOT_SCORED, LabelMap
 from maskfold.errors import CompetitionError, first_few
@@ -34,18 +35,23 @@ class LabelReader:
         if self.label_map is not None:
             self.label_map.check(self.labels.value_names)
 
-    def decode(self, data: bytes, name: str) -> Label:
+    def decode(self, data: bytes, name: str, shape: tuple[int, int] | None = None) -> Label:
         """The label in a file of this content.
 
+        Args:
+            data: of the file.
+            name: in errors.
+            shape: (H, W) that a picture must have, looked at before anything is decoded; None: any.
+
         Raises:
-            CompetitionError: not an image, colours where values are expected, values that are no class.
+            CompetitionError: not an image, another size, colours where values are expected, values that are no class.
         """
         if name.lower().endswith(".mat"):
             values = _read_mat(data, name, self.mat_variable)
         elif name.lower().endswith(".npy"):
             values = _read_array(data, name)
         else:
-            values = _read_image(data, name, self._palette)
+            values = _read_image(data, name, self._palette, shape)
         if self.label_map is not None:
             return self.label_map.label(values, name)
         return _classes(values, name, self.labels.channels) if self.labels.exclusive else _binary(values, name)
@@ -62,13 +68,8 @@ class LabelReader:
         Raises:
             CompetitionError: as `decode`, or a mask of another size.
         """
-        label = self.decode(data, name)
-        height, width = label.valid.shape
-        if (height, width) != tuple(shape):
-            raise CompetitionError(
-                f"{name} is {height}x{width} (height x width), its image "
-                f"{shape[0]}x{shape[1]}: they must be the same size"
-            )
+        label = self.decode(data, name, shape)
+        _check_size(label.valid.shape, shape, name)
         return label
 
     @property
@@ -99,22 +100,37 @@ def _classes(values: np.ndarray, name: str, classes: int) -> Label:
     return Label(np.where(valid, values, 0).astype(np.uint8), valid)
 
 
-def _read_image(data: bytes, name: str, palette: Palette) -> np.ndarray:
+def _check_size(found: tuple[int, ...], shape: tuple[int, int], name: str) -> None:
+    if found != tuple(shape):
+        raise CompetitionError(
+            f"{name} is {found[0]}x{found[1]} (height x width), its image {shape[0]}x{shape[1]}: they must be the same "
+            "size"
+        )
+
+
+def _read_image(data: bytes, name: str, palette: Palette, shape: tuple[int, int] | None) -> np.ndarray:
     """Whole numbers (H, W); or, where a palette's ``colours`` are asked for, uint8 (H, W, 3) of any file.
 
     With ``greys`` a palette means its colours where all are grey, or else its indices.
     """
-    try:
-        with Image.open(BytesIO(data)) as image:
-            if palette == "colours":
-                return np.array(image.convert("RGB"))
-            if image.mode == "P" and palette == "greys" and _grey_palette(image):
-                image = image.convert("L")
-            values = np.array(image)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise CompetitionError(f"{name} cannot be read as a mask: {error}") from None
+    with decoding(f"{name} cannot be read as a mask"), Image.open(BytesIO(data)) as image:
+        if shape is not None:
+            _check_size((image.height, image.width), shape, name)
+        if palette == "colours":
+            return _colours(image, name)
+        if image.mode == "P" and palette == "greys" and _grey_palette(image):
+            image = image.convert("LA" if "transparency" in image.info else "L")
+        values = np.array(image)
     values = _one_channel(values, name) if values.ndim == 3 else values
     return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def _colours(image: Image.Image, name: str) -> np.ndarray:
+    """uint8 (H, W, 3) of any file, whose shapes must not be in the alpha channel alone."""
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        values = np.array(image.convert("RGBA"))
+        _refuse_alpha_only(values, values[..., :3], name)
+    return np.array(image.convert("RGB"))
 
 
 def _one_channel(values: np.ndarray, name: str) -> np.ndarray:
@@ -131,19 +147,16 @@ def _one_channel(values: np.ndarray, name: str) -> np.ndarray:
 def _read_mat(data: bytes, name: str, variable: str | None) -> np.ndarray:
     """Whole numbers (H, W) from a MATLAB file of version 5; nothing in it is executed."""
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     if variable is None:
         raise CompetitionError(
             f"{name} is MATLAB's: name its variable in the profile, as in mat_variable: GTcls.Segmentation"
         )
     first, *nested = variable.split(".")
-    try:
+    with decoding(f"{name} has no {variable} that can be read (mat_variable)"):
         value = loadmat(BytesIO(data), variable_names=[first])[first]
         for field in nested:
             value = value[field][0, 0]
-    except (MatReadError, NotImplementedError, ValueError, KeyError, IndexError, TypeError, OSError) as error:
-        raise CompetitionError(f"{name} has no {variable} that can be read (mat_variable): {error!r}") from None
     if not isinstance(value, np.ndarray) or value.ndim != 2 or value.dtype.kind not in "ui":
         raise CompetitionError(f"{variable} of {name} is not a matrix of whole numbers, as a mask is")
     return value
@@ -161,10 +174,17 @@ def _read_array(data: bytes, name: str) -> np.ndarray:
 
 def _refuse_alpha_only(values: np.ndarray, colours: np.ndarray, name: str) -> None:
     alpha = values[..., -1]
-    one_colour = (colours == colours[0, 0]).all()
-    if values.shape[2] in (2, 4) and one_colour and (alpha != alpha[0, 0]).any():
+    if values.shape[2] not in (2, 4) or (alpha == alpha[0, 0]).all():
+        return
+    if (colours == colours[0, 0]).all():
         raise CompetitionError(
             f"{name} has a single colour, its shapes are in the alpha channel: write them as values of one channel"
+        )
+    hidden = colours[alpha == 0]
+    if hidden.size and (hidden != hidden[0]).any():
+        raise CompetitionError(
+            f"{name} has shapes of other values where its alpha channel makes them invisible: it is not clear which "
+            "are meant; write them as values of one channel, without alpha"
         )
 
 

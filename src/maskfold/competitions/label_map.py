@@ -15,7 +15,7 @@ from maskfold.labels import Label
 NOT_SCORED = 255
 OTHERS = "others"
 
-_NUMBERS = re.compile(r"(\d+)(?:-(\d+))?")
+_NUMBERS = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 _UNKNOWN = -1
 _FORM = (
     "expected values (7), ranges (19-22) or colours (red green blue: 0 255 255, or ranges of them: 0-127 128-255 "

@@ -48,7 +48,7 @@ class FileListProfile(LabelProfile):
 
     layout: Literal["file-list"]
     train: str = Field("train.txt", description="list of the training images")
-    valid: str = Field("val.txt", description="optional list of the validation images")
+    valid: str | None = Field("val.txt", description="optional list of the validation images")
     test: str = Field("test.txt", description="optional list of the test images")
     labels: str = Field("labels.txt", description="optional file with one class name per line")
     separator: str | None = Field(None, description="between image and label; null: blanks")

@@ -3,14 +3,15 @@
 In a pattern
 
 - ``{name}`` is a field: one character or more, but no ``/``. ``{name:d}`` is a whole number, with no further digit
-  beside it, ``{name:1-5}`` one in this range. A field that stands twice has the same value in both places.
+  beside it, ``{name:1-5}`` one in this range; ``{name=a|b}`` is one of these words. A field that stands twice has the
+  same value in both places.
 - ``*`` is any number of characters but no ``/``; ``**/`` any number of folders, also none.
 - everything else stands for itself.
 """
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import islice, takewhile
 from typing import Annotated
@@ -22,7 +23,7 @@ from maskfold.errors import CompetitionError, first_few
 
 _TOKEN = re.compile(
     r"""
-    \{(?P<field>[a-z_]+)(?P<digits>:d|:(?P<first>[0-9]+)-(?P<last>[0-9]+))?\}
+    \{(?P<field>[a-z_]+)(?:(?P<digits>:d|:(?P<first>[0-9]+)-(?P<last>[0-9]+))|=(?P<words>[\w.|-]+))?\}
     | (?P<folders>(?<![^/])\*\*/)
     | (?P<any>\*(?!\*)(?<!\*\*))
     | (?P<other>[{}*])
@@ -121,7 +122,8 @@ class Pattern:
         if token["other"]:
             raise CompetitionError(
                 f"the pattern {self.text} cannot be read: fields are written {{id}}, or {{number:d}} and "
-                "{{number:1-5}} where they are numbers, * stands for any characters and **/ for any folders"
+                "{number:1-5} where they are numbers, {name=a|b} where they are one of some words; * stands for any "
+                "characters and **/ for any folders"
             )
         if token["any"]:
             return "[^/]*"
@@ -130,7 +132,20 @@ class Pattern:
         self.fields = (*self.fields, name)
         if token["first"]:
             self._ranges[name] = range(int(token["first"]), int(token["last"]) + 1)
+        if token["words"]:
+            return f"(?P<{name}>{'|'.join(map(re.escape, token['words'].split('|')))})"
         return f"(?P<{name}>[^/]+?)" if not token["digits"] else f"(?<![0-9])(?P<{name}>[0-9]+)(?![0-9])"
+
+
+def images_alone(found: Mapping[str, Mapping[str, str]], labels: Sequence[Pattern]) -> dict[str, Mapping[str, str]]:
+    """The files of ``found`` (path -> fields) that are not the label of another one, as a_mask.png is of a.png."""
+    known = [{tuple(values.get(name) for name in label.fields) for values in found.values()} for label in labels]
+
+    def is_label(path: str) -> bool:
+        matched = (label.match(path) for label in labels)
+        return any(own and tuple(own.values()) in ids for own, ids in zip(matched, known, strict=True))
+
+    return {path: values for path, values in found.items() if not is_label(path)}
 
 
 def _readable(text: str) -> str:

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from maskfold.competitions.channels import Channel
 from maskfold.competitions.csv_split import ColumnRole, CsvSlices, CsvSubmission, CsvTest, CsvTrain
+from maskfold.competitions.label_map import LabelMapEntries
 from maskfold.competitions.label_profiles import (
     CocoJsonProfile,
     CocoSource,
@@ -22,9 +23,10 @@ from maskfold.competitions.label_profiles import (
 from maskfold.competitions.patterns import Pattern, PatternText
 from maskfold.competitions.profile_base import BaseProfile, PixelSize
 from maskfold.config import GroupConfig
-from maskfold.errors import CompetitionError, nearest
+from maskfold.errors import CompetitionError, YamlError, nearest, os_reason
 from maskfold.images import ImageSpec
 from maskfold.rle import RLEDialect
+from maskfold.yaml_text import load_yaml
 
 SHIPPED = Path(__file__).parent / "profiles"
 FILL_IN = "FILL-IN"  # what a draft of a profile holds where only a person knows
@@ -36,7 +38,7 @@ class CsvProfile(BaseProfile):
     layout: Literal["csv"]
     train: CsvTrain
     test: CsvTest
-    separator: str = Field(",", min_length=1, max_length=1, description="between the fields of a row")
+    separator: str = Field(",", pattern=r"^[^\r\n\"\x00]$", description="between the fields of a row, one character")
     header: bool = Field(True, description="whether the first row holds column names")
     columns: dict[ColumnRole, str] = Field(description="role -> column name, in a submission's order")
     rows: Literal["image", "class", "instance"] = Field("image", description="one row per …")
@@ -46,6 +48,9 @@ class CsvProfile(BaseProfile):
     class_names: tuple[str, ...] = Field(("foreground",), description="rows: class, multiclass: background first")
     class_values: tuple[str, ...] = Field((), description="the classes of class_names as the CSV writes them")
     class_separator: str | None = Field(None, description="splits an id column of the form image_class")
+    label_map: LabelMapEntries = Field(
+        None, description="train.mask: value or colour in the files -> class, or 255: not scored; null: 0/255 or 0/1"
+    )
     dialect: RLEDialect = Field(RLEDialect(), description="how masks are written, see maskfold.rle")
     id_pattern: PatternText | None = Field(None, description="fields of the ids, such as {case}_{slice:d}, for paths")
     slices: CsvSlices | None = Field(None, description="neighbouring slices of a volume as channels")
@@ -107,8 +112,10 @@ class CsvProfile(BaseProfile):
             raise ValueError(f"slices.field is {self.slices.field}: write {{{self.slices.field}:d}} in id_pattern")
         if self.submission.rows is not None and self.rows != "instance":
             raise ValueError("submission.rows belongs to rows: instance")
-        if self.train.mask is not None and self.rows == "class":
-            raise ValueError("train.mask is the file of one binary mask: with rows: class give train.table")
+        if self.train.mask is not None and self.overlapping:
+            raise ValueError("train.mask is a file of classes that exclude each other: give train.table")
+        if self.train.mask is None and self.label_map is not None:
+            raise ValueError("label_map says what the files of train.mask hold: give train.mask instead of train.table")
 
     def form(self, split: Literal["train", "test"]) -> "CsvProfile":
         """The profile as the table of a split has it: a submission has the form of the test split's."""
@@ -153,6 +160,7 @@ Profile = CsvProfile | PngMasksProfile | FileListProfile | LabelFilesProfile | C
 _SCHEMA = TypeAdapter(Annotated[Profile, Field(discriminator="layout")])
 
 
+@cache
 def shipped_profiles() -> tuple[Profile, ...]:
     """The profiles that come with maskfold, the more specific layouts first."""
     profiles = [read_profile(path) for path in sorted(SHIPPED.glob("*.yaml"))]
@@ -193,11 +201,13 @@ def read_profile(path: Path) -> Profile:
         CompetitionError: missing file, no YAML mapping, unknown keys, values that do not fit.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = load_yaml(path.read_bytes())
     except FileNotFoundError:
         raise CompetitionError(f"there is no profile {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CompetitionError(f"profile {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except YamlError as error:
+        raise CompetitionError(f"profile {path} is not valid YAML: {error}") from None
+    except OSError as error:
+        raise CompetitionError(f"profile {path} cannot be read: {os_reason(error)}") from None
     if not isinstance(tree, dict):
         raise CompetitionError(f"profile {path} holds no mapping of keys such as 'layout: csv'")
     if open_keys := list(_to_fill_in(tree)):

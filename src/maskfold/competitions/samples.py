@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from functools import cached_property
-from io import StringIO
 from operator import index
 from pathlib import PurePosixPath
 from typing import Any, Literal, overload
@@ -13,9 +12,9 @@ import pandas as pd
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.packed import pack
 from maskfold.competitions.patterns import Pattern
-from maskfold.competitions.table import duplicates
+from maskfold.competitions.table import duplicates, read_cells
 from maskfold.config import GroupConfig
-from maskfold.errors import CompetitionError, first_few, raise_all
+from maskfold.errors import LISTED, CompetitionError, first_few, raise_all
 
 Split = Literal["train", "test"]
 OwnSplit = Literal["train", "valid", "test"]
@@ -179,7 +178,8 @@ def survey_samples(
     named = dict.fromkeys(path for sample in found for path in paths_of(sample.image))
     missing = [path for path in named if not files.exists(path)]
     if missing:
-        problems.append(f"{source} names {len(missing)} images that are not in {files.root}: {first_few(missing)}")
+        listed = first_few((f"{path}{_other_case(files, path)}" for path in missing), LISTED)
+        problems.append(f"{source} names {len(missing)} images that are not in {files.root}: {listed}")
     absent = set(missing)
     usable = (unique[image_id] for image_id in sorted(unique))
     samples = Samples(sample for sample in usable if absent.isdisjoint(paths_of(sample.image)))
@@ -192,10 +192,17 @@ def survey_samples(
     return Survey(samples, tuple(problems))
 
 
+def _other_case(files: CompetitionFiles, path: str) -> str:
+    """A hint where the file is there but for capital letters, as in ``a.JPG``."""
+    folder, _, name = path.rpartition("/")
+    there = next((found for found in files.names(folder or ".") if found.lower() == name.lower()), None)
+    return "" if there is None else f" (but {there} is there: capital letters count)"
+
+
 def read_groups(files: CompetitionFiles, group: GroupConfig | str, samples: Samples) -> list[str | None]:
     """The group of every sample: from a CSV, its rows named by id, file name or stem; or what {group} is in its path.
 
-    Test images need none: `None` stands for those that have no row.
+    Test images need none: `None` stands for those that have no row, or a path of another form.
 
     Raises:
         CompetitionError: missing file or columns, a name with two groups, training images without a group.
@@ -227,14 +234,14 @@ def names_of(sample: Sample) -> tuple[str, ...]:
 
 
 def _groups_of_paths(pattern: Pattern, samples: Samples) -> list[str | None]:
-    found = [(sample.id, pattern.match(paths_of(sample.image)[0])) for sample in samples]
-    without = [image_id for image_id, values in found if values is None]
+    found = [(sample, pattern.match(paths_of(sample.image)[0])) for sample in samples]
+    without = [sample.id for sample, values in found if values is None and sample.masks is not None]
     if without:
         raise CompetitionError(
             f"{len(without)} images have no group, since their paths are not of the form {pattern.text} (group in the "
             f"profile): {first_few(without)}"
         )
-    return [values["group"] for _, values in found if values is not None]
+    return [None if values is None else values["group"] for _, values in found]
 
 
 def read_pairs(files: CompetitionFiles, name: str, first: str, second: str) -> list[tuple[str, str]]:
@@ -248,10 +255,7 @@ def read_rows(files: CompetitionFiles, name: str, *columns: str) -> list[tuple[s
     Raises:
         CompetitionError: missing file or columns.
     """
-    try:
-        table = pd.read_csv(StringIO(files.text(name)), dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise CompetitionError(f"{name} is not a CSV separated by commas: {error}") from None
+    table = read_cells(files.text(name), name)
     table = table.set_axis([str(column).strip() for column in table.columns], axis=1)
     absent = [column for column in columns if column not in table]
     if absent:

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import re
 from collections.abc import Iterable
 from io import StringIO
 from pathlib import Path
@@ -10,7 +11,7 @@ import pandas as pd
 
 from maskfold.competitions.files import decode_text
 from maskfold.competitions.profile import CsvProfile
-from maskfold.errors import CompetitionError, first_few, raise_all, repeated
+from maskfold.errors import LISTED, CompetitionError, first_few, raise_all, repeated
 
 Key = tuple[str, str]
 """(id, class value); the class value is "" where a row is not of one class."""
@@ -41,6 +42,7 @@ def read_table(
     cells = _named_columns(cells, list(roles.values()), profile, source, exact)
     if cells.empty and not rowless:
         raise CompetitionError(f"{source} holds nothing but its header")
+    _refuse_broken_names(cells, [name for role, name in roles.items() if role != "mask"], source)
     table = pd.DataFrame({role: cells[column] for role, column in roles.items()}, dtype=object)
     if not exact:
         for role in set(table) - {"mask"}:
@@ -113,7 +115,7 @@ def survey_masks(profile: CsvProfile, table: pd.DataFrame, source: str) -> tuple
 def duplicates(names: Iterable[str], source: str) -> list[str]:
     """At most one problem: the names that occur twice."""
     twice = repeated(list(names))
-    return [f"{source}: {len(twice)} duplicate ids: {first_few(twice)}"] if twice else []
+    return [f"{source}: {len(twice)} duplicate ids: {first_few(twice, LISTED)}"] if twice else []
 
 
 def _survey_classes(
@@ -145,10 +147,52 @@ def _exact_text(data: bytes, source: str) -> str:
 
 
 def _read_cells(text: str, separator: str, source: str) -> pd.DataFrame:
+    cells = read_cells(text, source, sep=separator, header=None)
+    last = text[max(text.rfind("\n"), text.rfind("\r")) + 1 :]
+    if last and separator not in last and cells.shape[1] > 1:
+        raise CompetitionError(
+            f"{source} ends within row {len(cells)}, {_shown(last)}: is the file cut off? Get it again"
+        )
+    return cells.fillna("")
+
+
+def read_cells(text: str, source: str, *, sep: str = ",", header: int | None = 0) -> pd.DataFrame:
+    """The cells of a CSV as text; ``header`` is the row of column names.
+
+    Raises:
+        CompetitionError: rows of too many fields, a quote that is not closed, NUL characters, nothing at all.
+    """
+    if (place := text.find("\0")) >= 0:
+        raise CompetitionError(
+            f"{source}, line {text.count(chr(10), 0, place) + 1}, holds a NUL character: it is damaged or no text, get "
+            "it again"
+        )
     try:
-        return pd.read_csv(StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False).fillna("")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise CompetitionError(f"{source} is not a CSV separated by {separator!r}: {error}") from None
+        cells = pd.read_csv(StringIO(text), sep=sep, header=header, dtype=str, keep_default_na=False)
+    except ValueError as error:  # the base of pandas' own
+        reason = " ".join(str(error).split())
+        if row := re.search(r"EOF inside string starting at row (\d+)", reason):
+            reason = f"row {int(row[1]) + 1} has a quote that is not closed"
+        raise CompetitionError(f"{source} is not a CSV separated by {sep!r}: {reason}") from None
+    if not isinstance(cells.index, pd.RangeIndex):  # pandas takes the first fields for the rows' names
+        raise CompetitionError(f"{source} has rows of more fields than its header has columns")
+    return cells
+
+
+def _refuse_broken_names(cells: pd.DataFrame, columns: list[str], source: str) -> None:
+    """A line break inside of a name is a quote that is closed rows later: what lies between would be lost."""
+    for column in columns:
+        broken = cells.index[cells[column].str.contains("[\r\n]", regex=True)]
+        if len(broken):
+            raise CompetitionError(
+                f"{source}, row {broken[0] + 1}: {column} is {_shown(cells.loc[broken[0], column])}, with a line break "
+                "in it: is there a quote that is not closed in its row?"
+            )
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _named_columns(

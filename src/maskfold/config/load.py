@@ -1,6 +1,6 @@
 """From a YAML file and dotted overrides to a `Config`, with errors that name the nearest key."""
 
-import re
+import os
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,18 +12,12 @@ from pydantic import BaseModel, ValidationError
 from maskfold.config.schema import RENAMED, Config
 from maskfold.config.section import PER_CLASS_TAGS
 from maskfold.config.shipped import find_config
-from maskfold.errors import ConfigError, nearest
+from maskfold.errors import ConfigError, YamlError, nearest, os_reason
+from maskfold.yaml_text import load_yaml
 
 MADE_WITH = "made_with"  # in a run's config.yaml: how it was made, not what it asks for
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader, but 1e-4 is a number as in YAML 1.2: for PyYAML only 1.0e-4 is one, and 1e-4 a text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+# Bytes of a run's name; a file system takes 255, of which files that are named after it need some.
+LONGEST_NAME = 200
 
 
 def load_config(
@@ -148,9 +142,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: it is not valid YAML, holds something else, or is a profile.
     """
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        tree = load_yaml(path.read_bytes())
+    except YamlError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {os_reason(error)}") from None
     if tree is not None and not isinstance(tree, dict):
         raise ConfigError(f"{path} holds a {type(tree).__name__}, a config is a mapping of sections such as 'train:'")
     if tree and "layout" in tree:
@@ -163,9 +159,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _parse(key: str, text: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError:
-        raise ConfigError(f"the value of --{key}, '{text}', is not valid YAML") from None
+        return load_yaml(text)
+    except YamlError as error:
+        shown = f"{text[:60]}…" if len(text) > 60 else text
+        raise ConfigError(f"the value of --{key}, '{shown}', is not valid YAML: {error}") from None
 
 
 def _overridden(tree: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,6 +184,11 @@ def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not name or name.startswith(".") or set(name) & set("/\\\0+"):
         raise ConfigError(
             f"the run's name is {name!r}: it names a folder, so it must not be empty, start with a dot or hold / \\ +"
+        )
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise ConfigError(
+            f"the run's name has {len(os.fsencode(name))} bytes ({name[:40]}…): it names a folder, so it must have at "
+            f"most {LONGEST_NAME}; give a shorter --name"
         )
 
 

@@ -4,14 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from maskfold.config.section import Areas, Count, Section, Share, Shares
+from maskfold.config.section import Areas, Batch, Count, Section, Share, Shares
 
 
 class TTAConfig(Section):
     """Test-time augmentation: how one probability map comes from several looks at an image."""
 
     views: str = Field(default="flips", description="test-time views: none, flips (4), d4 (8)")
-    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+    scales: tuple[Annotated[float, Field(gt=0, le=8)], ...] = Field(
         default=(1.0,), description="test-time scales, each with every view"
     )
     merge: Literal["probabilities", "logits", "vote"] = Field(
@@ -36,7 +36,7 @@ class InferenceConfig(Section):
     checkpoint: str = Field(
         default="best", description="weights used without a tuned ensemble: best, ema, swa, snapshots …"
     )
-    batch_size: Count = Field(default=8, description="images per batch")
+    batch_size: Batch = Field(default=8, description="images per batch; auto: as many as fit the device")
 
 
 class CRFConfig(Section):

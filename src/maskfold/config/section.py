@@ -2,10 +2,23 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainSerializer, Tag
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+AUTO = 0  # a batch whose size is found on the device before a run's first fold begins: ``auto`` in files
+
+
+def _batch(value: Any) -> Any:
+    if value == "auto":
+        return AUTO
+    if isinstance(value, int) and value < 1:
+        raise ValueError(f"{value} is neither a number from 1 on nor auto")
+    return value
+
+
+# A number of images, or `AUTO`.
+Batch = Annotated[int, BeforeValidator(_batch), PlainSerializer(lambda size: "auto" if size == AUTO else size)]
 # YAML and the command line both write an absent value as `null`; these names mean the same to people.
 NoneWord = BeforeValidator(lambda value: None if value in ("none", "None", "null", "") else value)
 
@@ -33,4 +46,4 @@ Areas = Annotated[
 class Section(BaseModel):
     """A part of the tree. Unknown keys are errors, and nothing can be changed after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)

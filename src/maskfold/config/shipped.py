@@ -1,5 +1,6 @@
 """The configs that come with maskfold, found by name in a checkout and in an installed package."""
 
+import os
 from pathlib import Path
 
 from maskfold.errors import ConfigError, nearest
@@ -26,13 +27,15 @@ def find_config(config: Path | str, below: str = "") -> Path:
         ConfigError: neither; the names of the shipped configs are listed.
     """
     path, shipped = Path(config), shipped_configs(below)
-    if path.is_file():
+    if os.path.isfile(path):  # a Path raises an error of its own where a name is too long
         return path
     name = str(config).replace("-", "_")
     if name in shipped:
         return shipped[name]
     hint = nearest(path.stem.replace("-", "_"), list(shipped), otherwise="give the path of a YAML file")
     what, example = ("study", "weights") if below else ("config", "--config demo")
+    if os.path.isdir(path):
+        raise ConfigError(f"{path} is a folder, expected a {what} file: name the YAML file in it")
     raise ConfigError(
         f"there is no {what} file {path}: {hint} Those that come with maskfold are given by name, such as "
         f"{example}: {', '.join(shipped)}"

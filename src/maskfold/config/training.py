@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from maskfold.config.section import Count, NoneWord, Section, Share
+from maskfold.config.section import Batch, Count, NoneWord, Section, Share
 
 
 class ModelConfig(Section):
@@ -141,15 +141,26 @@ class TrainConfig(Section):
 
     epochs: Count | None = Field(default=30, description="length in epochs (null when iterations is given)")
     iterations: Count | None = Field(default=None, description="length in optimiser steps instead of epochs")
+    hours: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="length in hours instead of epochs (which is null then), of all folds that the command trains, "
+        "scores and out-of-fold maps included: measured before the first fold, and written into the run as iterations",
+    )
     epoch_images: Count | None = Field(default=None, description="images drawn per epoch; null: each image once")
     max_hours: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="stop after the epoch that would pass this many hours"
+    )
+    save_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="minutes after which the state is stored inside an epoch, too; null: after whole epochs only",
     )
     early_stop: Count | None = Field(
         default=None, description="stop after this many validations without a better score"
     )
     validate_every: Count = Field(default=1, description="epochs between validations (the last epoch always validates)")
-    batch_size: Count = Field(default=8, description="images per step and process")
+    batch_size: Batch = Field(
+        default=8, description="images per step and process; auto: as many as fit the device, written into the run"
+    )
     accumulate: Count = Field(default=1, description="batches whose gradients are added up for one optimiser step")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="auto: bf16 where the device is fast at it, else fp16 on a GPU, else fp32"
@@ -161,6 +172,10 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _one_length(self) -> "TrainConfig":
+        if self.hours is not None:
+            if self.epochs is not None:
+                raise ValueError(f"hours is {self.hours:g} and epochs is {self.epochs}: set epochs to null")
+            return self  # iterations: as measured, once they are
         if (self.epochs is None) == (self.iterations is None):
             raise ValueError(
                 f"epochs is {self.epochs} and iterations is {self.iterations}: set one, and the other to null"

@@ -5,7 +5,6 @@ from .augment import Augmentation as Augmentation
 from .augment import StrongColours as StrongColours
 from .augment import build_augmentation as build_augmentation
 from .cache import ImageCache as ImageCache
-from .cache import cache_folder as cache_folder
 from .dataset import Draw as Draw
 from .dataset import EvalDataset as EvalDataset
 from .dataset import TrainDataset as TrainDataset
@@ -26,6 +25,7 @@ from .loader import collate_eval as collate_eval
 from .loader import collate_train as collate_train
 from .loader import image_loader as image_loader
 from .loader import train_loader as train_loader
+from .mixing import Mixing as Mixing
 from .sampler import EpochSampler as EpochSampler
 from .sampler import size_batches as size_batches
 from .statistics import image_statistics as image_statistics

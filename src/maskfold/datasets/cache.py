@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -119,12 +118,6 @@ class ImageCache:
         competition = self.competition
         facts = VERSION, str(competition.root.resolve()), self.scale, competition.profile, competition.labels
         return _digest(facts, [(sample.id, sample.image) for sample in samples], self._shapes).hex()
-
-
-def cache_folder() -> Path:
-    """Where caches on disk are kept: ``MASKFOLD_CACHE``, else ``maskfold`` in the user's folder for such files."""
-    own = os.environ.get("MASKFOLD_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskfold"
 
 
 def _digest(*facts: object) -> bytes:

@@ -38,7 +38,8 @@ def image_loader(
 
     ``rank`` of ``world`` processes gets its share of the batches; ``cache`` is one of images at ``data.scale``.
     """
-    dataset = EvalDataset(competition, samples, scale=config.data.scale, cache=cache)
+    data = config.data
+    dataset = EvalDataset(competition, samples, scale=data.scale, cache=cache, label_shift=data.label_shift)
     sizes = [competition.size(sample.image) for sample in samples]
     if any(competition.resampling(sample) != 1 for sample in samples):
         factors = [dataset.factor(sample) for sample in samples]

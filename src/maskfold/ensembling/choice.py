@@ -3,24 +3,49 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from maskfold.config import PostConfig, TTAConfig
-from maskfold.errors import RunError
+from maskfold.errors import RunError, YamlError
 from maskfold.program import command_line
 from maskfold.storage import open_storage
+from maskfold.yaml_text import load_yaml
+
+SEAL = b"# sha256: "
 
 
 class RunChoice(BaseModel):
     """What one run adds to the ensemble: a checkpoint for all its folds, and its weight."""
 
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    run: Annotated[str, Field(min_length=1)]
+    checkpoint: Annotated[str, Field(pattern=r"^\w[\w-]*$")]
+    weight: Annotated[float, Field(ge=0)]
+
+
+class Refused(BaseModel):
+    """A choice that tuning found and did not keep, see `maskfold.ensembling.traps`.
+
+    Attributes:
+        name: what was chosen.
+        gain: of the score, cross-fitted.
+        error: its standard error; NaN where one image or group is all there is.
+        others: the gain on the folds without the one that gains most; None: there is one fold.
+    """
+
     model_config = ConfigDict(extra="forbid", frozen=True)
-    run: str
-    checkpoint: str
-    weight: float
+    name: str
+    gain: float
+    error: float
+    others: float | None = None
+
+    def line(self) -> str:
+        """The choice and the two numbers that speak against it."""
+        alone = "" if self.others is None else f"; without the fold that gains most {self.others:+.4f}"
+        return f"{self.name}: gain {self.gain:+.4f}, standard error {self.error:.4f}{alone}"
 
 
 class EnsembleChoice(BaseModel):
@@ -34,15 +59,25 @@ class EnsembleChoice(BaseModel):
         scores: out-of-fold score ``before`` tuning, of what the config would predict with, and ``after`` it,
             cross-fitted; empty where nothing was tuned.
         hashes: file of weights -> the SHA-256 that it had when the choice was made.
+        refused: what tuning found and did not keep.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    runs: list[RunChoice]
+    runs: Annotated[list[RunChoice], Field(min_length=1)]
     tta: TTAConfig = TTAConfig()
     post: PostConfig = PostConfig()
     metric: str = ""
     scores: dict[str, float] = {}
     hashes: dict[str, str] = {}
+    refused: tuple[Refused, ...] = ()
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> "EnsembleChoice":
+        if not sum(run.weight for run in self.runs) > 0:
+            raise ValueError("the weights of its runs are all 0")
+        if self.scores and not {"before", "after"} <= set(self.scores):
+            raise ValueError(f"scores has {', '.join(self.scores)}, expected before and after")
+        return self
 
     @property
     def helped(self) -> bool:
@@ -77,9 +112,19 @@ class EnsembleChoice(BaseModel):
 
 
 def write_ensemble(choice: EnsembleChoice, path: Path) -> None:
-    """Write a choice whole."""
-    content = yaml.safe_dump(choice.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    open_storage(path.parent).publish(path.name, content.encode())
+    """Write a choice whole; the first line, a comment, is the SHA-256 of the others."""
+    content = yaml.safe_dump(choice.model_dump(mode="json"), sort_keys=False, allow_unicode=True).encode()
+    seal = SEAL + hashlib.sha256(content).hexdigest().encode() + b"\n"
+    open_storage(path.parent).publish(path.name, seal + content)
+
+
+def _refuse_changed(text: bytes, path: Path) -> None:
+    seal, _, content = text.partition(b"\n")
+    if seal.startswith(SEAL) and seal != SEAL + hashlib.sha256(content).hexdigest().encode():
+        raise RunError(
+            f"{path} is not what tuning wrote: run {command_line('tune')} again or, if you changed it on purpose, "
+            "remove its first line"
+        )
 
 
 def has_ensemble(path: Path) -> bool:
@@ -101,11 +146,13 @@ def read_ensemble(path: Path, runs: Sequence[Path] | None = None) -> EnsembleCho
         RunError: the file is missing, not such a file, or of another number of runs.
     """
     try:
-        content: Any = yaml.safe_load(open_storage(path.parent).read(path.name))
+        text = open_storage(path.parent).read(path.name)
+        _refuse_changed(text, path)
+        content: Any = load_yaml(text)
         choice = EnsembleChoice.model_validate(content)
     except FileNotFoundError:
         raise RunError(f"there is no {path}: run {command_line('tune')} first") from None
-    except (yaml.YAMLError, ValidationError) as error:
+    except (YamlError, ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{path} is damaged ({reason}): run {command_line('tune')} again") from None
     if runs is None:

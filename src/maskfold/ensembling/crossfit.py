@@ -2,14 +2,16 @@
 
 The images are split into parts. For each part the whole walk over the choices is done on the images of the other
 parts, so that nothing of the part has influenced the setting under which its images are scored. One more walk, on all
-images, gives what is written down.
+images, gives what is written down. A choice whose cross-fitted gain a trial refuses is taken back in all walks.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
+
+from maskfold.ensembling.choice import Refused
 
 Part = Hashable | None
 Chosen = TypeVar("Chosen")
@@ -20,6 +22,12 @@ class Score(Protocol):
     """`CompetitionMetric.score`."""
 
     def __call__(self, stats: np.ndarray, /) -> np.ndarray | float: ...
+
+
+class Trial(Protocol):
+    """`maskfold.ensembling.traps.Trial`."""
+
+    def __call__(self, name: str, before: np.ndarray, after: np.ndarray, /) -> Refused | None: ...
 
 
 @dataclass(frozen=True)
@@ -39,14 +47,16 @@ class Coordinate(Generic[Chosen]):
 
 @dataclass(frozen=True)
 class Walked(Generic[Chosen]):
-    """What was chosen: on all images, and for each part on the others."""
+    """What was chosen: on all images, and for each part on the others; and what a trial refused."""
 
     chosen: Chosen
     of_part: dict[Part, Chosen]
+    refused: tuple[Refused, ...] = ()
 
     def changed(self, change: Callable[[Chosen], Chosen]) -> "Walked[Chosen]":
         """The same with ``change`` of every setting."""
-        return Walked(change(self.chosen), {part: change(chosen) for part, chosen in self.of_part.items()})
+        of_part = {part: change(chosen) for part, chosen in self.of_part.items()}
+        return Walked(change(self.chosen), of_part, self.refused)
 
 
 class Statistics(Protocol[LookedAt]):
@@ -66,6 +76,7 @@ def walk(
     parts: np.ndarray,
     statistics: Statistics[Chosen],
     score: Score,
+    trial: Trial | None = None,
 ) -> Walked[Chosen]:
     """Choose one coordinate after the other, the earlier choices fixed: without each part, and on all images.
 
@@ -76,7 +87,9 @@ def walk(
         parts: (n,) part of each image.
         statistics: of settings on the images.
         score: (n, k) -> a number; NaN where no image can be scored.
+        trial: (name, statistics before a choice, and after it, cross-fitted) -> why it is refused; None: all are kept.
     """
+    refused = list(start.refused) if isinstance(start, Walked) else []
     chosen: dict[Part, Chosen] = (
         {None: start.chosen, **start.of_part}
         if isinstance(start, Walked)
@@ -86,12 +99,22 @@ def walk(
         options = {part: list(coordinate.options(now, part)) for part, now in chosen.items()}
         everything = [*chosen.values(), *(option for of_part in options.values() for option in of_part)]
         statistics.look(everything, coordinate.name)
-        for part, now in chosen.items():
+        before = dict(chosen)
+        for part, now in before.items():
             used = np.ones(len(parts), bool) if part is None else parts != part
             scores = [_score(statistics.stats(option)[used], score) for option in options[part]]
             own = _score(statistics.stats(now)[used], score)
             chosen[part] = _best(now, own, options[part], scores, coordinate.ordered)
-    return Walked(chosen.pop(None), chosen)
+        if trial is not None and chosen != before:
+            rows = (cross_fitted(_walked(each), parts, statistics) for each in (before, chosen))
+            if (reason := trial(coordinate.name, *rows)) is not None:
+                refused += [reason] if chosen[None] != before[None] else []
+                chosen = before
+    return replace(_walked(chosen), refused=tuple(refused))
+
+
+def _walked(chosen: dict[Part, Chosen]) -> Walked[Chosen]:
+    return Walked(chosen[None], {part: setting for part, setting in chosen.items() if part is not None})
 
 
 def cross_fitted(walked: Walked[Chosen], parts: np.ndarray, statistics: Statistics[Chosen]) -> np.ndarray:

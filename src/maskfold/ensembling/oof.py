@@ -7,6 +7,7 @@ from functools import cache, partial
 import numpy as np
 import pandas as pd
 
+from maskfold.cluster import Cluster, workers_of
 from maskfold.competitions import Competition, ImagePath, Sample
 from maskfold.config import FoldsConfig, TTAConfig
 from maskfold.datasets import fold_splits, load_groups
@@ -16,7 +17,7 @@ from maskfold.errors import InferenceError
 from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction
 from maskfold.labels import Label
-from maskfold.parallel import default_processes, side_by_side
+from maskfold.parallel import default_processes
 from maskfold.runs import MapStore, Run
 
 Levels = Sequence[np.ndarray]
@@ -107,6 +108,7 @@ def oof_images(
     *,
     folds: Collection[int] | None = None,
     batch_size: int | None = None,
+    cluster: Cluster | None = None,
 ) -> list[OofImage]:
     """Every image validated by a finished fold of all runs, in the order of the samples.
 
@@ -119,6 +121,7 @@ def oof_images(
         tta: of each run, how its maps are made.
         folds: only these of the finished ones; `None`: all.
         batch_size: images per batch where maps are computed; `None`: as in each run's config.
+        cluster: compute the missing maps on a Ray cluster.
 
     Raises:
         InferenceError: no fold is finished, or the runs' finished folds validate different images.
@@ -132,7 +135,7 @@ def oof_images(
                 f"{runs[0].path} and {run.path} have out-of-fold predictions of {len(by_id[0])} and {len(found)} "
                 f"images, {len(set(found) & set(by_id[0]))} in common: train the same folds of both, made alike"
             )
-    _make_missing(runs, used, checkpoints, competition, tta, batch_size)
+    _make_missing(runs, used, checkpoints, competition, tta, batch_size, cluster)
     stores = [
         {
             checkpoint: {
@@ -165,8 +168,9 @@ def _make_missing(
     competition: Competition,
     tta: Sequence[TTAConfig],
     batch_size: int | None,
+    cluster: Cluster | None,
 ) -> None:
-    """Where there are several GPUs, compute the maps that are missing side by side, those of a checkpoint on each."""
+    """On a cluster, or where there are several GPUs, compute the missing maps side by side, a checkpoint's on each."""
     missing = [
         (run, fold, checkpoint, competition, how)
         for run, own, names, how in zip(runs, folds, checkpoints, tta, strict=True)
@@ -175,8 +179,9 @@ def _make_missing(
         if not has_oof(run, fold, checkpoint, competition, how)
     ]
     processes = min(len(missing), default_processes())
-    if processes > 1:
-        side_by_side(partial(ensure_oof, batch_size=batch_size), missing, processes)
+    if processes > 1 or (missing and cluster is not None):
+        with workers_of(cluster, processes) as workers:
+            workers(partial(ensure_oof, batch_size=batch_size), missing)
 
 
 def _folds_by_id(run: Run, folds: Sequence[int], competition: Competition) -> dict[str, list[int]]:

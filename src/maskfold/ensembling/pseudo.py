@@ -5,8 +5,8 @@ that validate fold k, so a score on those images stays what it is without pseudo
 folds, usual for test images, would teach every fold what the other folds' networks know of its validation images.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from maskfold.competitions import Competition, Samples
@@ -16,6 +16,8 @@ from maskfold.ensembling.finished import finished_folds, folds_of
 from maskfold.ensembling.submit import predict_samples
 from maskfold.errors import InferenceError
 from maskfold.inference.predict import Prediction
+from maskfold.labels import LabelSpec
+from maskfold.metrics.temperature import tempered
 from maskfold.progress import progress
 from maskfold.runs import Run
 from maskfold.runs.fold import ALL
@@ -59,6 +61,7 @@ def write_pseudo_labels(
     rules: Rules,
     *,
     all_folds: bool,
+    temperatures: Mapping[str, float],
     batch_size: int,
 ) -> Manifest:
     """Predict ``images`` and write the folder; returns what it holds.
@@ -66,6 +69,7 @@ def write_pseudo_labels(
     Args:
         choice: how ``runs`` predict.
         all_folds: one map for every fold, by the networks of all folds.
+        temperatures: fold -> what divides the logits of its probabilities.
 
     Raises:
         InferenceError: no image is kept in any fold, or the runs' folds do not fit together.
@@ -77,6 +81,8 @@ def write_pseudo_labels(
     rows = []
     for name, folds in used.items():
         predictions = predict_samples(choice, competition, images.samples, folds, batch_size=batch_size)
+        if name in temperatures:
+            predictions = _tempered(predictions, temperatures[name], competition.labels)
         rows += _write_maps(predictions, name, images, folder, rules)
     if not any(row["kept"] for row in rows):
         folder.clear()
@@ -89,10 +95,16 @@ def write_pseudo_labels(
         rules=rules,
         round=1 + max((_round(run) for run in runs), default=0),
         optimistic=all_folds or any(run.fold(fold).optimistic() for run in runs for fold in own),
+        temperatures=dict(temperatures),
         weights={name: _digests(choice, runs, folds) for name, folds in used.items()},
     )
     folder.finish(manifest, rows, runs[0].storage.read("folds.csv"))
     return manifest
+
+
+def _tempered(predictions: Iterable[Prediction], temperature: float, labels: LabelSpec) -> Iterator[Prediction]:
+    for prediction in predictions:
+        yield replace(prediction, probability=tempered(prediction.probability, temperature, labels))
 
 
 def _write_maps(

@@ -1,8 +1,9 @@
 """Choosing checkpoints, weights and decoding on out-of-fold predictions.
 
 The choices are walked over one after the other, the earlier ones fixed: the checkpoint of each run, the weights of the
-runs, then every value of the decoding chain. All of them are cross-fitted, see `maskfold.ensembling.crossfit`. What
-does not score higher so than the config's own settings is not kept.
+runs, then every value of the decoding chain. All of them are cross-fitted, see `maskfold.ensembling.crossfit`. A choice
+whose gain may be chance, or is one fold's alone, is refused, see `maskfold.ensembling.traps`; what does not score
+higher than the config's own settings is not kept.
 
 A decoding step that the config may leave out (``post.crf``) has to earn its place: the chain is walked over with it and
 without it, from the same checkpoints and weights, and it stays only if its walk scores higher.
@@ -12,18 +13,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
+from maskfold.cluster import Cluster
 from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.ensembling.choice import EnsembleChoice, RunChoice
+from maskfold.ensembling.choice import EnsembleChoice, Refused, RunChoice
 from maskfold.ensembling.crossfit import Coordinate, Part, Walked, cross_fitted, walk
 from maskfold.ensembling.ensemble import refuse_without_presence
 from maskfold.ensembling.finished import finished_folds
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.submit import default_choice
+from maskfold.ensembling.traps import Trial
 from maskfold.inference.decoding import Tunable, build_chain, tunable_values, with_and_without
 from maskfold.runs import Run
 
@@ -31,7 +35,9 @@ from maskfold.runs import Run
 PARTS_OF_ONE_FOLD = 5
 
 
-def tune(runs: Sequence[Run], competition: Competition, config: Config) -> EnsembleChoice:
+def tune(
+    runs: Sequence[Run], competition: Competition, config: Config, *, cluster: Cluster | None = None
+) -> EnsembleChoice:
     """Choose the ensemble of one or several runs.
 
     Args:
@@ -40,6 +46,7 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
         config: the first run's, with the command line's changes. ``tta`` is how the maps are made that prediction
             will use; the out-of-fold maps are made likewise, and computed where they are missing. ``inference`` and
             ``post`` are where tuning starts, and what wins a tie.
+        cluster: compute missing maps on a Ray cluster.
 
     Returns:
         What to predict with. ``scores`` holds the out-of-fold score ``before``, of the config's own settings, and
@@ -60,22 +67,23 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
     possible = partial(_with_presence, runs, competition)
     wanted = [wanted_checkpoints(run, own, config) for run, own in zip(runs, start.checkpoints, strict=True)]
     tta, batch_size = [config.tta] * len(runs), config.inference.batch_size
-    images = oof_images(runs, wanted, competition, tta, batch_size=batch_size)
-    parts = parts_of(images, groups_of(competition, [image.id for image in images], runs[0].config.folds))
-    scorer = Scorer(images, competition)
+    images = oof_images(runs, wanted, competition, tta, batch_size=batch_size, cluster=cluster)
+    groups = groups_of(competition, [image.id for image in images], runs[0].config.folds)
+    parts = parts_of(images, groups)
+    scorer, trial = Scorer(images, competition), Trial(competition.metric, parts, groups)
     of_runs = possible(run_coordinates(runs, config))
-    shared = walk(replace(start, post=posts[0]), of_runs, parts, scorer, competition.metric.score)
+    shared = walk(replace(start, post=posts[0]), of_runs, parts, scorer, competition.metric.score, trial)
     found = [
         candidate
         for post, tunables in zip(posts, values, strict=True)
         for candidate in _candidates(
-            replace(start, post=post), possible(decoding_coordinates(tunables)), shared, parts, scorer
+            replace(start, post=post), possible(decoding_coordinates(tunables)), shared, scorer, trial
         )
     ]
-    (before, _), others = found[-2], [*found[:-2], found[-1]]
+    before, others = found[-2].score, [*found[:-2], found[-1]]
     # Of equal ones the first: with fewer steps, and as the config has it.
-    chosen = max(found, key=lambda each: each[0])[1]
-    after = max(score for score, _ in others)
+    chosen = max(found, key=lambda each: each.score).setting
+    after = max(other.score for other in others)
     return configured.model_copy(
         update={
             "runs": [
@@ -86,6 +94,7 @@ def tune(runs: Sequence[Run], competition: Competition, config: Config) -> Ensem
             "metric": competition.metric.name,
             "scores": {"before": before, "after": after},
             "hashes": _hashes(runs, chosen.checkpoints),
+            "refused": found[-1].refused,
         }
     )
 
@@ -158,15 +167,26 @@ def _candidates(
     plain: Setting,
     coordinates: Sequence[Coordinate[Setting]],
     shared: Walked[Setting],
-    parts: np.ndarray,
     scorer: Scorer,
-) -> list[tuple[float, Setting]]:
-    """Score and setting: of the config with some of its decoding steps, and of the walk with them, cross-fitted."""
-    score = scorer.metric.score
+    trial: Trial,
+) -> list["_Candidate"]:
+    """The config with some of its decoding steps, and the walk with them, cross-fitted."""
+    score, parts = scorer.metric.score, trial.parts
     begun = shared.changed(lambda setting: replace(setting, post=plain.post))
-    walked = walk(begun, coordinates, parts, scorer, score)
+    walked = walk(begun, coordinates, parts, scorer, score, trial)
     own, tuned = scorer.stats(plain), cross_fitted(walked, parts, scorer)
-    return [(float(score(own)), plain), (float(score(tuned)), walked.chosen)]
+    return [
+        _Candidate(float(score(own)), plain),
+        _Candidate(float(score(tuned)), walked.chosen, walked.refused),
+    ]
+
+
+class _Candidate(NamedTuple):
+    """A setting, its score, and what was refused on the way to it."""
+
+    score: float
+    setting: Setting
+    refused: tuple[Refused, ...] = ()
 
 
 def _moves(value: Tunable, now: Setting, part: Part) -> list[Setting]:

@@ -30,7 +30,7 @@ def resolve_weights(weights: str, encoder: str) -> Path:
             network (the message names the address, and where to put the file).
     """
     names = pretrained_names(encoder)
-    found = _with_suffix(Path(weights).expanduser()) or _in_folders(weights, encoder)
+    found = resolve_local(weights, encoder)
     if found is not None:
         return found
     if weights not in names:
@@ -39,8 +39,19 @@ def resolve_weights(weights: str, encoder: str) -> Path:
             f"{', '.join(names) or 'none'}), nor in {_folder_words()}; model.encoder_weights is a published name, a "
             "file, a run (runs/NAME) or its checkpoint (runs/NAME/fold_0/best), or null"
         )
-    source = published(encoder, weights)
-    return _cached(source) or _fetched(source, weights, encoder)
+    return _fetched(published(encoder, weights), weights, encoder)
+
+
+def resolve_local(weights: str, encoder: str) -> Path | None:
+    """As `resolve_weights`, without the network; None where the file is not on this machine.
+
+    Raises:
+        ModelError: several files that fit equally.
+    """
+    found = _with_suffix(Path(weights).expanduser()) or _in_folders(weights, encoder)
+    if found is not None or weights not in pretrained_names(encoder):
+        return found
+    return _cached(published(encoder, weights))
 
 
 def _with_suffix(path: Path) -> Path | None:

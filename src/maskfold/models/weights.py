@@ -1,7 +1,9 @@
 """Weights from files: an encoder's from anywhere, a whole network's from a run. Nothing is ever unpickled."""
 
+import os
 import pickle
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +11,11 @@ from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from maskfold.errors import ModelError, first_few
+from maskfold.archives import refuse_packed
+from maskfold.errors import ModelError, UnsafeArchiveError, first_few, os_reason
 from maskfold.models.layouts import align
 from maskfold.models.wrapper import SegmentationModel
 
@@ -201,19 +203,48 @@ def _shape_differences(source: Mapping[str, Tensor], target: Mapping[str, Tensor
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
+    if not os.path.isfile(path):
+        raise ModelError(f"there is no weights file {path}")
+    _refuse_no_weights(path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         return _find_tensors(torch.load(path, map_location="cpu", weights_only=True), path)
-    except (FileNotFoundError, IsADirectoryError):
-        raise ModelError(f"there is no weights file {path}") from None
-    except pickle.UnpicklingError:
+    except (ModelError, MemoryError):
+        raise
+    except pickle.UnpicklingError:  # its own text advises to switch the safety off
         raise ModelError(
             f"{path} is damaged or holds Python objects that are not tensors, which could run code and are "
             "not loaded: save its state_dict only"
         ) from None
-    except (SafetensorError, RuntimeError, EOFError, OSError) as error:
-        raise ModelError(f"{path} cannot be read as weights, it may be damaged: {error}") from None
+    except Exception as error:  # of a damaged file the unpickler raises whatever it stumbles over
+        reason = os_reason(error) if isinstance(error, OSError) else str(error).strip().partition("\n")[0]
+        raise ModelError(f"{path} cannot be read as weights, it may be damaged: {reason[:200]}") from None
+
+
+def _refuse_no_weights(path: Path) -> None:
+    """Refuse what a download leaves instead of weights, and an archive that becomes much larger than it is."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(512).lstrip().lower()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {os_reason(error)}") from None
+    for sign, what in (
+        (b"<", "a page of the web"),
+        (b"version https://git-lfs", "a pointer of Git LFS"),
+        (b'{"error', "a server's error"),
+    ):
+        if start.startswith(sign):
+            raise ModelError(
+                f"{path} is no weights file but {what}, saved under its name: download the file itself again"
+            )
+    if start.startswith(b"pk"):
+        try:
+            refuse_packed(path)
+        except UnsafeArchiveError as error:
+            raise ModelError(f"{path} is not loaded: {error}") from None
+        except zipfile.BadZipFile:
+            raise ModelError(f"{path} cannot be read as weights, it is damaged or cut off: get it again") from None
 
 
 def _find_tensors(content: Any, path: Path) -> dict[str, Tensor]:

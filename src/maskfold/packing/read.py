@@ -1,18 +1,21 @@
 """Opening a pack, a folder or a zip archive: every file is checked against the pack's own list before it is used."""
 
 import json
+import lzma
 import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskfold.archives import check_member, open_zip
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
-from maskfold.errors import PackError, StorageError, first_few
+from maskfold.errors import PackError, StorageError, UnsafeArchiveError, first_few
 from maskfold.packing.layout import CONTENTS, ENSEMBLE, PROFILE, RUNS, PackedRun
 from maskfold.program import command_line
 from maskfold.runs import Run
@@ -94,19 +97,32 @@ def _verify(folder: Path, files: Mapping[str, str], source: Path) -> None:
 def _unpack(archive: Path, folder: Path) -> None:
     """The listed files of an archive; nothing is written outside of ``folder``, and links are refused."""
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with open_zip(archive) as opened:
             members = {member.filename: member for member in opened.infolist()}
             if CONTENTS not in members:
                 raise _no_pack(archive)
             for name, member in members.items():
                 _check_member(name, member, archive)
-            for name in (CONTENTS, *_listed(opened.read(CONTENTS), archive)):
+            listed = [CONTENTS, *_listed(opened.read(CONTENTS), archive)]
+            _check_room(sum(members[name].file_size for name in listed if name in members), folder, archive)
+            for name in listed:
                 if name in members:
                     (folder / name).parent.mkdir(parents=True, exist_ok=True)
                     with opened.open(name) as packed, open(folder / name, "wb") as file:
                         shutil.copyfileobj(packed, file)
-    except zipfile.BadZipFile as error:
+    except UnsafeArchiveError as error:
+        raise PackError(f"{archive} is not unpacked: {error}") from None
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError) as error:
         raise PackError(f"{archive} is damaged or no zip archive ({error}): copy the pack again") from None
+
+
+def _check_room(size: int, folder: Path, archive: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise PackError(
+            f"{archive} becomes {size / (1 << 30):.1f} GiB, and {folder.parent} has {free / (1 << 30):.1f} GiB left: "
+            "set TMPDIR to a folder on another disk, or unpack it yourself and name the folder"
+        )
 
 
 def _check_member(name: str, member: zipfile.ZipInfo, archive: Path) -> None:
@@ -115,6 +131,7 @@ def _check_member(name: str, member: zipfile.ZipInfo, archive: Path) -> None:
     if unsafe or stat.S_ISLNK(mode):
         what = "a link" if stat.S_ISLNK(mode) else "a place outside of it"
         raise PackError(f"{archive} holds {name!r}, {what}: it is not unpacked; do not use it")
+    check_member(member)
 
 
 def _no_pack(source: Path) -> PackError:

@@ -15,7 +15,7 @@ import yaml
 
 from maskfold import __version__
 from maskfold.competitions import Competition
-from maskfold.config import MADE_WITH, Config, config_yaml
+from maskfold.config import Config, config_yaml
 from maskfold.ensembling.choice import EnsembleChoice, write_ensemble
 from maskfold.errors import PackError
 from maskfold.files import atomic_path
@@ -113,7 +113,7 @@ def check_out(out: Path, *, overwrite: bool) -> None:
 def _write_run(run: Run, checkpoint: str, folds: Sequence[int | str], competition: Competition, place: Path) -> Run:
     storage = LocalStorage(place)
     config = portable_config(run.config, competition)
-    facts = yaml.safe_load(run.config_text()).get(MADE_WITH, {})
+    facts = run.made_with()
     storage.publish(CONFIG, config_yaml(config, **facts).encode())
     classes = competition.labels.channels
     net = build_model(config.model, classes=classes, images=competition.images, pretrained=False).net

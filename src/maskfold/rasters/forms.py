@@ -68,7 +68,8 @@ class RunLengthForm:
         with atomic_path(self.folder / "train.csv") as temporary:
             write_table(profile.form("train"), rows, temporary)
         write_places(self.folder, records)
-        tree = profile.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+        # The tiles' masks are run lengths, also where those of the rasters are files, which a label_map reads.
+        tree = profile.model_dump(mode="json", exclude_defaults=True, exclude={"name", "label_map"})
         kept = {key: value for key, value in tree["train"].items() if key in ("columns", "class_separator")}
         tree |= {
             "title": f"{profile.title or profile.name}: tiles".strip(),

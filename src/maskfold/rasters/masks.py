@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from maskfold.competitions.label_map import NOT_SCORED
+from maskfold.competitions.label_map import NOT_SCORED, LabelMap
 from maskfold.errors import RasterError, first_few
 from maskfold.labels import Label, LabelSpec
 from maskfold.rasters.opening import rasterio
@@ -20,8 +20,14 @@ POLYGON_SUFFIXES = frozenset({".json", ".geojson"})
 LONGITUDE_LATITUDE = "OGC:CRS84"
 
 
-def open_mask(path: Path, raster: Raster, labels: LabelSpec) -> ReadLabel:
+def open_mask(path: Path, raster: Raster, labels: LabelSpec, label_map: LabelMap | None = None) -> ReadLabel:
     """The mask of a raster: a label raster of its size, or polygons.
+
+    Args:
+        path: the mask's file.
+        raster: what it is the mask of.
+        labels: the task and the classes.
+        label_map: what the values or colours of a label raster stand for.
 
     Raises:
         RasterError: the file cannot be read, or does not fit the raster or the classes.
@@ -31,7 +37,7 @@ def open_mask(path: Path, raster: Raster, labels: LabelSpec) -> ReadLabel:
     return (
         Polygons(path, raster, labels)
         if path.suffix.lower() in POLYGON_SUFFIXES
-        else _LabelRaster(path, raster, labels)
+        else _LabelRaster(path, raster, labels, label_map)
     )
 
 
@@ -52,16 +58,20 @@ def resized_label(read: ReadLabel, size: Size, wanted: Size, part: Part, labels:
 
 
 class _LabelRaster:
-    """A raster of one band: 0 and 1 or 255 of one class; classes and 255 (not scored) of several."""
+    """A raster of one band: 0 and 1 or 255 of one class; classes and 255 (not scored) of several; or as a map says."""
 
-    def __init__(self, path: Path, raster: Raster, labels: LabelSpec) -> None:
-        self.raster, self.labels = Raster([path], bands=[1]), labels
+    def __init__(self, path: Path, raster: Raster, labels: LabelSpec, label_map: LabelMap | None) -> None:
+        bands = [1, 2, 3] if label_map is not None and label_map.colours else [1]
+        self.raster, self.labels, self.label_map = Raster([path], bands=bands), labels, label_map
         if self.raster.size != raster.size:
             (height, width), (rows, columns) = self.raster.size, raster.size
             raise RasterError(f"{path} is {height}x{width} (height x width), {raster.name} {rows}x{columns}")
 
     def __call__(self, part: Part) -> Label:
-        values = self.raster.read(part)[..., 0]
+        values = self.raster.read(part)
+        if self.label_map is not None:
+            return self.label_map.label(values if self.label_map.colours else values[..., 0], self.raster.name)
+        values = values[..., 0]
         found = np.flatnonzero(np.bincount(values.ravel().astype(np.int64))).tolist()
         if not self.labels.exclusive:
             if not (set(found) <= {0, 1} or set(found) <= {0, NOT_SCORED}):

@@ -53,6 +53,8 @@ class Raster:
             RasterError: as the class; the image is in an archive.
         """
         paths = [competition.root / path for path in paths_of(sample.image)]
+        for path in paths_of(sample.image):
+            competition.files.check_link(path)
         if competition.profile.channels:
             raise RasterError(
                 f"{competition.name} makes channels of those of its files, which windows do not: cut and "

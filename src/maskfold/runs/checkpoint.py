@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+import pickle
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maskfold.archives import refuse_packed
 from maskfold.errors import RunError
 
 if TYPE_CHECKING:  # a run's folder is read without torch: it is imported where tensors are
@@ -54,13 +56,21 @@ def state_from_bytes(content: bytes, source: object) -> dict[str, Any]:
     import torch
 
     try:
+        refuse_packed(io.BytesIO(content))
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             bad = archive.testzip()
         if bad is not None:
             raise _damaged(source, f"checksum of {bad} differs")
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, RuntimeError, OSError, EOFError) as error:
-        raise _damaged(source, str(error).splitlines()[0]) from None
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (RunError, MemoryError):
+        raise
+    except pickle.UnpicklingError:  # its own text advises to switch the safety off
+        raise _damaged(source, "it holds Python objects that could run code, which training never writes") from None
+    except Exception as error:  # of a damaged file zipfile and the unpickler raise whatever they stumble over
+        raise _damaged(source, str(error).strip().partition("\n")[0]) from None
+    if not isinstance(state, dict):
+        raise _damaged(source, f"it holds a {type(state).__name__}")
+    return state
 
 
 def file_digest(path: Path) -> str:

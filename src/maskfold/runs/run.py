@@ -4,20 +4,21 @@ import logging
 import platform
 import subprocess
 from collections.abc import Collection
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from maskfold.competitions.find import open_competition
 from maskfold.config import MADE_WITH, Config, changed_keys, config_from_tree, config_yaml
-from maskfold.errors import RunError, first_few
+from maskfold.config.load import flatten
+from maskfold.errors import RunError, YamlError, first_few
 from maskfold.program import command_line
+from maskfold.runs.begun import facts, refuse_changed
 from maskfold.runs.fold import ALL, FoldFolder
 from maskfold.storage import Storage, open_storage, url_of
+from maskfold.yaml_text import load_yaml
 
 if TYPE_CHECKING:  # a run is opened without what reads images and tables
     import numpy as np
@@ -28,18 +29,19 @@ if TYPE_CHECKING:  # a run is opened without what reads images and tables
 
 logger = logging.getLogger(__name__)
 
-# The safe loader, in C where PyYAML has it: four times as fast, and a board reads hundreds of configs.
-SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 CONFIG, FOLDS = "config.yaml", "folds.csv"
 # They change speed, comfort or place, never a result: a run may go on with other values.
 FREE_KEYS = (
     "competition.root",
+    "competition.max_pixels",
+    "competition.follow_links",
     "data.workers",
     "data.cache",
     "data.cache_gib",
+    "folds.trained",
     "inference.batch_size",
     "train.max_hours",
+    "train.save_minutes",
     "train.trackers",
 )
 REPORTED_PACKAGES = (
@@ -103,7 +105,7 @@ class Run:
         if any(change.startswith(("folds.", "competition.")) for change in real):
             self.storage.remove(FOLDS)
         if changes or not known:
-            facts = self._tree().get(MADE_WITH, {}) if known and not real else made_with()
+            facts = self.made_with() if known and not real else made_with()
             self.storage.publish(CONFIG, config_yaml(config, **facts).encode())
             self.__dict__.pop("config", None)
             self._competition = self._folds = self._annotations = None
@@ -112,14 +114,17 @@ class Run:
         """Remove the training of ``folds``, so that they start again with ``config``.
 
         Raises:
-            RunError: folds that stay were trained with another config (then nothing is removed); another process
-                is working on one of ``folds``.
+            RunError: folds that stay were trained with another config, or another process is working on one of
+                ``folds``: then nothing is removed.
         """
         if self.storage.exists(CONFIG):
             staying = self.begun_folds() - {str(fold) for fold in folds}
             self._refuse_changes(changed_keys(self.config, config), staying)
-        for fold in folds:
-            self.fold(fold).clear()
+        with ExitStack() as stack:
+            for fold in folds:
+                stack.enter_context(self.fold(fold).lock())
+            for fold in folds:
+                self.fold(fold).clear()
         self.adopt(config)
 
     @property
@@ -153,6 +158,11 @@ class Run:
         tree = self._tree()
         tree.pop(MADE_WITH, None)
         return config_from_tree(tree, source=str(self.config_path))
+
+    def made_with(self) -> dict[str, Any]:
+        """Versions and code commit that were written down when the run was made."""
+        facts = self._tree().get(MADE_WITH)
+        return facts if isinstance(facts, dict) else {}
 
     def config_text(self) -> str:
         """``config.yaml`` as it stands: the config, and how the run was made."""
@@ -193,8 +203,26 @@ class Run:
                 table = make_folds(samples, coverages(competition, samples), self.config.folds, groups)
                 self.storage.publish(FOLDS, write_folds(table))
             written = self.storage.read(FOLDS)
+            for name in sorted(self.begun_folds()):
+                refuse_changed(self.fold(name), self._facts(written), self.folds_path, self.config_path)
             self._folds = read_folds(written, self.folds_path, samples.ids, groups=groups)
         return self._folds
+
+    def bind(self, fold: int | str) -> None:
+        """Write down with which folds and config a fold is trained; the caller holds its lock.
+
+        Raises:
+            FoldsError, RunError: it was begun with others.
+        """
+        folder, now = self.fold(fold), self._facts(self.storage.read(FOLDS))
+        if folder.begun():
+            refuse_changed(folder, now, self.folds_path, self.config_path)
+        if not folder.manifest.bound() or not folder.begun():
+            folder.manifest.bind(**now)
+
+    def _facts(self, folds: bytes) -> dict[str, Any]:
+        tree = flatten(self.config.model_dump(mode="json"))
+        return facts(folds, {key: value for key, value in tree if key not in FREE_KEYS})
 
     def fold_samples(self, fold: int | str) -> "tuple[Samples, np.ndarray | None, Samples]":
         """A fold's training images, how often each stands in a round (None: once), and its validation images.
@@ -253,10 +281,13 @@ class Run:
 
     def _tree(self) -> dict[str, Any]:
         try:
-            return yaml.load(self.storage.read(CONFIG), Loader=SafeLoader)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            reason, advice = " ".join(str(error).split()), "restore it, or train under a new --name"
-            raise RunError(f"{self.config_path} is damaged ({reason}): {advice}") from None
+            tree = load_yaml(self.storage.read(CONFIG))
+        except YamlError as error:
+            advice = "restore it, or train under a new --name"
+            raise RunError(f"{self.config_path} is damaged ({error}): {advice}") from None
+        if not isinstance(tree, dict):
+            raise RunError(f"{self.config_path} is damaged (no mapping of sections): restore it")
+        return tree
 
 
 def made_with() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Calibration of out-of-fold probabilities, as they are and at the temperature that suits them, cross-fitted."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from maskfold.competitions import Competition
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage, groups_of
 from maskfold.ensembling.tune import parts_of
+from maskfold.errors import InferenceError
 from maskfold.metrics import CalibrationMetrics
 from maskfold.metrics.temperature import TEMPERATURES, log_losses, tempered
 from maskfold.runs import Run
@@ -56,26 +58,70 @@ def calibration_oof(choice: EnsembleChoice, competition: Competition, *, batch_s
         batch_size: images per batch where maps are computed; `None`: as in each run's config.
     """
     images, labels = choice_images(choice, competition, batch_size=batch_size), competition.labels
+    fit = _fitted(images, choice, competition)
+    before, after = CalibrationMetrics(labels), CalibrationMetrics(labels)
+    for place, image in zip(fit.places, images, strict=True):
+        probability, truth = _probability(image, choice), image.truth(competition)
+        before.update(probability, truth)
+        after.update(tempered(probability, TEMPERATURES[place], labels), truth)
+    return Calibration(
+        {**before.compute(), "log_loss": fit.before}, {**after.compute(), "log_loss": fit.after}, fit.temperature
+    )
+
+
+def fold_temperatures(
+    choice: EnsembleChoice, competition: Competition, *, batch_size: int | None = None
+) -> dict[int, float]:
+    """For each fold the temperature that suits the out-of-fold probabilities of the others: its own images have no say.
+
+    Args:
+        choice, competition, batch_size: as for `calibration_oof`.
+
+    Returns:
+        Nothing where temperatures do not lower the log loss of images that they were not fitted to.
+
+    Raises:
+        InferenceError: only one fold is finished.
+    """
+    images = choice_images(choice, competition, batch_size=batch_size)
+    folds = sorted({image.fold for image in images})
+    if len(folds) == 1:
+        raise InferenceError(
+            f"only fold {folds[0]} is finished, and a fold's temperature is fitted to the images of others: train "
+            "another fold, or do without the temperature"
+        )
+    fit = _fitted(images, choice, competition)
+    chosen = {image.fold: TEMPERATURES[place] for place, image in zip(fit.places, images, strict=True)}
+    return chosen if fit.after < fit.before else {}
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Log losses per pixel at temperature 1 and cross-fitted; places in `TEMPERATURES`, image by image; that of all."""
+
+    before: float
+    after: float
+    places: list[int]
+    temperature: float
+
+
+def _fitted(images: Sequence[OofImage], choice: EnsembleChoice, competition: Competition) -> _Fit:
     folds = Run.open(Path(choice.runs[0].run)).config.folds
     parts = parts_of(images, groups_of(competition, [image.id for image in images], folds))
     losses, pixels = np.zeros((len(images), len(TEMPERATURES))), 0
     for row, image in zip(losses, images, strict=True):
-        sums, count = log_losses(_probability(image, choice), image.truth(competition), labels)
+        sums, count = log_losses(_probability(image, choice), image.truth(competition), competition.labels)
         row += sums
         pixels += count
-    places = {part: _best(losses[parts != part]) for part in np.unique(parts)}
-    before, after = CalibrationMetrics(labels), CalibrationMetrics(labels)
-    for part, image in zip(parts, images, strict=True):
-        probability, truth = _probability(image, choice), image.truth(competition)
-        before.update(probability, truth)
-        after.update(tempered(probability, TEMPERATURES[places[part]], labels), truth)
-    chosen = np.array([places[part] for part in parts], int)
-    totals = losses[:, _PLAIN].sum(), np.take_along_axis(losses, chosen[:, None], 1).sum()
-    found = [
-        {**metrics.compute(), "log_loss": float(total / max(pixels, 1))}
-        for metrics, total in zip((before, after), totals, strict=True)
-    ]
-    return Calibration(found[0], found[1], TEMPERATURES[_best(losses)])
+    of_part = {part: _best(losses[parts != part]) for part in np.unique(parts)}
+    places = [of_part[part] for part in parts]
+    after = np.take_along_axis(losses, np.array(places, int)[:, None], 1).sum()
+    return _Fit(
+        float(losses[:, _PLAIN].sum() / max(pixels, 1)),
+        float(after / max(pixels, 1)),
+        places,
+        TEMPERATURES[_best(losses)],
+    )
 
 
 _PLAIN = TEMPERATURES.index(1.0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from maskfold.cluster import Cluster
 from maskfold.competitions import Competition, Sample
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.ensemble import refuse_without_presence
@@ -25,6 +26,7 @@ def evaluate_oof(
     *,
     folds: Collection[int] | None = None,
     batch_size: int | None = None,
+    cluster: Cluster | None = None,
 ) -> Evaluation:
     """Score of a choice on its runs' out-of-fold predictions (a tuned choice was fitted to them).
 
@@ -33,13 +35,14 @@ def evaluate_oof(
         competition: the runs'.
         folds: only the images that these of the finished folds validate; `None`: all.
         batch_size: images per batch where maps are computed; `None`: as in each run's config.
+        cluster: compute missing maps on a Ray cluster.
 
     Raises:
         ConfigError: the decoding asks for a presence that no run predicts.
     """
     runs = [Run.open(Path(run.run)) for run in choice.runs]
     refuse_without_presence(choice, competition, runs)
-    images = choice_images(choice, competition, folds=folds, batch_size=batch_size)
+    images = choice_images(choice, competition, folds=folds, batch_size=batch_size, cluster=cluster)
     ids = [image.id for image in images]
     stats = Scorer(images, competition).stats(Setting.of(choice))
     groups = groups_of(competition, ids, runs[0].config.folds)
@@ -52,11 +55,13 @@ def choice_images(
     *,
     folds: Collection[int] | None = None,
     batch_size: int | None = None,
+    cluster: Cluster | None = None,
 ) -> list[OofImage]:
     """The out-of-fold images of a choice, as for `evaluate_oof`."""
     runs = [Run.open(Path(run.run)) for run in choice.runs]
     names = [[name] for name in choice.checkpoints]
-    return oof_images(runs, names, competition, [choice.tta] * len(runs), folds=folds, batch_size=batch_size)
+    tta = [choice.tta] * len(runs)
+    return oof_images(runs, names, competition, tta, folds=folds, batch_size=batch_size, cluster=cluster)
 
 
 def evaluate_submission(submission: Path, truth: Path, competition: Competition) -> Evaluation:

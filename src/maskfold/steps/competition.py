@@ -38,8 +38,8 @@ def open_competition(config: Config) -> "Competition":
 
 
 def with_root(config: Config, competition: "Competition") -> Config:
-    """The config with the competition's folder written down, so that a run finds it again."""
-    section = config.competition.model_copy(update={"root": competition.root})
+    """The config with the competition's folder, or URL, written down, so that a run finds it again."""
+    section = config.competition.model_copy(update={"root": competition.files.source})
     return config.model_copy(update={"competition": section})
 
 

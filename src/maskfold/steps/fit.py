@@ -1,11 +1,7 @@
 """What a config needs of this machine, as a table, and what to change where it does not fit."""
 
-import tempfile
-from pathlib import Path
-
 from maskfold.config import Config
-from maskfold.runs import Run
-from maskfold.steps.competition import open_competition, with_root
+from maskfold.steps.settle import settle, trial_run
 from maskfold.training.capacity import Capacity, Load, measure_capacity
 from maskfold.training.forecast import duration
 
@@ -13,20 +9,13 @@ from maskfold.training.forecast import duration
 def measure_fit(config: Config) -> Capacity:
     """Measure training and prediction of a config on this device; nothing is left in ``runs/``.
 
-    Weights are random: others are neither smaller nor faster, and need not be there yet; nor need teachers, whose maps
-    are made once and not measured.
+    Args:
+        config: the experiment's; what it leaves open is settled first.
 
     Raises:
         MaskfoldError: see its message: what keeps a training from starting.
     """
-    train = config.train.model_copy(update={"trackers": ()})
-    model = config.model.model_copy(update={"encoder_weights": None, "init_from": None})
-    targets = config.targets.model_copy(update={"teacher": None})
-    changed = {"train": train, "model": model, "targets": targets}
-    config = with_root(config, open_competition(config)).model_copy(update=changed)
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder) / config.name)
-        run.adopt(config)
+    with trial_run(settle(config)) as run:
         return measure_capacity(run)
 
 
@@ -35,9 +24,8 @@ def describe_fit(found: Capacity) -> str:
     config = found.work.config
     free = "" if found.free is None else f", {_size(found.free)} free"
     views = f"prediction, {found.work.views} view{'s' * (found.work.views > 1)}"
-    image = found.valid_pixels / max(found.work.valid_images, 1)
-    train = None if found.train.pace is None else config.train.batch_size / found.train.pace
-    predict = None if found.predict.pace is None else 1 / (found.predict.pace * image)
+    train = None if found.train.pace is None else config.train.batch_size / found.train.pace.batch
+    predict = None if found.predict.pace is None else 1 / found.predict.pace.image
     rows = [
         ("", "training", views),
         ("batch", *(f"{load.batch} images" for load in (found.train, found.predict))),
@@ -80,10 +68,11 @@ def _times(found: Capacity) -> list[str]:
         ]
         if forecast.folds > 1:
             rows.append(("all folds", forecast.fold * forecast.folds, f"{forecast.folds} folds"))
-    if found.out_of_fold is not None:
-        rows.append(("out-of-fold", found.out_of_fold, "maps of a fold"))
-    if found.test:
-        rows.append(("test images", found.test, f"{found.networks} network{'s' * (found.networks > 1)}"))
+    if found.predict.pace is not None:
+        rows.append(("out-of-fold", work.out_of_fold(found.predict.pace), "maps of a fold"))
+        if work.test_images:
+            words = f"{work.networks} network{'s' * (work.networks > 1)}"
+            rows.append(("test images", work.prediction(found.predict.pace), words))
     return [f"{name:15}{duration(seconds):24}{what}" for name, seconds, what in rows]
 
 

@@ -10,6 +10,7 @@ from maskfold.packing.card import model_card, own_modules
 from maskfold.packing.write import check_out, write_pack
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_oof
+from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, pack_path
 from maskfold.steps.predict import choose
@@ -47,7 +48,7 @@ def pack(
     runs = as_runs(runs)
     path = pack_path(runs, out)
     check_out(path, overwrite=overwrite)
-    config = override(runs[0].config, overrides or {})
+    config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
     used = [list(folds or folds_of(run)) for run in runs]

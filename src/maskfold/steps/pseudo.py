@@ -10,9 +10,11 @@ from maskfold.competitions.samples import paths_of
 from maskfold.config import override
 from maskfold.ensembling.pseudo import Unlabelled, write_pseudo_labels
 from maskfold.ensembling.submit import default_choice, test_samples
-from maskfold.errors import CompetitionError, RunError
+from maskfold.errors import CompetitionError, InferenceError, RunError
 from maskfold.runs import Run
 from maskfold.runs.pseudo import Manifest, PseudoFolder, Rules
+from maskfold.scoring.calibration import fold_temperatures
+from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import PSEUDO, as_runs, joined_name
 
@@ -26,6 +28,7 @@ def pseudo_label(
     confident_share: float | None = 0.8,
     mean_confidence: float | None = None,
     hard: bool = False,
+    calibrated: bool = False,
     all_folds: bool = False,
     overrides: Mapping[str, Any] | None = None,
     overwrite: bool = False,
@@ -41,6 +44,8 @@ def pseudo_label(
         confident_share: an image is kept if this share of its pixels is confident; None: that is not asked.
         mean_confidence: or if the mean over its pixels is at least this; None: that is not asked.
         hard: pixels that count are 0 or 1, not probabilities.
+        calibrated: probabilities of each fold at the temperature that suits the out-of-fold images of the other folds,
+            where temperatures help (`maskfold.scoring.calibration`).
         all_folds: labels by the networks of all folds, which saw the validation images of each fold: scores of
             whatever learns from them are marked as optimistic.
         overrides: dotted keys of the first run's config, such as ``{"tta.views": "d4"}``.
@@ -50,10 +55,16 @@ def pseudo_label(
         The folder.
 
     Raises:
-        MaskfoldError: see its message: nothing trained, no images, none that is sure enough, ``out`` exists.
+        MaskfoldError: see its message: nothing trained, no images, none that is sure enough, ``out`` exists, both
+            ``calibrated`` and ``all_folds``.
     """
     runs = as_runs(runs)
-    config = override(runs[0].config, overrides or {})
+    config = with_batch(override(runs[0].config, overrides or {}))
+    if calibrated and all_folds:
+        raise InferenceError(
+            "temperatures are fitted to the networks of one fold, and all folds are to label together: leave out "
+            "--calibrated or --all-folds"
+        )
     folder = PseudoFolder(out or PSEUDO / joined_name(runs))
     _refuse_to_replace(folder, runs, overwrite=overwrite)
     competition = open_competition(config)
@@ -62,7 +73,13 @@ def pseudo_label(
     choice = default_choice(runs, config)
     size = config.inference.batch_size
     print(f"{len(found.samples)} images of {images or competition.root}", flush=True)
-    manifest = write_pseudo_labels(choice, runs, found, folder, rules, all_folds=all_folds, batch_size=size)
+    temperatures = {}
+    if calibrated:
+        fitted = fold_temperatures(choice, competition, batch_size=size)
+        temperatures = {str(fold): temperature for fold, temperature in fitted.items()}
+    manifest = write_pseudo_labels(
+        choice, runs, found, folder, rules, all_folds=all_folds, temperatures=temperatures, batch_size=size
+    )
     print(f"{describe(folder, manifest)}\nPseudo-labels: {folder.path}")
     return folder.path
 
@@ -74,7 +91,8 @@ def describe(folder: PseudoFolder, manifest: Manifest) -> str:
     for name, rows in table.groupby("fold", sort=False):
         kept = rows[rows["kept"]]
         counted = f", {kept['share'].mean():.0%} of their pixels count" if len(kept) else ""
-        lines.append(f"fold {name}: {len(kept)} of {len(rows)} images kept{counted}")
+        tempered = f" at temperature {manifest.temperatures[name]:.2f}" if name in manifest.temperatures else ""
+        lines.append(f"fold {name}: {len(kept)} of {len(rows)} images kept{counted}{tempered}")
     if manifest.optimistic:
         lines.append("Labels by networks that saw validation images: out-of-fold scores will be marked as optimistic.")
     return "\n".join([*lines, f"Round {manifest.round}."])

@@ -12,6 +12,7 @@ from maskfold.errors import RasterError, first_few, repeated
 from maskfold.rasters.outputs import write_geojson, write_mask_tif, write_probability_tif
 from maskfold.rasters.raster import Raster, raster_files
 from maskfold.runs import Run
+from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import RASTERS, as_runs, ensemble_run
 from maskfold.steps.predict import choose, describe_folds
@@ -56,7 +57,7 @@ def predict_rasters(
         MaskfoldError: see its message.
     """
     runs = as_runs(runs)
-    config = override(runs[0].config, overrides or {})
+    config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
     paths = _paths(rasters, out or RASTERS / ensemble_run(runs).name, "tif" if probabilities else form)
     if existing := [path for path in paths if path.exists() and not overwrite]:

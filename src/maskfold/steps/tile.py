@@ -46,6 +46,11 @@ def cut_competition(
         MaskfoldError: see its message.
     """
     competition = open_competition(config)
+    if competition.files.source != competition.root:
+        raise RasterError(
+            f"competition.root is {competition.files.source}: tiles go into the competition's own folder, so copy that "
+            "to this machine first"
+        )
     folder = competition.root / "tiles" if out is None else out
     if (
         not folder.resolve().is_relative_to(competition.root.resolve())
@@ -147,7 +152,7 @@ def _drawn(competition: Competition, sample: Sample, raster: Raster) -> ReadLabe
     windows: list[Callable[[slice, slice], np.ndarray]] = []
 
     if isinstance(sample.masks, str):
-        return open_mask(competition.root / sample.masks, raster, competition.labels)
+        return open_mask(competition.root / sample.masks, raster, competition.labels, layout.reader.label_map)
 
     def read(part: Part) -> Label:
         if not windows:

@@ -11,6 +11,7 @@ from maskfold.errors import ConfigError
 from maskfold.runs import Run
 from maskfold.steps.competition import open_competition, with_root
 from maskfold.steps.places import RUNS
+from maskfold.steps.settle import settle
 from maskfold.training import fit, processes
 
 
@@ -27,12 +28,12 @@ def train(
     Args:
         config: an experiment, see `maskfold.load_config`, or a run that was begun.
         folds: a fold number, ``"all"`` (every image, nothing is validated), several of them, or None: all folds of
-            the run.
+            the run, or as many as ``folds.trained`` says.
         overwrite: train these folds from the start, and remove what is there of them.
         parallel: folds that are trained at a time, each in a process of its own. They share the cores, or have a GPU
             each. With other numbers of threads the last bits differ.
-        cluster: train on a Ray cluster, as many folds at a time as it has room for; a machine that goes costs the
-            unfinished epochs of its folds.
+        cluster: train on a Ray cluster, as many folds at a time as it has room for, each with ``cluster.together``
+            processes; a machine that goes costs the unfinished epochs of its folds.
 
     Returns:
         The run, in ``runs/NAME/``.
@@ -45,11 +46,20 @@ def train(
     asked = [folds] if isinstance(folds, int | str) else folds
     with processes().main_process_first():
         config = with_root(config, open_competition(config))
+        staying = run.begun_folds() - set(map(str, run.begun_folds() if asked is None else asked) if overwrite else ())
+        config = settle(
+            config,
+            known=run.config if staying else None,
+            folds=len(asked)
+            if asked is not None
+            else min(config.folds.made, config.folds.trained or config.folds.made),
+            alone=cluster is None and processes().num_processes == 1,
+        )
         if overwrite and processes().is_main_process:  # the main process goes first
             run.restart(asked if asked is not None else run.begun_folds(), config)
         run.adopt(config)
         numbers = sorted(set(run.folds()["fold"]))
-    asked = numbers if asked is None else asked
+    asked = numbers[: config.folds.trained] if asked is None else asked
     if cluster is None and (parallel == 1 or len(asked) == 1):
         for fold in asked:
             _train_fold(run, fold)
@@ -66,6 +76,7 @@ def train(
 
 def _train_fold_of(path: Path, fold: int | str) -> None:
     _train_fold(Run.open(path), fold)
+    processes().destroy_process_group()
 
 
 def _train_fold(run: Run, fold: int | str) -> None:

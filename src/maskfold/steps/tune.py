@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from maskfold.cluster import Cluster
 from maskfold.config import PostConfig, override
 from maskfold.ensembling.choice import EnsembleChoice, write_ensemble
 from maskfold.ensembling.finished import optimism
@@ -10,25 +11,29 @@ from maskfold.ensembling.tune import tune as choose_ensemble
 from maskfold.inference.decoding import tunable_values
 from maskfold.labels import LabelSpec
 from maskfold.runs import Run
+from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run
 
 
-def tune(runs: Run | Sequence[Run], *, overrides: Mapping[str, Any] | None = None) -> EnsembleChoice:
+def tune(
+    runs: Run | Sequence[Run], *, overrides: Mapping[str, Any] | None = None, cluster: Cluster | None = None
+) -> EnsembleChoice:
     """Choose the ensemble of one or several runs, print it, and write ``ensemble.yaml`` where `predict` finds it.
 
     Args:
         runs: one run, or several that will predict together.
         overrides: dotted keys of the first run's config that tuning reads, such as ``{"tta.views": "d4"}``.
+        cluster: compute out-of-fold maps that are missing on a Ray cluster.
 
     Raises:
         InferenceError: no finished folds, or runs whose finished folds do not validate the same images.
         RunError: damaged files.
     """
     runs = as_runs(runs)
-    config = override(runs[0].config, overrides or {})
+    config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
-    choice = choose_ensemble(runs, competition, config)
+    choice = choose_ensemble(runs, competition, config, cluster=cluster)
     path = ensemble_run(runs).ensemble_path
     write_ensemble(choice, path)
     print(f"{describe(choice, competition.labels, config.post, optimism(runs))}\nEnsemble: {path}")
@@ -51,6 +56,9 @@ def describe(choice: EnsembleChoice, labels: LabelSpec, post: PostConfig, note: 
         f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before tuning, {choice.scores['after']:.4f} after "
         f"(cross-fitted){note}",
     ]
+    if choice.refused:
+        lines.append("Refused, as the gain may be chance or one fold's alone:")
+        lines += [f"  {refused.line()}" for refused in choice.refused]
     if left_out := [key for key, held in post if held is not None and getattr(choice.post, key) is None]:
         lines.append(f"Left out, as nothing scores higher with it: post.{', post.'.join(left_out)}.")
     elif not choice.helped:

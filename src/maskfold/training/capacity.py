@@ -1,17 +1,16 @@
 """What fits the device and how long everything takes: measured, for one config."""
 
 import math
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
 
 from maskfold.errors import ModelError
 from maskfold.runs import Run
-from maskfold.training.forecast import Forecast, Work
+from maskfold.training.forecast import Forecast, Pace, Work
 from maskfold.training.memory import Stop, Watched, free_memory, reserve, run_watched
-from maskfold.training.trial import Trial, pixels
+from maskfold.training.trial import Trial
 
 PROBE = "maskfold.training.probe"
 
@@ -26,7 +25,7 @@ class Load:
         largest: images of the largest batch that fits, `most` if there is room for more; 0: not even the smallest;
             None: not known.
         most: images beyond which a batch cannot grow: all there are.
-        pace: seconds per batch in training, per pixel in prediction; None: not measured.
+        pace: what was timed of it; None: nothing.
         stopped: what ran out before it was measured to the end.
     """
 
@@ -34,7 +33,7 @@ class Load:
     most: int
     memory: int | None = None
     largest: int | None = None
-    pace: float | None = None
+    pace: Pace | None = None
     stopped: Stop | None = None
 
 
@@ -47,9 +46,6 @@ class Capacity:
         free: bytes of memory for a training.
         work: of the fold.
         train, predict: see `Load`.
-        valid_pixels: of the fold's validation images.
-        test_pixels: of all test images.
-        networks: that predict the test images together.
     """
 
     device: str
@@ -57,29 +53,14 @@ class Capacity:
     work: Work
     train: Load
     predict: Load
-    valid_pixels: int
-    test_pixels: int
-    networks: int
 
     @property
     def forecast(self) -> Forecast | None:
-        """Of an epoch, a fold, all folds; None where the pace is not known."""
-        if self.train.pace is None or self.predict.pace is None:
+        """Of an epoch, a fold, all folds, and the test images; None where the pace is not known."""
+        train, predict = self.train.pace, self.predict.pace
+        if train is None or predict is None:
             return None
-        return self.work.forecast(self.train.pace, self._image(self.predict.pace))
-
-    @property
-    def out_of_fold(self) -> float | None:
-        """Seconds of a fold's out-of-fold maps."""
-        return None if self.predict.pace is None else self.work.out_of_fold(self._image(self.predict.pace))
-
-    @property
-    def test(self) -> float | None:
-        """Seconds of the prediction of all test images by all networks."""
-        return None if self.predict.pace is None else self.predict.pace * self.test_pixels * self.networks
-
-    def _image(self, pixel: float) -> float:
-        return pixel * self.valid_pixels / max(self.work.valid_images, 1)
+        return self.work.forecast(replace(train, image=predict.image, plain=predict.plain))
 
 
 def measure_capacity(run: Run) -> Capacity:
@@ -91,21 +72,16 @@ def measure_capacity(run: Run) -> Capacity:
     Raises:
         MaskfoldError: see its message: what keeps a training from starting.
     """
-    trial, competition = Trial(run), run.competition()
+    trial = Trial(run)
     device, work, free = trial.device, Work.of(trial.session), _free(trial.device)
-    valid = competition.samples("train").select(trial.session.data.valid_ids)
     measure = {"cuda": _on_gpu, "cpu": _on_cpu}.get(device.type, _by_time)
     train, predict = measure(trial)
-    snapshots = run.config.schedule.cycles if run.config.inference.checkpoint == "snapshots" else 1
     return Capacity(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         free=free,
         work=work,
         train=train,
         predict=predict,
-        valid_pixels=pixels(competition, valid),
-        test_pixels=pixels(competition, competition.samples("test")),
-        networks=work.folds * snapshots,
     )
 
 
@@ -170,7 +146,7 @@ def learnt(load: Load, watched: Watched, room: int) -> Load:
         load,
         memory=None if memory is None else memory + end["workers"],
         largest=largest,
-        pace=end["pace"],
+        pace=None if end["pace"] is None else Pace(**end["pace"]),
         stopped=watched.stopped,
     )
 
@@ -178,46 +154,58 @@ def learnt(load: Load, watched: Watched, room: int) -> Load:
 def _by_time(trial: Trial) -> tuple[Load, Load]:
     """On a device whose memory nobody can ask for."""
     return (
-        replace(_untried_training(trial), pace=trial.time_training()),
-        replace(_untried_prediction(trial), pace=trial.time_prediction()),
+        replace(_untried_training(trial), pace=trial.training_pace()),
+        replace(_untried_prediction(trial), pace=trial.prediction_pace()),
     )
 
 
 def _on_gpu(trial: Trial) -> tuple[Load, Load]:
     return (
-        tried(_untried_training(trial), trial, trial.train, trial.time_training),
-        tried(_untried_prediction(trial), trial, trial.predict, trial.time_prediction),
+        tried(_untried_training(trial), trial, trial.train, trial.training_pace),
+        tried(_untried_prediction(trial), trial, trial.predict, trial.prediction_pace),
     )
 
 
-def tried(load: Load, trial: Trial, attempt: Callable[[int], None], pace: Callable[[], float]) -> Load:
-    """``load`` with what batches took of a GPU, whose memory may be exhausted: that is noticed and given back."""
+def tried(load: Load, trial: Trial, attempt: Callable[[int], None], pace: Callable[[], Pace]) -> Load:
+    """``load`` with what batches took of a GPU."""
+    fit = fits(trial, attempt, least=load.batch)
+    torch.cuda.reset_peak_memory_stats(trial.device)
+    if not fit(load.batch):
+        return replace(load, largest=largest_batch(fit, load.batch // 2, load.most), stopped="memory")
+    memory = torch.cuda.max_memory_reserved(trial.device)
+    found, largest = pace(), largest_batch(fit, 2 * load.batch, load.most)
+    return replace(load, memory=memory, pace=found, largest=max(largest, load.batch))
 
-    def fits(images: int) -> bool:
+
+def fits(trial: Trial, attempt: Callable[[int], None], *, least: int) -> Callable[[int], bool]:
+    """Whether a GPU has room for so many images; memory that is exhausted is given back.
+
+    Args:
+        trial: whose device it is.
+        attempt: works on so many images.
+        least: images with which every network must be able to work; with fewer some cannot be trained.
+    """
+
+    def fit(images: int) -> bool:
         try:
             attempt(images)
             trial.settle()
         except torch.OutOfMemoryError:
-            fit = False
+            room = False
         except ModelError:  # some networks cannot be trained on a single image
-            if images >= load.batch:
+            if images >= least:
                 raise
-            fit = False
+            room = False
         else:
-            fit = True
+            room = True
         trial.free()  # now that the error is gone, and with it the frames that hold tensors
-        return fit
+        return room
 
-    torch.cuda.reset_peak_memory_stats(trial.device)
-    if not fits(load.batch):
-        return replace(load, largest=largest_batch(fits, load.batch // 2, load.most), stopped="memory")
-    memory = torch.cuda.max_memory_reserved(trial.device)
-    seconds, largest = pace(), largest_batch(fits, 2 * load.batch, load.most)
-    return replace(load, memory=memory, pace=seconds, largest=max(largest, load.batch))
+    return fit
 
 
 def _untried_training(trial: Trial) -> Load:
-    return Load(trial.session.config.train.batch_size, len(cast("Sized", trial.session.data.train.dataset)))
+    return Load(trial.session.config.train.batch_size, trial.images)
 
 
 def _untried_prediction(trial: Trial) -> Load:

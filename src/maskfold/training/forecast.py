@@ -1,10 +1,13 @@
 """What a training will take, from the pace of a few batches and images. All times are seconds."""
 
+import math
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from maskfold.competitions import Competition, Sample, Samples
 from maskfold.config import Config
 from maskfold.inference.views import build_views
 from maskfold.runs.fold import ALL
@@ -13,10 +16,12 @@ if TYPE_CHECKING:
     from maskfold.training.session import Session
 
 MEASURED = 20  # batches; the first quarter of them, in which a device and its caches warm up, is left out
+BLOCKS = 3  # of batches, of which the middle one counts: other work on the machine disturbs one of them
+LOOKED_AT = 200  # test images whose sizes are read
 
 
 class Stopwatch:
-    """The pace of work that comes in batches: seconds per unit, the first batches left out.
+    """The pace of work that comes in batches: seconds per unit, the first batches left out, of the median block.
 
     Attributes:
         pace: seconds per unit; None until enough batches were seen.
@@ -27,7 +32,7 @@ class Stopwatch:
         batches: int = MEASURED,
         *,
         longest: float = float("inf"),
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
         settle: Callable[[], None] = lambda: None,
     ) -> None:
         """See the class.
@@ -35,17 +40,19 @@ class Stopwatch:
         Args:
             batches: to look at, at least 1; the first quarter of them is not counted.
             longest: seconds after which fewer batches will do, at least one.
-            clock: the time.
+            clock: the time; None: `time.monotonic`.
             settle: waits until the device has done what it was given.
         """
         self.batches, self._warm_up = batches, batches // 4
-        self.longest, self.clock, self.settle = longest, clock, settle
+        self.longest, self.clock, self.settle = longest, clock or time.monotonic, settle
         self.pace: float | None = None
-        self._seen, self._amount, self._since = 0, 0.0, 0.0
+        self._block = -(-(batches - self._warm_up) // BLOCKS)
+        self._paces: list[float] = []
+        self._seen, self._amount, self._since, self._block_since = 0, 0.0, 0.0, 0.0
 
     def start(self) -> None:
         """To be called before the first batch."""
-        self._since = self.clock()
+        self._since = self._block_since = self.clock()
 
     def lap(self, amount: float = 1) -> float | None:
         """To be called after each batch, with its units of work; the pace, once: with the batch that completes it."""
@@ -53,16 +60,44 @@ class Stopwatch:
             return None
         self._seen += 1
         late = self.clock() - self._since > self.longest
-        if self._seen > self._warm_up:
-            self._amount += amount
-            if self._seen == self.batches or late:
+        if self._seen <= self._warm_up:
+            if self._seen == self._warm_up or late:
+                self._warm_up = self._seen
                 self.settle()
-                self.pace = (self.clock() - self._since) / self._amount
-        elif self._seen == self._warm_up or late:
-            self._warm_up = self._seen
-            self.settle()
-            self.start()
+                self.start()
+            return None
+        self._amount += amount
+        last = self._seen == self.batches or late
+        if last or (self._seen - self._warm_up) % self._block == 0:
+            self._end_block()
+        if last:
+            self.pace = statistics.median(self._paces)
         return self.pace
+
+    def _end_block(self) -> None:
+        self.settle()
+        now = self.clock()
+        self._paces.append((now - self._block_since) / self._amount)
+        self._block_since, self._amount = now, 0.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds, as measured; 0 where nothing was.
+
+    Attributes:
+        batch: of a training batch.
+        image: of a validation image with the config's views, decoded and scored.
+        plain: of one without views.
+        saving: of the complete state and of the best weights, which are stored after an epoch.
+        start: from the opening of a fold's training to its first batch.
+    """
+
+    batch: float = 0.0
+    image: float = 0.0
+    plain: float = 0.0
+    saving: float = 0.0
+    start: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,8 +110,10 @@ class Work:
         batches_per_epoch: of one process.
         batches: of all epochs, of one process; the last epoch may be shorter than the others.
         valid_images: of the fold.
-        folds: of the run; 1 where all images are trained on.
+        folds: of the run that are trained; 1 where all images are trained on.
         processes: that train together.
+        networks: that predict the test images together.
+        test_images: as many validation images as the test images are, by their pixels.
     """
 
     config: Config
@@ -86,19 +123,27 @@ class Work:
     valid_images: int
     folds: int = 1
     processes: int = 1
+    networks: int = 1
+    test_images: float = 0.0
 
     @classmethod
     def of(cls, session: "Session") -> "Work":
         """That of a fold whose training was opened."""
         length, config = session.length, session.config
+        folds = 1
+        if session.fold.name != ALL:
+            made = session.run.folds()["fold"].nunique()
+            folds = min(made, config.folds.trained or made)
         return cls(
             config=config,
             epochs=length.epochs,
             batches_per_epoch=length.batches_per_epoch,
             batches=length.steps * config.train.accumulate,
             valid_images=len(session.data.valid_ids),
-            folds=1 if session.fold.name == ALL else session.run.folds()["fold"].nunique(),
+            folds=folds,
             processes=session.accelerator.num_processes,
+            networks=folds * (config.schedule.cycles if config.inference.checkpoint == "snapshots" else 1),
+            test_images=_test_images(session.competition, session.data.valid_ids),
         )
 
     @property
@@ -106,44 +151,35 @@ class Work:
         """How often prediction looks at an image."""
         return len(build_views(self.config.tta.views, self.config.tta.scales)) * max(1, self.config.tta.dropout_passes)
 
-    def validation(self, image: float) -> float:
-        """One validation while training goes on: without views, the images shared among the processes.
+    def validation(self, pace: Pace) -> float:
+        """One validation while training goes on: without views, the images shared among the processes."""
+        return self.valid_images * pace.plain / self.processes
 
-        Args:
-            image: seconds that an image takes with the config's views.
-        """
-        return self.valid_images * image / self.views / self.processes
-
-    def out_of_fold(self, image: float) -> float:
+    def out_of_fold(self, pace: Pace) -> float:
         """The out-of-fold maps that are stored in the end, with the config's views."""
-        return min(self.config.train.oof_checkpoints, self._candidates) * self.valid_images * image
+        return min(self.config.train.oof_checkpoints, self._candidates) * self.valid_images * pace.image
 
-    def end(self, epoch: float, image: float) -> float:
-        """What follows the last epoch: statistics of averages, scores of all candidates, out-of-fold maps.
+    def prediction(self, pace: Pace) -> float:
+        """The test images, by all networks."""
+        return self.networks * self.test_images * pace.image
 
-        Args:
-            epoch: seconds that an epoch takes.
-            image: as in `validation`.
-        """
-        share = min(self.config.averaging.bn_batches / self.batches_per_epoch, 1)
-        statistics = self._averages * share * epoch / 3  # forward only
-        scores = self._candidates * self.valid_images * image / self.views
-        return statistics + scores + self.out_of_fold(image)
+    def end(self, pace: Pace) -> float:
+        """What follows the last epoch: statistics of averages, scores of all candidates, out-of-fold maps."""
+        batches = min(self.config.averaging.bn_batches, self.batches_per_epoch)
+        forward = self._averages * batches * pace.batch / 3
+        scores = self._candidates * self.valid_images * pace.plain
+        return forward + scores + self.out_of_fold(pace)
 
-    def forecast(self, batch: float, image: float) -> "Forecast":
-        """What all of it takes.
-
-        Args:
-            batch: seconds that a training batch takes.
-            image: as in `validation`.
-        """
+    def forecast(self, pace: Pace) -> "Forecast":
+        """What all of it takes."""
         train = self.config.train
-        validations = -(-self.epochs // train.validate_every) * self.validation(image)
-        training = batch * self.batches + validations
+        validations = -(-self.epochs // train.validate_every) * self.validation(pace)
+        training = pace.batch * self.batches + validations + self.epochs * pace.saving
         if train.max_hours is not None:
             training = min(training, train.max_hours * 3600)
-        epoch = batch * self.batches_per_epoch + self.validation(image)
-        return Forecast(epoch, training + self.end(epoch, image), self.folds)
+        epoch = pace.batch * self.batches_per_epoch + self.validation(pace) + pace.saving
+        fold = pace.start + training + self.end(pace)
+        return Forecast(epoch, fold, self.folds, self.out_of_fold(pace), self.prediction(pace))
 
     @property
     def _averages(self) -> int:
@@ -158,15 +194,27 @@ class Work:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds that an epoch with its validation takes, and a fold with all that it leaves; ``folds``: how many."""
+    """Seconds.
+
+    Attributes:
+        epoch: with its validation.
+        fold: with all that it leaves.
+        folds: how many there are.
+        maps: a fold's out-of-fold maps, a part of ``fold``.
+        test: the prediction of the test images by all folds.
+    """
 
     epoch: float
     fold: float
     folds: int
+    maps: float = 0.0
+    test: float = 0.0
 
     def __str__(self) -> str:
+        maps = f" ({duration(self.maps)} of it for out-of-fold maps)" if self.maps else ""
         whole = f", all {self.folds} folds {duration(self.folds * self.fold)}" if self.folds > 1 else ""
-        return f"an epoch takes about {duration(self.epoch)}, this fold {duration(self.fold)}{whole}"
+        test = f", the test images {duration(self.test)}" if self.test else ""
+        return f"an epoch takes about {duration(self.epoch)}, this fold {duration(self.fold)}{maps}{whole}{test}"
 
 
 def duration(seconds: float) -> str:
@@ -174,3 +222,19 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def pixels(competition: Competition, samples: Iterable[Sample]) -> int:
+    """Of all these images, as they are stored; only headers are read."""
+    return sum(math.prod(competition.size(sample.image)) for sample in samples)
+
+
+def _test_images(competition: Competition, valid_ids: list[str]) -> float:
+    """The test images in validation images; of many test images some tell the mean size."""
+    test = competition.survey("test").samples
+    if not len(test) or not valid_ids:
+        return float(len(test))
+    valid = competition.samples("train").select(valid_ids)
+    some = Samples(test[:: -(-len(test) // LOOKED_AT)])
+    ratio = (pixels(competition, some) / len(some)) / (pixels(competition, valid) / len(valid))
+    return len(test) * ratio

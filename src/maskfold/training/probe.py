@@ -1,14 +1,16 @@
 """The process that measures what batches take on a CPU, under the eyes of `maskfold.training.memory.run_watched`.
 
 ``python -m maskfold.training.probe RUN train|predict BATCH MOST`` prints a line of JSON for each size of batch,
-``{"images": n, "memory": bytes}``, and last the pace of the config's own: ``{"pace": seconds, "workers": bytes}``.
+``{"images": n, "memory": bytes}``, and last what was timed of the config's own: ``{"pace": {…}, "workers": bytes}``.
 """
 
 import json
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from maskfold.errors import MaskfoldError
 from maskfold.runs import Run
@@ -25,8 +27,8 @@ def main() -> None:
     folder, kind, batch, most = sys.argv[1:]
     trial = Trial(Run.open(Path(folder)))
     attempt, pace = {
-        "train": (trial.train, trial.time_training),
-        "predict": (trial.predict, trial.time_prediction),
+        "train": (trial.train, trial.training_pace),
+        "predict": (trial.predict, trial.prediction_pace),
     }[kind]
     forget_peak()
     first = 0
@@ -37,7 +39,7 @@ def main() -> None:
         if first and images >= int(batch) and memory - first >= NOTICED:
             break
         first = first or memory
-    _say(pace=pace(), workers=workers_memory())
+    _say(pace=asdict(pace()), workers=workers_memory())
 
 
 def sizes(batch: int, most: int, *, least: int) -> Iterator[int]:
@@ -54,7 +56,7 @@ def sizes(batch: int, most: int, *, least: int) -> Iterator[int]:
         yield images
 
 
-def _say(**values: float) -> None:
+def _say(**values: Any) -> None:
     print(json.dumps(values), flush=True)
 
 

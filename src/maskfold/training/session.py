@@ -12,7 +12,8 @@ from accelerate.utils import broadcast_object_list, set_seed
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.errors import RunError
+from maskfold.config.section import AUTO
+from maskfold.errors import RunError, TrainingError
 from maskfold.inference.decoding import build_chain
 from maskfold.losses import MixedLoss, build_loss, default_loss
 from maskfold.metrics import CompetitionMetric
@@ -22,10 +23,12 @@ from maskfold.training.adversarial import Adversarial, check_reached
 from maskfold.training.averaging import WeightAverages
 from maskfold.training.callbacks import Callback, stop_rules
 from maskfold.training.data import FoldData, fold_data
+from maskfold.training.forecast import Pace
 from maskfold.training.length import Length
 from maskfold.training.mean_teacher import MeanTeacher, check_ramp
+from maskfold.training.midway import batches_done
 from maskfold.training.optimism import optimistic
-from maskfold.training.processes import build_accelerator
+from maskfold.training.processes import build_accelerator, processes
 from maskfold.training.start import start_network
 from maskfold.training.step import Parts, Supervised, TrainStep
 
@@ -42,7 +45,10 @@ class Session:
         history: a row of ``metrics.csv`` per epoch.
         stopped: why training ended before its last epoch, if it did.
         optimistic: whether the fold learns from networks that saw its validation images.
-        seconds_per_image: of evaluation with the config's views, once it was measured.
+        pace: of validation, once its first batches were timed.
+        stored: names of the checkpoints that training has stored so far.
+        midway: how far the epoch after ``epoch`` was trained by an earlier session, see `maskfold.training.midway`.
+        saved_at: when the state was stored last.
     """
 
     run: Run
@@ -61,7 +67,10 @@ class Session:
     best: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     stopped: str | None = None
-    seconds_per_image: float | None = None
+    pace: Pace = field(default_factory=Pace)
+    stored: list[str] = field(default_factory=list)
+    midway: dict[str, Any] | None = None
+    saved_at: float = field(default_factory=time.monotonic)
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -117,14 +126,17 @@ class Session:
         """
         set_seed(mixed_seed(self.config.seed, epoch, self.accelerator.process_index))
 
-    def save(self) -> None:
-        """Store the complete state; it replaces the former one at once."""
+    def save(self, midway: dict[str, Any] | None = None) -> None:
+        """Store the complete state after an epoch, or ``midway`` through one; the former one is kept beside it."""
+        self.saved_at = time.monotonic()
         if not self.is_main:
             return
         step = self.train_step
         self.fold.save_state(
             {
-                "epoch": self.epoch,
+                "epoch": self.epoch - (midway is not None),
+                "midway": midway,
+                "weights": self.stored,
                 "seconds": self.elapsed(),
                 "best": self.best,
                 "history": self.history,
@@ -140,16 +152,21 @@ class Session:
         """Store a copy of the present weights as ``checkpoint``."""
         if self.is_main:
             self.fold.save_checkpoint(checkpoint, self.network.state_dict())
+            self.stored = sorted({*self.stored, checkpoint})
 
     def resume(self) -> None:
-        """Go back to the last complete epoch, if there is one.
+        """Go back to the last complete epoch, or to a state midway through the next one, if there is any.
 
         Raises:
-            RunError: the state is damaged, or of another network or optimiser.
+            RunError: the state is damaged, or of another network or optimiser; a checkpoint that it had stored is
+                damaged or gone.
         """
-        state = self.fold.load_state()
+        with processes().main_process_first():  # it removes a state that is damaged
+            state = self.fold.load_state()
         if state is None:
             return
+        if self.is_main:
+            self.fold.check_weights(state["weights"])
         try:
             for name, module in self.train_step.modules.items():
                 module.load_state_dict(state["modules"][name])
@@ -159,8 +176,9 @@ class Session:
             if state["scaler"]:
                 assert self.accelerator.scaler is not None  # the same precision made the state
                 self.accelerator.scaler.load_state_dict(state["scaler"])
-            for name in ("epoch", "seconds", "best", "history"):
+            for name in ("epoch", "seconds", "best", "history", "midway"):
                 setattr(self, name, state[name])
+            self.stored = state["weights"]
         except (KeyError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(
@@ -169,6 +187,8 @@ class Session:
         self.optimistic |= state.get("optimistic", False)
         # An earlier session may have had another number of processes, and so another number of steps per epoch.
         self.step = self.length.steps_until(self.epoch)
+        if self.midway:
+            self.step += batches_done(self, self.midway) // self.config.train.accumulate
 
 
 def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> Session:
@@ -178,6 +198,7 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
         TrainingError, ConfigError, ModelError, CompetitionError: what does not fit together.
     """
     config = run.config
+    _refuse_open(config)
     competition = run.competition()
     # Prediction's own, but better refused now than after a night.
     build_chain(config.post, competition.labels, competition.images).check_presence(config.model.presence)
@@ -202,6 +223,15 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
     session.optimistic = optimistic(run, fold)
     session.train_step = _train_step(session, network, loss)
     return session
+
+
+def _refuse_open(config: Config) -> None:
+    sizes = {"train.batch_size": config.train.batch_size, "inference.batch_size": config.inference.batch_size}
+    left = [f"{key} is auto" for key, size in sizes.items() if size == AUTO]
+    if config.train.hours is not None and config.train.iterations is None:
+        left.append(f"train.hours is {config.train.hours:g}, and how many train.iterations that are is not known")
+    if left:
+        raise TrainingError(f"{' and '.join(left)}: maskfold.train measures it before it trains; give a number here")
 
 
 def mixed_seed(*parts: int) -> int:

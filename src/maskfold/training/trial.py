@@ -1,20 +1,22 @@
 """A fold's training, opened to be measured: what a batch and an image take, in time and in memory."""
 
 import gc
-import math
-from collections.abc import Iterable, Iterator
-from typing import Any
+import time
+from collections.abc import Iterator, Sized
+from dataclasses import replace
+from typing import Any, cast
 
 import torch
 
-from maskfold.competitions import Competition, Sample, Samples
-from maskfold.datasets import EvalDataset, collate_eval, image_loader
+from maskfold.competitions import Samples
+from maskfold.datasets import EvalDataset, collate_eval
 from maskfold.inference.predict import predict_batches
 from maskfold.runs import Run
-from maskfold.training.forecast import MEASURED, Stopwatch
+from maskfold.training.forecast import MEASURED, Pace, Stopwatch, Work, pixels
 from maskfold.training.session import open_session
+from maskfold.training.validation import NO_VIEWS, score_batch
 
-LONGEST = 20.0  # seconds of each of the two measurements of time, after warming up
+LONGEST = 20.0  # seconds of each measurement of time, after warming up
 
 
 class Trial:
@@ -24,13 +26,20 @@ class Trial:
     the test split, or of the training split where there is no other.
     """
 
-    def __init__(self, run: Run, fold: int = 0) -> None:
+    def __init__(self, run: Run, fold: int = 0, *, longest: float = LONGEST) -> None:
         """See the class.
+
+        Args:
+            run: that it is of.
+            fold: whose images it looks at.
+            longest: seconds of each measurement of time, after warming up.
 
         Raises:
             MaskfoldError: as `maskfold.training.session.open_session`.
         """
+        started = time.monotonic()
         self.session = open_session(run, fold)
+        self.opening, self.longest = time.monotonic() - started, longest
         # The last epoch: nothing is frozen any more, and all terms of the loss have begun.
         self.session.train_step.begin_epoch(self.session.length.epochs)
         self.session.data.sampler.epoch = self.session.length.epochs
@@ -38,6 +47,11 @@ class Trial:
         whole = test and not any(map(run.competition().by_windows, test))
         self.samples = test if whole else run.competition().samples("train")
         self._batch: dict[str, Any] | None = None
+
+    @property
+    def images(self) -> int:
+        """How many the fold trains on."""
+        return len(cast("Sized", self.session.data.train.dataset))
 
     @property
     def device(self) -> torch.device:
@@ -71,18 +85,48 @@ class Trial:
                 break
         return _known(stopwatch)
 
-    def time_prediction(self) -> float:
-        """Seconds per pixel of the stored images, with the config's views, as the data workers deliver them."""
-        config, competition = self.session.config, self.session.competition
-        samples = self.samples[: MEASURED * config.inference.batch_size]
-        self.loader = image_loader(competition, samples, config)  # kept, so that its workers can be looked at
-        stopwatch = self._stopwatch(len(self.loader))
-        for batch in self.loader:
-            for _ in self._predictions([batch], window_batch=config.inference.batch_size):
-                pass
+    def time_prediction(self, *, views: bool = True) -> float:
+        """Seconds per validation image, with the config's views or none, decoded and scored.
+
+        Batches come as the data workers deliver them; images of other sizes count by their pixels.
+        """
+        session, competition = self.session, self.session.competition
+        loader, samples = session.data.valid_whole, competition.samples("train").select(session.data.valid_ids)
+        assert loader is not None  # a numbered fold validates
+        stopwatch = self._stopwatch(len(loader))
+        for batch in loader:
+            score_batch(session, batch, views=views)
             if stopwatch.lap(pixels(competition, samples.select(batch["id"]))) is not None:
                 break
-        return _known(stopwatch)
+        return _known(stopwatch) * pixels(competition, samples) / len(samples)
+
+    def time_saving(self) -> float:
+        """Seconds in which the complete state and the best weights are stored; they stay in the run's folder."""
+        started = time.monotonic()
+        self.session.save()
+        self.session.save_weights("best")
+        return time.monotonic() - started
+
+    def timed(self) -> tuple[Work, Pace]:
+        """How much there is to do, and how fast it goes."""
+        train, predict = self.training_pace(), self.prediction_pace()
+        self.session.data.end_workers()
+        return Work.of(self.session), replace(train, image=predict.image, plain=predict.plain)
+
+    def training_pace(self) -> Pace:
+        """What has to do with training."""
+        return Pace(batch=self.time_training(), saving=self.time_saving(), start=self.opening)
+
+    def prediction_pace(self) -> Pace:
+        """What has to do with validation and prediction."""
+        image = self.time_prediction()
+        return Pace(image=image, plain=image if self.plain else self.time_prediction(views=False))
+
+    @property
+    def plain(self) -> bool:
+        """Whether the config has no views to speak of."""
+        tta = self.session.config.tta
+        return tta == tta.model_copy(update=NO_VIEWS)
 
     def free(self) -> None:
         """Give memory of a batch that did not fit back to the device."""
@@ -109,7 +153,7 @@ class Trial:
         )
 
     def _stopwatch(self, batches: int) -> Stopwatch:
-        stopwatch = Stopwatch(min(MEASURED, batches), longest=LONGEST, settle=self.settle)
+        stopwatch = Stopwatch(min(MEASURED, batches), longest=self.longest, settle=self.settle)
         stopwatch.start()
         return stopwatch
 
@@ -117,11 +161,6 @@ class Trial:
 def _known(stopwatch: Stopwatch) -> float:
     assert stopwatch.pace is not None  # with the last batch at the latest
     return stopwatch.pace
-
-
-def pixels(competition: Competition, samples: Iterable[Sample]) -> int:
-    """Of all these images, as they are stored; only headers are read."""
-    return sum(math.prod(competition.size(sample.image)) for sample in samples)
 
 
 def repeated(batch: Any, images: int) -> Any:

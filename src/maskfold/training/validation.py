@@ -18,6 +18,7 @@ from maskfold.inference.decoding import build_chain, telling_apart
 from maskfold.inference.predict import Prediction, predict_batches
 from maskfold.metrics import Evaluation, gathered_stats
 from maskfold.progress import progress
+from maskfold.training.forecast import Pace
 from maskfold.training.session import Session
 
 NO_VIEWS = {"views": "none", "scales": (1.0,), "merge": "probabilities", "dropout_passes": 0}
@@ -45,33 +46,47 @@ def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) 
     found = []
     tta, label = session.config.tta, f"out-of-fold maps of {checkpoint}"
     predictions = _shown(session, label, _predictions(session, networks, tta, session.data.valid_whole))
-    with session.fold.oof(checkpoint).replace(oof_options(tta, session.competition.submission_size)) as store:
-        for prediction in predictions:
-            store.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)
-            found.append((prediction.index, _stats(session, prediction)))
+    maps, made_with = session.fold.oof(checkpoint), oof_options(tta, session.competition.submission_size)
+    with session.fold.lock("oof", checkpoint, wait=True):
+        maps.sweep()
+        with maps.replace(made_with) as store:
+            for prediction in predictions:
+                store.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)
+                found.append((prediction.index, _stats(session, prediction)))
     return _scores(session, found)
 
 
 def check_start(session: Session) -> None:
-    """Validate two batches and write the state, so that what would break after an hour breaks at once.
+    """Validate two batches and write the first state, so that what would break after an hour breaks at once.
 
-    It also measures how long an image takes with the config's views: in the second batch, where there is one, since
-    the first one pays for the device's start.
+    It also measures how long an image takes, with the config's views and without: in the second batch, where there is
+    one, since the first one pays for the device's start.
     """
     if session.is_main:
         session.fold.reopen()  # what an earlier end wrote down no longer holds once training goes on
     if session.data.valid is not None:
         try:
             for batch in islice(session.data.valid, 2):
-                started = time.monotonic()
-                for prediction in _predictions(session, [session.network], session.config.tta, [batch]):
-                    _stats(session, prediction)
-                session.seconds_per_image = (time.monotonic() - started) / len(batch["id"])
+                image, plain = (score_batch(session, batch, views=views) for views in (True, False))
+                session.pace = Pace(image=image / len(batch["id"]), plain=plain / len(batch["id"]))
         except InferenceError:
             # Untrained weights may overflow fp16, which means nothing for the training to come.
             if session.precision is not torch.float16:
                 raise
-    session.save()
+    if not session.fold.has_state():
+        started = time.monotonic()
+        session.save()
+        # Later states hold the optimiser's own tensors too, and the best weights are stored beside them.
+        session.pace = replace(session.pace, saving=2 * (time.monotonic() - started))
+
+
+def score_batch(session: Session, batch: dict, *, views: bool) -> float:
+    """Predict, decode and score a batch, with the config's views or none, keep nothing, and return the seconds."""
+    tta = session.config.tta if views else session.config.tta.model_copy(update=NO_VIEWS)
+    started = time.monotonic()
+    for prediction in _predictions(session, [session.network], tta, [batch]):
+        _stats(session, prediction)
+    return time.monotonic() - started
 
 
 def _shown(session: Session, label: str, predictions: Iterator[Prediction]) -> Iterator[Prediction]:

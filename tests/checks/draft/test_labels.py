@@ -70,6 +70,66 @@ def test_masks_in_files_and_a_submission_of_run_lengths(tmp_path, drafted, text)
     assert (tmp_path / "s.csv").read_text() == f"image,rle_mask\n11151,{empty}\n11150,{empty}\n"
 
 
+def test_masks_in_files_of_blurred_colours_and_a_submission_with_a_row_for_each_class(tmp_path, drafted):
+    root, truth, size = tmp_path / "own", {}, (150, 190)
+    names = [f"{place:x}c0ffee{place}" for place in range(9)]
+    colours = np.array([(0, 0, 0), (0, 255, 0), (0, 0, 255)], np.uint8)  # blue, green, red
+    write_images(root / "train/train", names, ".jpeg", size)
+    for seed, name in enumerate(names):
+        label = truth[name] = classes(seed, size, count=3)
+        save(root / f"train_gt/train_gt/{name}.jpeg", colours[label])
+    write_images(root / "test/test", ["ab12", "cd34"], ".jpeg", size)
+    rows = [(f"{name}_{kind}", "1 10") for name in ("cd34", "ab12") for kind in (0, 1)]
+    write_csv(root / "sample_submission.csv", rows, header=("Id", "Expected"))
+    _, competition = drafted(root)
+    assert competition.labels.task == "multiclass"
+    wrong = [np.mean(found != truth[name]) for name, found in decoded(competition).items()]
+    assert len(wrong) == 9
+    assert np.max(wrong) < 0.05  # edges, which the compression blurs
+    with SubmissionWriter(competition, tmp_path / "s.csv", ["cd34", "ab12"]) as writer:
+        for name in ("cd34", "ab12"):
+            writer.write(name, classes(3, size, count=3))
+    assert (tmp_path / "s.csv").read_text().splitlines()[1].startswith("cd34_0,")
+
+
+def test_a_table_without_the_ids_of_images_does_not_hide_the_masks_in_files(tmp_path, drafted):
+    """The images of a person have numbers, and so have those of the test split, of whom nobody knows the person."""
+    root, truth, rows = tmp_path / "own", {}, []
+    for person in range(1, 4):
+        for number in range(1, 5):
+            mask = shapes(5 * person + number, (36, 50))
+            name = f"{person}_{number}"
+            truth[name] = mask
+            save(root / f"train/{name}.tif", picture(mask, number))
+            save(root / f"train/{name}_mask.tif", mask * 255)
+            rows.append((str(person), str(number), "3 4 9 2"))
+    write_csv(root / "train_masks.csv", rows, header=("subject", "img", "pixels"))
+    write_images(root / "test", [str(number) for number in range(1, 8)], ".tif")
+    write_csv(root / "sample_submission.csv", [(str(n), "1 1") for n in range(1, 8)], header=("img", "pixels"))
+    _, competition = drafted(root, group="train/{group}_*.tif")
+    same(decoded(competition), truth)
+    assert {sample.group for sample in competition.samples("train")} == {"1", "2", "3"}
+    assert {sample.group for sample in competition.samples("test")} == {None}
+
+
+def test_a_folder_of_bands_for_each_image_and_labels_in_one_folder(tmp_path, drafted):
+    root, truth = tmp_path / "own", {}
+    for seed, name in enumerate(("adwp", "benq", "cfdu", "dxkl", "test_x", "test_y")):
+        mask = shapes(seed, (36, 50))
+        split = "test" if name.startswith("test") else "train"
+        for place, band in enumerate(("B02", "B03", "B04", "B08")):
+            values = (picture(mask, seed)[..., 0].astype(np.uint16) + place) * 9
+            save(root / f"{split}_features/{name.removeprefix('test_')}/{band}.tif", values)
+        if split == "train":
+            truth[name] = mask
+            save(root / f"train_labels/{name}.tif", mask)
+    found, competition = drafted(root)
+    same(decoded(competition), truth)
+    assert competition.images.channels == 4
+    assert competition.samples("test").ids == ("x", "y")
+    assert any('{file: "{id}.tif"}' in remark for remark in found.draft.remarks)
+
+
 def test_masks_beside_their_images_blurred_by_jpeg(tmp_path, drafted):
     root, truth = tmp_path / "own", {}
     for seed in range(8):

@@ -10,6 +10,7 @@ from maskfold.checks.draft.classes import add_classes
 from maskfold.checks.draft.composed import composed_places
 from maskfold.checks.draft.draft import Draft
 from maskfold.checks.draft.evidence import Evidence, study
+from maskfold.checks.draft.families import Family
 from maskfold.checks.draft.masks import MasksByImage
 from maskfold.checks.draft.pictures import Pictures, look_at_images
 from maskfold.checks.draft.places import ImagePaths, Places
@@ -55,6 +56,7 @@ def find_csv(files: CompetitionFiles, tables: Sequence[Table], images: ImagePath
     """The table of training masks and that of a submission; None where no table holds run lengths of its own."""
     masked = [(table, column) for table in tables if (column := mask_column(table)) is not None]
     found = [find_roles(table, column, images) for table, column in masked if not looks_like_a_sample(table)]
+    found = [roles for roles in found if not _of_test_images(roles)]
     if not found:
         return None
     train = max(found, key=lambda roles: (roles.places.found > 0, len(set(roles.masks))))
@@ -66,6 +68,13 @@ def find_csv(files: CompetitionFiles, tables: Sequence[Table], images: ImagePath
             replace(roles, places=composed_places(roles.images, images.paths, id_pattern)) for roles in (train, test)
         )
     return CsvFindings(files, images, train, test)
+
+
+def _of_test_images(roles: Roles) -> bool:
+    """Whether what looks like ids are those of test images: numbers may be, which mean something else here."""
+    places = roles.places
+    paths = [f"{root}/{pattern}" for root in places.roots for pattern in places.patterns]
+    return bool(paths) and all(Family(path, {}).split == "test" for path in paths)
 
 
 def draft_csv(found: CsvFindings) -> Draft:

@@ -46,8 +46,10 @@ def find_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelFindings 
     """Which families of files are images and labels; None where no family is another's labels."""
     all_families = families(paths)
     matched = pairs(all_families, lambda family: family.of_labels)
-    if not matched and (below := pairs(id_folders(paths), lambda family: family.of_labels)):
-        all_families, matched = id_folders(paths), below
+    below = id_folders(paths)
+    for further in (below, [*below, *(family for family in all_families if family.of_labels)]):
+        if not matched and (found := pairs(further, lambda family: family.of_labels)):
+            all_families, matched = further, found
     matched = matched or pairs(all_families, lambda family: _holds_classes(files, family))
     used: dict[str, Pair] = {}
     unused = []
@@ -135,6 +137,8 @@ def add_label_values(draft: Draft, values: LabelValues, tables: Sequence[Table])
         draft.leave_open("class_names", f"{reason}. These are no classes: are they instances, heights, pictures?")
     elif values.kind == "two":
         _add_two(draft, values, reason)
+    elif values.kind == "blurred colours":
+        _add_corners(draft, values, reason)
     elif values.kind == "blurred":
         draft.add("class_names", ["foreground"], f"{reason}: black and white, blurred by a compression with loss")
         draft.add("label_map", {"0": 0, "255": 1, "1-127": 0, "128-254": 1}, "cut at 128")
@@ -149,6 +153,15 @@ def _add_two(draft: Draft, values: LabelValues, reason: str) -> None:
         low, high = own[0], own[-1]
         draft.add("label_map", {str(low): 0, str(high): 1}, "the larger value is taken for the foreground")
         draft.doubts.append(f"label_map: that {high} is the foreground and {low} the background is a guess")
+
+
+def _add_corners(draft: Draft, values: LabelValues, reason: str) -> None:
+    corners = values.corners
+    names = [f"class_{_key(corner).replace(' ', '_')}" for corner in corners]
+    draft.add("class_names", names, f"{reason}: pure colours, blurred by a compression with loss; names are free")
+    exact = {_key(corner): place for place, corner in enumerate(corners)}
+    near = {" ".join("128-255" if level else "0-127" for level in corner): exact[_key(corner)] for corner in corners}
+    draft.add("label_map", {**exact, **near, "others": NOT_SCORED}, "each channel is cut at 128")
 
 
 def _add_classes(draft: Draft, values: LabelValues, reason: str, tables: Sequence[Table]) -> None:

@@ -18,8 +18,10 @@ from maskfold.competitions.label_map import NOT_SCORED
 READ, MOST = 60, 256
 # Of all pixels, those near the ends of the scale, where a mask was compressed with loss.
 NEAR, ENDS = 0.97, 24
+# The same of colours, whose channels are blurred more; and of all pixels those that a colour has which is meant.
+NEAR_CORNERS, MEANT = 0.9, 0.001
 
-Kind = Literal["two", "numbers", "colours", "blurred", "other"]
+Kind = Literal["two", "numbers", "colours", "blurred", "blurred colours", "other"]
 Value = int | tuple[int, int, int]
 
 
@@ -49,12 +51,24 @@ class LabelValues:
         """What the values can be."""
         values = set(self.pixels)
         if any(isinstance(value, tuple) for value in values):
-            return "colours" if len(values) <= MOST else "other"
+            return "colours" if len(values) <= MOST else "blurred colours" if self.corners else "other"
         if len(values) <= 2:
             return "two"
         if self._at_the_ends() and {0, 255} <= values:
             return "blurred"
         return "numbers" if len(values) <= MOST else "other"
+
+    @property
+    def corners(self) -> list[tuple[int, int, int]]:
+        """The colours of 0 and 255 near which nearly all pixels are, sorted; none where others are as well."""
+        counts: Counter[tuple[int, int, int]] = Counter()
+        for value, count in self.pixels.items():
+            if isinstance(value, tuple) and all(not ENDS < level < 255 - ENDS for level in value):
+                red, green, blue = (255 * (level > ENDS) for level in value)
+                counts[(red, green, blue)] += count
+        if counts.total() < NEAR_CORNERS * self.pixels.total():
+            return []
+        return sorted(corner for corner, count in counts.items() if count >= MEANT * self.pixels.total())
 
     def _at_the_ends(self) -> bool:
         """Whether nearly all pixels are near 0 and 255, and other values are between them."""
@@ -78,7 +92,7 @@ def read_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelValues:
         found.pixels.update(counts)
         found.files.update(counts.keys())
         found.read += 1
-        if len(found.pixels) > 4 * MOST:
+        if len(found.pixels) > 4 * MOST and not found.corners:
             break
     return found
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from maskfold.checks.draft.csv_draft import add_form, add_images, add_split
 from maskfold.checks.draft.draft import Draft
 from maskfold.checks.draft.families import Pair
-from maskfold.checks.draft.label_draft import LabelFindings, black_and_white
+from maskfold.checks.draft.label_draft import LabelFindings, add_label_values
 from maskfold.checks.draft.label_values import read_labels
 from maskfold.checks.draft.pictures import look_at_images
 from maskfold.checks.draft.places import ImagePaths
@@ -46,8 +46,7 @@ def draft_mask_files(found: MaskFiles) -> Draft:
     draft.add("train.mask", pair.labels.pattern, f"{len(pair.common)} of them have a mask of their name")
     add_split(draft, "test", sample)
     add_form(draft, sample)
-    draft.add("rows", "image", f"{table} has {len(sample.table.cells)} rows of {len(set(sample.images))} images")
-    draft.add("class_names", ["foreground"], "names are free: write the competition's own")
+    _add_rows(draft, found)
     default = RLEDialect()
     for key in ("layout", "order", "start"):
         draft.add(
@@ -60,22 +59,37 @@ def draft_mask_files(found: MaskFiles) -> Draft:
     markers = [text for text in empty_texts(sample.masks) if text]
     if len(markers) == 1:
         draft.add("dialect.empty", markers[0], f"stands in {table}")
-    _check_masks(draft, found)
+    without = sorted(pair.images.paths.keys() - pair.labels.paths.keys())
+    if without:
+        draft.doubts.append(f"{len(without)} images at train.image have no mask: {first_few(without)}")
     add_images(draft, look_at_images(found.labels.files, [pair.images.files(name) for name in pair.common]))
     return draft
 
 
-def _check_masks(draft: Draft, found: MaskFiles) -> None:
-    pair = found.pair
+def _add_rows(draft: Draft, found: MaskFiles) -> None:
+    """rows, and class_names and label_map by what the mask files hold."""
+    pair, sample = found.pair, found.sample
     values = read_labels(found.labels.files, [pair.labels.paths[name] for name in pair.common])
-    if not black_and_white(values):
-        draft.doubts.append(
-            f"train.mask: {values.read} mask files hold the values {first_few(values.values, 8)}, expected 0 and 255 "
-            "or 0 and 1: convert them"
-        )
-    without = sorted(pair.images.paths.keys() - pair.labels.paths.keys())
-    if without:
-        draft.doubts.append(f"{len(without)} images at train.image have no mask: {first_few(without)}")
+    rows = f"{sample.table.path} has {len(sample.table.cells)} rows of {len(set(sample.images))} images"
+    if sample.rows == "class":
+        classes = sorted(set(sample.classes))
+        draft.add("rows", "class", f"{rows}, with the classes {first_few(classes, 8)}")
+        if sample.separator is not None:
+            draft.add("class_separator", sample.separator, "stands between image and class")
+        why = "as the table writes them, in the order of class_names after the background"
+        draft.add("class_values", classes, why)
+        add_label_values(draft, values, ())
+        draft.doubts.append("class_values: which value or colour of the masks is which class is a guess by their order")
+        return
+    draft.add("rows", "image", rows)
+    if values.kind in ("two", "blurred"):
+        add_label_values(draft, values, ())
+        return
+    draft.add("class_names", ["foreground"], "names are free: write the competition's own")
+    draft.doubts.append(
+        f"label_map: {values.read} mask files hold the values {first_few(values.values, 8)}, but a submission has one "
+        "mask for each image: say in label_map which are foreground (1) and background (0)"
+    )
 
 
 def _may_be_a_sample(table: Table) -> bool:

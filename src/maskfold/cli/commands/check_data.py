@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskfold.cli.arguments import config_flags, config_parser, dotted_overrides, parse
+from maskfold.cli.fit import measure
 from maskfold.cli.found import folder_to_describe
 from maskfold.cli.options import DATA_OPTIONS
 from maskfold.cli.script import next_command, starting
-from maskfold.config import Config
 from maskfold.errors import CompetitionError, first_few
 from maskfold.files import atomic_path
 from maskfold.program import command_line
@@ -66,7 +66,7 @@ def main() -> None:
     if not report.ok:
         next_command(_repair(report, again))
         sys.exit(1)
-    if arguments.fit and (changes := _measure(config)):
+    if arguments.fit and (changes := measure(config)):
         next_command(f"{'; '.join(changes)}; then {again} --fit")
         sys.exit(1)
     next_command(command_line("make-folds", config_flags(arguments)))
@@ -94,16 +94,7 @@ def _draft(path: Path, folder: Path, *, overwrite: bool) -> None:
         sys.exit(1)
 
 
-def _measure(config: Config) -> list[str]:
-    """Print what fits and what it takes; returns what has to be changed to make it fit."""
-    starting("Measuring training and prediction …")
-    from maskfold.steps.fit import advice, describe_fit, measure_fit
-
-    found = measure_fit(config)
-    print(describe_fit(found))
-    return advice(found)
-
-
 def _repair(report: "DataReport", again: str) -> str:
     """What to mend, the first problems by name, and the command that checks it again."""
-    return f"repair {first_few(report.problems, 2)}; then {again}"
+    shown = (problem if len(problem) <= 200 else f"{problem[:200]}…" for problem in report.problems)
+    return f"repair {first_few(shown, 2)}; then {again}"

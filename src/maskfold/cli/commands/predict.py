@@ -61,8 +61,8 @@ def main() -> None:
 def _from_runs(arguments: argparse.Namespace, overrides: dict[str, Any], parser: argparse.ArgumentParser) -> None:
     if arguments.oof and arguments.parallel:
         parser.error("--oof goes without --parallel: out-of-fold maps are made on all GPUs by themselves")
-    if arguments.oof and arguments.engine != "torch":
-        parser.error("--oof goes without --engine: out-of-fold maps are made with torch")
+    if arguments.oof and arguments.engine == "onnx":
+        parser.error("--oof goes without --engine onnx: out-of-fold maps are made with torch")
     runs = open_runs(arguments.runs)
     folds = {run.path: arguments.folds or folds_of(run) for run in runs}
     check_competition(override(runs[0].config, overrides))
@@ -71,7 +71,7 @@ def _from_runs(arguments: argparse.Namespace, overrides: dict[str, Any], parser:
     from maskfold.steps.predict import predict, predict_out_of_fold
 
     if arguments.oof:
-        predict_out_of_fold(runs, untuned=arguments.untuned, overrides=overrides)
+        predict_out_of_fold(runs, untuned=arguments.untuned, overrides=overrides, cluster=cluster_of(arguments))
         return next_command(command_line("tune", run_flags(runs, overrides)))
     return _scored(predict(runs, untuned=arguments.untuned, **_shared(arguments, overrides)))
 

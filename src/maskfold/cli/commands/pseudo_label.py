@@ -44,6 +44,11 @@ def main() -> None:
     )
     parser.add_argument("--hard", action="store_true", help="labels of 0 and 1; default: probabilities")
     parser.add_argument(
+        "--calibrated",
+        action="store_true",
+        help="probabilities at the temperature that suits the other folds' out-of-fold images, where that helps",
+    )
+    parser.add_argument(
         "--all-folds",
         action="store_true",
         help="label by the networks of all folds: surer, but out-of-fold scores are optimistic from then on",
@@ -68,6 +73,7 @@ def main() -> None:
         confident_share=least if arguments.confident_share is None else arguments.confident_share,
         mean_confidence=arguments.mean_confidence,
         hard=arguments.hard,
+        calibrated=arguments.calibrated,
         all_folds=arguments.all_folds,
         overrides=overrides,
         overwrite=arguments.overwrite,

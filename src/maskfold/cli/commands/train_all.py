@@ -1,9 +1,14 @@
 """Train all folds, one after the other or several at a time; interrupted, the same command goes on where it stopped."""
 
+from dataclasses import replace
+
 from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.engine import add_engine, cluster_of
+from maskfold.cli.fit import add_dry_run, dry_run
 from maskfold.cli.train import train_and_tell
 from maskfold.cli.values import count_from
+from maskfold.program import command_line
+from maskfold.steps.competition import check_competition
 
 
 def main() -> None:
@@ -18,13 +23,30 @@ def main() -> None:
         help="folds trained at a time, each with a GPU of its own or its share of the cores; default: 1",
     )
     add_engine(parser)
+    parser.add_argument(
+        "--workers-per-fold",
+        type=count_from(1),
+        default=1,
+        metavar="N",
+        help="processes on the cluster that train a fold together, as with torchrun; default: 1",
+    )
     parser.add_argument("--overwrite", action="store_true", help="train these folds from the start")
+    add_dry_run(parser)
     arguments, config = parse(parser)
+    cluster = cluster_of(arguments)
+    if cluster is not None:
+        cluster = replace(cluster, together=arguments.workers_per_fold)
+    elif arguments.workers_per_fold > 1:
+        parser.error("--workers-per-fold needs --engine ray; on one machine: torchrun --nproc-per-node N train_fold.py")
+    if arguments.dry_run:
+        check_competition(config)
+        dry_run(config, command_line("train-all", config_flags(arguments)))
+        return
     train_and_tell(
         config,
         arguments.folds,
         config_flags(arguments),
         overwrite=arguments.overwrite,
         parallel=arguments.parallel,
-        cluster=cluster_of(arguments),
+        cluster=cluster,
     )

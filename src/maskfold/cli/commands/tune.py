@@ -1,6 +1,7 @@
 """Choose checkpoints, weights and decoding on out-of-fold predictions, and write ensemble.yaml."""
 
 from maskfold.cli.arguments import open_runs, parse_sections, run_flags, runs_parser
+from maskfold.cli.engine import add_engine, cluster_of
 from maskfold.cli.script import next_command, starting
 from maskfold.config import override
 from maskfold.ensembling.finished import finished_folds
@@ -12,12 +13,14 @@ SECTIONS = ("inference", "tta", "post", "tune")
 
 def main() -> None:
     """Run the command."""
-    arguments, overrides = parse_sections(runs_parser(__doc__, SECTIONS), SECTIONS)
+    parser = runs_parser(__doc__, SECTIONS)
+    add_engine(parser)
+    arguments, overrides = parse_sections(parser, SECTIONS)
     runs = open_runs(arguments.runs)
     count = sum(len(finished_folds(run)) for run in runs)
     check_competition(override(runs[0].config, overrides))
     starting(f"Tuning {' + '.join(str(run.path) for run in runs)}, {count} fold{'s' * (count > 1)} …")
     from maskfold.steps.tune import tune
 
-    tune(runs, overrides=overrides)
+    tune(runs, overrides=overrides, cluster=cluster_of(arguments))
     next_command(command_line("predict", run_flags(runs, overrides)))

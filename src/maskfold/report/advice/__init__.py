@@ -8,6 +8,7 @@ from maskfold.report.advice.images import (
     calibration,
     empty_images,
     label_errors,
+    labels_beside,
     lopsided_errors,
     lost_classes,
     small_objects,
@@ -35,6 +36,7 @@ RULES: tuple[Callable[[Findings], Iterator[Advice]], ...] = (
     calibration,
     several_runs,
     label_errors,
+    labels_beside,
 )
 
 

@@ -136,6 +136,20 @@ def label_errors(findings: Findings) -> Iterator[Advice]:
         )
 
 
+def labels_beside(findings: Findings) -> Iterator[Advice]:
+    """All masks stand a little beside what the images show."""
+    shift = findings.label_shift
+    if shift is not None and shift.found:
+        yield Advice(
+            "Undo the label shift",
+            f"Registered with the masks, out-of-fold maps are off by {shift.figures()}. Drawing tools and resampling "
+            "move all masks alike; with masks moved back for training and predictions moved to where masks are asked "
+            "for, flips and views no longer contradict each other. Shadows can draw predictions aside in the same "
+            "way, so compare the two runs.",
+            train_command(findings.trainings[0].run, "unshifted", data__label_shift=shift.key),
+        )
+
+
 def _larger_areas(findings: Findings) -> list[int]:
     """Minimum areas up to four times as large as those that tuning tried."""
     tried = [curve.value.tried[-1] for curve in findings.scores.curves if curve.value.step == "min_area"]

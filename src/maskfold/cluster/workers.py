@@ -1,4 +1,4 @@
-"""Work on the machines of a Ray cluster, with the calls of `maskfold.parallel.Workers`."""
+"""A connection to a Ray cluster, and work as its tasks: of one process each; see `groups` for several."""
 
 import logging
 import os
@@ -10,10 +10,13 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maskfold.errors import BusyError, ClusterError, TrainingError
 from maskfold.parallel import Task, Work, Workers, worker_pool
+
+if TYPE_CHECKING:
+    from maskfold.cluster.groups import Groups
 
 # What workers are told of this process's environment, where it is set.
 PASSED_ON = (
@@ -40,23 +43,26 @@ class Cluster:
 
     Attributes:
         address: of its head, ``auto`` for the one that this machine belongs to.
-        gpus: of a GPU that each task gets, such as 0.5; None: a whole one where the cluster has any.
+        gpus: of a GPU that each task, or each process of it, gets, such as 0.5; None: a whole one where the cluster has
+            any.
+        together: processes that do a task together, as torchrun starts them, each on whatever machine has room.
     """
 
     address: str = "auto"
     gpus: float | None = None
+    together: int = 1
 
 
 def workers_of(
     cluster: Cluster | None, processes: int, *, deaths: int = 0
-) -> "AbstractContextManager[Workers | ClusterWorkers]":
+) -> "AbstractContextManager[Workers | ClusterWorkers | Groups]":
     """The workers of a cluster; None: so many processes of this machine, of which the system may end ``deaths``."""
     return worker_pool(processes, deaths=deaths) if cluster is None else cluster_workers(cluster)
 
 
 @contextmanager
-def cluster_workers(cluster: Cluster) -> Iterator["ClusterWorkers"]:
-    """Connect to a cluster, and disconnect in the end.
+def cluster_workers(cluster: Cluster) -> Iterator["ClusterWorkers | Groups"]:
+    """Connect to a cluster, and disconnect in the end; a connection that this process has already is used, and stays.
 
     Raises:
         ClusterError: Ray is not installed, or there is no such cluster.
@@ -69,6 +75,9 @@ def cluster_workers(cluster: Cluster) -> Iterator["ClusterWorkers"]:
         raise ClusterError(
             "Ray is not installed: pip install -r requirements-cluster.txt on every machine, or leave out --engine ray"
         ) from None
+    if ray.is_initialized():
+        yield _workers(cluster)
+        return
     given = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     paths = os.pathsep.join(path for path in sys.path if path)
     environment = {"env_vars": {**given, "PYTHONPATH": paths}}
@@ -82,9 +91,18 @@ def cluster_workers(cluster: Cluster) -> Iterator["ClusterWorkers"]:
             "give --address"
         ) from None
     try:
-        yield ClusterWorkers(cluster)
+        yield _workers(cluster)
     finally:
         ray.shutdown()
+
+
+def _workers(cluster: Cluster) -> "ClusterWorkers | Groups":
+    import ray  # pyright: ignore[reportMissingImports]
+
+    from maskfold.cluster.groups import Groups
+
+    gpus = (1 if ray.cluster_resources().get("GPU") else 0) if cluster.gpus is None else cluster.gpus
+    return ClusterWorkers(gpus) if cluster.together == 1 else Groups(gpus, cluster.together)
 
 
 def _refuse_silent(address: str) -> None:
@@ -96,12 +114,9 @@ def _refuse_silent(address: str) -> None:
 class ClusterWorkers:
     """Calls work as Ray tasks; `cluster_workers` makes it."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, gpus: float) -> None:
         import ray  # pyright: ignore[reportMissingImports]
 
-        gpus = cluster.gpus
-        if gpus is None:
-            gpus = 1 if ray.cluster_resources().get("GPU") else 0
         self._task = ray.remote(_work).options(num_cpus=1, num_gpus=gpus, max_retries=DEATHS)
 
     def __call__(self, work: Work, tasks: Iterable[Task]) -> None:
@@ -127,15 +142,26 @@ class ClusterWorkers:
                 except RayTaskError as error:
                     raise (error.cause if isinstance(error.cause, Exception) else error) from None
                 except RayError as error:
-                    reason = " ".join(str(error).split())[:200]
-                    raise TrainingError(
-                        f"the machine or process of a task went {DEATHS + 1} times ({reason}): the same "
-                        "command goes on where it stopped"
-                    ) from None
+                    raise gone(error) from None
                 yield running.pop(done)
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
+
+
+def gone(error: Exception) -> TrainingError:
+    """What is raised when a task's machines went too often."""
+    reason = " ".join(str(error).split())[:200]
+    return TrainingError(
+        f"the machine or process of a task went {DEATHS + 1} times ({reason}): the same command goes on where it "
+        "stopped"
+    )
+
+
+def enter(folder: str) -> None:
+    """Go to the folder that the command was given in, where this machine sees it too."""
+    if os.path.isdir(folder):
+        os.chdir(folder)
 
 
 _kept: dict[str, Any] = {}
@@ -143,8 +169,7 @@ _kept: dict[str, Any] = {}
 
 def _work(folder: str, key: str, work: Work, task: Task) -> None:
     """What a worker does: in the folder that the command was given in, with the object that it has already."""
-    if os.path.isdir(folder):
-        os.chdir(folder)
+    enter(folder)
     work = _kept.setdefault(key, work)
     until = time.monotonic() + PATIENCE
     while True:

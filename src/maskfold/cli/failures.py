@@ -1,0 +1,53 @@
+"""Failures that are none of maskfold's own: what happened, and what to do, in one message."""
+
+import errno
+import re
+
+OUT_OF_MEMORY = (
+    "the GPU's memory does not suffice: in training lower train.batch_size (train.accumulate makes up for it) or "
+    "data.crop; in validation and prediction lower inference.batch_size, or set tta.window"
+)
+MAIN_MEMORY = (
+    "the machine's memory does not suffice: lower data.workers, set data.cache to none, lower train.batch_size or "
+    "inference.batch_size, or set tta.window"
+)
+SHARED_MEMORY = (
+    "the data workers ran out of shared memory (/dev/shm): in Docker, whose default is 64 MiB, start the container "
+    "with --shm-size 4g or --ipc host; or set data.workers to 0"
+)
+# What can be done about what the system says of a file.
+_ADVICE = {
+    errno.EACCES: "give yourself the right to it, or name another place",
+    errno.EPERM: "give yourself the right to it, or name another place",
+    errno.EROFS: "work in a folder that can be written to",
+    errno.ENOSPC: "make room, then give the same command again",
+    errno.EDQUOT: "make room, then give the same command again",
+    errno.ENAMETOOLONG: "give a shorter one; most disks take 255 bytes",
+    errno.ELOOP: "its links lead in a circle, remove one of them",
+    errno.EISDIR: "name a file in it",
+    errno.ENOTDIR: "a part of the path is a file, name a folder",
+    errno.ENOENT: "is the name right, and the current folder?",
+    errno.EMFILE: "raise the limit (ulimit -n), or lower data.workers",
+}
+
+
+def memory_message(kind: str, text: str) -> str | None:
+    """The message of an exception of this type and text that tells of a lack of memory; None for all others."""
+    first = text.splitlines()[0] if text else kind
+    if kind == "OutOfMemoryError":
+        return f"{OUT_OF_MEMORY} ({first})"
+    if "bus error" in text.lower() or "shared memory" in text or "No space left on device: '/torch_" in text:
+        return f"{SHARED_MEMORY} ({first})"
+    if kind in ("MemoryError", "_ArrayMemoryError") or re.search(r"DefaultCPUAllocator: .*memory", text):
+        return f"{MAIN_MEMORY} ({first})"
+    return None
+
+
+def file_message(error: OSError) -> str | None:
+    """The message of what the system says of a file; None where it names no file."""
+    if error.filename is None or error.errno is None:
+        return None
+    name = error.filename if isinstance(error.filename, str) else repr(error.filename)
+    shown = name if len(name) <= 300 else f"{name[:150]}…{name[-100:]}"
+    advice = _ADVICE.get(error.errno)
+    return f"{shown}: {(error.strerror or 'it cannot be used').lower()}" + (f"; {advice}" if advice else "")

@@ -1,0 +1,84 @@
+"""The seconds of a whole competition, folds to submission, as a plan reckons them."""
+
+from dataclasses import dataclass
+
+from maskfold.planning.fingerprint import Fingerprint
+from maskfold.planning.speed import Cost
+
+SPARE = 0.1  # of the hours is left over
+COMMAND = 8.0  # seconds until a command works: imports, tables, the network
+COMMANDS = 4  # train, tune, predict, report
+TUNING = 4e-7  # seconds for each pixel of an out-of-fold map: reading, some twenty settings
+CHECKPOINTS = 2  # best and ema: both are scored, and both leave out-of-fold maps
+VALIDATION = 0.1  # of the training time goes into validation at most
+OVERHEAD = 1.15  # of a step: augmentation, loss, metrics of the epoch; measured on the demo
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What an encoder at a scale takes for this data on this device; all in seconds.
+
+    Attributes:
+        data, cost, gpu, scale, views: what it is about.
+        share: of the images that a fold validates.
+    """
+
+    data: Fingerprint
+    cost: Cost
+    gpu: bool
+    scale: float
+    views: int
+    share: float
+
+    @property
+    def _millions(self) -> float:
+        """Millions of pixels of an image after scale."""
+        return self.data.pixels * self.scale**2 / 1e6
+
+    @property
+    def reading(self) -> float:
+        """Seconds to bring an image to the network: data workers hide it behind a GPU."""
+        return 0.0 if self.gpu else self.data.reading
+
+    @property
+    def trained(self) -> float:
+        """Training on as many pixels as an image has."""
+        return OVERHEAD * self._millions * self.cost.train + self.reading
+
+    @property
+    def predicted(self) -> float:
+        """Prediction of an image, one view."""
+        return self._millions * self.cost.predict + self.reading
+
+    @property
+    def valid(self) -> float:
+        """Images that a fold validates."""
+        return self.share * self.data.train
+
+    @property
+    def end(self) -> float:
+        """What a fold does after its last epoch: scores, and out-of-fold maps."""
+        return CHECKPOINTS * self.valid * self.predicted * (1 + self.views)
+
+    def test(self, folds: int) -> float:
+        """Prediction of the test images."""
+        image = self._millions * self.data.test_pixels * self.cost.predict * self.views * folds + self.reading
+        return self.data.test * image
+
+    def tuning(self, folds: int) -> float:
+        """The choice of checkpoints and decoding."""
+        return folds * self.valid * CHECKPOINTS * self.data.pixels * TUNING
+
+    def training(self, seconds: float, folds: int) -> float:
+        """What is left of ``seconds`` for the epochs of each fold, validations included."""
+        fixed = COMMANDS * COMMAND + self.test(folds) + self.tuning(folds)
+        return (seconds * (1 - SPARE) - fixed) / folds - self.end
+
+    def images(self, seconds: float, folds: int) -> float:
+        """How many images, whole or in as many crops, each fold can train on within ``seconds`` for everything."""
+        return max(0.0, self.training(seconds, folds)) * (1 - VALIDATION) / self.trained
+
+    def total(self, images: float, folds: int) -> float:
+        """Everything, where each fold trains on so many images."""
+        fold = images * self.trained / (1 - VALIDATION) + self.end
+        return folds * fold + COMMANDS * COMMAND + self.test(folds) + self.tuning(folds)

@@ -1,0 +1,207 @@
+"""What a plan depends on in the data: figures of the images and masks, most of them made by `maskfold.checks`."""
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskfold.checks.duplicates import check_duplicates
+from maskfold.checks.images import Images, check_images
+from maskfold.checks.large import too_large
+from maskfold.checks.masks import Masks, check_masks
+from maskfold.checks.notes import Notes
+from maskfold.checks.shift import check_shift
+from maskfold.competitions import Competition, Samples
+from maskfold.config import FoldsConfig
+from maskfold.datasets.folds import load_groups
+from maskfold.errors import CompetitionError, FoldsError, first_few
+from maskfold.planning.ceiling import score_ceilings
+
+MOST = {"train": 300, "test": 150}  # images that are read: their figures are means and quantiles
+TIMED = 12  # images
+SCALES = (0.125, 0.1875, 0.25, 0.375, 0.5, 0.75, 1.0)
+LARGER = (128, 192, 256)  # sides, in pixels, to which smaller images may grow
+UPRIGHT = 0.35  # mean difference of the two halves, in its own standard deviations over the images
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Figures of a competition.
+
+    Attributes:
+        task: binary, multiclass or multilabel.
+        metric: its name.
+        of_sums: whether the metric is of sums over the set, not a mean over images.
+        costs: of a false positive and a false negative, see `maskfold.metrics.CompetitionMetric`; None: another kind.
+        train, test: number of images.
+        height, width: medians of the training images, in pixels.
+        test_pixels: mean pixels of a test image relative to those of a training image.
+        coverage: mean share of foreground in the masks that have any.
+        empty: share of masks without foreground.
+        object_side: square root of the area of a median object, in pixels; 0 without objects.
+        rarest: least share of the pixels that a class has, among those that occur.
+        groups: of images that belong together; 0: none are known.
+        copies: training images that are nearly the same as another one.
+        shift: AUC of telling training and test images apart; None: not measured.
+        given: whether the competition has a validation split of its own.
+        upright: whether the upper and the lower half of the images differ systematically, as in street scenes.
+        colour: whether images have red, green and blue.
+        ceilings: scale -> score of the true masks at that scale, see `maskfold.planning.ceiling`.
+        reading: seconds to read an image.
+        read: training images that were looked at.
+    """
+
+    task: str
+    metric: str
+    of_sums: bool
+    costs: tuple[float, float] | None
+    train: int
+    test: int
+    height: float
+    width: float
+    test_pixels: float
+    coverage: float
+    empty: float
+    object_side: float
+    rarest: float
+    groups: int
+    copies: int
+    shift: float | None
+    given: bool
+    upright: bool
+    colour: bool
+    ceilings: Mapping[float, float]
+    reading: float
+    read: int
+
+    @property
+    def side(self) -> float:
+        """The shorter side of a median image."""
+        return min(self.height, self.width)
+
+    @property
+    def pixels(self) -> float:
+        """Of a median training image."""
+        return self.height * self.width
+
+
+def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprint:
+    """Read the images and masks, of many a sample, and measure.
+
+    Raises:
+        CompetitionError: images or masks that cannot be used; images too large to be read whole.
+        FoldsError: groups that cannot be read.
+    """
+    whole = {"train": competition.samples("train"), "test": competition.survey("test").samples}
+    if not len(whole["train"]):
+        raise CompetitionError("there are no training images: a plan is made from them")
+    samples = {split: spread(own, MOST[split]) for split, own in whole.items()}
+    _refuse_large(competition, samples["train"])
+    samples["test"] = Samples(sample for sample in samples["test"] if not too_large(competition, sample.image))
+    notes = Notes()
+    images = check_images(competition, samples, notes)
+    masks = check_masks(competition, samples["train"], images, notes)
+    if notes.problems:
+        raise CompetitionError(f"the data has problems ({first_few(notes.problems, 2)}): check_data.py lists them all")
+    copies = check_duplicates(images, notes).sets[images.rows_of("train")]
+    shift = check_shift(images, notes)
+    train = images.table[images.table["split"] == "train"]
+    coverage = masks.table["coverage"].to_numpy(float)
+    height, width = float(train["height"].median()), float(train["width"].median())
+    return Fingerprint(
+        task=competition.labels.task,
+        metric=competition.metric.name,
+        of_sums=competition.metric.of_sums,
+        costs=competition.metric.costs,
+        train=len(whole["train"]),
+        test=len(whole["test"]),
+        height=height,
+        width=width,
+        test_pixels=_test_pixels(images),
+        coverage=float(coverage[coverage > 0].mean()) if (coverage > 0).any() else 0.0,
+        empty=float((coverage == 0).mean()),
+        object_side=_object_side(masks),
+        rarest=_rarest(masks),
+        groups=_groups(competition, whole["train"], folds),
+        copies=int(sum(np.unique(copies, return_counts=True)[1].clip(min=1) - 1)),
+        shift=None if shift is None else shift.auc,
+        given={sample.split for sample in whole["train"]} >= {"train", "valid"},
+        upright=is_upright(images.thumbnails[images.rows_of("train")]),
+        colour=competition.images.plain,
+        ceilings=score_ceilings(competition, spread(samples["train"], 100), candidate_scales(min(height, width))),
+        reading=_reading(competition, samples["train"]),
+        read=len(samples["train"]),
+    )
+
+
+def spread(samples: Samples, most: int) -> Samples:
+    """Every n-th sample, at most ``most``."""
+    return Samples(samples[:: -(-len(samples) // most)]) if len(samples) > most else samples
+
+
+def candidate_scales(side: float) -> list[float]:
+    """Scales that are looked at: smaller ones, 1, and larger ones where the shorter side is below 256 pixels."""
+    return [*SCALES, *(round(larger / side, 4) for larger in LARGER if larger > side)]
+
+
+def is_upright(thumbnails: np.ndarray) -> bool:
+    """Whether images have an upper and a lower side.
+
+    The mean grey level of the upper half minus that of the lower one is, over many images, around 0 where every
+    direction is alike (aerial tiles, tissue, cells), and far from it where there is a sky or a floor.
+
+    Args:
+        thumbnails: uint8 (n, 32, 32).
+    """
+    if len(thumbnails) < 2:
+        return False
+    middle = thumbnails.shape[1] // 2
+    values = thumbnails.astype(np.float64)
+    difference = values[:, :middle].mean((1, 2)) - values[:, middle:].mean((1, 2))
+    error = max(float(difference.std(ddof=1)), 1e-6)
+    effect = abs(float(difference.mean())) / error
+    return bool(effect > UPRIGHT and effect * np.sqrt(len(difference)) > 3)
+
+
+def _reading(competition: Competition, train: Samples) -> float:
+    seconds = []
+    for sample in spread(train, TIMED):
+        started = time.monotonic()
+        competition.image(sample.image)
+        seconds.append(time.monotonic() - started)
+    return statistics.median(seconds)
+
+
+def _refuse_large(competition: Competition, train: Sequence) -> None:
+    large = [sample.id for sample in train if too_large(competition, sample.image)]
+    if large:
+        raise CompetitionError(
+            f"{len(large)} training images are too large to be read whole ({first_few(large)}): cut them with tile.py "
+            "first, and plan for the tiles"
+        )
+
+
+def _test_pixels(images: Images) -> float:
+    area = (images.table["height"] * images.table["width"]).to_numpy(float)
+    train, test = (area[images.rows_of(split)] for split in ("train", "test"))
+    return float(test.mean() / train.mean()) if len(test) and len(train) else 1.0
+
+
+def _object_side(masks: Masks) -> float:
+    areas = masks.all_areas
+    return float(np.sqrt(np.median(areas))) if len(areas) else 0.0
+
+
+def _rarest(masks: Masks) -> float:
+    shares = masks.pixels / max(1, masks.total)
+    return float(shares[shares > 0].min()) if (shares > 0).any() else 0.0
+
+
+def _groups(competition: Competition, train: Samples, config: FoldsConfig) -> int:
+    try:
+        found = load_groups(competition, train, config)
+    except FoldsError:
+        return 0  # the config's kind of folds knows none
+    return 0 if found is None else len(np.unique(found.astype(str)))

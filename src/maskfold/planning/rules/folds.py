@@ -1,0 +1,44 @@
+"""How the images are split, and how many folds are trained."""
+
+from maskfold.config import FoldsConfig
+from maskfold.planning.fingerprint import Fingerprint
+from maskfold.planning.reason import Reason
+
+COUNT = 5
+COUNTS = (1, 2, 3, 5)  # of folds to choose from
+
+
+def kind(data: Fingerprint, config: FoldsConfig) -> Reason:
+    """The competition's own split; else groups together where there are any; else stratified by coverage.
+
+    Source: the winner of the kelp competition (DrivenData) gained 0.008 by keeping near-copies in one fold.
+    """
+    if config.kind != "auto":
+        return Reason(config.kind, "as the config has it")
+    if data.given:
+        return Reason("given", "the competition has a validation split of its own")
+    if data.groups:
+        return Reason("stratified-grouped", f"{data.groups} groups of images stay together, coverage is even")
+    note = f"; {data.copies} images have near-copies and no group: check_data.py names them" if data.copies else ""
+    return Reason("stratified", f"no groups are known; coverage is even{note}")
+
+
+def count(data: Fingerprint, split: str) -> Reason:
+    """Five folds: each trains on 80 % of the images. Fewer where there are fewer groups."""
+    if split in ("given", "holdout"):
+        return Reason(1, "one split")
+    units, what = (data.groups, "groups") if data.groups else (data.train, "images")
+    made = max(2, min(COUNT, units))
+    return Reason(made, "each trains on 80 % of the images" if made == COUNT else f"there are {units} {what}")
+
+
+def counts(made: int) -> list[int]:
+    """Numbers of folds that may be trained."""
+    return sorted({min(number, made) for number in COUNTS})
+
+
+def trained(chosen: int, made: int, images: float) -> Reason:
+    """The reason for the number of folds."""
+    if chosen == made:
+        return Reason(None, f"all: each trains on {images:.0f} images within the hours")
+    return Reason(chosen, f"of {made}: each trains on {images:.0f} images, with more folds it would be too few")

@@ -1,0 +1,42 @@
+"""A plan as a YAML file: each value below the comment that says why."""
+
+import textwrap
+from typing import Any
+
+import yaml
+
+from maskfold.config import Config
+from maskfold.planning.plan import Plan
+
+WIDTH = 118
+
+
+def plan_yaml(plan: Plan, base: Config) -> str:
+    """The file's text; ``base`` gives what plans do not decide: competition and groups."""
+    lines = [line for fact in plan.facts for line in _comment(fact, "")]
+    given = base.model_dump(mode="json")
+    tree: dict[str, list[str]] = {"competition": [], "folds": []}
+    tree["competition"] += [
+        f"  {key}: {_flow(value)}" for key, value in given["competition"].items() if value is not None
+    ]
+    if base.folds.group is not None:
+        tree["folds"].append(f"  group: {_flow(given['folds']['group'])}")
+    tree["folds"] += [f"  {key}: {_flow(given['folds'][key])}" for key in ("valid_share", "seed")]
+    for key, reason in plan.values.items():
+        section, _, name = key.partition(".")
+        indent = "  " if name else ""
+        block = [*_comment(reason.why, indent), f"{indent}{name or section}: {_flow(reason.value)}"]
+        tree.setdefault(section, []).extend(block)
+    for section, block in tree.items():
+        lines += block if section == "loss" else [f"{section}:", *block]
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+
+
+def _flow(value: Any) -> str:
+    """On one line, as YAML."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")

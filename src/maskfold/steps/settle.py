@@ -1,0 +1,115 @@
+"""What a config leaves open, batches that fit and the length of so many hours: measured on this device, once."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from maskfold.config import Config, override
+from maskfold.config.section import AUTO
+from maskfold.errors import ConfigError
+from maskfold.runs import Run
+from maskfold.steps.competition import open_competition, with_root
+from maskfold.training.batches import prediction_batch, training_batch
+from maskfold.training.forecast import duration
+from maskfold.training.hours import LONGEST, length_within, of_length
+from maskfold.training.trial import Trial
+
+BATCHES = {"train.batch_size": training_batch, "inference.batch_size": prediction_batch}
+FIRST = 4  # images of the batches of a training that is opened to find their size
+
+
+def open_keys(config: Config) -> list[str]:
+    """Dotted keys of what is still to be measured."""
+    sizes = {"train.batch_size": config.train.batch_size, "inference.batch_size": config.inference.batch_size}
+    keys = [key for key, size in sizes.items() if size == AUTO]
+    return keys + (["train.hours"] if config.train.hours is not None and config.train.iterations is None else [])
+
+
+def settle(config: Config, *, known: Config | None = None, folds: int = 1, alone: bool = True) -> Config:
+    """``config`` with numbers in the place of ``auto``, and with the steps that ``train.hours`` has room for.
+
+    Args:
+        config: the experiment's.
+        known: that of the run, where some of its folds stay: its numbers hold for the others too.
+        folds: that are trained within the hours, one after the other.
+        alone: whether one process trains on this machine: nothing is measured for others.
+
+    Raises:
+        ConfigError: something is to be measured, but not ``alone``.
+        TrainingError: not all folds fit into the hours.
+        MaskfoldError: what keeps a training from starting.
+    """
+    started = time.monotonic()
+    config = config if known is None else _as_known(config, known)
+    keys = open_keys(config)
+    if known is not None and "train.hours" in keys:
+        return config  # other hours than the run's, which it refuses
+    if keys and not alone:
+        raise ConfigError(
+            f"{', '.join(keys)} would have to be measured, which one process does on the machine that it trains on: "
+            "give a number of images, and train.epochs in the place of train.hours"
+        )
+    for key in [key for key in keys if key in BATCHES]:
+        with trial_run(override(config, dict.fromkeys(set(keys) & set(BATCHES), FIRST))) as run:
+            size = BATCHES[key](Trial(run))
+        print(f"{key}: {size} images, found on this device", flush=True)
+        config = override(config, {key: size})
+    if "train.hours" in keys:
+        config = _with_length(config, folds, started)
+    return config
+
+
+@contextmanager
+def trial_run(config: Config) -> Iterator[Run]:
+    """A run of its own, to be measured and forgotten; nothing is left in ``runs/``.
+
+    Weights are random: others are neither smaller nor faster, and need not be there yet; nor need teachers and the
+    runs that weigh images, which are asked once and not measured.
+    """
+    changed = {
+        "train": config.train.model_copy(update={"trackers": ()}),
+        "model": config.model.model_copy(update={"encoder_weights": None, "init_from": None}),
+        "targets": config.targets.model_copy(update={"teacher": None}),
+        "data": config.data.model_copy(update={"weights": None}),
+    }
+    if config.train.hours is not None and config.train.iterations is None:
+        changed["train"] = changed["train"].model_copy(update={"iterations": LONGEST})
+    config = with_root(config, open_competition(config)).model_copy(update=changed)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder) / config.name)
+        run.adopt(config)
+        yield run
+
+
+def _as_known(config: Config, known: Config) -> Config:
+    """``config`` with what was found for the run before."""
+    values: dict[str, int | None] = {
+        key: size
+        for key, size in (
+            ("train.batch_size", known.train.batch_size),
+            ("inference.batch_size", known.inference.batch_size),
+        )
+        if key in open_keys(config)
+    }
+    if config.train.hours is not None and config.train.hours == known.train.hours:
+        values["train.iterations"] = known.train.iterations
+    return override(config, values) if values else config
+
+
+def _with_length(config: Config, folds: int, started: float) -> Config:
+    assert config.train.hours is not None  # else there is nothing to find
+    print("Timing a few batches …", flush=True)
+    with trial_run(config) as run:
+        work, pace = Trial(run).timed()
+    steps = length_within(config.train.hours, time.monotonic() - started, folds, work, pace)
+    found = of_length(work, steps, pace)
+    epochs = steps * config.train.accumulate / work.batches_per_epoch
+    whose = "the fold" if folds == 1 else f"each of {folds} folds"
+    print(
+        f"train.hours {config.train.hours:g}: {steps} steps, {epochs:.1f} epochs, for {whose}; {pace.batch:.2g} s per "
+        f"batch, a fold takes about {duration(found.fold)}",
+        flush=True,
+    )
+    return override(config, {"train.iterations": steps})

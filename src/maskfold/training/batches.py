@@ -1,0 +1,49 @@
+"""How many images make a batch where the config says ``auto``."""
+
+from maskfold.training.capacity import fits, largest_batch
+from maskfold.training.forecast import pixels
+from maskfold.training.trial import Trial
+
+# Of the images of a batch on a CPU, where larger ones are no faster: eight crops of 256, the default.
+CPU_PIXELS = 8 * 256**2
+CPU_MOST = 32
+GPU_MOST = 64  # a GPU is busy with that, and learning needs many steps more than large ones
+LEAST = 4  # images: batch norm learns little of fewer
+LEAST_STEPS = 10  # of an epoch
+FILLED = 0.9  # of what fits: validation in between, pieces of memory
+
+
+def training_batch(trial: Trial) -> int:
+    """Images of a training batch: on a GPU most of what fits, elsewhere by the crop's pixels.
+
+    An epoch keeps ten steps, where there are images for them.
+    """
+    config = trial.session.config
+    most = max(LEAST, trial.images // (LEAST_STEPS * config.train.accumulate))
+    if trial.device.type == "cuda":
+        most = min(most, GPU_MOST)
+        return filled(largest_batch(fits(trial, trial.train, least=LEAST), LEAST, most), most)
+    return min(most, max(LEAST, by_pixels(config.data.crop**2)))
+
+
+def prediction_batch(trial: Trial) -> int:
+    """Images of a batch of prediction: on a GPU most of what fits, elsewhere by the largest image's pixels."""
+    config, competition = trial.session.config, trial.session.competition
+    if trial.device.type == "cuda":
+        return filled(largest_batch(fits(trial, trial.predict, least=1), LEAST, GPU_MOST), GPU_MOST)
+    largest = max(pixels(competition, [sample]) for sample in trial.samples)
+    return by_pixels(config.tta.window**2 if config.tta.window else round(largest * config.data.scale**2))
+
+
+def by_pixels(image: int) -> int:
+    """Images of so many pixels, after scale, that a CPU works on at once: a power of two, from 1 on."""
+    count = min(CPU_MOST, max(1, CPU_PIXELS // image))
+    return 1 << (count.bit_length() - 1)
+
+
+def filled(largest: int, most: int) -> int:
+    """What is used of the largest batch that fits: ``most``, else `FILLED` of it, in eights where it has some."""
+    if largest >= most:
+        return most
+    used = int(largest * FILLED)
+    return used - used % 8 if used >= 8 else max(1, used)

@@ -1,0 +1,114 @@
+"""What a config leaves open is measured once and written into the run."""
+
+import time
+
+import pytest
+
+from maskfold.config import load_config, override
+from maskfold.errors import ConfigError, RunError, TrainingError
+from maskfold.runs import Run
+from maskfold.steps import settle as module
+from maskfold.steps.batch import with_batch
+from maskfold.steps.settle import open_keys, settle, trial_run
+from maskfold.steps.train import train
+from maskfold.training import fit, forecast
+from maskfold.training.forecast import Pace
+from maskfold.training.trial import Trial
+
+OPEN = {"train.batch_size": "auto", "inference.batch_size": "auto", "train.hours": 0.05, "train.epochs": None}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_is_open(tiny):
+    assert open_keys(tiny) == []
+    opened = override(tiny, OPEN)
+    assert open_keys(opened) == ["train.batch_size", "inference.batch_size", "train.hours"]
+    assert opened.model_dump()["train"]["batch_size"] == "auto"
+    assert open_keys(override(opened, {"train.iterations": 3})) == ["train.batch_size", "inference.batch_size"]
+
+
+@pytest.mark.parametrize("size", ["0", "-3", "large"])
+def test_other_batches_are_refused(size):
+    with pytest.raises(ConfigError, match=r"train\.batch_size"):
+        load_config(None, {"train.batch_size": size})
+
+
+def test_hours_and_epochs_exclude_each_other():
+    with pytest.raises(ConfigError, match=r"hours is 2 and epochs is 30: set epochs to null"):
+        load_config(None, {"train.hours": "2"})
+
+
+def test_an_open_config_is_not_trained(tiny, here):
+    with pytest.raises(
+        TrainingError, match=r"train\.batch_size is auto and inference\.batch_size is auto and train\.hours"
+    ):
+        fit(Run.create(override(tiny, OPEN), here), 0)
+
+
+def test_several_processes_measure_nothing(tiny):
+    with pytest.raises(ConfigError, match=r"train\.batch_size, inference\.batch_size, train\.hours would have to be"):
+        settle(override(tiny, OPEN), alone=False)
+    assert settle(tiny, alone=False) == tiny
+
+
+def test_what_was_found_is_in_the_run_and_holds_for_its_other_folds(tiny, here, monkeypatch, capsys):
+    monkeypatch.setattr(Trial, "training_pace", lambda self: Pace(batch=40.0, start=1))
+    monkeypatch.setattr(Trial, "prediction_pace", lambda self: Pace(image=0.5, plain=0.25))
+    asked = override(tiny, {**OPEN, "train.oof_checkpoints": 1, "tta.views": "none"})
+    run = train(asked, 0)
+    # 180 s, less 5 %. Three batches of four images are an epoch; six images are validated after each, scored, and leave
+    # maps: four steps are 1 + 4 * 40 + 2 * 6 / 4 + 6 / 4 + 6 / 2 s, a fifth one does not fit.
+    found = run.config
+    assert (found.train.batch_size, found.inference.batch_size) == (4, 32)
+    assert found.train.iterations == 4
+    assert (found.train.hours, found.train.epochs) == (0.05, None)
+    assert run.fold(0).summary()["steps"] == 4
+    said = capsys.readouterr().out
+    assert "train.batch_size: 4 images, found on this device\n" in said
+    assert "train.hours 0.05: 4 steps, 1.3 epochs, for the fold; 40 s per batch" in said
+
+    def forbidden(*_):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(module, "trial_run", forbidden)
+    train(asked, 1)
+    assert Run.open(run.path).config == found
+    assert run.fold(1).summary()["steps"] == 4
+    with pytest.raises(RunError, match=r"train\.hours: 0\.05 -> 0\.06"):
+        train(override(asked, {"train.hours": 0.06}), 2)
+
+
+def test_a_trial_leaves_nothing_behind(tiny, here):
+    with trial_run(override(tiny, {"model.encoder_weights": "imagenet"})) as run:
+        assert run.config.model.encoder_weights is None
+        Trial(run).time_saving()
+    assert not run.path.exists()
+    assert list(here.iterdir()) == []
+
+
+def test_prediction_may_ask_for_a_batch_too(tiny):
+    assert with_batch(tiny) is tiny
+    assert with_batch(override(tiny, {"inference.batch_size": "auto"})).inference.batch_size == 32
+
+
+@pytest.mark.slow
+def test_the_demo_takes_what_is_forecast(here, monkeypatch):
+    """Within 20 %, in this process's own seconds: what else the machine does is in neither number."""
+    for place in (forecast.time, module.time):
+        monkeypatch.setattr(place, "monotonic", time.process_time)
+    small = {"data.workers": 0, "train.epochs": 3, "train.trackers": [], "train.precision": "fp32", "folds.count": 3}
+    config = load_config("demo", small)
+    with trial_run(config) as run:
+        work, pace = Trial(run).timed()
+    expected = work.forecast(pace)
+    run = Run.create(module.with_root(config, module.open_competition(config)), here / "runs")
+    run.folds()
+    started = time.process_time()
+    fit(run, 0)
+    actual = time.process_time() - started
+    assert 0.8 < expected.fold / actual < 1.2, (expected, actual)
