@@ -42,15 +42,15 @@ class Costs:
 
 
 MEASURED = Costs(
-    header=7.3e-05,
-    read=0.00127,
-    decode=8.5e-05,
-    write_shard=0.00052,
-    merge=0.0013,
-    row=0.00025,
+    header=6.7e-05,
+    read=0.00111,
+    decode=9.5e-05,
+    write_shard=0.00048,
+    merge=0.00098,
+    row=0.00027,
     image_bytes=69_107,
-    shard_bytes=11_364,
-    row_bytes=18_008,
+    shard_bytes=8_357,
+    row_bytes=12_066,
     network_bytes=98e6,  # U-Net resnet34, float32
     start=15.0,
 )

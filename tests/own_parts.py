@@ -17,11 +17,12 @@ class Plain(nn.Module):
 
     def __init__(self, encoder_name, encoder_weights, in_channels, classes):
         super().__init__()
-        layers = [nn.Conv2d(in_channels, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, classes, 5, padding=2)]
-        self.layers = nn.Sequential(*layers)
+        self.encoder = nn.Conv2d(in_channels, 8, 3, padding=1)
+        self.encoder.output_stride = 1
+        self.head = nn.Conv2d(8, classes, 5, padding=2)
 
     def forward(self, images):
-        return self.layers(images)
+        return self.head(self.encoder(images).relu())
 
 
 class DeadlyLoss(BCEWithLogitsLoss):
@@ -43,7 +44,8 @@ class DeadlyStep(Step):
     tried: ClassVar[dict] = {}
 
     def __call__(self, layers, image):
-        if "ray" in sys.modules and sys.modules["ray"].get_runtime_context().worker.mode == 1:
+        ray = sys.modules.get("ray")
+        if ray is not None and ray.get_runtime_context().worker.mode == ray.WORKER_MODE:
             die_once("killed_shard")
         return layers
 

@@ -99,6 +99,12 @@ def test_what_is_kept_for_the_steps_after_training():
     assert for_training(200, NEEDS) == 100, "half of it is trained with in any case"
 
 
+def test_two_networks_need_the_sum():
+    both = NEEDS.beside(Needs(command=4, epoch=1, end=1, tune=80, predict=60, folds=3, views=4))
+    assert both.tuning() == 4 + CAUTION * 88
+    assert both.prediction(1, 1) == 4 + CAUTION * 66
+
+
 def test_prediction_makes_do_with_what_is_left():
     assert prediction_options(113, NEEDS) == []
     assert prediction_options(111, NEEDS) == ["--tta.views", "none"]

@@ -18,6 +18,7 @@ from maskfold.cli.doorways import command
 from maskfold.competitions import open_competition
 from maskfold.competitions.validate import validate_submission
 from maskfold.config import load_config
+from maskfold.planning import fingerprint
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -26,6 +27,7 @@ SRC = Path(__file__).parents[2] / "src"
 def here(tmp_path, monkeypatch, drawn):
     """A folder of its own, two steps for every training, and commands in this process: (calls, config)."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fingerprint, "LARGER", ())  # images stay as small as they are
     monkeypatch.setattr(Timed, "steps", lambda self, seconds, folds, needed: (min(folds, 1), 2))
     calls = []
 
@@ -108,7 +110,7 @@ def test_killed_and_started_again(tmp_path, drawn):
     started = [sys.executable, str(SRC / "autopilot.py"), *words, "--name", "mine"]
     environment = {**os.environ, "PYTHONPATH": str(SRC)}
     first = subprocess.Popen(started, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
-    state, deadline = tmp_path / "runs/autopilot/mine/state.json", time.monotonic() + 50
+    state, deadline = tmp_path / "runs/autopilot/mine/state.json", time.monotonic() + 200
     while time.monotonic() < deadline and first.poll() is None:
         if state.exists() and json.loads(state.read_text())["child"]:
             break

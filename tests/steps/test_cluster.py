@@ -2,9 +2,11 @@
 
 import os
 import re
+import socket
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
@@ -26,8 +28,8 @@ from maskfold.studies.run import run_study
 from maskfold.studies.study import load_study
 
 NO_RAY = "ray is not installed: pip install -r requirements-cluster.txt"
-# Seconds that a node may take to start, on a machine that is busy with other tests; read when ray is imported.
-os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+# Read when ray is imported: beside other tests a node may take long to start, and its processes are not to wait.
+os.environ |= {"RAY_raylet_start_wait_time_s": "120", "RAY_worker_niceness": "0"}
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +43,25 @@ def place(tmp_path_factory):
         yield folder
 
 
+def node() -> dict[str, int]:
+    """A small node. Of ports that it chose itself it waits no more than some seconds for its own processes to tell."""
+    names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in names]
+        for each in sockets:
+            each.bind(("", 0))
+        ports = {name: each.getsockname()[1] for name, each in zip(names, sockets, strict=True)}
+    return {"num_cpus": 1, "object_store_memory": 80 * 2**20, **ports}
+
+
 @pytest.fixture(scope="module")
 def nodes(place):
     """A cluster of two nodes with a core each, the second of them, and what names the cluster; we are connected."""
     pytest.importorskip("ray", reason=NO_RAY)
     from ray.cluster_utils import Cluster as Nodes
 
-    sizes = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    nodes = Nodes(initialize_head=True, head_node_args={**sizes, "include_dashboard": False})
-    other = nodes.add_node(**sizes)
+    nodes = Nodes(initialize_head=True, head_node_args={**node(), "include_dashboard": False})
+    other = nodes.add_node(**node())
     there = Cluster(nodes.address)
     with cluster_workers(there):
         yield nodes, other, there
@@ -83,6 +95,8 @@ def test_without_ray_it_says_how_to_get_it(monkeypatch):
 @pytest.mark.slow
 def test_two_processes_train_a_fold_of_which_one_is_killed(nodes, place, tiny, capfd):
     """As one process with the same images in a step."""
+    import ray
+
     changes = {
         "train.batch_size": 2,
         "averaging.ema": 0.8,
@@ -93,6 +107,10 @@ def test_two_processes_train_a_fold_of_which_one_is_killed(nodes, place, tiny, c
     config = override(tiny, {**changes, "name": "group"})
     together = train(config, [1], cluster=Cluster(nodes[2].address, together=2)).fold(1)
     assert Path("killed_rank").exists()
+    deadline = time.monotonic() + 30
+    while ray.available_resources().get("CPU") != 2:
+        assert time.monotonic() < deadline, "its room is not free for others"
+        time.sleep(0.2)
     assert capfd.readouterr().out.count("going on after epoch 1 of 2") == 1
     alone = train(override(config, {"train.batch_size": 4, "name": "alone"}), 1).fold(1)
     assert (together.summary()["processes"], alone.summary()["processes"]) == (2, 1)

@@ -1,6 +1,6 @@
 """How the time that is left is shared out among the steps to come. All in seconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CAUTION = 1.5  # what was reckoned of tuning and prediction may take so much longer
 FINISH = 0.985  # of the hours at which prediction is ended at the latest
@@ -28,17 +28,21 @@ class Needs:
     folds: int
     views: int
 
-    def prediction(self, folds: int, views: int, networks: int = 1) -> float:
-        """The command that predicts, with so many networks of each fold."""
-        return self.command + CAUTION * self.predict * folds * views * networks
+    def prediction(self, folds: int, views: int) -> float:
+        """The command that predicts."""
+        return self.command + CAUTION * self.predict * folds * views
 
-    def tuning(self, networks: int = 1) -> float:
+    def tuning(self) -> float:
         """The command that tunes."""
-        return self.command + CAUTION * self.tune * networks
+        return self.command + CAUTION * self.tune
 
-    def after(self, networks: int = 1) -> float:
+    def after(self) -> float:
         """All that follows the training."""
-        return self.tuning(networks) + self.prediction(self.folds, self.views, networks) + self.command
+        return self.tuning() + self.prediction(self.folds, self.views) + self.command
+
+    def beside(self, other: "Needs") -> "Needs":
+        """What this network and another one need together, once both are trained."""
+        return replace(self, tune=self.tune + other.tune, predict=self.predict + other.predict)
 
 
 def for_training(left: float, needs: Needs) -> float:

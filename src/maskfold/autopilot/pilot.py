@@ -16,14 +16,14 @@ from maskfold.autopilot.log import Log
 from maskfold.autopilot.page import write_page
 from maskfold.autopilot.train import Training, train_folds
 from maskfold.config import Config, config_yaml, load_config, override
-from maskfold.errors import InferenceError, MaskfoldError, TrainingError
+from maskfold.errors import InferenceError, MaskfoldError, RunError, TrainingError
 from maskfold.files import atomic_path
 from maskfold.planning.encoders import at_hand
 from maskfold.program import command_line
 from maskfold.runs import Run
 from maskfold.runs.lock import exclusive
 from maskfold.steps.competition import open_competition, with_root
-from maskfold.steps.places import AUTOPILOTS, CONFIGS, PSEUDO, RUNS, SUBMISSIONS
+from maskfold.steps.places import AUTOPILOTS, PSEUDO, RUNS, SUBMISSIONS
 from maskfold.steps.plan import plan
 
 MEASURING = 0.03  # of the hours that each measurement takes at most, 20 s at the most
@@ -55,7 +55,7 @@ class Autopilot:
         self.competition = open_competition(config)
         self.base = with_root(config, self.competition)
         self.folder = AUTOPILOTS / config.name
-        self.config_path = CONFIGS / f"{config.name}.yaml"
+        self.config_path = self.folder / f"{config.name}.yaml"
         suffix = ".csv" if self.competition.submission_kind == "csv" else ".zip"
         self.submission = SUBMISSIONS / f"{config.name}{suffix}"
         self.hours, self.flags = hours, flags
@@ -71,15 +71,29 @@ class Autopilot:
         with exclusive(self.folder / ".lock", self.folder):
             spent = self._spent + time.monotonic() - self._opened
             self.log = Log.open(self.folder, self.hours, spent=spent)
+            if not self.log.steps:
+                self._refuse_to_replace()
             self.log.end_child()
             self.log.save()
             try:
+                if self.log.time_left() <= 0:
+                    raise TrainingError("the hours were used up before anything was predicted")
                 self._plan()
                 first, needs = self._first()
                 self._climb(first, needs)
+            except TrainingError as error:
+                if not self.submission.exists():
+                    self._empty(str(error))
+                elif self.log.time_left() > 0:
+                    raise
             finally:
                 write_page(self.log, self.folder / "autopilot.md", self.submission)
         return self.submission
+
+    def _refuse_to_replace(self) -> None:
+        for path in (self.submission, RUNS / self.base.name):
+            if path.exists():
+                raise RunError(f"{path} exists, and no autopilot of this name made it: give another --name")
 
     # Plan and folds: in this process, for each command would cost seconds of its own.
 
@@ -116,16 +130,30 @@ class Autopilot:
         most = epochs if self.log.facts["plan"]["enough"] else None
         training, needs = self._measured("first", config, folds, most=most)
         if not self.log.ended("submission"):
+            self._folds(training)
             end = self.log.time_used() + for_training(self.log.time_left(), needs)
             if train_folds(self.log, training, needs, until=end):
                 self._tune([training.run], needs)
                 self._predict([training.run], needs)
             if not self.submission.exists():
-                self._empty()
+                self._empty("nothing was predicted in time")
+                if failed := [step.note for step in self.log.steps if step.ended == "failed"]:
+                    raise TrainingError(failed[0])  # once it is mended, the same call tries again
             self._step_done("submission", f"{self.submission}")
         if not self.log.ended("report") and self._finished(training):
             self._report(training, needs)
         return training, needs
+
+    def _folds(self, training: Training) -> None:
+        """Write the folds down; in this process, too."""
+        if self.log.ended("folds"):
+            return
+        entry, started = self.log.step("folds"), self.log.time_used()
+        entry.command = command_line("make-folds", " ".join(training.words))
+        print(f"[{started:.0f} s of {self.hours * 3600:.0f}] {entry.command}", flush=True)
+        folds = Run.create(load_config(Path(training.words[1]), name=training.run.name), training.run.parent).folds()
+        entry.seconds = self.log.time_used() - started
+        self._step_done("folds", f"{folds['fold'].nunique()} folds")
 
     def _measured(
         self, rung: str, config: Config, folds: int, *, most: int | None = None, seconds: float | None = None
@@ -169,9 +197,8 @@ class Autopilot:
     # The steps after a training.
 
     def _tune(self, runs: Sequence[Path], needs: Needs, rung: str = "first") -> bool:
-        networks = len(runs)
-        until = self.hours * 3600 - needs.prediction(needs.folds, needs.views, networks)
-        if self.log.time_used() + needs.tuning(networks) > until:
+        until = self.hours * 3600 - needs.prediction(needs.folds, needs.views)
+        if self.log.time_used() + needs.tuning() > until:
             entry = self.log.step(f"{rung}: tune")
             entry.ended, entry.note = "skipped", "no time is left for it"
             return False
@@ -189,10 +216,10 @@ class Autopilot:
             self.log, f"{rung}: predict again", "predict", [*common, *cheapest], until=until
         )
 
-    def _empty(self) -> None:
+    def _empty(self, why: str) -> None:
         entry = self.log.step("empty submission")
         write_empty(self.competition, self.submission)
-        entry.ended, entry.note = "done", "nothing was predicted in time: all masks are empty"
+        entry.ended, entry.note = "done", f"{why}: all masks are empty"
         print(entry.note, flush=True)
 
     def _report(self, training: Training, needs: Needs) -> None:
@@ -218,12 +245,13 @@ class Autopilot:
                 except MaskfoldError as error:
                     self._step_done(rung.name, str(error), ended="failed")
             if self.log.step(rung.name).ended == "kept":
-                kept.append(self._run_of(rung))
+                kept.append(RUNS / f"{self.base.name}_{rung.name}")
+                needs = needs.beside(Needs(**self.log.facts["trainings"][rung.name]["needs"]))
 
     def _try(self, rung: Rung, config: Config, kept: list[Path], first: Training, needs: Needs) -> None:
         """Train a rung, compare with and without it, and predict with it where the gain is real."""
-        log, networks = self.log, len(kept) + 1
-        left = log.time_left() - needs.after(networks)
+        log = self.log
+        left = log.time_left() - needs.beside(needs).after()
         begun = rung.name in log.facts.get("trainings", {})
         if not begun and left < max(RUNG * self.hours * 3600, 4 * needs.command):
             return self._step_done(rung.name, f"{left:.0f} s are left, which is too little", ended="skipped")
@@ -242,22 +270,19 @@ class Autopilot:
         )
         if training.folds < first.folds:
             return self._step_done(rung.name, "the time left has no room for all folds", ended="skipped")
-        until = min(log.time_used() + left, self.hours * 3600 - needs.after(networks))
-        train_folds(log, training, own, until=until)
+        together = needs.beside(own)
+        train_folds(log, training, own, until=self.hours * 3600 - together.after())
         if not self._finished(training, first.folds):
             return self._step_done(rung.name, "not all folds were trained in time", ended="dropped")
         runs = [*kept, training.run]
-        if not self._tune(runs, needs, rung.name):
+        if not self._tune(runs, together, rung.name):
             return self._step_done(rung.name, "no time was left to tune", ended="dropped")
         gain = compare(runs, kept)
         if not gain.real:
             return self._step_done(rung.name, gain.text, ended="dropped")
-        if not self._predict(runs, needs, rung.name):
+        if not self._predict(runs, together, rung.name):
             return self._step_done(rung.name, f"{gain.text}; no time was left to predict", ended="dropped")
         return self._step_done(rung.name, gain.text, ended="kept")
-
-    def _run_of(self, rung: Rung) -> Path:
-        return RUNS / f"{self.base.name}_{rung.name}"
 
     def _finished(self, training: Training, folds: int = 1) -> bool:
         return len(Run(training.run).finished_folds()) >= folds

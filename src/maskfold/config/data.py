@@ -64,7 +64,7 @@ class FoldsConfig(Section):
         description="together: images that are nearly the same, also mirrored or turned, are one group, and so are the "
         "groups that they belong to; every image is read for it, once",
     )
-    seed: int = Field(default=0, description="seed of the folds")
+    seed: int = Field(default=0, ge=0, lt=1 << 32, description="seed of the folds")
 
     @property
     def made(self) -> int:

@@ -32,7 +32,7 @@ class Config(Section):
     """One experiment. ``configs/<name>.yaml`` holds what differs from these defaults."""
 
     name: str = Field(default="", description="name of the run; default: the config file's name")
-    seed: int = Field(default=0, ge=0, description="seed of weights, order, augmentation and dropout")
+    seed: int = Field(default=0, ge=0, lt=1 << 63, description="seed of weights, order, augmentation and dropout")
     competition: CompetitionConfig = CompetitionConfig()
     folds: FoldsConfig = FoldsConfig()
     data: DataConfig = DataConfig()

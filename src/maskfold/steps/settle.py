@@ -85,7 +85,7 @@ def trial_run(config: Config) -> Iterator[Run]:
 
 def _as_known(config: Config, known: Config) -> Config:
     """``config`` with what was found for the run before."""
-    values = {
+    values: dict[str, int | None] = {
         key: size
         for key, size in (
             ("train.batch_size", known.train.batch_size),
