@@ -5,6 +5,7 @@ As a program it is the cluster: it prints its address, and ends with its standar
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -51,6 +52,7 @@ def kill_a_worker(lane: Lane) -> int:
         cluster.wait()
         cluster.stdout.close()
     lane.compare(folder, "train")
+    shutil.rmtree(folder)
     return 1
 
 
