@@ -7,7 +7,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Where bytecode is not kept, every start compiles torch anew: some ten seconds.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test lint bench rasters notebooks strip clean
+.PHONY: setup demo test drill fuzz lint bench rasters notebooks strip clean
 
 setup: $(READY)
 
@@ -20,6 +20,14 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml setup.py
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Faults at random instants of real commands, which must end as if nothing had been: some half an hour.
+drill: $(READY)
+	OMP_NUM_THREADS=1 PYTHONPATH=src:. $(BIN)/python -m tests.drill
+
+# A million run lengths and 100,000 inputs of each other kind: half an hour.
+fuzz: $(READY)
+	$(BIN)/python -W ignore -m tests.fuzz --inputs 100000
 
 # One fold without views against all folds, views and tuned decoding, both on the withheld test truth.
 DEMO := --runs runs/demo --overwrite --out submissions

@@ -11,7 +11,6 @@ turns epoch by epoch; the first epoch and the median of the later ones are shown
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ import albumentations as A
 import cv2
 import numpy as np
 import pandas as pd
-import psutil
 import torch
 from albumentations.pytorch import ToTensorV2
 from torch.utils.data import DataLoader, Dataset
@@ -30,7 +28,7 @@ from maskfold.config import CompetitionConfig, Config
 from maskfold.datasets import EpochSampler, ImageCache, TrainDataset, build_augmentation, cache_folder, train_loader
 from maskfold.demo import make_demo
 from maskfold.rle import rle_encode
-from timing import machine, print_row, print_rows
+from timing import machine, print_row, print_rows, processor_seconds
 from usual import usual_decode
 
 BATCH = 16
@@ -144,23 +142,19 @@ def usual(folder: Path, kind: Kind, workers: int) -> DataLoader:
     )
 
 
-def spent() -> float:
-    """Processor seconds of this process and of the data workers that are alive."""
-    children = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
-    return time.process_time() + sum(times.user + times.system for times in children)
-
-
 def epoch(loader: Iterable) -> float:
     """Images per processor second of one pass."""
-    before, images = spent(), 0
+    before, images = processor_seconds(), 0
     for batch in loader:
         images += len(batch["image"] if isinstance(batch, dict) else batch[0])
-    return images / (spent() - before)
+    return images / (processor_seconds() - before)
 
 
 def measure(folder: Path, kind: Kind, workers: int, epochs: int, cache: str) -> None:
     """A row for the first epoch and one for the later ones."""
     competition = open_competition(CompetitionConfig(profile="tianchi-buildings", root=folder))
+    for loader in (ours(competition, kind, 0, "none")[0], usual(folder, kind, 0)):
+        next(iter(loader))  # what is compiled and loaded at the first call
     mine, sampler = ours(competition, kind, workers, cache)
     theirs = usual(folder, kind, workers)
     rates: list[tuple[float, float]] = []

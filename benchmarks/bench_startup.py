@@ -19,6 +19,7 @@ COMMANDS = (
     "make_demo",
     "check_data",
     "plan",
+    "autopilot",
     "tile",
     "make_folds",
     "train_fold",
@@ -42,8 +43,9 @@ NEEDED = {
     "compare": ("a.csv", "b.csv"),
     "tile": ("cut",),
     "plan": ("--hours", "1"),
+    "autopilot": ("--hours", "1"),
 }
-CONFIGURED = ("check_data", "plan", "tile", "make_folds", "train_fold", "train_all")
+CONFIGURED = ("check_data", "plan", "autopilot", "tile", "make_folds", "train_fold", "train_all")
 RUNS = ("tune", "predict", "pseudo_label", "evaluate", "report", "export", "pack")
 
 

@@ -30,7 +30,7 @@ from maskfold.demo import make_demo
 from maskfold.device import choose_device, timed_kernels
 from maskfold.runs import Run
 from maskfold.training.session import Session, open_session
-from timing import interleave, machine
+from timing import clock_of, interleave, machine
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Dense half-precision operations per second by the data sheets.
@@ -48,6 +48,7 @@ def main() -> None:
     add("--workers", type=int, default=os.cpu_count() or 1, help="data workers (all cores)")
     add("--tiles", type=int, default=0, help="drawn tiles (as many as the steps need)")
     add("--gpu", action="store_true", help="also the parts of the gain, on a CUDA device")
+    add("--busy", action="store_true", help="count processor time: on a machine that others use as well")
     options = parser.parse_args()
     device = choose_device()
     options.batch = options.batch or (4 if device.type == "cpu" else 32)
@@ -77,7 +78,11 @@ def compare(options: argparse.Namespace, device: torch.device) -> None:
         "ours, compiled": partial(through, begin(options, compiled=True), [batch] * options.steps),
         "ours, files": partial(through, session, files(session, options.steps)),
     }
-    seconds = interleave({name: settled(call, device) for name, call in candidates.items()}, options.repeats)
+    seconds = interleave(
+        {name: settled(call, device) for name, call in candidates.items()},
+        options.repeats,
+        clock=clock_of(options.busy),
+    )
     print(f"\nU-Net {options.encoder}, {options.batch} x 3 x {options.size} x {options.size}, {session.precision}")
     print("| way | images/s | against plain |\n| --- | ---: | ---: |")
     for name, each in seconds.items():

@@ -135,12 +135,10 @@ def usual(images: list[OofImage], competition: Competition) -> np.ndarray:
     """(settings, images): Dice, each setting from the start, on maps that are in memory."""
     maps = [image.probability(["best"], [1.0])[0] for image in images]
     truths = [image.truth(competition).values for image in images]
+    pairs = list(zip(maps, truths, strict=True))
     return np.array(
         [
-            [
-                usual_dice(without_small(found >= np.float32(threshold), area), truth)
-                for found, truth in zip(maps, truths, strict=True)
-            ]
+            [usual_dice(without_small(found >= np.float32(threshold), area), truth) for found, truth in pairs]
             for threshold, area in product(THRESHOLDS, AREAS)
         ]
     )

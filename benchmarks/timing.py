@@ -11,11 +11,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
+
 Result = TypeVar("Result")
 
 
-def interleave(candidates: dict[str, Callable[[], object]], repeats: int, block: int = 1) -> dict[str, float]:
-    """Median seconds per call of every candidate, over `repeats` rounds of `block` calls each.
+def interleave(
+    candidates: dict[str, Callable[[], object]],
+    repeats: int,
+    block: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
+    """Median seconds per call of every candidate, over `repeats` rounds of `block` calls each, as ``clock`` has them.
 
     Blocks are for calls of microseconds: what the candidate before left in caches and in the heap is then not measured.
     Each is called once beforehand (compilation, caches); garbage is collected before and not during.
@@ -30,12 +37,25 @@ def interleave(candidates: dict[str, Callable[[], object]], repeats: int, block:
         for _ in range(repeats):
             for name, call in candidates.items():
                 for _ in range(block):
-                    began = time.perf_counter()
+                    began = clock()
                     call()
-                    seconds[name].append(time.perf_counter() - began)
+                    seconds[name].append(clock() - began)
     finally:
         gc.enable()
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def processor_seconds() -> float:
+    """Processor time so far of this process, of its data workers that are alive, and of those that it waited for."""
+    children = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
+    ended = psutil.Process().cpu_times()
+    alive = sum(times.user + times.system for times in children)
+    return time.process_time() + alive + ended.children_user + ended.children_system
+
+
+def clock_of(busy: bool) -> Callable[[], float]:
+    """The clock on the wall; where others are ``busy`` on the machine, `processor_seconds`."""
+    return processor_seconds if busy else time.perf_counter
 
 
 class Stopwatches:

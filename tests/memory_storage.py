@@ -27,5 +27,11 @@ class MemoryStorage:
         for key in self.list(prefix):
             del self.contents[key]
 
+    def move(self, key, to):
+        self.contents[checked_key(to)] = self.contents.pop(checked_key(key))
+
+    def sweep(self, prefix=""):
+        pass
+
     def size(self, prefix=""):
         return sum(len(self.contents[key]) for key in self.list(prefix))

@@ -36,7 +36,7 @@ LAYERS = [
     {"scoring", "training", "packing"},
     {"board", "planning"},
     {"report", "steps"},
-    {"studies"},
+    {"studies", "autopilot"},
     {"cli"},
 ]
 ARROWS = {

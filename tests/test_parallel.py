@@ -12,13 +12,20 @@ import torch
 
 import maskfold
 from maskfold.errors import ConfigError, TrainingError
-from maskfold.parallel import side_by_side, worker_pool
+from maskfold.parallel import default_processes, gpus, worker_pool
 
 SRC = Path(__file__).parents[1] / "src"
 
 
+def side_by_side(work, tasks, processes: int) -> None:
+    with worker_pool(processes) as workers:
+        workers(work, tasks)
+
+
 def note(folder: str, task: int) -> None:
-    Path(folder, f"{task}_{os.getpid()}").write_text(os.environ["OMP_NUM_THREADS"])
+    Path(folder, f"{task}_{os.getpid()}").write_text(
+        f"{os.environ['OMP_NUM_THREADS']} {os.environ['CUDA_VISIBLE_DEVICES']}"
+    )
     time.sleep(0.3)
 
 
@@ -46,12 +53,14 @@ def alive(pid: int) -> bool:
 
 def test_every_task_is_done_once_by_few_processes_that_share_the_cores(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert (gpus(), default_processes()) == (["3", "5"], 2)
     side_by_side(note, [(str(tmp_path), task) for task in range(5)], 2)
     names = [path.name.split("_") for path in tmp_path.iterdir()]
     assert sorted(int(task) for task, _ in names) == [0, 1, 2, 3, 4]
     assert len({process for _, process in names}) == 2
     cores = len(os.sched_getaffinity(0))
-    assert {path.read_text() for path in tmp_path.iterdir()} == {str(max(1, cores // 2))}
+    assert {path.read_text() for path in tmp_path.iterdir()} == {f"{max(1, cores // 2)} {gpu}" for gpu in (3, 5)}
 
 
 def test_the_first_error_ends_the_others_at_once():
@@ -69,7 +78,7 @@ def test_a_process_that_the_system_ended_is_named():
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_processes_end_with_their_parent(ending, tmp_path):
     code = (
-        "from tests.test_parallel import wait; from maskfold.parallel import side_by_side\n"
+        "from tests.test_parallel import side_by_side, wait\n"
         f"if __name__ == '__main__': side_by_side(wait, [({str(tmp_path)!r}, 0), ({str(tmp_path)!r}, 1)], 2)"
     )
     environment = {**os.environ, "PYTHONPATH": f"{SRC}{os.pathsep}{SRC.parent}"}

@@ -17,18 +17,24 @@ _END, _END_64 = b"PK\x05\x06", b"PK\x06\x06"
 _TAIL = 22 + (1 << 16)  # the end's own size, and a comment
 
 
-def open_zip(path: Path) -> zipfile.ZipFile:
-    """The archive at ``path``, for reading.
+def open_zip(source: Path | IO[bytes]) -> zipfile.ZipFile:
+    """The archive in a file, or in a stream of one, for reading.
 
     Raises:
         UnsafeArchiveError: it lists more members than any data set has files.
         zipfile.BadZipFile: it is damaged, or no archive.
     """
-    with open(path, "rb") as stream:
-        count = _listed(stream)
+    if isinstance(source, Path):
+        with open(source, "rb") as stream:
+            count = _listed(stream)
+    else:
+        count = _listed(source)
     if count > MOST_MEMBERS:
         raise UnsafeArchiveError(f"it lists {count:,} members, at most {MOST_MEMBERS:,} are read")
-    return zipfile.ZipFile(path)
+    try:
+        return zipfile.ZipFile(source)
+    except (ValueError, NotImplementedError, struct.error, OverflowError) as error:  # of a damaged list of members
+        raise zipfile.BadZipFile(f"its list of members is damaged: {error}") from None
 
 
 def check_member(member: zipfile.ZipInfo) -> None:
@@ -54,7 +60,7 @@ def refuse_packed(source: Path | IO[bytes]) -> None:
         UnsafeArchiveError: a member is packed, so it may become of any size.
         zipfile.BadZipFile: it is damaged, or no archive.
     """
-    with open_zip(source) if isinstance(source, Path) else zipfile.ZipFile(source) as archive:
+    with open_zip(source) as archive:
         for member in archive.infolist():
             if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
                 raise UnsafeArchiveError(

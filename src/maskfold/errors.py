@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
+LISTED = 20  # names or sentences of one kind of problem that a message holds
 
 
 class MaskfoldError(ValueError):
@@ -64,7 +65,7 @@ class ClusterError(MaskfoldError):
 
 
 class StorageError(MaskfoldError):
-    """A key that is none, or a place that cannot be opened."""
+    """A key that is none, a place that cannot be opened or written to, or a disk that is full."""
 
 
 class InferenceError(MaskfoldError):
@@ -103,8 +104,8 @@ def first_few(items: Iterable[object], most: int = 3) -> str:
 
 
 def together(messages: Sequence[str], what: str) -> list[str]:
-    """Messages about one thing as at most one problem: the only one, or the number of ``what`` and the first few."""
-    return list(messages) if len(messages) < 2 else [f"{len(messages)} {what}: {first_few(messages)}"]
+    """Messages about one thing as at most one problem: the only one, or the number of ``what`` and the first ones."""
+    return list(messages) if len(messages) < 2 else [f"{len(messages)} {what}: {first_few(messages, LISTED)}"]
 
 
 def nearest(word: str, known: Sequence[str], *, otherwise: str | None = None) -> str:

@@ -1,34 +1,158 @@
 """Files are written whole or not at all."""
 
+import ctypes
+import errno
 import os
+import re
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from maskfold.errors import StorageError
+
+# How files are called that are being written: a kill leaves them behind, and `sweep` knows them by it.
+UNFINISHED = "tmp-"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, size: int | None = None) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it becomes ``path``, on an exception it is removed.
 
-    The content is flushed to the disk before the rename, so that after a power cut ``path`` is either the
-    old file or the new one. Parent folders are made. The temporary name keeps the suffix, for writers that
-    choose a format by it.
+    The content and the folder are flushed to the disk, so that after a power cut ``path`` is either the old file or
+    the new one, and the new one for good once this has returned. Parent folders are made. The temporary name keeps the
+    suffix, for writers that choose a format by it.
+
+    Args:
+        path: the file.
+        size: bytes that will be written, where they are known, for the message of a full disk.
+
+    Raises:
+        StorageError: the disk is full, or the place cannot be written to.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    with writable(path):
+        make_folder(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.{UNFINISHED}", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
+        with _room(path, temporary, size):
+            yield temporary
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
         # mkstemp makes files for the owner only; users expect what their umask gives.
         os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        with writable(path):
+            os.replace(temporary, path)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those around it, each flushed to the disk."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk, where the system can."""
+    if os.name == "nt":
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems refuse
+            os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def exchange_folder(new: Path, path: Path) -> None:
+    """Let the folder ``new`` be ``path``; what was there is removed.
+
+    On Linux both change places at once, so that there is always one or the other; elsewhere it takes two renames.
+    """
+    if path.exists() and not _exchanged(new, path):
+        os.replace(path, former := new.with_name(f"{new.name}f"))
+        os.replace(new, path)
+        new = former
+    elif not path.exists():
+        os.replace(new, path)
+    sync_folder(path.parent)
+    shutil.rmtree(new, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Let two names change places; False where the system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):  # an old C library
+        return False
+    return rename(-100, os.fsencode(one.absolute()), -100, os.fsencode(other.absolute()), 2) == 0
+
+
+def sweep(folder: Path, name: str = "", *, deep: bool = False) -> None:
+    """Remove what writers that were killed left in a folder; nobody may be writing there.
+
+    Args:
+        folder: need not be there.
+        name: only what was to become a file of this name; empty: everything.
+        deep: also in the folders inside.
+    """
+    stem = re.escape(Path(name).stem) if name else ".*"
+    for path in sorted(folder.rglob(".*") if deep else folder.glob(".*")):
+        if re.fullmatch(rf"\.{stem}\.{UNFINISHED}\w+(\..*)?", path.name):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Inside, what keeps ``path`` from being written is told as a `StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise _full(path, error, None) from None
+        if error.errno not in UNWRITABLE:
+            raise
+        raise StorageError(
+            f"{path} cannot be written ({error.strerror}): make the folder writable, or choose another place"
+        ) from None
+
+
+@contextmanager
+def _room(path: Path, temporary: Path, size: int | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        so_far = temporary.stat().st_size if temporary.exists() else 0
+        temporary.unlink(missing_ok=True)
+        raise _full(path, error, size or so_far) from None
+
+
+def _full(path: Path, error: OSError, size: int | None) -> StorageError:
+    place = next(folder for folder in path.absolute().parents if folder.is_dir())
+    needs = "needs room" if size is None else f"needs {size:,} bytes"
+    if error.errno == errno.EFBIG:
+        return StorageError(f"{path} {needs}, more than this system lets a file have: raise the limit (ulimit -f)")
+    return StorageError(
+        f"the disk is full: {path} {needs}, and {shutil.disk_usage(place).free:,} are free ({error.strerror}): make "
+        "room, then give the same command again"
+    )
 
 
 def cache_folder() -> Path:

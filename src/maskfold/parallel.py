@@ -22,12 +22,6 @@ Task = tuple[Any, ...]
 Work = Callable[..., object]
 
 
-def side_by_side(work: Work, tasks: Iterable[Task], processes: int) -> None:
-    """Call ``work(*task)`` for every task, ``processes`` at a time, see `worker_pool`."""
-    with worker_pool(processes) as workers:
-        workers(work, tasks)
-
-
 @contextmanager
 def worker_pool(processes: int, *, deaths: int = 0) -> Iterator["Workers"]:
     """Processes that work through tasks, of one call of `Workers` after the other; the first error ends all.

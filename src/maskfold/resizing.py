@@ -1,4 +1,4 @@
-"""Images and labels at another size: the rules by which they shrink and grow, with pixel centres that agree."""
+"""Images and labels at another size or place: how they shrink, grow and move, with pixel centres that agree."""
 
 from dataclasses import replace
 
@@ -8,6 +8,7 @@ import numpy as np
 from maskfold.labels import Label, LabelSpec
 
 Size = tuple[int, int]
+Shift = tuple[float, float]  # pixels down and to the right
 
 
 def scaled_size(size: Size, scale: float) -> Size:
@@ -40,6 +41,45 @@ def fit_label(label: Label, size: Size, labels: LabelSpec) -> Label:
         return fitted
     numbers = _resized(label.instances.astype(np.float32), size, cv2.INTER_NEAREST_EXACT)  # OpenCV resizes no int32
     return replace(fitted, instances=numbers.astype(np.int32))
+
+
+def moved(values: np.ndarray, shift: Shift) -> np.ndarray:
+    """Layers (..., H, W) moved by ``shift`` pixels, bilinearly; what comes in repeats the edge.
+
+    Whole pixels keep the type, parts of one make float32.
+    """
+    for axis, distance in zip((-2, -1), shift, strict=True):
+        before = int(np.floor(-distance))
+        part = np.float32(-distance - before)
+        places = np.arange(values.shape[axis]) + before
+        last = values.shape[axis] - 1
+        first, second = (values.take((places + step).clip(0, last), axis) for step in (0, 1))
+        values = (1 - part) * first.astype(np.float32) + part * second if part else first
+    return values
+
+
+def moved_label(label: Label, shift: Shift, labels: LabelSpec) -> Label:
+    """A label moved by ``shift`` pixels; what comes in does not count.
+
+    Moved by parts of a pixel a mask becomes shares of classes, means over the pixels that count. Numbers of instances
+    move by whole pixels, the nearest ones.
+    """
+    whole = not any(distance % 1 for distance in shift)
+    counted = moved(label.valid.astype(np.float32), shift)
+    rows, columns = (
+        (np.arange(length) - distance >= 0) & (np.arange(length) - distance <= length - 1)
+        for length, distance in zip(label.valid.shape, shift, strict=True)
+    )
+    valid = (counted >= 0.5) & rows[:, None] & columns
+    if whole and not label.soft:
+        values = moved(label.values, shift)
+    else:
+        sums = moved(labels.shares(label) * label.valid, shift)
+        values = (sums / np.maximum(counted, np.float32(1e-6))).clip(0, 1).astype(np.float32)
+    instances = None
+    if label.instances is not None:
+        instances = np.where(valid, moved(label.instances, (round(shift[0]), round(shift[1]))), 0)
+    return Label(np.where(valid, values, values.dtype.type(0)), valid, instances)
 
 
 def _fitted(label: Label, size: Size, labels: LabelSpec) -> Label:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from maskfold.errors import StorageError
-from maskfold.files import atomic_path
+from maskfold.files import UNFINISHED, atomic_path, sweep, sync_folder
 
 
 class Storage(Protocol):
@@ -47,6 +47,14 @@ class Storage(Protocol):
         """Remove all keys of a prefix; there need not be any."""
         ...
 
+    def move(self, key: str, to: str) -> None:
+        """Let what was published under ``key`` be found under ``to`` instead, in the place of what was there."""
+        ...
+
+    def sweep(self, prefix: str = "") -> None:
+        """Remove what `publish` left unfinished below a prefix when it was killed; nobody may be writing there."""
+        ...
+
     def size(self, prefix: str = "") -> int:
         """Bytes of all contents of a prefix together."""
         ...
@@ -64,7 +72,7 @@ class LocalStorage:
             return file.read() if end is None else file.read(max(0, end - file.tell()))
 
     def publish(self, key: str, content: bytes) -> None:
-        with atomic_path(self.root / checked_key(key)) as temporary:
+        with atomic_path(self.root / checked_key(key), size=len(content)) as temporary:
             temporary.write_bytes(content)
 
     def list(self, prefix: str = "") -> list[str]:
@@ -88,6 +96,16 @@ class LocalStorage:
             shutil.rmtree(place)
         else:
             place.unlink(missing_ok=True)
+        if place.parent.is_dir():
+            sync_folder(place.parent)
+
+    def move(self, key: str, to: str) -> None:
+        new = self.root / checked_key(to)
+        os.replace(self.root / checked_key(key), new)
+        sync_folder(new.parent)
+
+    def sweep(self, prefix: str = "") -> None:
+        sweep(self.root / checked_key(prefix) if prefix else self.root, deep=True)
 
     def size(self, prefix: str = "") -> int:
         return sum((self.root / key).stat().st_size for key in self.list(prefix))
@@ -150,7 +168,7 @@ class FsspecStorage:
             return
         folder, _, name = place.rpartition("/")
         self._system.makedirs(folder, exist_ok=True)
-        temporary = f"{folder}/.{name}.{secrets.token_hex(6)}"
+        temporary = f"{folder}/.{name}.{UNFINISHED}{secrets.token_hex(6)}"
         self._system.pipe_file(temporary, content)
         self._system.mv(temporary, place)
 
@@ -163,6 +181,17 @@ class FsspecStorage:
     def remove(self, prefix: str) -> None:
         for key in self._found(checked_key(prefix)):
             self._system.rm_file(self._place(key))
+
+    def move(self, key: str, to: str) -> None:
+        self._system.mv(self._place(key), self._place(to))
+
+    def sweep(self, prefix: str = "") -> None:
+        if self._whole:
+            return
+        self._system.invalidate_cache()
+        for name in self._system.find(self._place(prefix) if prefix else self._root):
+            if re.match(rf"\..*\.{UNFINISHED}", name.rpartition("/")[2]):
+                self._system.rm_file(name)
 
     def size(self, prefix: str = "") -> int:
         return sum(content.size for content in self._found(prefix).values())

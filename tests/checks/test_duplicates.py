@@ -4,9 +4,10 @@ import pandas as pd
 import pytest
 from tests.checks.conftest import texture
 
-from maskfold.checks.duplicates import check_duplicates, fine_detail, perceptual_hash
+from maskfold.checks.duplicates import check_duplicates
 from maskfold.checks.images import Images, check_images
 from maskfold.checks.notes import Notes
+from maskfold.datasets.copies import fine_detail, perceptual_hash
 from maskfold.images import PLAIN
 from maskfold.symmetries import D4
 

@@ -1,12 +1,15 @@
 """How scripts end: one message for an error, an exit code, no traceback."""
 
+import os
+import signal
 import sys
+import time
 
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from maskfold.cli.script import describe_error, next_command, run_script
+from maskfold.cli.script import Terminated, describe_error, if_interrupted, next_command, run_script
 from maskfold.config import load_config
 from maskfold.errors import CompetitionError, RunError
 from maskfold.labels import LabelSpec
@@ -97,19 +100,34 @@ def fail_with(error):
 
 
 @pytest.mark.parametrize(
-    ("error", "text"),
+    ("error", "code", "text"),
     [
-        (RunError("there is no run"), "error: there is no run\n"),
-        (KeyboardInterrupt(), "error: interrupted: the same command goes on where it stopped\n"),
+        (RunError("there is no run"), 1, "error: there is no run\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted: give the same command again\n"),
+        (Terminated(), 143, "error: ended by SIGTERM: give the same command again\n"),
     ],
 )
-def test_failures_are_one_message_and_exit_code_1(capsys, monkeypatch, error, text):
+def test_failures_are_one_message_and_an_exit_code(capsys, monkeypatch, error, code, text):
     monkeypatch.delenv("MASKFOLD_DEBUG", raising=False)
     with pytest.raises(SystemExit) as stop:
         run_script(fail_with(error))
-    assert stop.value.code == 1
+    assert stop.value.code == code
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", text)
+
+
+def test_sigterm_ends_a_command_with_143_and_a_line_that_says_how_to_go_on(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def main():
+        if_interrupted("the same command goes on")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    with pytest.raises(SystemExit) as stop:
+        run_script(main)
+    assert (stop.value.code, capsys.readouterr().err) == (143, "error: ended by SIGTERM: the same command goes on\n")
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_debugging_shows_the_traceback(monkeypatch):

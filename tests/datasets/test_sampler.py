@@ -18,6 +18,25 @@ def indices(batches):
     return [draw.index for batch in batches for draw in batch]
 
 
+@pytest.mark.parametrize("share", [None, 0.5])
+def test_weights_say_how_often_images_are_drawn(share):
+    """In each round every image occurs as often as its share says, rounded up or down; over many, exactly so often."""
+    weights = np.array([0.25, 1.0, 4.0, 1.0, 0.5, 2.25, 1.0, 2.0])
+    positive = np.arange(8) % 2 == 0
+    sampler = EpochSampler(8, batch_size=4, seed=3, positive=positive, positive_share=share, weights=weights)
+    kinds = [np.arange(8)] if share is None else [np.flatnonzero(positive), np.flatnonzero(~positive)]
+    drawn = np.array([np.bincount(np.ravel([indices(batch) for batch in [epoch_of(sampler, epoch)]]), minlength=8)
+                      for epoch in range(400)])  # fmt: skip
+    for kind in kinds:
+        expected = weights[kind] / weights[kind].sum() * len(kind)
+        assert (np.abs(drawn[:, kind] - expected) < 1).all()
+        np.testing.assert_allclose(drawn[:, kind].mean(0), expected, atol=0.06)
+    again = EpochSampler(8, batch_size=4, seed=3, positive=positive, positive_share=share, weights=weights)
+    assert epoch_of(again, 17) == epoch_of(sampler, 17)
+    even = EpochSampler(8, batch_size=4, seed=3, positive=positive, positive_share=share, weights=np.full(8, 7.0))
+    assert sorted(indices(epoch_of(even, 5))) == list(range(8))
+
+
 def draws(batches):
     return [(draw.index, draw.repeat) for batch in batches for draw in batch]
 

@@ -1,13 +1,19 @@
 """The networks of a checkpoint: the weights that training wrote, or an error."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from tests.drawn_runs import random_run
 
 from maskfold.config import override
-from maskfold.ensembling.checkpoints import load_networks, oof_options
+from maskfold.ensembling.checkpoints import ensure_oof, load_networks, oof_options
+from maskfold.ensembling.choice import read_ensemble, write_ensemble
+from maskfold.ensembling.submit import default_choice
 from maskfold.errors import RunError
 from maskfold.models import build_model
 from maskfold.runs import Run
+from maskfold.steps.predict import predict_out_of_fold
 
 
 @pytest.fixture
@@ -66,3 +72,48 @@ def test_maps_depend_on_views_scales_merging_windows_and_passes_only(config):
         assert oof_options(override(config, {f"tta.{key}": value}).tta) != start
     for key, value in (("batch_size", 77), ("checkpoint", "ema")):
         assert oof_options(override(config, {f"inference.{key}": value}).tta) == start
+
+
+@pytest.fixture
+def trained(config, tmp_path, monkeypatch):
+    """A finished fold with out-of-fold maps of its best network, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    run = random_run(Path("runs"), override(config, {"name": "r"}))
+    ensure_oof(run, 0, "best", run.competition(), run.config.tta)
+    return run
+
+
+@pytest.mark.parametrize("harm", ["flip", "gone", "marker", "old marker"])
+def test_damaged_out_of_fold_maps_are_made_again_as_the_message_says(trained, harm):
+    store = trained.fold(0).oof("best")
+    wanted = {name: store.read(name).tobytes() for name in store.ids()}
+    folder = trained.fold(0).path / "oof/best"
+    (shard,), marker = folder.glob("*.pngs"), folder / "maps.json"
+    if harm == "flip":
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 2] ^= 1
+        shard.write_bytes(content)
+        with pytest.raises(RunError, match=r"the probability map of .* is damaged: .*predict\.py --oof"):
+            [store.read(name) for name in wanted]
+        predict_out_of_fold(trained)
+    elif harm == "gone":  # found without reading: nobody need say anything
+        shard.unlink()
+        ensure_oof(trained, 0, "best", trained.competition(), trained.config.tta)
+    else:
+        marker.write_text('{"made_with": {}}' if harm == "old marker" else marker.read_text().replace("[", "[ ", 1))
+        predict_out_of_fold(trained)
+    again = trained.fold(0).oof("best")
+    assert {name: again.read(name).tobytes() for name in again.ids()} == wanted
+    assert again.damaged() == []
+    assert len(list(folder.iterdir())) == 2, "a shard and the marker; what was replaced or damaged is gone"
+
+
+def test_a_choice_that_was_changed_since_tuning_is_refused(trained):
+    path = trained.ensemble_path
+    write_ensemble(default_choice([trained]), path)
+    text = path.read_text()
+    path.write_text(text.replace("threshold: 0.5", "threshold: 0.4"))
+    with pytest.raises(RunError, match=r"ensemble\.yaml is not what tuning wrote: .* remove its first line"):
+        read_ensemble(path)
+    path.write_text(path.read_text().partition("\n")[2])  # on purpose
+    assert read_ensemble(path).post.threshold == 0.4

@@ -222,9 +222,12 @@ def cleaned(probability, threshold, min_area, fill_holes):
     return mask.astype(np.uint8)
 
 
+ONE = RunChoice(run="runs/one", checkpoint="best", weight=1.0)
+
+
 def test_the_file_holds_the_masks_in_the_samples_order(competition, drawn, tmp_path):
     maps = maps_of(drawn)
-    choice = EnsembleChoice(runs=[], post=PostConfig(threshold=0.55, min_area=14, fill_holes=6))
+    choice = EnsembleChoice(runs=[ONE], post=PostConfig(threshold=0.55, min_area=14, fill_holes=6))
     shuffled = sorted(maps, key=lambda name: maps[name][0, 0, 0])
     assert shuffled != list(maps)
     maps[shuffled[2]][:] *= 0.5
@@ -249,7 +252,7 @@ def test_the_file_holds_the_masks_in_the_samples_order(competition, drawn, tmp_p
 
 def test_an_error_in_the_middle_leaves_nothing(competition, drawn, tmp_path):
     maps = maps_of(drawn)
-    choice = EnsembleChoice(runs=[])
+    choice = EnsembleChoice(runs=[ONE])
 
     def stream(error):
         yield from (Prediction(name, 0, maps[name], None) for name in list(maps)[:3])

@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from tests.memory_storage import MemoryStorage
@@ -103,10 +104,41 @@ def test_missing_and_damaged_maps_are_named(storage):
 def test_a_damaged_marker_is_named_and_may_be_replaced(storage):
     write(MapStore(storage, "oof"), {}, x=1.0)
     storage.publish("oof/maps.json", json.dumps({"maps": {}}).encode()[:-3])
-    with pytest.raises(RunError, match=r"oof/maps\.json is damaged .*: remove it"):
+    with pytest.raises(RunError, match=r"oof/maps\.json is damaged .*predict\.py --oof"):
         MapStore(storage, "oof").made_with()
     write(MapStore(storage, "oof"), {"n": 2}, x=1.0)
     assert MapStore(storage, "oof").made_with() == {"n": 2}
+
+
+def test_what_is_not_what_was_written_is_found_though_it_is_a_picture(storage):
+    store = MapStore(storage, "oof")
+    write(store, {}, x=1.0, y=0.2)
+    (shard,) = [key for key in storage.list() if not key.endswith(".json")]
+    written, marker = storage.read(shard), storage.read("oof/maps.json")
+    assert (store.damaged(), store.missing_shards()) == ([], set())
+    _, start, length, _ = json.loads(marker)["maps"]["y"]
+    other = cv2.imencode(".png", np.full((2, 3), 102, np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    assert len(other) == length, "as long, whole, of the same size"
+    storage.publish(shard, written[:start] + other + written[start + length :])
+    with pytest.raises(RunError, match="map of y is damaged"):
+        MapStore(storage, "oof").read("y")
+    assert store.damaged() == ["y"]
+    storage.remove(shard)
+    assert (store.damaged(), store.missing_shards()) == (["x", "y"], {shard.removeprefix("oof/")})
+    storage.publish("oof/maps.json", marker.replace(b'"x"', b'"z"'))
+    with pytest.raises(RunError, match=r"maps\.json is damaged \(its checksum differs\)"):
+        MapStore(storage, "oof").ids()
+
+
+def test_what_a_killed_writer_left_is_cleared(storage):
+    store = MapStore(storage, "oof")
+    write(store, {}, x=1.0)
+    before = storage.list()
+    storage.publish("oof/0123456789ab-0000.pngs", b"of a killed writer")
+    store.sweep()
+    assert storage.list() == before
+    store.clear()
+    assert storage.list() == []
 
 
 def test_a_further_map_is_kept_beside_the_maps(storage):

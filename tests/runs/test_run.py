@@ -13,6 +13,7 @@ from maskfold.competitions import open_competition
 from maskfold.config import Config, override
 from maskfold.errors import CompetitionError, FoldsError, RunError
 from maskfold.runs import Run
+from maskfold.runs.checkpoint import weights_to_bytes
 from maskfold.runs.history import read_epochs, write_epochs
 from maskfold.runs.run import made_with
 
@@ -118,15 +119,16 @@ def test_damaged_files_are_named(config, tmp_path):
     run = Run.create(config, tmp_path)
     begin(run, 0)
     run.fold(0).finish({"score": 0.5})
-    for name, call in (("summary.json", run.fold(0).summary), ("manifest.json", lambda: run.fold(0).digest("best"))):
+    write_epochs(run.fold(0), [{"epoch": 1, "loss": 0.5}])
+    assert read_epochs(run.fold(0)).to_dict("records") == [{"epoch": 1, "loss": 0.5}]
+    for name, call in (
+        ("metrics.csv", lambda: read_epochs(run.fold(0))),
+        ("summary.json", lambda: run.fold(0).summary()),
+        ("manifest.json", lambda: run.fold(0).digest("best")),
+    ):
         (run.path / "fold_0" / name).write_text('{"best": ')
         with pytest.raises(RunError, match=rf"fold_0/{name} is damaged .*--overwrite"):
             call()
-    write_epochs(run.fold(0), [{"epoch": 1, "loss": 0.5}])
-    assert read_epochs(run.fold(0)).to_dict("records") == [{"epoch": 1, "loss": 0.5}]
-    (run.path / "fold_0" / "metrics.csv").write_bytes(b"")
-    with pytest.raises(RunError, match=r"metrics\.csv is damaged"):
-        read_epochs(run.fold(0))
     (run.path / "config.yaml").write_text("train: {epochs")
     with pytest.raises(RunError, match=r"config\.yaml is damaged"):
         Run.open(run.path).config  # noqa: B018
@@ -137,10 +139,17 @@ def test_weights_are_checked_against_their_digest(config, tmp_path):
     with pytest.raises(RunError, match="train the fold first"):
         fold.load_checkpoint("best")
     fold.save_checkpoint("best", {"a": torch.ones(3)})
-    fold.finish({})
-    fold.save_checkpoint("best", {"a": torch.zeros(3)})
+    assert fold.load_checkpoint("best")["a"].tolist() == [1, 1, 1], "of a fold that is trained still, too"
+    written = fold.checkpoint_path("best").read_bytes()
+    fold.checkpoint_path("best").write_bytes(weights_to_bytes({"a": torch.zeros(3)}))  # sound, but not what was written
     with pytest.raises(RunError, match=r"best\.safetensors is damaged \(its content is not what training wrote\)"):
         fold.load_checkpoint("best")
+    fold.checkpoint_path("best").write_bytes(written)
+    fold.finish({})
+    (fold.path / "manifest.json").unlink()
+    with pytest.raises(RunError, match=r"there is no manifest\.json with its checksum"):
+        Run(fold.path.parent).fold(0).load_checkpoint("best")
+    fold.save_checkpoint("best", {"a": torch.zeros(3)})
     fold.reopen()
     assert fold.load_checkpoint("best")["a"].tolist() == [0, 0, 0]
     assert not fold.finished()

@@ -1,5 +1,7 @@
 """What prediction settles before the first image: which ensemble, which folds, which file."""
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +12,14 @@ from maskfold.competitions import open_competition
 from maskfold.config import PostConfig, TTAConfig, load_config, override
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice, write_ensemble
 from maskfold.ensembling.submit import default_choice
-from maskfold.errors import RunError, SubmissionError
+from maskfold.errors import BusyError, InferenceError, RunError, StorageError, SubmissionError
 from maskfold.runs import Run
 from maskfold.runs.checkpoint import file_digest
 from maskfold.scoring.submission_log import read_log
 from maskfold.steps import predict
 from maskfold.steps.places import ensemble_run, joined_name
-from maskfold.steps.predict import choose, compute_oof, describe_folds, log_submission
-from maskfold.steps.submissions import submission_path
+from maskfold.steps.predict import choose, compute_oof, describe_folds, submission_row
+from maskfold.steps.submissions import log_file, reserved
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ def test_out_of_fold_maps_are_made_as_the_choice_predicts(run, monkeypatch, caps
             return "dice 0.8"
 
     monkeypatch.setattr(
-        predict, "evaluate_oof", lambda choice, _, batch_size: seen.append((choice, batch_size)) or Answer()
+        predict, "evaluate_oof", lambda choice, _, batch_size, cluster: seen.append((choice, batch_size)) or Answer()
     )
     compute_oof(tuned(run), None, override(run.config, {"inference.batch_size": 5}))
     assert seen == [(tuned(run), 5)]
@@ -112,20 +114,72 @@ def test_folds_that_do_not_predict_are_named(run):
     assert describe_folds([run], competition, ["all"]) == "Folds: all"
 
 
+def reserve(name, competition, out=None, *, overwrite=False, made_of="x"):
+    return reserved(name, competition, out, overwrite=overwrite, made_of={"choice": made_of}, row={"runs": made_of})
+
+
 def test_submissions_get_a_name_of_their_own(run, here, drawn):
     competition = open_competition(run.config.competition)
-    (here / "submissions").mkdir()
     for name in ("mine.csv", "mine-2.csv", "mine-3.csv"):
-        path = submission_path("mine", competition, None, overwrite=False)
-        assert path == Path("submissions") / name
-        path.write_text("")
-    other = Run(Path("runs/other"))
-    both = joined_name([run, other])
-    assert submission_path(both, competition, None, overwrite=False) == Path("submissions/mine+other.csv")
-    with pytest.raises(SubmissionError, match=r"mine\.csv exists: choose another --out, or give --overwrite"):
-        submission_path("mine", competition, Path("submissions/mine.csv"), overwrite=False)
+        with reserve("mine", competition) as place:
+            assert place.path == Path("submissions") / name
+            place.path.write_text(name)
+    both = joined_name([run, Run(Path("runs/other"))])
+    with reserve(both, competition) as place, reserve(both, competition) as second:
+        assert [each.path.name for each in (place, second)] == ["mine+other.csv", "mine+other-2.csv"], "at once"
+        place.path.write_text("one")
+        second.path.write_text("two")
     given = Path("submissions/mine.csv")
-    assert submission_path("mine", competition, given, overwrite=True) == given
+    with (
+        pytest.raises(SubmissionError, match=r"mine\.csv exists: choose another --out, or give --overwrite"),
+        reserve("mine", competition, given),
+    ):
+        pass
+    with reserve("mine", competition, given, overwrite=True) as place:
+        assert place.path == given
+        with pytest.raises(BusyError, match=r"process \d+ on "), reserve("mine", competition, given, overwrite=True):
+            pass
+    assert sorted(path.name for path in Path("submissions").iterdir()) == [
+        "log.csv", "mine+other-2.csv", "mine+other.csv", "mine-2.csv", "mine-3.csv", "mine.csv"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_kill_between_submission_and_log_loses_nothing(run, here, drawn, written):
+    competition, out = open_competition(run.config.competition), Path("mine.csv")
+    if (child := os.fork()) == 0:
+        with reserve("mine", competition, out) as place:
+            place.path.with_name(".mine.tmp-abc123.csv").write_text("half of it")
+            if written:
+                place.path.write_text("masks")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    with reserve("mine", competition, out) as place:
+        assert place.complete == written
+        place.path.write_text("masks")
+    table = read_log(Path("submissions/log.csv"))
+    assert table[["file", "sha256"]].to_numpy().tolist() == [["mine.csv", file_digest(out)]]
+    assert sorted(path.name for path in here.iterdir() if path.name.startswith((".", "mine."))) == ["mine.csv"]
+    if written:  # another command is told so, and the line is there for it, too
+        with pytest.raises(SubmissionError, match="exists"), reserve("mine", competition, out, made_of="y"):
+            pass
+
+
+def test_what_would_fail_in_the_end_fails_before_the_work(run, here, drawn):
+    competition = open_competition(run.config.competition)
+    (here / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot be written"), reserve("m", competition, Path("file/mine.csv")):
+        pass
+    with pytest.raises(SubmissionError, match="is a folder"), reserve("m", competition, here / "runs"):
+        pass
+    for text, reason in (("", "No columns"), ("time,file\n", "no column sha256")):
+        (here / "submissions").mkdir(exist_ok=True)
+        (here / "submissions/log.csv").write_text(text)
+        with (
+            pytest.raises(InferenceError, match=rf"log\.csv is damaged .*{reason}.*restore it"),
+            reserve("m", competition),
+        ):
+            pass
 
 
 def test_the_log_says_what_made_a_submission(run, here):
@@ -133,8 +187,8 @@ def test_the_log_says_what_made_a_submission(run, here):
     path.parent.mkdir()
     path.write_text("masks")
     write_ensemble(tuned(run), run.ensemble_path)
-    log_submission(path, tuned(run), None, [run], [0, 2])
-    log_submission(path, tuned(run).model_copy(update={"scores": {}}), None, [run], ["all"])
+    log_file(path, **submission_row(tuned(run), None, [run], [0, 2]))
+    log_file(path, **submission_row(tuned(run).model_copy(update={"scores": {}}), None, [run], ["all"]))
     table = read_log(here / "submissions/log.csv")
     assert table["file"].tolist() == ["submissions/mine.csv"] * 2
     assert table["folds"].tolist() == ["0 2", "all"]
@@ -159,7 +213,7 @@ def test_the_log_has_a_score_where_maps_are_stored(config, competition, truth, h
         ("c", default_choice([run], override(config, {"tta.views": "d4"})), [0, 1]),
     ):
         path.write_text(text)
-        log_submission(path, choice, competition, [run], folds)
+        log_file(path, **submission_row(choice, competition, [run], folds))
     expected = [dice(np.zeros_like(truth[n]), truth[n]) if n in valid[1] else 1.0 for n in names]
     full = np.mean([dice(np.ones_like(truth[n]), truth[n]) for n in valid[0]])
     found = read_log(here / "submissions/log.csv")["oof_score"].tolist()

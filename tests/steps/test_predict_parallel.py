@@ -1,11 +1,16 @@
 """Prediction by several processes: the files of one, whatever happens to a process."""
 
+import pickle
 import sys
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.drawn_runs import random_run
 
+from maskfold.competitions import competition as competition_module
 from maskfold.competitions import open_competition
 from maskfold.config import override
 from maskfold.ensembling import ensemble
@@ -88,6 +93,32 @@ def test_shards_hold_every_image_once_in_the_order_of_one_pass(run, tmp_path):
     (tmp_path / "00000.zip").write_bytes((tmp_path / "00001.zip").read_bytes())
     with pytest.raises(InferenceError, match=r"00000\.zip lacks"):
         list(shards.merged())
+
+
+def test_sizes_that_were_sent_are_not_read_again(run, tmp_path, monkeypatch):
+    shards = shards_of(run, tmp_path, 2)
+    competition, samples = shards.ensemble.competition, shards.samples
+    sent = pickle.loads(pickle.dumps(replace(shards, sizes=competition.sizes(samples))))
+    monkeypatch.setattr(competition_module, "image_size", lambda *_: pytest.fail("a header is read again"))
+    sent(0)
+    assert [place.name for place in tmp_path.glob("*.zip")] == ["00000.zip"]
+
+
+def test_all_gpus_predict_unless_said_otherwise(run, monkeypatch):
+    """Two GPUs, as the environment names them; in the place of their processes this one, with the last shard first."""
+    started = []
+
+    @contextmanager
+    def workers(cluster, processes, *, deaths):
+        started.append((cluster, processes))
+        yield SimpleNamespace(finished=lambda work, tasks: [work(*task) for task in reversed(tasks)])
+
+    monkeypatch.setattr("maskfold.steps.predict.workers_of", workers)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    by_default = predict(run, Path("two.csv"))
+    assert started == [(None, 2)]
+    assert by_default.read_bytes() == predict(run, Path("one.csv"), parallel=1).read_bytes()
+    assert len(started) == 1
 
 
 def test_networks_are_loaded_once_for_all_shards(run, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Pseudo-labels: whose networks label what for which fold, what is sure enough, and where scores become optimistic."""
 
+import hashlib
 import json
 import math
 import shutil
@@ -170,7 +171,13 @@ def test_images_of_another_folder(labelling, learning, tmp_path, drawn):
     with pytest.raises(CompetitionError, match="are training images"):
         pseudo_label(labelling(), tmp_path / "again", images=drawn / "train")
     table = folder / "images.csv"
-    table.write_text(table.read_text().replace("x.png", "../x.png"))
+    written = table.read_text()
+    table.write_text(written.replace("x.png", "../x.png"))
+    with pytest.raises(RunError, match=r"images\.csv is damaged"):
+        fold_data(run, 1, needs=frozenset())
+    manifest = folder / "manifest.json"
+    digests = [hashlib.sha256(text.encode()).hexdigest() for text in (written, table.read_text())]
+    manifest.write_text(manifest.read_text().replace(*digests))
     with pytest.raises(CompetitionError, match="not a plain path inside"):
         fold_data(run, 1, needs=frozenset())
 

@@ -299,7 +299,8 @@ def test_a_fold_out_of_range_is_refused_and_leaves_no_folder(tiny, train, tmp_pa
 
 def test_damaged_state_is_named(tiny, train):
     run, _ = train(tiny)
-    (run.fold(0).path / "last.pt").write_bytes(b"PK no archive")
+    for name in ("last.pt", "previous.pt"):
+        (run.fold(0).path / name).write_bytes(b"PK no archive")
     with pytest.raises(RunError, match=r"last\.pt is damaged"):
         train(tiny)
 

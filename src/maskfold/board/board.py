@@ -7,6 +7,7 @@ from pathlib import Path
 from maskfold.board.compare import compare_entries, score_entries
 from maskfold.board.entry import Entry, read_entry
 from maskfold.board.gap import Gap, Submission, gaps, read_submissions
+from maskfold.board.medals import medal_card
 from maskfold.board.parents import find_parents, known_configs
 from maskfold.runs.run import Run
 from maskfold.scoring.submission_log import read_log
@@ -21,12 +22,14 @@ class Board:
         reference: the entry that the others are compared with; None: no run has statistics.
         submissions: in the order of the log.
         gaps: between local and leaderboard scores, one for each competition.
+        medals: where runs would have stood on closed boards, a line each.
     """
 
     entries: list[Entry]
     reference: Entry | None
     submissions: list[Submission]
     gaps: list[Gap]
+    medals: list[str]
 
 
 def make_board(runs: Sequence[Run], log: Path, reference: Run | None = None) -> Board:
@@ -52,7 +55,7 @@ def make_board(runs: Sequence[Run], log: Path, reference: Run | None = None) -> 
     for entry in entries:
         noted = [s.leaderboard for s in submissions if s.runs == entry.name and s.leaderboard is not None]
         entry.leaderboard = max(noted, default=None)
-    return Board(entries, chosen, submissions, gaps(submissions))
+    return Board(entries, chosen, submissions, gaps(submissions), medal_card(entries))
 
 
 def _reference(entries: Sequence[Entry], asked: Run | None) -> Entry | None:

@@ -113,7 +113,7 @@ def board_text(board: "Board", sort: str = "score") -> str:
         ).rstrip()
         for row in rows
     ]
-    return "\n".join([*lines, *_notes(board), *_submissions(board)])
+    return "\n".join([*lines, *_notes(board), *board.medals, *_submissions(board)])
 
 
 def _notes(board: "Board") -> list[str]:

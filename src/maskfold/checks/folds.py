@@ -106,6 +106,5 @@ def _warn(tried: TriedFolds, kind: str, notes: Notes) -> None:
     names = first_few(f"{id_} in fold {fold}, {copy} in its training split" for fold, id_, copy in leaks.to_numpy())
     notes.warnings.append(
         f"{len(leaks)} validation images have a copy among their fold's training images, which flatters the score: "
-        f"{names}; keep copies together: a CSV with one group for each set of copies, folds.group (file, id, column) "
-        f"and folds.kind {grouped}"
+        f"{names}; keep copies together: folds.copies together, folds.kind {grouped}"
     )

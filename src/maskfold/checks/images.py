@@ -1,6 +1,5 @@
 """Every image is read once: one row of figures and one thumbnail of it are kept, never its pixels."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,20 +11,19 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from maskfold.checks.large import too_large
-from maskfold.checks.notes import Notes, counts, in_threads
+from maskfold.checks.notes import LISTED_HERE, Notes, counts, in_threads
 from maskfold.competitions import Competition, Samples
 from maskfold.competitions.decoders import decoding
 from maskfold.competitions.dicom import DICOM_SUFFIXES
 from maskfold.competitions.images import decode_files
 from maskfold.competitions.samples import ImagePath, paths_of
 from maskfold.competitions.tif import TIF_SUFFIXES
+from maskfold.datasets.copies import THUMBNAIL, pixel_digest, thumbnail
 from maskfold.errors import CompetitionError, first_few
-from maskfold.images import ImageSpec, to_rgb
-
-THUMBNAIL = 32
+from maskfold.images import ImageSpec
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,8 @@ class Images:
 
     Attributes:
         table: split ("train", "test" or "" where no table names the image), id, path (an `ImagePath`), height,
-            width, mode (of the files, as Pillow names it), the columns of `colours`, digest (of the pixels), flat (one
-            colour).
+            width, mode (of the files, as Pillow names it), oddity (what of the files is not used), the columns of
+            `colours`, digest (of the pixels), flat (one colour).
         thumbnails: uint8 (n, 32, 32), grey.
         spec: how the images are stored.
     """
@@ -96,12 +94,12 @@ def _read_all(competition: Competition, rows: list[dict[str, Any]], notes: Notes
     found = dict(zip(paths, in_threads(partial(_read_image, competition), paths, "images"), strict=True))
     failures = [figures for figures in found.values() if isinstance(figures, str)]
     if failures:
-        notes.problems.append(f"{len(failures)} images cannot be read: {first_few(failures)}")
+        notes.problems.append(f"{len(failures)} images cannot be read: {first_few(failures, LISTED_HERE)}")
     read = {path: figures for path, figures in found.items() if not isinstance(figures, str)}
     rows = [row for row in rows if row["path"] in read]
     thumbnails = [read[row["path"]]["thumbnail"] for row in rows]
     colours = _colour_columns(competition.images)
-    columns = ["split", "id", "path", "height", "width", "mode", *colours, "digest", "flat"]
+    columns = ["split", "id", "path", "height", "width", "mode", "oddity", *colours, "digest", "flat"]
     table = pd.DataFrame([{**row, **read[row["path"]]} for row in rows], columns=columns)
     return Images(table, np.array(thumbnails, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL), competition.images)
 
@@ -114,40 +112,51 @@ def _read_image(competition: Competition, image: ImagePath) -> dict[str, Any] | 
     """Figures and thumbnail of one image, or what is wrong with it."""
     try:
         files = [(path, competition.files.read(path)) for path in paths_of(image)]
-        modes = [_mode(data, path) for path, data in files]
+        looks = [_look(data, path) for path, data in files]
+        modes, oddity = [mode for mode, _ in looks], next((odd for _, odd in looks if odd), "")
         pixels = decode_files(files, competition.images, competition.profile.channels)
         mode = " + ".join(mode for mode in modes if mode) if all(modes) else f"{pixels.shape[2]} x {pixels.dtype}"
-        return {"mode": mode, **_figures(pixels, competition.images)}
+        return {"mode": mode, "oddity": oddity, **_figures(pixels, competition.images)}
     except CompetitionError as error:
         return str(error)
 
 
-def _mode(data: bytes, path: str) -> str | None:
-    """The kind of pixels as Pillow names it; None of arrays, and of tifs with pixels that Pillow does not know."""
+def _look(data: bytes, path: str) -> tuple[str | None, str]:
+    """The kind of pixels as Pillow names it, and what else is in the file that is not used.
+
+    No kind of arrays, and of tifs with pixels that Pillow does not know.
+    """
     # OpenCV 4 reads the missing rest of a truncated JPEG as grey; Pillow refuses it.
     with decoding(path):
         try:
             with Image.open(BytesIO(data)) as image:
                 mode = image.mode
                 image.load()
-                return mode
+                return mode, _oddity(image)
         except UnidentifiedImageError:
             if PurePosixPath(path).suffix.lower() in {".npy", *TIF_SUFFIXES, *DICOM_SUFFIXES}:
-                return None
+                return None, ""
             raise CompetitionError(f"{path}: it is not an image") from None
+
+
+def _oddity(image: Image.Image) -> str:
+    if getattr(image, "n_frames", 1) > 1:
+        return "several frames or pages, of which the first is read"
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        return "an EXIF rotation, which is not applied: masks are drawn on the pixels as they are stored"
+    return ""
 
 
 def _figures(pixels: np.ndarray, spec: ImageSpec) -> dict[str, Any]:
     mean, std = (value.ravel() for value in cv2.meanStdDev(pixels))
     colours = dict(zip(_colour_columns(spec), np.stack([mean, std], 1).ravel().tolist(), strict=True))
-    grey = cv2.cvtColor(to_rgb(pixels, spec), cv2.COLOR_RGB2GRAY)
     return {
         "height": pixels.shape[0],
         "width": pixels.shape[1],
         **colours,
-        "digest": hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest(),
+        "digest": pixel_digest(pixels),
         "flat": bool((pixels == pixels[0, 0]).all()),
-        "thumbnail": cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA),
+        "thumbnail": thumbnail(pixels, spec),
     }
 
 
@@ -164,6 +173,8 @@ def _describe(images: Images, notes: Notes) -> None:
         statistics = pixel_statistics(images, "train").items()
         colours = (f"{channel} {mean:{digits}} ± {std:{digits}}" for channel, (mean, std) in statistics)
         notes.facts["colours (train)"] = f"{', '.join(colours)} of {scale:g} (mean ± standard deviation of the pixels)"
+    for oddity, odd in table[table["oddity"] != ""].groupby("oddity", sort=True):
+        notes.warnings.append(f"{len(odd)} images have {oddity}: {first_few(map(shown_path, odd['path']))}")
     flat = table["path"][table["flat"] & (table["split"] != "")]
     if len(flat):
         notes.warnings.append(f"{len(flat)} images have a single colour: {first_few(map(shown_path, flat))}")

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from maskfold.checks.notes import Notes, counts, in_threads
+from maskfold.checks.notes import LISTED_HERE, Notes, counts, in_threads
 from maskfold.competitions import Competition, ImagePath, Sample, Samples
 from maskfold.errors import CompetitionError, MaskfoldError, first_few
 from maskfold.program import command_line
@@ -28,7 +28,7 @@ def without_large(competition: Competition, samples: Mapping[str, Samples], note
         notes.facts[f"large {split} images"] = f"{len(own)}, read by windows (H x W): {counts(sizes)}"
         found = in_threads(lambda sample: _problem(competition, sample), own, "rasters")
         if problems := [problem for problem in found if problem is not None]:
-            notes.problems.append(f"{len(problems)} large images cannot be used: {first_few(problems)}")
+            notes.problems.append(f"{len(problems)} large images cannot be used: {first_few(problems, LISTED_HERE)}")
     if large["train"]:
         notes.warnings.append(
             f"{len(large['train'])} training images are too large to be read whole: cut them into tiles with "

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from maskfold.checks.images import Images
-from maskfold.checks.notes import Notes, in_threads
+from maskfold.checks.notes import LISTED_HERE, Notes, in_threads
 from maskfold.competitions import Competition, ImagePath, Sample, Samples
 from maskfold.errors import CompetitionError, first_few
 from maskfold.labels import MANY_CLASSES, LabelSpec
@@ -63,7 +63,7 @@ def check_masks(competition: Competition, train: Samples, images: Images, notes:
     found = list(in_threads(partial(_measure, competition, sizes), usable, "masks"))
     failures = [figures for figures in found if isinstance(figures, str)]
     if failures:
-        notes.problems.append(f"{len(failures)} masks cannot be used: {first_few(failures)}")
+        notes.problems.append(f"{len(failures)} masks cannot be used: {first_few(failures, LISTED_HERE)}")
     masks = _gather(competition.labels, [figures for figures in found if not isinstance(figures, str)])
     _describe(masks, notes)
     return masks

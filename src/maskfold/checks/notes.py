@@ -10,6 +10,7 @@ from typing import TypeVar
 from maskfold.errors import first_few
 from maskfold.progress import progress
 
+LISTED_HERE = 100  # faults of one kind that a check lists: who repairs them wants to see all
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from maskfold.checks.images import THUMBNAIL, Images
+from maskfold.checks.images import Images
 from maskfold.competitions import Samples
+from maskfold.datasets.copies import THUMBNAIL
 from maskfold.rle import RLEDialect, RLEError
 
 KEYS = ("layout", "order", "start")

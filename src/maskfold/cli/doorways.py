@@ -14,6 +14,7 @@ COMMANDS = (
     "make-demo",
     "check-data",
     "plan",
+    "autopilot",
     "tile",
     "make-folds",
     "train-fold",

@@ -4,11 +4,15 @@ import atexit
 import logging
 import os
 import re
+import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from threading import current_thread, main_thread
+from typing import Any
 
 from maskfold.cli.failures import file_message, memory_message
 from maskfold.cli.terminal import plain_output, printable
@@ -16,10 +20,23 @@ from maskfold.cli.terminal import plain_output, printable
 # What the backends of torch.distributed say in a process whose partner is gone.
 PARTNER_GONE = re.compile(r"connection (?:reset|closed|refused)|broken pipe|timed? ?out|NCCL|gloo", re.IGNORECASE)
 
+AGAIN = "give the same command again"
+_go_on = AGAIN
+
+
+class Terminated(BaseException):
+    """The system, or a queue's time limit, asks the process to end."""
+
 
 def run_script(main: Callable[[], None]) -> None:
-    """Run a command's main function; every failure is one message on stderr and exit code 1."""
+    """Run a command's main function; every failure is one message on stderr and exit code 1.
+
+    Ctrl-C ends it with 130 and SIGTERM with 143, and with a line that says how to go on. A second SIGTERM ends it at
+    once.
+    """
     _speak()
+    if_interrupted(AGAIN)
+    former = _hear_terminate()
     # Modules of the user's own, named package.module:Name in a config, are found here; last, so that they hide nothing.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
@@ -30,13 +47,37 @@ def run_script(main: Callable[[], None]) -> None:
         with plain_output():
             main()
     except KeyboardInterrupt:
-        _fail("interrupted: the same command goes on where it stopped")
+        _fail(f"interrupted: {_go_on}", 130)
+    except Terminated:
+        _fail(f"ended by SIGTERM: {_go_on}", 143)
     except BrokenPipeError:
         sys.exit(1)
     except Exception as error:
         if os.environ.get("MASKFOLD_DEBUG"):
             raise
         _fail(describe_error(error))
+    finally:
+        if former is not None:
+            signal.signal(signal.SIGTERM, former)
+
+
+def if_interrupted(text: str) -> None:
+    """Say what the user is to do after Ctrl-C or SIGTERM from now on."""
+    global _go_on
+    _go_on = text
+
+
+def _hear_terminate() -> Any:
+    """Let SIGTERM raise `Terminated`; returns what it did before, None where it is left alone: not the main thread."""
+    owner = os.getpid()
+
+    def terminate(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if os.getpid() == owner:
+            raise Terminated
+        os.kill(os.getpid(), signal.SIGTERM)  # a data worker, forked with this handler
+
+    return signal.signal(signal.SIGTERM, terminate) if current_thread() is main_thread() else None
 
 
 def _speak() -> None:
@@ -47,6 +88,7 @@ def _speak() -> None:
     handler.setFormatter(_Printable())
     logger.handlers = [handler]
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="PIL")  # of what our own messages tell
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it complains of tifs that others can read
 
 
@@ -96,10 +138,10 @@ def next_command(command: str) -> None:
     print(f"Next: {command}")
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = 1) -> None:
     if not _together() or _first_to_fail():
         print(f"error: {printable(message)}", file=sys.stderr, flush=True)
-    sys.exit(1)
+    sys.exit(code)
 
 
 def _together() -> bool:

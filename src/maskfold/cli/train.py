@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from maskfold.cli.script import next_command, starting
+from maskfold.cli.script import if_interrupted, next_command, starting
 from maskfold.cluster import Cluster
 from maskfold.config import Config
 from maskfold.program import command_line
@@ -34,6 +34,8 @@ def train_and_tell(
     starting(f"Training {named} of runs/{config.name} …")
     from maskfold.steps.train import train
 
+    again = "the same command without --overwrite" if overwrite else "the same command"
+    if_interrupted(f"what is stored stays, {again} goes on after the last whole epoch")
     _tell_next(train(config, folds, overwrite=overwrite, parallel=parallel, cluster=cluster), flags)
 
 

@@ -116,14 +116,26 @@ def _read(files: CompetitionFiles, name: str) -> dict[str, Any]:
         raise CompetitionError(f"{name} is not JSON: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise CompetitionError(f"{name} is not an annotation file of COCO's form: it has no list of images")
+    for part, keys in _ENTRIES.items():
+        entries = content.get(part, [])
+        if not isinstance(entries, list):
+            raise CompetitionError(f"{name} is not an annotation file of COCO's form: its {part} are not a list")
+        for number, entry in enumerate(entries):
+            wrong = [key for key in keys if not isinstance(entry, dict) or not isinstance(entry.get(key), int | str)]
+            if wrong:
+                raise CompetitionError(f"{name}: {part}[{number}] has no {' and no '.join(wrong)} that can be read")
     return content
+
+
+# What each entry of an annotation file's lists must have, a number or a text.
+_ENTRIES = {"categories": ("id", "name"), "annotations": ("image_id", "category_id"), "images": ("id", "file_name")}
 
 
 def _mask(segmentation: Any, shape: tuple[int, int]) -> np.ndarray:
     """Where a segmentation is, bool (H, W): polygons, or run lengths as a list or a compressed string."""
     if isinstance(segmentation, dict):
         counts, size = segmentation.get("counts"), segmentation.get("size")
-        if list(size or ()) != list(shape):
+        if size != list(shape):
             raise RLEError(f"its run lengths are of a mask of {size}, its image is {list(shape)} (height, width)")
         return _COUNTS.decode(counts_of_string(counts) if isinstance(counts, str) else counts, shape) != 0
     drawn = np.zeros(shape, bool)

@@ -1,6 +1,7 @@
 """One competition's files, seen through its profile: samples, images, masks."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -193,6 +194,14 @@ class Competition:
             with self.files.open(first) as stream:
                 self._sizes[path] = image_size(stream, first)
         return self._sizes[path]
+
+    def sizes(self, samples: Samples) -> list[tuple[int, int]]:
+        """`size` of each sample's image."""
+        return [self.size(sample.image) for sample in samples]
+
+    def remember_sizes(self, samples: Samples, sizes: Sequence[tuple[int, int]]) -> None:
+        """Take the sizes from another process, which has read the headers."""
+        self._sizes |= {sample.image: size for sample, size in zip(samples, sizes, strict=True)}
 
     def resampling(self, sample: Sample) -> float:
         """Factor by which networks see a sample's image, so that the pixels of all are of one size; 1 as a rule.

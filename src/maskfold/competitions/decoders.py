@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from PIL import UnidentifiedImageError
+
 from maskfold.errors import CompetitionError, os_reason
 
 
@@ -19,5 +21,5 @@ def decoding(message: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = os_reason(error) if isinstance(error, OSError) else str(error) or type(error).__name__
-        reason = " ".join(reason.split())
+        reason = "it is not an image" if isinstance(error, UnidentifiedImageError) else " ".join(reason.split())
         raise CompetitionError(f"{message}: {reason[:200]}{'…' if len(reason) > 200 else ''}") from None

@@ -27,8 +27,9 @@ def safe_path(name: str) -> str:
     """Normalise a relative path that came from a competition's table, and keep it inside the competition's folder.
 
     Raises:
-        CompetitionError: empty, absolute or with a drive, with ``..``, a backslash or a control character.
+        CompetitionError: empty, absolute or with a drive, with ``..``, a backslash or a control character, or too long.
     """
+    _refuse_long(name)
     if not _UNUSUAL.search(name):
         return name  # as nearly always, and a path object takes ten times as long
     path = PurePosixPath(name)
@@ -38,6 +39,14 @@ def safe_path(name: str) -> str:
             f"the file name {name!r} is not a plain path inside the competition's folder: it is not opened"
         )
     return str(path)
+
+
+def _refuse_long(name: str) -> None:
+    if len(name) * 4 > LONGEST and any(len(part.encode("utf-8", "replace")) > LONGEST for part in name.split("/")):
+        raise CompetitionError(
+            f"the file name {name[:40]!r}… is longer than the {LONGEST} bytes that disks take: is it a name, or are "
+            "columns mixed up?"
+        )
 
 
 def safe_paths(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -268,6 +277,6 @@ class CompetitionFiles:
                 self._archives[key] = open_zip(self.root / name)
             except UnsafeArchiveError as error:
                 raise CompetitionError(f"{self.root / name} is not opened: {error}") from None
-            except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, OSError):
+            except (zipfile.BadZipFile, OSError):
                 raise CompetitionError(f"{self.root / name} is not a whole zip archive: download it again") from None
         return self._archives[key]

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from maskfold.competitions.channels import Channel
 from maskfold.competitions.patterns import Pattern
@@ -41,6 +41,30 @@ class PixelSize(Section):
     column: str = Field("pixel_size", description="their column with the size, in the unit of wanted")
 
 
+class Medals(Section):
+    """Scores of a board that is closed, at its medals' ranks, its median and its first rank."""
+
+    winner: float = Field(description="score of the first rank")
+    gold: float | None = Field(None, description="least score of a gold medal")
+    silver: float | None = Field(None, description="least score of a silver medal")
+    bronze: float | None = Field(None, description="least score of a bronze medal")
+    median: float | None = Field(None, description="median of all scores")
+    board: str = Field("private leaderboard", description="which board")
+    source: str = Field(description="where the figures are from")
+
+    def lines(self) -> list[tuple[str, float]]:
+        """Name and score of what is known, the highest first."""
+        known = {name: getattr(self, name) for name in ("winner", "gold", "silver", "bronze", "median")}
+        return [(name, line) for name, line in known.items() if line is not None]
+
+    @model_validator(mode="after")
+    def _descending(self) -> "Medals":
+        lines = [line for _, line in self.lines()]
+        if lines != sorted(lines, reverse=True):
+            raise ValueError(f"the lines {', '.join(map(str, lines))} must fall from winner to median")
+        return self
+
+
 def _named(value: Any) -> Any:
     """A name alone is a choice without options."""
     return {"name": value} if isinstance(value, str) else value
@@ -76,6 +100,7 @@ class BaseProfile(Section):
         "null: training images are no tiles",
     )
     group: Group | None = Field(None, description="which images belong together: table, or pattern with {group}")
+    medals: Medals | None = Field(None, description="what scores its closed board gave medals for")
     signs: tuple[str, ...] = Field(
         (), description="further files, or patterns of some, by which a folder is known to hold this data set"
     )

@@ -14,7 +14,7 @@ from maskfold.competitions.packed import pack
 from maskfold.competitions.patterns import Pattern
 from maskfold.competitions.table import duplicates, read_cells
 from maskfold.config import GroupConfig
-from maskfold.errors import CompetitionError, first_few, raise_all
+from maskfold.errors import LISTED, CompetitionError, first_few, raise_all
 
 Split = Literal["train", "test"]
 OwnSplit = Literal["train", "valid", "test"]
@@ -178,7 +178,8 @@ def survey_samples(
     named = dict.fromkeys(path for sample in found for path in paths_of(sample.image))
     missing = [path for path in named if not files.exists(path)]
     if missing:
-        problems.append(f"{source} names {len(missing)} images that are not in {files.root}: {first_few(missing)}")
+        listed = first_few((f"{path}{_other_case(files, path)}" for path in missing), LISTED)
+        problems.append(f"{source} names {len(missing)} images that are not in {files.root}: {listed}")
     absent = set(missing)
     usable = (unique[image_id] for image_id in sorted(unique))
     samples = Samples(sample for sample in usable if absent.isdisjoint(paths_of(sample.image)))
@@ -189,6 +190,13 @@ def survey_samples(
         except CompetitionError as error:
             problems.append(str(error))
     return Survey(samples, tuple(problems))
+
+
+def _other_case(files: CompetitionFiles, path: str) -> str:
+    """A hint where the file is there but for capital letters, as in ``a.JPG``."""
+    folder, _, name = path.rpartition("/")
+    there = next((found for found in files.names(folder or ".") if found.lower() == name.lower()), None)
+    return "" if there is None else f" (but {there} is there: capital letters count)"
 
 
 def read_groups(files: CompetitionFiles, group: GroupConfig | str, samples: Samples) -> list[str | None]:

@@ -1,6 +1,5 @@
 """Write a submission in the competition's form: whole and validated, or not at all."""
 
-import os
 import shutil
 import uuid
 import zipfile
@@ -18,7 +17,7 @@ from maskfold.competitions.table import write_table
 from maskfold.competitions.validate import describe_problems, submission_problems
 from maskfold.competitions.windows import MaskWindows
 from maskfold.errors import SubmissionError, first_few
-from maskfold.files import atomic_path
+from maskfold.files import UNFINISHED, atomic_path, exchange_folder, make_folder, writable
 from maskfold.program import command_line
 
 Sizes = dict[str, tuple[int, int]]
@@ -167,17 +166,19 @@ def _zip_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Ad
 def _folder_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Add]:
     names = competition.layout.file_names()
     _refuse_other_content(path)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-    temporary.mkdir(parents=True)
+    temporary = path.parent / f".{path.stem}.{UNFINISHED}{uuid.uuid4().hex}"
+    with writable(path):
+        make_folder(temporary)
     try:
 
         def add(image_id: str, mask: np.ndarray | MaskWindows) -> None:
             name = names[image_id]
-            (temporary / name).write_bytes(_file(competition, name, mask))
+            with atomic_path(temporary / name) as file:
+                file.write_bytes(_file(competition, name, mask))
 
         yield add
         _require_valid(temporary, path, competition, sizes)
-        _replace_folder(temporary, path)
+        exchange_folder(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -214,11 +215,3 @@ def _refuse_other_content(path: Path) -> None:
         raise SubmissionError(
             f"{path} is not the folder of an earlier submission (it holds {first_few(others)}): choose another"
         )
-
-
-def _replace_folder(new: Path, path: Path) -> None:
-    retired = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-    if path.exists():
-        os.replace(path, retired)
-    os.replace(new, path)
-    shutil.rmtree(retired, ignore_errors=True)

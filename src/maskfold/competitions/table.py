@@ -11,7 +11,7 @@ import pandas as pd
 
 from maskfold.competitions.files import decode_text
 from maskfold.competitions.profile import CsvProfile
-from maskfold.errors import CompetitionError, first_few, raise_all, repeated
+from maskfold.errors import LISTED, CompetitionError, first_few, raise_all, repeated
 
 Key = tuple[str, str]
 """(id, class value); the class value is "" where a row is not of one class."""
@@ -115,7 +115,7 @@ def survey_masks(profile: CsvProfile, table: pd.DataFrame, source: str) -> tuple
 def duplicates(names: Iterable[str], source: str) -> list[str]:
     """At most one problem: the names that occur twice."""
     twice = repeated(list(names))
-    return [f"{source}: {len(twice)} duplicate ids: {first_few(twice)}"] if twice else []
+    return [f"{source}: {len(twice)} duplicate ids: {first_few(twice, LISTED)}"] if twice else []
 
 
 def _survey_classes(
@@ -148,15 +148,16 @@ def _exact_text(data: bytes, source: str) -> str:
 
 def _read_cells(text: str, separator: str, source: str) -> pd.DataFrame:
     cells = read_cells(text, source, sep=separator, header=None)
-    if len(text) and text[-1] not in "\r\n" and cells.iloc[-1].isna().any():
+    last = text[max(text.rfind("\n"), text.rfind("\r")) + 1 :]
+    if last and separator not in last and cells.shape[1] > 1:
         raise CompetitionError(
-            f"{source} ends within row {len(cells)}, {_shown(cells.iloc[-1, 0])}: is the file cut off? Get it again"
+            f"{source} ends within row {len(cells)}, {_shown(last)}: is the file cut off? Get it again"
         )
     return cells.fillna("")
 
 
 def read_cells(text: str, source: str, *, sep: str = ",", header: int | None = 0) -> pd.DataFrame:
-    """The cells of a CSV as text, NaN where a row has fewer than the widest; ``header`` is the row of column names.
+    """The cells of a CSV as text; ``header`` is the row of column names.
 
     Raises:
         CompetitionError: rows of too many fields, a quote that is not closed, NUL characters, nothing at all.
@@ -167,12 +168,15 @@ def read_cells(text: str, source: str, *, sep: str = ",", header: int | None = 0
             "it again"
         )
     try:
-        return pd.read_csv(StringIO(text), sep=sep, header=header, dtype=str, keep_default_na=False)
+        cells = pd.read_csv(StringIO(text), sep=sep, header=header, dtype=str, keep_default_na=False)
     except ValueError as error:  # the base of pandas' own
-        reason = str(error)
+        reason = " ".join(str(error).split())
         if row := re.search(r"EOF inside string starting at row (\d+)", reason):
             reason = f"row {int(row[1]) + 1} has a quote that is not closed"
         raise CompetitionError(f"{source} is not a CSV separated by {sep!r}: {reason}") from None
+    if not isinstance(cells.index, pd.RangeIndex):  # pandas takes the first fields for the rows' names
+        raise CompetitionError(f"{source} has rows of more fields than its header has columns")
+    return cells
 
 
 def _refuse_broken_names(cells: pd.DataFrame, columns: list[str], source: str) -> None:

@@ -6,9 +6,11 @@ from maskfold.config.data import (
     DataConfig,
     FoldsConfig,
     GroupConfig,
+    MixConfig,
     SmoothingConfig,
     TargetsConfig,
     TeacherConfig,
+    WeightsConfig,
 )
 from maskfold.config.load import (
     MADE_WITH,
@@ -55,6 +57,7 @@ __all__ = [
     "FoldsConfig",
     "GroupConfig",
     "InferenceConfig",
+    "MixConfig",
     "ModelConfig",
     "OptimConfig",
     "PostConfig",
@@ -66,6 +69,7 @@ __all__ = [
     "TeacherConfig",
     "TrainConfig",
     "TuneConfig",
+    "WeightsConfig",
     "changed_keys",
     "config_from_tree",
     "config_yaml",

@@ -59,12 +59,73 @@ class FoldsConfig(Section):
     valid_share: float = Field(default=0.2, gt=0, lt=1, description="hold-out: share of images for validation")
     bins: Count = Field(default=5, description="stratified: coverage bins, and one more for empty masks")
     group: GroupConfig | None = Field(default=None, description="where groups come from; null: the profile's, if any")
-    seed: int = Field(default=0, description="seed of the folds")
+    copies: Literal["apart", "together"] = Field(
+        default="apart",
+        description="together: images that are nearly the same, also mirrored or turned, are one group, and so are the "
+        "groups that they belong to; every image is read for it, once",
+    )
+    seed: int = Field(default=0, ge=0, lt=1 << 32, description="seed of the folds")
 
     @property
     def made(self) -> int:
         """Number of folds that are made."""
         return 1 if self.kind in ("holdout", "given") else self.count
+
+
+class MixConfig(Section):
+    """Training images that are made of several, with the labels that belong to them."""
+
+    recipe: Literal["mixup", "cutmix", "copy_paste", "mosaic"] = Field(
+        description="mixup: mean of two images and their labels; cutmix: a rectangle of another image; copy_paste: "
+        "half of another image's objects with their masks; mosaic: four images around a random centre"
+    )
+    share: Share = Field(default=0.5, description="share of the training images that are mixed with others")
+    alpha: float | None = Field(
+        default=None,
+        gt=0,
+        description="mixup and cutmix: the weight is drawn from Beta(alpha, alpha); null: 0.2 for mixup, 1 for cutmix",
+    )
+
+    @property
+    def strength(self) -> float:
+        """``alpha``, or what null stands for."""
+        return self.alpha or (0.2 if self.recipe == "mixup" else 1.0)
+
+    @model_validator(mode="after")
+    def _used(self) -> "MixConfig":
+        if self.alpha is not None and self.recipe not in ("mixup", "cutmix"):
+            raise ValueError(f"alpha is {self.alpha:g}, but recipe {self.recipe} draws no weights: leave alpha out")
+        return self
+
+
+class WeightsConfig(Section):
+    """How often each training image is drawn, by how well networks trained before agree with its mask."""
+
+    runs: tuple[Path, ...] = Field(
+        min_length=1,
+        description="run folders with the same folds; each fold asks their networks of that fold, which never saw what "
+        "it validates on",
+    )
+    hard: float = Field(
+        default=0.0,
+        ge=0,
+        le=4,
+        description="images are drawn by (1 - agreement) to this power, each 1/4 to 4 times as often as the mean; 0: "
+        "all alike",
+    )
+    doubtful: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="share of the images that is drawn a quarter as often: those with which even the best of the runs "
+        "agrees least, so that the mask may be wrong",
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> "WeightsConfig":
+        if not self.hard and not self.doubtful:
+            raise ValueError("hard and doubtful are both 0, so all images weigh the same: set one, or weights to null")
+        return self
 
 
 class DataConfig(Section):
@@ -79,8 +140,16 @@ class DataConfig(Section):
         le=8,
         description="images are resized by this before the network; predictions are resized back",
     )
+    label_shift: tuple[Annotated[float, Field(ge=-32, le=32)], Annotated[float, Field(ge=-32, le=32)]] = Field(
+        default=(0.0, 0.0),
+        description="pixels (down, right) by which the competition's masks stand beside what the images show: training "
+        "moves them back, and predictions are moved to where masks are asked for; evaluate measures it",
+    )
     augment: str | list[Any] = Field(
         default="d4", description="preset (none, flips, d4, d4_color, heavy, scale_crop) or a list of albumentations"
+    )
+    mix: MixConfig | None = Field(
+        default=None, description="training images that are made of several, such as {recipe: cutmix}; null: none"
     )
     workers: int = Field(default=2, ge=0, description="data loading processes")
     cache: Literal["none", "memory", "disk"] = Field(
@@ -96,6 +165,9 @@ class DataConfig(Section):
     positive_share: Share | None = Field(
         default=None,
         description="share of the training images drawn that have a mask, batch by batch; null: as they come",
+    )
+    weights: WeightsConfig | None = Field(
+        default=None, description="hard images are drawn more often, those with doubtful masks less; null: all alike"
     )
     extra: tuple[Path, ...] = Field(
         default=(), description="folders of pseudo-labels whose images are trained on too; they never validate"

@@ -32,7 +32,7 @@ class Config(Section):
     """One experiment. ``configs/<name>.yaml`` holds what differs from these defaults."""
 
     name: str = Field(default="", description="name of the run; default: the config file's name")
-    seed: int = Field(default=0, ge=0, description="seed of weights, order, augmentation and dropout")
+    seed: int = Field(default=0, ge=0, lt=1 << 63, description="seed of weights, order, augmentation and dropout")
     competition: CompetitionConfig = CompetitionConfig()
     folds: FoldsConfig = FoldsConfig()
     data: DataConfig = DataConfig()
@@ -65,6 +65,11 @@ class Config(Section):
             raise ValueError(
                 f"schedule.cycles is {self.schedule.cycles} but train.epochs is {self.train.epochs}: "
                 "a cycle needs at least one epoch"
+            )
+        if self.data.mix is not None and self.data.mix.recipe == "mixup" and self.model.instances is not None:
+            raise ValueError(
+                f"data.mix.recipe is mixup, which leaves no objects, but model.instances is {self.model.instances}: "
+                "set the recipe to cutmix, copy_paste or mosaic, or model.instances to null"
             )
         if self.semi is not None and self.averaging.ema is None:
             raise ValueError(

@@ -150,6 +150,10 @@ class TrainConfig(Section):
     max_hours: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="stop after the epoch that would pass this many hours"
     )
+    save_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="minutes after which the state is stored inside an epoch, too; null: after whole epochs only",
+    )
     early_stop: Count | None = Field(
         default=None, description="stop after this many validations without a better score"
     )

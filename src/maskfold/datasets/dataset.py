@@ -10,12 +10,13 @@ import torch
 from torch.utils.data import Dataset
 
 from maskfold.competitions import Competition, Sample, Samples
+from maskfold.datasets.mixing import Crop, Mixing
 from maskfold.datasets.targets import ExtraImages, Smoothing, TargetSource
 from maskfold.errors import ConfigError
 from maskfold.instances import borders, components, depths
 from maskfold.labels import Label, LabelSpec
 from maskfold.losses.boundary import signed_distance
-from maskfold.resizing import fit_image, fit_label, scaled_size
+from maskfold.resizing import Shift, fit_image, fit_label, moved_label, scaled_size
 
 # Targets that are made of the objects of a mask; nothing else has a use for them.
 OF_INSTANCES = {"border", "inner"}
@@ -42,8 +43,8 @@ class TrainDataset(Dataset[dict[str, Any]]):
     - ``image`` (C, h, w), scaled, and cropped by the augmentation: see `image_tensor`;
     - ``id`` (str), ``index`` (place in ``samples``);
     - ``valid``, bool (1, h, w), the pixels that count, and ``targets`` by name, in the image's geometry: ``mask`` as
-      `LabelSpec.target` has it; and what ``needs`` names: ``distance``, float32 (C, h, w), ``presence``, float32 (C,),
-      ``border`` and ``inner``, float32 (1, h, w).
+      `LabelSpec.target` has it, of bytes unless it is soft; and what ``needs`` names: ``distance``, float32 (C, h, w),
+      ``presence``, float32 (C,), ``border`` and ``inner``, float32 (1, h, w).
     """
 
     def __init__(
@@ -59,6 +60,8 @@ class TrainDataset(Dataset[dict[str, Any]]):
         smoothing: Smoothing | None = None,
         extra: Sequence[ExtraImages] = (),
         cache: "ImageCache | None" = None,
+        mixing: Mixing | None = None,
+        label_shift: Shift = (0.0, 0.0),
     ) -> None:
         """See the class.
 
@@ -73,6 +76,8 @@ class TrainDataset(Dataset[dict[str, Any]]):
             smoothing: applied to the augmented label.
             extra: further images, whose indices follow those of ``samples``.
             cache: of ``samples`` at ``scale``; it changes no pixel.
+            mixing: of augmented images, which must all have one size.
+            label_shift: pixels by which labels at the size of their files stand beside the images; they are moved back.
         """
         unknown = needs - set(EXTRAS)
         if unknown:
@@ -81,31 +86,40 @@ class TrainDataset(Dataset[dict[str, Any]]):
         self.samples = samples
         self.scale, self.augment, self.seed, self.needs = scale, augment, seed, frozenset(needs)
         self.sources, self.smoothing = tuple(sources), smoothing
-        self.extra, self.cache = tuple(extra), cache
+        self.extra, self.cache, self.mixing = tuple(extra), cache, mixing
+        self.back = -label_shift[0], -label_shift[1]
 
     def __len__(self) -> int:
         return len(self.samples) + sum(len(images.samples) for images in self.extra)
 
     def __getitem__(self, key: Draw) -> dict[str, Any]:
         epoch, index, repeat = key
-        image_id, image, label = self._scaled(key)
-        if self.augment is not None:
-            image, label = self.augment(image, label, item_seed(self.seed, epoch, index + len(self) * repeat))
+        image_id, crop = self._augmented(key, item_seed(self.seed, epoch, index + len(self) * repeat))
+        if self.mixing is not None:
+            crop = self.mixing(key, len(self), crop, lambda draw, seed: self._augmented(draw, seed)[1])
+        image, label = crop
         if self.smoothing is not None:
             label = self.smoothing(label)
         return {"image": image_tensor(image), "id": image_id, "index": index, **self._truth(label)}
+
+    def _augmented(self, key: Draw, seed: int) -> tuple[str, Crop]:
+        image_id, image, label = self._scaled(key)
+        if self.augment is not None:
+            image, label = self.augment(image, label, seed)
+        return image_id, Crop(image, label)
 
     def _scaled(self, key: Draw) -> tuple[str, np.ndarray, Label]:
         labels = self.competition.labels
         if key.index >= len(self.samples):
             sample, image, label = self._extra(key.index - len(self.samples))
-            return sample.id, resize_image(image, self.scale), resize_label(label, self.scale, labels)
+            label = resize_label(self._moved_back(label), self.scale, labels)
+            return sample.id, resize_image(image, self.scale), label
         sample = self.samples[key.index]
         if self.cache is None:
             native, factor = self.competition.image(sample.image), self.scale * self.competition.resampling(sample)
             return sample.id, resize_image(native, factor), self._label(sample, native.shape[:2], key)
         # What sources make may be another label at each draw; the cache has no instances.
-        if self.sources or self.needs & OF_INSTANCES:
+        if self.sources or self.needs & OF_INSTANCES or any(self.back):
             label = self._label(sample, self.competition.size(sample.image), key)
             return sample.id, self.cache.image(sample), label
         return sample.id, *self.cache.pair(sample)
@@ -117,7 +131,10 @@ class TrainDataset(Dataset[dict[str, Any]]):
         for source in self.sources:
             label = source(sample, label, key)
         factor = self.scale * self.competition.resampling(sample)
-        return resize_label(replace(label, instances=instances), factor, self.competition.labels)
+        return resize_label(self._moved_back(replace(label, instances=instances)), factor, self.competition.labels)
+
+    def _moved_back(self, label: Label) -> Label:
+        return moved_label(label, self.back, self.competition.labels) if any(self.back) else label
 
     def _extra(self, place: int) -> tuple[Sample, np.ndarray, Label]:
         for images in self.extra:
@@ -132,7 +149,10 @@ class TrainDataset(Dataset[dict[str, Any]]):
         labels = self.competition.labels
         further = {name: torch.from_numpy(EXTRAS[name](label, labels)) for name in sorted(self.needs)}
         # Where some labels may be soft all are, or they would not fit into one batch.
-        values = labels.shares(label) if self.sources or self.smoothing or self.extra else label.values
+        mixed_soft = self.mixing is not None and self.mixing.soft
+        between = any(distance % 1 for distance in self.back)
+        soft = self.sources or self.smoothing or self.extra or mixed_soft or between
+        values = labels.shares(label) if soft else label.values
         return {
             "valid": torch.from_numpy(np.ascontiguousarray(label.valid))[None],
             "targets": {"mask": labels.target(torch.from_numpy(np.ascontiguousarray(values))), **further},
@@ -144,11 +164,18 @@ class EvalDataset(Dataset[dict[str, Any]]):
 
     - ``image`` (C, h, w), scaled: see `image_tensor`;
     - ``label``, where the sample has masks: a `Label` of that size (`Competition.scored_label`);
-    - ``id`` (str), ``index``, and ``size``: (H, W) of the mask that is asked for (`Competition.scored_size`).
+    - ``id`` (str), ``index``, and ``size``: (H, W) of the mask that is asked for (`Competition.scored_size`);
+    - ``shift``, where there is one: pixels of that size by which a prediction is moved to the competition's masks.
     """
 
     def __init__(
-        self, competition: Competition, samples: Samples, *, scale: float = 1.0, cache: "ImageCache | None" = None
+        self,
+        competition: Competition,
+        samples: Samples,
+        *,
+        scale: float = 1.0,
+        cache: "ImageCache | None" = None,
+        label_shift: Shift = (0.0, 0.0),
     ) -> None:
         """See the class.
 
@@ -157,8 +184,10 @@ class EvalDataset(Dataset[dict[str, Any]]):
             samples: with or without masks.
             scale: factor by which images are resized.
             cache: of images at ``scale``; it changes no pixel.
+            label_shift: pixels of the image's file by which the competition's masks stand beside it.
         """
         self.competition, self.samples, self.scale, self.cache = competition, samples, scale, cache
+        self.label_shift = label_shift
 
     def factor(self, sample: Sample) -> float:
         """By which the image of a sample is resized."""
@@ -182,6 +211,9 @@ class EvalDataset(Dataset[dict[str, Any]]):
         }
         if sample.masks is not None:
             item["label"] = self.competition.scored_label(sample, size)
+        if any(self.label_shift):
+            factors = item["size"][0] / size[0], item["size"][1] / size[1]
+            item["shift"] = tuple(map(float, np.multiply(self.label_shift, factors)))
         return item
 
 

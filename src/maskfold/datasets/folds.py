@@ -114,7 +114,7 @@ def ignored_groups(samples: Samples, config: FoldsConfig) -> str | None:
 def load_groups(competition: Competition, samples: Samples, config: FoldsConfig) -> np.ndarray | None:
     """(n,) group of each sample, or None where the kind of folds has no use for groups.
 
-    Groups come from ``folds.group`` or else the profile.
+    Groups come from ``folds.group`` or else the profile; with ``folds.copies: together`` copies join them.
 
     Raises:
         FoldsError: ``folds.group`` is set, but the kind of folds ignores groups; a sample without group.
@@ -126,8 +126,17 @@ def load_groups(competition: Competition, samples: Samples, config: FoldsConfig)
                 f"folds.group is set, but folds.kind {config.kind} ignores groups: use one of {', '.join(GROUPED)}, or "
                 "set folds.group to null"
             )
+        if config.copies == "together":
+            raise FoldsError(
+                f"folds.copies is together, but folds.kind {config.kind} ignores groups: use one of "
+                f"{', '.join(GROUPED)}, or set folds.copies to apart"
+            )
         return None
     declared = competition.groups(samples, config.group) if config.group is not None else [s.group for s in samples]
+    if config.copies == "together":
+        from maskfold.datasets.copies import copy_sets, with_copies  # they read images, which others need not
+
+        declared = with_copies(samples.ids, declared, copy_sets(competition, samples))
     if not any(declared):
         return None
     without = [image_id for image_id, group in zip(samples.ids, declared, strict=True) if not group]

@@ -95,8 +95,11 @@ def check_groups(folds: pd.DataFrame, group_of: dict[str, str], source: object) 
 def _read_table(content: bytes, path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except ValueError as error:  # the base of pandas' own, and of those of encodings
         raise FoldsError(f"{path} is not a CSV file: {' '.join(str(error).split())}") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise FoldsError(f"{path} has rows of more fields than columns")
+    table = table.fillna("")
     if list(table.columns) != COLUMNS:
         raise FoldsError(f"{path} has the columns {', '.join(table.columns)}: expected {', '.join(COLUMNS)}")
     for column, least in (("fold", 0), ("times", 1)):

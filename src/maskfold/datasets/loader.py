@@ -12,6 +12,7 @@ from maskfold.config import Config
 from maskfold.datasets.cache import ImageCache
 from maskfold.datasets.dataset import EvalDataset, TrainDataset
 from maskfold.datasets.sampler import EpochSampler, size_batches
+from maskfold.datasets.shared_memory import check_shared_memory
 from maskfold.datasets.unlabelled import MixedDataset, MixedSampler
 from maskfold.resizing import scaled_size
 
@@ -38,7 +39,8 @@ def image_loader(
 
     ``rank`` of ``world`` processes gets its share of the batches; ``cache`` is one of images at ``data.scale``.
     """
-    dataset = EvalDataset(competition, samples, scale=config.data.scale, cache=cache)
+    data = config.data
+    dataset = EvalDataset(competition, samples, scale=data.scale, cache=cache, label_shift=data.label_shift)
     sizes = [competition.size(sample.image) for sample in samples]
     if any(competition.resampling(sample) != 1 for sample in samples):
         factors = [dataset.factor(sample) for sample in samples]
@@ -84,6 +86,7 @@ def _stacked(tensors: list[torch.Tensor]) -> torch.Tensor:
 def _loader(
     dataset: Dataset[Item], batches: Iterable[list[Any]], workers: int, collate: Callable[[list[Item]], Item]
 ) -> DataLoader:
+    check_shared_memory(workers)
     return DataLoader(
         dataset,
         batch_sampler=batches,

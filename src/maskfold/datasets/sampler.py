@@ -13,7 +13,7 @@ from maskfold.errors import SamplerError
 
 
 class EpochSampler(Sampler[list[Draw]]):
-    """Batches of `Draw` for one process; set ``epoch`` before each pass over it.
+    """Batches of `Draw` for one process; set ``epoch`` before each pass over it, and ``first`` to leave some out.
 
     An epoch is one reshuffled round of the images. With ``epoch_images`` or ``positive_share`` the rounds (of the
     images with a mask, and of those without) run on from epoch to epoch instead, so that all images of a kind are
@@ -32,6 +32,7 @@ class EpochSampler(Sampler[list[Draw]]):
         times: Sequence[int] | np.ndarray | None = None,
         positive: Sequence[bool] | np.ndarray | None = None,
         positive_share: float | None = None,
+        weights: np.ndarray | None = None,
         epoch_images: int | None = None,
         rank: int = 0,
         world: int = 1,
@@ -46,6 +47,9 @@ class EpochSampler(Sampler[list[Draw]]):
             positive: (n,) whether the image has any mask; needed for ``positive_share``.
             positive_share: share of the images drawn that are positive. A fraction of an image is carried over to
                 the next batch: 0.1 of batches of 4 is one image in two batches of five.
+            weights: (n,) how often each image is drawn, relative to the others of its kind; default: all alike. A
+                round then has as many images as ever, some of them several times and others not at all, by systematic
+                sampling: each occurs as often as its share of the round says, rounded up or down.
             epoch_images: images per epoch over all processes; default: one round.
             rank: this process, 0 <= rank < world.
             world: number of processes.
@@ -66,8 +70,10 @@ class EpochSampler(Sampler[list[Draw]]):
         # 0.1 as people mean it: the nearest float would be a little too much or too little, sometimes.
         self.share = Fraction(1 if positive_share is None else positive_share).limit_denominator(10**6)
         self.pools = _pools(pool, positive, positive_share)
+        self.weights = None if weights is None else np.asarray(weights, float)
         self.whole_rounds = epoch_images is None and positive_share is None
         self.epoch = 0
+        self.first = 0
 
     def __len__(self) -> int:
         return self.batches
@@ -77,7 +83,7 @@ class EpochSampler(Sampler[list[Draw]]):
         repeats = _repeats(batches.ravel()).reshape(batches.shape)
         mine = slice(self.rank, None, self.world)
         pairs = zip(batches[mine].tolist(), repeats[mine].tolist(), strict=True)
-        return iter([[Draw(self.epoch, *draw) for draw in zip(*pair, strict=True)] for pair in pairs])
+        return iter([[Draw(self.epoch, *draw) for draw in zip(*pair, strict=True)] for pair in pairs][self.first :])
 
     def _epoch_batches(self) -> np.ndarray:
         """(batches * world, size) indices of this epoch, over all processes; positive images first."""
@@ -104,8 +110,17 @@ class EpochSampler(Sampler[list[Draw]]):
             return np.empty(0, int)
         first, offset = divmod(start, len(images))
         rounds = range(first, first + -(-(offset + count) // len(images)))
-        row = np.concatenate([np.random.default_rng([self.seed, key, r]).permutation(images) for r in rounds])
+        row = np.concatenate([self._round(images, key, number) for number in rounds])
         return row[offset : offset + count]
+
+    def _round(self, images: np.ndarray, key: int, number: int) -> np.ndarray:
+        """The images of a round, shuffled."""
+        rng = np.random.default_rng([self.seed, key, number])
+        if self.weights is None:
+            return rng.permutation(images)
+        ends = np.cumsum(self.weights[images])
+        places = (np.arange(len(images)) + rng.random()) * (ends[-1] / len(images))
+        return rng.permutation(images[np.searchsorted(ends, places, side="right").clip(0, len(images) - 1)])
 
 
 def _pools(

@@ -119,6 +119,15 @@ class MixedSampler:
     def epoch(self, epoch: int) -> None:
         self.labelled.epoch = self.unlabelled.epoch = epoch
 
+    @property
+    def first(self) -> int:
+        """Of both, see `EpochSampler`."""
+        return self.labelled.first
+
+    @first.setter
+    def first(self, first: int) -> None:
+        self.labelled.first = self.unlabelled.first = first
+
     def __len__(self) -> int:
         return len(self.labelled)
 

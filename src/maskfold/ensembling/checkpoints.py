@@ -1,5 +1,6 @@
 """The networks of a run's checkpoints, and their out-of-fold maps."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +11,13 @@ from maskfold.competitions import Competition
 from maskfold.config import Config, TTAConfig
 from maskfold.datasets import fold_splits, image_loader
 from maskfold.device import choose_device, choose_precision
-from maskfold.errors import InferenceError
+from maskfold.errors import InferenceError, RunError, first_few
 from maskfold.inference.predict import predict_batches
 from maskfold.models import build_model
 from maskfold.progress import progress
 from maskfold.runs import FoldFolder, MapStore, Run
+
+logger = logging.getLogger(__name__)
 
 
 def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competition) -> list[nn.Module]:
@@ -63,8 +66,30 @@ def oof_options(tta: TTAConfig, size: tuple[int, int] | float | None = None) -> 
 
 
 def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta: TTAConfig) -> bool:
-    """Whether a fold's out-of-fold maps of a checkpoint are stored as made with ``tta``, at the scored size."""
-    return run.fold(fold).oof(checkpoint).made_with() == oof_options(tta, competition.submission_size)
+    """Whether a fold's out-of-fold maps of a checkpoint are stored as made with ``tta``, at the scored size.
+
+    Where the files of some are gone, or the list of them is damaged, they are not: they are made again. What is in the
+    files is looked at when they are read.
+    """
+    store = run.fold(fold).oof(checkpoint)
+    try:
+        return store.made_with() == oof_options(tta, competition.submission_size) and not store.missing_shards()
+    except RunError as error:
+        logger.warning("%s", str(error).partition(": ")[0])
+        return False
+
+
+def drop_damaged_oof(run: Run, checkpoint: str) -> None:
+    """Remove the out-of-fold maps of a checkpoint of which a byte is not as it was written."""
+    for fold in map(run.fold, run.finished_folds()):
+        store = fold.oof(checkpoint)
+        try:
+            damaged = store.damaged()
+        except RunError:  # the list of them: they count as missing already
+            continue
+        if damaged:
+            logger.warning("%s of %s: %d maps are damaged: %s", fold.path, checkpoint, len(damaged), first_few(damaged))
+            store.clear()
 
 
 def ensure_oof(
@@ -81,11 +106,13 @@ def ensure_oof(
         batch_size: images per batch; `None`: the run's ``inference.batch_size``.
     """
     store = run.fold(fold).oof(checkpoint)
-    if not has_oof(run, fold, checkpoint, competition, tta):
-        config = run.config
-        if batch_size is not None:
-            config = with_batch_size(config, batch_size)
-        _compute_oof(run, config, fold, checkpoint, competition, tta, store)
+    if has_oof(run, fold, checkpoint, competition, tta):
+        return store
+    config = run.config if batch_size is None else with_batch_size(run.config, batch_size)
+    with run.fold(fold).lock("oof", checkpoint, wait=True):
+        if not has_oof(run, fold, checkpoint, competition, tta):  # nobody else made them meanwhile
+            store.sweep()
+            _compute_oof(run, config, fold, checkpoint, competition, tta, store)
     return store
 
 

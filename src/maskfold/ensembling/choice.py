@@ -14,6 +14,8 @@ from maskfold.program import command_line
 from maskfold.storage import open_storage
 from maskfold.yaml_text import load_yaml
 
+SEAL = b"# sha256: "
+
 
 class RunChoice(BaseModel):
     """What one run adds to the ensemble: a checkpoint for all its folds, and its weight."""
@@ -110,9 +112,19 @@ class EnsembleChoice(BaseModel):
 
 
 def write_ensemble(choice: EnsembleChoice, path: Path) -> None:
-    """Write a choice whole."""
-    content = yaml.safe_dump(choice.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    open_storage(path.parent).publish(path.name, content.encode())
+    """Write a choice whole; the first line, a comment, is the SHA-256 of the others."""
+    content = yaml.safe_dump(choice.model_dump(mode="json"), sort_keys=False, allow_unicode=True).encode()
+    seal = SEAL + hashlib.sha256(content).hexdigest().encode() + b"\n"
+    open_storage(path.parent).publish(path.name, seal + content)
+
+
+def _refuse_changed(text: bytes, path: Path) -> None:
+    seal, _, content = text.partition(b"\n")
+    if seal.startswith(SEAL) and seal != SEAL + hashlib.sha256(content).hexdigest().encode():
+        raise RunError(
+            f"{path} is not what tuning wrote: run {command_line('tune')} again or, if you changed it on purpose, "
+            "remove its first line"
+        )
 
 
 def has_ensemble(path: Path) -> bool:
@@ -134,7 +146,9 @@ def read_ensemble(path: Path, runs: Sequence[Path] | None = None) -> EnsembleCho
         RunError: the file is missing, not such a file, or of another number of runs.
     """
     try:
-        content: Any = load_yaml(open_storage(path.parent).read(path.name))
+        text = open_storage(path.parent).read(path.name)
+        _refuse_changed(text, path)
+        content: Any = load_yaml(text)
         choice = EnsembleChoice.model_validate(content)
     except FileNotFoundError:
         raise RunError(f"there is no {path}: run {command_line('tune')} first") from None

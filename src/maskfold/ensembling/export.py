@@ -153,6 +153,11 @@ def _scale(runs: Sequence[Run], choice: EnsembleChoice) -> float:
             "tta.merge is vote, and a file gives probabilities, not shares of votes: set tta.merge to probabilities or "
             "logits"
         )
+    if any(any(run.config.data.label_shift) for run in runs):
+        raise ExportError(
+            "data.label_shift is set, and a file does not move its maps to where the competition's masks are: predict "
+            "with the run, or with a pack of it"
+        )
     scales = {run.config.data.scale for run in runs}
     if len(scales) > 1:
         raise ExportError(

@@ -23,7 +23,7 @@ from maskfold.rasters.raster import Raster
 from maskfold.rasters.resampling import Size
 from maskfold.rasters.scratch import DiskArray, scratch_folder
 from maskfold.rasters.windows import RasterWindows
-from maskfold.resizing import scaled_size
+from maskfold.resizing import Shift, moved, scaled_size
 
 # Side of the windows, in pixels, where neither tta.window nor training tiles say one; and the most that tiles can say.
 WINDOW = 1024
@@ -112,7 +112,8 @@ class RasterEnsemble:
         predictions = progress(predictor(loader, whole), name, total=len(parts), unit="window")
         held = DiskArray(path, self.competition.labels.channels, own, np.float32)
         presences: list[np.ndarray] = []
-        for row, band in stitch(_probabilities(predictions, presences), grid):
+        down, right = (distance * config.data.scale for distance in config.data.label_shift)
+        for row, band in stitch(_probabilities(predictions, presences, (down, right)), grid):
             held.write((slice(row, row + band.shape[1]), slice(0, own[1])), band)
         return held, np.max(presences, axis=0) if presences else None
 
@@ -127,9 +128,11 @@ class RasterEnsemble:
         return side if side <= MOST_WINDOW else WINDOW
 
 
-def _probabilities(predictions: Iterator[Prediction], presences: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """The maps alone; what is said of the presence is put aside."""
+def _probabilities(
+    predictions: Iterator[Prediction], presences: list[np.ndarray], shift: Shift
+) -> Iterator[np.ndarray]:
+    """The maps alone, moved to where masks are asked for; what is said of the presence is put aside."""
     for prediction in predictions:
         if prediction.presence is not None:
             presences.append(prediction.presence)
-        yield prediction.probability
+        yield moved(prediction.probability, shift)

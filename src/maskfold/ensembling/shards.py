@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ class Shards:
         maps: whether 8-bit probability maps are kept as well.
         folder: where the shards are written, or a URL.
         count: number of shards.
+        sizes: (H, W) of the images; empty: every process reads all images' headers.
     """
 
     ensemble: Ensemble
@@ -43,9 +44,12 @@ class Shards:
     maps: bool
     folder: Path = Path()
     count: int = 1
+    sizes: Sequence[tuple[int, int]] = ()
 
     def __call__(self, shard: int) -> None:
         """Predict a shard and publish its file."""
+        if self.sizes:
+            self.ensemble.competition.remember_sizes(self.samples, self.sizes)
         content = io.BytesIO()
         _write(self.stream(shard), content)
         open_storage(self.folder).publish(_name(shard), content.getvalue())
@@ -62,7 +66,7 @@ class Shards:
         Raises:
             InferenceError: a shard holds another image than the one whose turn it is.
         """
-        sizes = [self.ensemble.competition.size(sample.image) for sample in self.samples]
+        sizes = self.ensemble.competition.sizes(self.samples)
         with ExitStack() as stack:
             files = [stack.enter_context(zipfile.ZipFile(self._file(shard))) for shard in range(self.count)]
             streams = [_read(file) for file in files]

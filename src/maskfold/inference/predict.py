@@ -18,6 +18,7 @@ from maskfold.inference.merge import build_merge, mean_presence, normalised_weig
 from maskfold.inference.views import build_views, resize
 from maskfold.inference.window import window_logits
 from maskfold.labels import Label, LabelSpec
+from maskfold.resizing import moved
 
 Item = TypeVar("Item")
 
@@ -65,7 +66,7 @@ def predict_batches(
     says so) are brought back to the batch's geometry, turned into what ``tta.merge`` averages, and added up in
     float32: ``probabilities``, ``logits`` (the sigmoid or softmax comes after the mean) or ``vote`` (share of votes).
     Views weigh the same, models as in ``weights`` (`None`: the same). The merged map is resized bilinearly, once, to
-    the size that the batch asks for.
+    the size that the batch asks for, and moved by the ``shift`` that it may ask for.
 
     With ``tta.dropout_passes`` every model looks so often at every view, its dropout on, and all passes are merged: see
     `maskfold.inference.dropout`. The noise is a function of ``seed``, the image's id, the view, the model and the pass.
@@ -78,7 +79,8 @@ def predict_batches(
         models: return `maskfold.models.Outputs`. They are moved to ``device``, and are in evaluation mode until the
             iterator ends, then as before.
         loader: batches with image uint8 (N, 3, h, w), id, index, size (of each map that is asked for, (H, W)) and, for
-            labelled images, label (a `Label` each).
+            labelled images, label (a `Label` each); where masks stand beside the images, shift (pixels of the map,
+            (down, right)).
         labels: decide how logits become probabilities.
         window_batch: windows that go through a network together.
         seed: of the dropout's noise.
@@ -236,8 +238,10 @@ def _predictions(
     _check_finite(found.finite, batch["id"], precision)
     truths = batch.get("label")
     shares = None if found.presence is None else found.presence.numpy()
+    shifts = batch.get("shift")
     for position, image_id in enumerate(batch["id"]):
         maps = found.maps[position][0].numpy()
+        maps = maps if shifts is None else moved(maps, shifts[position])
         classes, further = maps[: labels.channels], maps[labels.channels :]
         yield Prediction(
             id=image_id,

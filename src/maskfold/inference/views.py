@@ -42,6 +42,11 @@ def build_views(name: str, scales: Sequence[float] = (1.0,)) -> tuple[View, ...]
     return tuple(_view(symmetry, scale) for scale in scales for symmetry in SYMMETRIES[name])
 
 
+def turns_around(name: str) -> bool:
+    """Whether each view of the set ``name`` has its half-turn there, so that an offset in one undoes the other's."""
+    return D4[3] in SYMMETRIES[name]
+
+
 def resize(maps: Tensor, size: Size) -> Tensor:
     """Bilinear, float, (N, C, H, W) -> (N, C, *size); smoothed where it shrinks, so that no pixel is skipped."""
     if tuple(maps.shape[-2:]) == tuple(size):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from maskfold.metrics.arrays import ratio
-from maskfold.metrics.bootstrap import CHUNK_VALUES, Groups, resamples
+from maskfold.metrics.bootstrap import CHUNK_VALUES, Groups, percentiles, resamples
 from maskfold.metrics.competition import CompetitionMetric
 
 
@@ -43,6 +43,52 @@ def resampled_scores(
         return _of_means(metric, sets, _counts(drawn, count))
     chunks = [[np.asarray(metric.score(stats[rows]), float) for stats in sets] for rows in drawn]
     return np.concatenate([np.stack(chunk) for chunk in chunks], axis=1)
+
+
+def weighted_score(
+    metric: CompetitionMetric,
+    stats: np.ndarray,
+    weights: np.ndarray,
+    *,
+    groups: Groups | None = None,
+    repeats: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """The score of images that count more or less, and its 95 % bootstrap interval (NaN of a single image or group).
+
+    A score that is neither a mean over images nor one of sums is that of images repeated by their weights.
+
+    Args:
+        metric: what scores.
+        stats: (n, k), a row per image.
+        weights: (n,) how much each image counts, not negative, with a sum above 0.
+        groups: of the images, see `bootstrap_interval`.
+        repeats: resamples.
+        seed: of the resamples.
+    """
+    count, weights = len(stats), np.asarray(weights, float)
+
+    def score(counts: Iterator[np.ndarray]) -> np.ndarray:
+        scaled = (chunk * weights for chunk in counts)
+        if metric.of_sums:
+            return _of_sums(metric, [stats], scaled)[0]
+        if type(metric).score is CompetitionMetric.score:
+            return _of_means(metric, [stats], scaled)[0]
+        rows = (stats[_repeated(row)] for chunk in scaled for row in chunk)
+        return np.array([float(metric.score(each)) for each in rows])
+
+    own = float(score(iter([np.ones((1, count))]))[0])
+    if count < 2 or (groups is not None and len(set(groups)) < 2):
+        return own, float("nan"), float("nan")
+    drawn = resamples(count, repeats, seed, groups, max(1, CHUNK_VALUES // count))
+    return own, *percentiles(score(_counts(drawn, count)))
+
+
+def _repeated(weights: np.ndarray, times: int = 20) -> np.ndarray:
+    """Rows repeated by their weights, ``times`` as many as there are, each rounded up or down (systematic sampling)."""
+    ends = np.cumsum(weights)
+    places = (np.arange(times * len(weights)) + 0.5) * (ends[-1] / (times * len(weights)))
+    return np.searchsorted(ends, places, side="right").clip(0, len(weights) - 1)
 
 
 def _of_means(metric: CompetitionMetric, sets: Sequence[np.ndarray], counts: Iterator[np.ndarray]) -> np.ndarray:

@@ -13,10 +13,11 @@
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maskfold.runs import FoldFolder, Run
 from maskfold.runs.checkpoint import weights_from_bytes
+from maskfold.runs.documents import read_json
 from maskfold.storage import LocalStorage
 
 if TYPE_CHECKING:  # a pack is opened and checked without torch
@@ -46,6 +47,16 @@ class PackedFold(FoldFolder):
 
         net = read(MODEL, self.digest(checkpoint))
         return {f"{NET}{name}": tensor for name, tensor in net.items()} | read(BESIDE)
+
+    def digest(self, checkpoint: str) -> str | None:
+        return (self._document("manifest.json") or {}).get(checkpoint)
+
+    def summary(self) -> dict[str, Any]:
+        return self._document("summary.json") or super().summary()
+
+    def _document(self, name: str) -> dict[str, Any] | None:
+        # The list of the pack holds the digests of both.
+        return read_json(self.storage, self.key(name), advice="copy the pack again")
 
 
 class PackedRun(Run):

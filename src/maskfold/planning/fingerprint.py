@@ -19,7 +19,7 @@ from maskfold.datasets.folds import load_groups
 from maskfold.errors import CompetitionError, FoldsError, first_few
 from maskfold.planning.ceiling import score_ceilings
 
-MOST = {"train": 600, "test": 200}  # images that are read: their figures are means and quantiles
+MOST = {"train": 300, "test": 150}  # images that are read: their figures are means and quantiles
 TIMED = 12  # images
 SCALES = (0.125, 0.1875, 0.25, 0.375, 0.5, 0.75, 1.0)
 LARGER = (128, 192, 256)  # sides, in pixels, to which smaller images may grow
@@ -40,7 +40,7 @@ class Fingerprint:
         test_pixels: mean pixels of a test image relative to those of a training image.
         coverage: mean share of foreground in the masks that have any.
         empty: share of masks without foreground.
-        object_side: square root of the area of a small object (10th percentile), in pixels; 0 without objects.
+        object_side: square root of the area of a median object, in pixels; 0 without objects.
         rarest: least share of the pixels that a class has, among those that occur.
         groups: of images that belong together; 0: none are known.
         copies: training images that are nearly the same as another one.
@@ -142,7 +142,7 @@ def spread(samples: Samples, most: int) -> Samples:
 
 
 def candidate_scales(side: float) -> list[float]:
-    """Scales that are looked at: smaller ones and 1; larger ones where the images' shorter ``side`` is small."""
+    """Scales that are looked at: smaller ones, 1, and larger ones where the shorter side is below 256 pixels."""
     return [*SCALES, *(round(larger / side, 4) for larger in LARGER if larger > side)]
 
 
@@ -162,7 +162,7 @@ def is_upright(thumbnails: np.ndarray) -> bool:
     difference = values[:, :middle].mean((1, 2)) - values[:, middle:].mean((1, 2))
     error = max(float(difference.std(ddof=1)), 1e-6)
     effect = abs(float(difference.mean())) / error
-    return effect > UPRIGHT and effect * np.sqrt(len(difference)) > 3
+    return bool(effect > UPRIGHT and effect * np.sqrt(len(difference)) > 3)
 
 
 def _reading(competition: Competition, train: Samples) -> float:
@@ -191,7 +191,7 @@ def _test_pixels(images: Images) -> float:
 
 def _object_side(masks: Masks) -> float:
     areas = masks.all_areas
-    return float(np.sqrt(np.quantile(areas, 0.1))) if len(areas) else 0.0
+    return float(np.sqrt(np.median(areas))) if len(areas) else 0.0
 
 
 def _rarest(masks: Masks) -> float:

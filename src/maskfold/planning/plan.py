@@ -18,7 +18,8 @@ from maskfold.planning.speed import Speed
 from maskfold.training.batches import by_pixels
 from maskfold.training.forecast import duration
 
-MEASURING = 25.0  # seconds in which encoders are measured, the cheapest first
+MEASURING = 25.0  # seconds in which encoders are measured, the cheapest first,
+MEASURED = 0.04  # or so much of the hours
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ def make_plan(
     share = base.folds.valid_share if made.value == 1 else 1 / made.value
     seen = views.views(data)
     looks = views.view_count(seen.value)
-    known = measured(speed, at_hand() or [SCRATCH] if encoders is None else encoders)
     seconds, counts = hours * 3600, folds.counts(made.value)
+    most = min(MEASURING, MEASURED * seconds)
+    known = measured(speed, at_hand() or [SCRATCH] if encoders is None else encoders, most)
     option = choose(data, speed, known, seconds=seconds, folds=counts, views=looks, share=share)
     values = {
         "folds.kind": kind,
@@ -75,11 +77,11 @@ def make_plan(
     return Plan(values, _facts(data, speed, hours), option, _seconds(option, values, (1 - share) * data.train))
 
 
-def measured(speed: Speed, encoders: Sequence[Encoder]) -> list[Encoder]:
-    """The encoders that are measured within the time there is for it: the first one at least."""
+def measured(speed: Speed, encoders: Sequence[Encoder], most: float) -> list[Encoder]:
+    """The encoders that are measured before ``most`` seconds are over: the first one at least."""
     started, found = time.monotonic(), []
     for encoder in encoders:
-        if found and time.monotonic() - started > MEASURING:
+        if found and time.monotonic() - started > most:
             break
         speed.cost(encoder)
         found.append(encoder)
@@ -109,7 +111,7 @@ def _values(
         "model.encoder_weights": Reason("imagenet" if pretrained else None, weights),
         "model.options": Reason({"decoder_channels": list(option.encoder.decoder)}, "as wide as the encoder deserves"),
         "loss": loss(data),
-        "optim.lr": learning_rate.learning_rate(batch.value),
+        "optim.lr": learning_rate.learning_rate(batch.value, option.encoder.rate),
         "optim.encoder_lr_factor": learning_rate.encoder_factor(pretrained),
         "averaging.ema": length.ema(steps),
         "train.epochs": count,
@@ -131,7 +133,7 @@ def _seconds(option: Option, values: Mapping[str, Reason], train: float) -> floa
 
 
 def _facts(data: Fingerprint, speed: Speed, hours: float) -> list[str]:
-    objects = f", small objects of {data.object_side:.0f} px" if data.object_side else ""
+    objects = f", objects of {data.object_side:.0f} px" if data.object_side else ""
     shift = "not measured" if data.shift is None else f"AUC {data.shift:.2f}"
     return [
         f"A plan for {hours:g} hours on {speed.name}, {speed.free / 1e9:.3g} GB free.",

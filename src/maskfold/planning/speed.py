@@ -75,7 +75,7 @@ class MeasuredSpeed:
         options = {"decoder_channels": list(encoder.decoder)}
         model = ModelConfig(architecture="unet", encoder=encoder.name, encoder_weights=None, options=options)
         network = build_model(model, classes=self.labels.channels, images=self.images, pretrained=False)
-        network = network.to(self.device, memory_format=torch.channels_last)
+        network = network.to(self.device).to(memory_format=torch.channels_last)
         count, side = BATCH.get(self.device.type, SMALL)
         images = torch.randint(0, 255, (count, self.images.channels, side, side), device=self.device).float()
         millions = count * side**2 / 1e6

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from maskfold.files import UNFINISHED
 from maskfold.rasters.resampling import Part, Size
 
 
@@ -39,5 +40,5 @@ class DiskArray:
 def scratch_folder(beside: Path) -> Iterator[Path]:
     """A folder for such files, on the disk that ``beside`` is or will be on; removed afterwards."""
     beside.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{beside.name}.", dir=beside.parent) as folder:
+    with TemporaryDirectory(prefix=f".{beside.stem}.{UNFINISHED}", dir=beside.parent) as folder:
         yield Path(folder)

@@ -17,6 +17,8 @@ TICKS = 5  # of an axis, about
 WIDTH, HEIGHT = 520, 380  # of a scatter, in units of its viewBox
 LEFT, TOP, RIGHT, BOTTOM = 64, 28, 506, 330  # of the plot inside it
 
+Line = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True)
 class Scatter:
@@ -26,6 +28,7 @@ class Scatter:
         points: x, y and what to say about the submission.
         across, up: place and label of the axes' ticks.
         line: x1, y1, x2, y2 of where the leaderboard is the local score plus the mean gap; None: outside.
+        sides: the same for the mean gap less and plus its standard deviation, where they are inside.
         text: what the picture shows, in words.
     """
 
@@ -33,7 +36,8 @@ class Scatter:
     points: list[tuple[float, float, str]]
     across: list[tuple[float, str]]
     up: list[tuple[float, str]]
-    line: tuple[float, float, float, float] | None
+    line: Line | None
+    sides: list[Line]
     text: str
 
 
@@ -79,16 +83,29 @@ def scatter(gap: Gap) -> Scatter:
         (_place(x, across, LEFT, RIGHT), _place(y, up, BOTTOM, TOP), f"{each.file}: local {x:.4f}, leaderboard {y:.5g}")
         for x, y, each in zip(local, board, gap.submissions, strict=True)
     ]
-    low, high = max(across[0], up[0] - gap.mean), min(across[-1], up[-1] - gap.mean)
-    line = None
-    if low < high:
-        ends = [(_place(x, across, LEFT, RIGHT), _place(x + gap.mean, up, BOTTOM, TOP)) for x in (low, high)]
-        line = (*ends[0], *ends[1])
     text = (
         f"{len(points)} submissions, local {min(local):.4f} to {max(local):.4f}, leaderboard {min(board):.5g} to "
         f"{max(board):.5g}"
     )
-    return Scatter(gap, points, _labelled(across, LEFT, RIGHT), _labelled(up, BOTTOM, TOP), line, text)
+    sides = [_shifted(gap.mean + sign * (gap.spread or 0), across, up) for sign in (-1, 1) if gap.spread]
+    return Scatter(
+        gap,
+        points,
+        _labelled(across, LEFT, RIGHT),
+        _labelled(up, BOTTOM, TOP),
+        _shifted(gap.mean, across, up),
+        [line for line in sides if line is not None],
+        text,
+    )
+
+
+def _shifted(gap: float, across: Sequence[float], up: Sequence[float]) -> Line | None:
+    """Where the leaderboard's score is the local one plus ``gap``; None: outside of the plot."""
+    low, high = max(across[0], up[0] - gap), min(across[-1], up[-1] - gap)
+    if low >= high:
+        return None
+    ends = [(_place(x, across, LEFT, RIGHT), _place(x + gap, up, BOTTOM, TOP)) for x in (low, high)]
+    return *ends[0], *ends[1]
 
 
 def ticks(values: Sequence[float]) -> list[float]:

@@ -22,6 +22,8 @@ from maskfold.report.score_tables import (
 )
 from maskfold.runs import Run
 from maskfold.runs.history import FoldHistory, ends_of_cycles, read_history
+from maskfold.scoring.label_shift import LabelShift, measure_label_shift
+from maskfold.scoring.medals import WORTH, medal_lines, placed
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Findings:
     calibration: pd.DataFrame
     runs: pd.DataFrame
     failed: list[int]
+    label_shift: LabelShift | None
 
     @property
     def score(self) -> float:
@@ -85,6 +88,15 @@ class Findings:
     def calibration_error(self) -> float:
         """Calibration error of what is decided on: of its classes' probabilities, or of the class chosen."""
         return self.survey.calibration["chosen"].compute()["sce" if self.thresholded else "ece"]
+
+    @property
+    def medals(self) -> list[str]:
+        """The closed board's lines, where the score would have stood, and what that is worth; nothing: not known."""
+        medals = self.competition.profile.medals
+        if medals is None or np.isnan(self.score):
+            return []
+        score = self.choice.score if self.choice.score is not None else self.score
+        return [placed(medals, score, *self.interval), medal_lines(medals), WORTH]
 
     @property
     def binary(self) -> bool:
@@ -128,7 +140,22 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
         calibration=calibration_table(survey.calibration["chosen"]),
         runs=run_table([run.name for run in runs], scores.alone, metric, groups),
         failed=failed_by_all(alone).tolist() if len(runs) > 1 else [],
+        label_shift=_label_shift(runs, images, choice, competition, groups),
     )
+
+
+def _label_shift(
+    runs: Sequence[Run],
+    images: Sequence[OofImage],
+    choice: EnsembleChoice,
+    competition: Competition,
+    groups: np.ndarray | None,
+) -> LabelShift | None:
+    """None where the runs undo different shifts, or views do not show it."""
+    undone = {run.config.data.label_shift for run in runs}
+    if len(undone) > 1:
+        return None
+    return measure_label_shift(images, choice, competition, groups=groups, undone=undone.pop())
 
 
 def _tta(runs: Sequence[Run], choice: EnsembleChoice) -> list[TTAConfig]:

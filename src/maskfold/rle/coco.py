@@ -3,6 +3,7 @@
 Both as in the reference implementation, ``common/maskApi.c`` of cocodataset/cocoapi.
 """
 
+import reprlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from maskfold.rle.tokens import RLEError
 
 _FINER = 5  # the reference draws polygons on a grid so much finer
+_FAR = 1_000_000  # pixels; the boundary is walked step by step, however far away it is
 
 
 def counts_of_string(text: str) -> list[int]:
@@ -51,9 +53,14 @@ def mask_of_polygon(points: Sequence[float], shape: tuple[int, int]) -> np.ndarr
     Raises:
         RLEError: fewer than three points, or half of one.
     """
+    if not isinstance(points, Sequence | np.ndarray) or not all(isinstance(each, int | float) for each in points):
+        raise RLEError(f"a polygon is {reprlib.repr(points)}: expected a list of numbers")
     if len(points) < 6 or len(points) % 2:
         raise RLEError(f"a polygon has {len(points)} numbers: expected x, y of three points or more")
     height, width = shape
+    far = next((each for each in points if not abs(each) <= _FAR), None)
+    if far is not None:
+        raise RLEError(f"a polygon has the coordinate {far}: expected pixels, at most {_FAR:,} beyond the image")
     columns, rows = _boundary((_FINER * np.asarray(points, np.float64).reshape(-1, 2) + 0.5).astype(np.int64))
     turns = np.flatnonzero(np.diff(columns))
     # Where the boundary enters another column, halfway between them in the fine grid.

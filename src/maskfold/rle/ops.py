@@ -175,7 +175,7 @@ def _joined(runs: Runs, segments: np.ndarray, roots: np.ndarray, kept: np.ndarra
 
 def _select(masks: Sequence[Runs], units: Sequence[int], low: int, high: int) -> Runs:
     bounds, firsts, like = _together(masks)
-    found = np.empty(bounds.size, np.int64)
+    found = np.empty(bounds.size + set_kernels.LANES, np.int64)
     count = set_kernels.select_runs(bounds, firsts, np.array(units, np.int64), low, high, found)
     return Runs(found[:count], like.shape, like.order)
 

@@ -37,6 +37,9 @@ def overlap(a: np.ndarray, b: np.ndarray) -> tuple[int, int, int]:
     return pixels, first, second
 
 
+LANES = 2  # parts of the mask that `select_runs` goes through at the same time
+
+
 @compiled_later
 def select_runs(
     bounds: np.ndarray, firsts: np.ndarray, weights: np.ndarray, low: int, high: int, found: np.ndarray
@@ -44,31 +47,65 @@ def select_runs(
     """Write the runs of those pixels where the weights of the masks that hold them add up to `low` … `high`.
 
     The bounds of mask k begin at `firsts[k]`, and the largest of all numbers ends them; `low` is at least 1. `found`
-    has room for all bounds. Returns the number of bounds written.
+    has room for all bounds and `LANES` more. Returns the number of bounds written.
+
+    Each bound waits for the one before, which leaves a processor idle most of the time: so the mask is cut into parts
+    of some equal work, and the bounds of all parts are looked at in turn.
     """
     masks, never = weights.size, np.iinfo(np.int64).max
-    at, signed = firsts.copy(), weights.copy()
-    upcoming = bounds[firsts]
-    total, count, inside, place = np.int64(0), 0, 0, np.int64(0)
-    while place != never:
-        first, nearest = 0, upcoming[0]
-        for k in range(1, masks):
-            bound = upcoming[k]
-            closer = bound < nearest
-            first = k if closer else first
-            nearest = bound if closer else nearest
-        # All masks that change at one pixel come one after the other: whether it is inside is known behind them. No
-        # branch depends on it, since none could be predicted.
-        flips = np.int64(nearest != place) & (np.int64((total >= low) & (total <= high)) ^ inside)
-        found[count] = place
-        count += flips
-        inside ^= flips
-        place = nearest
-        change = signed[first]
-        total += change
-        signed[first] = -change
-        at[first] += np.int64(place != never)
-        upcoming[first] = bounds[at[first]]
+    at, signed = np.empty((LANES, masks), np.int64), np.empty((LANES, masks), np.int64)
+    upcoming = np.empty((LANES, masks), np.int64)
+    stops = np.full(LANES, never)
+    places, totals, inside = np.zeros(LANES, np.int64), np.zeros(LANES, np.int64), np.zeros(LANES, np.int64)
+    starts, counts = np.zeros(LANES, np.int64), np.zeros(LANES, np.int64)
+    first_size = (firsts[1] if masks > 1 else bounds.size) - 1
+    for lane in range(LANES):
+        cut = bounds[lane * first_size // LANES] if lane else np.int64(0)
+        places[lane], starts[lane] = cut, lane
+        if lane:
+            stops[lane - 1] = cut
+        for k in range(masks):
+            end = firsts[k + 1] if k + 1 < masks else bounds.size
+            before = np.searchsorted(bounds[firsts[k] : end], cut)
+            odd = before & 1
+            at[lane, k], starts[lane] = firsts[k] + before, starts[lane] + before
+            upcoming[lane, k] = bounds[firsts[k] + before]
+            signed[lane, k] = weights[k] * (1 - 2 * odd)
+            totals[lane] += weights[k] * odd
+        inside[lane] = np.int64((totals[lane] >= low) & (totals[lane] <= high))
+    going = True
+    while going:
+        going = False
+        for lane in range(LANES):
+            place = places[lane]
+            if place == never:
+                continue
+            going = True
+            first, nearest = 0, upcoming[lane, 0]
+            for k in range(1, masks):
+                bound = upcoming[lane, k]
+                closer = bound < nearest
+                first = k if closer else first
+                nearest = bound if closer else nearest
+            nearest = nearest if nearest < stops[lane] else never
+            # All masks that change at one pixel come one after the other: whether it is inside is known behind them.
+            # No branch depends on it, since none could be predicted.
+            total = totals[lane]
+            flips = np.int64(nearest != place) & (np.int64((total >= low) & (total <= high)) ^ inside[lane])
+            found[starts[lane] + counts[lane]] = place
+            counts[lane] += flips
+            inside[lane] ^= flips
+            places[lane] = nearest
+            change = signed[lane, first]
+            totals[lane] = total + change
+            signed[lane, first] = -change
+            at[lane, first] += np.int64(nearest != never)
+            upcoming[lane, first] = bounds[at[lane, first]]
+    count = counts[0]
+    for lane in range(1, LANES):
+        for number in range(counts[lane]):
+            found[count] = found[starts[lane] + number]
+            count += 1
     return int(count)
 
 

@@ -1,7 +1,11 @@
 """What training one fold leaves behind, below ``fold_<k>/`` of its run."""
 
 import hashlib
+import json
+import logging
+import os
 import tempfile
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 from maskfold.errors import RunError
 from maskfold.program import command_line
 from maskfold.runs.checkpoint import state_from_bytes, state_to_bytes, weights_from_bytes, weights_to_bytes
-from maskfold.runs.documents import read_json, to_json
-from maskfold.runs.lock import exclusive
+from maskfold.runs.documents import to_json
+from maskfold.runs.lock import exclusive, notice_at
+from maskfold.runs.manifest import AGAIN, Manifest
 from maskfold.runs.maps import MapStore
 from maskfold.storage import Storage, url_of
 
 if TYPE_CHECKING:  # a run's folder is read without torch
     import torch
 
+logger = logging.getLogger(__name__)
+
 ALL = "all"  # the fold that trains on every image
-AGAIN = "train the fold again with --overwrite"
+LAST, PREVIOUS, SUMMARY, WEIGHTS = "last.pt", "previous.pt", "summary.json", ".safetensors"
 
 
 class FoldFolder:
@@ -31,6 +38,7 @@ class FoldFolder:
         self.name = str(fold)
         self.storage = storage
         self.path = run_path / self.key()
+        self.manifest = Manifest(storage, self.key(), self.path)
 
     def key(self, *parts: str) -> str:
         """The storage's key of something in this folder."""
@@ -38,29 +46,47 @@ class FoldFolder:
 
     def checkpoint_path(self, checkpoint: str) -> Path:
         """Where people find the weights of a checkpoint."""
-        return self.path / f"{checkpoint}.safetensors"
+        return self.path / f"{checkpoint}{WEIGHTS}"
 
     def save_checkpoint(self, checkpoint: str, weights: dict[str, "torch.Tensor"]) -> None:
         """Store one set of weights."""
-        self.storage.publish(self.key(f"{checkpoint}.safetensors"), weights_to_bytes(weights))
+        self.manifest.publish(f"{checkpoint}{WEIGHTS}", weights_to_bytes(weights))
 
     def load_checkpoint(self, checkpoint: str) -> dict[str, "torch.Tensor"]:
-        """The weights of a checkpoint, checked against the digest that training wrote down at its end.
+        """The weights of a checkpoint, checked against the digest that was written down with them.
 
         Raises:
             RunError: the file is missing or damaged.
         """
         path = self.checkpoint_path(checkpoint)
         try:
-            content = self.storage.read(self.key(path.name))
+            content = self.manifest.read(path.name)
         except FileNotFoundError:
-            raise RunError(f"there is no {path}: train the fold first ({command_line('train-fold')})") from None
-        return weights_from_bytes(content, path, sha256=self.digest(checkpoint))
+            first = f"train the fold first ({command_line('train-fold')})"
+            first = f"restore it, or {AGAIN}" if self.finished() else first
+            raise RunError(f"there is no {path}: {first}") from None
+        return weights_from_bytes(content, path)
+
+    def check_weights(self, checkpoints: Sequence[str]) -> None:
+        """Refuse checkpoints that are gone or damaged, before a training goes on that would call them its own.
+
+        Raises:
+            RunError: the first of them.
+        """
+        for checkpoint in checkpoints:
+            path = self.checkpoint_path(checkpoint)
+            try:
+                self.manifest.read(path.name)
+            except FileNotFoundError:
+                raise RunError(f"{path} is gone, which this training had stored: restore it, or {AGAIN}") from None
 
     def checkpoints(self) -> list[str]:
-        """Names of all stored checkpoints: best, ema, snapshot_1 …"""
-        names = [key.rpartition("/")[2] for key in self.storage.list(self.key()) if key.count("/") == 1]
-        return sorted(name.removesuffix(".safetensors") for name in names if name.endswith(".safetensors"))
+        """Names of all stored checkpoints: best, ema, snapshot_1 … Of a finished fold those that it ended with."""
+        names = self.manifest.names() if self.finished() else self._files()
+        return sorted(name.removesuffix(WEIGHTS) for name in names if name.endswith(WEIGHTS))
+
+    def _files(self) -> list[str]:
+        return [key.rpartition("/")[2] for key in self.storage.list(self.key()) if key.count("/") == 1]
 
     def snapshots(self) -> list[str]:
         """Names of the snapshots, in the order of their cycles."""
@@ -81,24 +107,36 @@ class FoldFolder:
         return found
 
     def save_state(self, state: dict[str, Any]) -> None:
-        """Store the complete training state as ``last.pt``."""
-        self.storage.publish(self.key("last.pt"), state_to_bytes(state))
+        """Store the complete training state as ``last.pt``; the one before it is kept as ``previous.pt``."""
+        self.manifest.rotate(LAST, PREVIOUS, state_to_bytes(state))
 
     def load_state(self) -> dict[str, Any] | None:
-        """What `save_state` stored, on the CPU; None before that.
+        """What `save_state` stored last, on the CPU; None before that.
+
+        Where it is damaged or gone, it is removed and the one before it taken, which the log tells.
 
         Raises:
-            RunError: the file is damaged.
+            RunError: both are damaged.
         """
+        problem = None
         try:
-            content = self.storage.read(self.key("last.pt"))
+            return state_from_bytes(self.manifest.read(LAST), self.path / LAST)
         except FileNotFoundError:
-            return None
-        return state_from_bytes(content, self.path / "last.pt")
+            if not self.storage.exists(self.key(PREVIOUS)):
+                return None
+            problem = f"{self.path / LAST} is gone"
+        except RunError as error:
+            if not self.storage.exists(self.key(PREVIOUS)):
+                raise
+            problem = str(error).partition(": ")[0]
+        state = state_from_bytes(self.manifest.read(PREVIOUS), self.path / PREVIOUS)
+        self.manifest.remove(LAST)
+        logger.warning("%s: the state before it, %s, is taken; what was trained since is repeated", problem, PREVIOUS)
+        return state
 
     def has_state(self) -> bool:
         """Whether `save_state` has stored anything."""
-        return self.storage.exists(self.key("last.pt"))
+        return any(self.storage.exists(self.key(name)) for name in (LAST, PREVIOUS))
 
     def oof(self, checkpoint: str) -> MapStore:
         """Out-of-fold probabilities of a checkpoint on this fold's validation images."""
@@ -110,11 +148,11 @@ class FoldFolder:
 
     def begun(self) -> bool:
         """Whether training has left anything that it could go on with."""
-        return bool(self.checkpoints()) or self.has_state()
+        return any(name in (LAST, PREVIOUS) or name.endswith(WEIGHTS) for name in self._files())
 
     def finished(self) -> bool:
         """Whether training came to an end, so that the fold can predict."""
-        return self.storage.exists(self.key("summary.json"))
+        return self.storage.exists(self.key(SUMMARY))
 
     def may_continue(self, max_hours: float | None) -> bool:
         """Whether ``train.max_hours`` ended training, and this limit (None: no limit) lets it go on."""
@@ -127,28 +165,22 @@ class FoldFolder:
         Raises:
             RunError: the fold is not trained to its end, or the file is damaged.
         """
-        found = read_json(self.storage, self.key("summary.json"), advice=AGAIN)
-        if found is None:
-            raise RunError(f"fold {self.name} of {self.path.parent} is not trained to its end")
-        return found
+        try:
+            return json.loads(self.manifest.read(SUMMARY))
+        except FileNotFoundError:
+            raise RunError(f"fold {self.name} of {self.path.parent} is not trained to its end") from None
 
     def optimistic(self) -> bool:
         """Whether the finished fold learned from networks that saw its validation images."""
         return self.finished() and bool(self.summary().get("optimistic"))
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Store the digests of all weights, then the summary, whose presence marks the fold as finished."""
-        digests = {
-            name: hashlib.sha256(self.storage.read(self.key(f"{name}.safetensors"))).hexdigest()
-            for name in self.checkpoints()
-        }
-        self.storage.publish(self.key("manifest.json"), to_json(digests))
-        self.storage.publish(self.key("summary.json"), to_json(summary))
+        """Store the summary, whose presence marks the fold as finished."""
+        self.manifest.publish(SUMMARY, to_json(summary))
 
     def reopen(self) -> None:
         """Take back what `finish` stored, so that training can go on."""
-        self.storage.remove(self.key("summary.json"))
-        self.storage.remove(self.key("manifest.json"))
+        self.manifest.remove(SUMMARY)
 
     def digest(self, checkpoint: str) -> str | None:
         """SHA-256 that a checkpoint's weights must have; None while the fold is unfinished.
@@ -156,18 +188,28 @@ class FoldFolder:
         Raises:
             RunError: the list of digests is damaged.
         """
-        digests = read_json(self.storage, self.key("manifest.json"), advice=AGAIN)
-        return None if digests is None else digests.get(checkpoint)
+        return self.manifest.digest(f"{checkpoint}{WEIGHTS}") if self.finished() else None
 
     def clear(self) -> None:
-        """Remove everything that training left."""
-        with self.lock():
-            self.reopen()
-            self.storage.remove(self.key())
+        """Remove everything that training left; the caller holds the lock."""
+        self.reopen()
+        self.storage.remove(self.key())
+        self.manifest = Manifest(self.storage, self.key(), self.path)
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Keep other processes of this machine off this fold."""
-        folder = self.path.parent
+    def sweep(self) -> None:
+        """Remove what writers that were killed left unfinished; the caller holds the lock."""
+        self.storage.sweep(self.key())
+
+    def lock(self, *parts: str, wait: bool = False) -> AbstractContextManager[None]:
+        """Keep other processes off this fold, or off a part of it such as ``"oof", "best"``.
+
+        Args:
+            parts: name the part.
+            wait: until they are done, instead of a `BusyError`.
+        """
+        folder, name, shared = self.path.parent, ".".join([self.key(), *parts, "lock"]), None
         if (url := url_of(folder)) is not None:
-            folder = Path(tempfile.gettempdir(), "maskfold", hashlib.sha256(url.encode()).hexdigest()[:16])
-        return exclusive(folder / f".{self.key()}.lock", self.path)
+            own = f"maskfold-{os.getuid()}" if hasattr(os, "getuid") else "maskfold"
+            folder = Path(tempfile.gettempdir(), own, hashlib.sha256(url.encode()).hexdigest()[:16])
+            shared = notice_at(self.storage, name)
+        return exclusive(folder / f".{name}", self.path.joinpath(*parts), shared=shared, wait=wait)

@@ -46,7 +46,7 @@ def is_term(column: str) -> bool:
 
 def write_epochs(fold: FoldFolder, rows: Sequence[dict[str, Any]]) -> None:
     """Write ``metrics.csv``, a row per epoch, whole."""
-    fold.storage.publish(fold.key(METRICS), pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode())
+    fold.manifest.publish(METRICS, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode())
 
 
 def read_epochs(fold: FoldFolder) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def read_epochs(fold: FoldFolder) -> pd.DataFrame:
         RunError: the file is damaged.
     """
     try:
-        return pd.read_csv(io.BytesIO(fold.storage.read(fold.key(METRICS))))
+        return pd.read_csv(io.BytesIO(fold.manifest.read(METRICS)))
     except FileNotFoundError:
         return pd.DataFrame()
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ file                      what
 ========================  ====================================================================================
 """
 
+import hashlib
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -79,6 +80,7 @@ class Manifest(BaseModel):
         optimistic: whether some of what a fold gets here comes from networks that saw its validation images.
         temperatures: fold -> what divided the logits before anything was asked of the probabilities.
         weights: of each fold, SHA-256 of the networks' weights.
+        files: SHA-256 of the two tables.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -91,6 +93,7 @@ class Manifest(BaseModel):
     optimistic: bool
     temperatures: dict[str, float] = {}
     weights: dict[str, list[str]]
+    files: dict[str, str] = {}
     kind: Literal["pseudo-labels"] = "pseudo-labels"
 
     @property
@@ -168,16 +171,22 @@ class PseudoFolder:
         """Publish the tables, then the manifest."""
         import pandas as pd
 
-        self.storage.publish(IMAGES, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode())
-        self.storage.publish(FOLDS, folds)
+        tables = {IMAGES: pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode(), FOLDS: folds}
+        for key, content in tables.items():
+            self.storage.publish(key, content)
+        digests = {key: hashlib.sha256(content).hexdigest() for key, content in tables.items()}
+        manifest = manifest.model_copy(update={"files": digests})
         self.storage.publish(MANIFEST, to_json(manifest.model_dump(mode="json")))
 
     def _read(self, key: str) -> bytes:
+        again = f"make the folder again with {command_line('pseudo-label')}"
         try:
-            return self.storage.read(key)
+            content = self.storage.read(key)
         except FileNotFoundError:
-            again = f"make the folder again with {command_line('pseudo-label')}"
             raise RunError(f"there is no {self.path / key}: {again}") from None
+        if self.manifest().files.get(key) != hashlib.sha256(content).hexdigest():
+            raise RunError(f"{self.path / key} is damaged (its content is not what was written): {again}")
+        return content
 
 
 def confidence_of(probability: np.ndarray, labels: LabelSpec) -> np.ndarray:

@@ -4,7 +4,7 @@ import logging
 import platform
 import subprocess
 from collections.abc import Collection
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from maskfold.competitions.find import open_competition
 from maskfold.config import MADE_WITH, Config, changed_keys, config_from_tree, config_yaml
+from maskfold.config.load import flatten
 from maskfold.errors import RunError, YamlError, first_few
 from maskfold.program import command_line
+from maskfold.runs.begun import facts, refuse_changed
 from maskfold.runs.fold import ALL, FoldFolder
 from maskfold.storage import Storage, open_storage, url_of
 from maskfold.yaml_text import load_yaml
@@ -39,6 +41,7 @@ FREE_KEYS = (
     "folds.trained",
     "inference.batch_size",
     "train.max_hours",
+    "train.save_minutes",
     "train.trackers",
 )
 REPORTED_PACKAGES = (
@@ -111,14 +114,17 @@ class Run:
         """Remove the training of ``folds``, so that they start again with ``config``.
 
         Raises:
-            RunError: folds that stay were trained with another config (then nothing is removed); another process
-                is working on one of ``folds``.
+            RunError: folds that stay were trained with another config, or another process is working on one of
+                ``folds``: then nothing is removed.
         """
         if self.storage.exists(CONFIG):
             staying = self.begun_folds() - {str(fold) for fold in folds}
             self._refuse_changes(changed_keys(self.config, config), staying)
-        for fold in folds:
-            self.fold(fold).clear()
+        with ExitStack() as stack:
+            for fold in folds:
+                stack.enter_context(self.fold(fold).lock())
+            for fold in folds:
+                self.fold(fold).clear()
         self.adopt(config)
 
     @property
@@ -197,8 +203,26 @@ class Run:
                 table = make_folds(samples, coverages(competition, samples), self.config.folds, groups)
                 self.storage.publish(FOLDS, write_folds(table))
             written = self.storage.read(FOLDS)
+            for name in sorted(self.begun_folds()):
+                refuse_changed(self.fold(name), self._facts(written), self.folds_path, self.config_path)
             self._folds = read_folds(written, self.folds_path, samples.ids, groups=groups)
         return self._folds
+
+    def bind(self, fold: int | str) -> None:
+        """Write down with which folds and config a fold is trained; the caller holds its lock.
+
+        Raises:
+            FoldsError, RunError: it was begun with others.
+        """
+        folder, now = self.fold(fold), self._facts(self.storage.read(FOLDS))
+        if folder.begun():
+            refuse_changed(folder, now, self.folds_path, self.config_path)
+        if not folder.manifest.bound() or not folder.begun():
+            folder.manifest.bind(**now)
+
+    def _facts(self, folds: bytes) -> dict[str, Any]:
+        tree = flatten(self.config.model_dump(mode="json"))
+        return facts(folds, {key: value for key, value in tree if key not in FREE_KEYS})
 
     def fold_samples(self, fold: int | str) -> "tuple[Samples, np.ndarray | None, Samples]":
         """A fold's training images, how often each stands in a round (None: once), and its validation images.

@@ -49,7 +49,7 @@ def write_statistics(fold: FoldFolder, checkpoint: str, found: FoldStatistics) -
     arrays = {"stats": found.stats, "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8)}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    fold.storage.publish(_key(fold, checkpoint), buffer.getvalue())
+    fold.manifest.publish(_name(checkpoint), buffer.getvalue())
 
 
 def read_statistics(fold: FoldFolder, checkpoint: str) -> FoldStatistics | None:
@@ -59,7 +59,7 @@ def read_statistics(fold: FoldFolder, checkpoint: str) -> FoldStatistics | None:
         RunError: the file is damaged.
     """
     try:
-        content = fold.storage.read(_key(fold, checkpoint))
+        content = fold.manifest.read(_name(checkpoint))
     except FileNotFoundError:
         return None
     try:
@@ -73,5 +73,5 @@ def read_statistics(fold: FoldFolder, checkpoint: str) -> FoldStatistics | None:
         raise RunError(f"{fold.path / 'stats' / checkpoint}.npz is damaged ({reason}): remove it, or {AGAIN}") from None
 
 
-def _key(fold: FoldFolder, checkpoint: str) -> str:
-    return fold.key("stats", f"{checkpoint}.npz")
+def _name(checkpoint: str) -> str:
+    return f"stats/{checkpoint}.npz"

@@ -13,10 +13,14 @@ COLUMNS = ["time", "file", "sha256", "runs", "folds", "ensemble_sha256", "oof_sc
 
 
 def note_submission(log: Path, **row: object) -> None:
-    """Append one submission."""
+    """Append one submission, unless this very row is there already; without a ``time`` it is now."""
     table = read_log(log)
     row = {"time": datetime.now().isoformat(timespec="seconds"), **row}
-    table.loc[len(table)] = ["" if row.get(column) is None else str(row[column]) for column in COLUMNS]
+    values = ["" if row.get(column) is None else str(row[column]) for column in COLUMNS]
+    facts = len(COLUMNS) - 1  # the leaderboard's score comes later
+    if (table[COLUMNS[:facts]] == values[:facts]).all(axis=1).any():
+        return
+    table.loc[len(table), COLUMNS] = values
     _write(table, log)
 
 
@@ -49,10 +53,24 @@ def note_leaderboard(log: Path, score: float, submission: Path | None = None) ->
 
 
 def read_log(log: Path) -> pd.DataFrame:
-    """The log as text columns; empty where there is none yet."""
+    """The log as text columns; empty where there is none yet.
+
+    Raises:
+        InferenceError: it is damaged.
+    """
     if not log.exists():
         return pd.DataFrame(columns=COLUMNS, dtype=object)
-    return pd.read_csv(log, dtype=str, keep_default_na=False).astype(object)
+    try:
+        table = pd.read_csv(log, dtype=str, keep_default_na=False).astype(object)
+    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
+        raise _damaged(log, " ".join(str(error).split())) from None
+    if missing := [column for column in COLUMNS if column not in table]:
+        raise _damaged(log, f"it has no column {missing[0]}")
+    return table
+
+
+def _damaged(log: Path, reason: str) -> InferenceError:
+    return InferenceError(f"{log} is damaged ({reason}): restore it, or move it away and a new one is begun")
 
 
 def _write(table: pd.DataFrame, log: Path) -> None:

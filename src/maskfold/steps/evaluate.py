@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, has_ensemble, read_ensemble
@@ -13,6 +15,9 @@ from maskfold.metrics import Evaluation
 from maskfold.runs import Run
 from maskfold.scoring.calibration import calibration_oof
 from maskfold.scoring.evaluate import evaluate_oof, evaluate_submission, verdict
+from maskfold.scoring.label_shift import label_shift_oof
+from maskfold.scoring.likeness import measure_likeness
+from maskfold.scoring.medals import WORTH, medal_lines, placed
 from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run
@@ -48,9 +53,13 @@ def evaluate(
     return evaluate_oof(choice, open_competition(config), batch_size=config.inference.batch_size)
 
 
-def show_runs(runs: list[Run], competition: Competition, config: Config) -> bool:
-    """Print the out-of-fold scores of runs, plain and tuned, and a verdict; returns whether they are tuned."""
+def show_runs(runs: list[Run], competition: Competition, config: Config, *, like_test: bool = False) -> bool:
+    """Print the out-of-fold scores of runs, plain and tuned, and a verdict; returns whether they are tuned.
+
+    ``like_test``: beside each also the score with images weighted by how much they look like test images.
+    """
     config = with_batch(config)
+    likeness = measure_likeness(competition) if like_test else None
     found = []
     for run in runs:
         table = candidate_table(run)
@@ -63,7 +72,13 @@ def show_runs(runs: list[Run], competition: Competition, config: Config) -> bool
             f"out of fold, {len(plain.ids)} images, folds {finished_folds(run)}, not tuned: {plain.line()}"
             f"{plain.class_lines()}"
         )
+        if likeness is not None:
+            print(likeness.line(plain))
         print(calibration_oof(untuned, competition, batch_size=config.inference.batch_size).lines())
+        if (medals := competition.profile.medals) is not None and not np.isnan(plain.score):
+            print(f"{medal_lines(medals)}\n  {placed(medals, plain.score, *plain.interval())}; {WORTH}")
+        if shift := label_shift_oof(untuned, competition, batch_size=config.inference.batch_size):
+            print(shift.line())
         found.append(plain)
     for run, other in zip(runs[1:], found[1:], strict=True):
         if list(other.ids) == list(found[0].ids):

@@ -15,6 +15,7 @@ PSEUDO = DATA / "pseudo"
 LOCAL = Path("runs")  # pages about runs, wherever these are
 RUNS = Path(os.environ.get("MASKFOLD_RUNS") or LOCAL)  # a folder, or a URL as in `maskfold.storage`
 STUDIES = LOCAL / "studies"
+AUTOPILOTS = LOCAL / "autopilot"
 SUBMISSIONS = Path("submissions")
 CONFIGS = Path("configs")
 LOG = SUBMISSIONS / "log.csv"

@@ -12,7 +12,7 @@ from typing import Any
 from maskfold.cluster import Cluster, workers_of
 from maskfold.competitions import Competition, Samples
 from maskfold.config import Config, override
-from maskfold.ensembling.checkpoints import has_oof
+from maskfold.ensembling.checkpoints import drop_damaged_oof, has_oof
 from maskfold.ensembling.choice import EnsembleChoice, ensemble_digest, has_ensemble, read_ensemble
 from maskfold.ensembling.ensemble import Engine, Ensemble
 from maskfold.ensembling.finished import folds_of, optimism
@@ -20,6 +20,7 @@ from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.shards import Shards, shard_count
 from maskfold.ensembling.submit import Decoded, check_hashes, default_choice, test_samples, write_masks
 from maskfold.errors import RunError, SubmissionError
+from maskfold.files import UNFINISHED
 from maskfold.packing.read import Pack
 from maskfold.parallel import default_processes
 from maskfold.program import command_line
@@ -29,7 +30,7 @@ from maskfold.scoring.evaluate import evaluate_oof
 from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run, joined_name
-from maskfold.steps.submissions import log_file, submission_path
+from maskfold.steps.submissions import Reserved, reserved
 from maskfold.storage import open_storage, url_of
 
 # Sections of the config that a tuned choice holds too, and that the command line may change.
@@ -78,14 +79,17 @@ def predict(
     config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
-    path = submission_path(joined_name(runs), competition, out, overwrite=overwrite)
     used = folds or folds_of(runs[0])
     print(describe_folds(runs, competition, used), flush=True)
     size = config.inference.batch_size
     ensemble = Ensemble(choice, competition, folds, batch_size=size, engine=engine, runs=runs)
-    _write(path, Shards(ensemble, test_samples(competition), save_probabilities), parallel, cluster)
-    log_submission(path, choice, competition, runs, used)
-    return path
+    shards = Shards(ensemble, test_samples(competition), save_probabilities)
+    row = submission_row(choice, competition, runs, used)
+    with reserved(
+        joined_name(runs), competition, out, overwrite=overwrite, made_of=_made_of(shards, used), row=row
+    ) as place:
+        _write(place, shards, parallel, cluster)
+    return place.path
 
 
 def predict_pack(
@@ -113,18 +117,37 @@ def predict_pack(
     config = with_batch(override(pack.config, overrides or {}))
     competition = open_competition(config)
     choice = _changed(pack.choice, config, set(overrides or {}))
-    path = submission_path(joined_name(pack.runs), competition, out, overwrite=overwrite)
     used = folds or folds_of(pack.runs[0])
     known = "" if choice.score is None else f" (out-of-fold {choice.metric} {choice.score:.4f}){optimism(pack.runs)}"
     print(f"Pack: {pack.source}{known}\nFolds: {', '.join(map(str, used))}", flush=True)
     size = config.inference.batch_size
     ensemble = Ensemble(choice, competition, folds, batch_size=size, engine=engine, runs=pack.runs)
-    _write(path, Shards(ensemble, test_samples(competition), save_probabilities), parallel, cluster)
-    _note(path, pack.runs, used, score=choice.score, ensemble=None)
-    return path
+    shards = Shards(ensemble, test_samples(competition), save_probabilities)
+    row = _row(pack.runs, used, score=choice.score, ensemble=None)
+    with reserved(
+        joined_name(pack.runs), competition, out, overwrite=overwrite, made_of=_made_of(shards, used), row=row
+    ) as place:
+        _write(place, shards, parallel, cluster)
+    return place.path
 
 
-def _write(path: Path, shards: Shards, parallel: int | None, cluster: Cluster | None) -> None:
+def _made_of(shards: Shards, folds: Sequence[int | str]) -> dict[str, Any]:
+    """What decides what is written."""
+    ensemble = shards.ensemble
+    return {
+        "choice": ensemble.choice.model_dump(mode="json"),
+        "folds": list(map(str, folds)),
+        "data": str(ensemble.competition.root),
+        "engine": ensemble.engine,
+        "maps": shards.maps,
+    }
+
+
+def _write(place: Reserved, shards: Shards, parallel: int | None, cluster: Cluster | None) -> None:
+    path = place.path
+    if place.complete:
+        print(f"{path} was written before the command was interrupted; its line in the log is added.")
+        return
     ensemble, ids = shards.ensemble, shards.samples.ids
     choice, competition = ensemble.choice, ensemble.competition
     shards, rasters = _apart(shards, path)
@@ -136,7 +159,9 @@ def _write(path: Path, shards: Shards, parallel: int | None, cluster: Cluster | 
         counts = write_masks(chain(stream, rasters), choice, competition, path, ids, maps)
     else:
         with _place(path, ensemble) as folder:
-            shards = replace(shards, folder=folder, count=shard_count(whole, ensemble.batch_size, processes))
+            sizes = competition.sizes(shards.samples)
+            count = shard_count(whole, ensemble.batch_size, processes)
+            shards = replace(shards, folder=folder, count=count, sizes=sizes)
             tasks = [(number,) for number in range(shards.count)]
             with workers_of(cluster, processes, deaths=MOST_DEATHS) as workers:
                 done = workers.finished(shards, tasks)
@@ -153,7 +178,7 @@ def _place(path: Path, ensemble: Ensemble) -> Iterator[Path]:
     runs = ensemble.runs[0].path.parent
     if url_of(runs) is None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=f".{path.stem}.{UNFINISHED}", dir=path.parent) as folder:
             yield Path(folder).resolve()
         return
     folder = runs / f"shards-{secrets.token_hex(6)}"
@@ -187,11 +212,17 @@ def predict_out_of_fold(
     overrides: Mapping[str, Any] | None = None,
     cluster: Cluster | None = None,
 ) -> None:
-    """Compute the out-of-fold maps of all runs as they would predict, on a cluster if asked, and print their score."""
+    """Compute the out-of-fold maps of all runs as they would predict, on a cluster if asked, and print their score.
+
+    Maps that are damaged are computed again.
+    """
     runs = as_runs(runs)
     config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
-    compute_oof(choose(runs, config, set(overrides or {}), untuned=untuned), competition, config, cluster)
+    choice = choose(runs, config, set(overrides or {}), untuned=untuned)
+    for run, checkpoint in zip(runs, choice.checkpoints, strict=True):
+        drop_damaged_oof(run, checkpoint)
+    compute_oof(choice, competition, config, cluster)
 
 
 def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: bool) -> EnsembleChoice:
@@ -235,25 +266,24 @@ def compute_oof(
     print(evaluate_oof(choice, competition, batch_size=config.inference.batch_size, cluster=cluster).line())
 
 
-def log_submission(
-    path: Path, choice: EnsembleChoice, competition: Competition, runs: Sequence[Run], folds: Sequence[int | str]
-) -> None:
-    """Note the submission, what made it, and its out-of-fold score, in the log; print if it repeats another file."""
+def submission_row(
+    choice: EnsembleChoice, competition: Competition, runs: Sequence[Run], folds: Sequence[int | str]
+) -> dict[str, object]:
+    """What the log says about a submission: what makes it, and its out-of-fold score."""
     ensemble = ensemble_run(runs).ensemble_path
     score = choice.score if choice.scores else _stored_score(choice, competition, runs, folds)
-    _note(path, runs, folds, score=score, ensemble=ensemble if choice.scores else None)
+    return _row(runs, folds, score=score, ensemble=ensemble if choice.scores else None)
 
 
-def _note(
-    path: Path, runs: Sequence[Run], folds: Sequence[int | str], *, score: float | None, ensemble: Path | None
-) -> None:
-    log_file(
-        path,
-        runs=" ".join(run.name for run in runs),
-        folds=" ".join(map(str, folds)),
-        ensemble_sha256=None if ensemble is None else ensemble_digest(ensemble),
-        oof_score=None if score is None else f"{score:.6f}{optimism(runs)}",
-    )
+def _row(
+    runs: Sequence[Run], folds: Sequence[int | str], *, score: float | None, ensemble: Path | None
+) -> dict[str, object]:
+    return {
+        "runs": " ".join(run.name for run in runs),
+        "folds": " ".join(map(str, folds)),
+        "ensemble_sha256": None if ensemble is None else ensemble_digest(ensemble),
+        "oof_score": None if score is None else f"{score:.6f}{optimism(runs)}",
+    }
 
 
 def _stored_score(

@@ -65,13 +65,14 @@ def settle(config: Config, *, known: Config | None = None, folds: int = 1, alone
 def trial_run(config: Config) -> Iterator[Run]:
     """A run of its own, to be measured and forgotten; nothing is left in ``runs/``.
 
-    Weights are random: others are neither smaller nor faster, and need not be there yet; nor need teachers, whose maps
-    are made once and not measured.
+    Weights are random: others are neither smaller nor faster, and need not be there yet; nor need teachers and the
+    runs that weigh images, which are asked once and not measured.
     """
     changed = {
         "train": config.train.model_copy(update={"trackers": ()}),
         "model": config.model.model_copy(update={"encoder_weights": None, "init_from": None}),
         "targets": config.targets.model_copy(update={"teacher": None}),
+        "data": config.data.model_copy(update={"weights": None}),
     }
     if config.train.hours is not None and config.train.iterations is None:
         changed["train"] = changed["train"].model_copy(update={"iterations": LONGEST})
@@ -84,7 +85,7 @@ def trial_run(config: Config) -> Iterator[Run]:
 
 def _as_known(config: Config, known: Config) -> Config:
     """``config`` with what was found for the run before."""
-    values = {
+    values: dict[str, int | None] = {
         key: size
         for key, size in (
             ("train.batch_size", known.train.batch_size),

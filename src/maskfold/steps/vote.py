@@ -14,7 +14,7 @@ from maskfold.rle import ops
 from maskfold.scoring.evaluate import refuse_other_images
 from maskfold.scoring.runs import Layers, runs_agreement
 from maskfold.steps.competition import open_competition
-from maskfold.steps.submissions import log_file, submission_path
+from maskfold.steps.submissions import reserved
 
 
 def vote(
@@ -55,18 +55,20 @@ def vote(
     masks = [competition.read_masks(path) for path in paths]
     for other, path in zip(masks[1:], paths[1:], strict=True):
         refuse_other_images(masks[0], other, paths[0], path)
-    path = submission_path("vote", competition, out, overwrite=overwrite)
+    made_of = {"files": [str(path) for path in paths], "weights": weights, "least": least}
+    row = {"runs": "vote: " + " ".join(map(str, paths))}
     agreement = []
-    with SubmissionWriter(competition, path, masks[0]) as writer:
+    where = reserved("vote", competition, out, overwrite=overwrite, made_of=made_of, row=row)
+    # Quick enough to be done again where a killed command had written it.
+    with where as place, SubmissionWriter(competition, place.path, masks[0]) as writer:
         elected = _elected(competition, masks, weights, least)
         for image_id, layers, agreed in progress(elected, "images", total=len(masks[0])):
             writer.write(image_id, competition.labels.mask(np.stack([runs.mask() for runs in layers])))
             agreement.append(agreed)
     for source, mean in zip(paths, np.mean(agreement, axis=0), strict=True):
         print(f"{source}: Dice with the result {mean:.4f}")
-    print(f"{len(agreement)} images. Valid submission: {path}")
-    log_file(path, runs="vote: " + " ".join(map(str, paths)))
-    return path
+    print(f"{len(agreement)} images. Valid submission: {place.path}")
+    return place.path
 
 
 def _elected(

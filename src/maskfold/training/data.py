@@ -15,6 +15,7 @@ from maskfold.datasets import (
     ImageCache,
     MixedDataset,
     MixedSampler,
+    Mixing,
     StrongColours,
     TrainDataset,
     UnlabelledDataset,
@@ -30,6 +31,7 @@ from maskfold.training.extra import extra_images
 from maskfold.training.memory import free_memory
 from maskfold.training.targets import smoothing, target_sources
 from maskfold.training.unlabelled import unlabelled_samples
+from maskfold.training.weights import image_weights
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         times=times,
         positive=_positive(competition, train, extra, config),
         positive_share=config.data.positive_share,
+        weights=_weights(run, fold, train, further),
         epoch_images=config.train.epoch_images,
         rank=rank,
         world=world,
@@ -89,6 +92,8 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         smoothing=smoothing(config.targets, competition.labels),
         extra=extra,
         cache=cache,
+        label_shift=config.data.label_shift,
+        mixing=None if config.data.mix is None else Mixing(config.data.mix, competition.labels, config.seed),
     )
     unlabelled = Samples() if config.semi is None else unlabelled_samples(competition, config.semi, rest)
     if config.semi is not None:
@@ -138,6 +143,12 @@ def _unlabelled(competition: Competition, samples: Samples, config: Config) -> U
     return UnlabelledDataset(
         competition, samples, weak=weak, strong=StrongColours(images), scale=data.scale, seed=config.seed
     )
+
+
+def _weights(run: Run, fold: int | str, train: Samples, further: int) -> np.ndarray | None:
+    """Of the training images, and of the further ones, which weigh as much as the mean."""
+    config = run.config.data.weights
+    return None if config is None else np.concatenate([image_weights(run, fold, train, config), np.ones(further)])
 
 
 def _positive(

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from maskfold.runs.history import is_term, write_epochs
 from maskfold.training.forecast import MEASURED, Stopwatch, Work, duration
+from maskfold.training.midway import batches_done
 from maskfold.training.session import Session
 
 
@@ -52,8 +53,10 @@ class RunLog:
         self.epoch_started = time.monotonic()
         if session.config.train.trackers:
             session.accelerator.init_trackers("tracker", config={"run": session.run.name, "fold": session.fold.name})
-        if session.epoch:
-            self.tell(f"fold {session.fold.name}: going on after epoch {session.epoch} of {session.length.epochs}")
+        if session.epoch or session.midway:
+            part = f" and {batches_done(session, session.midway)} batches of the next one" if session.midway else ""
+            of = f"epoch {session.epoch} of {session.length.epochs}"
+            self.tell(f"fold {session.fold.name}: going on after {of}{part}")
 
     def tell(self, text: str) -> None:
         """One line for the user."""
@@ -61,15 +64,16 @@ class RunLog:
             tqdm.write(text)
             sys.stdout.flush()
 
-    def batches(self, loader: Iterable[dict]) -> Iterator[dict]:
-        """The epoch's batches, behind a bar where the output is a terminal."""
+    def batches(self, loader: Iterable[dict], first: int = 0) -> Iterator[dict]:
+        """The epoch's batches, ``first`` of which are done, behind a bar where the output is a terminal."""
         session = self.session
         self.epoch_started = time.monotonic()
         if self.stopwatch is None:
-            self.stopwatch = self._start_stopwatch()
+            self.stopwatch = self._start_stopwatch(first)
         self.bar = tqdm(
             loader,
             total=session.length.batches_per_epoch,
+            initial=first,
             desc=f"fold {session.fold.name} epoch {session.epoch}/{session.length.epochs}",
             leave=False,
             disable=not (session.is_main and sys.stderr.isatty()),
@@ -130,13 +134,13 @@ class RunLog:
         pace = replace(session.pace, batch=epoch / session.length.batches_per_epoch)
         return duration(epoch * (session.length.epochs - epochs) + self.work.end(pace))
 
-    def _start_stopwatch(self) -> Stopwatch:
+    def _start_stopwatch(self, first: int) -> Stopwatch:
         """One that looks at this epoch's first batches, and makes a GPU wait four times."""
         session = self.session
         device = session.accelerator.device
         left = (session.length.steps - session.step) * session.config.train.accumulate
         stopwatch = Stopwatch(
-            min(MEASURED, session.length.batches_per_epoch, left),
+            min(MEASURED, session.length.batches_per_epoch - first, left),
             settle=partial(torch.accelerator.synchronize, device) if device.type != "cpu" else lambda: None,
         )
         stopwatch.start()

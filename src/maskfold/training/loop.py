@@ -1,8 +1,9 @@
 """The training loop of one fold. It knows no loss, no network and no optimiser: see `maskfold.training.step`."""
 
 import gc
-from collections.abc import Sequence
-from contextlib import nullcontext
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import cast
 
 from maskfold.datasets import fold_splits
@@ -13,15 +14,20 @@ from maskfold.runs.fold import ALL
 from maskfold.training.callbacks import Callback
 from maskfold.training.candidates import finish
 from maskfold.training.logging import EpochLog, RunLog
+from maskfold.training.midway import go_on, save_if_due
+from maskfold.training.nothing import Seen, refuse_nothing
 from maskfold.training.processes import processes
 from maskfold.training.session import Session, open_session
 from maskfold.training.validation import check_start, validate
+
+logger = logging.getLogger(__name__)
 
 
 def fit(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> dict:
     """Train one fold, from the start or from where it was interrupted, and return its summary.
 
-    Killed at any instant, the same call replays the broken epoch; on a CPU the end is the same bit for bit. A fold
+    Killed at any instant, the same call replays the broken epoch, or what of it is not stored yet
+    (``train.save_minutes``); on a CPU the end is the same bit for bit. A fold
     that ``train.max_hours`` ended goes on where the limit was raised.
 
     Args:
@@ -34,13 +40,13 @@ def fit(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> dict:
         folds = run.folds()
     if fold != ALL:
         fold_splits(folds, cast("int", fold))  # refuses a number that is not a fold before its folder is made
-    with run.fold(fold).lock() if processes().is_main_process else nullcontext():
+    with _held(run, fold) if processes().is_main_process else nullcontext():
         session = open_session(run, fold, callbacks)
         session.resume()
         log = RunLog(session)
         check_start(session)
         while session.epoch < session.length.epochs:
-            session.stopped = session.stop_reason()
+            session.stopped = None if session.midway else session.stop_reason()
             if session.stopped:
                 log.tell(f"fold {fold}: stopped after epoch {session.epoch}: {session.stopped}")
                 break
@@ -61,17 +67,33 @@ def fit(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> dict:
     return summary
 
 
+@contextmanager
+def _held(run: Run, fold: int | str) -> Iterator[None]:
+    """Hold the fold's lock, see that it was begun with these folds and this config, clear what kills left."""
+    with run.fold(fold).lock():
+        run.bind(fold)
+        run.fold(fold).sweep()
+        run.fold(fold).teacher().sweep()
+        yield
+
+
 def train_epoch(session: Session, log: RunLog) -> dict:
-    """One pass over the epoch's batches; returns its row of the log."""
+    """One pass over the epoch's batches, or over those that are left of it; returns its row of the log."""
     session.seed_epoch(session.epoch)
     session.train_step.begin_epoch(session.epoch)
     session.data.sampler.epoch = session.epoch
-    epoch_log = EpochLog()
-    for number, batch in enumerate(log.batches(session.data.train), start=1):
+    epoch_log, seen = EpochLog(), Seen()
+    first = go_on(session, epoch_log)
+    for number, batch in enumerate(log.batches(session.data.train, first), start=first + 1):
         if number > session.length.batches_per_epoch or session.step >= session.length.steps:
             break
+        seen.look(batch, exclusive=session.competition.labels.exclusive)
         epoch_log.add(session.train_step(batch))
         log.show(epoch_log, number)
+        save_if_due(session, epoch_log, number)
+    session.data.sampler.first = 0
+    if session.epoch == 1 and not first:
+        refuse_nothing(session, seen)
     means = epoch_log.means(session.accelerator)
     _check_finite(session, means)
     optimizer = next(iter(session.train_step.optimizers.values()))
@@ -85,6 +107,8 @@ def validate_epoch(session: Session) -> dict:
     if session.data.valid is not None and (last or session.epoch % session.config.train.validate_every == 0):
         score = validate(session, [session.network]).score
         row[f"valid_{session.metric.name}"] = score
+        if score != score:
+            logger.warning("fold %s: nothing of its validation images could be scored (NaN)", session.fold.name)
         if is_better(score, session.best):
             session.best = score
             session.save_weights("best")

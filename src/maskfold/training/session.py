@@ -26,8 +26,9 @@ from maskfold.training.data import FoldData, fold_data
 from maskfold.training.forecast import Pace
 from maskfold.training.length import Length
 from maskfold.training.mean_teacher import MeanTeacher, check_ramp
+from maskfold.training.midway import batches_done
 from maskfold.training.optimism import optimistic
-from maskfold.training.processes import build_accelerator
+from maskfold.training.processes import build_accelerator, processes
 from maskfold.training.start import start_network
 from maskfold.training.step import Parts, Supervised, TrainStep
 
@@ -45,6 +46,9 @@ class Session:
         stopped: why training ended before its last epoch, if it did.
         optimistic: whether the fold learns from networks that saw its validation images.
         pace: of validation, once its first batches were timed.
+        stored: names of the checkpoints that training has stored so far.
+        midway: how far the epoch after ``epoch`` was trained by an earlier session, see `maskfold.training.midway`.
+        saved_at: when the state was stored last.
     """
 
     run: Run
@@ -64,6 +68,9 @@ class Session:
     history: list[dict[str, Any]] = field(default_factory=list)
     stopped: str | None = None
     pace: Pace = field(default_factory=Pace)
+    stored: list[str] = field(default_factory=list)
+    midway: dict[str, Any] | None = None
+    saved_at: float = field(default_factory=time.monotonic)
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -119,14 +126,17 @@ class Session:
         """
         set_seed(mixed_seed(self.config.seed, epoch, self.accelerator.process_index))
 
-    def save(self) -> None:
-        """Store the complete state; it replaces the former one at once."""
+    def save(self, midway: dict[str, Any] | None = None) -> None:
+        """Store the complete state after an epoch, or ``midway`` through one; the former one is kept beside it."""
+        self.saved_at = time.monotonic()
         if not self.is_main:
             return
         step = self.train_step
         self.fold.save_state(
             {
-                "epoch": self.epoch,
+                "epoch": self.epoch - (midway is not None),
+                "midway": midway,
+                "weights": self.stored,
                 "seconds": self.elapsed(),
                 "best": self.best,
                 "history": self.history,
@@ -142,16 +152,21 @@ class Session:
         """Store a copy of the present weights as ``checkpoint``."""
         if self.is_main:
             self.fold.save_checkpoint(checkpoint, self.network.state_dict())
+            self.stored = sorted({*self.stored, checkpoint})
 
     def resume(self) -> None:
-        """Go back to the last complete epoch, if there is one.
+        """Go back to the last complete epoch, or to a state midway through the next one, if there is any.
 
         Raises:
-            RunError: the state is damaged, or of another network or optimiser.
+            RunError: the state is damaged, or of another network or optimiser; a checkpoint that it had stored is
+                damaged or gone.
         """
-        state = self.fold.load_state()
+        with processes().main_process_first():  # it removes a state that is damaged
+            state = self.fold.load_state()
         if state is None:
             return
+        if self.is_main:
+            self.fold.check_weights(state["weights"])
         try:
             for name, module in self.train_step.modules.items():
                 module.load_state_dict(state["modules"][name])
@@ -161,8 +176,9 @@ class Session:
             if state["scaler"]:
                 assert self.accelerator.scaler is not None  # the same precision made the state
                 self.accelerator.scaler.load_state_dict(state["scaler"])
-            for name in ("epoch", "seconds", "best", "history"):
+            for name in ("epoch", "seconds", "best", "history", "midway"):
                 setattr(self, name, state[name])
+            self.stored = state["weights"]
         except (KeyError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(
@@ -171,6 +187,8 @@ class Session:
         self.optimistic |= state.get("optimistic", False)
         # An earlier session may have had another number of processes, and so another number of steps per epoch.
         self.step = self.length.steps_until(self.epoch)
+        if self.midway:
+            self.step += batches_done(self, self.midway) // self.config.train.accumulate
 
 
 def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> Session:

@@ -25,15 +25,12 @@ from maskfold.config import TeacherConfig
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.submit import default_choice, predict_samples
-from maskfold.errors import TrainingError
 from maskfold.labels import Label, LabelSpec
-from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.resizing import fit_label
 from maskfold.runs import FoldFolder, MapStore, Run
-from maskfold.runs.fold import ALL
 from maskfold.runs.maps import dequantise
-from maskfold.training.leaks import refuse_leak
+from maskfold.training.leaks import learning_folds, refuse_unfit
 from maskfold.training.processes import processes
 
 if TYPE_CHECKING:
@@ -70,8 +67,10 @@ def teacher_maps(run: Run, fold: int | str, config: TeacherConfig) -> TeacherMap
     competition, folder = run.competition(), run.fold(fold)
     teachers = [Run.open(path) for path in config.runs]
     for teacher in teachers:
-        _refuse_unfit(teacher, run, fold)
-    choice, folds = default_choice(teachers), _teaching_folds(teachers, fold)
+        refuse_unfit(
+            teacher, run, fold, what="the teacher", key="targets.teacher.runs", use="learning from its probabilities"
+        )
+    choice, folds = default_choice(teachers), learning_folds(teachers, fold)
     samples = _training_samples(run, fold)
     made_with = _fingerprint(teachers, choice, folds, samples, config, competition.submission_size)
     with processes().main_process_first():
@@ -86,28 +85,6 @@ def soften(probability: np.ndarray, labels: LabelSpec, temperature: float) -> np
     rest = (1 - probability.astype(np.float64)) ** (1 / temperature)
     total = power.sum(0) if labels.exclusive else power + rest
     return (power / total).astype(np.float32)
-
-
-def _refuse_unfit(teacher: Run, run: Run, fold: int | str) -> None:
-    theirs, ours = teacher.config.competition, run.config.competition
-    if (theirs.profile, theirs.class_names) != (ours.profile, ours.class_names):
-        raise TrainingError(
-            f"the teacher {teacher.path} was trained on {theirs.profile}, {run.path} on {ours.profile}, or with other "
-            "class names: name a run of the same competition in targets.teacher.runs"
-        )
-    if teacher.path.resolve() == run.path.resolve():
-        raise TrainingError(f"targets.teacher.runs names {run.path} itself: give the student another --name")
-    refuse_leak(teacher, str(fold), run, fold, use="learning from its probabilities")
-    if fold != ALL and not teacher.fold(fold).finished():
-        first = command_line("train-fold", f"--name {teacher.name} --fold {fold}")
-        raise TrainingError(f"the teacher {teacher.path} has no finished fold {fold}: train it first, {first}")
-
-
-def _teaching_folds(teachers: Sequence[Run], fold: int | str) -> Sequence[int | str] | None:
-    """The folds whose networks teach; None: all with which a run predicts."""
-    if fold != ALL:
-        return [fold]
-    return [ALL] if all(teacher.fold(ALL).finished() for teacher in teachers) else None
 
 
 def _training_samples(run: Run, fold: int | str) -> Samples:

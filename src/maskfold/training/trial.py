@@ -16,7 +16,7 @@ from maskfold.training.forecast import MEASURED, Pace, Stopwatch, Work, pixels
 from maskfold.training.session import open_session
 from maskfold.training.validation import NO_VIEWS, score_batch
 
-LONGEST = 20.0  # seconds of each of the two measurements of time, after warming up
+LONGEST = 20.0  # seconds of each measurement of time, after warming up
 
 
 class Trial:
@@ -26,15 +26,20 @@ class Trial:
     the test split, or of the training split where there is no other.
     """
 
-    def __init__(self, run: Run, fold: int = 0) -> None:
+    def __init__(self, run: Run, fold: int = 0, *, longest: float = LONGEST) -> None:
         """See the class.
+
+        Args:
+            run: that it is of.
+            fold: whose images it looks at.
+            longest: seconds of each measurement of time, after warming up.
 
         Raises:
             MaskfoldError: as `maskfold.training.session.open_session`.
         """
         started = time.monotonic()
         self.session = open_session(run, fold)
-        self.opening = time.monotonic() - started
+        self.opening, self.longest = time.monotonic() - started, longest
         # The last epoch: nothing is frozen any more, and all terms of the loss have begun.
         self.session.train_step.begin_epoch(self.session.length.epochs)
         self.session.data.sampler.epoch = self.session.length.epochs
@@ -148,7 +153,7 @@ class Trial:
         )
 
     def _stopwatch(self, batches: int) -> Stopwatch:
-        stopwatch = Stopwatch(min(MEASURED, batches), longest=LONGEST, settle=self.settle)
+        stopwatch = Stopwatch(min(MEASURED, batches), longest=self.longest, settle=self.settle)
         stopwatch.start()
         return stopwatch
 

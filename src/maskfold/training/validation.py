@@ -46,15 +46,18 @@ def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) 
     found = []
     tta, label = session.config.tta, f"out-of-fold maps of {checkpoint}"
     predictions = _shown(session, label, _predictions(session, networks, tta, session.data.valid_whole))
-    with session.fold.oof(checkpoint).replace(oof_options(tta, session.competition.submission_size)) as store:
-        for prediction in predictions:
-            store.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)
-            found.append((prediction.index, _stats(session, prediction)))
+    maps, made_with = session.fold.oof(checkpoint), oof_options(tta, session.competition.submission_size)
+    with session.fold.lock("oof", checkpoint, wait=True):
+        maps.sweep()
+        with maps.replace(made_with) as store:
+            for prediction in predictions:
+                store.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)
+                found.append((prediction.index, _stats(session, prediction)))
     return _scores(session, found)
 
 
 def check_start(session: Session) -> None:
-    """Validate two batches and write the state, so that what would break after an hour breaks at once.
+    """Validate two batches and write the first state, so that what would break after an hour breaks at once.
 
     It also measures how long an image takes, with the config's views and without: in the second batch, where there is
     one, since the first one pays for the device's start.
@@ -70,10 +73,11 @@ def check_start(session: Session) -> None:
             # Untrained weights may overflow fp16, which means nothing for the training to come.
             if session.precision is not torch.float16:
                 raise
-    started = time.monotonic()
-    session.save()
-    # Later states hold the optimiser's own tensors too, and the best weights are stored beside them.
-    session.pace = replace(session.pace, saving=2 * (time.monotonic() - started))
+    if not session.fold.has_state():
+        started = time.monotonic()
+        session.save()
+        # Later states hold the optimiser's own tensors too, and the best weights are stored beside them.
+        session.pace = replace(session.pace, saving=2 * (time.monotonic() - started))
 
 
 def score_batch(session: Session, batch: dict, *, views: bool) -> float:

@@ -9,11 +9,11 @@ from maskfold.checks.draft.pictures import read_image, size_of
 from maskfold.checks.draft.places import ImagePaths, spread
 from maskfold.checks.draft.roles import Roles
 from maskfold.checks.draft.tables import RUNS
-from maskfold.checks.images import THUMBNAIL
 from maskfold.checks.readings import DrawnMask, edges
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.patterns import PathLookup, Pattern
 from maskfold.competitions.samples import ImagePath
+from maskfold.datasets.copies import THUMBNAIL
 from maskfold.errors import CompetitionError
 from maskfold.images import ImageSpec, to_rgb
 

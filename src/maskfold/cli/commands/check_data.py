@@ -96,4 +96,5 @@ def _draft(path: Path, folder: Path, *, overwrite: bool) -> None:
 
 def _repair(report: "DataReport", again: str) -> str:
     """What to mend, the first problems by name, and the command that checks it again."""
-    return f"repair {first_few(report.problems, 2)}; then {again}"
+    shown = (problem if len(problem) <= 200 else f"{problem[:200]}…" for problem in report.problems)
+    return f"repair {first_few(shown, 2)}; then {again}"

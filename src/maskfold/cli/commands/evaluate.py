@@ -24,6 +24,11 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, metavar="FILE", help="true masks in the competition's own form")
     parser.add_argument("--against", type=Path, metavar="FILE", help="another submission to compare with")
     parser.add_argument(
+        "--like-test",
+        action="store_true",
+        help="of runs also the score with images weighted by how much they look like test images; reads every image",
+    )
+    parser.add_argument(
         "--note-lb", type=finite, metavar="SCORE", help="leaderboard score of FILE (default: the latest)"
     )
     arguments, overrides = parse_sections(parser, SECTIONS)
@@ -35,7 +40,7 @@ def main() -> None:
         config = override(open_runs(arguments.runs)[0].config, overrides) if arguments.runs else None
         _evaluate_submission(arguments, config or default_config(overrides))
     else:
-        _evaluate_runs(arguments.runs, overrides)
+        _evaluate_runs(arguments.runs, overrides, like_test=arguments.like_test)
 
 
 def _check_together(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
@@ -43,6 +48,8 @@ def _check_together(parser: argparse.ArgumentParser, arguments: argparse.Namespa
         parser.error("--against compares two submissions by their scores: give --submission and --truth too")
     if arguments.truth and not arguments.submission:
         parser.error("--truth needs --submission")
+    if arguments.like_test and (arguments.submission or arguments.note_lb is not None):
+        parser.error("--like-test belongs to runs: leave out --submission and --note-lb")
     if arguments.submission and arguments.truth is None and arguments.note_lb is None:
         parser.error("--submission needs --truth to be scored, or --note-lb to note the leaderboard's score")
 
@@ -63,7 +70,7 @@ def _evaluate_submission(arguments: argparse.Namespace, config: Config) -> None:
     next_command(command_line("evaluate", "--submission", shlex.quote(str(best)), "--note-lb SCORE"))
 
 
-def _evaluate_runs(paths: list[Path] | None, overrides: dict) -> None:
+def _evaluate_runs(paths: list[Path] | None, overrides: dict, *, like_test: bool) -> None:
     runs = open_runs(paths)
     config = override(runs[0].config, overrides)
     for run in runs:
@@ -72,5 +79,5 @@ def _evaluate_runs(paths: list[Path] | None, overrides: dict) -> None:
     starting(f"Scoring {' + '.join(str(run.path) for run in runs)} out of fold …")
     from maskfold.steps.evaluate import show_runs
 
-    tuned = show_runs(runs, open_competition(config), config)
+    tuned = show_runs(runs, open_competition(config), config, like_test=like_test)
     next_command(command_line("predict" if tuned else "tune", run_flags(runs, overrides)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from maskfold.cli.arguments import EVERYTHING, dotted_overrides
 from maskfold.cli.engine import add_engine, cluster_of
 from maskfold.cli.options import COMMON, ROOT, command_parser
-from maskfold.cli.script import next_command, starting
+from maskfold.cli.script import if_interrupted, next_command, starting
 from maskfold.cli.values import count_from
 from maskfold.config import load_config
 from maskfold.errors import StudyError
@@ -58,6 +58,7 @@ def main() -> None:
     from maskfold.studies.run import forecast, run_study
     from maskfold.studies.write import document, markdown
 
+    if_interrupted("the same command goes on where it stopped")
     plan = Plan(study, folder, overrides)
     if arguments.dry_run:
         print(forecast(plan))

@@ -4,17 +4,23 @@ import math
 
 from maskfold.planning.reason import Reason
 
-RATE, BATCH = 0.002, 8  # of the configs satellite_mobilenet and demo, chosen by hand
+BATCH = 8
 MOST = 0.003
 
 
-def learning_rate(batch: int) -> Reason:
+def learning_rate(batch: int, rate: float) -> Reason:
     """AdamW's rate grows with the square root of the batch.
+
+    Args:
+        batch: images.
+        rate: of the encoder, with batches of eight.
 
     Source: Malladi et al., On the SDEs and Scaling Rules for Adaptive Gradient Algorithms (NeurIPS 2022).
     """
-    rate = min(MOST, RATE * math.sqrt(batch / BATCH))
-    return Reason(float(f"{rate:.2g}"), f"{RATE} for batches of {BATCH}, times the root of {batch}/{BATCH}")
+    grown = rate * math.sqrt(batch / BATCH)
+    most = f", {MOST} at most" if grown > MOST else ""
+    why = f"{rate} for batches of {BATCH}, times the root of {batch}/{BATCH}{most}"
+    return Reason(float(f"{min(MOST, grown):.2g}"), why)
 
 
 def encoder_factor(pretrained: bool) -> Reason:

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from maskfold.report.advice.advice import Advice
 from maskfold.report.advice.ensemble import at_the_border, several_runs, untuned, views
 from maskfold.report.advice.images import (
+    borders_drawn_otherwise,
     calibration,
     empty_images,
     label_errors,
+    labels_beside,
     lopsided_errors,
     lost_classes,
     small_objects,
@@ -35,6 +37,8 @@ RULES: tuple[Callable[[Findings], Iterator[Advice]], ...] = (
     calibration,
     several_runs,
     label_errors,
+    labels_beside,
+    borders_drawn_otherwise,
 )
 
 

@@ -136,6 +136,46 @@ def label_errors(findings: Findings) -> Iterator[Advice]:
         )
 
 
+def borders_drawn_otherwise(findings: Findings) -> Iterator[Advice]:
+    """Groups of images whose masks are drawn wider, or tighter, than those of others."""
+    if findings.groups is None:
+        return
+    table = findings.table.dropna(subset=["border_offset", "group"])
+    groups = table.groupby("group")["border_offset"].agg(["mean", "std", "count"])
+    groups = groups[groups["count"] >= 5]
+    if len(groups) < 2:
+        return
+    error = groups["std"] / np.sqrt(groups["count"])
+    tight, wide = groups["mean"].idxmax(), groups["mean"].idxmin()
+    gap = groups["mean"][tight] - groups["mean"][wide]
+    if gap >= 0.5 and gap > 4 * np.hypot(error[tight], error[wide]):
+        share = table["border_share"].mean()
+        yield Advice(
+            "Ask how the test's masks were made",
+            f"Predictions reach {groups['mean'][tight]:+.2f} px beyond the masks of group {tight} on average, and "
+            f"{groups['mean'][wide]:+.2f} px beyond those of group {wide}: {gap:.2f} px apart, "
+            f"{gap / np.hypot(error[tight], error[wide]):.1f} standard errors; {share:.0%} of the wrong pixels are "
+            "within four pixels of a border. So masks were made in more than one way (dilated, as polygons, by other "
+            "people), and the test's may be like either: do not tune dilation on a public board, and look at both "
+            "groups.",
+            check_command(findings),
+        )
+
+
+def labels_beside(findings: Findings) -> Iterator[Advice]:
+    """All masks stand a little beside what the images show."""
+    shift = findings.label_shift
+    if shift is not None and shift.found:
+        yield Advice(
+            "Undo the label shift",
+            f"Registered with the masks, out-of-fold maps are off by {shift.figures()}. Drawing tools and resampling "
+            "move all masks alike; with masks moved back for training and predictions moved to where masks are asked "
+            "for, flips and views no longer contradict each other. Shadows can draw predictions aside in the same "
+            "way, so compare the two runs.",
+            train_command(findings.trainings[0].run, "unshifted", data__label_shift=shift.key),
+        )
+
+
 def _larger_areas(findings: Findings) -> list[int]:
     """Minimum areas up to four times as large as those that tuning tried."""
     tried = [curve.value.tried[-1] for curve in findings.scores.curves if curve.value.step == "min_area"]

@@ -1,0 +1,62 @@
+"""How the time that is left is shared out among the steps to come. All in seconds."""
+
+from dataclasses import dataclass, replace
+
+CAUTION = 1.5  # what was reckoned of tuning and prediction may take so much longer
+FINISH = 0.985  # of the hours at which prediction is ended at the latest
+RUNG = 0.15  # of the hours that a rung of the ladder needs at least
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the steps after training are reckoned to take.
+
+    Attributes:
+        command: until any command works.
+        epoch: of training, with its validation.
+        end: of a fold: scores and out-of-fold maps after its last epoch.
+        tune: choosing, of all folds.
+        predict: the test images by one fold, with one view.
+        folds, views: of the plan.
+    """
+
+    command: float
+    epoch: float
+    end: float
+    tune: float
+    predict: float
+    folds: int
+    views: int
+
+    def prediction(self, folds: int, views: int) -> float:
+        """The command that predicts."""
+        return self.command + CAUTION * self.predict * folds * views
+
+    def tuning(self) -> float:
+        """The command that tunes."""
+        return self.command + CAUTION * self.tune
+
+    def after(self) -> float:
+        """All that follows the training."""
+        return self.tuning() + self.prediction(self.folds, self.views) + self.command
+
+    def beside(self, other: "Needs") -> "Needs":
+        """What this network and another one need together, once both are trained."""
+        return replace(self, tune=self.tune + other.tune, predict=self.predict + other.predict)
+
+
+def for_training(left: float, needs: Needs) -> float:
+    """Seconds of those that are left for the commands that train, so that everything after them has its time.
+
+    Short of time, tuning and then views are given up, but never more than half of what is left is kept for them.
+    """
+    return max(left - needs.after(), left / 2)
+
+
+def prediction_options(left: float, needs: Needs) -> list[str]:
+    """Options of the command that predicts, by what it may take: all, without views, one fold without views."""
+    if needs.prediction(needs.folds, needs.views) <= left:
+        return []
+    if needs.prediction(needs.folds, 1) <= left:
+        return ["--tta.views", "none"]
+    return ["--folds", "0", "--tta.views", "none"]

@@ -1,0 +1,87 @@
+"""The rungs above the first network: what each changes, and when it can gain anything (docs/ladder.md)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from maskfold.config import Config
+from maskfold.labels import LabelSpec
+from maskfold.planning.encoders import Encoder
+
+LARGER = 1.5  # times the scale
+STEP = 32  # crops are multiples of it
+MOST_SCALE = 2.0
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One rung.
+
+    Attributes:
+        name: of the rung, and behind the run's.
+        why: what it may gain.
+        changes: dotted keys of the first network's config.
+        share: of the first network's steps that it trains, at least a third of that.
+        labels: whether pseudo-labels are made for it first.
+    """
+
+    name: str
+    why: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    share: float = 1.0
+    labels: bool = False
+
+
+def rungs(config: Config, labels: LabelSpec, encoders: Sequence[Encoder], first: str, *, test: int) -> list[Rung]:
+    """The rungs, in their order.
+
+    Args:
+        config: the first network's.
+        labels: the competition's.
+        encoders: whose weights are at hand.
+        first: path of the first network's run.
+        test: number of test images.
+    """
+    found = [_second(config, encoders)]
+    if config.data.scale < MOST_SCALE:
+        found.append(_larger(config, first))
+    if test:
+        found.append(
+            Rung("pseudo", "labels of the test images, each fold's own", {**_onwards(config, first, 3)}, 0.5, True)
+        )
+    found.append(_lovasz(config, labels, first))
+    return found
+
+
+def _second(config: Config, encoders: Sequence[Encoder]) -> Rung:
+    others = [encoder for encoder in encoders if encoder.name != config.model.encoder]
+    if not others:
+        return Rung("second", "the same network from another seed errs elsewhere", {"seed": config.seed + 1})
+    best = max(others, key=lambda encoder: encoder.top1)
+    changes = {
+        "seed": config.seed + 1,
+        "model.encoder": best.name,
+        "model.options": {"decoder_channels": list(best.decoder)},
+    }
+    return Rung("second", f"another encoder, {best.name}, errs elsewhere", changes)
+
+
+def _larger(config: Config, first: str) -> Rung:
+    scale = round(min(config.data.scale * LARGER, MOST_SCALE), 4)
+    crop = max(STEP, round(config.data.crop * scale / config.data.scale / STEP) * STEP)
+    changes = {**_onwards(config, first, 2), "data.scale": scale, "data.crop": crop}
+    return Rung("larger", f"scale {scale:g} from the weights of scale {config.data.scale:g}", changes, 0.5)
+
+
+def _lovasz(config: Config, labels: LabelSpec, first: str) -> Rung:
+    if labels.exclusive:
+        loss = [{"name": "cross_entropy", "weight": 0.5}, {"name": "lovasz_softmax", "weight": 0.5}]
+    else:
+        loss = [{"name": "bce", "weight": 0.5}, {"name": "lovasz_hinge", "weight": 0.5}]
+    changes = {**_onwards(config, first, 5), "loss": loss}
+    return Rung("lovasz", "the surrogate of the IoU, once the network knows the masks", changes, 0.35)
+
+
+def _onwards(config: Config, first: str, slower: float) -> dict[str, Any]:
+    """From the first network's weights, at a lower rate."""
+    return {"model.init_from": first, "optim.lr": float(f"{config.optim.lr / slower:.2g}")}

@@ -1,0 +1,294 @@
+"""The autopilot: plan, folds, training, tuning, prediction, report, ladder, each step within what is left."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from maskfold.autopilot.budget import FINISH, RUNG, Needs, for_training, prediction_options
+from maskfold.autopilot.command import run_command
+from maskfold.autopilot.compare import compare
+from maskfold.autopilot.empty import write_empty
+from maskfold.autopilot.ladder import Rung, rungs
+from maskfold.autopilot.length import Timed, timed
+from maskfold.autopilot.log import Log
+from maskfold.autopilot.page import write_page
+from maskfold.autopilot.train import Training, train_folds
+from maskfold.config import Config, config_yaml, load_config, override
+from maskfold.errors import InferenceError, MaskfoldError, RunError, TrainingError
+from maskfold.files import atomic_path
+from maskfold.planning.encoders import at_hand
+from maskfold.program import command_line
+from maskfold.runs import Run
+from maskfold.runs.lock import exclusive
+from maskfold.steps.competition import open_competition, with_root
+from maskfold.steps.places import AUTOPILOTS, PSEUDO, RUNS, SUBMISSIONS
+from maskfold.steps.plan import plan
+
+MEASURING = 0.03  # of the hours that each measurement takes at most, 20 s at the most
+COMMAND = 6.0  # seconds until a command works, before one was timed
+DOUBLINGS = 7  # of the hours, until a plan has room for a training
+
+
+class Autopilot:
+    """One competition, some hours, one submission.
+
+    Killed at any instant, the same call goes on; the time that was used counts.
+    """
+
+    def __init__(self, config: Config, hours: float, *, flags: str = "", spent: float = 0.0) -> None:
+        """See the class.
+
+        Args:
+            config: whose sections ``competition`` and ``folds`` hold, and whose name is that of the run.
+            hours: for everything.
+            spent: seconds of them that are gone already: Python's start and imports.
+            flags: options that led to the config, for the commands that are shown.
+
+        Raises:
+            RunError: what was begun under this name is damaged, or had other hours.
+        """
+        self._opened, self._spent = time.monotonic(), spent
+        self.command = spent or COMMAND  # what a start of Python took is what every command takes
+        self.base = config
+        self.competition = open_competition(config)
+        self.base = with_root(config, self.competition)
+        self.folder = AUTOPILOTS / config.name
+        self.config_path = self.folder / f"{config.name}.yaml"
+        suffix = ".csv" if self.competition.submission_kind == "csv" else ".zip"
+        self.submission = SUBMISSIONS / f"{config.name}{suffix}"
+        self.hours, self.flags = hours, flags
+
+    def run(self) -> Path:
+        """Do what is left to do; returns the submission's path.
+
+        Raises:
+            MaskfoldError: data that cannot be used, no test images, or another autopilot at work under this name.
+        """
+        if not len(self.competition.samples("test")):
+            raise InferenceError(f"{self.competition.root} has no test images to predict")
+        with exclusive(self.folder / ".lock", self.folder):
+            spent = self._spent + time.monotonic() - self._opened
+            self.log = Log.open(self.folder, self.hours, spent=spent)
+            if not self.log.steps:
+                self._refuse_to_replace()
+            self.log.end_child()
+            self.log.save()
+            try:
+                if self.log.time_left() <= 0:
+                    raise TrainingError("the hours were used up before anything was predicted")
+                self._plan()
+                first, needs = self._first()
+                self._climb(first, needs)
+            except TrainingError as error:
+                if not self.submission.exists():
+                    self._empty(str(error))
+                elif self.log.time_left() > 0:
+                    raise
+            finally:
+                write_page(self.log, self.folder / "autopilot.md", self.submission)
+        return self.submission
+
+    def _refuse_to_replace(self) -> None:
+        for path in (self.submission, RUNS / self.base.name):
+            if path.exists():
+                raise RunError(f"{path} exists, and no autopilot of this name made it: give another --name")
+
+    # Plan and folds: in this process, for each command would cost seconds of its own.
+
+    def _plan(self) -> None:
+        log = self.log
+        if log.ended("plan") and self.config_path.exists():
+            return
+        entry = log.step("plan")
+        entry.command = command_line("plan", self.flags, f"--hours {self.hours:g} --out {self.config_path}")
+        print(f"[{log.time_used():.0f} s of {self.hours * 3600:.0f}] {entry.command}", flush=True)
+        started, hours = log.time_used(), log.time_left() / 3600
+        for doubled in range(DOUBLINGS):
+            try:
+                made = plan(self.base, hours * 2**doubled, self.config_path, overwrite=True)
+                break
+            except TrainingError:  # no room for a training: the shortest one is tried all the same
+                if doubled == DOUBLINGS - 1:
+                    raise
+        option = made.option
+        log.facts["plan"] = {
+            "folds": option.folds,
+            "epochs": made.values["train.epochs"].value,
+            "enough": made.seconds < 0.8 * hours * 3600,
+            "reasons": [f"{key} {reason.value}: {reason.why}" for key, reason in made.values.items()],
+        }
+        entry.ended, entry.seconds = "done", log.time_used() - started
+        entry.note = f"{option.encoder.name}, scale {option.scale:g}, {option.folds} folds"
+        log.save()
+
+    def _first(self) -> tuple[Training, Needs]:
+        """The first network and its submission."""
+        config = load_config(self.config_path)
+        folds, epochs = (self.log.facts["plan"][key] for key in ("folds", "epochs"))
+        most = epochs if self.log.facts["plan"]["enough"] else None
+        training, needs = self._measured("first", config, folds, most=most)
+        if not self.log.ended("submission"):
+            self._folds(training)
+            end = self.log.time_used() + for_training(self.log.time_left(), needs)
+            if train_folds(self.log, training, needs, until=end):
+                self._tune([training.run], needs)
+                self._predict([training.run], needs)
+            if not self.submission.exists():
+                self._empty("nothing was predicted in time")
+                if failed := [step.note for step in self.log.steps if step.ended == "failed"]:
+                    raise TrainingError(failed[0])  # once it is mended, the same call tries again
+            self._step_done("submission", f"{self.submission}")
+        if not self.log.ended("report") and self._finished(training):
+            self._report(training, needs)
+        return training, needs
+
+    def _folds(self, training: Training) -> None:
+        """Write the folds down; in this process, too."""
+        if self.log.ended("folds"):
+            return
+        entry, started = self.log.step("folds"), self.log.time_used()
+        entry.command = command_line("make-folds", " ".join(training.words))
+        print(f"[{started:.0f} s of {self.hours * 3600:.0f}] {entry.command}", flush=True)
+        folds = Run.create(load_config(Path(training.words[1]), name=training.run.name), training.run.parent).folds()
+        entry.seconds = self.log.time_used() - started
+        self._step_done("folds", f"{folds['fold'].nunique()} folds")
+
+    def _measured(
+        self, rung: str, config: Config, folds: int, *, most: int | None = None, seconds: float | None = None
+    ) -> tuple[Training, Needs]:
+        """The training of a config that fits the time, and what follows it; measured once, then written down.
+
+        Args:
+            most: epochs beyond which nothing is gained.
+            seconds: for all folds; None: what is left after the steps to come.
+        """
+        log = self.log
+        known = log.facts.setdefault("trainings", {}).get(rung)
+        if known is None:
+            found = timed(config, longest=min(20.0, MEASURING * self.hours * 3600))
+            needs = found.needs(self.command, folds)
+            budget = for_training(log.time_left(), needs) if seconds is None else seconds
+            folds, steps = found.steps(budget, folds, needs.command)
+            steps = steps if most is None else min(steps, found.steps_of(most))
+            known = {
+                "folds": folds,
+                "steps": steps,
+                "seconds": folds * found.fold(steps),
+                "needs": asdict(found.needs(self.command, folds)),
+                "config": str(self._written(rung, found, steps)),
+            }
+            log.facts["trainings"][rung] = known
+            log.save()
+            print(f"{rung}: {folds} folds of {steps} steps, about {known['seconds']:.0f} s", flush=True)
+        name = self.base.name if rung == "first" else f"{self.base.name}_{rung}"
+        words = ["--config", known["config"], "--name", name]
+        return Training(rung, RUNS / name, words, known["folds"]), Needs(**known["needs"])
+
+    def _written(self, rung: str, found: Timed, steps: int) -> Path:
+        """The config of a training, with its length, as a file that a user could train."""
+        config = override(found.config, {"train.epochs": None, "train.iterations": steps, "train.hours": None})
+        path = self.folder / f"{rung}.yaml"
+        with atomic_path(path) as temporary:
+            temporary.write_text(config_yaml(config), encoding="utf-8")
+        return path
+
+    # The steps after a training.
+
+    def _tune(self, runs: Sequence[Path], needs: Needs, rung: str = "first") -> bool:
+        until = self.hours * 3600 - needs.prediction(needs.folds, needs.views)
+        if self.log.time_used() + needs.tuning() > until:
+            entry = self.log.step(f"{rung}: tune")
+            entry.ended, entry.note = "skipped", "no time is left for it"
+            return False
+        return run_command(self.log, f"{rung}: tune", "tune", ["--runs", *map(str, runs)], until=until)
+
+    def _predict(self, runs: Sequence[Path], needs: Needs, rung: str = "first") -> bool:
+        """Write the submission; where that would take too long, with less."""
+        until = self.hours * 3600 * FINISH
+        common = ["--runs", *map(str, runs), "--out", str(self.submission), "--overwrite"]
+        options = prediction_options(until - self.log.time_used(), needs)
+        if run_command(self.log, f"{rung}: predict", "predict", [*common, *options], until=until):
+            return True
+        cheapest = ["--folds", "0", "--tta.views", "none", "--untuned"]
+        return len(runs) == 1 and run_command(
+            self.log, f"{rung}: predict again", "predict", [*common, *cheapest], until=until
+        )
+
+    def _empty(self, why: str) -> None:
+        entry = self.log.step("empty submission")
+        write_empty(self.competition, self.submission)
+        entry.ended, entry.note = "done", f"{why}: all masks are empty"
+        print(entry.note, flush=True)
+
+    def _report(self, training: Training, needs: Needs) -> None:
+        until = self.hours * 3600 * FINISH
+        if self.log.time_used() + 3 * needs.command > until:
+            self.log.step("report").note = "no time is left for it"
+            return self._step_done("report", "no time is left for it", ended="skipped")
+        run_command(self.log, "report", "report", ["--runs", str(training.run)], until=until)
+        return None
+
+    # The ladder.
+
+    def _climb(self, first: Training, needs: Needs) -> None:
+        if not self._finished(first):
+            return
+        config = load_config(Path(self.log.facts["trainings"]["first"]["config"]))
+        kept = [first.run]
+        test = len(self.competition.samples("test"))
+        for rung in rungs(config, self.competition.labels, at_hand(), str(first.run), test=test):
+            if not self.log.ended(rung.name):
+                try:
+                    self._try(rung, config, kept, first, needs)
+                except MaskfoldError as error:
+                    self._step_done(rung.name, str(error), ended="failed")
+            if self.log.step(rung.name).ended == "kept":
+                kept.append(RUNS / f"{self.base.name}_{rung.name}")
+                needs = needs.beside(Needs(**self.log.facts["trainings"][rung.name]["needs"]))
+
+    def _try(self, rung: Rung, config: Config, kept: list[Path], first: Training, needs: Needs) -> None:
+        """Train a rung, compare with and without it, and predict with it where the gain is real."""
+        log = self.log
+        left = log.time_left() - needs.beside(needs).after()
+        begun = rung.name in log.facts.get("trainings", {})
+        if not begun and left < max(RUNG * self.hours * 3600, 4 * needs.command):
+            return self._step_done(rung.name, f"{left:.0f} s are left, which is too little", ended="skipped")
+        changes: dict[str, Any] = dict(rung.changes)
+        if rung.labels:
+            place = PSEUDO / f"{self.base.name}_autopilot"
+            words = ["--runs", *map(str, kept), "--out", str(place), "--overwrite"]
+            if not log.ended(f"{rung.name}: label") and not run_command(
+                log, f"{rung.name}: label", "pseudo-label", words, until=log.time_used() + left / 2
+            ):
+                return self._step_done(rung.name, "no pseudo-labels were made", ended="failed")
+            changes["data.extra"] = [str(place)]
+        wanted = rung.share * log.facts["trainings"]["first"]["seconds"]
+        training, own = self._measured(
+            rung.name, override(config, changes), first.folds, seconds=min(left, max(wanted, needs.command))
+        )
+        if training.folds < first.folds:
+            return self._step_done(rung.name, "the time left has no room for all folds", ended="skipped")
+        together = needs.beside(own)
+        train_folds(log, training, own, until=self.hours * 3600 - together.after())
+        if not self._finished(training, first.folds):
+            return self._step_done(rung.name, "not all folds were trained in time", ended="dropped")
+        runs = [*kept, training.run]
+        if not self._tune(runs, together, rung.name):
+            return self._step_done(rung.name, "no time was left to tune", ended="dropped")
+        gain = compare(runs, kept)
+        if not gain.real:
+            return self._step_done(rung.name, gain.text, ended="dropped")
+        if not self._predict(runs, together, rung.name):
+            return self._step_done(rung.name, f"{gain.text}; no time was left to predict", ended="dropped")
+        return self._step_done(rung.name, gain.text, ended="kept")
+
+    def _finished(self, training: Training, folds: int = 1) -> bool:
+        return len(Run(training.run).finished_folds()) >= folds
+
+    def _step_done(self, name: str, note: str, *, ended: str = "done") -> None:
+        entry = self.log.step(name)
+        entry.ended, entry.note = ended, note
+        print(f"{name}: {ended}, {note}", flush=True)
+        self.log.save()

@@ -1,0 +1,157 @@
+"""Parts of the autopilot: its log, its commands, its budget, the ladder's rungs, the page."""
+
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from maskfold.autopilot import command
+from maskfold.autopilot.budget import CAUTION, Needs, for_training, prediction_options
+from maskfold.autopilot.command import run_command
+from maskfold.autopilot.empty import write_empty
+from maskfold.autopilot.ladder import rungs
+from maskfold.autopilot.log import Log, Step
+from maskfold.autopilot.page import page
+from maskfold.competitions import open_competition
+from maskfold.config import Config, override
+from maskfold.errors import RunError
+from maskfold.labels import LabelSpec
+from maskfold.losses import build_loss
+from maskfold.planning.encoders import TABLE
+
+BINARY = LabelSpec("binary", ("a",))
+
+
+def test_the_time_of_a_killed_process_counts(tmp_path):
+    log = Log.open(tmp_path, 0.5, spent=7)
+    assert 7 <= log.time_used() < 8
+    log._since -= 100
+    log.step("plan").ended = "done"
+    log.facts["plan"] = {"folds": 2}
+    log.save()
+    again = Log.open(tmp_path, 0.5, spent=3)
+    assert 110 <= again.time_used() < 111
+    assert again.time_left() == pytest.approx(1800 - 110, abs=1)
+    assert (again.ended("plan"), again.ended("tune"), again.facts) == (True, False, {"plan": {"folds": 2}})
+
+
+def test_other_hours_and_damaged_files_are_refused(tmp_path):
+    Log.open(tmp_path, 0.5).save()
+    with pytest.raises(RunError, match=r"was begun with --hours 0\.5: go on with these, or give another --name"):
+        Log.open(tmp_path, 0.6)
+    (tmp_path / "state.json").write_text('{"hours": 0.5')
+    with pytest.raises(RunError, match=r"state\.json is damaged .* remove"):
+        Log.open(tmp_path, 0.5)
+
+
+@pytest.fixture
+def program(monkeypatch):
+    """``program(code)``: what commands run instead of maskfold's."""
+    return lambda code: monkeypatch.setattr(command, "_program", lambda name: [sys.executable, "-c", code])
+
+
+def test_commands_are_noted_with_their_end(tmp_path, program, capsys):
+    log = Log(tmp_path, 1)
+    program("import sys; print(sys.argv[1:])")
+    assert run_command(log, "tune", "tune", ["--runs", "runs/a b"], until=100)
+    program("import sys; sys.exit('warning\\nerror: there is no run')")
+    assert not run_command(log, "predict", "predict", [], until=100)
+    found = Log.open(tmp_path, 1).steps
+    assert [(step.name, step.ended, step.note) for step in found] == [
+        ("tune", "done", ""),
+        ("predict", "failed", "there is no run"),
+    ]
+    assert found[0].command.endswith("tune.py --runs 'runs/a b'")
+    assert "of 3600] python src/tune.py" in capsys.readouterr().out
+
+
+def test_a_command_is_ended_in_time(tmp_path, program):
+    log = Log(tmp_path, 1)
+    program("import time; time.sleep(60)")
+    started = time.monotonic()
+    assert not run_command(log, "train", "train-fold", [], until=0.5)
+    assert time.monotonic() - started < 10
+    assert log.step("train").ended == "out of time"
+    assert log.child is None
+
+
+def test_the_command_of_a_killed_autopilot_is_ended(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    log = Log(tmp_path, 1)
+    log.child = (child.pid, psutil.Process(child.pid).create_time())
+    log.save()
+    Log.open(tmp_path, 1).end_child()
+    assert not psutil.pid_exists(child.pid)
+    log.child = (psutil.Process().pid, 1.0)  # a number that another process has now
+    log.save()
+    Log.open(tmp_path, 1).end_child()
+
+
+NEEDS = Needs(command=4, epoch=9, end=10, tune=8, predict=6, folds=3, views=4)
+
+
+def test_what_is_kept_for_the_steps_after_training():
+    assert NEEDS.prediction(3, 4) == 4 + CAUTION * 72
+    assert NEEDS.after() == (4 + CAUTION * 8) + (4 + CAUTION * 72) + 4
+    assert for_training(1000, NEEDS) == 1000 - NEEDS.after()
+    assert for_training(200, NEEDS) == 100, "half of it is trained with in any case"
+
+
+def test_two_networks_need_the_sum():
+    both = NEEDS.beside(Needs(command=4, epoch=1, end=1, tune=80, predict=60, folds=3, views=4))
+    assert both.tuning() == 4 + CAUTION * 88
+    assert both.prediction(1, 1) == 4 + CAUTION * 66
+
+
+def test_prediction_makes_do_with_what_is_left():
+    assert prediction_options(113, NEEDS) == []
+    assert prediction_options(111, NEEDS) == ["--tta.views", "none"]
+    assert prediction_options(30, NEEDS) == ["--folds", "0", "--tta.views", "none"]
+
+
+def test_the_ladder_changes_one_thing_at_a_time():
+    config = Config(data={"scale": 0.5, "crop": 256}, optim={"lr": 0.002}, model={"encoder": "mobilenet_v2"})
+    found = {rung.name: rung for rung in rungs(config, BINARY, TABLE[:3], "runs/a", test=9)}
+    assert list(found) == ["second", "larger", "pseudo", "lovasz"]
+    assert found["second"].changes["model.encoder"] == "tu-tf_efficientnet_lite2"
+    assert found["larger"].changes == {
+        "model.init_from": "runs/a",
+        "optim.lr": 0.001,
+        "data.scale": 0.75,
+        "data.crop": 384,
+    }
+    assert (found["pseudo"].labels, found["pseudo"].changes["model.init_from"]) == (True, "runs/a")
+    assert [term["name"] for term in found["lovasz"].changes["loss"]] == ["bce", "lovasz_hinge"]
+    for rung in found.values():
+        override(config, rung.changes)
+    build_loss(found["lovasz"].changes["loss"], BINARY)
+
+
+def test_rungs_that_cannot_be_climbed_are_left_out():
+    config = Config(data={"scale": 2.0}, model={"encoder": "mobilenet_v2"})
+    labels = LabelSpec("multiclass", ("a", "b", "c"))
+    found = {rung.name: rung for rung in rungs(config, labels, TABLE[:1], "runs/a", test=0)}
+    assert list(found) == ["second", "lovasz"]
+    assert found["second"].changes == {"seed": 1}
+    build_loss(found["lovasz"].changes["loss"], labels)
+
+
+def test_the_submission_of_last_resort_is_valid(tiny, tmp_path):
+    competition = open_competition(tiny.competition)
+    write_empty(competition, tmp_path / "s.csv")
+    rows = (tmp_path / "s.csv").read_text().splitlines()
+    assert rows == [f"{sample.id}\t" for sample in competition.samples("test")]
+
+
+def test_the_page_tells_steps_commands_and_reasons(tmp_path):
+    log = Log(tmp_path / "mine", 0.1, used=90)
+    log.steps = [Step("plan", "python src/plan.py", 3.4, "done", "x | y"), Step("tune")]
+    log.facts["plan"] = {"reasons": ["data.scale 0.5: why"]}
+    text = page(log, tmp_path / "s.csv")
+    assert "| plan | 3 | done | x \\| y |\n| tune | 0 | under way |  |\n" in text
+    assert "```sh\npython src/plan.py\n```" in text
+    assert "90 of 360 s used (25.0%)" in text
+    assert "- data.scale 0.5: why\n" in text
+    assert ", not written yet." in text

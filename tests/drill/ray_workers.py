@@ -1,0 +1,80 @@
+"""(a): the processes of a Ray cluster that do a task are killed; Ray starts the task again.
+
+As a program it is the cluster: it prints its address, and ends with its standard input.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+from tests.drill.commands import start
+from tests.drill.lane import Diverged, Lane
+
+TRAIN_ALL = ("train-all", "--config", "x.yaml", "--name", "r", "--folds", "1", "--engine", "ray", "--address")
+TASK = "ray::_work"  # what Ray calls a process that does one
+
+
+def ray_is_there() -> bool:
+    """Whether Ray is installed."""
+    return find_spec("ray") is not None
+
+
+def kill_a_worker(lane: Lane) -> int:
+    """Kill the process that trains, at a random instant; the command itself goes on and ends as ever."""
+    folder = lane.case("train")
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    program = [sys.executable, "-m", "tests.drill.ray_workers"]
+    root = Path(__file__).parents[2]
+    cluster = subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=root
+    )
+    assert cluster.stdin is not None
+    assert cluster.stdout is not None
+    try:
+        done = start(folder, [*TRAIN_ALL, cluster.stdout.readline().strip()])
+        worker = _worker(cluster.pid)
+        begun = time.monotonic()
+        while not list(folder.glob("runs/r/.fold_1.lock")) and time.monotonic() - begun < 60:
+            time.sleep(0.02)
+        time.sleep(lane.chance.uniform(0, 1.5 * lane.seconds["train"]))
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
+        if done.ended() != 0:
+            raise Diverged(f"with Ray: {done.code}: {done.said[-900:]}")
+    finally:
+        cluster.stdin.close()
+        cluster.wait()
+        cluster.stdout.close()
+    lane.compare(folder, "train")
+    return 1
+
+
+def _worker(cluster: int) -> psutil.Process:
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        for process in psutil.Process(cluster).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if (process.cmdline() or [""])[0].startswith(TASK):
+                    return process
+        time.sleep(0.05)
+    raise RuntimeError("no process of Ray's works")
+
+
+def main() -> None:
+    """Be a cluster of one node."""
+    from ray.cluster_utils import Cluster  # pyright: ignore[reportMissingImports]
+
+    head = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    print(cluster.address, flush=True)
+    sys.stdin.read()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What is measured: of drawn files, of masks whose figures are known, of this device."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from tests.drawn_runs import truth_of
+
+from maskfold.competitions import open_competition
+from maskfold.errors import CompetitionError
+from maskfold.images import PLAIN
+from maskfold.labels import Label, LabelSpec
+from maskfold.metrics import build_metric
+from maskfold.planning import MeasuredSpeed, take_fingerprint
+from maskfold.planning.ceiling import score_ceilings
+from maskfold.planning.encoders import SCRATCH, TABLE, at_hand
+from maskfold.planning.fingerprint import candidate_scales, spread
+
+
+def test_figures_of_drawn_files(tiny, drawn):
+    data = take_fingerprint(open_competition(tiny.competition), tiny.folds)
+    truth = truth_of(drawn)
+    covered = [mask.mean() for mask in truth.values() if mask.any()]
+    assert (data.task, data.metric, data.train, data.test, data.read) == ("binary", "dice", 18, 5, 18)
+    assert data.coverage == pytest.approx(np.mean(covered))
+    assert data.empty == pytest.approx(1 - len(covered) / 18)
+    # Nine images of 48 x 40, nine of 40 x 56; three and two of the test split.
+    assert (data.height, data.width) == (44, 48)
+    assert data.test_pixels == pytest.approx((3 * 1920 + 2 * 2240) / 5 / 2080)
+    assert data.rarest == pytest.approx(sum(mask.sum() for mask in truth.values()) / (9 * 1920 + 9 * 2240))
+    assert (data.groups, data.copies, data.given, data.shift, data.colour) == (0, 0, False, None, True)
+    assert 6 < data.object_side < 20
+    assert list(data.ceilings) == candidate_scales(44)
+    assert 0 < data.reading < 1
+
+
+def test_larger_scales_are_for_small_images():
+    assert candidate_scales(101)[-3:] == [1.2673, 1.901, 2.5347]
+    assert candidate_scales(200)[-2:] == [1.0, 1.28]
+    assert candidate_scales(256)[-1] == 1.0
+
+
+def test_a_spread_of_samples_reaches_over_all(tiny):
+    samples = open_competition(tiny.competition).samples("train")
+    assert list(spread(samples, 4).ids) == [samples.ids[place] for place in (0, 5, 10, 15)]
+    assert list(spread(samples, 18).ids) == list(samples.ids)
+
+
+def test_what_the_true_masks_score():
+    """A square of 64 pixels that moves by d in both directions keeps (64 - d) squared of them."""
+    labels = LabelSpec("binary", ("a",))
+    values = np.zeros((160, 200), np.uint8)
+    values[40:104, 56:120] = 1  # on the grid of eight pixels: shrinking alone changes nothing
+    competition = SimpleNamespace(
+        labels=labels,
+        metric=build_metric("dice", labels),
+        size=lambda image: values.shape,
+        coverage=lambda masks, size, id: 0.1,
+        label=lambda masks, size, id: Label.whole(values),
+    )
+    found = score_ceilings(competition, [SimpleNamespace(id="a", image="a", masks=())], [0.125, 0.25, 1.0])
+    for scale in (0.125, 0.25):
+        kept = (64 - 0.5 / scale) ** 2
+        assert found[scale] == pytest.approx(kept / 64**2, abs=0.015)
+    assert found[1.0] == pytest.approx(1, abs=0.02)
+
+
+def test_data_that_cannot_be_used_is_not_planned_for(tiny, drawn, tmp_path):
+    import shutil
+
+    root = tmp_path / "broken"
+    shutil.copytree(drawn, root)
+    (root / "train" / "T003.jpg").write_bytes(b"no image")
+    config = tiny.competition.model_copy(update={"root": root})
+    with pytest.raises(CompetitionError, match=r"the data has problems \(.*T003.*\): check_data\.py lists them all"):
+        take_fingerprint(open_competition(config), tiny.folds)
+
+
+def test_weights_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv("MASKFOLD_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
+    (tmp_path / "mobilenet_v2_imagenet.safetensors").write_bytes(b"")
+    (tmp_path / "tf_efficientnet_lite2_imagenet.safetensors").write_bytes(b"")
+    found = [encoder.name for encoder in at_hand(TABLE[:3])]
+    assert found == ["mobilenet_v2", "tu-tf_efficientnet_lite2"]
+
+
+def test_this_device_is_measured_once_for_each_encoder(monkeypatch):
+    speed = MeasuredSpeed(LabelSpec("multiclass", ("a", "b", "c")), PLAIN)
+    cost = speed.cost(SCRATCH)
+    assert 0 < cost.predict < cost.train < math.inf
+    assert cost.memory is None
+    monkeypatch.setattr(speed, "_measure", lambda encoder: pytest.fail("again"))
+    assert speed.cost(SCRATCH) == cost

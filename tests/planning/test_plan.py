@@ -1,0 +1,96 @@
+"""Whole plans: ten kinds of competitions against files that were looked through, and what must hold of any plan."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.planning.kinds import CPU, KINDS, LITE, SCRATCH, Device, kind
+
+from maskfold.config import Config, load_config
+from maskfold.errors import TrainingError
+from maskfold.planning import make_plan
+from maskfold.planning.encoders import SCRATCH as FROM_SCRATCH
+from maskfold.planning.encoders import TABLE
+from maskfold.planning.rules import input
+from maskfold.planning.write import plan_yaml
+
+GOLDEN = Path(__file__).parent / "golden"
+BASE = Config(name="drawn", competition={"profile": "png-masks"})
+
+
+@pytest.fixture(autouse=True)
+def _sixteen_cores(monkeypatch):
+    monkeypatch.setattr(input.os, "cpu_count", lambda: 16)
+
+
+def encoders_of(name, speed):
+    return [FROM_SCRATCH] if name in SCRATCH else list(TABLE) if speed.gpu else LITE
+
+
+def planned(name):
+    data, speed, hours = KINDS[name]
+    return make_plan(BASE, data, speed, hours=hours, encoders=encoders_of(name, speed))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_plan_is_the_one_that_was_looked_through(name):
+    """MASKFOLD_GOLDEN=1 writes the files again, to be looked through again."""
+    path, text = GOLDEN / f"{name}.yaml", plan_yaml(planned(name), BASE)
+    if os.environ.get("MASKFOLD_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_plan_is_a_config_whose_values_have_reasons(name, tmp_path):
+    plan = planned(name)
+    path = tmp_path / "drawn.yaml"
+    path.write_text(plan_yaml(plan, BASE))
+    config = load_config(path)
+    assert config == plan.config(BASE)
+    assert all(reason.why for reason in plan.values.values())
+    for line, before in zip(lines := path.read_text().splitlines(), ["", *lines], strict=False):
+        key = line.strip().partition(":")[0]
+        if f".{key}" in str([f".{name.rpartition('.')[2]}" for name in plan.values]) and line.startswith("  "):
+            assert before.strip().startswith("#"), line
+    assert all(len(line) <= 120 for line in lines if "#" in line)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_plan_fits_its_hours(name):
+    plan, (_, _, hours) = planned(name), KINDS[name]
+    assert plan.seconds <= 0.9 * hours * 3600 * 1.001
+    assert plan.values["train.epochs"].value >= 1
+
+
+def test_more_hours_are_worth_more():
+    data = kind(512, 512, groups=45)
+    plans = [make_plan(BASE, data, CPU, hours=hours, encoders=LITE) for hours in (0.2, 1, 9, 100)]
+    values = [plan.option.value for plan in plans]
+    assert values == sorted(values)
+    assert [plan.option.folds for plan in plans] == sorted(plan.option.folds for plan in plans)
+    assert plans[0].option.folds == 1
+    assert plans[-1].option.folds == 5
+    assert plans[0].option.scale <= plans[-1].option.scale
+    assert "more gain nothing" in plans[-1].values["train.epochs"].why
+
+
+def test_a_slower_device_trains_on_fewer_pixels():
+    data = kind(512, 512)
+    fast, slow = (make_plan(BASE, data, Device("x", s), hours=0.5, encoders=LITE) for s in (0.5, 20))
+    assert slow.option.scale < fast.option.scale or slow.option.images < fast.option.images
+
+
+def test_hours_without_room_are_refused_with_those_that_have():
+    data = kind(512, 512, test=100_000)
+    with pytest.raises(TrainingError, match=r"0\.1 hours have no room for a training: .* takes \S+ hours on two cores"):
+        make_plan(BASE, data, CPU, hours=0.1, encoders=LITE)
+
+
+def test_groups_of_the_base_stay():
+    base = Config(name="drawn", folds={"kind": "grouped", "group": {"file": "g.csv"}, "seed": 7})
+    text = plan_yaml(make_plan(base, kind(256, 256, groups=3), CPU, hours=1, encoders=LITE), base)
+    folds = yaml.safe_load(text)["folds"]
+    assert folds["kind"] == "grouped"
+    assert (folds["group"]["file"], folds["seed"], folds["count"]) == ("g.csv", 7, 3)

@@ -1,0 +1,172 @@
+"""Each rule: what it says at its ends, and the reason it gives."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from tests.planning.kinds import CPU, LITE, kind
+
+from maskfold.config import FoldsConfig
+from maskfold.labels import LabelSpec
+from maskfold.losses import build_loss
+from maskfold.planning import choice
+from maskfold.planning.choice import value
+from maskfold.planning.costs import COMMAND, COMMANDS, Costs
+from maskfold.planning.fingerprint import is_upright
+from maskfold.planning.rules import folds, length, positives, views
+from maskfold.planning.rules.batch import batch_size
+from maskfold.planning.rules.crop import crop
+from maskfold.planning.rules.input import cache
+from maskfold.planning.rules.learning_rate import encoder_factor, learning_rate
+from maskfold.planning.rules.loss import loss
+from maskfold.planning.rules.scale import allowed_scales
+from maskfold.planning.speed import Cost
+
+
+def test_scales_leave_objects_and_images_their_pixels():
+    assert allowed_scales(kind(512, 700, object_side=30)) == [0.25, 0.375, 0.5, 0.75, 1.0]
+    assert allowed_scales(kind(512, 700, object_side=9)) == [0.75, 1.0]
+    assert allowed_scales(kind(512, 700, object_side=0)) == [0.1875, 0.25, 0.375, 0.5, 0.75, 1.0]
+    assert allowed_scales(kind(101, 101)) == [1.0, 1.2673, 1.901, 2.5347]
+
+
+def test_crops():
+    data = kind(512, 700)
+    assert crop(data, 0.5, memory=None, free=0).value == 256
+    assert crop(data, 1.0, memory=None, free=0).value == 256, "a CPU"
+    assert crop(data, 0.3, memory=None, free=0).value == 160
+    # Of 8 GB four fifths for four crops: 0.64 million pixels of 2.5 GB each.
+    assert crop(kind(2000, 2000), 1.0, memory=2.5e9, free=int(8e9)).value == 800
+    assert crop(data, 1.0, memory=2.5e9, free=int(80e9)).value == 512
+
+
+def test_batches():
+    assert batch_size(256, 700, memory=None, free=0).value == 8
+    assert batch_size(96, 128, memory=None, free=0) == (12, "an epoch of 128 images keeps 10 steps")
+    assert batch_size(1024, 700, memory=None, free=0).value == 4
+    assert batch_size(512, 5000, memory=2.5e9, free=int(80e9)).value == 32
+    assert batch_size(512, 5000, memory=2.5e9, free=int(8e9)).value == 9
+
+
+def test_the_rate_grows_with_the_root_of_the_batch():
+    assert learning_rate(8, 0.002).value == pytest.approx(0.002)
+    assert learning_rate(2, 0.002).value == pytest.approx(0.001)
+    assert learning_rate(32, 0.0007).value == pytest.approx(0.0014)
+    assert learning_rate(512, 0.002).value == pytest.approx(0.003)
+    assert "0.003 at most" in learning_rate(512, 0.002).why
+    assert (encoder_factor(True).value, encoder_factor(False).value) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("figures", "names", "words"),
+    [
+        ({}, ["bce", "dice"], "dice is of overlap"),
+        ({"coverage": 0.001}, ["bce", "dice"], "0.1%"),
+        ({"of_sums": True, "metric": "global_dice"}, ["bce", "dice"], "sums over all images"),
+        ({"costs": (0.2, 0.8), "metric": "f2"}, ["bce", "tversky"], "false negatives 0.8"),
+        ({"task": "multiclass"}, ["cross_entropy", "lovasz_softmax"], "exclude each other"),
+    ],
+)
+def test_losses_follow_task_and_metric(figures, names, words):
+    data = kind(256, 256, **figures)
+    found = loss(data)
+    assert [term["name"] for term in found.value] == names
+    assert sum(term["weight"] for term in found.value) == pytest.approx(1)
+    assert words in found.why
+    labels = LabelSpec("multiclass", ("a", "b", "c")) if data.task == "multiclass" else LabelSpec("binary", ("a",))
+    build_loss(found.value, labels)
+
+
+def test_of_rare_foreground_dice_weighs_more():
+    assert loss(kind(9, 9, coverage=0.001)).value[1]["weight"] > loss(kind(9, 9, coverage=0.2)).value[1]["weight"]
+
+
+def test_folds():
+    assert folds.kind(kind(9, 9), FoldsConfig()).value == "stratified"
+    assert folds.kind(kind(9, 9, groups=7), FoldsConfig()).value == "stratified-grouped"
+    assert folds.kind(kind(9, 9, groups=7, given=True), FoldsConfig()).value == "given"
+    assert folds.kind(kind(9, 9, given=True), FoldsConfig(kind="kfold")).value == "kfold"
+    assert "85 images have near-copies" in folds.kind(kind(9, 9, copies=85), FoldsConfig()).why
+    assert folds.count(kind(9, 9), "stratified").value == 5
+    assert folds.count(kind(9, 9, groups=3), "grouped").value == 3
+    assert folds.count(kind(9, 9), "given").value == 1
+    assert folds.counts(5) == [1, 2, 3, 5]
+    assert folds.counts(3) == [1, 2, 3]
+    assert folds.trained(5, 5, 100).value is None
+    assert folds.trained(2, 5, 100).value == 2
+
+
+def test_positives_where_most_masks_are_empty():
+    assert positives.positive_share(kind(9, 9, empty=0.5)).value is None
+    assert positives.positive_share(kind(9, 9, empty=0.8)).value == 0.6
+
+
+def test_views_and_augmentation():
+    assert (views.views(kind(9, 9)).value, views.augment(kind(9, 9)).value) == ("flips", "d4_color")
+    assert views.augment(kind(9, 9, shift=0.9)).value == "heavy"
+    upright = kind(9, 9, upright=True)
+    assert views.views(upright).value == "none"
+    assert views.augment(upright).value[0] == {"HorizontalFlip": {"p": 0.5}}
+    assert (views.view_count("none"), views.view_count("flips")) == (1, 4)
+
+
+def test_what_is_upright():
+    rng = np.random.default_rng(0)
+    tiles = rng.integers(0, 255, (60, 32, 32)).astype(np.uint8)
+    tiles[::2, :16] //= 2  # dark above in one half of them
+    tiles[1::2, 16:] //= 2
+    assert not is_upright(tiles)
+    skies = tiles.copy()
+    skies[:, :16] = 255 - skies[:, :16] // 4
+    assert is_upright(skies)
+    assert not is_upright(skies[:1])
+
+
+def test_small_images_are_kept_in_memory():
+    # 800 x 1000 x 1000 x 3 bytes, a quarter of it at half the scale.
+    data = kind(1000, 1000)
+    assert cache(data, 0.5, int(2.5e9)).value == "memory"
+    assert cache(data, 0.5, int(2.3e9)).value == "none"
+
+
+def test_lengths():
+    costs = SimpleNamespace(trained=0.5, valid=40, predicted=0.25)
+    # An epoch of 100 images is 50 s, a validation 10: once in two epochs is a tenth.
+    assert length.validate_every(costs, 100, 30).value == 2
+    assert length.validate_every(costs, 100, 1).value == 1
+    assert length.epochs(1234, 100, enough=20_000, hours=1, folds=2).value == 12
+    assert length.epochs(60_000, 100, enough=20_000, hours=1, folds=2).value == 400
+    assert length.epochs(50, 100, enough=20_000, hours=1, folds=1).value == 1
+    assert length.ema(1260).value == pytest.approx(0.995, abs=5e-4)
+    assert length.ema(340).value == pytest.approx(0.982, abs=5e-4)
+    assert (length.ema(3).value, length.ema(10**6).value) == (0.9, 0.9995)
+
+
+def test_seconds_of_everything():
+    data = kind(500, 1000, train=100, test=40, reading=0.01, test_pixels=2.0)
+    costs = Costs(data, Cost(8.0, 2.0), gpu=False, scale=0.5, views=4, share=0.2)
+    # 0.125 million pixels of an image.
+    assert costs.trained == pytest.approx(1.15 * 0.125 * 8 + 0.01)
+    assert costs.predicted == pytest.approx(0.26)
+    assert costs.end == pytest.approx(2 * 20 * 0.26 * 5)
+    assert costs.test(3) == pytest.approx(40 * (0.125 * 2 * 2 * 4 * 3 + 0.01))
+    images = costs.images(3600, 3)
+    assert costs.total(images, 3) == pytest.approx(3600 * 0.9), "the two are inverse"
+    assert costs.total(0, 1) == pytest.approx(costs.end + COMMANDS * COMMAND + costs.test(1) + costs.tuning(1))
+
+
+def test_what_an_option_promises():
+    data = kind(512, 512)
+    base = value(data, LITE[0], 0.5, 1, 1000)
+    assert value(data, LITE[0], 0.5, 1, 2000) - base == pytest.approx(choice.DOUBLING)
+    assert value(data, LITE[1], 0.5, 1, 1000) - base == pytest.approx(choice.TOP1 * (74.8 - 71.9))
+    assert value(data, LITE[0], 0.5, 5, 1000) - base == pytest.approx(0.022)
+    later = value(data, LITE[0], 0.5, 1, 30_000) - value(data, LITE[0], 0.5, 1, 20_000)
+    assert later == pytest.approx(choice.DOUBLING / 3 * np.log2(1.5))
+    assert value(data, LITE[0], 0.5, 1, 10**6) == value(data, LITE[0], 0.5, 1, choice.enough(data))
+    # Half the scale costs what the true masks lose, and what 128 pixels say less than 256.
+    lost = data.ceilings[0.5] - data.ceilings[0.25]
+    assert base - value(data, LITE[0], 0.25, 1, 1000) == pytest.approx(lost + choice.SMALL)
+    assert value(data, LITE[0], 0.5, 1, 0.5) == -np.inf
+    best = choice.choose(data, CPU, LITE, seconds=720, folds=[1, 5], views=4, share=0.2)
+    assert best.folds == 1

@@ -1,0 +1,132 @@
+"""A lock keeps others off, names its holder, and goes with it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from maskfold.errors import BusyError, RunError
+from maskfold.runs import lock
+from maskfold.runs.lock import exclusive, notice_at
+from maskfold.storage import LocalStorage
+
+SRC = str(Path(lock.__file__).parents[2])
+# Holds the lock, has a child that outlives it as data workers do for five seconds, and says when it is so far.
+HOLDER = """
+import multiprocessing, sys, time
+from pathlib import Path
+from maskfold.runs.lock import exclusive
+with exclusive(Path(sys.argv[1]), "fold 1"):
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
+    child.start()
+    print(child.pid, flush=True)
+    time.sleep(30)
+"""
+
+
+def test_a_lock_names_its_holder_and_goes_with_it_though_its_children_live_on(tmp_path):
+    file = tmp_path / ".fold_1.lock"
+    command, environment = [sys.executable, "-c", HOLDER, str(file)], {**os.environ, "PYTHONPATH": SRC}
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    child = int(holder.stdout.readline())
+    try:
+        named = rf"another process is working on fold 1 \(-c {file}: process {holder.pid} on \S+, since 20\S+\): wait"
+        with pytest.raises(BusyError, match=named), exclusive(file, "fold 1"):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        os.kill(child, 0)  # is alive
+        with exclusive(file, "fold 1"):
+            assert json.loads(file.read_bytes())["pid"] == os.getpid()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        holder.stdout.close()
+    assert not file.exists()
+
+
+def test_the_same_process_does_not_get_it_twice_and_who_waits_gets_it_in_the_end(tmp_path):
+    file, order = tmp_path / "x.lock", []
+
+    def wait():
+        with exclusive(file, "x", wait=True):
+            order.append("second")
+
+    with exclusive(file, "x"):
+        with pytest.raises(BusyError), exclusive(file, "x"):
+            pass
+        thread = threading.Thread(target=wait)
+        thread.start()
+        time.sleep(0.3)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+    assert not file.exists()
+
+
+def test_a_planted_link_is_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("as it was")
+    (tmp_path / "x.lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(RunError, match=r"x\.lock is a link"), exclusive(tmp_path / "x.lock", "x"):
+        pass
+    assert (tmp_path / "precious").read_text() == "as it was"
+
+
+@pytest.mark.parametrize("place", ["file", "storage"])
+def test_another_machine_is_respected_while_it_gives_signs_of_life(tmp_path, monkeypatch, place):
+    """Where locks of the file system do not reach the other machine, its notice does."""
+    monkeypatch.setattr(lock, "SILENCE", 0.5)
+    monkeypatch.setattr(lock, "SETTLE", 0.1)
+    file, storage = tmp_path / "x.lock", LocalStorage(tmp_path / "shared")
+    shared = notice_at(storage, "fold_0.lock") if place == "storage" else None
+    facts = {"host": "a\x1b[31mway", "pid": 7, "command": "train", "since": "noon", "machine": "another", "token": "t"}
+
+    def write(beat):
+        content = json.dumps({**facts, "beat": beat}).encode()
+        storage.publish("fold_0.lock", content) if shared else file.write_bytes(content)
+
+    done = threading.Event()
+
+    def beat():
+        number = 0
+        while not done.wait(0.05):
+            number += 1
+            write(number)
+
+    write(0)
+    alive = threading.Thread(target=beat)
+    alive.start()
+    with pytest.raises(BusyError, match=r"process 7 on a\[31mway, since noon"), exclusive(file, "x", shared=shared):
+        pass
+    done.set()
+    alive.join()
+    started = time.monotonic()
+    with exclusive(file, "x", shared=shared):
+        assert time.monotonic() - started > 0.5, "it was silent for so long"
+        holder = json.loads(storage.read("fold_0.lock") if shared else file.read_bytes())
+        assert holder["pid"] == os.getpid()
+    assert not storage.exists("fold_0.lock")
+
+
+def test_of_two_that_begin_at_once_far_apart_one_gives_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "SETTLE", 0.2)
+    storage = LocalStorage(tmp_path / "shared")
+    shared = notice_at(storage, "fold_0.lock")
+    taker = threading.Timer(0.1, storage.publish, ["fold_0.lock", json.dumps({"token": "later", "pid": 9}).encode()])
+    taker.start()
+    with pytest.raises(BusyError, match="process 9"), exclusive(tmp_path / "x.lock", "x", shared=shared):
+        pass
+    taker.join()
+
+
+def test_a_holder_shows_that_it_lives(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "BEAT", 0.05)
+    file = tmp_path / "x.lock"
+    with exclusive(file, "x"):
+        time.sleep(0.4)
+        assert json.loads(file.read_bytes())["beat"] >= 2

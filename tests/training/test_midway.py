@@ -1,0 +1,49 @@
+"""States inside an epoch: killed and resumed there, the end is the same bit for bit."""
+
+import pytest
+from tests.drill.ends import differences, end_of
+
+from maskfold.config import override
+from maskfold.runs import Run
+from maskfold.training import fit, midway
+from maskfold.training.step import Supervised
+
+NETWORK = {"model.architecture": "tests.drill.network:Tiny", "model.options": "{}", "train.epochs": "3"}
+SEMI = {"averaging.ema": "0.9", "semi.unlabelled_per_batch": "2", "semi.ramp_epochs": "0", "semi.threshold": "0.5"}
+WAYS = {
+    "accumulated": {"train.batch_size": "2", "train.accumulate": "2", "optim.name": "lookahead_adamw"},
+    "semi": {**SEMI, "train.batch_size": "2"},
+}
+
+
+class Dies(Exception):
+    pass
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_killed_inside_an_epoch_it_goes_on_there_and_ends_the_same(tiny, tmp_path, monkeypatch, way, capsys):
+    config = override(tiny, {**NETWORK, **WAYS[way], "name": "r"})
+    whole, broken = (Run(tmp_path / name / "runs" / "r") for name in ("whole", "broken"))
+    whole.adopt(config)
+    fit(whole, 1)
+    broken.adopt(override(config, {"train.save_minutes": "0.0000001"}))
+    saved, original = [], midway.save_if_due
+
+    def save(session, log, batch):
+        original(session, log, batch)
+        if batch == 4 and session.epoch == 2 and not saved:
+            saved.append(session.step)
+            raise Dies
+
+    monkeypatch.setattr("maskfold.training.loop.save_if_due", save)
+    with pytest.raises(Dies):
+        fit(broken, 1)
+    state = broken.fold(1).load_state()
+    assert (state["epoch"], state["midway"]["batch"]) == (1, 4)
+    seen, learned = [], Supervised.__call__
+    monkeypatch.setattr(Supervised, "__call__", lambda self, batch: seen.append(1) or learned(self, batch))
+    fit(broken, 1)
+    assert "going on after epoch 1 of 3 and 4 batches of the next one" in capsys.readouterr().out
+    batches = 12 // config.train.batch_size
+    assert len(seen) == batches - 4 + batches, "what was stored is not trained again"
+    assert differences(end_of(tmp_path / "whole"), end_of(tmp_path / "broken")) == []

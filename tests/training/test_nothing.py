@@ -1,0 +1,51 @@
+"""Data from which nothing can be learned is told, after an epoch at the latest."""
+
+import shutil
+
+import numpy as np
+import pytest
+from tests.drawn_runs import streets  # noqa: F401 (a fixture)
+
+from maskfold.config import override
+from maskfold.errors import TrainingError
+from maskfold.runs import Run
+from maskfold.training import fit
+
+NETWORK = {"model.architecture": "tests.drill.network:Tiny", "model.options": "{}"}
+
+
+def test_masks_that_are_all_empty_are_refused(tiny, tmp_path):
+    root = shutil.copytree(tiny.competition.root, tmp_path / "c")
+    table = root / "train_mask.csv"
+    table.write_text("".join(line.split("\t")[0] + "\t\n" for line in table.read_text().splitlines()))
+    run = Run.create(override(tiny, {**NETWORK, "competition.root": root}), tmp_path)
+    with pytest.raises(TrainingError, match=r"all 12 masks of the training images of fold 0 are empty"):
+        fit(run, 0)
+
+
+def test_labels_that_are_all_ignored_are_refused(streets, tmp_path):  # noqa: F811
+    import cv2
+
+    config, labels = streets
+    for name, label in labels.items():
+        cv2.imwrite(str(config.competition.root / "labels" / name), np.full_like(label, 255))
+    run = Run.create(override(config, NETWORK), tmp_path)
+    with pytest.raises(TrainingError, match=r"no pixel of the labels of epoch 1 counted"):
+        fit(run, 0)
+
+
+def test_a_score_of_nan_never_stays_the_best(streets, tmp_path, caplog):  # noqa: F811
+    """Where nothing of the validation images counts, the last weights stand in, and it is said."""
+    import cv2
+
+    config, labels = streets
+    run = Run.create(override(config, NETWORK), tmp_path)
+    folds = run.folds()
+    for name in folds["id"][(folds["fold"] == 0) & (folds["split"] == "valid")]:
+        cv2.imwrite(str(config.competition.root / "labels" / name), np.full_like(labels[name], 255))
+    run = Run(run.path)
+    summary = fit(run, 0)
+    assert summary["score"] != summary["score"]
+    assert caplog.text.count("could be scored (NaN)") == config.train.epochs
+    best, last = run.fold(0).load_checkpoint("best"), run.fold(0).load_state()["modules"]["network"]
+    assert all((best[name] == last[name]).all() for name in best)
