@@ -45,6 +45,7 @@ def kill_a_worker(lane: Lane) -> int:
         time.sleep(lane.chance.uniform(0, 1.5 * lane.seconds["train"]))
         with contextlib.suppress(psutil.NoSuchProcess):
             worker.kill()
+        done.wait(600)  # its processes import all anew
         if done.ended() != 0:
             raise Diverged(f"with Ray: {done.code}: {done.said[-900:]}")
     finally:
