@@ -46,7 +46,7 @@ def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: 
     samples = competition.samples("train").by_id
     folder.path.mkdir()
     for kind in ("best", "ema"):
-        folder.checkpoint_path(kind).write_bytes(f"{run.name} {fold} {kind}".encode())
+        folder.manifest.publish(folder.checkpoint_path(kind).name, f"{run.name} {fold} {kind}".encode())
         with folder.oof(kind).replace(oof_options(run.config.tta)) as store:
             for image_id in ids:
                 sample = samples[image_id]
