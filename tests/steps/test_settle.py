@@ -83,6 +83,19 @@ def test_what_was_found_is_in_the_run_and_holds_for_its_other_folds(tiny, here, 
         train(override(asked, {"train.hours": 0.06}), 2)
 
 
+def test_the_first_folds_are_trained_where_the_config_says_how_many(tiny, here, monkeypatch):
+    trained = []
+    monkeypatch.setattr("maskfold.steps.train._train_fold", lambda run, fold: trained.append(fold))
+    config = override(tiny, {"folds.count": 4, "folds.trained": 2})
+    train(config)
+    train(override(config, {"folds.trained": None}), [3])
+    assert trained == [0, 1, 3]
+    seen = {}
+    monkeypatch.setattr("maskfold.steps.train.settle", lambda config, **asked: seen.update(asked) or config)
+    train(config)
+    assert seen["folds"] == 2
+
+
 def test_a_trial_leaves_nothing_behind(tiny, here):
     with trial_run(override(tiny, {"model.encoder_weights": "imagenet"})) as run:
         assert run.config.model.encoder_weights is None
