@@ -57,12 +57,12 @@ def test_several_processes_measure_nothing(tiny):
 
 
 def test_what_was_found_is_in_the_run_and_holds_for_its_other_folds(tiny, here, monkeypatch, capsys):
-    monkeypatch.setattr(Trial, "training_pace", lambda self: Pace(batch=40.0, start=1))
+    monkeypatch.setattr(Trial, "training_pace", lambda self: Pace(batch=35.0, start=1))
     monkeypatch.setattr(Trial, "prediction_pace", lambda self: Pace(image=0.5, plain=0.25))
     asked = override(tiny, {**OPEN, "train.oof_checkpoints": 1, "tta.views": "none"})
     run = train(asked, 0)
     # 180 s, less 5 %. Three batches of four images are an epoch; six images are validated after each, scored, and leave
-    # maps: four steps are 1 + 4 * 40 + 2 * 6 / 4 + 6 / 4 + 6 / 2 s, a fifth one does not fit.
+    # maps: four steps are 1 + 4 * 35 + 2 * 6 / 4 + 6 / 4 + 6 / 2 s, a fifth one does not fit.
     found = run.config
     assert (found.train.batch_size, found.inference.batch_size) == (4, 32)
     assert found.train.iterations == 4
@@ -70,7 +70,7 @@ def test_what_was_found_is_in_the_run_and_holds_for_its_other_folds(tiny, here, 
     assert run.fold(0).summary()["steps"] == 4
     said = capsys.readouterr().out
     assert "train.batch_size: 4 images, found on this device\n" in said
-    assert "train.hours 0.05: 4 steps, 1.3 epochs, for the fold; 40 s per batch" in said
+    assert "train.hours 0.05: 4 steps, 1.3 epochs, for the fold; 35 s per batch" in said
 
     def forbidden(*_):
         raise AssertionError("measured again")
