@@ -153,6 +153,8 @@ def epoch(loader: Iterable) -> float:
 def measure(folder: Path, kind: Kind, workers: int, epochs: int, cache: str) -> None:
     """A row for the first epoch and one for the later ones."""
     competition = open_competition(CompetitionConfig(profile="tianchi-buildings", root=folder))
+    for loader in (ours(competition, kind, 0, "none")[0], usual(folder, kind, 0)):
+        next(iter(loader))  # what is compiled and loaded at the first call
     mine, sampler = ours(competition, kind, workers, cache)
     theirs = usual(folder, kind, workers)
     rates: list[tuple[float, float]] = []

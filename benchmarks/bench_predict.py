@@ -51,6 +51,7 @@ def main() -> None:
     add("--encoder", default="resnet34", help="smp's name (resnet34)")
     add("--repeats", type=int, default=3, help="rounds, in which the candidates take turns (3)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="data workers (all cores)")
+    add("--views", default="flips", choices=("none", "flips"), help="views of each image (flips)")
     add("--only-ours", action="store_true", help="one prediction and its peak memory, for several numbers of images")
     add("--busy", action="store_true", help="count processor time: on a machine that others use as well")
     options = parser.parse_args()
@@ -77,7 +78,7 @@ def begin(options: argparse.Namespace) -> Run:
             "data.scale": 1.0,
             "data.crop": options.size,
             "data.workers": options.workers,
-            "tta.views": "flips",
+            "tta.views": options.views,
             "model.encoder": options.encoder,
             "model.encoder_weights": None,
             "model.options": {},
@@ -96,24 +97,23 @@ def begin(options: argparse.Namespace) -> Run:
 
 def compare(run: Run, options: argparse.Namespace, device: torch.device) -> None:
     competition = maskfold.open_competition(run.config)
+    views = FLIPS if options.views == "flips" else FLIPS[:1]
     networks = [load_networks(run, run.fold(fold), "best", competition)[0].to(device).eval() for fold in range(FOLDS)]
     paths = sorted((Path("data/demo/test_a")).glob("*.jpg"))
     few = paths[: options.usual_images]
     candidates: dict[str, Callable[[], object]] = {
-        "usual loop, image by image": partial(usual, networks, few, 1, device),
-        "usual loop, batches": partial(usual, networks, few, options.batch, device),
+        "usual loop, image by image": partial(usual, networks, few, 1, views, device),
+        "usual loop, batches": partial(usual, networks, few, options.batch, views, device),
         "ours, files to submission": ours(run),
-        "its networks alone": alone(networks, run.config, options, device),
+        "its networks alone": alone(networks, run.config, options, len(views), device),
     }
     seconds = interleave(candidates, options.repeats, clock=clock_of(options.busy))
-    views = len(FLIPS)
     rates = {name: (len(few) if "usual" in name else options.images) / each for name, each in seconds.items()}
-    print(
-        f"\n{FOLDS} x U-Net {options.encoder}, {views} views, {options.images} images of {options.size} pixels a side"
-    )
+    images = f"{options.images} images of {options.size} pixels a side"
+    print(f"\n{FOLDS} x U-Net {options.encoder}, {len(views)} views, {images}")
     print("| way | images/s | networks x views x images /s | against the usual loop |\n| --- | ---: | ---: | ---: |")
     for name, rate in rates.items():
-        print(f"| {name} | {rate:.1f} | {rate * FOLDS * views:.0f} | {rate / next(iter(rates.values())):.2f}x |")
+        print(f"| {name} | {rate:.1f} | {rate * FOLDS * len(views):.0f} | {rate / next(iter(rates.values())):.2f}x |")
     outside = 1 - seconds["its networks alone"] / seconds["ours, files to submission"]
     print(f"outside the networks: {outside:.1%}", flush=True)
 
@@ -127,16 +127,22 @@ def ours(run: Run) -> Callable[[], None]:
 
 
 @torch.inference_mode()
-def usual(networks: Sequence[nn.Module], paths: Sequence[Path], batch: int, device: torch.device) -> None:
+def usual(
+    networks: Sequence[nn.Module],
+    paths: Sequence[Path],
+    batch: int,
+    views: Sequence[tuple[int, ...]],
+    device: torch.device,
+) -> None:
     """What one writes first; with `batch` images at a time."""
     total = np.zeros((len(paths), *read(paths[0]).shape[-2:]), np.float32)
     for network in networks:
         for start in range(0, len(paths), batch):
             images = torch.stack([read(path) for path in paths[start : start + batch]]).to(device)
-            for flips in FLIPS:
+            for flips in views:
                 probability = network.net(images.flip(flips)).sigmoid().flip(flips)  # type: ignore[union-attr]
                 total[start : start + batch] += probability[:, 0].cpu().numpy()
-    masks = total / (len(networks) * len(FLIPS)) > 0.5
+    masks = total / (len(networks) * len(views)) > 0.5
     table = pd.DataFrame({"name": [path.name for path in paths], "rle": [usual_encode(mask) for mask in masks]})
     Path("submissions").mkdir(exist_ok=True)
     table.to_csv("submissions/usual.csv", sep="\t", header=False, index=False)
@@ -149,7 +155,7 @@ def read(path: Path) -> Tensor:
 
 
 def alone(
-    networks: Sequence[nn.Module], config: Config, options: argparse.Namespace, device: torch.device
+    networks: Sequence[nn.Module], config: Config, options: argparse.Namespace, views: int, device: torch.device
 ) -> Callable[[], None]:
     """The forward passes of our prediction, on one batch that is on the device."""
     precision = choose_precision(config.train.precision, device)
@@ -162,7 +168,7 @@ def alone(
         with torch.autocast(device.type, dtype=precision, enabled=precision is not None):
             for _ in range(-(-options.images // options.batch)):
                 for network in networks:
-                    for _ in FLIPS:
+                    for _ in range(views):
                         network(batch)
         if device.type != "cpu":
             torch.accelerator.synchronize(device)

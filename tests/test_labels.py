@@ -93,13 +93,20 @@ def test_each_class_has_a_threshold_of_its_own():
 
 
 def test_targets():
-    assert torch.equal(BINARY.target(torch.tensor([[0, 1]], dtype=torch.uint8)), torch.tensor([[[0.0, 1.0]]]))
-    classes = CLASSES.target(torch.tensor([[0, 3]], dtype=torch.uint8))
-    assert (classes.dtype, classes.tolist()) == (torch.int64, [[0, 3]])
-    layers = CLOUDS.target(torch.tensor([[[0, 1]], [[1, 1]], [[0, 0]]], dtype=torch.uint8))
-    assert (layers.dtype, layers.shape) == (torch.float32, (3, 1, 2))
-    soft = torch.rand(4, 1, 2)
-    assert torch.equal(CLASSES.target(soft), soft)
+    """They are bytes in a batch, and what losses take behind it."""
+    byte = torch.uint8
+    of_binary, of_classes, of_layers, soft = (
+        (BINARY, torch.tensor([[0, 1]], dtype=byte), (1, 1, 2), torch.float32),
+        (CLASSES, torch.tensor([[0, 3]], dtype=byte), (1, 2), torch.int64),
+        (CLOUDS, torch.tensor([[[0, 1]], [[1, 1]], [[0, 0]]], dtype=byte), (3, 1, 2), torch.float32),
+        (CLASSES, torch.rand(4, 1, 2), (4, 1, 2), torch.float32),
+    )
+    for labels, values, shape, dtype in (of_binary, of_classes, of_layers, soft):
+        target = labels.target(values)
+        assert (target.dtype, target.shape) == (values.dtype, shape)
+        compared = labels.compared(torch.stack([target, target.flip(-1)]))
+        assert (compared.dtype, compared.shape) == (dtype, (2, *shape))
+        assert compared[0].flatten().tolist() == values.flatten().tolist()
 
 
 @pytest.mark.parametrize(

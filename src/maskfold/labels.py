@@ -167,13 +167,19 @@ class LabelSpec:
         return logits.new_zeros(logits.shape).scatter_(1, first, 1).float()
 
     def target(self, values: "torch.Tensor") -> "torch.Tensor":
-        """What losses compare logits with, of a `Label`'s values (H, W) or (C, H, W) as a tensor.
+        """What a batch holds of a `Label`'s values (H, W) or (C, H, W) as a tensor: integers while they are integers.
 
-        Hard labels of exclusive classes: int64 (H, W). Everything else: float32 (C, H, W) in [0, 1].
+        Hard labels of exclusive classes: (H, W). Everything else: (C, H, W).
         """
-        if self.exclusive and not values.is_floating_point():
-            return values.long()
-        return values.float().reshape(self.channels, *values.shape[-2:])
+        exclusive = self.exclusive and not values.is_floating_point()
+        return values if exclusive else values.reshape(self.channels, *values.shape[-2:])
+
+    def compared(self, target: "torch.Tensor") -> "torch.Tensor":
+        """What losses compare logits with, of one `target` or a batch of them.
+
+        Hard labels of exclusive classes: int64. Everything else: float32 in [0, 1].
+        """
+        return target.long() if self.exclusive and not target.is_floating_point() else target.float()
 
 
 def _reached(probability: np.ndarray, level: np.float32) -> np.ndarray:

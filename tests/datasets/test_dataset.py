@@ -62,7 +62,7 @@ def test_training_item_binary(binary, codec):
         assert item["image"].dtype == torch.uint8
         assert item["image"].shape == (3, 48, 48)
         target, valid = item["targets"]["mask"], item["valid"]
-        assert (target.dtype, valid.dtype) == (torch.float32, torch.bool)
+        assert (target.dtype, valid.dtype) == (torch.uint8, torch.bool)
         assert target.shape == valid.shape == (1, 48, 48)
         known = torch.where(valid, target, 255)[0]
         assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), known.numpy())
@@ -76,7 +76,7 @@ def test_training_item_multi_class(fake, codec):
     dataset = TrainDataset(competition, competition.samples(), augment=build_augmentation("flips", crop=64))
     item = dataset[Draw(0, 0)]
     target, valid = item["targets"]["mask"], item["valid"]
-    assert (target.dtype, valid.dtype) == (torch.int64, torch.bool)
+    assert (target.dtype, valid.dtype) == (torch.uint8, torch.bool)
     assert (target.shape, valid.shape) == ((64, 64), (1, 64, 64))
     known = torch.where(valid[0], target, 255)
     assert np.array_equal(decode(item["image"].permute(1, 2, 0).numpy()), known.numpy())

@@ -137,7 +137,7 @@ def test_a_batch_of_soft_and_hard_labels(fake):
     draws = [Draw(0, 0), Draw(0, 1)]
     hard, halved, smoothed = (collate_train([data[draw] for draw in draws]) for data in (plain, soft, smooth))
     assert hard["targets"]["mask"].shape == (2, 32, 32)
-    one_hot = torch.nn.functional.one_hot(hard["targets"]["mask"], 3).permute(0, 3, 1, 2).float()
+    one_hot = torch.nn.functional.one_hot(hard["targets"]["mask"].long(), 3).permute(0, 3, 1, 2).float()
     expected = torch.stack([0.5 * one_hot[0] + 1 / 6, one_hot[1]])
     assert torch.allclose(halved["targets"]["mask"], expected, atol=1e-6)
     assert torch.allclose(smoothed["targets"]["mask"], 0.7 * one_hot + 0.1, atol=1e-6)

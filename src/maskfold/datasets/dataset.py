@@ -43,8 +43,8 @@ class TrainDataset(Dataset[dict[str, Any]]):
     - ``image`` (C, h, w), scaled, and cropped by the augmentation: see `image_tensor`;
     - ``id`` (str), ``index`` (place in ``samples``);
     - ``valid``, bool (1, h, w), the pixels that count, and ``targets`` by name, in the image's geometry: ``mask`` as
-      `LabelSpec.target` has it; and what ``needs`` names: ``distance``, float32 (C, h, w), ``presence``, float32 (C,),
-      ``border`` and ``inner``, float32 (1, h, w).
+      `LabelSpec.target` has it, of bytes unless it is soft; and what ``needs`` names: ``distance``, float32 (C, h, w),
+      ``presence``, float32 (C,), ``border`` and ``inner``, float32 (1, h, w).
     """
 
     def __init__(

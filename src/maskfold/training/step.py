@@ -155,7 +155,7 @@ class Supervised:
             scaler.update()
 
     def _on_device(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """The batch with its tensors on the device, images in the network's layout."""
+        """The batch with its tensors on the device, images in the network's layout, masks as losses take them."""
         layout = torch.channels_last if self.config.train.channels_last else torch.preserve_format
 
         def place(name: str, value: Any) -> Any:
@@ -166,4 +166,6 @@ class Supervised:
             form = layout if name in IMAGES else torch.preserve_format
             return value.to(self.accelerator.device, non_blocking=True, memory_format=form)
 
-        return place("batch", batch)
+        placed = place("batch", batch)
+        mask = self.labels.compared(placed["targets"]["mask"])
+        return {**placed, "targets": {**placed["targets"], "mask": mask}}
