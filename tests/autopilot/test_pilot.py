@@ -110,7 +110,7 @@ def test_killed_and_started_again(tmp_path, drawn):
     started = [sys.executable, str(SRC / "autopilot.py"), *words, "--name", "mine"]
     environment = {**os.environ, "PYTHONPATH": str(SRC)}
     first = subprocess.Popen(started, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
-    state, deadline = tmp_path / "runs/autopilot/mine/state.json", time.monotonic() + 50
+    state, deadline = tmp_path / "runs/autopilot/mine/state.json", time.monotonic() + 200
     while time.monotonic() < deadline and first.poll() is None:
         if state.exists() and json.loads(state.read_text())["child"]:
             break

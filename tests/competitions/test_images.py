@@ -1,6 +1,7 @@
 import io
 import struct
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -166,6 +167,17 @@ def test_arrays_are_neither_unpickled_nor_believed():
 def test_damaged_images(data):
     with pytest.raises(CompetitionError, match=r"b\.png is not an image"):
         decode_image(data, "b.png")
+
+
+def test_a_png_whose_chunk_says_gigabytes_is_refused_at_once():
+    """OpenCV 5 allocates what the length says, for minutes."""
+    data = bytearray(png(RGB))
+    place = data.index(b"IDAT") - 4
+    data[place] = 0xC5
+    started = time.perf_counter()
+    with pytest.raises(CompetitionError, match=r"b\.png is not an image"):
+        decode_image(bytes(data), "b.png")
+    assert time.perf_counter() - started < 1
 
 
 def test_size_is_height_then_width():

@@ -22,6 +22,7 @@ from maskfold.report.advice import images as image_rules
 from maskfold.report.advice import training as training_rules
 from maskfold.report.gather import gather
 from maskfold.runs.history import FoldHistory
+from maskfold.scoring.label_shift import LabelShift
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -251,3 +252,26 @@ def test_all_rules_are_asked(findings):
     titles = [advice.title for advice in advise(findings)]
     assert titles[0] == "Tune the ensemble"
     assert len(titles) == len(set(titles))
+
+
+def test_masks_that_were_drawn_in_two_ways(findings):
+    table = findings.table.copy()
+    groups = np.array(["a", "b"])[np.arange(len(table)) % 2]
+    noise = 0.1 * np.sin(np.arange(len(table)))
+    table = table.assign(group=groups, border_share=0.9, border_offset=np.where(groups == "a", 1.2, -0.3) + noise)
+    (text,) = said(image_rules.borders_drawn_otherwise, replace(findings, table=table, groups=groups))
+    assert "masks of group a on average" in text
+    assert "90% of the wrong pixels" in text
+    alike = table.assign(border_offset=0.4 + noise)
+    assert said(image_rules.borders_drawn_otherwise, replace(findings, table=alike, groups=groups)) == []
+    assert said(image_rules.borders_drawn_otherwise, replace(findings, groups=None)) == []
+
+
+def test_masks_beside_what_images_show(findings):
+    shift = LabelShift((0.52, -0.26), (0.4, -0.4), (0.6, -0.1), 90)
+    (advice,) = image_rules.labels_beside(replace(findings, label_shift=shift))
+    assert "+0.52 px down (99.9 %: +0.40 to +0.60), -0.26 px right" in advice.figures
+    config = override(Config(), {"data.label_shift": shlex.split(advice.action)[-1]})
+    assert config.data.label_shift == (0.5, -0.3)
+    assert_copied(advice.action)
+    assert said(image_rules.labels_beside, replace(findings, label_shift=None)) == []

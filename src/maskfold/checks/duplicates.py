@@ -41,7 +41,7 @@ def check_duplicates(images: Images, notes: Notes) -> Duplicates:
     near = [(rows[pair.first], rows[pair.second], "near", *pair[2:]) for pair in found]
     columns = ["first", "second", "kind", "turn", "bits", "correlation"]
     pairs = pd.DataFrame([*exact, *near], columns=columns)
-    sets = linked_sets(pairs["first"].to_numpy(np.int64), pairs["second"].to_numpy(np.int64), len(table))
+    sets = linked_sets(pairs[["first", "second"]].to_numpy(np.int64), len(table))
     duplicates = Duplicates(pairs, sets, complete)
     _describe(duplicates, table, notes)
     return duplicates

@@ -81,7 +81,7 @@ def _decisions(train: np.ndarray, test: np.ndarray) -> np.ndarray:
     labels = np.repeat([0, 1], [len(train), len(test)])
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-    return cross_val_predict(model, values, labels, cv=folds, method="decision_function")
+    return np.asarray(cross_val_predict(model, values, labels, cv=folds, method="decision_function"))
 
 
 def _differences(train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:

@@ -43,6 +43,7 @@ class Groups:
                 ray.wait([process for group in groups for process in group.running], timeout=1)
                 for group in [each for each in groups if each.done()]:
                     groups.remove(group)
+                    group.end()
                     yield group.task
         finally:
             for group in groups:

@@ -188,13 +188,29 @@ def _read_picture(data: bytes, name: str) -> np.ndarray:
             return bands
         data = readable_tif(data)
     with decoding(f"{name} is not an image that OpenCV can read"):
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+        whole = bool(data) and _has_its_chunks(data)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if whole else None
     if image is None:
         raise CompetitionError(f"{name} is not an image that OpenCV can read: is it damaged or incomplete?")
     if image.ndim == 2:
         return image[..., None]
     conversions = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
     return cv2.cvtColor(image, conversions[image.shape[2]]) if image.shape[2] in conversions else image
+
+
+def _has_its_chunks(data: bytes) -> bool:
+    """Whether a png holds all that its chunks say they hold; of other formats nothing is said.
+
+    OpenCV believes a chunk's length: for one of gigabytes in a file of a few bytes it allocates them, for minutes.
+    """
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return True
+    place = 8
+    while place + 12 <= len(data):
+        kind, place = data[place + 4 : place + 8], place + 12 + int.from_bytes(data[place : place + 4], "big")
+        if kind == b"IEND":
+            break
+    return place <= len(data)
 
 
 def read_npy(data: bytes, name: str) -> np.ndarray:

@@ -107,9 +107,10 @@ def near_pairs(thumbnails: np.ndarray, train: int) -> tuple[list[NearPair], bool
     return sorted(found.values(), key=lambda pair: -pair.correlation), True
 
 
-def linked_sets(first: Sequence[int] | np.ndarray, second: Sequence[int] | np.ndarray, count: int) -> np.ndarray:
-    """(count,) a number for each item; items that pairs link, also by way of others, have the same."""
-    links = coo_array((np.ones(len(first), np.int8), (np.asarray(first), np.asarray(second))), shape=(count, count))
+def linked_sets(pairs: np.ndarray, count: int) -> np.ndarray:
+    """(count,) a number for each item; items that pairs (m, 2) link, also by way of others, have the same."""
+    first, second = pairs.T
+    links = coo_array((np.ones(len(pairs), np.int8), (first, second)), shape=(count, count))
     return connected_components(links, directed=False)[1]
 
 
@@ -152,7 +153,7 @@ def with_copies(ids: Sequence[str], groups: Sequence[str | None], sets: np.ndarr
     of_set = {number: place for place, number in reversed(list(enumerate(sets.tolist())))}
     places = range(len(named))
     links = [*((place, first[named[place]]) for place in places), *((place, of_set[sets[place]]) for place in places)]
-    joined = linked_sets(*np.array(links).T, len(named))
+    joined = linked_sets(np.array(links), len(named))
     names = {number: named[place] for place, number in reversed(list(enumerate(joined.tolist())))}
     return [names[number] for number in joined.tolist()]
 
@@ -169,7 +170,7 @@ def _searched(competition: Competition, samples: Samples) -> np.ndarray:
     unlike = np.array(sorted(first.values()), int)
     near, _ = near_pairs(np.array(thumbnails, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL)[unlike], len(unlike))
     pairs += [(int(unlike[pair.first]), int(unlike[pair.second])) for pair in near]
-    return linked_sets(*np.array(pairs, int).reshape(-1, 2).T, len(samples))
+    return linked_sets(np.array(pairs, int).reshape(-1, 2), len(samples))
 
 
 def _matches(

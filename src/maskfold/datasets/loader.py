@@ -12,6 +12,7 @@ from maskfold.config import Config
 from maskfold.datasets.cache import ImageCache
 from maskfold.datasets.dataset import EvalDataset, TrainDataset
 from maskfold.datasets.sampler import EpochSampler, size_batches
+from maskfold.datasets.shared_memory import check_shared_memory
 from maskfold.datasets.unlabelled import MixedDataset, MixedSampler
 from maskfold.resizing import scaled_size
 
@@ -85,6 +86,7 @@ def _stacked(tensors: list[torch.Tensor]) -> torch.Tensor:
 def _loader(
     dataset: Dataset[Item], batches: Iterable[list[Any]], workers: int, collate: Callable[[list[Item]], Item]
 ) -> DataLoader:
+    check_shared_memory(workers)
     return DataLoader(
         dataset,
         batch_sampler=batches,

@@ -15,6 +15,7 @@ from maskfold.inference.decoding import build_chain
 from maskfold.instances import plain
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import CalibrationMetrics, SegmentationMetrics
+from maskfold.report.borders import compare_borders
 
 # A pixel is confidently wrong when its label has at most this probability.
 DOUBT = 0.05
@@ -28,7 +29,8 @@ class Survey:
 
     ``images``: a row per image in the given order: id, fold, coverage and predicted (shares of the scored
     pixels that are labelled and predicted as foreground), uncertainty (mean entropy of its pixels, 0 to 1),
-    unlabelled and unfound (pixels of confident disagreement). ``calibration``: of the probabilities that are decided
+    unlabelled and unfound (pixels of confident disagreement), border_offset and border_share (`Border`).
+    ``calibration``: of the probabilities that are decided
     on, by what they are: ``chosen``, and where that is something else ``plain``, the equal mean of the runs.
     """
 
@@ -56,6 +58,7 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
         if "plain" in calibration:
             calibration["plain"].update(image.probability(choice.checkpoints, equal), truth)
         unlabelled, unfound = confident_disagreement(labels, probability, truth)
+        border = compare_borders(labels.foreground(mask), labels.foreground(truth.values), truth.valid)
         rows.append(
             {
                 "id": image.id,
@@ -65,6 +68,8 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
                 "uncertainty": mean_entropy(labels, probability, truth.valid),
                 "unlabelled": int(unlabelled.sum()),
                 "unfound": int(unfound.sum()),
+                "border_offset": border.offset,
+                "border_share": border.share,
             }
         )
     return Survey(pd.DataFrame(rows), calibration, metrics)

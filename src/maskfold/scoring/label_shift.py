@@ -137,7 +137,7 @@ def measure_label_shift(
     if found is None:
         return None
     factor = np.mean(factors, axis=0)
-    shift, low, high = (tuple(map(float, values * factor)) for values in found)
+    shift, low, high = ((float(down), float(right)) for down, right in (values * factor for values in found))
     return LabelShift(shift, low, high, len(kept), undone)
 
 

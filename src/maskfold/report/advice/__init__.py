@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from maskfold.report.advice.advice import Advice
 from maskfold.report.advice.ensemble import at_the_border, several_runs, untuned, views
 from maskfold.report.advice.images import (
+    borders_drawn_otherwise,
     calibration,
     empty_images,
     label_errors,
@@ -37,6 +38,7 @@ RULES: tuple[Callable[[Findings], Iterator[Advice]], ...] = (
     several_runs,
     label_errors,
     labels_beside,
+    borders_drawn_otherwise,
 )
 
 

@@ -136,6 +136,32 @@ def label_errors(findings: Findings) -> Iterator[Advice]:
         )
 
 
+def borders_drawn_otherwise(findings: Findings) -> Iterator[Advice]:
+    """Groups of images whose masks are drawn wider, or tighter, than those of others."""
+    if findings.groups is None:
+        return
+    table = findings.table.dropna(subset=["border_offset", "group"])
+    groups = table.groupby("group")["border_offset"].agg(["mean", "std", "count"])
+    groups = groups[groups["count"] >= 5]
+    if len(groups) < 2:
+        return
+    error = groups["std"] / np.sqrt(groups["count"])
+    tight, wide = groups["mean"].idxmax(), groups["mean"].idxmin()
+    gap = groups["mean"][tight] - groups["mean"][wide]
+    if gap >= 0.5 and gap > 4 * np.hypot(error[tight], error[wide]):
+        share = table["border_share"].mean()
+        yield Advice(
+            "Ask how the test's masks were made",
+            f"Predictions reach {groups['mean'][tight]:+.2f} px beyond the masks of group {tight} on average, and "
+            f"{groups['mean'][wide]:+.2f} px beyond those of group {wide}: {gap:.2f} px apart, "
+            f"{gap / np.hypot(error[tight], error[wide]):.1f} standard errors; {share:.0%} of the wrong pixels are "
+            "within four pixels of a border. So masks were made in more than one way (dilated, as polygons, by other "
+            "people), and the test's may be like either: do not tune dilation on a public board, and look at both "
+            "groups.",
+            check_command(findings),
+        )
+
+
 def labels_beside(findings: Findings) -> Iterator[Advice]:
     """All masks stand a little beside what the images show."""
     shift = findings.label_shift
