@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from maskfold.cli.doorways import command
 from maskfold.cli.script import Terminated, describe_error, if_interrupted, next_command, run_script
 from maskfold.config import load_config
 from maskfold.errors import CompetitionError, RunError
@@ -128,6 +129,21 @@ def test_sigterm_ends_a_command_with_143_and_a_line_that_says_how_to_go_on(capsy
         run_script(main)
     assert (stop.value.code, capsys.readouterr().err) == (143, "error: ended by SIGTERM: the same command goes on\n")
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("flags", [[], ["--overwrite"]])
+def test_an_interrupted_training_says_which_command_goes_on(capsys, monkeypatch, flags):
+    def interrupted(*given, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["maskfold train-fold", "--config", "demo", "--fold", "0", *flags])
+    monkeypatch.setattr("maskfold.cli.train.check_competition", lambda config: None)
+    monkeypatch.setattr("maskfold.steps.train.train", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        run_script(command("train-fold"))
+    again = "the same command without --overwrite" if flags else "the same command"
+    assert stop.value.code == 130
+    assert f"interrupted: what is stored stays, {again} goes on after the last whole epoch\n" in capsys.readouterr().err
 
 
 def test_debugging_shows_the_traceback(monkeypatch):

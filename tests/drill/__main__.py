@@ -85,6 +85,7 @@ def _lane(folder: Path, number: int, arguments: argparse.Namespace) -> list[Row]
             except Exception as error:
                 row["tries"] += 1
                 row["errors"].append(f"{type(error).__name__}: {error}")
+        print(f"lane {number}: {name}: {row['survived']} of {row['tries']}", file=sys.stderr, flush=True)
     return rows
 
 

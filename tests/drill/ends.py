@@ -24,7 +24,8 @@ def end_of(folder: Path) -> dict[str, bytes]:
             found[path.name] = path.read_bytes()
     if (log := folder / "submissions/log.csv").exists():
         found["log.csv"] = pd.read_csv(log, dtype=str).drop(columns="time").to_csv().encode()
-    left = list(folder.rglob(".*"))
+    # The lock of one who was killed stays until somebody holds it again; nobody does where all is done.
+    left = [path for path in folder.rglob(".*") if not path.name.endswith(".lock")]
     return found | {f"left behind: {path.relative_to(folder)}": b"" for path in left}
 
 

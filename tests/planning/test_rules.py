@@ -86,7 +86,12 @@ def test_folds():
     assert folds.kind(kind(9, 9, groups=7), FoldsConfig()).value == "stratified-grouped"
     assert folds.kind(kind(9, 9, groups=7, given=True), FoldsConfig()).value == "given"
     assert folds.kind(kind(9, 9, given=True), FoldsConfig(kind="kfold")).value == "kfold"
-    assert "85 images have near-copies" in folds.kind(kind(9, 9, copies=85), FoldsConfig()).why
+    assert folds.copies(kind(9, 9), "stratified").value == "apart"
+    assert folds.copies(kind(9, 9, copies=85), "stratified") == (
+        "together",
+        "85 of 300 images that were read nearly repeat another one",
+    )
+    assert folds.copies(kind(9, 9, copies=85), "given").value == "apart"
     assert folds.count(kind(9, 9), "stratified").value == 5
     assert folds.count(kind(9, 9, groups=3), "grouped").value == 3
     assert folds.count(kind(9, 9), "given").value == 1

@@ -83,6 +83,38 @@ def test_what_was_found_is_in_the_run_and_holds_for_its_other_folds(tiny, here, 
         train(override(asked, {"train.hours": 0.06}), 2)
 
 
+def test_ways_of_training_are_tried_once_and_written_into_the_run(tiny, here, monkeypatch, capsys):
+    asked = override(tiny, {"train.channels_last": "auto", "train.compile": "auto", "train.oof_checkpoints": 1})
+    assert open_keys(asked) == ["train.channels_last", "train.compile"]
+    with pytest.raises(TrainingError, match=r"train\.channels_last is auto and train\.compile is auto"):
+        fit(Run.create(override(asked, {"name": "unsettled"}), here), 0)
+    tried = {}
+
+    def chosen(trials, images):
+        tried.update((way, trial.session.config.train) for way, trial in trials.items())
+        assert images == tiny.train.batch_size
+        return (False, False)
+
+    monkeypatch.setattr(module, "fastest", chosen)
+    run = train(asked, 0)
+    assert list(tried) == [(True, False), (True, True), (False, False), (False, True)], "the usual one first"
+    assert all((train.channels_last, train.compile) == way for way, train in tried.items())
+    assert Run.open(run.path).config.train == tiny.train.model_copy(
+        update={"channels_last": False, "compile": False, "oof_checkpoints": 1}
+    )
+    assert "train.channels_last: false, train.compile: false, faster on this device" in capsys.readouterr().out
+    monkeypatch.setattr(module, "trial_run", None)  # nothing is measured again
+    train(asked, 1)
+    assert run.fold(1).summary()["epochs"] == run.fold(0).summary()["epochs"]
+
+
+@pytest.mark.slow
+def test_a_layout_is_measured(tiny, here):
+    found = settle(override(tiny, {"train.channels_last": "auto"}))
+    assert found.train.channels_last in (True, False)
+    assert override(found, {"train.channels_last": "auto"}) == override(tiny, {"train.channels_last": "auto"})
+
+
 def test_a_trial_leaves_nothing_behind(tiny, here):
     with trial_run(override(tiny, {"model.encoder_weights": "imagenet"})) as run:
         assert run.config.model.encoder_weights is None

@@ -218,9 +218,11 @@ class Autopilot:
 
     def _empty(self, why: str) -> None:
         entry = self.log.step("empty submission")
+        self.log.save()  # so that the file is known as its own, whenever it is killed
         write_empty(self.competition, self.submission)
         entry.ended, entry.note = "done", f"{why}: all masks are empty"
         print(entry.note, flush=True)
+        self.log.save()
 
     def _report(self, training: Training, needs: Needs) -> None:
         until = self.hours * 3600 * FINISH

@@ -165,8 +165,13 @@ class TrainConfig(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="auto: bf16 where the device is fast at it, else fp16 on a GPU, else fp32"
     )
-    channels_last: bool = Field(default=True, description="memory layout of tensors: channels last")
-    compile: bool = Field(default=False, description="torch.compile the network")
+    channels_last: bool | Literal["auto"] = Field(
+        default=True,
+        description="memory layout of tensors: channels last; auto: what trains faster here, written into the run",
+    )
+    compile: bool | Literal["auto"] = Field(
+        default=False, description="torch.compile the network; auto: where it trains faster, written into the run"
+    )
     oof_checkpoints: Count = Field(default=2, description="best candidates whose out-of-fold predictions are stored")
     trackers: tuple[str, ...] = Field(default=("tensorboard",), description="accelerate trackers that log the run")
 

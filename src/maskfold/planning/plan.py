@@ -69,6 +69,7 @@ def make_plan(
     option = choose(data, speed, known, seconds=seconds, folds=counts, views=looks, share=share)
     values = {
         "folds.kind": kind,
+        "folds.copies": folds.copies(data, kind.value),
         "folds.count": made,
         "folds.trained": folds.trained(option.folds, made.value, option.images),
         **_values(data, speed, option, known, train=(1 - share) * data.train, hours=hours),

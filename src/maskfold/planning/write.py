@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from maskfold.config import Config
+from maskfold.config import CompetitionConfig, Config
 from maskfold.planning.plan import Plan
 
 WIDTH = 118
@@ -16,8 +16,11 @@ def plan_yaml(plan: Plan, base: Config) -> str:
     lines = [line for fact in plan.facts for line in _comment(fact, "")]
     given = base.model_dump(mode="json")
     tree: dict[str, list[str]] = {"competition": [], "folds": []}
+    usual = CompetitionConfig().model_dump(mode="json")
     tree["competition"] += [
-        f"  {key}: {_flow(value)}" for key, value in given["competition"].items() if value is not None
+        f"  {key}: {_flow(value)}"
+        for key, value in given["competition"].items()
+        if key == "profile" or value != usual[key]
     ]
     if base.folds.group is not None:
         tree["folds"].append(f"  group: {_flow(given['folds']['group'])}")

@@ -135,14 +135,14 @@ def _lock(opened: int) -> bool | None:
 
 def _lives(notice: Notice, *, sure: bool) -> bool:
     """Whether a holder on another machine is named and gives signs of life; ``sure``: the lock tells of ours."""
-    holder = _holder(notice)
-    if holder is None or (sure and holder.get("machine") == _machine()):
+    said, holder = notice.read(), _holder(notice)
+    if not said or (sure and holder is not None and holder.get("machine") == _machine()):
         return False
     until = time.monotonic() + SILENCE
     while time.monotonic() < until:
         time.sleep(SETTLE)
-        if (now := _holder(notice)) != holder:
-            return now is not None
+        if (now := notice.read()) != said:
+            return bool(now)  # nothing: it was taken back
     return False
 
 

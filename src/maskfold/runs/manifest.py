@@ -58,16 +58,14 @@ class Manifest:
             FileNotFoundError: there is none.
             RunError: it is damaged, or the manifest is, or does not name it.
         """
-        for attempt in range(2):
+        for _ in range(2):  # somebody may be writing: once more, in this order
             content = self.storage.read(self._key(name))
             digest = hashlib.sha256(content).hexdigest()
             if digest in self._files.get(name, []):
                 return content
-            self._load()  # somebody may have written meanwhile: once more, in this order
-            if digest in self._files.get(name, []) or attempt:
-                break
-        if digest in self._files.get(name, []):
-            return content
+            self._load()
+            if digest in self._files.get(name, []):
+                return content
         if self._text is None:
             raise self._damaged(name, f"there is no {MANIFEST} with its checksum")
         reason = "its content is not what training wrote" if name in self._files else f"{MANIFEST} does not name it"

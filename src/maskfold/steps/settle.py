@@ -1,9 +1,10 @@
-"""What a config leaves open, batches that fit and the length of so many hours: measured on this device, once."""
+"""What a config leaves open, batches that fit, fast ways and so many hours: measured on this device, once."""
 
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 
 from maskfold.config import Config, override
@@ -12,23 +13,27 @@ from maskfold.errors import ConfigError
 from maskfold.runs import Run
 from maskfold.steps.competition import open_competition, with_root
 from maskfold.training.batches import prediction_batch, training_batch
+from maskfold.training.fastest import fastest
 from maskfold.training.forecast import duration
 from maskfold.training.hours import LONGEST, length_within, of_length
 from maskfold.training.trial import Trial
 
 BATCHES = {"train.batch_size": training_batch, "inference.batch_size": prediction_batch}
+# What may be tried, the usual one first: it stays unless another is clearly faster.
+WAYS = {"train.channels_last": (True, False), "train.compile": (False, True)}
 FIRST = 4  # images of the batches of a training that is opened to find their size
 
 
 def open_keys(config: Config) -> list[str]:
     """Dotted keys of what is still to be measured."""
     sizes = {"train.batch_size": config.train.batch_size, "inference.batch_size": config.inference.batch_size}
-    keys = [key for key, size in sizes.items() if size == AUTO]
+    ways = {"train.channels_last": config.train.channels_last, "train.compile": config.train.compile}
+    keys = [key for key, size in sizes.items() if size == AUTO] + [key for key, way in ways.items() if way == "auto"]
     return keys + (["train.hours"] if config.train.hours is not None and config.train.iterations is None else [])
 
 
 def settle(config: Config, *, known: Config | None = None, folds: int = 1, alone: bool = True) -> Config:
-    """``config`` with numbers in the place of ``auto``, and with the steps that ``train.hours`` has room for.
+    """``config`` with what was found in the place of ``auto``, and with the steps that ``train.hours`` has room for.
 
     Args:
         config: the experiment's.
@@ -49,13 +54,16 @@ def settle(config: Config, *, known: Config | None = None, folds: int = 1, alone
     if keys and not alone:
         raise ConfigError(
             f"{', '.join(keys)} would have to be measured, which one process does on the machine that it trains on: "
-            "give a number of images, and train.epochs in the place of train.hours"
+            "give values for them, and train.epochs in the place of train.hours"
         )
     for key in [key for key in keys if key in BATCHES]:
-        with trial_run(override(config, dict.fromkeys(set(keys) & set(BATCHES), FIRST))) as run:
+        usual = {way: options[0] for way, options in WAYS.items() if way in keys}
+        with trial_run(override(config, {**dict.fromkeys(set(keys) & set(BATCHES), FIRST), **usual})) as run:
             size = BATCHES[key](Trial(run))
         print(f"{key}: {size} images, found on this device", flush=True)
         config = override(config, {key: size})
+    if ways := [key for key in keys if key in WAYS]:
+        config = override(config, _fastest(config, ways))
     if "train.hours" in keys:
         config = _with_length(config, folds, started)
     return config
@@ -85,17 +93,30 @@ def trial_run(config: Config) -> Iterator[Run]:
 
 def _as_known(config: Config, known: Config) -> Config:
     """``config`` with what was found for the run before."""
-    values: dict[str, int | None] = {
-        key: size
-        for key, size in (
-            ("train.batch_size", known.train.batch_size),
-            ("inference.batch_size", known.inference.batch_size),
-        )
-        if key in open_keys(config)
+    held: dict[str, int | str | None] = {
+        "train.batch_size": known.train.batch_size,
+        "inference.batch_size": known.inference.batch_size,
+        "train.channels_last": known.train.channels_last,
+        "train.compile": known.train.compile,
     }
+    values = {key: found for key, found in held.items() if key in open_keys(config)}
     if config.train.hours is not None and config.train.hours == known.train.hours:
         values["train.iterations"] = known.train.iterations
     return override(config, values) if values else config
+
+
+def _fastest(config: Config, keys: list[str]) -> dict[str, bool]:
+    print(f"Timing a few steps for {' and '.join(keys)} …", flush=True)
+    with ExitStack() as stack:
+        trials = {}
+        for values in product(*(WAYS[key] for key in keys)):
+            changed = override(config, dict(zip(keys, values, strict=True)))
+            trials[values] = Trial(stack.enter_context(trial_run(changed)))
+        found = dict(zip(keys, fastest(trials, config.train.batch_size), strict=True))
+        for trial in trials.values():
+            trial.session.data.end_workers()
+    print(", ".join(f"{key}: {str(way).lower()}" for key, way in found.items()) + ", faster on this device", flush=True)
+    return found
 
 
 def _with_length(config: Config, folds: int, started: float) -> Config:

@@ -8,9 +8,10 @@ from typing import cast
 
 from maskfold.datasets import fold_splits
 from maskfold.device import timed_kernels
-from maskfold.errors import TrainingError
+from maskfold.errors import LISTED, TrainingError, first_few
 from maskfold.runs import Run
 from maskfold.runs.fold import ALL
+from maskfold.training.broken import FirstBroken
 from maskfold.training.callbacks import Callback
 from maskfold.training.candidates import finish
 from maskfold.training.logging import EpochLog, RunLog
@@ -82,20 +83,22 @@ def train_epoch(session: Session, log: RunLog) -> dict:
     session.seed_epoch(session.epoch)
     session.train_step.begin_epoch(session.epoch)
     session.data.sampler.epoch = session.epoch
-    epoch_log, seen = EpochLog(), Seen()
+    epoch_log, seen, broken = EpochLog(), Seen(), FirstBroken()
     first = go_on(session, epoch_log)
     for number, batch in enumerate(log.batches(session.data.train, first), start=first + 1):
         if number > session.length.batches_per_epoch or session.step >= session.length.steps:
             break
         seen.look(batch, exclusive=session.competition.labels.exclusive)
-        epoch_log.add(session.train_step(batch))
+        terms = session.train_step(batch)
+        epoch_log.add(terms)
+        broken.look(batch["id"], terms["loss"])
         log.show(epoch_log, number)
         save_if_due(session, epoch_log, number)
     session.data.sampler.first = 0
     if session.epoch == 1 and not first:
         refuse_nothing(session, seen)
     means = epoch_log.means(session.accelerator)
-    _check_finite(session, means)
+    _check_finite(session, means, broken)
     optimizer = next(iter(session.train_step.optimizers.values()))
     return {"epoch": session.epoch, "step": session.step, "lr": optimizer.param_groups[-1]["lr"], **means}
 
@@ -123,11 +126,13 @@ def is_better(score: float, best: float | None) -> bool:
     return best is None or best != best or score > best
 
 
-def _check_finite(session: Session, means: dict[str, float]) -> None:
+def _check_finite(session: Session, means: dict[str, float], first: FirstBroken) -> None:
     # Checked per epoch, before anything is saved: a check per step would make a GPU wait.
     broken = [name for name, value in means.items() if value != value or abs(value) == float("inf")]
     if broken:
+        images = f", first in the batch of {first_few(first.ids(), LISTED)}" if first.ids() else ""
         raise TrainingError(
-            f"{', '.join(broken)} became {means[broken[0]]} in epoch {session.epoch}: nothing of this epoch was kept; "
-            f"lower optim.lr (now {session.config.optim.lr:g}), set optim.clip_norm, or use train.precision fp32"
+            f"{', '.join(broken)} became {means[broken[0]]} in epoch {session.epoch}{images}: nothing of this epoch "
+            f"was kept; look at them, lower optim.lr (now {session.config.optim.lr:g}), set optim.clip_norm, or use "
+            "train.precision fp32"
         )

@@ -227,11 +227,13 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
 
 def _refuse_open(config: Config) -> None:
     sizes = {"train.batch_size": config.train.batch_size, "inference.batch_size": config.inference.batch_size}
+    ways = {"train.channels_last": config.train.channels_last, "train.compile": config.train.compile}
     left = [f"{key} is auto" for key, size in sizes.items() if size == AUTO]
+    left += [f"{key} is auto" for key, way in ways.items() if way == "auto"]
     if config.train.hours is not None and config.train.iterations is None:
         left.append(f"train.hours is {config.train.hours:g}, and how many train.iterations that are is not known")
     if left:
-        raise TrainingError(f"{' and '.join(left)}: maskfold.train measures it before it trains; give a number here")
+        raise TrainingError(f"{' and '.join(left)}: maskfold.train measures it before it trains; give a value here")
 
 
 def mixed_seed(*parts: int) -> int:

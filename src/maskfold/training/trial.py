@@ -58,14 +58,26 @@ class Trial:
         """Where it computes."""
         return self.session.accelerator.device
 
-    def train(self, images: int) -> None:
-        """Learn from batches of so many images until the optimiser has all that it keeps, and once more."""
+    def batch(self, images: int) -> dict[str, Any]:
+        """A batch of so many images, copied together from the fold's own."""
         first = self._batch = self._batch or next(iter(self.session.data.train))
         # How many images without labels there are beside them is an option of its own.
         labelled = {name: value for name, value in first.items() if name != "unlabelled"}
-        batch = {**first, **repeated(labelled, images)}
+        return {**first, **repeated(labelled, images)}
+
+    def train(self, images: int) -> None:
+        """Learn from batches of so many images until the optimiser has all that it keeps, and once more."""
+        batch = self.batch(images)
         for _ in range(self.session.config.train.accumulate + 1):
             self.session.train_step(batch)
+
+    def step_seconds(self, batch: dict[str, Any]) -> float:
+        """Seconds that the device takes to learn from a batch."""
+        self.settle()
+        started = time.monotonic()
+        self.session.train_step(batch)
+        self.settle()
+        return time.monotonic() - started
 
     def predict(self, images: int) -> None:
         """Predict a batch of so many images with the config's views."""

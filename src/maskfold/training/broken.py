@@ -1,0 +1,27 @@
+"""Which batch broke first: the images behind a loss that is not a number."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class FirstBroken:
+    """Remembers, on the device, the first batch of an epoch whose loss was not finite; no step waits for it."""
+
+    def __init__(self) -> None:
+        self._batches: list[Sequence[str]] = []
+        self._first: Tensor | None = None
+
+    def look(self, ids: Sequence[str], loss: Tensor) -> None:
+        """Look at the loss of a batch of these images."""
+        sound = torch.isfinite(loss.detach()).all()
+        first = torch.full_like(sound, -1, dtype=torch.int64) if self._first is None else self._first
+        here = torch.full_like(first, len(self._batches))
+        self._first = torch.where((first < 0) & ~sound, here, first)
+        self._batches.append(ids)
+
+    def ids(self) -> list[str]:
+        """The images of the first such batch; none where all were finite."""
+        place = -1 if self._first is None else int(self._first)
+        return [] if place < 0 else list(self._batches[place])
