@@ -149,7 +149,7 @@ def _exact_text(data: bytes, source: str) -> str:
 def _read_cells(text: str, separator: str, source: str) -> pd.DataFrame:
     cells = read_cells(text, source, sep=separator, header=None)
     last = text[max(text.rfind("\n"), text.rfind("\r")) + 1 :]
-    if last and separator not in last and cells.shape[1] > 1:
+    if last and separator not in last and separator in text:
         raise CompetitionError(
             f"{source} ends within row {len(cells)}, {_shown(last)}: is the file cut off? Get it again"
         )

@@ -7,7 +7,7 @@ from typing import Any
 from maskfold.competitions.profile import Profile, shipped_profiles
 
 # What says nothing about the form of the files.
-WORDS = frozenset({"name", "title", "metric", "class_names", "class_values"})
+WORDS = frozenset({"name", "title", "metric", "medals", "class_names", "class_values"})
 # Profiles that differ in more keys than this are not alike.
 MOST = 6
 
