@@ -55,9 +55,10 @@ bench: $(READY)
 	$(BIN)/python benchmarks/bench_crf.py
 	$(BIN)/python benchmarks/bench_engines.py
 	$(BIN)/python benchmarks/bench_train.py --size 256
-	$(BIN)/python benchmarks/bench_predict.py --size 256
+	$(BIN)/python benchmarks/bench_predict.py --size 256 --usual-images 4
+	$(BIN)/python benchmarks/bench_tune.py --images 250
 	$(BIN)/python benchmarks/bench_startup.py --repeat 1
-	$(BIN)/python benchmarks/bench_table.py
+	$(BIN)/python benchmarks/bench_table.py --rows 200000
 
 # A raster of 20,000 pixels a side: minutes, and 2 GB of memory at most.
 rasters: $(READY)

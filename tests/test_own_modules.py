@@ -18,6 +18,7 @@ from maskfold.labels import Label, LabelSpec
 from maskfold.losses import SegmentationLoss
 from maskfold.losses.build import build_loss
 from maskfold.metrics import CompetitionMetric, build_metric
+from maskfold.runs import Run
 
 PAGE = ROOT / "docs" / "extending.md"
 (MODULE,) = fenced(PAGE, "python")
@@ -118,3 +119,25 @@ def test_a_network_without_an_encoder_is_refused(own):
     model = load_config(own / "mine.yaml").model
     with pytest.raises(MaskfoldError, match=r"my_parts:Plain has no encoder with an output_stride: set self\.encoder"):
         build_model(model, classes=1)
+
+
+@pytest.mark.parametrize("name", ["os:system", "antigravity:x", "idlelib.idle:x", "a b:c", "../x:Y", ":x"])
+def test_modules_of_python_itself_are_not_imported(name):
+    """A stranger's config may name them, and importing some does things."""
+    before = set(sys.modules)
+    with pytest.raises(MaskfoldError, match="is in no module of your own: it is not imported"):
+        load_named(name, {}, "metric", functions=True)
+    assert set(sys.modules) == before
+
+
+def test_a_run_of_others_is_looked_at_without_importing_what_it_names(tmp_path, monkeypatch):
+    """Its folder is no place that modules are imported from, and opening it imports nothing."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "harm.py").write_text("raise SystemExit('it was run')")
+    (folder / "config.yaml").write_text("model: {architecture: 'harm:Net'}\nloss: [{name: 'harm:Loss'}]\n")
+    monkeypatch.chdir(tmp_path)
+    assert Run.open(folder).config.model.architecture == "harm:Net"
+    with pytest.raises(MaskfoldError, match="cannot be imported"):
+        build_loss(Run.open(folder).config.loss, LabelSpec("binary", ("x",)))
+    assert "harm" not in sys.modules

@@ -1,7 +1,10 @@
 """What the code never does, read from the code: no shell, no pickle, no network unless asked."""
 
 import ast
+import re
 from pathlib import Path
+
+from maskfold.report.page import render_page
 
 SRC = Path(__file__).parents[1] / "src"
 FILES = sorted(SRC.rglob("*.py"))
@@ -52,3 +55,18 @@ def test_the_search_finds_them(tmp_path):
     found = list(calls(bad))
     assert found[0][0] in FORBIDDEN
     assert "shell=True" in found[1][1]
+
+
+def test_pages_escape_whatever_is_put_in():
+    """Jinja's own escaping is on, and nothing goes around it but the page's own style and script."""
+    marked = [(path.name, line) for path in FILES for name, _, line in calls(path) if name.endswith("Markup")]
+    assert [name for name, _ in marked] == ["page.py"], "the assets that come with maskfold"
+    templates = sorted((SRC / "maskfold/report/templates").glob("*"))
+    assert templates
+    for template in templates:
+        text = template.read_text(encoding="utf-8")
+        assert "safe" not in re.findall(r"\|\s*(\w+)", text), template
+        assert "autoescape" not in text, template
+    page = render_page("base.html", title='<script>alert("x")</script>')
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page

@@ -32,6 +32,7 @@ CONFIGS = {
     "a scale of a million": ("tta: {scales: [1000000]}", "tta.scales"),
     "a date for a name": ("name: [2024-01-02]", "the run's name is"),
     "a long name": ("name: " + "n" * 300, "the run's name has 300 bytes"),
+    "a formula of a spreadsheet": ("name: '=HYPERLINK(1)'", "the run's name is '=HYPERLINK(1)'"),
     "a list": ("- a", "x.yaml holds a list"),
     "number for a key": ("1: 2", "x.yaml"),
 }

@@ -78,3 +78,11 @@ def test_incomplete_label_competitions(request, fixture, part, lacks):
 def test_root_that_is_not_there(tmp_path):
     with pytest.raises(CompetitionError, match="there is no such folder"):
         open_competition(CompetitionConfig(root=tmp_path / "absent"))
+
+
+def test_a_folder_of_windows_is_told_as_one():
+    for root in ("C:\\data\\mine", "..\\data"):
+        with pytest.raises(
+            CompetitionError, match=r"no such folder \(a path of Windows: here folders are separated by"
+        ):
+            open_competition(CompetitionConfig(root=root))

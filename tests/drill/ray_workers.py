@@ -5,6 +5,7 @@ As a program it is the cluster: it prints its address, and ends with its standar
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -44,6 +45,7 @@ def kill_a_worker(lane: Lane) -> int:
         time.sleep(lane.chance.uniform(0, 1.5 * lane.seconds["train"]))
         with contextlib.suppress(psutil.NoSuchProcess):
             worker.kill()
+        done.wait(600)  # its processes import all anew
         if done.ended() != 0:
             raise Diverged(f"with Ray: {done.code}: {done.said[-900:]}")
     finally:
@@ -51,6 +53,7 @@ def kill_a_worker(lane: Lane) -> int:
         cluster.wait()
         cluster.stdout.close()
     lane.compare(folder, "train")
+    shutil.rmtree(folder)
     return 1
 
 

@@ -46,7 +46,7 @@ def predictions(run, tiles):
     """id -> (stored map, truth), read without maskfold."""
     found, truth = {}, truths(tiles)
     for folder in run.path.glob("fold_*/oof/best"):
-        for name, (shard, start, length) in json.loads((folder / "maps.json").read_text())["maps"].items():
+        for name, (shard, start, length, *_) in json.loads((folder / "maps.json").read_text())["maps"].items():
             content = (folder / shard).read_bytes()[start : start + length]
             found[name] = (cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED), truth[name])
     return {name: found[name] for name in truth}

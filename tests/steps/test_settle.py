@@ -57,12 +57,12 @@ def test_several_processes_measure_nothing(tiny):
 
 
 def test_what_was_found_is_in_the_run_and_holds_for_its_other_folds(tiny, here, monkeypatch, capsys):
-    monkeypatch.setattr(Trial, "training_pace", lambda self: Pace(batch=40.0, start=1))
+    monkeypatch.setattr(Trial, "training_pace", lambda self: Pace(batch=35.0, start=1))
     monkeypatch.setattr(Trial, "prediction_pace", lambda self: Pace(image=0.5, plain=0.25))
     asked = override(tiny, {**OPEN, "train.oof_checkpoints": 1, "tta.views": "none"})
     run = train(asked, 0)
     # 180 s, less 5 %. Three batches of four images are an epoch; six images are validated after each, scored, and leave
-    # maps: four steps are 1 + 4 * 40 + 2 * 6 / 4 + 6 / 4 + 6 / 2 s, a fifth one does not fit.
+    # maps: four steps are 1 + 4 * 35 + 2 * 6 / 4 + 6 / 4 + 6 / 2 s, a fifth one does not fit.
     found = run.config
     assert (found.train.batch_size, found.inference.batch_size) == (4, 32)
     assert found.train.iterations == 4
@@ -70,7 +70,7 @@ def test_what_was_found_is_in_the_run_and_holds_for_its_other_folds(tiny, here, 
     assert run.fold(0).summary()["steps"] == 4
     said = capsys.readouterr().out
     assert "train.batch_size: 4 images, found on this device\n" in said
-    assert "train.hours 0.05: 4 steps, 1.3 epochs, for the fold; 40 s per batch" in said
+    assert "train.hours 0.05: 4 steps, 1.3 epochs, for the fold; 35 s per batch" in said
 
     def forbidden(*_):
         raise AssertionError("measured again")
@@ -81,6 +81,19 @@ def test_what_was_found_is_in_the_run_and_holds_for_its_other_folds(tiny, here, 
     assert run.fold(1).summary()["steps"] == 4
     with pytest.raises(RunError, match=r"train\.hours: 0\.05 -> 0\.06"):
         train(override(asked, {"train.hours": 0.06}), 2)
+
+
+def test_the_first_folds_are_trained_where_the_config_says_how_many(tiny, here, monkeypatch):
+    trained = []
+    monkeypatch.setattr("maskfold.steps.train._train_fold", lambda run, fold: trained.append(fold))
+    config = override(tiny, {"folds.count": 4, "folds.trained": 2})
+    train(config)
+    train(override(config, {"folds.trained": None}), [3])
+    assert trained == [0, 1, 3]
+    seen = {}
+    monkeypatch.setattr("maskfold.steps.train.settle", lambda config, **asked: seen.update(asked) or config)
+    train(config)
+    assert seen["folds"] == 2
 
 
 def test_ways_of_training_are_tried_once_and_written_into_the_run(tiny, here, monkeypatch, capsys):

@@ -175,6 +175,6 @@ def test_a_gpu_is_waited_for(monkeypatch):
     )
     log = logging.RunLog.__new__(logging.RunLog)
     log.session = session
-    stopwatch = log._start_stopwatch()
+    stopwatch = log._start_stopwatch(0)
     assert [stopwatch.lap() is not None for _ in range(4)] == [False, False, False, True]
     assert waited == [session.accelerator.device] * 4

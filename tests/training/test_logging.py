@@ -36,6 +36,7 @@ def run_log():
         data=SimpleNamespace(valid_ids=["a", "b", "c", "d"]),
         competition=SimpleNamespace(samples=lambda split: Samples(), survey=lambda split: Survey(Samples())),
         pace=Pace(),
+        midway=None,
         is_main=True,
         elapsed=lambda: 50.0,
     )
@@ -82,7 +83,7 @@ def test_an_epoch_without_validation_keeps_the_last_score(run_log, monkeypatch):
 def test_the_first_batches_tell_once_what_all_of_it_takes(run_log, monkeypatch, capsys):
     log, session = run_log
     session.pace, now = Pace(image=16, plain=2, saving=1), iter(range(0, 1000, 3))
-    monkeypatch.setattr(log, "_start_stopwatch", lambda: started(Stopwatch(8, clock=lambda: float(next(now)))))
+    monkeypatch.setattr(log, "_start_stopwatch", lambda first: started(Stopwatch(8, clock=lambda: float(next(now)))))
     list(play(log, monkeypatch))
     first = capsys.readouterr().out
     list(play(log, monkeypatch))

@@ -1,5 +1,6 @@
 """What a command says, safe for the terminal: names come from other people's tables, archives and runs."""
 
+import io
 import re
 import sys
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ class PlainStream:
 def plain_output() -> Iterator[None]:
     """Inside, standard output shows and never obeys, and neither stream fails at a character that it cannot write."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     with redirect_stdout(PlainStream(sys.stdout)):  # pyright: ignore[reportArgumentType]
         yield

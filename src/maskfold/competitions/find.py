@@ -4,6 +4,7 @@ Nothing here opens an image, or reads more of a table than its first line, so a 
 it imports what reads them.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +67,8 @@ def locate_competition(config: CompetitionConfig, *, data_root: Path = Path("dat
     files = CompetitionFiles(root)
     if not files.root.is_dir():
         raise CompetitionError(
-            f"competition.root is {root}: there is no such folder; give its folder with --competition.root"
+            f"competition.root is {root}: there is no such folder{_windows_hint(root)}; give its folder with "
+            "--competition.root"
         )
     missing = missing_files(profile, files)
     if missing:
@@ -76,6 +78,11 @@ def locate_competition(config: CompetitionConfig, *, data_root: Path = Path("dat
             + (f"; it fits {fitting}: set competition.profile" if fitting else "")
         )
     return profile, root
+
+
+def _windows_hint(root: Path) -> str:
+    """What to say of a path of Windows on another system, as in a config that came from there."""
+    return " (a path of Windows: here folders are separated by /)" if os.name != "nt" and "\\" in str(root) else ""
 
 
 def fitting_profile(folder: Path) -> str | None:

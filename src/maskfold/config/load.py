@@ -181,9 +181,9 @@ def _set(tree: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def _check_name(name: Any) -> None:
-    if not isinstance(name, str) or not name or name.startswith(".") or set(name) & set("/\\\0+"):
+    if not isinstance(name, str) or not name or name.startswith((".", "=", "@", "-")) or set(name) & set("/\\\0+"):
         raise ConfigError(
-            f"the run's name is {name!r}: it names a folder, so it must not be empty, start with a dot or hold / \\ +"
+            f"the run's name is {name!r}: it names a folder, so it must not be empty, start with . = @ - or hold / \\ +"
         )
     if len(os.fsencode(name)) > LONGEST_NAME:
         raise ConfigError(

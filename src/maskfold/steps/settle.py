@@ -16,9 +16,11 @@ from maskfold.training.batches import prediction_batch, training_batch
 from maskfold.training.fastest import fastest
 from maskfold.training.forecast import duration
 from maskfold.training.hours import LONGEST, length_within, of_length
+from maskfold.training.trial import LONGEST as LONGEST_TIMED
 from maskfold.training.trial import Trial
 
 BATCHES = {"train.batch_size": training_batch, "inference.batch_size": prediction_batch}
+TIMED = 0.02  # of the hours that each measurement takes at most
 # What may be tried, the usual one first: it stays unless another is clearly faster.
 WAYS = {"train.channels_last": (True, False), "train.compile": (False, True)}
 FIRST = 4  # images of the batches of a training that is opened to find their size
@@ -123,7 +125,7 @@ def _with_length(config: Config, folds: int, started: float) -> Config:
     assert config.train.hours is not None  # else there is nothing to find
     print("Timing a few batches …", flush=True)
     with trial_run(config) as run:
-        work, pace = Trial(run).timed()
+        work, pace = Trial(run, longest=min(LONGEST_TIMED, TIMED * config.train.hours * 3600)).timed()
     steps = length_within(config.train.hours, time.monotonic() - started, folds, work, pace)
     found = of_length(work, steps, pace)
     epochs = steps * config.train.accumulate / work.batches_per_epoch
