@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     """Run the drill."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="as many tries as the tests make")
     parser.add_argument("--seed", type=int, default=0, help="of all that is left to chance; default: 0")
     parser.add_argument(
