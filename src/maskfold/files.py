@@ -119,16 +119,15 @@ def _exchanged(one: Path, other: Path) -> bool:
     return rename(-100, os.fsencode(one.absolute()), -100, os.fsencode(other.absolute()), 2) == 0
 
 
-def sweep(folder: Path, name: str = "", *, deep: bool = False) -> None:
+def sweep(folder: Path, name: str = "") -> None:
     """Remove what writers that were killed left in a folder; nobody may be writing there.
 
     Args:
         folder: need not be there.
         name: only what was to become a file of this name; empty: everything.
-        deep: also in the folders inside.
     """
     stem = re.escape(Path(name).stem) if name else ".*"
-    for path in sorted(folder.rglob(".*") if deep else folder.glob(".*")):
+    for path in sorted(folder.glob(".*")):
         if re.fullmatch(rf"\.{stem}\.{UNFINISHED}\w+(\..*)?", path.name):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
