@@ -10,8 +10,8 @@ LITE = [encoder for encoder in TABLE if encoder.name in ("mobilenet_v2", "tu-tf_
 class Device:
     """A device that trains a million pixels in so many seconds; each further encoder takes a third more."""
 
-    def __init__(self, name, train, *, gpu=False, free=8e9):
-        self.name, self.train, self.gpu, self.free = name, train, gpu, int(free)
+    def __init__(self, name, train, *, gpu=False, free=8e9, host=8e9):
+        self.name, self.train, self.gpu, self.free, self.host = name, train, gpu, int(free), int(host)
 
     def cost(self, encoder: Encoder) -> Cost:
         seconds = self.train * (4 / 3) ** TABLE.index(encoder) if encoder in TABLE else self.train / 2
@@ -19,7 +19,7 @@ class Device:
 
 
 CPU = Device("two cores", 2.0)
-GPU = Device("a GPU", 0.02, gpu=True, free=80e9)
+GPU = Device("a GPU", 0.02, gpu=True, free=80e9, host=64e9)
 
 
 def kind(height, width, *, steepness=0.02, **figures):

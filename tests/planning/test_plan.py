@@ -72,6 +72,7 @@ def test_more_hours_are_worth_more():
     assert [plan.option.folds for plan in plans] == sorted(plan.option.folds for plan in plans)
     assert plans[0].option.folds == 1
     assert plans[-1].option.folds == 5
+    assert [plan.enough for plan in plans] == [False, False, False, True]
     assert plans[0].option.scale <= plans[-1].option.scale
     assert "more gain nothing" in plans[-1].values["train.epochs"].why
 
@@ -84,8 +85,40 @@ def test_a_slower_device_trains_on_fewer_pixels():
 
 def test_hours_without_room_are_refused_with_those_that_have():
     data = kind(512, 512, test=100_000)
-    with pytest.raises(TrainingError, match=r"0\.1 hours have no room for a training: .* takes \S+ hours on two cores"):
+    with pytest.raises(TrainingError, match=r"0\.1 hours have no room for a training: .* take \S+ hours on two cores"):
         make_plan(BASE, data, CPU, hours=0.1, encoders=LITE)
+
+
+def test_not_one_epoch_is_no_plan_unless_the_shortest_is_asked_for():
+    data = kind(256, 256, train=500_000)
+    with pytest.raises(TrainingError, match=r"one epoch of the 500000 training images, .* take (\S+) hours") as refused:
+        make_plan(BASE, data, CPU, hours=1, encoders=LITE)
+    hours = float(str(refused.value).split(" take ")[1].split()[0])
+    with pytest.raises(TrainingError):
+        make_plan(BASE, data, CPU, hours=0.9 * hours, encoders=LITE)
+    found = make_plan(BASE, data, CPU, hours=1.1 * hours, encoders=LITE)
+    assert found.seconds <= 1.1 * hours * 3600
+    short = make_plan(BASE, data, CPU, hours=1, encoders=LITE, shortest=True)
+    assert short.values["train.epochs"] == (1, "1 hours have no room for it: the shortest training there is")
+    assert (short.option.folds, short.enough, short.seconds > 3600) == (1, False, True)
+
+
+def test_a_cache_is_in_the_machines_memory_not_its_gpus():
+    data = kind(2048, 2048, train=4000)  # 50 GB
+    plans = [
+        make_plan(BASE, data, Device("a GPU", 1e-4, gpu=True, host=host), hours=9, encoders=LITE)
+        for host in (300e9, 100e9)
+    ]
+    assert [plan.values["data.cache"].value for plan in plans] == ["memory", "none"]
+
+
+def test_how_folds_are_made_is_kept():
+    own = {"count": 4, "trained": 2, "bins": 3, "copies": "together", "seed": 7}
+    base = Config(name="drawn", folds=own)
+    plan = make_plan(base, kind(256, 256), CPU, hours=9, encoders=LITE)
+    text = yaml.safe_load(plan_yaml(plan, base))["folds"]
+    assert {key: text[key] for key in own} == own
+    assert plan.config(base).folds.model_dump().items() >= own.items()
 
 
 def test_groups_of_the_base_stay():

@@ -86,19 +86,28 @@ def test_folds():
     assert folds.kind(kind(9, 9, groups=7), FoldsConfig()).value == "stratified-grouped"
     assert folds.kind(kind(9, 9, groups=7, given=True), FoldsConfig()).value == "given"
     assert folds.kind(kind(9, 9, given=True), FoldsConfig(kind="kfold")).value == "kfold"
-    assert folds.copies(kind(9, 9), "stratified").value == "apart"
-    assert folds.copies(kind(9, 9, copies=85), "stratified") == (
+    assert folds.copies(kind(9, 9), "stratified", FoldsConfig()).value == "apart"
+    assert folds.copies(kind(9, 9, copies=85), "stratified", FoldsConfig()) == (
         "together",
         "85 of 300 images that were read nearly repeat another one",
     )
-    assert folds.copies(kind(9, 9, copies=85), "given").value == "apart"
-    assert folds.count(kind(9, 9), "stratified").value == 5
-    assert folds.count(kind(9, 9, groups=3), "grouped").value == 3
-    assert folds.count(kind(9, 9), "given").value == 1
-    assert folds.counts(5) == [1, 2, 3, 5]
-    assert folds.counts(3) == [1, 2, 3]
-    assert folds.trained(5, 5, 100).value is None
-    assert folds.trained(2, 5, 100).value == 2
+    assert folds.copies(kind(9, 9, copies=85), "given", FoldsConfig()).value == "apart"
+    assert folds.count(kind(9, 9), "stratified", FoldsConfig()).value == 5
+    assert folds.count(kind(9, 9, groups=3), "grouped", FoldsConfig()).value == 3
+    assert folds.count(kind(9, 9), "given", FoldsConfig()).value == 1
+    assert folds.counts(5, FoldsConfig()) == [1, 2, 3, 5]
+    assert folds.counts(3, FoldsConfig()) == [1, 2, 3]
+    assert folds.trained(5, 5, 100, FoldsConfig()).value is None
+    assert folds.trained(2, 5, 100, FoldsConfig()).value == 2
+
+
+def test_folds_of_the_config_hold():
+    own = FoldsConfig(count=8, trained=2, copies="together")
+    assert folds.count(kind(9, 9, groups=30), "grouped", own) == (8, "as the config has it")
+    assert folds.counts(8, own) == [2]
+    assert folds.trained(2, 8, 100, own) == (2, "as the config has it")
+    assert folds.copies(kind(9, 9), "stratified", own).value == "together"
+    assert folds.counts(1, own) == [1], "a hold-out"
 
 
 def test_positives_where_most_masks_are_empty():
@@ -141,7 +150,10 @@ def test_lengths():
     assert length.validate_every(costs, 100, 1).value == 1
     assert length.epochs(1234, 100, enough=20_000, hours=1, folds=2).value == 12
     assert length.epochs(60_000, 100, enough=20_000, hours=1, folds=2).value == 400
-    assert length.epochs(50, 100, enough=20_000, hours=1, folds=1).value == 1
+    assert length.epochs(199, 100, enough=20_000, hours=1, folds=1).value == 1
+    short = length.epochs(50, 100, enough=20_000, hours=1, folds=1)
+    assert short == (1, "1 hours have no room for it: the shortest training there is")
+    assert (length.is_enough(40_000, 20_000), length.is_enough(40_001, 20_000)) == (False, True)
     assert length.ema(1260).value == pytest.approx(0.995, abs=5e-4)
     assert length.ema(340).value == pytest.approx(0.982, abs=5e-4)
     assert (length.ema(3).value, length.ema(10**6).value) == (0.9, 0.9995)
@@ -162,16 +174,16 @@ def test_seconds_of_everything():
 
 def test_what_an_option_promises():
     data = kind(512, 512)
-    base = value(data, LITE[0], 0.5, 1, 1000)
-    assert value(data, LITE[0], 0.5, 1, 2000) - base == pytest.approx(choice.DOUBLING)
-    assert value(data, LITE[1], 0.5, 1, 1000) - base == pytest.approx(choice.TOP1 * (74.8 - 71.9))
-    assert value(data, LITE[0], 0.5, 5, 1000) - base == pytest.approx(0.022)
-    later = value(data, LITE[0], 0.5, 1, 30_000) - value(data, LITE[0], 0.5, 1, 20_000)
+    base = value(data, LITE[0], 0.5, 1, 1000, 0.2)
+    assert value(data, LITE[0], 0.5, 1, 2000, 0.2) - base == pytest.approx(choice.DOUBLING)
+    assert value(data, LITE[1], 0.5, 1, 1000, 0.2) - base == pytest.approx(choice.TOP1 * (74.8 - 71.9))
+    assert value(data, LITE[0], 0.5, 5, 1000, 0.2) - base == pytest.approx(0.022)
+    later = value(data, LITE[0], 0.5, 1, 30_000, 0.2) - value(data, LITE[0], 0.5, 1, 20_000, 0.2)
     assert later == pytest.approx(choice.DOUBLING / 3 * np.log2(1.5))
-    assert value(data, LITE[0], 0.5, 1, 10**6) == value(data, LITE[0], 0.5, 1, choice.enough(data))
+    assert value(data, LITE[0], 0.5, 1, 10**6, 0.2) == value(data, LITE[0], 0.5, 1, choice.enough(data), 0.2)
     # Half the scale costs what the true masks lose, and what 128 pixels say less than 256.
     lost = data.ceilings[0.5] - data.ceilings[0.25]
-    assert base - value(data, LITE[0], 0.25, 1, 1000) == pytest.approx(lost + choice.SMALL)
-    assert value(data, LITE[0], 0.5, 1, 0.5) == -np.inf
+    assert base - value(data, LITE[0], 0.25, 1, 1000, 0.2) == pytest.approx(lost + choice.SMALL)
+    assert value(data, LITE[0], 0.5, 1, 639, 0.2) == -np.inf, "not one epoch of 640 images"
     best = choice.choose(data, CPU, LITE, seconds=720, folds=[1, 5], views=4, share=0.2)
     assert best.folds == 1

@@ -1,8 +1,10 @@
 """How many steps fit some hours: arithmetic by hand."""
 
+from dataclasses import replace
+
 import pytest
 
-from maskfold.config import Config
+from maskfold.config import Config, override
 from maskfold.errors import TrainingError
 from maskfold.training.forecast import Pace, Work
 from maskfold.training.hours import iterations_within, least_steps, length_within, of_length
@@ -22,6 +24,11 @@ def takes(steps):
 @pytest.mark.parametrize("steps", [15, 16, 47, 400])
 def test_a_length_is_forecast(steps):
     assert of_length(WORK, steps, PACE).fold == pytest.approx(takes(steps))
+
+
+def test_an_end_before_the_schedules_does_not_make_every_length_fit():
+    short = replace(WORK, config=override(WORK.config, {"train.max_hours": 0.001}))
+    assert iterations_within(3000.3, short, PACE) == iterations_within(3000.3, WORK, PACE) < 3000
 
 
 @pytest.mark.parametrize("seconds", [60, 61.7, 200, 3000.3])

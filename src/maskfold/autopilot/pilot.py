@@ -28,7 +28,6 @@ from maskfold.steps.plan import plan
 
 MEASURING = 0.03  # of the hours that each measurement takes at most, 20 s at the most
 COMMAND = 6.0  # seconds until a command works, before one was timed
-DOUBLINGS = 7  # of the hours, until a plan has room for a training
 
 
 class Autopilot:
@@ -105,18 +104,12 @@ class Autopilot:
         entry.command = command_line("plan", self.flags, f"--hours {self.hours:g} --out {self.config_path}")
         print(f"[{log.time_used():.0f} s of {self.hours * 3600:.0f}] {entry.command}", flush=True)
         started, hours = log.time_used(), log.time_left() / 3600
-        for doubled in range(DOUBLINGS):
-            try:
-                made = plan(self.base, hours * 2**doubled, self.config_path, overwrite=True)
-                break
-            except TrainingError:  # no room for a training: the shortest one is tried all the same
-                if doubled == DOUBLINGS - 1:
-                    raise
+        made = plan(self.base, hours, self.config_path, overwrite=True, shortest=True)
         option = made.option
         log.facts["plan"] = {
             "folds": option.folds,
             "epochs": made.values["train.epochs"].value,
-            "enough": made.seconds < 0.8 * hours * 3600,
+            "enough": made.enough,
             "reasons": [f"{key} {reason.value}: {reason.why}" for key, reason in made.values.items()],
         }
         entry.ended, entry.seconds = "done", log.time_used() - started

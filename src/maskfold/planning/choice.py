@@ -57,6 +57,7 @@ def choose(
     folds: Sequence[int],
     views: int,
     share: float,
+    shortest: bool = False,
 ) -> Option:
     """The best option.
 
@@ -67,20 +68,24 @@ def choose(
         folds: numbers of folds to choose from.
         views: of prediction.
         share: of the images that a fold validates.
+        shortest: where not one epoch of anything fits, take the option whose epoch is over first.
 
     Raises:
         TrainingError: not one epoch of anything fits.
     """
     options = list(_options(data, speed, encoders, seconds, folds, views, share))
     best = max(options, key=lambda option: option.value)
-    if best.value == -math.inf:
-        least = min(option.costs.total(1, option.folds) for option in options)
-        raise TrainingError(
-            f"{seconds / 3600:.3g} hours have no room for a training: reading, scoring and predicting {data.train} "
-            f"training and {data.test} test images alone takes {least / 3600 / (1 - SPARE):.2g} hours on {speed.name}; "
-            "give more hours"
-        )
-    return best
+    if best.value > -math.inf:
+        return best
+    epoch = (1 - share) * data.train
+    least = min(options, key=lambda option: option.costs.total(epoch, option.folds))
+    if shortest:
+        return least
+    hours = least.costs.total(epoch, least.folds) / 3600 / (1 - SPARE)
+    raise TrainingError(
+        f"{seconds / 3600:.3g} hours have no room for a training: one epoch of the {data.train} training images, its "
+        f"scores and the prediction of {data.test} test images take {hours:.2g} hours on {speed.name}; give more hours"
+    )
 
 
 def _options(
@@ -98,12 +103,12 @@ def _options(
             costs = Costs(data, cost, speed.gpu, scale, views, share)
             for count in folds:
                 images = costs.images(seconds, count)
-                yield Option(encoder, scale, count, costs, images, value(data, encoder, scale, count, images))
+                yield Option(encoder, scale, count, costs, images, value(data, encoder, scale, count, images, share))
 
 
-def value(data: Fingerprint, encoder: Encoder, scale: float, folds: int, images: float) -> float:
-    """What an option promises."""
-    if images < 1:
+def value(data: Fingerprint, encoder: Encoder, scale: float, folds: int, images: float, share: float) -> float:
+    """What an option promises: nothing where the images, without the share that is validated, are not seen once."""
+    if images < (1 - share) * data.train:
         return -math.inf
     length = DOUBLING * math.log2(min(images, SHORT))
     length += LATER * math.log2(min(max(images, SHORT), enough(data)) / SHORT)

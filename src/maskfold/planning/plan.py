@@ -30,13 +30,15 @@ class Plan:
         values: dotted key -> value and reason, in the order of the file.
         facts: lines about data and device.
         option: what was chosen among encoders, scales and folds.
-        seconds: that everything takes, as reckoned.
+        seconds: that everything takes, as estimated.
+        enough: whether there is room for so many epochs that more would gain nothing.
     """
 
     values: Mapping[str, Reason]
     facts: Sequence[str]
     option: Option
     seconds: float
+    enough: bool
 
     def config(self, base: Config) -> Config:
         """``base`` with the plan's values."""
@@ -44,7 +46,13 @@ class Plan:
 
 
 def make_plan(
-    base: Config, data: Fingerprint, speed: Speed, *, hours: float, encoders: Sequence[Encoder] | None = None
+    base: Config,
+    data: Fingerprint,
+    speed: Speed,
+    *,
+    hours: float,
+    encoders: Sequence[Encoder] | None = None,
+    shortest: bool = False,
 ) -> Plan:
     """Decide everything.
 
@@ -53,29 +61,32 @@ def make_plan(
         data, speed: what was measured.
         hours: for folds, scores, tuning and the test images.
         encoders: to choose from; None: those of the table whose weights are at hand.
+        shortest: where the hours have no room for an epoch, plan for the shortest one there is.
 
     Raises:
         TrainingError: the hours have no room for a training.
         ModelError: an encoder that cannot be built.
     """
     kind = folds.kind(data, base.folds)
-    made = folds.count(data, kind.value)
+    made = folds.count(data, kind.value, base.folds)
     share = base.folds.valid_share if made.value == 1 else 1 / made.value
     seen = views.views(data)
     looks = views.view_count(seen.value)
-    seconds, counts = hours * 3600, folds.counts(made.value)
+    seconds, counts = hours * 3600, folds.counts(made.value, base.folds)
     most = min(MEASURING, MEASURED * seconds)
     known = measured(speed, at_hand() or [SCRATCH] if encoders is None else encoders, most)
-    option = choose(data, speed, known, seconds=seconds, folds=counts, views=looks, share=share)
+    option = choose(data, speed, known, seconds=seconds, folds=counts, views=looks, share=share, shortest=shortest)
+    train = (1 - share) * data.train
     values = {
         "folds.kind": kind,
-        "folds.copies": folds.copies(data, kind.value),
+        "folds.copies": folds.copies(data, kind.value, base.folds),
         "folds.count": made,
-        "folds.trained": folds.trained(option.folds, made.value, option.images),
-        **_values(data, speed, option, known, train=(1 - share) * data.train, hours=hours),
+        "folds.trained": folds.trained(option.folds, made.value, option.images, base.folds),
+        **_values(data, speed, option, known, train=train, hours=hours),
         "tta.views": seen,
     }
-    return Plan(values, _facts(data, speed, hours), option, _seconds(option, values, (1 - share) * data.train))
+    seconds = option.costs.total(values["train.epochs"].value * train, option.folds)
+    return Plan(values, _facts(data, speed, hours), option, seconds, length.is_enough(option.images, enough(data)))
 
 
 def measured(speed: Speed, encoders: Sequence[Encoder], most: float) -> list[Encoder]:
@@ -105,7 +116,7 @@ def _values(
         "data.crop": side,
         "data.augment": views.augment(data),
         "data.workers": input.workers(speed.gpu),
-        "data.cache": input.cache(data, scale, speed.free),
+        "data.cache": input.cache(data, scale, speed.host),
         "data.positive_share": positives.positive_share(data),
         "model.architecture": Reason("unet", "the decoder that was measured with all encoders"),
         "model.encoder": Reason(option.encoder.name, _why_encoder(speed, option, known)),
@@ -127,10 +138,6 @@ def _values(
 def _why_encoder(speed: Speed, option: Option, known: Sequence[Encoder]) -> str:
     rows = [f"{each.name} {speed.cost(each).train:.3g} s and {each.top1:g} %" for each in known]
     return f"of {'; '.join(rows)} (a million pixels, ImageNet): worth most within the hours"
-
-
-def _seconds(option: Option, values: Mapping[str, Reason], train: float) -> float:
-    return option.costs.total(values["train.epochs"].value * train, option.folds)
 
 
 def _facts(data: Fingerprint, speed: Speed, hours: float) -> list[str]:

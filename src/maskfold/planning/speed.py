@@ -43,12 +43,14 @@ class Speed(Protocol):
     Attributes:
         name: in words.
         gpu: whether it is one: batches hide what the data workers do, and memory limits them.
-        free: bytes of memory for a training.
+        free: bytes of the device's memory for a training.
+        host: bytes of the machine's own memory for it.
     """
 
     name: str
     gpu: bool
     free: int
+    host: int
 
     def cost(self, encoder: Encoder) -> Cost:
         """What a U-Net of this encoder costs."""
@@ -61,8 +63,9 @@ class MeasuredSpeed:
     def __init__(self, labels: LabelSpec, images: ImageSpec, device: torch.device | None = None) -> None:
         self.labels, self.images, self.device = labels, images, device or choose_device()
         self.gpu = self.device.type == "cuda"
-        self.name = torch.cuda.get_device_name(self.device) if self.gpu else f"{torch.get_num_threads()} CPU threads"
-        self.free = torch.cuda.mem_get_info(self.device)[0] if self.gpu else max(0, free_memory() - reserve())
+        self.name = _name(self.device)
+        self.host = max(0, free_memory() - reserve())
+        self.free = torch.cuda.mem_get_info(self.device)[0] if self.gpu else self.host
         self._known: dict[str, Cost] = {}
 
     def cost(self, encoder: Encoder) -> Cost:
@@ -116,3 +119,9 @@ class MeasuredSpeed:
         if self.device.type != "cpu":
             torch.accelerator.synchronize(self.device)
         return time.monotonic() - started
+
+
+def _name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else device.type.upper()

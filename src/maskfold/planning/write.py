@@ -5,26 +5,28 @@ from typing import Any
 
 import yaml
 
-from maskfold.config import CompetitionConfig, Config
+from maskfold.config import Config
 from maskfold.planning.plan import Plan
 
 WIDTH = 118
+ALWAYS = ("valid_share", "seed")  # keys of the folds that are written even where they are the usual ones
 
 
 def plan_yaml(plan: Plan, base: Config) -> str:
-    """The file's text; ``base`` gives what plans do not decide: competition and groups."""
+    """The file's text; ``base`` gives what plans do not decide: the competition, and how folds are made."""
     lines = [line for fact in plan.facts for line in _comment(fact, "")]
-    given = base.model_dump(mode="json")
+    given, usual = base.model_dump(mode="json"), Config().model_dump(mode="json")
     tree: dict[str, list[str]] = {"competition": [], "folds": []}
-    usual = CompetitionConfig().model_dump(mode="json")
     tree["competition"] += [
         f"  {key}: {_flow(value)}"
         for key, value in given["competition"].items()
-        if key == "profile" or value != usual[key]
+        if key == "profile" or value != usual["competition"][key]
     ]
-    if base.folds.group is not None:
-        tree["folds"].append(f"  group: {_flow(given['folds']['group'])}")
-    tree["folds"] += [f"  {key}: {_flow(given['folds'][key])}" for key in ("valid_share", "seed")]
+    tree["folds"] += [
+        f"  {key}: {_flow(value)}"
+        for key, value in given["folds"].items()
+        if f"folds.{key}" not in plan.values and (key in ALWAYS or value != usual["folds"][key])
+    ]
     for key, reason in plan.values.items():
         section, _, name = key.partition(".")
         indent = "  " if name else ""

@@ -212,4 +212,5 @@ class FoldFolder:
             own = f"maskfold-{os.getuid()}" if hasattr(os, "getuid") else "maskfold"
             folder = Path(tempfile.gettempdir(), own, hashlib.sha256(url.encode()).hexdigest()[:16])
             shared = notice_at(self.storage, name)
-        return exclusive(folder / f".{name}", self.path.joinpath(*parts), shared=shared, wait=wait)
+        advice = "wait for it, or choose another fold or --name"
+        return exclusive(folder / f".{name}", self.path.joinpath(*parts), shared=shared, wait=wait, advice=advice)

@@ -13,7 +13,15 @@ from maskfold.planning.write import plan_yaml
 from maskfold.steps.competition import open_competition, with_root
 
 
-def plan(config: Config, hours: float, out: Path, *, device: str | None = None, overwrite: bool = False) -> Plan:
+def plan(
+    config: Config,
+    hours: float,
+    out: Path,
+    *,
+    device: str | None = None,
+    overwrite: bool = False,
+    shortest: bool = False,
+) -> Plan:
     """Look at the data, measure this device, decide, and write the config.
 
     Args:
@@ -22,6 +30,7 @@ def plan(config: Config, hours: float, out: Path, *, device: str | None = None, 
         out: the file to write.
         device: such as ``cpu`` or ``cuda:1``; None: the accelerator that is there.
         overwrite: replace ``out`` if it exists.
+        shortest: where the hours have no room for an epoch, plan for the shortest one there is.
 
     Raises:
         ConfigError: ``out`` exists, or no such device.
@@ -34,7 +43,7 @@ def plan(config: Config, hours: float, out: Path, *, device: str | None = None, 
     data = take_fingerprint(competition, config.folds)
     speed = MeasuredSpeed(competition.labels, competition.images, _device(device))
     print(f"Measuring {speed.name} …", flush=True)
-    made = make_plan(config, data, speed, hours=hours)
+    made = make_plan(config, data, speed, hours=hours, shortest=shortest)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as temporary:
         temporary.write_text(plan_yaml(made, config), encoding="utf-8")

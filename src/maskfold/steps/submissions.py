@@ -151,7 +151,7 @@ def _begun_path(path: Path) -> Path:
 
 
 def _lock(path: Path) -> AbstractContextManager[None]:
-    return exclusive(path.with_name(f".{path.name}.lock"), path)
+    return exclusive(path.with_name(f".{path.name}.lock"), path, advice="wait for it, or choose another --out")
 
 
 def _log_lock() -> AbstractContextManager[None]:

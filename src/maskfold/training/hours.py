@@ -32,10 +32,11 @@ def iterations_within(seconds: float, work: Work, pace: Pace) -> int:
 
 
 def of_length(work: Work, steps: int, pace: Pace) -> Forecast:
-    """What a training of so many optimiser steps takes."""
+    """What a training of so many optimiser steps takes, if ``train.max_hours`` does not end it before."""
     batches = steps * work.config.train.accumulate
     epochs = -(-batches // work.batches_per_epoch)
-    return replace(work, epochs=epochs, batches=batches).forecast(pace)
+    whole = work.config.model_copy(update={"train": work.config.train.model_copy(update={"max_hours": None})})
+    return replace(work, config=whole, epochs=epochs, batches=batches).forecast(pace)
 
 
 def least_steps(work: Work) -> int:

@@ -18,7 +18,7 @@ def workers(gpu: bool) -> Reason:
 
 
 def cache(data: Fingerprint, scale: float, memory: int) -> Reason:
-    """Decoded images stay in memory where they are small beside it."""
+    """Decoded images stay in memory where they are small beside what the machine (not its GPU) has free."""
     size = data.train * data.pixels * min(1.0, scale**2) * 3
     if size <= MEMORY * memory:
         return Reason("memory", f"{size / 1e9:.2g} GB of {memory / 1e9:.2g} that are free: decoded once")

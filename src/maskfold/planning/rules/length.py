@@ -5,9 +5,16 @@ import math
 from maskfold.planning.costs import SPARE, VALIDATION, Costs
 from maskfold.planning.reason import Reason
 
+MOST = 2  # times the images beyond which nothing is gained
+
+
+def is_enough(images: float, enough: float) -> bool:
+    """Whether the hours have room for more images than are ever trained on."""
+    return images > MOST * enough
+
 
 def epochs(images: float, train: float, *, enough: float, hours: float, folds: int) -> Reason:
-    """As many as the hours have room for, but no more than twice what is worth it.
+    """As many as the hours have room for, but no more than twice what is worth it; one at least.
 
     Args:
         images: that a fold can train on within the hours.
@@ -16,9 +23,10 @@ def epochs(images: float, train: float, *, enough: float, hours: float, folds: i
         hours: for everything, of which a tenth is spare.
         folds: that are trained.
     """
-    most = 2 * enough
-    count = max(1, math.floor(min(images, most) / train))
-    if images > most:
+    if images < train:
+        return Reason(1, f"{hours:g} hours have no room for it: the shortest training there is")
+    count = max(1, math.floor(min(images, MOST * enough) / train))
+    if is_enough(images, enough):
         return Reason(count, f"{count * train:.0f} images: more gain nothing, and the hours are not used up")
     fold = "fold" if folds == 1 else "folds"
     return Reason(
