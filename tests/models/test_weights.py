@@ -312,5 +312,5 @@ def test_a_length_that_looks_like_a_sign_is_a_length(tmp_path):
     header = own[8 : 8 + length].rstrip()
     for longer in (0x4B50, 0x3C20, 0x3C):
         path.write_bytes(longer.to_bytes(8, "little") + header.ljust(longer) + own[8 + length :])
-        with pytest.raises(ModelError, match="0 of the encoder's 260 tensors loaded.*unexpected: stem"):
+        with pytest.raises(ModelError, match=r"0 of the encoder's 260 tensors loaded.*unexpected: stem"):
             load_encoder_weights(model, path)
