@@ -20,13 +20,14 @@ from maskfold.storage import LocalStorage
 SRC = str(Path(lock.__file__).parents[2])
 # Holds the lock, has a child that outlives it as data workers do for five seconds, and says when it is so far.
 HOLDER = """
-import multiprocessing, sys, time
+import multiprocessing, os, sys, time
 from pathlib import Path
 from maskfold.runs.lock import exclusive
+def live_on():
+    print(os.getpid(), flush=True)
+    time.sleep(30)
 with exclusive(Path(sys.argv[1]), "fold 1"):
-    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
-    child.start()
-    print(child.pid, flush=True)
+    multiprocessing.get_context("fork").Process(target=live_on).start()
     time.sleep(30)
 """
 
