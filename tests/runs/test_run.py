@@ -206,6 +206,7 @@ def _hold(path, ready, done):
         done.wait(30)
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_share_a_fold(config, tmp_path):
     run = Run.create(config, tmp_path)
     context = multiprocessing.get_context("spawn")

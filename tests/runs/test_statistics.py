@@ -46,6 +46,7 @@ def test_a_damaged_file_is_named(fold):
         read_statistics(fold, "best")
 
 
+@pytest.mark.slow
 def test_training_stores_them_and_the_board_shows_what_the_maps_score(tiny, drawn, tmp_path):
     config = override(tiny, {"averaging.ema": 0.8, "tta.views": "none", "train.epochs": 1})
     run = Run.create(config, tmp_path / "runs")

@@ -50,6 +50,7 @@ def flip(path):
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_damaged_state_gives_way_to_the_one_before_and_says_what_is_lost(begun, config, tmp_path, caplog):
     flip(begun.fold(1).path / "last.pt")
     with caplog.at_level(logging.WARNING):
@@ -106,6 +107,7 @@ def test_starting_from_weights_checks_them_though_their_training_goes_on(begun, 
         fit(other, 1)
 
 
+@pytest.mark.slow
 def test_what_kills_left_is_cleared_by_the_next_start_and_keeps_no_config_away(config, tmp_path):
     run = Run(tmp_path / "r")
     run.adopt(config)
