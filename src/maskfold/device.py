@@ -1,5 +1,6 @@
 """Where tensors live and how wide their numbers are."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,12 @@ PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 def choose_device() -> torch.device:
     """The accelerator that is there, else the CPU."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def give_back_memory() -> None:
+    """Give memory that nothing refers to any more, also what refers to itself, back to the GPU."""
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype | None:

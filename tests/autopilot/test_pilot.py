@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from maskfold.autopilot import Autopilot, pilot, train
+from maskfold.autopilot import Autopilot, after, pilot, train
 from maskfold.autopilot.compare import Gain
 from maskfold.autopilot.length import Timed
 from maskfold.autopilot.log import Log
@@ -42,7 +42,7 @@ def here(tmp_path, monkeypatch, drawn):
         log.save()
         return True
 
-    for module in (pilot, train):
+    for module in (pilot, train, after):
         monkeypatch.setattr(module, "run_command", run)
     keys = {"competition.profile": "tianchi-buildings", "competition.root": drawn, "folds.count": 3}
     return calls, load_config(None, keys, name="mine")
@@ -52,13 +52,13 @@ def here(tmp_path, monkeypatch, drawn):
 def test_interrupted_and_continued(here, monkeypatch):
     calls, config = here
     monkeypatch.setattr(pilot, "rungs", lambda *_, **__: [])
-    real = pilot.Autopilot._tune
-    monkeypatch.setattr(pilot.Autopilot, "_tune", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    real = pilot.tune
+    monkeypatch.setattr(pilot, "tune", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         Autopilot(config, 0.2).run()
     assert [name for _, name in calls] == ["train-fold"]
     used = Log.open(Path("runs/autopilot/mine"), 0.2).used
-    monkeypatch.setattr(pilot.Autopilot, "_tune", real)
+    monkeypatch.setattr(pilot, "tune", real)
     path = Autopilot(config, 0.2, spent=50).run()
     assert [name for _, name in calls] == ["train-fold", "tune", "predict", "report"], "nothing is done twice"
     log = Log.open(Path("runs/autopilot/mine"), 0.2)
@@ -115,13 +115,17 @@ def test_killed_and_started_again(tmp_path, drawn):
         if state.exists() and json.loads(state.read_text())["child"]:
             break
         time.sleep(0.05)
+    assert first.poll() is None, "it is killed while a command works"
+    assert json.loads(state.read_text())["child"]
     first.send_signal(signal.SIGKILL)
     first.wait()
     used = json.loads(state.read_text())["used"]
     assert used > 0
     done = subprocess.run(started, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(state.read_text())["used"] > used
+    found = json.loads(state.read_text())
+    assert found["used"] > used
+    assert "empty submission" not in [step["name"] for step in found["steps"]]
     validate_submission(
         tmp_path / "submissions/mine.csv",
         open_competition(

@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass, replace
 
-CAUTION = 1.5  # what was reckoned of tuning and prediction may take so much longer
+CAUTION = 1.5  # what was estimated of tuning and prediction may take so much longer
 FINISH = 0.985  # of the hours at which prediction is ended at the latest
 RUNG = 0.15  # of the hours that a rung of the ladder needs at least
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What the steps after training are reckoned to take.
+    """What the steps after training are estimated to take.
 
     Attributes:
         command: until any command works.
-        epoch: of training, with its validation.
         end: of a fold: scores and out-of-fold maps after its last epoch.
         tune: choosing, of all folds.
         predict: the test images by one fold, with one view.
@@ -21,7 +20,6 @@ class Needs:
     """
 
     command: float
-    epoch: float
     end: float
     tune: float
     predict: float
@@ -32,13 +30,17 @@ class Needs:
         """The command that predicts."""
         return self.command + CAUTION * self.predict * folds * views
 
+    def predicting(self) -> float:
+        """The command that predicts, and a second one with one fold and no views, where the first one fails."""
+        return self.prediction(self.folds, self.views) + self.prediction(1, 1)
+
     def tuning(self) -> float:
         """The command that tunes."""
         return self.command + CAUTION * self.tune
 
     def after(self) -> float:
         """All that follows the training."""
-        return self.tuning() + self.prediction(self.folds, self.views) + self.command
+        return self.tuning() + self.predicting() + self.command
 
     def beside(self, other: "Needs") -> "Needs":
         """What this network and another one need together, once both are trained."""
@@ -53,10 +55,21 @@ def for_training(left: float, needs: Needs) -> float:
     return max(left - needs.after(), left / 2)
 
 
-def prediction_options(left: float, needs: Needs) -> list[str]:
-    """Options of the command that predicts, by what it may take: all, without views, one fold without views."""
+def prediction_options(left: float, needs: Needs, cheapest: list[str]) -> list[str]:
+    """Options of the command that predicts, by what it may take: all, without views, one fold without views.
+
+    Args:
+        left: seconds that it has, those of a second attempt not among them.
+        needs: of the network.
+        cheapest: `cheapest_options`, where nothing else fits.
+    """
     if needs.prediction(needs.folds, needs.views) <= left:
         return []
     if needs.prediction(needs.folds, 1) <= left:
         return ["--tta.views", "none"]
-    return ["--folds", "0", "--tta.views", "none"]
+    return cheapest
+
+
+def cheapest_options(fold: int) -> list[str]:
+    """Those of the shortest prediction there is."""
+    return ["--folds", str(fold), "--tta.views", "none"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from maskfold.autopilot.log import Log
+from maskfold.autopilot.log import Log, end_process
 from maskfold.program import command_line
 
 SCRIPTS = Path(__file__).parents[2]
@@ -68,13 +68,11 @@ def _wait(log: Log, process: subprocess.Popen, until: float) -> bool:
         while process.poll() is None:
             if log.time_used() >= until:
                 return False
-            log.beat()
             time.sleep(POLL)
         return True
     finally:
         if process.poll() is None:
-            for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-                each.kill()
+            end_process(process.pid)
             process.wait()
 
 

@@ -6,7 +6,10 @@ from typing import Any
 
 from maskfold.config import Config
 from maskfold.labels import LabelSpec
+from maskfold.planning.choice import promise
 from maskfold.planning.encoders import Encoder
+from maskfold.planning.rules.learning_rate import learning_rate
+from maskfold.training.batches import LEAST
 
 LARGER = 1.5  # times the scale
 STEP = 32  # crops are multiples of it
@@ -21,7 +24,7 @@ class Rung:
         name: of the rung, and behind the run's.
         why: what it may gain.
         changes: dotted keys of the first network's config.
-        share: of the first network's steps that it trains, at least a third of that.
+        share: of the seconds of the first network's training that it trains.
         labels: whether pseudo-labels are made for it first.
     """
 
@@ -32,17 +35,26 @@ class Rung:
     labels: bool = False
 
 
-def rungs(config: Config, labels: LabelSpec, encoders: Sequence[Encoder], first: str, *, test: int) -> list[Rung]:
+def rungs(
+    config: Config,
+    labels: LabelSpec,
+    encoders: Sequence[Encoder],
+    costs: Mapping[str, float],
+    first: str,
+    *,
+    test: int,
+) -> list[Rung]:
     """The rungs, in their order.
 
     Args:
         config: the first network's.
         labels: the competition's.
-        encoders: whose weights are at hand.
+        encoders: to choose from, of those that were measured.
+        costs: name of an encoder that was measured -> seconds in which it learns from a million pixels.
         first: path of the first network's run.
         test: number of test images.
     """
-    found = [_second(config, encoders)]
+    found = [_second(config, encoders, costs)]
     if config.data.scale < MOST_SCALE:
         found.append(_larger(config, first))
     if test:
@@ -53,15 +65,18 @@ def rungs(config: Config, labels: LabelSpec, encoders: Sequence[Encoder], first:
     return found
 
 
-def _second(config: Config, encoders: Sequence[Encoder]) -> Rung:
-    others = [encoder for encoder in encoders if encoder.name != config.model.encoder]
+def _second(config: Config, encoders: Sequence[Encoder], costs: Mapping[str, float]) -> Rung:
+    others = [encoder for encoder in encoders if encoder.name in costs and encoder.name != config.model.encoder]
     if not others:
         return Rung("second", "the same network from another seed errs elsewhere", {"seed": config.seed + 1})
-    best = max(others, key=lambda encoder: encoder.top1)
+    best = max(others, key=lambda encoder: promise(encoder, costs[encoder.name]))
+    batch = config.train.batch_size
+    assert isinstance(batch, int)  # the first network's was measured
     changes = {
         "seed": config.seed + 1,
         "model.encoder": best.name,
         "model.options": {"decoder_channels": list(best.decoder)},
+        "optim.lr": learning_rate(batch, best.rate).value,
     }
     return Rung("second", f"another encoder, {best.name}, errs elsewhere", changes)
 
@@ -69,7 +84,10 @@ def _second(config: Config, encoders: Sequence[Encoder]) -> Rung:
 def _larger(config: Config, first: str) -> Rung:
     scale = round(min(config.data.scale * LARGER, MOST_SCALE), 4)
     crop = max(STEP, round(config.data.crop * scale / config.data.scale / STEP) * STEP)
-    changes = {**_onwards(config, first, 2), "data.scale": scale, "data.crop": crop}
+    batch = config.train.batch_size
+    assert isinstance(batch, int)  # the first network's was measured
+    fewer = min(batch, max(LEAST, batch * config.data.crop**2 // crop**2))  # as many pixels
+    changes = {**_onwards(config, first, 2), "data.scale": scale, "data.crop": crop, "train.batch_size": fewer}
     return Rung("larger", f"scale {scale:g} from the weights of scale {config.data.scale:g}", changes, 0.5)
 
 

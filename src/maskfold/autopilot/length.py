@@ -33,7 +33,6 @@ class Timed:
         work, pace = self.work, self.pace
         return Needs(
             command=command,
-            epoch=work.forecast(pace).epoch,
             end=work.end(pace),
             tune=folds * work.valid_images * CHECKPOINTS * self.map_pixels * TUNING,
             predict=work.test_images * pace.plain,
@@ -64,8 +63,7 @@ def timed(config: Config, *, longest: float) -> Timed:
         MaskfoldError: what keeps a training from starting.
     """
     config = settle(config)
-    with trial_run(config) as run:
-        trial = Trial(run, longest=longest)
+    with trial_run(config) as run, Trial(run, longest=longest) as trial:
         work, pace = trial.timed()
         competition = trial.session.competition
         valid = competition.samples("train").select(trial.session.data.valid_ids)

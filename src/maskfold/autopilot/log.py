@@ -1,7 +1,11 @@
 """What an autopilot has done, and the time that it has used: written down all the time, so that it can be killed."""
 
 import json
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +27,8 @@ class Step:
         name: such as ``train``; of the ladder ``second: train``.
         command: as it was given.
         seconds: that it took, all its attempts together.
-        ended: how: "" while it is under way, ``done``, ``failed``, ``out of time``, ``skipped``.
+        ended: how: "" while it is under way, ``done``, ``failed``, ``out of time``, ``skipped``; of a rung also
+            ``kept`` and ``dropped``.
         note: why, or what came of it.
     """
 
@@ -56,7 +61,8 @@ class Log:
 
     def __post_init__(self) -> None:
         self._since, self._before = time.time(), self.used
-        self._noted = 0.0
+        self._lock = threading.Lock()
+        self._content: dict[str, Any] = {}
 
     @classmethod
     def open(cls, folder: Path, hours: float, *, spent: float = 0.0) -> "Log":
@@ -93,18 +99,38 @@ class Log:
         """Seconds that are left of the hours."""
         return self.hours * 3600 - self.time_used()
 
-    def beat(self) -> None:
-        """Note the time, if the last note is a second old."""
-        if time.monotonic() - self._noted >= BEAT:
-            self.save()
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Within it the time is noted every second, whatever this process does."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(BEAT):
+                with suppress(OSError):  # a full disk: the next `save` says so
+                    self._write()
+
+        thread = threading.Thread(target=beat, daemon=True)
+        self.save()
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def save(self) -> None:
         """Write everything."""
-        self.used, self._noted = self.time_used(), time.monotonic()
-        facts = {"hours": self.hours, "used": round(self.used, 2), "facts": self.facts}
-        content = {**facts, "steps": [asdict(step) for step in self.steps], "child": self.child}
-        with atomic_path(self.folder / STATE) as temporary:
-            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        steps = [asdict(step) for step in self.steps]
+        self._content = {"hours": self.hours, "facts": deepcopy(self.facts), "steps": steps, "child": self.child}
+        self._write()
+
+    def _write(self) -> None:
+        """Write what was known at the last `save`, and the time."""
+        with self._lock:
+            self.used = self.time_used()
+            with atomic_path(self.folder / STATE) as temporary:
+                content = {**self._content, "used": round(self.used, 2)}
+                temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
     def step(self, name: str) -> Step:
         """The step of a name, a new one where it was not begun."""
@@ -113,6 +139,18 @@ class Log:
             found = Step(name)
             self.steps.append(found)
         return found
+
+    def end(self, name: str, note: str, *, ended: str = "done") -> None:
+        """Note how a step ended and what came of it, and say so."""
+        entry = self.step(name)
+        entry.ended, entry.note = ended, note
+        print(f"{name}: {ended}, {note}", flush=True)
+        self.save()
+
+    def why(self, name: str) -> str:
+        """Why a step did not come to a good end."""
+        entry = self.step(name)
+        return entry.note or entry.ended
 
     def ended(self, name: str) -> bool:
         """Whether a step came to an end, whatever end."""
@@ -123,12 +161,17 @@ class Log:
         if self.child is None:
             return
         pid, created = self.child
-        try:
-            process = psutil.Process(int(pid))
-            if abs(process.create_time() - created) < 1:
-                for each in [*process.children(recursive=True), process]:
-                    each.kill()
-                process.wait(10)
-        except psutil.Error:
-            pass  # it ended by itself
+        with suppress(psutil.Error):  # it ended by itself
+            if abs(psutil.Process(int(pid)).create_time() - created) < 1:
+                end_process(int(pid))
         self.child = None
+
+
+def end_process(pid: int) -> None:
+    """End a process and all that it started; those that ended by themselves are no error."""
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for each in [*process.children(recursive=True), process]:
+            with suppress(psutil.Error):
+                each.kill()
+        process.wait(10)

@@ -1,12 +1,14 @@
 """The autopilot: plan, folds, training, tuning, prediction, report, ladder, each step within what is left."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from maskfold.autopilot.budget import FINISH, RUNG, Needs, for_training, prediction_options
+import torch
+
+from maskfold.autopilot.after import predict, report, tune
+from maskfold.autopilot.budget import RUNG, Needs, for_training
 from maskfold.autopilot.command import run_command
 from maskfold.autopilot.compare import compare
 from maskfold.autopilot.empty import write_empty
@@ -18,7 +20,7 @@ from maskfold.autopilot.train import Training, train_folds
 from maskfold.config import Config, config_yaml, load_config, override
 from maskfold.errors import InferenceError, MaskfoldError, RunError, TrainingError
 from maskfold.files import atomic_path
-from maskfold.planning.encoders import at_hand
+from maskfold.planning.encoders import TABLE
 from maskfold.program import command_line
 from maskfold.runs import Run
 from maskfold.runs.lock import exclusive
@@ -42,11 +44,11 @@ class Autopilot:
         Args:
             config: whose sections ``competition`` and ``folds`` hold, and whose name is that of the run.
             hours: for everything.
-            spent: seconds of them that are gone already: Python's start and imports.
             flags: options that led to the config, for the commands that are shown.
+            spent: seconds of the hours that are gone already: Python's start and imports.
 
         Raises:
-            RunError: what was begun under this name is damaged, or had other hours.
+            CompetitionError: data that cannot be opened.
         """
         self._opened, self._spent = time.monotonic(), spent
         self.command = spent or COMMAND  # what a start of Python took is what every command takes
@@ -63,10 +65,14 @@ class Autopilot:
         """Do what is left to do; returns the submission's path.
 
         Raises:
-            MaskfoldError: data that cannot be used, no test images, or another autopilot at work under this name.
+            RunError: what was begun under this name is damaged or had other hours, or another autopilot is at work.
+            MaskfoldError: data that cannot be used, no test images.
         """
         if not len(self.competition.samples("test")):
-            raise InferenceError(f"{self.competition.root} has no test images to predict")
+            raise InferenceError(
+                f"{self.competition.root} has no test images to predict: put them where the profile expects them, or "
+                "train without the autopilot: plan.py, train_all.py"
+            )
         with exclusive(self.folder / ".lock", self.folder):
             spent = self._spent + time.monotonic() - self._opened
             self.log = Log.open(self.folder, self.hours, spent=spent)
@@ -77,9 +83,10 @@ class Autopilot:
             try:
                 if self.log.time_left() <= 0:
                     raise TrainingError("the hours were used up before anything was predicted")
-                self._plan()
-                first, needs = self._first()
-                self._climb(first, needs)
+                with self.log.beating():
+                    self._plan()
+                    first, needs = self._first()
+                    self._climb(first, needs)
             except TrainingError as error:
                 if not self.submission.exists():
                     self._empty(str(error))
@@ -110,6 +117,7 @@ class Autopilot:
             "folds": option.folds,
             "epochs": made.values["train.epochs"].value,
             "enough": made.enough,
+            "costs": dict(made.costs),
             "reasons": [f"{key} {reason.value}: {reason.why}" for key, reason in made.values.items()],
         }
         entry.ended, entry.seconds = "done", log.time_used() - started
@@ -125,16 +133,18 @@ class Autopilot:
         if not self.log.ended("submission"):
             self._folds(training)
             end = self.log.time_used() + for_training(self.log.time_left(), needs)
-            if train_folds(self.log, training, needs, until=end):
-                self._tune([training.run], needs)
-                self._predict([training.run], needs)
-            if not self.submission.exists():
-                self._empty("nothing was predicted in time")
+            predicted = train_folds(self.log, training, needs, until=end)
+            if predicted:
+                tune(self.log, [training.run], needs)
+                predicted = predict(self.log, [training.run], self.submission, needs)
+            if not predicted:
+                if not self.submission.exists():
+                    self._empty("nothing was predicted in time")
                 if failed := [step.note for step in self.log.steps if step.ended == "failed"]:
                     raise TrainingError(failed[0])  # once it is mended, the same call tries again
-            self._step_done("submission", f"{self.submission}")
+            self.log.end("submission", f"{self.submission}")
         if not self.log.ended("report") and self._finished(training):
-            self._report(training, needs)
+            report(self.log, training.run, needs)
         return training, needs
 
     def _folds(self, training: Training) -> None:
@@ -146,7 +156,7 @@ class Autopilot:
         print(f"[{started:.0f} s of {self.hours * 3600:.0f}] {entry.command}", flush=True)
         folds = Run.create(load_config(Path(training.words[1]), name=training.run.name), training.run.parent).folds()
         entry.seconds = self.log.time_used() - started
-        self._step_done("folds", f"{folds['fold'].nunique()} folds")
+        self.log.end("folds", f"{folds['fold'].nunique()} folds")
 
     def _measured(
         self, rung: str, config: Config, folds: int, *, most: int | None = None, seconds: float | None = None
@@ -187,28 +197,6 @@ class Autopilot:
             temporary.write_text(config_yaml(config), encoding="utf-8")
         return path
 
-    # The steps after a training.
-
-    def _tune(self, runs: Sequence[Path], needs: Needs, rung: str = "first") -> bool:
-        until = self.hours * 3600 - needs.prediction(needs.folds, needs.views)
-        if self.log.time_used() + needs.tuning() > until:
-            entry = self.log.step(f"{rung}: tune")
-            entry.ended, entry.note = "skipped", "no time is left for it"
-            return False
-        return run_command(self.log, f"{rung}: tune", "tune", ["--runs", *map(str, runs)], until=until)
-
-    def _predict(self, runs: Sequence[Path], needs: Needs, rung: str = "first") -> bool:
-        """Write the submission; where that would take too long, with less."""
-        until = self.hours * 3600 * FINISH
-        common = ["--runs", *map(str, runs), "--out", str(self.submission), "--overwrite"]
-        options = prediction_options(until - self.log.time_used(), needs)
-        if run_command(self.log, f"{rung}: predict", "predict", [*common, *options], until=until):
-            return True
-        cheapest = ["--folds", "0", "--tta.views", "none", "--untuned"]
-        return len(runs) == 1 and run_command(
-            self.log, f"{rung}: predict again", "predict", [*common, *cheapest], until=until
-        )
-
     def _empty(self, why: str) -> None:
         entry = self.log.step("empty submission")
         self.log.save()  # so that the file is known as its own, whenever it is killed
@@ -217,14 +205,6 @@ class Autopilot:
         print(entry.note, flush=True)
         self.log.save()
 
-    def _report(self, training: Training, needs: Needs) -> None:
-        until = self.hours * 3600 * FINISH
-        if self.log.time_used() + 3 * needs.command > until:
-            self.log.step("report").note = "no time is left for it"
-            return self._step_done("report", "no time is left for it", ended="skipped")
-        run_command(self.log, "report", "report", ["--runs", str(training.run)], until=until)
-        return None
-
     # The ladder.
 
     def _climb(self, first: Training, needs: Needs) -> None:
@@ -232,13 +212,13 @@ class Autopilot:
             return
         config = load_config(Path(self.log.facts["trainings"]["first"]["config"]))
         kept = [first.run]
-        test = len(self.competition.samples("test"))
-        for rung in rungs(config, self.competition.labels, at_hand(), str(first.run), test=test):
+        test, costs = len(self.competition.samples("test")), self.log.facts["plan"]["costs"]
+        for rung in rungs(config, self.competition.labels, TABLE, costs, str(first.run), test=test):
             if not self.log.ended(rung.name):
                 try:
                     self._try(rung, config, kept, first, needs)
-                except MaskfoldError as error:
-                    self._step_done(rung.name, str(error), ended="failed")
+                except (MaskfoldError, torch.OutOfMemoryError) as error:
+                    self.log.end(rung.name, str(error), ended="failed")
             if self.log.step(rung.name).ended == "kept":
                 kept.append(RUNS / f"{self.base.name}_{rung.name}")
                 needs = needs.beside(Needs(**self.log.facts["trainings"][rung.name]["needs"]))
@@ -249,7 +229,7 @@ class Autopilot:
         left = log.time_left() - needs.beside(needs).after()
         begun = rung.name in log.facts.get("trainings", {})
         if not begun and left < max(RUNG * self.hours * 3600, 4 * needs.command):
-            return self._step_done(rung.name, f"{left:.0f} s are left, which is too little", ended="skipped")
+            return log.end(rung.name, f"{left:.0f} s are left, which is too little", ended="skipped")
         changes: dict[str, Any] = dict(rung.changes)
         if rung.labels:
             place = PSEUDO / f"{self.base.name}_autopilot"
@@ -257,33 +237,28 @@ class Autopilot:
             if not log.ended(f"{rung.name}: label") and not run_command(
                 log, f"{rung.name}: label", "pseudo-label", words, until=log.time_used() + left / 2
             ):
-                return self._step_done(rung.name, "no pseudo-labels were made", ended="failed")
+                return log.end(rung.name, "no pseudo-labels were made", ended="failed")
             changes["data.extra"] = [str(place)]
+            left = log.time_left() - needs.beside(needs).after()
         wanted = rung.share * log.facts["trainings"]["first"]["seconds"]
         training, own = self._measured(
             rung.name, override(config, changes), first.folds, seconds=min(left, max(wanted, needs.command))
         )
         if training.folds < first.folds:
-            return self._step_done(rung.name, "the time left has no room for all folds", ended="skipped")
+            return log.end(rung.name, "the time left has no room for all folds", ended="skipped")
         together = needs.beside(own)
         train_folds(log, training, own, until=self.hours * 3600 - together.after())
         if not self._finished(training, first.folds):
-            return self._step_done(rung.name, "not all folds were trained in time", ended="dropped")
+            return log.end(rung.name, "not all folds were trained in time", ended="dropped")
         runs = [*kept, training.run]
-        if not self._tune(runs, together, rung.name):
-            return self._step_done(rung.name, "no time was left to tune", ended="dropped")
+        if not tune(log, runs, together, rung.name):
+            return log.end(rung.name, f"not tuned: {log.why(f'{rung.name}: tune')}", ended="dropped")
         gain = compare(runs, kept)
         if not gain.real:
-            return self._step_done(rung.name, gain.text, ended="dropped")
-        if not self._predict(runs, together, rung.name):
-            return self._step_done(rung.name, f"{gain.text}; no time was left to predict", ended="dropped")
-        return self._step_done(rung.name, gain.text, ended="kept")
+            return log.end(rung.name, gain.text, ended="dropped")
+        if not predict(log, runs, self.submission, together, rung.name):
+            return log.end(rung.name, f"{gain.text}; {log.why(f'{rung.name}: predict')}", ended="dropped")
+        return log.end(rung.name, gain.text, ended="kept")
 
     def _finished(self, training: Training, folds: int = 1) -> bool:
         return len(Run(training.run).finished_folds()) >= folds
-
-    def _step_done(self, name: str, note: str, *, ended: str = "done") -> None:
-        entry = self.log.step(name)
-        entry.ended, entry.note = ended, note
-        print(f"{name}: {ended}, {note}", flush=True)
-        self.log.save()

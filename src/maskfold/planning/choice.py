@@ -118,6 +118,14 @@ def value(data: Fingerprint, encoder: Encoder, scale: float, folds: int, images:
     return length + TOP1 * encoder.top1 + ceiling + gain - SMALL * math.log2(SMALL_SIDE / input_side)
 
 
+def promise(encoder: Encoder, seconds: float) -> float:
+    """What an encoder promises in a given time if it learns from a million pixels in so many seconds.
+
+    In units of the score; only differences mean something.
+    """
+    return TOP1 * encoder.top1 - DOUBLING * math.log2(seconds)
+
+
 def enough(data: Fingerprint) -> float:
     """Images beyond which a fold's training gains nothing to speak of."""
     return max(SHORT, min(ROUNDS * data.train, MOST))

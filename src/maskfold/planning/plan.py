@@ -31,6 +31,7 @@ class Plan:
         facts: lines about data and device.
         option: what was chosen among encoders, scales and folds.
         seconds: that everything takes, as estimated.
+        costs: name of an encoder that was measured -> seconds in which it learns from a million pixels.
         enough: whether there is room for so many epochs that more would gain nothing.
     """
 
@@ -38,6 +39,7 @@ class Plan:
     facts: Sequence[str]
     option: Option
     seconds: float
+    costs: Mapping[str, float]
     enough: bool
 
     def config(self, base: Config) -> Config:
@@ -86,7 +88,9 @@ def make_plan(
         "tta.views": seen,
     }
     seconds = option.costs.total(values["train.epochs"].value * train, option.folds)
-    return Plan(values, _facts(data, speed, hours), option, seconds, length.is_enough(option.images, enough(data)))
+    costs = {encoder.name: speed.cost(encoder).train for encoder in known}
+    full = length.is_enough(option.images, enough(data))
+    return Plan(values, _facts(data, speed, hours), option, seconds, costs, full)
 
 
 def measured(speed: Speed, encoders: Sequence[Encoder], most: float) -> list[Encoder]:

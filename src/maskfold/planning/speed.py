@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from maskfold.config import ModelConfig
-from maskfold.device import choose_device, choose_precision
+from maskfold.device import choose_device, choose_precision, give_back_memory
 from maskfold.images import ImageSpec
 from maskfold.labels import LabelSpec
 from maskfold.models import build_model
@@ -72,6 +72,7 @@ class MeasuredSpeed:
         """See `Speed`."""
         if encoder.name not in self._known:
             self._known[encoder.name] = self._measure(encoder)
+            give_back_memory()
         return self._known[encoder.name]
 
     def _measure(self, encoder: Encoder) -> Cost:

@@ -58,12 +58,8 @@ def settle(config: Config, *, known: Config | None = None, folds: int = 1, alone
             f"{', '.join(keys)} would have to be measured, which one process does on the machine that it trains on: "
             "give values for them, and train.epochs in the place of train.hours"
         )
-    for key in [key for key in keys if key in BATCHES]:
-        usual = {way: options[0] for way, options in WAYS.items() if way in keys}
-        with trial_run(override(config, {**dict.fromkeys(set(keys) & set(BATCHES), FIRST), **usual})) as run:
-            size = BATCHES[key](Trial(run))
-        print(f"{key}: {size} images, found on this device", flush=True)
-        config = override(config, {key: size})
+    if sizes := [key for key in keys if key in BATCHES]:
+        config = override(config, _sizes(config, sizes, [key for key in keys if key in WAYS]))
     if ways := [key for key in keys if key in WAYS]:
         config = override(config, _fastest(config, ways))
     if "train.hours" in keys:
@@ -90,6 +86,7 @@ def trial_run(config: Config) -> Iterator[Run]:
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / config.name)
         run.adopt(config)
+        run.folds()  # so that no fold's opening is charged with it
         yield run
 
 
@@ -107,16 +104,23 @@ def _as_known(config: Config, known: Config) -> Config:
     return override(config, values) if values else config
 
 
+def _sizes(config: Config, keys: list[str], ways: list[str]) -> dict[str, int]:
+    usual = {way: WAYS[way][0] for way in ways}
+    with trial_run(override(config, {**dict.fromkeys(keys, FIRST), **usual})) as run, Trial(run) as trial:
+        found = {key: BATCHES[key](trial) for key in keys}
+    for key, size in found.items():
+        print(f"{key}: {size} images, found on this device", flush=True)
+    return found
+
+
 def _fastest(config: Config, keys: list[str]) -> dict[str, bool]:
     print(f"Timing a few steps for {' and '.join(keys)} …", flush=True)
     with ExitStack() as stack:
         trials = {}
         for values in product(*(WAYS[key] for key in keys)):
             changed = override(config, dict(zip(keys, values, strict=True)))
-            trials[values] = Trial(stack.enter_context(trial_run(changed)))
+            trials[values] = stack.enter_context(Trial(stack.enter_context(trial_run(changed))))
         found = dict(zip(keys, fastest(trials, config.train.batch_size), strict=True))
-        for trial in trials.values():
-            trial.session.data.end_workers()
     print(", ".join(f"{key}: {str(way).lower()}" for key, way in found.items()) + ", faster on this device", flush=True)
     return found
 
@@ -124,8 +128,9 @@ def _fastest(config: Config, keys: list[str]) -> dict[str, bool]:
 def _with_length(config: Config, folds: int, started: float) -> Config:
     assert config.train.hours is not None  # else there is nothing to find
     print("Timing a few batches …", flush=True)
-    with trial_run(config) as run:
-        work, pace = Trial(run, longest=min(LONGEST_TIMED, TIMED * config.train.hours * 3600)).timed()
+    longest = min(LONGEST_TIMED, TIMED * config.train.hours * 3600)
+    with trial_run(config) as run, Trial(run, longest=longest) as trial:
+        work, pace = trial.timed()
     steps = length_within(config.train.hours, time.monotonic() - started, folds, work, pace)
     found = of_length(work, steps, pace)
     epochs = steps * config.train.accumulate / work.batches_per_epoch

@@ -1,6 +1,5 @@
 """A fold's training, opened to be measured: what a batch and an image take, in time and in memory."""
 
-import gc
 import time
 from collections.abc import Iterator, Sized
 from dataclasses import replace
@@ -10,6 +9,7 @@ import torch
 
 from maskfold.competitions import Samples
 from maskfold.datasets import EvalDataset, collate_eval
+from maskfold.device import give_back_memory
 from maskfold.inference.predict import predict_batches
 from maskfold.runs import Run
 from maskfold.training.forecast import MEASURED, Pace, Stopwatch, Work, pixels
@@ -20,7 +20,7 @@ LONGEST = 20.0  # seconds of each measurement of time, after warming up
 
 
 class Trial:
-    """One fold of a run, of which nothing is kept: neither weights nor files.
+    """One fold of a run, of which nothing is kept: neither weights nor files, nor memory after ``with Trial(run) …``.
 
     It trains with batches that were copied together from the fold's own, and predicts copies of the largest image of
     the test split, or of the training split where there is no other.
@@ -47,6 +47,15 @@ class Trial:
         whole = test and not any(map(run.competition().by_windows, test))
         self.samples = test if whole else run.competition().samples("train")
         self._batch: dict[str, Any] | None = None
+
+    def __enter__(self) -> "Trial":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.data.end_workers()
+        del self.session
+        self._batch = None
+        give_back_memory()  # a session refers to itself
 
     @property
     def images(self) -> int:
@@ -144,8 +153,7 @@ class Trial:
         """Give memory of a batch that did not fit back to the device."""
         for module in self.session.train_step.modules.values():
             module.zero_grad(set_to_none=True)
-        gc.collect()
-        torch.cuda.empty_cache()
+        give_back_memory()
 
     def settle(self) -> None:
         """Wait until the device has done what it was given."""

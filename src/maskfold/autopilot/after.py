@@ -1,0 +1,54 @@
+"""The steps after a training: tuning, prediction, report, each within what is left."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from maskfold.autopilot.budget import FINISH, Needs, cheapest_options, prediction_options
+from maskfold.autopilot.command import run_command
+from maskfold.autopilot.log import Log
+from maskfold.runs import Run
+
+
+def tune(log: Log, runs: Sequence[Path], needs: Needs, rung: str = "first") -> bool:
+    """Tune runs together, where there is time for it beside the prediction; whether that was done."""
+    name, until = f"{rung}: tune", _last(log) - needs.predicting()
+    if log.time_used() + needs.tuning() > until:
+        log.end(name, "no time is left for it", ended="skipped")
+        return False
+    return run_command(log, name, "tune", ["--runs", *map(str, runs)], until=until)
+
+
+def predict(log: Log, runs: Sequence[Path], submission: Path, needs: Needs, rung: str = "first") -> bool:
+    """Write the submission; whether that was done.
+
+    Where that would take too long, the first network predicts without views, or with one fold. It predicts once more,
+    with as little as can be, where that failed or did not end in time. Several networks predict with all folds and
+    views, as they were compared, or not at all: less of them may be worse than the submission that there is.
+    """
+    last, name = _last(log), f"{rung}: predict"
+    common = ["--runs", *map(str, runs), "--out", str(submission), "--overwrite"]
+    cheapest = cheapest_options(Run(runs[0]).finished_folds()[0])
+    if len(runs) > 1:
+        if prediction_options(last - log.time_used(), needs, cheapest):
+            log.end(name, "no time is left for all folds and views", ended="skipped")
+            return False
+        return run_command(log, name, "predict", common, until=last)
+    first = last - needs.prediction(1, 1)
+    options = prediction_options(first - log.time_used(), needs, cheapest)
+    until = last if options == cheapest else first
+    if run_command(log, name, "predict", [*common, *options], until=until):
+        return True
+    return run_command(log, f"{name} again", "predict", [*common, *cheapest, "--untuned"], until=last)
+
+
+def report(log: Log, run: Path, needs: Needs) -> None:
+    """Write the report of a run, where there is time for it."""
+    if log.time_used() + 3 * needs.command > _last(log):
+        log.end("report", "no time is left for it", ended="skipped")
+    else:
+        run_command(log, "report", "report", ["--runs", str(run)], until=_last(log))
+
+
+def _last(log: Log) -> float:
+    """Seconds of the autopilot's time at which everything is over."""
+    return log.hours * 3600 * FINISH
