@@ -107,7 +107,9 @@ def test_what_was_being_written_is_swept_and_nothing_else(tmp_path):
         (tmp_path / "fold" / name).mkdir(parents=True) if name == left[1] else make(tmp_path / "fold" / name)
     sweep(tmp_path / "fold", "last.pt")
     assert {path.name for path in (tmp_path / "fold").iterdir()} == {*left[1:], *stay}
-    sweep(tmp_path, deep=True)
+    sweep(tmp_path)
+    assert {path.name for path in (tmp_path / "fold").iterdir()} == {*left[1:], *stay}, "not in folders inside"
+    sweep(tmp_path / "fold")
     assert {path.name for path in (tmp_path / "fold").iterdir()} == set(stay)
     sweep(tmp_path / "nowhere")
 

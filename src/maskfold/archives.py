@@ -1,8 +1,10 @@
 """Zip archives from anywhere: what is in them is not believed before it is looked at."""
 
+import lzma
 import stat
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +14,8 @@ MOST_MEMBERS = 5_000_000
 # Deflate packs 1,032 times at most, and real data some ten times; what is small may be packed as it likes.
 MOST_RATIO = 200
 UNPACKED = 1 << 30  # bytes from which the ratio counts
+# What zipfile raises of members that are damaged, encrypted or packed in a way that it does not know.
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError)
 
 _END, _END_64 = b"PK\x05\x06", b"PK\x06\x06"
 _TAIL = 22 + (1 << 16)  # the end's own size, and a comment

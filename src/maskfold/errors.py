@@ -6,6 +6,7 @@ A message is for the user: what was found, what was expected, what to do. Comman
 import difflib
 import os
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -98,9 +99,10 @@ class ReportError(MaskfoldError):
 
 def first_few(items: Iterable[object], most: int = 3) -> str:
     """``a, b, c and 4 more``."""
-    names = [str(item) for item in items]
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    rest = iter(items)
+    names = ", ".join(map(str, islice(rest, most)))
+    more = sum(1 for _ in rest)
+    return names + (f" and {more} more" if more else "")
 
 
 def together(messages: Sequence[str], what: str) -> list[str]:

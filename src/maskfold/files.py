@@ -20,7 +20,7 @@ UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIS
 
 
 @contextmanager
-def atomic_path(path: Path, *, size: int | None = None) -> Iterator[Path]:
+def atomic_path(path: Path, *, size: int | None = None, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it becomes ``path``, on an exception it is removed.
 
     The content and the folder are flushed to the disk, so that after a power cut ``path`` is either the old file or
@@ -30,6 +30,7 @@ def atomic_path(path: Path, *, size: int | None = None) -> Iterator[Path]:
     Args:
         path: the file.
         size: bytes that will be written, where they are known, for the message of a full disk.
+        durable: flush now; False: one of many files of a folder that `sync_files` flushes before it counts.
 
     Raises:
         StorageError: the disk is full, or the place cannot be written to.
@@ -43,13 +44,14 @@ def atomic_path(path: Path, *, size: int | None = None) -> Iterator[Path]:
     try:
         with _room(path, temporary, size):
             yield temporary
-            with open(temporary, "rb") as written:
-                os.fsync(written.fileno())
+            if durable:
+                _flush(temporary)
         # mkstemp makes files for the owner only; users expect what their umask gives.
         os.chmod(temporary, 0o666 & ~_umask())
         with writable(path):
             os.replace(temporary, path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -66,12 +68,29 @@ def sync_folder(folder: Path) -> None:
     """Flush the names in a folder to the disk, where the system can."""
     if os.name == "nt":
         return
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems refuse
+    with suppress(OSError):  # some network file systems refuse, and a folder may be one to write into alone
+        opened = os.open(folder, os.O_RDONLY)
+        try:
             os.fsync(opened)
-    finally:
-        os.close(opened)
+        finally:
+            os.close(opened)
+
+
+def sync_files(folder: Path) -> None:
+    """Flush the files of a folder, and their names, to the disk.
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    for path in sorted(folder.iterdir()):
+        with writable(path):
+            _flush(path)
+    sync_folder(folder)
+
+
+def _flush(path: Path) -> None:
+    with open(path, "r+b") as written:  # Windows flushes only what may be written to
+        os.fsync(written.fileno())
 
 
 def exchange_folder(new: Path, path: Path) -> None:
@@ -100,16 +119,15 @@ def _exchanged(one: Path, other: Path) -> bool:
     return rename(-100, os.fsencode(one.absolute()), -100, os.fsencode(other.absolute()), 2) == 0
 
 
-def sweep(folder: Path, name: str = "", *, deep: bool = False) -> None:
+def sweep(folder: Path, name: str = "") -> None:
     """Remove what writers that were killed left in a folder; nobody may be writing there.
 
     Args:
         folder: need not be there.
         name: only what was to become a file of this name; empty: everything.
-        deep: also in the folders inside.
     """
     stem = re.escape(Path(name).stem) if name else ".*"
-    for path in sorted(folder.rglob(".*") if deep else folder.glob(".*")):
+    for path in sorted(folder.glob(".*")):
         if re.fullmatch(rf"\.{stem}\.{UNFINISHED}\w+(\..*)?", path.name):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

@@ -51,8 +51,8 @@ class Storage(Protocol):
         """Let what was published under ``key`` be found under ``to`` instead, in the place of what was there."""
         ...
 
-    def sweep(self, prefix: str = "") -> None:
-        """Remove what `publish` left unfinished below a prefix when it was killed; nobody may be writing there."""
+    def sweep(self, folder: str = "") -> None:
+        """Remove what a killed `publish` left right in a folder of keys; nobody may be writing there."""
         ...
 
     def size(self, prefix: str = "") -> int:
@@ -104,8 +104,8 @@ class LocalStorage:
         os.replace(self.root / checked_key(key), new)
         sync_folder(new.parent)
 
-    def sweep(self, prefix: str = "") -> None:
-        sweep(self.root / checked_key(prefix) if prefix else self.root, deep=True)
+    def sweep(self, folder: str = "") -> None:
+        sweep(self.root / checked_key(folder) if folder else self.root)
 
     def size(self, prefix: str = "") -> int:
         return sum((self.root / key).stat().st_size for key in self.list(prefix))
@@ -185,11 +185,11 @@ class FsspecStorage:
     def move(self, key: str, to: str) -> None:
         self._system.mv(self._place(key), self._place(to))
 
-    def sweep(self, prefix: str = "") -> None:
+    def sweep(self, folder: str = "") -> None:
         if self._whole:
             return
         self._system.invalidate_cache()
-        for name in self._system.find(self._place(prefix) if prefix else self._root):
+        for name in self._system.find(self._place(folder) if folder else self._root, maxdepth=1):
             if re.match(rf"\..*\.{UNFINISHED}", name.rpartition("/")[2]):
                 self._system.rm_file(name)
 

@@ -62,6 +62,7 @@ FAILURES = [
     (RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory: you tried"), "the machine's memory does not"),
     (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible"), "--shm-size 4g"),
     (RuntimeError("unable to open shared memory object </torch_1> in read-write mode"), "set data.workers to 0"),
+    (OSError("No space left on device: '/torch_1_2_3'"), "--shm-size 4g"),
 ]  # fmt: skip
 
 
@@ -76,3 +77,5 @@ def test_what_the_machine_refuses(error, text):
 def test_other_errors_keep_their_kind():
     assert describe_error(KeyError("a")).startswith("KeyError: 'a' (set MASKFOLD_DEBUG=1")
     assert describe_error(OSError("no file here")).startswith("OSError: no file here")
+    triton = "out of resource: shared memory, Required: 131072, Hardware limit: 101376. Reducing block sizes may help."
+    assert "--shm-size" not in describe_error(RuntimeError(triton)), "that is the GPU's"

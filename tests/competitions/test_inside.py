@@ -6,12 +6,14 @@ import stat
 import zipfile
 from contextlib import suppress
 
+import numpy as np
 import pytest
 from tests.bad_input import spoiled
 
 from maskfold import archives
 from maskfold.competitions import Competition, open_competition
 from maskfold.competitions.files import CompetitionFiles, safe_path
+from maskfold.competitions.label_layouts import read_pngs
 from maskfold.competitions.profile import read_profile
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
@@ -164,3 +166,33 @@ def test_the_limit_of_pixels(root):
     with pytest.raises(CompetitionError, match=r"the size of train/huge\.png cannot be read: .*decompression bomb"):
         open_competition(config).image("train/huge.png")
     assert Competition(read_profile(profile), root).max_pixels == config.max_pixels
+
+
+def test_what_is_not_packed_is_no_bomb(root):
+    (root / "train").mkdir()
+    np.save(root / "train/a.npy", np.ones((30, 41, 3), np.uint8))
+    (root / "train.csv").write_text("id,rle\na.npy,\n")
+    profile = root.parent / "p.yaml"
+    profile.write_text(PROFILE)
+    small = open_competition(CompetitionConfig(profile=str(profile), root=root, max_pixels=1199))
+    assert small.image("train/a.npy").shape == (30, 41, 3)
+    assert not small.is_large("train/a.npy")
+    assert not any(small.by_windows(sample) for sample in small.samples("test"))
+
+
+def test_a_zip_of_masks_is_not_believed(root):
+    path = root / "masks.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", b"mask" * 99)
+        archive.writestr("b.png", b"mask" * 99)
+    assert list(read_pngs(path)) == [("a.png", b"mask" * 99), ("b.png", b"mask" * 99)]
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"a.png", b"x.png", 1))
+    with pytest.raises(CompetitionError, match=r"masks\.zip cannot be read: .*x\.png"):
+        list(read_pngs(path))
+    link = zipfile.ZipInfo("c.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(CompetitionError, match=r"masks\.zip is not read: it is a link"):
+        list(read_pngs(path))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from maskfold.errors import CompetitionError
+from maskfold.competitions.files import CompetitionFiles
+from maskfold.errors import LISTED, CompetitionError
 
 
 def append(path, *lines):
@@ -119,3 +120,15 @@ def test_images_that_no_table_names(tianchi, file_list):
     assert tianchi.open().unnamed_images() == ["test_a/more.PNG", "train/new.jpg"]
     (file_list.root / "images/z.jpg").write_bytes(b"")
     assert file_list.open().unnamed_images() == ["images/z.jpg"]
+
+
+def test_a_wrong_suffix_is_looked_up_for_what_is_listed_only(tianchi, monkeypatch):
+    """Each look reads a folder: for each of all images that would take hours."""
+    append(tianchi.root / "train_mask.csv", *(f"{number}.jpg\t" for number in range(40)), "A.jpg\t")
+    names = CompetitionFiles.names
+    looked = []
+    monkeypatch.setattr(CompetitionFiles, "names", lambda files, folder: looked.append(folder) or names(files, folder))
+    (problem,) = tianchi.open().survey("train").problems
+    assert "names 41 images that are not in" in problem
+    assert problem.endswith(f" and {41 - LISTED} more")
+    assert looked.count("train") == LISTED

@@ -1,15 +1,19 @@
 """Copies of an image are one group: found in the files, joined with known groups, on one side of a fold."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from tests.checks.conftest import encode, texture, write_competition
 
-from maskfold.config import FoldsConfig
+from maskfold.competitions import Samples
+from maskfold.config import Config, FoldsConfig, override
 from maskfold.datasets import copies
 from maskfold.datasets.copies import copy_sets, with_copies
 from maskfold.datasets.folds import coverages, load_groups, make_folds
 from maskfold.errors import FoldsError
+from maskfold.runs import Run
 
 
 def alike(sets):
@@ -73,3 +77,19 @@ def test_groups_with_a_copy_in_common_become_one():
     assert found[0] == found[1] == found[2] == found[3] == "x"
     assert found[4] == found[5] == "z"
     assert found[6] not in {"x", "z", None}
+
+
+def test_folds_that_are_there_need_no_search(competition, tmp_path, monkeypatch):
+    """Another decoder may find other copies in the same files: finished folds are checked by what is declared."""
+    samples = competition.samples("train")
+    config = override(Config(), {"folds.copies": "together", "folds.count": 3})
+    run = Run.create(config, tmp_path / "runs")
+    made = run.folds(competition)
+    assert len(set(load_groups(competition, samples, config.folds))) == 9
+    monkeypatch.setattr(copies, "copy_sets", lambda *_: pytest.fail("searched"))
+    assert Run.open(run.path).folds(competition).equals(made)
+    some = Samples(replace(sample, group="a" if sample.id in ("03", "04") else None) for sample in samples)
+    groups = load_groups(competition, some, config.folds, search=False)
+    assert groups is not None
+    assert groups[3] == groups[4]
+    assert len(set(groups)) == 11

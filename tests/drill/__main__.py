@@ -21,6 +21,7 @@ from tests.drill.faults import CORES, FAULTS, LONG, SHORT, left_out
 from tests.drill.lane import Lane
 
 Row = dict[str, Any]
+IDLE = 20  # tries in which nothing happened, after which a fault counts as one that cannot happen
 
 
 def main() -> None:
@@ -77,9 +78,13 @@ def _lane(folder: Path, number: int, arguments: argparse.Namespace) -> list[Row]
         if row["note"]:
             continue
         mine = tries // arguments.lanes + (number < tries % arguments.lanes)
+        idle = 0
         while row["tries"] < mine:
             try:
                 done = fault(lane)
+                idle = 0 if done else idle + 1
+                if idle == IDLE:
+                    raise RuntimeError(f"nothing happened in {IDLE} tries, one after the other")
                 row["tries"] += done
                 row["survived"] += done
             except Exception as error:

@@ -300,3 +300,17 @@ def test_a_file_for_other_channels_serves_others(theirs, channels, tmp_path):
         torch.testing.assert_close(found[:, place], expected)
     if channels % theirs == 0 or channels == 1:  # an image that is grey in all channels looks the same as before
         torch.testing.assert_close(found.sum(1), source.sum(1), rtol=1e-4, atol=1e-4)
+
+
+def test_a_length_that_looks_like_a_sign_is_a_length(tmp_path):
+    """Safetensors begin with the header's length: 19,280 reads as "PK", 15,392 as " <", 60 as "<"."""
+    model = build()
+    path = tmp_path / "w.safetensors"
+    save_file({"stem": torch.ones(2)}, path)
+    own = path.read_bytes()
+    length = int.from_bytes(own[:8], "little")
+    header = own[8 : 8 + length].rstrip()
+    for longer in (0x4B50, 0x3C20, 0x3C):
+        path.write_bytes(longer.to_bytes(8, "little") + header.ljust(longer) + own[8 + length :])
+        with pytest.raises(ModelError, match=r"0 of the encoder's 260 tensors loaded.*unexpected: stem"):
+            load_encoder_weights(model, path)

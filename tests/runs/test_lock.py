@@ -1,5 +1,6 @@
 """A lock keeps others off, names its holder, and goes with it."""
 
+import errno
 import json
 import os
 import signal
@@ -19,13 +20,14 @@ from maskfold.storage import LocalStorage
 SRC = str(Path(lock.__file__).parents[2])
 # Holds the lock, has a child that outlives it as data workers do for five seconds, and says when it is so far.
 HOLDER = """
-import multiprocessing, sys, time
+import multiprocessing, os, sys, time
 from pathlib import Path
 from maskfold.runs.lock import exclusive
+def live_on():
+    print(os.getpid(), flush=True)
+    time.sleep(30)
 with exclusive(Path(sys.argv[1]), "fold 1"):
-    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
-    child.start()
-    print(child.pid, flush=True)
+    multiprocessing.get_context("fork").Process(target=live_on).start()
     time.sleep(30)
 """
 
@@ -127,6 +129,82 @@ def test_of_two_that_begin_at_once_far_apart_one_gives_way(tmp_path, monkeypatch
     with pytest.raises(BusyError, match="process 9"), exclusive(tmp_path / "x.lock", "x", shared=shared):
         pass
     taker.join()
+
+
+def test_two_places_of_locks_on_one_machine_are_as_far_apart_as_two_machines(tmp_path, monkeypatch):
+    """Users, containers and other TMPDIRs share the machine, not the folder in which a URL's locks are."""
+    monkeypatch.setattr(lock, "BEAT", 0.05)
+    monkeypatch.setattr(lock, "SETTLE", 0.1)
+    shared = notice_at(LocalStorage(tmp_path / "shared"), "fold_0.lock")
+    with (
+        exclusive(tmp_path / "a/x.lock", "x", shared=shared),
+        pytest.raises(BusyError, match=rf"process {os.getpid()} on .*: choose another$"),
+        exclusive(tmp_path / "b/x.lock", "x", shared=shared, advice="choose another"),
+    ):
+        pass
+
+
+def test_a_storage_that_fails_now_and_then_does_not_end_the_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "BEAT", 0.05)
+    monkeypatch.setattr(lock, "SETTLE", 0.01)
+    storage, fails = LocalStorage(tmp_path / "shared"), []
+
+    def failing(original):
+        def ask(*given):
+            if fails and fails.pop():
+                raise RuntimeError("the network is away")
+            return original(*given)
+
+        return ask
+
+    for name in ("read", "publish", "remove"):
+        monkeypatch.setattr(storage, name, failing(getattr(storage, name)))
+    with exclusive(tmp_path / "x.lock", "x", shared=notice_at(storage, "fold_0.lock")):
+        fails += [True] * 7  # more than one sign of life
+        while fails:
+            time.sleep(0.01)
+        before = json.loads(storage.read("fold_0.lock"))["beat"]
+        time.sleep(0.3)
+        assert json.loads(storage.read("fold_0.lock"))["beat"] > before
+        fails.append(True)
+    assert not storage.exists("fold_0.lock")
+
+
+def test_without_locks_of_the_file_system_one_of_two_that_begin_at_once_gives_way(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOTSUP, "no locks here")
+
+    monkeypatch.setattr(lock, "SETTLE", 0.2)
+    monkeypatch.setattr("fcntl.flock", refuse)
+    file, later = tmp_path / "x.lock", json.dumps({"token": "later", "pid": 9}).encode()
+    taker = threading.Timer(0.1, file.write_bytes, [later])
+    taker.start()
+    with pytest.raises(BusyError, match="process 9"), exclusive(file, "x"):
+        pass
+    taker.join()
+    assert file.read_bytes() == later, "the other's notice stays"
+
+
+def test_who_is_waited_for_is_said_once_and_an_interrupted_wait_holds_nothing(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(lock, "SETTLE", 0.05)
+    monkeypatch.setattr(lock, "SILENCE", 0.3)
+    monkeypatch.setattr(lock, "PATIENCE", 0)
+    caplog.set_level("INFO", logger="maskfold")
+    file = tmp_path / "x.lock"
+    with exclusive(file, "x"):
+        threading.Timer(0.4, lambda: monkeypatch.setattr(lock, "WAIT", "interrupted")).start()
+        with pytest.raises(TypeError), exclusive(file, "x", wait=True):
+            pass
+        assert caplog.messages == [f"waiting for x{lock._named(json.loads(file.read_bytes()))}"]
+    file.write_text(json.dumps({"pid": 7, "host": "away", "machine": "another"}))
+    monkeypatch.setattr(lock, "SETTLE", "interrupted")
+    with pytest.raises(TypeError), exclusive(file, "x"):
+        pass
+    assert "a sign of life of who works on x (None: process 7 on away" in caplog.messages[1]
+    monkeypatch.setattr(lock, "SETTLE", 0.05)
+    with exclusive(file, "x"):
+        pass
+    assert not lock._held
 
 
 def test_a_holder_shows_that_it_lives(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """The manifest of a fold: every file has its checksum, before it is there; a kill between the two does no harm."""
 
+import hashlib
+
 import pytest
 from tests.memory_storage import MemoryStorage
 
@@ -101,3 +103,13 @@ def test_what_has_no_checksum_is_not_believed(tmp_path):
     storage.contents["fold_0/manifest.json"] = b'{"best": "0123"}'
     with pytest.raises(RunError, match=r"manifest\.json is damaged \(it has no checksum, as one of an older version\)"):
         manifest(storage, tmp_path).read("best")
+
+
+def test_after_a_kill_between_digest_and_file_the_writer_settles_which_one_is_there(tmp_path):
+    storage = Dying({}, 3)
+    with pytest.raises(KeyboardInterrupt):
+        [manifest(storage, tmp_path).publish("best", content) for content in (b"old", b"new")]
+    storage.left = 99
+    assert manifest(storage, tmp_path).digest("best") == hashlib.sha256(b"new").hexdigest(), "which was never written"
+    manifest(storage, tmp_path).settle("best")
+    assert manifest(storage, tmp_path).digest("best") == hashlib.sha256(b"old").hexdigest()

@@ -8,7 +8,7 @@ import pytest
 from tests.memory_storage import MemoryStorage
 
 from maskfold.errors import RunError
-from maskfold.runs import MapStore, maps
+from maskfold.runs import MapStore, Run, maps
 from maskfold.storage import LocalStorage
 
 
@@ -177,3 +177,15 @@ def test_presence_is_kept_beside_the_maps_to_the_last_bit(storage):
     assert store.presence("NA") is None, "of the maps that were replaced"
     assert "presence" not in json.loads(storage.read("oof/maps.json")), "as before there was any"
     assert MapStore(storage, "nothing").presence("NA") is None
+
+
+def test_only_what_trainings_leave_in_their_own_folders_is_swept(tmp_path):
+    fold = Run(tmp_path).fold(0)
+    left = {
+        folder: fold.path / folder / ".x.tmp-a1b2c3d4.npz" for folder in ("", "stats", "teacher", "oof/best", "onnx")
+    }
+    for path in left.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    fold.sweep()
+    assert [folder for folder, path in left.items() if path.exists()] == ["oof/best", "onnx"]

@@ -33,15 +33,16 @@ def test_the_figures(name):
 
 def test_standing():
     tgs, kidney = (load_profile(name).medals for name in ("tgs-salt", "hubmap-kidney"))
-    for score, expected in ((0.9, "the winner's score or more"), (0.89646, "the winner's score or more"),
+    for score, expected in ((0.9, "at or above the winner's score"), (0.89646, "at or above the winner's score"),
                             (0.8955, "gold"), (0.87163, "silver"), (0.8716, "bronze"), (0.82, "above the median"),
                             (0.5, "below the median")):  # fmt: skip
         assert standing(tgs, score) == expected
     assert standing(kidney, 0.94) == "below bronze"
     assert standing(load_profile("siim-pneumothorax").medals, 0.86) == "below the winner"
-    assert placed(tgs, 0.86, 0.85, 0.88).endswith("stood at bronze, its interval: above the median to silver")
+    assert placed(tgs, 0.86, 0.85, 0.88).endswith("been in bronze, its interval: above the median to silver")
     assert placed(tgs, 0.865, 0.86, 0.87).endswith("its interval: bronze")
-    assert placed(tgs, 0.86, float("nan"), float("nan")) == "0.8600 would have stood at bronze"
+    assert placed(tgs, 0.5) == "0.5000 would have been below the median"
+    assert placed(tgs, 0.86, float("nan"), float("nan")) == "0.8600 would have been in bronze"
 
 
 def test_lines_must_fall():
@@ -63,13 +64,13 @@ def test_evaluate_board_and_report_say_it(config, drawn, truth, tmp_path, monkey
         competition = open_competition(run.config.competition)
         show_runs([run], competition, run.config)
         told = capsys.readouterr().out
-        assert ("would have stood at bronze" in told) == (WORTH in told) == (name == "own")
+        assert ("would have been in bronze" in told) == (WORTH in told) == (name == "own")
     board = board_text(make_board([run], tmp_path / "log.csv"))
-    assert "  own: 0.5000 would have stood at bronze" in board, "what training reported, without an interval"
-    assert board.count("would have stood") == board.count(WORTH) == 1
+    assert "  own: 0.5000 would have been in bronze" in board, "what training reported, without an interval"
+    assert board.count("would have been") == board.count(WORTH) == 1
     changes = {"competition.root": drawn, "competition.profile": str(tmp_path / "own.yaml")}
     run = fake_run(tmp_path / "pages", "page", **changes)
     choice = read_choice([run], run.ensemble_path)
     page = make_report([run], competition, choice, tmp_path / "report.html", count=3).path.read_text()
-    assert "would have stood at" in page
+    assert "would have been" in page
     assert WORTH in page

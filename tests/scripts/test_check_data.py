@@ -7,6 +7,7 @@ from tests.steps.test_fit import capacity
 
 from maskfold.steps import fit
 from maskfold.training.capacity import Load
+from maskfold.training.forecast import Pace
 
 CONFIG = ("--config", "tiny.yaml")
 
@@ -73,8 +74,10 @@ def test_what_fits_is_measured_and_leaves_nothing(here, script):
 
 
 def test_what_does_not_fit_is_to_be_changed(here, script, monkeypatch):
-    found = capacity(Load(4, 12, largest=3, stopped="memory"), Load(8, 5, memory=10**9, largest=8, pace=1e-6))
-    monkeypatch.setattr(fit, "measure_fit", lambda config: found)
+    found = capacity(
+        Load(4, 12, largest=3, stopped="memory"), Load(8, 5, memory=10**9, largest=8, pace=Pace(image=1e-6))
+    )
+    monkeypatch.setattr(fit, "measure_fit", lambda *_, **__: found)
     done = script("check_data", *CONFIG, "--fit")
     assert done.code == 1
     again = "python src/check_data.py --config tiny.yaml --fit"

@@ -103,9 +103,10 @@ def test_damaged_checkpoint(here, script):
     assert script("train_fold", *CONFIG, "--fold", 0, "--train.epochs", 1).code == 0
     fold = here / "runs/tiny/fold_0"
     (fold / "summary.json").unlink()
-    (fold / "last.pt").write_bytes((fold / "last.pt").read_bytes()[:1000])
+    for name in ("last.pt", "previous.pt"):
+        (fold / name).write_bytes((fold / name).read_bytes()[:1000])
     text = message(script("train_fold", *CONFIG, "--fold", 0, "--train.epochs", 1))
-    assert "last.pt is damaged" in text
+    assert "previous.pt is damaged" in text
 
 
 def test_a_submission_that_does_not_match(here, script):

@@ -115,7 +115,9 @@ def test_folds_that_do_not_predict_are_named(run):
 
 
 def reserve(name, competition, out=None, *, overwrite=False, made_of="x"):
-    return reserved(name, competition, out, overwrite=overwrite, made_of={"choice": made_of}, row={"runs": made_of})
+    return reserved(
+        name, competition, out, overwrite=overwrite, made_of={"choice": made_of}, row=lambda: {"runs": made_of}
+    )
 
 
 def test_submissions_get_a_name_of_their_own(run, here, drawn):

@@ -75,7 +75,7 @@ def test_what_does_not_fit_is_refused(changes, message, tmp_path):
 
 def test_a_value_that_the_config_would_refuse_is_found_before_the_first_trial(tmp_path, monkeypatch):
     surface = Surface(monkeypatch)
-    with pytest.raises(ConfigError, match=r"search.space: .*train.batch_size is 0"):
+    with pytest.raises(ConfigError, match=r"search.space: .*train.batch_size: 0 is neither"):
         module.search(plan(tmp_path, {"space": {"train.batch_size": {"low": 0, "high": 4}}}), one_by_one)
     assert not surface.tried
 

@@ -20,6 +20,7 @@ class Dies(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_killed_inside_an_epoch_it_goes_on_there_and_ends_the_same(tiny, tmp_path, monkeypatch, way, capsys):
     config = override(tiny, {**NETWORK, **WAYS[way], "name": "r"})
@@ -29,8 +30,8 @@ def test_killed_inside_an_epoch_it_goes_on_there_and_ends_the_same(tiny, tmp_pat
     broken.adopt(override(config, {"train.save_minutes": "0.0000001"}))
     saved, original = [], midway.save_if_due
 
-    def save(session, log, batch):
-        original(session, log, batch)
+    def save(session, log, seen, batch):
+        original(session, log, seen, batch)
         if batch == 4 and session.epoch == 2 and not saved:
             saved.append(session.step)
             raise Dies
@@ -40,6 +41,7 @@ def test_killed_inside_an_epoch_it_goes_on_there_and_ends_the_same(tiny, tmp_pat
         fit(broken, 1)
     state = broken.fold(1).load_state()
     assert (state["epoch"], state["midway"]["batch"]) == (1, 4)
+    assert state["midway"]["seen"] == (True, True)
     seen, learned = [], Supervised.__call__
     monkeypatch.setattr(Supervised, "__call__", lambda self, batch: seen.append(1) or learned(self, batch))
     fit(broken, 1)

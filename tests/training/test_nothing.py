@@ -4,16 +4,21 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from tests.drawn_runs import streets  # noqa: F401 (a fixture)
 
 from maskfold.config import override
+from maskfold.datasets import Smoothing
 from maskfold.errors import TrainingError
+from maskfold.labels import Label, LabelSpec
 from maskfold.runs import Run
-from maskfold.training import fit
+from maskfold.training import fit, nothing
+from maskfold.training.nothing import Seen
 
 NETWORK = {"model.architecture": "tests.drill.network:Tiny", "model.options": "{}"}
 
 
+@pytest.mark.slow
 def test_masks_that_are_all_empty_are_refused(tiny, tmp_path):
     root = shutil.copytree(tiny.competition.root, tmp_path / "c")
     table = root / "train_mask.csv"
@@ -34,6 +39,7 @@ def test_labels_that_are_all_ignored_are_refused(streets, tmp_path):  # noqa: F8
         fit(run, 0)
 
 
+@pytest.mark.slow
 def test_a_score_of_nan_never_stays_the_best(streets, tmp_path, caplog):  # noqa: F811
     """Where nothing of the validation images counts, the last weights stand in, and it is said."""
     import cv2
@@ -49,3 +55,20 @@ def test_a_score_of_nan_never_stays_the_best(streets, tmp_path, caplog):  # noqa
     assert caplog.text.count("could be scored (NaN)") == config.train.epochs
     best, last = run.fold(0).load_checkpoint("best"), run.fold(0).load_state()["modules"]["network"]
     assert all((best[name] == last[name]).all() for name in best)
+
+
+@pytest.mark.parametrize("labels", [LabelSpec("binary", ("a",)), LabelSpec("multiclass", ("sky", "road", "car"))])
+def test_smoothed_labels_of_empty_masks_hold_no_object(labels):
+    smoothing = Smoothing(labels, uniform=0.3, boundary=1.0)
+    seen = Seen(labels, 0.3)
+    for pixels, found in ((0, False), (1, True)):
+        values = np.zeros((8, 8), np.uint8)
+        values[3, :pixels] = 1
+        label = smoothing(Label(values if labels.exclusive else values[None], np.ones((8, 8), bool)))
+        seen.look({"valid": torch.ones(1, 8, 8), "targets": {"mask": torch.from_numpy(label.values[None])}})
+        assert (seen.valid, seen.foreground) == (True, found)
+
+
+def test_what_one_process_saw_counts_for_all(monkeypatch):
+    monkeypatch.setattr(nothing, "gather_object", lambda own: [(True, False), *own, (False, True)])
+    assert Seen(LabelSpec("binary", ("a",))).of_all() == (True, True)

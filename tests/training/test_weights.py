@@ -29,7 +29,8 @@ def test_weights_by_hand():
     cleaned = weights_of(agreement, WeightsConfig(runs=RUNS, doubtful=0.5))
     np.testing.assert_allclose(cleaned, [1, 0.25, 0.25, 1])
     both = weights_of(agreement, WeightsConfig(runs=RUNS, hard=1, doubtful=0.25))
-    np.testing.assert_allclose(both, plain * [1, 1, 0.25, 1])
+    np.testing.assert_allclose(both, [*plain[:2], 0.25, plain[3]])
+    assert plain[2] * 0.25 > 0.25, "the third is the hardest, too: a quarter of that would be more than was said"
     with pytest.raises(ConfigError, match="hard and doubtful are both 0"):
         override(Config(), {"data.weights": {"runs": RUNS}})
 

@@ -15,6 +15,8 @@ SHARED_MEMORY = (
     "the data workers ran out of shared memory (/dev/shm): in Docker, whose default is 64 MiB, start the container "
     "with --shm-size 4g or --ipc host; or set data.workers to 0"
 )
+# "Shared memory" alone is none: Triton means what is on the GPU.
+SHARED_MEMORY_SIGNS = ("bus error", "insufficient shared memory", "shared memory object", "/dev/shm", "'/torch_")
 # What can be done about what the system says of a file.
 _ADVICE = {
     errno.EACCES: "give yourself the right to it, or name another place",
@@ -36,7 +38,7 @@ def memory_message(kind: str, text: str) -> str | None:
     first = text.splitlines()[0] if text else kind
     if kind == "OutOfMemoryError":
         return f"{OUT_OF_MEMORY} ({first})"
-    if "bus error" in text.lower() or "shared memory" in text or "No space left on device: '/torch_" in text:
+    if any(sign in text.lower() for sign in SHARED_MEMORY_SIGNS):
         return f"{SHARED_MEMORY} ({first})"
     if kind in ("MemoryError", "_ArrayMemoryError") or re.search(r"DefaultCPUAllocator: .*memory", text):
         return f"{MAIN_MEMORY} ({first})"

@@ -31,8 +31,8 @@ class Terminated(BaseException):
 def run_script(main: Callable[[], None]) -> None:
     """Run a command's main function; every failure is one message on stderr and exit code 1.
 
-    Ctrl-C ends it with 130 and SIGTERM with 143, and with a line that says how to go on. A second SIGTERM ends it at
-    once.
+    Ctrl-C ends it with 130 and SIGTERM with 143, and with a line that says how to go on. A second SIGTERM ends it
+    at once, without that line.
     """
     _speak()
     if_interrupted(AGAIN)

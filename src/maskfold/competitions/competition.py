@@ -13,7 +13,7 @@ from maskfold.competitions.coco_json import CocoJson
 from maskfold.competitions.csv_layout import CsvLayout
 from maskfold.competitions.file_list import FileList
 from maskfold.competitions.files import CompetitionFiles, safe_path
-from maskfold.competitions.images import MOST_PIXELS, check_whole, decode_files, image_size, is_image, is_large
+from maskfold.competitions.images import MOST_PIXELS, check_whole, decode_files, image_size, is_image, is_too_large
 from maskfold.competitions.label_files import LabelFiles
 from maskfold.competitions.pixel_size import read_factors
 from maskfold.competitions.png_masks import PngMasks
@@ -226,7 +226,7 @@ class Competition:
         Raises:
             CompetitionError: as `size`.
         """
-        return is_large(self.size(path), self.max_pixels)
+        return is_too_large(paths_of(path)[0], self.size(path), self.max_pixels)
 
     def by_windows(self, sample: Sample) -> bool:
         """Whether a sample is predicted by windows from its file: it is large, or training images are tiles of rasters.

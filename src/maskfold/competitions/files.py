@@ -1,18 +1,16 @@
 """A competition's folder as one tree: plain files and, read in place, the zip archives at its top."""
 
 import codecs
-import lzma
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
-from maskfold.archives import check_member, open_zip
+from maskfold.archives import DAMAGED, check_member, open_zip
 from maskfold.competitions.mirror import local_folder
 from maskfold.errors import CompetitionError, UnsafeArchiveError, first_few, os_reason, together
 
@@ -47,6 +45,11 @@ def _refuse_long(name: str) -> None:
             f"the file name {name[:40]!r}… is longer than the {LONGEST} bytes that disks take: is it a name, or are "
             "columns mixed up?"
         )
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder's entry is a file, or a link to one; a link that leads nowhere or in a circle is none."""
+    return entry.is_file(follow_symlinks=False) or (entry.is_symlink() and os.path.isfile(entry.path))
 
 
 def safe_paths(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -119,7 +122,7 @@ class CompetitionFiles:
         """Sorted names of the files directly in ``folder``; hidden files are left out."""
         found = {PurePosixPath(path).name for path in self._members if str(PurePosixPath(path).parent) == folder}
         if os.path.isdir(f"{self.root}/{folder}"):
-            found.update(entry.name for entry in os.scandir(self.root / folder) if os.path.isfile(entry.path))
+            found.update(entry.name for entry in os.scandir(self.root / folder) if _is_file(entry))
         return sorted(name for name in found if not name.startswith("."))
 
     def below(self, folder: str, depth: int | None = None) -> list[str]:
@@ -199,7 +202,7 @@ class CompetitionFiles:
             raise CompetitionError(
                 f"{member} in {self.root / archive} is not read: {error}; if it is meant, unpack it yourself"
             ) from None
-        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError) as error:
+        except DAMAGED as error:
             raise CompetitionError(f"{member} in {self.root / archive} cannot be read: {error}") from None
 
     def check_link(self, path: str) -> None:

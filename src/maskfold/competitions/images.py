@@ -120,6 +120,10 @@ def image_size(stream: IO[bytes], name: str) -> tuple[int, int]:
                 return image.height, image.width
         except UnidentifiedImageError:
             return tif_size(stream)  # of kinds of pixels that Pillow does not know
+        except Image.DecompressionBombError as error:
+            raise CompetitionError(
+                f"the size of {name} cannot be read: {error} If it is meant, write it as tif, which is read by windows"
+            ) from None
 
 
 def is_image(name: str) -> bool:
@@ -133,7 +137,7 @@ def check_whole(name: str, size: tuple[int, int], most: int) -> None:
     Raises:
         CompetitionError: it is.
     """
-    if not is_large(size, most):
+    if not is_too_large(name, size, most):
         return
     found = f"{name} is {size[0]}x{size[1]} (height x width), too large to be read whole (at most {most:,} pixels)"
     if _suffix(name) in RASTER_SUFFIXES:
@@ -148,8 +152,13 @@ def check_whole(name: str, size: tuple[int, int], most: int) -> None:
 
 
 def is_large(size: tuple[int, int], most: int) -> bool:
-    """Whether an image of ``size`` (H, W) has more pixels than are read whole."""
+    """Whether so many pixels as ``size`` (H, W) says are more than ``most``."""
     return math.prod(size) > most
+
+
+def is_too_large(name: str, size: tuple[int, int], most: int) -> bool:
+    """Whether an image of ``size`` (H, W) is not read whole: `is_large`, and packed, as all but npy are."""
+    return is_large(size, most) and _suffix(name) != ".npy"
 
 
 def _raster_size(stream: IO[bytes]) -> tuple[int, int] | None:

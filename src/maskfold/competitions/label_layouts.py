@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from maskfold.archives import DAMAGED, check_member, open_zip
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.images import is_image
 from maskfold.competitions.label_images import LabelReader
@@ -14,7 +15,7 @@ from maskfold.competitions.label_map import LabelMap
 from maskfold.competitions.label_profiles import LabelProfile
 from maskfold.competitions.samples import Split, Survey
 from maskfold.competitions.table import duplicates
-from maskfold.errors import CompetitionError, first_few, raise_all
+from maskfold.errors import CompetitionError, UnsafeArchiveError, first_few, raise_all
 from maskfold.labels import Label, LabelSpec
 from maskfold.rle import Runs
 
@@ -103,17 +104,28 @@ def read_pngs(path: Path) -> Iterator[tuple[str, bytes]]:
     """(file name, content) of what is in a folder or a zip archive of label files, one at a time.
 
     Raises:
-        CompetitionError: there is no such folder or archive.
+        CompetitionError: there is no such folder or archive; an archive that is damaged or may not be read.
     """
     if path.is_dir():
         for file in sorted(path.iterdir()):
             yield file.name, file.read_bytes()
     elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                yield member.filename, archive.read(member)
+        yield from _archived(path)
     else:
         raise CompetitionError(f"{path} is neither a folder nor a zip archive of pngs")
+
+
+def _archived(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with open_zip(path) as archive:
+            for member in archive.infolist():
+                check_member(member)
+                content = archive.read(member)
+                yield member.filename, content
+    except UnsafeArchiveError as error:
+        raise CompetitionError(f"{path} is not read: {error}; if it is meant, unpack it yourself") from None
+    except DAMAGED as error:
+        raise CompetitionError(f"{path} cannot be read: {error}") from None
 
 
 def lines_of(files: CompetitionFiles, path: str) -> list[tuple[int, str]]:

@@ -178,7 +178,8 @@ def survey_samples(
     named = dict.fromkeys(path for sample in found for path in paths_of(sample.image))
     missing = [path for path in named if not files.exists(path)]
     if missing:
-        listed = first_few((f"{path}{_other_case(files, path)}" for path in missing), LISTED)
+        hinted = [f"{path}{_other_case(files, path)}" for path in missing[:LISTED]]  # each reads its folder
+        listed = first_few([*hinted, *missing[LISTED:]], LISTED)
         problems.append(f"{source} names {len(missing)} images that are not in {files.root}: {listed}")
     absent = set(missing)
     usable = (unique[image_id] for image_id in sorted(unique))

@@ -17,7 +17,7 @@ from maskfold.competitions.table import write_table
 from maskfold.competitions.validate import describe_problems, submission_problems
 from maskfold.competitions.windows import MaskWindows
 from maskfold.errors import SubmissionError, first_few
-from maskfold.files import UNFINISHED, atomic_path, exchange_folder, make_folder, writable
+from maskfold.files import UNFINISHED, atomic_path, exchange_folder, make_folder, sync_files, writable
 from maskfold.program import command_line
 
 Sizes = dict[str, tuple[int, int]]
@@ -165,7 +165,7 @@ def _zip_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Ad
 @contextmanager
 def _folder_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Add]:
     names = competition.layout.file_names()
-    _refuse_other_content(path)
+    refuse_other_content(path)
     temporary = path.parent / f".{path.stem}.{UNFINISHED}{uuid.uuid4().hex}"
     with writable(path):
         make_folder(temporary)
@@ -173,11 +173,12 @@ def _folder_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator
 
         def add(image_id: str, mask: np.ndarray | MaskWindows) -> None:
             name = names[image_id]
-            with atomic_path(temporary / name) as file:
+            with atomic_path(temporary / name, durable=False) as file:
                 file.write_bytes(_file(competition, name, mask))
 
         yield add
         _require_valid(temporary, path, competition, sizes)
+        sync_files(temporary)
         exchange_folder(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -203,7 +204,12 @@ def _require_valid(written: Path, path: Path, competition: Competition, sizes: S
         raise SubmissionError(describe_problems(path, problems))
 
 
-def _refuse_other_content(path: Path) -> None:
+def refuse_other_content(path: Path) -> None:
+    """Refuse a place for a folder of masks where there is something else than an earlier one.
+
+    Raises:
+        SubmissionError: there is.
+    """
     if not path.exists():
         return
     others = (

@@ -23,9 +23,9 @@ class CompetitionConfig(Section):
     max_pixels: int = Field(
         default=89_478_485,
         ge=1,
-        le=178_956_970,
         description="pixels of the largest image that is read whole: what is larger could be a decompression bomb; tif "
-        "and jp2 are then read by windows, other formats are refused",
+        "and jp2 are then read by windows, npy, which is not packed, is read all the same, other formats are refused "
+        "(png, jpg, bmp and webp of more than 178,956,970 whatever stands here)",
     )
     follow_links: bool = Field(
         default=False,

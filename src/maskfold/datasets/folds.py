@@ -111,10 +111,19 @@ def ignored_groups(samples: Samples, config: FoldsConfig) -> str | None:
     )
 
 
-def load_groups(competition: Competition, samples: Samples, config: FoldsConfig) -> np.ndarray | None:
+def load_groups(
+    competition: Competition, samples: Samples, config: FoldsConfig, *, search: bool = True
+) -> np.ndarray | None:
     """(n,) group of each sample, or None where the kind of folds has no use for groups.
 
     Groups come from ``folds.group`` or else the profile; with ``folds.copies: together`` copies join them.
+
+    Args:
+        competition: whose files are read.
+        samples: the training images.
+        config: kind of folds, where groups are from.
+        search: for copies, where the config asks for them; else images without a group are each their own, for folds
+            that are there already: what is a copy may depend on the decoder.
 
     Raises:
         FoldsError: ``folds.group`` is set, but the kind of folds ignores groups; a sample without group.
@@ -133,13 +142,16 @@ def load_groups(competition: Competition, samples: Samples, config: FoldsConfig)
             )
         return None
     declared = competition.groups(samples, config.group) if config.group is not None else [s.group for s in samples]
-    if config.copies == "together":
+    if config.copies == "together" and search:
         from maskfold.datasets.copies import copy_sets, with_copies  # they read images, which others need not
 
         declared = with_copies(samples.ids, declared, copy_sets(competition, samples))
     if not any(declared):
         return None
     without = [image_id for image_id, group in zip(samples.ids, declared, strict=True) if not group]
+    if without and config.copies == "together" and not search:
+        declared = [group or f"{image_id} alone" for image_id, group in zip(samples.ids, declared, strict=True)]
+        without = []
     if without:
         raise FoldsError(f"{len(without)} images have no group: {first_few(without)}")
     return np.array(declared, dtype=object)

@@ -73,7 +73,7 @@ def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta:
     """
     store = run.fold(fold).oof(checkpoint)
     try:
-        return store.made_with() == oof_options(tta, competition.submission_size) and not store.missing_shards()
+        return store.whole(oof_options(tta, competition.submission_size))
     except RunError as error:
         logger.warning("%s", str(error).partition(": ")[0])
         return False

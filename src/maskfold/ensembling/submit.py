@@ -12,7 +12,7 @@ from maskfold.competitions.windows import MaskWindows
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.ensembling.ensemble import Engine, Ensemble
-from maskfold.errors import InferenceError, first_few
+from maskfold.errors import InferenceError, RunError, first_few
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.predict import Prediction
 from maskfold.instances import plain
@@ -163,14 +163,24 @@ def write_masks(
     """`write_submission` of masks that are decoded already."""
     empty = 0
     with ExitStack() as stack:
-        store = None
+        maps = store = None
         if probabilities is not None:
-            made_with = choice.model_dump(mode="json")
-            store = stack.enter_context(MapStore(LocalStorage(probabilities), "").replace(made_with))
+            maps = MapStore(LocalStorage(probabilities), "")
+            store = stack.enter_context(maps.replace(choice.model_dump(mode="json")))
         # Entered last, so left first: maps are kept only beside a submission that is valid.
         writer = stack.enter_context(SubmissionWriter(competition, path, ids))
         for each in stream:
             empty += not writer.write(each.id, each.mask)
             if store is not None and each.probability is not None:
                 store.write(each.id, each.probability, each.presence, each.inside)
+        if maps is not None:  # those of the former submission, which must not be taken for this one's after a kill
+            maps.clear()
     return {"images": len(ids), "empty": empty}
+
+
+def has_maps(probabilities: Path, choice: EnsembleChoice) -> bool:
+    """Whether `write_masks` has stored all maps, as a choice predicts, beside the submission that is there."""
+    try:
+        return MapStore(LocalStorage(probabilities), "").made_with() == choice.model_dump(mode="json")
+    except RunError:  # their list is damaged
+        return False

@@ -226,9 +226,11 @@ def _refuse_no_weights(path: Path) -> None:
     """Refuse what a download leaves instead of weights, and an archive that becomes much larger than it is."""
     try:
         with open(path, "rb") as file:
-            start = file.read(512).lstrip().lower()
+            raw = file.read(512)
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {os_reason(error)}") from None
+    # A safetensors file begins with a length of eight bytes, which may look like anything, but the last of them are 0.
+    start = b"" if 0 in raw[:8] else raw.lstrip().lower()
     for sign, what in (
         (b"<", "a page of the web"),
         (b"version https://git-lfs", "a pointer of Git LFS"),
@@ -238,7 +240,7 @@ def _refuse_no_weights(path: Path) -> None:
             raise ModelError(
                 f"{path} is no weights file but {what}, saved under its name: download the file itself again"
             )
-    if start.startswith(b"pk"):
+    if path.suffix != ".safetensors" and raw.startswith(b"PK\x03\x04"):  # as torch.load tells that it is an archive
         try:
             refuse_packed(path)
         except UnsafeArchiveError as error:

@@ -70,13 +70,15 @@ class FoldFolder:
     def check_weights(self, checkpoints: Sequence[str]) -> None:
         """Refuse checkpoints that are gone or damaged, before a training goes on that would call them its own.
 
+        Of one that a kill kept from being replaced, the digest is that of what is there; the caller holds the lock.
+
         Raises:
             RunError: the first of them.
         """
         for checkpoint in checkpoints:
             path = self.checkpoint_path(checkpoint)
             try:
-                self.manifest.read(path.name)
+                self.manifest.settle(path.name)
             except FileNotFoundError:
                 raise RunError(f"{path} is gone, which this training had stored: restore it, or {AGAIN}") from None
 
@@ -197,8 +199,13 @@ class FoldFolder:
         self.manifest = Manifest(self.storage, self.key(), self.path)
 
     def sweep(self) -> None:
-        """Remove what writers that were killed left unfinished; the caller holds the lock."""
-        self.storage.sweep(self.key())
+        """Remove what trainings that were killed left unfinished; the caller holds the lock.
+
+        Out-of-fold maps and exported graphs are not looked at: others may be writing them.
+        """
+        for folder in (self.key(), self.key("stats")):
+            self.storage.sweep(folder)
+        self.teacher().sweep()
 
     def lock(self, *parts: str, wait: bool = False) -> AbstractContextManager[None]:
         """Keep other processes off this fold, or off a part of it such as ``"oof", "best"``.
@@ -212,4 +219,5 @@ class FoldFolder:
             own = f"maskfold-{os.getuid()}" if hasattr(os, "getuid") else "maskfold"
             folder = Path(tempfile.gettempdir(), own, hashlib.sha256(url.encode()).hexdigest()[:16])
             shared = notice_at(self.storage, name)
-        return exclusive(folder / f".{name}", self.path.joinpath(*parts), shared=shared, wait=wait)
+        advice = "wait for it, or choose another fold or --name"
+        return exclusive(folder / f".{name}", self.path.joinpath(*parts), shared=shared, wait=wait, advice=advice)

@@ -71,6 +71,16 @@ class Manifest:
         reason = "its content is not what training wrote" if name in self._files else f"{MANIFEST} does not name it"
         raise self._damaged(name, reason)
 
+    def settle(self, name: str) -> None:
+        """`read`, and let the digest of what is there be the only one; for the writer.
+
+        Raises:
+            FileNotFoundError, RunError: as `read`.
+        """
+        digest = hashlib.sha256(self.read(name)).hexdigest()
+        if self._files[name] != [digest]:
+            self._note({name: [digest]})
+
     def remove(self, name: str) -> None:
         """Remove a file; there need not be any."""
         self.storage.remove(self._key(name))

@@ -81,13 +81,25 @@ class MapStore:
                     found.add(image_id)
         return sorted(found)
 
+    def whole(self, made_with: dict[str, Any]) -> bool:
+        """Whether there are maps that were made so, and all their shards.
+
+        Raises:
+            RunError: the marker is damaged.
+        """
+        marker = self._read_marker()
+        return marker is not None and marker["made_with"] == made_with and not self._missing(marker)
+
     def missing_shards(self) -> set[str]:
         """Names of the shards that the marker names and that are not there.
 
         Raises:
             RunError: the marker is damaged.
         """
-        named = self._named(self._read_marker())
+        return self._missing(self._read_marker())
+
+    def _missing(self, marker: dict[str, Any] | None) -> set[str]:
+        named = self._named(marker)
         return named - {key.rpartition("/")[2] for key in self.storage.list(self.prefix)} if named else named
 
     def clear(self) -> None:

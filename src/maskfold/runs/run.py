@@ -192,10 +192,11 @@ class Run:
         if self._folds is None:
             competition = competition or self.competition()
             samples = competition.samples("train")
-            groups = load_groups(competition, samples, self.config.folds)
+            made = self.storage.exists(FOLDS)
+            groups = load_groups(competition, samples, self.config.folds, search=not made)
             if note := ignored_groups(samples, self.config.folds):
                 logger.warning("%s", note)
-            if not self.storage.exists(FOLDS):
+            if not made:
                 for note in competition.survey("train").notes:
                     logger.warning("%s", note)
                 if unnamed := competition.unnamed_images():

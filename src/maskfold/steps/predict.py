@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from maskfold.ensembling.ensemble import Engine, Ensemble
 from maskfold.ensembling.finished import folds_of, optimism
 from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.shards import Shards, shard_count
-from maskfold.ensembling.submit import Decoded, check_hashes, default_choice, test_samples, write_masks
+from maskfold.ensembling.submit import Decoded, check_hashes, default_choice, has_maps, test_samples, write_masks
 from maskfold.errors import RunError, SubmissionError
 from maskfold.files import UNFINISHED
 from maskfold.packing.read import Pack
@@ -84,10 +85,9 @@ def predict(
     size = config.inference.batch_size
     ensemble = Ensemble(choice, competition, folds, batch_size=size, engine=engine, runs=runs)
     shards = Shards(ensemble, test_samples(competition), save_probabilities)
-    row = submission_row(choice, competition, runs, used)
-    with reserved(
-        joined_name(runs), competition, out, overwrite=overwrite, made_of=_made_of(shards, used), row=row
-    ) as place:
+    row = partial(submission_row, choice, competition, runs, used)
+    made_of = _made_of(shards, runs, folds)
+    with reserved(joined_name(runs), competition, out, overwrite=overwrite, made_of=made_of, row=row) as place:
         _write(place, shards, parallel, cluster)
     return place.path
 
@@ -123,35 +123,36 @@ def predict_pack(
     size = config.inference.batch_size
     ensemble = Ensemble(choice, competition, folds, batch_size=size, engine=engine, runs=pack.runs)
     shards = Shards(ensemble, test_samples(competition), save_probabilities)
-    row = _row(pack.runs, used, score=choice.score, ensemble=None)
-    with reserved(
-        joined_name(pack.runs), competition, out, overwrite=overwrite, made_of=_made_of(shards, used), row=row
-    ) as place:
+    row = partial(_row, pack.runs, used, score=choice.score, ensemble=None)
+    made_of = _made_of(shards, pack.runs, folds)
+    with reserved(joined_name(pack.runs), competition, out, overwrite=overwrite, made_of=made_of, row=row) as place:
         _write(place, shards, parallel, cluster)
     return place.path
 
 
-def _made_of(shards: Shards, folds: Sequence[int | str]) -> dict[str, Any]:
-    """What decides what is written."""
+def _made_of(shards: Shards, runs: Sequence[Run], folds: Sequence[int | str] | None) -> dict[str, Any]:
+    """What decides what is written: not images, which nobody changes, but weights, which training does."""
     ensemble = shards.ensemble
+    parts = zip(runs, ensemble.choice.checkpoints, strict=True)
+    used = [(run.fold(fold), name) for run, name in parts for fold in folds or folds_of(run)]
     return {
         "choice": ensemble.choice.model_dump(mode="json"),
-        "folds": list(map(str, folds)),
+        "weights": [[fold.name, *map(fold.digest, fold.weights_of(name))] for fold, name in used],
         "data": str(ensemble.competition.root),
+        "images": shards.samples.ids,
         "engine": ensemble.engine,
         "maps": shards.maps,
     }
 
 
 def _write(place: Reserved, shards: Shards, parallel: int | None, cluster: Cluster | None) -> None:
-    path = place.path
-    if place.complete:
+    path, ensemble, ids = place.path, shards.ensemble, shards.samples.ids
+    choice, competition = ensemble.choice, ensemble.competition
+    maps = path.with_name(path.stem + "_probabilities") if shards.maps else None
+    if place.complete and (maps is None or has_maps(maps, choice)):
         print(f"{path} was written before the command was interrupted; its line in the log is added.")
         return
-    ensemble, ids = shards.ensemble, shards.samples.ids
-    choice, competition = ensemble.choice, ensemble.competition
     shards, rasters = _apart(shards, path)
-    maps = path.with_name(path.stem + "_probabilities") if shards.maps else None
     whole = len(shards.samples)
     processes = min(parallel or (1 if cluster else default_processes()), max(1, whole))
     if not whole or (cluster is None and processes == 1):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from maskfold.competitions import Competition
+from maskfold.competitions.submission import refuse_other_content
 from maskfold.errors import BusyError, SubmissionError
 from maskfold.files import atomic_path, sweep
 from maskfold.runs.checkpoint import file_digest
 from maskfold.runs.documents import to_json
 from maskfold.runs.lock import exclusive
-from maskfold.scoring.submission_log import note_submission, read_log, same_submission
+from maskfold.scoring.submission_log import note_leaderboard, note_submission, read_log, same_submission
 from maskfold.steps.places import LOG, SUBMISSIONS
 
 
@@ -41,7 +42,7 @@ def reserved(
     *,
     overwrite: bool,
     made_of: Mapping[str, Any],
-    row: Mapping[str, object],
+    row: Callable[[], Mapping[str, object]],
 ) -> Iterator[Reserved]:
     """Find out where a submission goes, keep others off the place, and note it in ``submissions/log.csv`` at the end.
 
@@ -54,7 +55,7 @@ def reserved(
         out: see above.
         overwrite: ``out`` may exist.
         made_of: plain values, equal for commands that write the same.
-        row: columns of the log.
+        row: gives columns of the log; asked once the place is held.
 
     Raises:
         SubmissionError: ``out`` exists and is not to be overwritten, or is a folder where a file goes.
@@ -68,7 +69,7 @@ def reserved(
     with ExitStack() as held:
         path, owed = _take(held, _places(name, competition, out), given=out is not None, overwrite=overwrite, made=made)
         if owed is None:
-            owed = {"time": datetime.now().isoformat(timespec="seconds"), **row}
+            owed = {"time": datetime.now().isoformat(timespec="seconds"), **row()}
             before = _digest(path)
             _begin(path, {"made_of": made, "before": before, "row": owed})
             try:
@@ -89,6 +90,16 @@ def log_file(path: Path, **row: object) -> None:
         if sha256 and (earlier := same_submission(LOG, sha256)):
             print(f"Note: {path} is the same file, byte for byte, as {earlier}: it would score the same.")
         note_submission(LOG, file=path, sha256=sha256, **row)
+
+
+def note_score(score: float, submission: Path | None) -> str:
+    """Note the leaderboard's score of a submission (None: the latest) in ``submissions/log.csv``; returns its file.
+
+    Raises:
+        InferenceError: no such submission is in the log.
+    """
+    with _log_lock():
+        return note_leaderboard(LOG, score, submission)
 
 
 def _places(name: str, competition: Competition, out: Path | None) -> Iterator[Path]:
@@ -120,6 +131,8 @@ def _take(
                 if given:
                     raise SubmissionError(f"{path} exists: choose another --out, or give --overwrite")
                 continue
+            if path.is_dir() and owed is None:
+                refuse_other_content(path)
             sweep(path.parent, path.name)
             held.push(stack.pop_all())
             return path, owed
@@ -151,7 +164,7 @@ def _begun_path(path: Path) -> Path:
 
 
 def _lock(path: Path) -> AbstractContextManager[None]:
-    return exclusive(path.with_name(f".{path.name}.lock"), path)
+    return exclusive(path.with_name(f".{path.name}.lock"), path, advice="wait for it, or choose another --out")
 
 
 def _log_lock() -> AbstractContextManager[None]:

@@ -56,9 +56,9 @@ def vote(
     for other, path in zip(masks[1:], paths[1:], strict=True):
         refuse_other_images(masks[0], other, paths[0], path)
     made_of = {"files": [str(path) for path in paths], "weights": weights, "least": least}
-    row = {"runs": "vote: " + " ".join(map(str, paths))}
     agreement = []
-    where = reserved("vote", competition, out, overwrite=overwrite, made_of=made_of, row=row)
+    row: dict[str, object] = {"runs": "vote: " + " ".join(map(str, paths))}
+    where = reserved("vote", competition, out, overwrite=overwrite, made_of=made_of, row=lambda: row)
     # Quick enough to be done again where a killed command had written it.
     with where as place, SubmissionWriter(competition, place.path, masks[0]) as writer:
         elected = _elected(competition, masks, weights, least)

@@ -74,7 +74,6 @@ def _held(run: Run, fold: int | str) -> Iterator[None]:
     with run.fold(fold).lock():
         run.bind(fold)
         run.fold(fold).sweep()
-        run.fold(fold).teacher().sweep()
         yield
 
 
@@ -83,19 +82,20 @@ def train_epoch(session: Session, log: RunLog) -> dict:
     session.seed_epoch(session.epoch)
     session.train_step.begin_epoch(session.epoch)
     session.data.sampler.epoch = session.epoch
-    epoch_log, seen, broken = EpochLog(), Seen(), FirstBroken()
-    first = go_on(session, epoch_log)
+    epoch_log, broken = EpochLog(), FirstBroken()
+    seen = Seen(session.competition.labels, session.config.targets.smoothing.uniform)
+    first = go_on(session, epoch_log, seen)
     for number, batch in enumerate(log.batches(session.data.train, first), start=first + 1):
         if number > session.length.batches_per_epoch or session.step >= session.length.steps:
             break
-        seen.look(batch, exclusive=session.competition.labels.exclusive)
+        seen.look(batch)
         terms = session.train_step(batch)
         epoch_log.add(terms)
         broken.look(batch["id"], terms["loss"])
         log.show(epoch_log, number)
-        save_if_due(session, epoch_log, number)
+        save_if_due(session, epoch_log, seen, number)
     session.data.sampler.first = 0
-    if session.epoch == 1 and not first:
+    if session.epoch == 1:
         refuse_nothing(session, seen)
     means = epoch_log.means(session.accelerator)
     _check_finite(session, means, broken)

@@ -10,13 +10,14 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 if TYPE_CHECKING:
     from maskfold.training.logging import EpochLog
+    from maskfold.training.nothing import Seen
     from maskfold.training.session import Session
 
 # Of several processes the main one's clock decides, which it tells after so many optimiser steps.
 ASKED_EVERY = 10
 
 
-def save_if_due(session: "Session", log: "EpochLog", batch: int) -> None:
+def save_if_due(session: "Session", log: "EpochLog", seen: "Seen", batch: int) -> None:
     """Store the state after a batch of the present epoch, counted from 1, where the last one is old enough."""
     minutes, length = session.config.train.save_minutes, session.length
     accumulate, alone = session.config.train.accumulate, session.accelerator.num_processes == 1
@@ -33,13 +34,14 @@ def save_if_due(session: "Session", log: "EpochLog", batch: int) -> None:
             "batches": length.batches_per_epoch,
             "sums": {name: value.cpu() for name, value in log.sums.items()},
             "counts": log.counts,
+            "seen": seen.of_all(),
             "random": gather_object([_random_state()]),
         }
     )
 
 
-def go_on(session: "Session", log: "EpochLog") -> int:
-    """Batches of the present epoch that an earlier session has trained on: the sampler and the log begin behind them.
+def go_on(session: "Session", log: "EpochLog", seen: "Seen") -> int:
+    """Batches of the present epoch that an earlier session has trained on; sampler and log go on from there.
 
     With another number of processes it is the same share of the epoch, but no longer the same bits.
     """
@@ -49,6 +51,7 @@ def go_on(session: "Session", log: "EpochLog") -> int:
     if found is None:
         return batch
     log.counts = dict(found["counts"])
+    seen.valid, seen.foreground = found["seen"]
     log.sums = {name: value.to(session.accelerator.device) for name, value in found["sums"].items()}
     if len(found["random"]) == session.accelerator.num_processes:
         _set_random_state(found["random"][session.accelerator.process_index])

@@ -57,7 +57,7 @@ def weights_of(agreement: np.ndarray, config: WeightsConfig) -> np.ndarray:
     weights = (1 - agreement.mean(1) + EASE) ** config.hard
     weights = (weights / weights.mean()).clip(LEAST, MOST)
     doubtful = np.argsort(agreement.max(1), kind="stable")[: int(config.doubtful * len(agreement))]
-    weights[doubtful] *= LEAST
+    weights[doubtful] = LEAST  # they are mostly the hardest, too
     return weights
 
 

@@ -56,9 +56,9 @@ def _check_together(parser: argparse.ArgumentParser, arguments: argparse.Namespa
 
 def _note(score: float, submission: Path | None) -> None:
     """Add the leaderboard's score to the log."""
-    from maskfold.scoring.submission_log import note_leaderboard
+    from maskfold.steps.submissions import note_score
 
-    print(f"{LOG}: leaderboard {score:g} noted for {note_leaderboard(LOG, score, submission)}")
+    print(f"{LOG}: leaderboard {score:g} noted for {note_score(score, submission)}")
 
 
 def _evaluate_submission(arguments: argparse.Namespace, config: Config) -> None:
