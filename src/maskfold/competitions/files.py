@@ -99,11 +99,12 @@ class CompetitionFiles:
         self.source = Path(root)
         self.root = local_folder(self.source)
         self.follow_links = follow_links
-        self._homes: dict[str, tuple[str, ...]] = {}  # folder -> where links in it may lead
+        self._tops: dict[str, tuple[str, ...]] = {}  # folder directly in the root -> where links below it may lead
+        self._homes: dict[str, tuple[str, ...]] = {}  # the same for each folder that was checked
         self._archives: dict[tuple[int, str], zipfile.ZipFile] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_archives": {}, "_homes": {}}
+        return {**self.__dict__, "_archives": {}, "_homes": {}, "_tops": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
@@ -216,7 +217,9 @@ class CompetitionFiles:
             return
         if folder not in self._homes:
             top = path.partition("/")[0]
-            homes = tuple(f"{os.path.realpath(place)}/" for place in (self.root, f"{self.root}/{top}"))
+            if top not in self._tops:  # where each image has a folder of its own the two would take most of the time
+                self._tops[top] = tuple(f"{os.path.realpath(place)}/" for place in (self.root, f"{self.root}/{top}"))
+            homes = self._tops[top]
             if not f"{os.path.realpath(f'{self.root}/{folder}')}/".startswith(homes):
                 raise self._stray(path)
             self._homes[folder] = homes

@@ -122,8 +122,8 @@ class WeightsConfig(Section):
         default=0.0,
         ge=0,
         le=0.5,
-        description="share of the images that is drawn a quarter as often: those with which even the best of the runs "
-        "agrees least, so that the mask may be wrong",
+        description="share of the images that is drawn a quarter as often as the mean: those with which even the best "
+        "of the runs agrees least, so that the mask may be wrong",
     )
 
     @model_validator(mode="after")
