@@ -27,28 +27,31 @@ def kind(height, width, *, steepness=0.02, **figures):
     scales = candidate_scales(min(height, width))
     ceilings = {scale: round(max(0.0, 1 - steepness / 2 / scale), 4) for scale in scales}
     usual = {
-        "task": "binary", "metric": "dice", "of_sums": False, "costs": (0.5, 0.5), "train": 800, "test": 200,
-        "test_pixels": 1.0, "coverage": 0.15, "empty": 0.1, "object_side": 30.0, "rarest": 0.1, "groups": 0,
-        "copies": 0, "shift": 0.55, "given": False, "upright": False, "colour": True, "reading": 0.002,
+        "task": "binary", "metric": "dice", "of_sums": False, "error_costs": (0.5, 0.5), "train": 800, "test": 200,
+        "test_pixels": 1.0, "coverage": 0.15, "empty": 0.1, "object_side": 30.0, "groups": 0,
+        "copies": 0, "shift": 0.55, "given": False, "upright": False, "reading": 0.002,
     }  # fmt: skip
     return Fingerprint(height=height, width=width, ceilings=ceilings, **{**usual, "read": 300, **figures})
 
 
 KINDS = {
     "aerial_tiles": (kind(512, 512, groups=45, shift=0.62), CPU, 0.2),
-    "salt": (kind(101, 101, metric="tgs_map", costs=(1, 1), train=3400, test=600, empty=0.42, coverage=0.42), CPU, 1),
+    "salt": (
+        kind(101, 101, metric="tgs_map", error_costs=(1, 1), train=3400, test=600, empty=0.42, coverage=0.42),
+        CPU,
+        1,
+    ),
     "streets": (
         kind(
             360,
             480,
             task="multiclass",
             metric="miou",
-            costs=(1, 1),
+            error_costs=(1, 1),
             train=468,
             test=233,
             coverage=0.81,
             empty=0.0,
-            rarest=0.006,
             given=True,
             upright=True,
             copies=85,
@@ -65,7 +68,7 @@ KINDS = {
             768,
             768,
             metric="airbus_f2",
-            costs=(0.2, 0.8),
+            error_costs=(0.2, 0.8),
             train=40_000,
             test=15_000,
             empty=0.65,
@@ -98,7 +101,7 @@ KINDS = {
         9,
     ),
     "cells": (
-        kind(520, 696, metric="dsb_map", costs=None, train=60, test=20, object_side=14.0, steepness=0.04),
+        kind(520, 696, metric="dsb_map", error_costs=None, train=60, test=20, object_side=14.0, steepness=0.04),
         CPU,
         2,
     ),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.drawn_runs import truth_of
 
-from maskfold.competitions import open_competition
+from maskfold.competitions import Samples, open_competition
 from maskfold.errors import CompetitionError
 from maskfold.images import PLAIN
 from maskfold.labels import Label, LabelSpec
@@ -28,8 +28,7 @@ def test_figures_of_drawn_files(tiny, drawn):
     # Nine images of 48 x 40, nine of 40 x 56; three and two of the test split.
     assert (data.height, data.width) == (44, 48)
     assert data.test_pixels == pytest.approx((3 * 1920 + 2 * 2240) / 5 / 2080)
-    assert data.rarest == pytest.approx(sum(mask.sum() for mask in truth.values()) / (9 * 1920 + 9 * 2240))
-    assert (data.groups, data.copies, data.given, data.shift, data.colour) == (0, 0, False, None, True)
+    assert (data.groups, data.copies, data.given, data.shift) == (0, 0, False, None)
     assert 6 < data.object_side < 20
     assert list(data.ceilings) == candidate_scales(44)
     assert 0 < data.reading < 1
@@ -75,6 +74,14 @@ def test_data_that_cannot_be_used_is_not_planned_for(tiny, drawn, tmp_path):
     config = tiny.competition.model_copy(update={"root": root})
     with pytest.raises(CompetitionError, match=r"the data has problems \(.*T003.*\): check_data\.py lists them all"):
         take_fingerprint(open_competition(config), tiny.folds)
+
+
+def test_one_image_is_too_few(tiny, monkeypatch):
+    competition = open_competition(tiny.competition)
+    one = Samples(competition.samples("train")[:1])
+    monkeypatch.setattr(type(competition), "samples", lambda self, split: one)
+    with pytest.raises(CompetitionError, match="1 training images are too few for a plan"):
+        take_fingerprint(competition, tiny.folds)
 
 
 def test_weights_at_hand(tmp_path, monkeypatch):

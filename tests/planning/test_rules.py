@@ -14,7 +14,7 @@ from maskfold.planning.choice import value
 from maskfold.planning.costs import COMMAND, COMMANDS, Costs
 from maskfold.planning.fingerprint import is_upright
 from maskfold.planning.rules import folds, length, positives, views
-from maskfold.planning.rules.batch import batch_size
+from maskfold.planning.rules.batch import batch_size, prediction_batch
 from maskfold.planning.rules.crop import crop
 from maskfold.planning.rules.input import cache
 from maskfold.planning.rules.learning_rate import encoder_factor, learning_rate
@@ -48,6 +48,12 @@ def test_batches():
     assert batch_size(512, 5000, memory=2.5e9, free=int(8e9)).value == 9
 
 
+def test_batches_of_prediction():
+    assert prediction_batch(512**2, memory=None, free=0).value == 2
+    assert prediction_batch(512**2, memory=2.5e9, free=int(8e9)).value == 9
+    assert prediction_batch(9000**2, memory=2.5e9, free=int(8e9)).value == 1
+
+
 def test_the_rate_grows_with_the_root_of_the_batch():
     assert learning_rate(8, 0.002).value == pytest.approx(0.002)
     assert learning_rate(2, 0.002).value == pytest.approx(0.001)
@@ -63,7 +69,7 @@ def test_the_rate_grows_with_the_root_of_the_batch():
         ({}, ["bce", "dice"], "dice is of overlap"),
         ({"coverage": 0.001}, ["bce", "dice"], "0.1%"),
         ({"of_sums": True, "metric": "global_dice"}, ["bce", "dice"], "sums over all images"),
-        ({"costs": (0.2, 0.8), "metric": "f2"}, ["bce", "tversky"], "false negatives 0.8"),
+        ({"error_costs": (0.2, 0.8), "metric": "f2"}, ["bce", "tversky"], "false negatives 0.8"),
         ({"task": "multiclass"}, ["cross_entropy", "lovasz_softmax"], "exclude each other"),
     ],
 )

@@ -1,15 +1,17 @@
 """What a config leaves open is measured once and written into the run."""
 
 import time
+import weakref
 
 import pytest
 
 from maskfold.config import load_config, override
+from maskfold.config.undecided import open_keys
 from maskfold.errors import ConfigError, RunError, TrainingError
 from maskfold.runs import Run
 from maskfold.steps import settle as module
 from maskfold.steps.batch import with_batch
-from maskfold.steps.settle import open_keys, settle, trial_run
+from maskfold.steps.settle import settle, trial_run
 from maskfold.steps.train import train
 from maskfold.training import fit, forecast
 from maskfold.training.forecast import Pace
@@ -126,6 +128,27 @@ def test_a_layout_is_measured(tiny, here):
     found = settle(override(tiny, {"train.channels_last": "auto"}))
     assert found.train.channels_last in (True, False)
     assert override(found, {"train.channels_last": "auto"}) == override(tiny, {"train.channels_last": "auto"})
+
+
+def test_one_opened_training_settles_both_batches_and_is_not_charged_with_folds(tiny, here, monkeypatch):
+    opened = []
+    real = Trial.__init__
+
+    def init(self, run, *args, **options):
+        opened.append(run.storage.exists("folds.csv"))
+        real(self, run, *args, **options)
+
+    monkeypatch.setattr(Trial, "__init__", init)
+    found = settle(override(tiny, {**OPEN, "train.hours": None, "train.epochs": 2}))
+    assert (found.train.batch_size, found.inference.batch_size) == (4, 32)
+    assert opened == [True]
+
+
+def test_a_trial_gives_its_memory_back(tiny, here):
+    with trial_run(tiny) as run, Trial(run) as trial:
+        network = weakref.ref(trial.session.network)
+        trial.train(2)
+    assert network() is None
 
 
 def test_a_trial_leaves_nothing_behind(tiny, here):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from maskfold.config import Config
+from maskfold.errors import TrainingError
 from maskfold.training import batches
 from maskfold.training.batches import by_pixels, filled, prediction_batch, training_batch
 
@@ -60,6 +61,12 @@ def test_a_gpus_memory_is_tried():
     assert training_batch(Trial("cuda", 300, room=500)) == 30
     assert prediction_batch(Trial("cuda", 5000, room=6)) == 5
     assert prediction_batch(Trial("cuda", 5000, room=500)) == batches.GPU_MOST
+
+
+def test_a_gpu_without_room_for_one_image_is_refused():
+    for batch in (training_batch, prediction_batch):
+        with pytest.raises(TrainingError, match=r"not even one image .* lower data\.crop .* model\.encoder"):
+            batch(Trial("cuda", 5000, room=0))
 
 
 def test_prediction_on_a_cpu_counts_the_largest_image_after_scale():

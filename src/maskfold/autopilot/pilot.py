@@ -20,6 +20,7 @@ from maskfold.autopilot.train import Training, train_folds
 from maskfold.config import Config, config_yaml, load_config, override
 from maskfold.errors import InferenceError, MaskfoldError, RunError, TrainingError
 from maskfold.files import atomic_path
+from maskfold.planning.costs import COMMAND
 from maskfold.planning.encoders import TABLE
 from maskfold.program import command_line
 from maskfold.runs import Run
@@ -29,7 +30,6 @@ from maskfold.steps.places import AUTOPILOTS, PSEUDO, RUNS, SUBMISSIONS
 from maskfold.steps.plan import plan
 
 MEASURING = 0.03  # of the hours that each measurement takes at most, 20 s at the most
-COMMAND = 6.0  # seconds until a command works, before one was timed
 
 
 class Autopilot:

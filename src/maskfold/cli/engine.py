@@ -1,6 +1,7 @@
 """Where the work is done: on this machine, or on a Ray cluster."""
 
 import argparse
+import shlex
 
 from maskfold.cluster import Cluster
 
@@ -33,3 +34,9 @@ def add_cluster(parser: argparse.ArgumentParser, gpus: str) -> None:
 def cluster_of(arguments: argparse.Namespace) -> Cluster | None:
     """The cluster that the options name; None: this machine."""
     return Cluster(arguments.address, arguments.gpus) if arguments.engine == "ray" else None
+
+
+def cluster_flags(arguments: argparse.Namespace) -> list[str]:
+    """The options that name the cluster for folds, as they were given."""
+    flags = ["--engine ray", f"--address {shlex.quote(arguments.address)}"]
+    return flags + ([] if arguments.gpus is None else [f"--gpus-per-fold {arguments.gpus:g}"])

@@ -17,19 +17,22 @@ def add_dry_run(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def measure(config: Config) -> list[str]:
-    """Print what fits and what it takes; returns what has to be changed to make it fit."""
+def measure(config: Config, folds: int | None = None) -> list[str]:
+    """Print what fits and what it takes for so many folds; returns what has to be changed to make it fit."""
     starting("Measuring training and prediction …")
     from maskfold.steps.fit import advice, describe_fit, measure_fit
 
-    found = measure_fit(config)
+    found = measure_fit(config, folds)
     print(describe_fit(found))
     return advice(found)
 
 
-def dry_run(config: Config, command: str) -> None:
-    """Measure, and name the next command: ``command``, after what has to be changed (exit code 1)."""
-    changes = measure(config)
+def dry_run(config: Config, command: str, folds: int | None = None) -> None:
+    """Measure for so many folds (None: all), and name the next command: ``command``, after what has to be changed.
+
+    That is exit code 1.
+    """
+    changes = measure(config, folds)
     next_command("; then ".join(["; ".join(changes), command] if changes else [command]))
     if changes:
         sys.exit(1)

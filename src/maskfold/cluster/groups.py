@@ -4,10 +4,10 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from maskfold.cluster.workers import DEATHS, PATIENCE, enter, gone
-from maskfold.errors import BusyError, MaskfoldError
+from maskfold.errors import BusyError, ClusterError, MaskfoldError
 from maskfold.parallel import Task, Work
 
 
@@ -30,11 +30,13 @@ class Groups:
         """The same, as many groups at a time as the cluster has room for; yield each task when it is done.
 
         Raises:
+            ClusterError: the whole cluster is too small for a group.
             TrainingError: machines of a task went more often than allowed.
             Exception: whatever was raised in a process.
         """
         import ray  # pyright: ignore[reportMissingImports]
 
+        refuse_too_large(self._needs, ray.cluster_resources())
         groups = [_Group(self._needs, work, task) for task in tasks]
         try:
             for group in groups:
@@ -50,6 +52,27 @@ class Groups:
                 group.end()
 
 
+def refuse_too_large(needs: list[dict[str, float]], there: Mapping[str, float]) -> None:
+    """Refuse a group for which the cluster will never have room.
+
+    Args:
+        needs: of each process: resource -> how much.
+        there: resource -> how much all machines have together.
+
+    Raises:
+        ClusterError: it is too large.
+    """
+    asked = {name: sum(need.get(name, 0) for need in needs) for name in ("CPU", "GPU")}
+    if any(count > there.get(name, 0) for name, count in asked.items()):
+        asked_text, there_text = (
+            f"{one.get('CPU', 0):g} cores and {one.get('GPU', 0):g} GPUs" for one in (asked, there)
+        )
+        raise ClusterError(
+            f"a fold's {len(needs)} processes need {asked_text}, the cluster has {there_text}: lower "
+            "--workers-per-fold, or add machines"
+        )
+
+
 class _Group:
     """The processes of one task."""
 
@@ -58,7 +81,8 @@ class _Group:
         self.running: list = []
         self._needs, self._work = needs, work
         self._deaths, self._error, self._until = 0, None, 0.0
-        self._patience = time.monotonic() + PATIENCE
+        self._patience: float | None = None  # until when a fold may be held; it begins when it first is
+        self._room = None
 
     def begin(self) -> None:
         """Ask for room for all processes; they start when there is."""
@@ -107,10 +131,14 @@ class _Group:
                 self._deaths += 1
                 if self._deaths > DEATHS:
                     raise gone(error) from None
+                self._patience = None
                 return self._again()
         if self._error is None or (self.running and time.monotonic() < self._until):
             return self._error is None and not self.running
-        if not isinstance(self._error, BusyError) or time.monotonic() > self._patience:
+        if not isinstance(self._error, BusyError):
+            raise self._error
+        self._patience = self._patience or time.monotonic() + PATIENCE
+        if time.monotonic() > self._patience:
             raise self._error
         time.sleep(1)  # a process of a machine that is gone may hold the fold until it notices
         return self._again()
@@ -122,7 +150,8 @@ class _Group:
 
         for process in self.running:
             ray.cancel(process, force=True)
-        remove_placement_group(self._room)
+        if self._room is not None:
+            remove_placement_group(self._room)
 
     def _went_wrong(self, error: Exception) -> None:
         """Remember the first error; one that a lost partner leaves behind is told from others by waiting for it."""

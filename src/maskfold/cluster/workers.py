@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PASSED_ON = (
     "MASKFOLD_RUNS",
     "MASKFOLD_WEIGHTS",
+    "MASKFOLD_CACHE",
     "MASKFOLD_DEBUG",
     "OMP_NUM_THREADS",
     "NO_ALBUMENTATIONS_UPDATE",
@@ -102,6 +103,11 @@ def _workers(cluster: Cluster) -> "ClusterWorkers | Groups":
     from maskfold.cluster.groups import Groups
 
     gpus = (1 if ray.cluster_resources().get("GPU") else 0) if cluster.gpus is None else cluster.gpus
+    if cluster.together > 1 and 0 < gpus < 1:
+        raise ClusterError(
+            f"--gpus-per-fold {gpus:g} is less than a GPU, and each process that trains a fold with others needs "
+            "a whole one: give 1, or leave out --workers-per-fold"
+        )
     return ClusterWorkers(gpus) if cluster.together == 1 else Groups(gpus, cluster.together)
 
 

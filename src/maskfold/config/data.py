@@ -71,6 +71,11 @@ class FoldsConfig(Section):
         """Number of folds that are made."""
         return 1 if self.kind in ("holdout", "given") else self.count
 
+    @property
+    def to_train(self) -> int:
+        """Number of folds that are trained where none are named."""
+        return min(self.made, self.trained or self.made)
+
 
 class MixConfig(Section):
     """Training images that are made of several, with the labels that belong to them."""

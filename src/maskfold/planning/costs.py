@@ -1,4 +1,4 @@
-"""The seconds of a whole competition, folds to submission, as a plan reckons them."""
+"""The seconds of a whole competition, folds to submission, as a plan estimates them."""
 
 from dataclasses import dataclass
 

@@ -34,20 +34,19 @@ class Fingerprint:
         task: binary, multiclass or multilabel.
         metric: its name.
         of_sums: whether the metric is of sums over the set, not a mean over images.
-        costs: of a false positive and a false negative, see `maskfold.metrics.CompetitionMetric`; None: another kind.
+        error_costs: of a false positive and a false negative, see `maskfold.metrics.CompetitionMetric`; None: another
+            kind.
         train, test: number of images.
         height, width: medians of the training images, in pixels.
         test_pixels: mean pixels of a test image relative to those of a training image.
         coverage: mean share of foreground in the masks that have any.
         empty: share of masks without foreground.
         object_side: square root of the area of a median object, in pixels; 0 without objects.
-        rarest: least share of the pixels that a class has, among those that occur.
         groups: of images that belong together; 0: none are known.
         copies: training images that are nearly the same as another one.
         shift: AUC of telling training and test images apart; None: not measured.
         given: whether the competition has a validation split of its own.
         upright: whether the upper and the lower half of the images differ systematically, as in street scenes.
-        colour: whether images have red, green and blue.
         ceilings: scale -> score of the true masks at that scale, see `maskfold.planning.ceiling`.
         reading: seconds to read an image.
         read: training images that were looked at.
@@ -56,7 +55,7 @@ class Fingerprint:
     task: str
     metric: str
     of_sums: bool
-    costs: tuple[float, float] | None
+    error_costs: tuple[float, float] | None
     train: int
     test: int
     height: float
@@ -65,13 +64,11 @@ class Fingerprint:
     coverage: float
     empty: float
     object_side: float
-    rarest: float
     groups: int
     copies: int
     shift: float | None
     given: bool
     upright: bool
-    colour: bool
     ceilings: Mapping[float, float]
     reading: float
     read: int
@@ -95,8 +92,11 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         FoldsError: groups that cannot be read.
     """
     whole = {"train": competition.samples("train"), "test": competition.survey("test").samples}
-    if not len(whole["train"]):
-        raise CompetitionError("there are no training images: a plan is made from them")
+    if len(whole["train"]) < 2:
+        raise CompetitionError(
+            f"{len(whole['train'])} training images are too few for a plan, which trains on some and validates others: "
+            "give two at least"
+        )
     samples = {split: spread(own, MOST[split]) for split, own in whole.items()}
     _refuse_large(competition, samples["train"])
     samples["test"] = Samples(sample for sample in samples["test"] if not too_large(competition, sample.image))
@@ -114,7 +114,7 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         task=competition.labels.task,
         metric=competition.metric.name,
         of_sums=competition.metric.of_sums,
-        costs=competition.metric.costs,
+        error_costs=competition.metric.costs,
         train=len(whole["train"]),
         test=len(whole["test"]),
         height=height,
@@ -123,13 +123,11 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         coverage=float(coverage[coverage > 0].mean()) if (coverage > 0).any() else 0.0,
         empty=float((coverage == 0).mean()),
         object_side=_object_side(masks),
-        rarest=_rarest(masks),
         groups=_groups(competition, whole["train"], folds),
-        copies=int(sum(np.unique(copies, return_counts=True)[1].clip(min=1) - 1)),
+        copies=int(sum(np.unique(copies, return_counts=True)[1] - 1)),
         shift=None if shift is None else shift.auc,
         given={sample.split for sample in whole["train"]} >= {"train", "valid"},
         upright=is_upright(images.thumbnails[images.rows_of("train")]),
-        colour=competition.images.plain,
         ceilings=score_ceilings(competition, spread(samples["train"], 100), candidate_scales(min(height, width))),
         reading=_reading(competition, samples["train"]),
         read=len(samples["train"]),
@@ -178,8 +176,8 @@ def _refuse_large(competition: Competition, train: Sequence) -> None:
     large = [sample.id for sample in train if too_large(competition, sample.image)]
     if large:
         raise CompetitionError(
-            f"{len(large)} training images are too large to be read whole ({first_few(large)}): cut them with tile.py "
-            "first, and plan for the tiles"
+            f"{len(large)} training images of {len(train)} looked at are too large to be read whole "
+            f"({first_few(large)}): cut them with tile.py first, and plan for the tiles"
         )
 
 
@@ -192,11 +190,6 @@ def _test_pixels(images: Images) -> float:
 def _object_side(masks: Masks) -> float:
     areas = masks.all_areas
     return float(np.sqrt(np.median(areas))) if len(areas) else 0.0
-
-
-def _rarest(masks: Masks) -> float:
-    shares = masks.pixels / max(1, masks.total)
-    return float(shares[shares > 0].min()) if (shares > 0).any() else 0.0
 
 
 def _groups(competition: Competition, train: Samples, config: FoldsConfig) -> int:

@@ -10,12 +10,11 @@ from maskfold.planning.encoders import SCRATCH, Encoder, at_hand
 from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.reason import Reason
 from maskfold.planning.rules import folds, input, learning_rate, length, positives, views
-from maskfold.planning.rules.batch import batch_size
+from maskfold.planning.rules.batch import batch_size, prediction_batch
 from maskfold.planning.rules.crop import crop
 from maskfold.planning.rules.loss import loss
 from maskfold.planning.rules.scale import why_scale
 from maskfold.planning.speed import Speed
-from maskfold.training.batches import by_pixels
 from maskfold.training.forecast import duration
 
 MEASURING = 25.0  # seconds in which encoders are measured, the cheapest first,
@@ -133,9 +132,7 @@ def _values(
         "train.epochs": count,
         "train.validate_every": length.validate_every(option.costs, train, count.value),
         "train.batch_size": batch,
-        "inference.batch_size": Reason("auto", "tried before the first fold")
-        if speed.gpu
-        else Reason(by_pixels(image), f"images of {image} pixels after scale"),
+        "inference.batch_size": prediction_batch(image, memory=memory, free=speed.free),
     }
 
 

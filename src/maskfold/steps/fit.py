@@ -6,16 +6,17 @@ from maskfold.training.capacity import Capacity, Load, measure_capacity
 from maskfold.training.forecast import duration
 
 
-def measure_fit(config: Config) -> Capacity:
+def measure_fit(config: Config, folds: int | None = None) -> Capacity:
     """Measure training and prediction of a config on this device; nothing is left in ``runs/``.
 
     Args:
         config: the experiment's; what it leaves open is settled first.
+        folds: that are trained within ``train.hours``; None: as many as the config says.
 
     Raises:
         MaskfoldError: see its message: what keeps a training from starting.
     """
-    with trial_run(settle(config)) as run:
+    with trial_run(settle(config, folds=config.folds.to_train if folds is None else folds)) as run:
         return measure_capacity(run)
 
 

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from maskfold.config import Config, override
-from maskfold.config.section import AUTO
+from maskfold.config.undecided import open_keys, value_of
 from maskfold.errors import ConfigError
 from maskfold.runs import Run
 from maskfold.steps.competition import open_competition, with_root
@@ -24,14 +24,6 @@ TIMED = 0.02  # of the hours that each measurement takes at most
 # What may be tried, the usual one first: it stays unless another is clearly faster.
 WAYS = {"train.channels_last": (True, False), "train.compile": (False, True)}
 FIRST = 4  # images of the batches of a training that is opened to find their size
-
-
-def open_keys(config: Config) -> list[str]:
-    """Dotted keys of what is still to be measured."""
-    sizes = {"train.batch_size": config.train.batch_size, "inference.batch_size": config.inference.batch_size}
-    ways = {"train.channels_last": config.train.channels_last, "train.compile": config.train.compile}
-    keys = [key for key, size in sizes.items() if size == AUTO] + [key for key, way in ways.items() if way == "auto"]
-    return keys + (["train.hours"] if config.train.hours is not None and config.train.iterations is None else [])
 
 
 def settle(config: Config, *, known: Config | None = None, folds: int = 1, alone: bool = True) -> Config:
@@ -92,13 +84,7 @@ def trial_run(config: Config) -> Iterator[Run]:
 
 def _as_known(config: Config, known: Config) -> Config:
     """``config`` with what was found for the run before."""
-    held: dict[str, int | str | None] = {
-        "train.batch_size": known.train.batch_size,
-        "inference.batch_size": known.inference.batch_size,
-        "train.channels_last": known.train.channels_last,
-        "train.compile": known.train.compile,
-    }
-    values = {key: found for key, found in held.items() if key in open_keys(config)}
+    values = {key: value_of(known, key) for key in open_keys(config) if key != "train.hours"}
     if config.train.hours is not None and config.train.hours == known.train.hours:
         values["train.iterations"] = known.train.iterations
     return override(config, values) if values else config

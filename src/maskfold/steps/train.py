@@ -50,9 +50,7 @@ def train(
         config = settle(
             config,
             known=run.config if staying else None,
-            folds=len(asked)
-            if asked is not None
-            else min(config.folds.made, config.folds.trained or config.folds.made),
+            folds=config.folds.to_train if asked is None else len(asked),
             alone=cluster is None and processes().num_processes == 1,
         )
         if overwrite and processes().is_main_process:  # the main process goes first

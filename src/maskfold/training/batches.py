@@ -1,5 +1,8 @@
 """How many images make a batch where the config says ``auto``."""
 
+from collections.abc import Callable
+
+from maskfold.errors import TrainingError
 from maskfold.training.capacity import fits, largest_batch
 from maskfold.training.forecast import pixels
 from maskfold.training.trial import Trial
@@ -9,7 +12,7 @@ CPU_PIXELS = 8 * 256**2
 CPU_MOST = 32
 GPU_MOST = 64  # a GPU is busy with that, and learning needs many steps more than large ones
 LEAST = 4  # images: batch norm learns little of fewer
-LEAST_STEPS = 10  # of an epoch
+EPOCH_STEPS = 10  # that an epoch keeps
 FILLED = 0.9  # of what fits: validation in between, pieces of memory
 
 
@@ -19,20 +22,39 @@ def training_batch(trial: Trial) -> int:
     An epoch keeps ten steps, where there are images for them.
     """
     config = trial.session.config
-    most = max(LEAST, trial.images // (LEAST_STEPS * config.train.accumulate))
+    most = most_images(trial.images, config.train.accumulate)
     if trial.device.type == "cuda":
-        most = min(most, GPU_MOST)
-        return filled(largest_batch(fits(trial, trial.train, least=LEAST), LEAST, most), most)
-    return min(most, max(LEAST, by_pixels(config.data.crop**2)))
+        return _tried(trial, trial.train, least=LEAST, most=min(most, GPU_MOST))
+    return on_cpu(config.data.crop, most)
 
 
 def prediction_batch(trial: Trial) -> int:
     """Images of a batch of prediction: on a GPU most of what fits, elsewhere by the largest image's pixels."""
     config, competition = trial.session.config, trial.session.competition
     if trial.device.type == "cuda":
-        return filled(largest_batch(fits(trial, trial.predict, least=1), LEAST, GPU_MOST), GPU_MOST)
+        return _tried(trial, trial.predict, least=1, most=GPU_MOST)
     largest = max(pixels(competition, [sample]) for sample in trial.samples)
     return by_pixels(config.tta.window**2 if config.tta.window else round(largest * config.data.scale**2))
+
+
+def _tried(trial: Trial, attempt: Callable[[int], None], *, least: int, most: int) -> int:
+    largest = largest_batch(fits(trial, attempt, least=least), LEAST, most)
+    if not largest:
+        raise TrainingError(
+            "not even one image fits the GPU's memory: lower data.crop or data.scale, set tta.window, or take a "
+            "smaller model.encoder"
+        )
+    return filled(largest, most)
+
+
+def on_cpu(crop: int, most: int) -> int:
+    """Images of a training batch on a CPU, of crops of so many pixels a side; ``most`` keep the epoch its steps."""
+    return min(most, max(LEAST, by_pixels(crop**2)))
+
+
+def most_images(images: int, accumulate: int = 1) -> int:
+    """Images of a training batch with which an epoch of so many keeps its steps."""
+    return max(LEAST, images // (EPOCH_STEPS * accumulate))
 
 
 def by_pixels(image: int) -> int:

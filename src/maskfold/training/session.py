@@ -12,7 +12,7 @@ from accelerate.utils import broadcast_object_list, set_seed
 
 from maskfold.competitions import Competition
 from maskfold.config import Config
-from maskfold.config.section import AUTO
+from maskfold.config.undecided import open_keys
 from maskfold.errors import RunError, TrainingError
 from maskfold.inference.decoding import build_chain
 from maskfold.losses import MixedLoss, build_loss, default_loss
@@ -226,11 +226,8 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
 
 
 def _refuse_open(config: Config) -> None:
-    sizes = {"train.batch_size": config.train.batch_size, "inference.batch_size": config.inference.batch_size}
-    ways = {"train.channels_last": config.train.channels_last, "train.compile": config.train.compile}
-    left = [f"{key} is auto" for key, size in sizes.items() if size == AUTO]
-    left += [f"{key} is auto" for key, way in ways.items() if way == "auto"]
-    if config.train.hours is not None and config.train.iterations is None:
+    left = [f"{key} is auto" for key in open_keys(config) if key != "train.hours"]
+    if "train.hours" in open_keys(config):
         left.append(f"train.hours is {config.train.hours:g}, and how many train.iterations that are is not known")
     if left:
         raise TrainingError(f"{' and '.join(left)}: maskfold.train measures it before it trains; give a value here")

@@ -1,9 +1,10 @@
 """Train all folds, one after the other or several at a time; interrupted, the same command goes on where it stopped."""
 
+import argparse
 from dataclasses import replace
 
 from maskfold.cli.arguments import config_flags, config_parser, parse
-from maskfold.cli.engine import add_engine, cluster_of
+from maskfold.cli.engine import add_engine, cluster_flags, cluster_of
 from maskfold.cli.fit import add_dry_run, dry_run
 from maskfold.cli.train import train_and_tell
 from maskfold.cli.values import count_from
@@ -40,7 +41,8 @@ def main() -> None:
         parser.error("--workers-per-fold needs --engine ray; on one machine: torchrun --nproc-per-node N train_fold.py")
     if arguments.dry_run:
         check_competition(config)
-        dry_run(config, command_line("train-all", config_flags(arguments)))
+        folds = None if arguments.folds is None else len(arguments.folds)
+        dry_run(config, command_line("train-all", config_flags(arguments), _own_flags(arguments)), folds)
         return
     train_and_tell(
         config,
@@ -50,3 +52,12 @@ def main() -> None:
         parallel=arguments.parallel,
         cluster=cluster,
     )
+
+
+def _own_flags(arguments: argparse.Namespace) -> str:
+    """The options of this command that were given, for the next one."""
+    flags = [f"--folds {' '.join(map(str, arguments.folds))}"] if arguments.folds is not None else []
+    flags += [f"--parallel {arguments.parallel}"] if arguments.parallel > 1 else []
+    flags += cluster_flags(arguments) if arguments.engine != "local" else []
+    flags += [f"--workers-per-fold {arguments.workers_per_fold}"] if arguments.workers_per_fold > 1 else []
+    return " ".join([*flags, *(["--overwrite"] if arguments.overwrite else [])])

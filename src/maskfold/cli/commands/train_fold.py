@@ -22,6 +22,9 @@ def main() -> None:
     arguments, config = parse(parser)
     if arguments.dry_run:
         check_competition(config)
-        dry_run(config, command_line("train-fold", config_flags(arguments), f"--fold {arguments.fold}"))
+        again = ["--overwrite"] if arguments.overwrite else []
+        dry_run(
+            config, command_line("train-fold", config_flags(arguments), f"--fold {arguments.fold}", *again), folds=1
+        )
         return
     train_and_tell(config, [arguments.fold], config_flags(arguments), overwrite=arguments.overwrite)

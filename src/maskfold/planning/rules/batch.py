@@ -1,7 +1,7 @@
-"""Images of a training batch."""
+"""Images of a batch of training, and of prediction."""
 
 from maskfold.planning.reason import Reason
-from maskfold.training.batches import LEAST, LEAST_STEPS, by_pixels
+from maskfold.training.batches import EPOCH_STEPS, by_pixels, most_images, on_cpu
 
 GPU_MOST = 32
 SHARE = 0.8  # of a GPU's memory
@@ -19,9 +19,29 @@ def batch_size(crop: int, images: int, *, memory: float | None, free: int) -> Re
         memory: bytes that a million pixels take on a GPU; None: a CPU.
         free: bytes.
     """
-    steps = max(LEAST, images // LEAST_STEPS)
+    most = most_images(images)
     if memory is None:
-        fits, why = max(LEAST, by_pixels(crop**2)), "pixels that a CPU works on at once"
+        used, why = on_cpu(crop, most), "pixels that a CPU works on at once"
+        fits = on_cpu(crop, images)
     else:
-        fits, why = min(GPU_MOST, max(2, int(free * SHARE / (memory * crop**2 / 1e6)))), "they fit the GPU's memory"
-    return Reason(min(fits, steps), why if fits <= steps else f"an epoch of {images} images keeps {LEAST_STEPS} steps")
+        fits, why = max(2, _on_gpu(crop**2, memory, free)), "they fit the GPU's memory"
+        used = min(fits, most)
+    return Reason(used, why if used == fits else f"an epoch of {images} images keeps {EPOCH_STEPS} steps")
+
+
+def prediction_batch(image: int, *, memory: float | None, free: int) -> Reason:
+    """Of images of so many pixels after scale; a number, for several processes cannot settle ``auto``.
+
+    Args:
+        image: pixels.
+        memory, free: see `batch_size`; prediction takes less memory than training.
+    """
+    if memory is None:
+        return Reason(by_pixels(image), f"images of {image} pixels after scale")
+    return Reason(
+        max(1, _on_gpu(image, memory, free)), f"images of {image} pixels after scale: they could even train together"
+    )
+
+
+def _on_gpu(image: int, memory: float, free: int) -> int:
+    return min(GPU_MOST, int(free * SHARE / (memory * image / 1e6)))

@@ -22,8 +22,8 @@ def loss(data: Fingerprint) -> Reason:
     if data.of_sums:
         terms = [{"name": "bce", "weight": 0.5}, {"name": "dice", "weight": 0.5, "options": {"per_image": False}}]
         return Reason(terms, f"{data.metric} is of sums over all images, so the Dice is of the whole batch")
-    if data.costs is not None and data.costs[0] != data.costs[1]:
-        alpha, beta = data.costs
+    if data.error_costs is not None and data.error_costs[0] != data.error_costs[1]:
+        alpha, beta = data.error_costs
         options = {"alpha": alpha, "beta": beta}
         terms = [{"name": "bce", "weight": 0.5}, {"name": "tversky", "weight": 0.5, "options": options}]
         return Reason(terms, f"{data.metric} weighs false positives {alpha:g} and false negatives {beta:g}")
