@@ -63,6 +63,7 @@ FAILURES = [
     (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible"), "--shm-size 4g"),
     (RuntimeError("unable to open shared memory object </torch_1> in read-write mode"), "set data.workers to 0"),
     (OSError("No space left on device: '/torch_1_2_3'"), "--shm-size 4g"),
+    (RuntimeError("unable to resize file </torch_1_2_0> to the right size: File too large (27)"), "data.workers to 0"),
 ]  # fmt: skip
 
 

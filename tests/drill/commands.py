@@ -116,6 +116,7 @@ def start(folder: Path, words: Sequence[str], prepare: Sequence[Prepare] = (), n
     code = 70
     try:
         _become(folder, log, words)
+        _same_bits()
         for each in prepare:
             each()
         from maskfold.cli.doorways import command
@@ -132,6 +133,13 @@ def start(folder: Path, words: Sequence[str], prepare: Sequence[Prepare] = (), n
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _same_bits() -> None:
+    """Convolve image by image: oneDNN's kernels differ in their last bits with the number of images in a batch."""
+    import torch
+
+    torch.backends.mkldnn.enabled = False
 
 
 def _become(folder: Path, log: Path, words: Sequence[str]) -> None:

@@ -71,7 +71,7 @@ def test_a_chain_of_variants_is_trained_once_and_goes_on(study, script, here, mo
     with monkeypatch.context() as patch:
         patch.setattr("maskfold.studies.run.train", interrupted_student)
         ended = script("study", file)
-    assert (ended.code, "the same command goes on" in ended.err) == (1, True)
+    assert (ended.code, "the same command goes on" in ended.err) == (130, True)
     before = states(here)
     assert len(before) >= 1
 

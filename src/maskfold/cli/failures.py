@@ -16,7 +16,14 @@ SHARED_MEMORY = (
     "with --shm-size 4g or --ipc host; or set data.workers to 0"
 )
 # "Shared memory" alone is none: Triton means what is on the GPU.
-SHARED_MEMORY_SIGNS = ("bus error", "insufficient shared memory", "shared memory object", "/dev/shm", "'/torch_")
+SHARED_MEMORY_SIGNS = (
+    "bus error",
+    "insufficient shared memory",
+    "shared memory object",
+    "/dev/shm",
+    "'/torch_",
+    "</torch_",
+)
 # What can be done about what the system says of a file.
 _ADVICE = {
     errno.EACCES: "give yourself the right to it, or name another place",
