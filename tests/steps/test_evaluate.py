@@ -61,7 +61,7 @@ def test_calibration_is_that_of_the_maps(runs, competition, truth):
     assert found["log_loss"] == pytest.approx(-(1 - built) * np.log(1 - low) - built * np.log(high), abs=1e-6)
     # All decisions are right, so the more certain the better: the lowest temperature, 1/4.
     assert calibration.temperature == 0.25
-    assert fold_temperatures(default_choice([a]), competition) == {0: 0.25, 1: 0.25}
+    assert fold_temperatures(default_choice([a]), competition) == {"0": 0.25, "1": 0.25}
     sharp = [odds**4 / (1 + odds**4) for odds in (low / (1 - low), high / (1 - high))]
     assert calibration.after["ece"] == pytest.approx((1 - built) * sharp[0] + built * (1 - sharp[1]), rel=1e-3)
     assert "at temperature 0.25, cross-fitted: decisions 0.00" in calibration.lines()
@@ -97,11 +97,11 @@ def test_a_fold_has_no_say_in_its_own_temperature(config, competition, truth, tm
     run = make_run(tmp_path, "apart", config, {"best": maps}, valid)
     found = fold_temperatures(default_choice([run]), competition)
     sizes = {fold: sum(truth[name].size for name in ids) for fold, ids in valid.items()}
-    for fold, temperature in found.items():
+    for fold in valid:
         others = [other for other in valid if other != fold]
         share = sum(right[other] * sizes[other] for other in others) / sum(sizes[other] for other in others)
-        assert temperature == pytest.approx(np.log(9) / np.log(share / (1 - share)), rel=0.1)
-    assert found[1] > found[2] > found[0]
+        assert found[str(fold)] == pytest.approx(np.log(9) / np.log(share / (1 - share)), rel=0.1)
+    assert found["1"] > found["2"] > found["0"]
 
 
 @pytest.mark.parametrize(

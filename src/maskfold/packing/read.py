@@ -1,18 +1,16 @@
 """Opening a pack, a folder or a zip archive: every file is checked against the pack's own list before it is used."""
 
 import json
-import lzma
 import shutil
 import stat
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskfold.archives import check_member, open_zip
+from maskfold.archives import DAMAGED, check_member, open_zip
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
 from maskfold.errors import PackError, StorageError, UnsafeArchiveError, first_few
@@ -112,7 +110,7 @@ def _unpack(archive: Path, folder: Path) -> None:
                         shutil.copyfileobj(packed, file)
     except UnsafeArchiveError as error:
         raise PackError(f"{archive} is not unpacked: {error}") from None
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError) as error:
+    except DAMAGED as error:
         raise PackError(f"{archive} is damaged or no zip archive ({error}): copy the pack again") from None
 
 

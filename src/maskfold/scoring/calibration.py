@@ -71,8 +71,8 @@ def calibration_oof(choice: EnsembleChoice, competition: Competition, *, batch_s
 
 def fold_temperatures(
     choice: EnsembleChoice, competition: Competition, *, batch_size: int | None = None
-) -> dict[int, float]:
-    """For each fold the temperature that suits the out-of-fold probabilities of the others: its own images have no say.
+) -> dict[str, float]:
+    """Fold's name -> the temperature that suits the out-of-fold probabilities of the others: its own have no say.
 
     Args:
         choice, competition, batch_size: as for `calibration_oof`.
@@ -91,7 +91,7 @@ def fold_temperatures(
             "another fold, or do without the temperature"
         )
     fit = _fitted(images, choice, competition)
-    chosen = {image.fold: TEMPERATURES[place] for place, image in zip(fit.places, images, strict=True)}
+    chosen = {str(image.fold): TEMPERATURES[place] for place, image in zip(fit.places, images, strict=True)}
     return chosen if fit.after < fit.before else {}
 
 

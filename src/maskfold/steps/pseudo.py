@@ -73,10 +73,7 @@ def pseudo_label(
     choice = default_choice(runs, config)
     size = config.inference.batch_size
     print(f"{len(found.samples)} images of {images or competition.root}", flush=True)
-    temperatures = {}
-    if calibrated:
-        fitted = fold_temperatures(choice, competition, batch_size=size)
-        temperatures = {str(fold): temperature for fold, temperature in fitted.items()}
+    temperatures = fold_temperatures(choice, competition, batch_size=size) if calibrated else {}
     manifest = write_pseudo_labels(
         choice, runs, found, folder, rules, all_folds=all_folds, temperatures=temperatures, batch_size=size
     )
