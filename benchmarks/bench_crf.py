@@ -75,10 +75,10 @@ def blobs(size: int) -> np.ndarray:
     return (1 / (1 + np.exp(-3 * (smooth - smooth.mean()) / smooth.std())))[None].astype(np.float32)
 
 
-def errors(config: CRFConfig, image: np.ndarray, pieces: int = 4) -> np.ndarray:
-    """Mean over some pieces along the image's diagonal."""
+def errors(config: CRFConfig, image: np.ndarray) -> np.ndarray:
+    """Mean over four pieces along the image's diagonal."""
     probability, found = blobs(PIECE), []
-    for corner in np.linspace(0, SIZE - PIECE, pieces).astype(int):
+    for corner in np.linspace(0, SIZE - PIECE, 4).astype(int):
         piece = image[corner : corner + PIECE, corner : corner + PIECE]
         exact = step(config)(probability, piece)
         crf.EXACT_PIXELS, kept = 0, crf.EXACT_PIXELS

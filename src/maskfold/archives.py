@@ -15,7 +15,7 @@ MOST_MEMBERS = 5_000_000
 MOST_RATIO = 200
 UNPACKED = 1 << 30  # bytes from which the ratio counts
 # What zipfile raises of members that are damaged, encrypted or packed in a way that it does not know.
-DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError)
 
 _END, _END_64 = b"PK\x05\x06", b"PK\x06\x06"
 _TAIL = 22 + (1 << 16)  # the end's own size, and a comment
@@ -41,13 +41,18 @@ def open_zip(source: Path | IO[bytes]) -> zipfile.ZipFile:
         raise zipfile.BadZipFile(f"its list of members is damaged: {error}") from None
 
 
+def is_link(member: zipfile.ZipInfo) -> bool:
+    """Whether a member is a symbolic link."""
+    return stat.S_ISLNK(member.external_attr >> 16)
+
+
 def check_member(member: zipfile.ZipInfo) -> None:
     """Refuse a member before anything of it is unpacked.
 
     Raises:
         UnsafeArchiveError: it is a link, or becomes very much larger than it is packed, as a decompression bomb does.
     """
-    if stat.S_ISLNK(member.external_attr >> 16):
+    if is_link(member):
         raise UnsafeArchiveError("it is a link, and links in archives are not followed")
     if member.file_size > UNPACKED and member.file_size > MOST_RATIO * member.compress_size:
         ratio = member.file_size // max(1, member.compress_size)

@@ -18,6 +18,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=int, help="let atheris fuzz the one TARGET for so long instead")
     arguments = parser.parse_args()
+    if arguments.seconds and len(arguments.targets) != 1:
+        parser.error("--seconds fuzzes one TARGET: name it")
     if arguments.seconds:
         guided(arguments.targets[0], arguments.seconds)
     sound = True

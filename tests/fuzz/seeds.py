@@ -2,7 +2,6 @@
 
 import io
 import json
-import struct
 import zipfile
 import zlib
 from functools import cache
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 import yaml
 from safetensors.torch import save
+from tests.bad_input.spoiled import chunk
 
 from maskfold.competitions.profile import SHIPPED
 from maskfold.config import Config, config_yaml
@@ -125,6 +125,4 @@ def pictures() -> list[tuple[str, bytes]]:
 
 def _with_text(png: bytes) -> bytes:
     """The png with a packed text chunk, which Pillow unpacks."""
-    body = b"zTXtnote\0\0" + zlib.compress(b"x" * 1000)
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    return png[:33] + chunk + png[33:]
+    return png[:33] + chunk(b"zTXt", b"note\0\0" + zlib.compress(b"x" * 1000)) + png[33:]

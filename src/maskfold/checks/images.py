@@ -136,7 +136,7 @@ def _look(data: bytes, path: str) -> tuple[str | None, str]:
         except UnidentifiedImageError:
             if PurePosixPath(path).suffix.lower() in {".npy", *TIF_SUFFIXES, *DICOM_SUFFIXES}:
                 return None, ""
-            raise CompetitionError(f"{path}: it is not an image") from None
+            raise
 
 
 def _oddity(image: Image.Image) -> str:

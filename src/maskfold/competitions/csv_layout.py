@@ -41,8 +41,7 @@ class CsvLayout:
             )
         task = profile.task or ("multiclass" if profile.rows == "class" else "binary")
         self.labels = LabelSpec(task, class_names or self.profile.class_names)
-        label_map = None if profile.label_map is None else LabelMap(profile.label_map)
-        self.reader = LabelReader(self.labels, label_map)
+        self.reader = LabelReader(self.labels, LabelMap.of(profile.label_map))
         self.dialect = profile.dialect
 
     def image_folders(self) -> set[str]:

@@ -31,8 +31,7 @@ class LabelLayout(ABC):
     def __init__(self, profile: LabelProfile, files: CompetitionFiles, labels: LabelSpec) -> None:
         self.files = files
         self.labels = labels
-        label_map = None if profile.label_map is None else LabelMap(profile.label_map)
-        self.reader = LabelReader(labels, label_map, profile.mat_variable)
+        self.reader = LabelReader(labels, LabelMap.of(profile.label_map), profile.mat_variable)
         self.profile = profile
 
     def label(self, masks: str | bytes, shape: tuple[int, int]) -> Label:

@@ -56,6 +56,11 @@ class LabelMap:
             raise CompetitionError(f"label_map holds {first_few(entries, 8) or 'nothing'}: {_FORM}, of one kind")
         self.colours = kinds == {3}
 
+    @classmethod
+    def of(cls, entries: Mapping[str, str] | None) -> "LabelMap | None":
+        """The map of a profile's entries; `None` where it has none."""
+        return None if entries is None else cls(entries)
+
     def check(self, names: tuple[str, ...]) -> None:
         """Whether there is a value for each of the classes 0 … of these names, and none for other classes.
 

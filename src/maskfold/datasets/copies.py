@@ -7,10 +7,9 @@ thumbnails' fine detail, so that images which only share their large shapes, as 
 """
 
 import hashlib
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -20,6 +19,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from maskfold.competitions import Competition, Samples
+from maskfold.errors import StorageError
 from maskfold.files import atomic_path, cache_folder
 from maskfold.images import ImageSpec, to_rgb
 from maskfold.progress import progress
@@ -127,12 +127,9 @@ def copy_sets(competition: Competition, samples: Samples) -> np.ndarray:
         if found.shape == (len(samples),):
             return found
     found = _searched(competition, samples)
-    content = io.BytesIO()
-    np.save(content, found)
-    with suppress(OSError):  # a folder that cannot be written to costs time only
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(content.getvalue())
+    # A folder that cannot be written to costs time only.
+    with suppress(OSError, StorageError), atomic_path(path) as temporary:
+        np.save(temporary, found)
     return found
 
 
@@ -149,13 +146,17 @@ def with_copies(ids: Sequence[str], groups: Sequence[str | None], sets: np.ndarr
     named = [
         f"{image_id} and its copies" if group is None else group for image_id, group in zip(ids, groups, strict=True)
     ]
-    first = {name: place for place, name in reversed(list(enumerate(named)))}
-    of_set = {number: place for place, number in reversed(list(enumerate(sets.tolist())))}
+    first, of_set = _first_places(named), _first_places(sets.tolist())
     places = range(len(named))
     links = [*((place, first[named[place]]) for place in places), *((place, of_set[sets[place]]) for place in places)]
     joined = linked_sets(np.array(links), len(named))
-    names = {number: named[place] for place, number in reversed(list(enumerate(joined.tolist())))}
+    names = {number: named[place] for number, place in _first_places(joined.tolist()).items()}
     return [names[number] for number in joined.tolist()]
+
+
+def _first_places(items: Sequence[Any]) -> dict[Any, int]:
+    """Item -> the place where it stands first."""
+    return {item: place for place, item in reversed(list(enumerate(items)))}
 
 
 def _searched(competition: Competition, samples: Samples) -> np.ndarray:
@@ -165,7 +166,7 @@ def _searched(competition: Competition, samples: Samples) -> np.ndarray:
         thumbnails.append(thumbnail(image, competition.images))
         digests.append(pixel_digest(image))
         flat.append(bool((image == image[0, 0]).all()))
-    first = {digest: place for place, digest in reversed(list(enumerate(digests)))}
+    first = _first_places(digests)
     pairs = [(first[digest], place) for place, digest in enumerate(digests) if not flat[place]]
     unlike = np.array(sorted(first.values()), int)
     near, _ = near_pairs(np.array(thumbnails, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL)[unlike], len(unlike))

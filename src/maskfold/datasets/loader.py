@@ -41,7 +41,7 @@ def image_loader(
     """
     data = config.data
     dataset = EvalDataset(competition, samples, scale=data.scale, cache=cache, label_shift=data.label_shift)
-    sizes = [competition.size(sample.image) for sample in samples]
+    sizes = competition.sizes(samples)
     if any(competition.resampling(sample) != 1 for sample in samples):
         factors = [dataset.factor(sample) for sample in samples]
         sizes = [scaled_size(size, factor) for size, factor in zip(sizes, factors, strict=True)]

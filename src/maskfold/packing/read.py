@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskfold.archives import DAMAGED, check_member, open_zip
+from maskfold.archives import DAMAGED, check_member, is_link, open_zip
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
 from maskfold.errors import PackError, StorageError, UnsafeArchiveError, first_few
@@ -124,10 +123,9 @@ def _check_room(size: int, folder: Path, archive: Path) -> None:
 
 
 def _check_member(name: str, member: zipfile.ZipInfo, archive: Path) -> None:
-    mode = member.external_attr >> 16
     unsafe = name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/")
-    if unsafe or stat.S_ISLNK(mode):
-        what = "a link" if stat.S_ISLNK(mode) else "a place outside of it"
+    if unsafe or is_link(member):
+        what = "a link" if is_link(member) else "a place outside of it"
         raise PackError(f"{archive} holds {name!r}, {what}: it is not unpacked; do not use it")
     check_member(member)
 

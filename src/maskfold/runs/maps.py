@@ -90,14 +90,6 @@ class MapStore:
         marker = self._read_marker()
         return marker is not None and marker["made_with"] == made_with and not self._missing(marker)
 
-    def missing_shards(self) -> set[str]:
-        """Names of the shards that the marker names and that are not there.
-
-        Raises:
-            RunError: the marker is damaged.
-        """
-        return self._missing(self._read_marker())
-
     def _missing(self, marker: dict[str, Any] | None) -> set[str]:
         named = self._named(marker)
         return named - {key.rpartition("/")[2] for key in self.storage.list(self.prefix)} if named else named
