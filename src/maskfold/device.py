@@ -16,6 +16,17 @@ def choose_device() -> torch.device:
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
+def wait_for(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def device_name(device: torch.device) -> str:
+    """A GPU's name, else the device's kind."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def give_back_memory() -> None:
     """Give memory that nothing refers to any more, also what refers to itself, back to the GPU."""
     gc.collect()

@@ -14,7 +14,12 @@ def command_line(name: str, *options: str) -> str:
         name: of the command, such as ``train-fold``.
         options: put behind it, empty ones left out.
     """
-    script = f"{name.replace('-', '_')}.py"
-    installed = sys.argv[0].startswith(f"{PROGRAM} ") or not (_SCRIPTS / script).exists()
-    start = f"{PROGRAM} {name}" if installed else f"python src/{script}"
+    script = script_of(name)
+    installed = sys.argv[0].startswith(f"{PROGRAM} ") or not script.exists()
+    start = f"{PROGRAM} {name}" if installed else f"python src/{script.name}"
     return " ".join([start, *(option.strip() for option in options if option.strip())])
+
+
+def script_of(name: str) -> Path:
+    """A command's doorway in the repository, which need not be there."""
+    return _SCRIPTS / f"{name.replace('-', '_')}.py"

@@ -6,6 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from maskfold.config import Config, override
 from maskfold.runs import Run
@@ -166,7 +167,7 @@ def test_a_gpu_is_waited_for(monkeypatch):
     from maskfold.training import logging
 
     waited = []
-    monkeypatch.setattr(logging.torch.accelerator, "synchronize", waited.append)
+    monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
     session = SimpleNamespace(
         accelerator=SimpleNamespace(device=SimpleNamespace(type="cuda")),
         length=SimpleNamespace(steps=50, batches_per_epoch=4),

@@ -7,14 +7,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import psutil
 
 from maskfold.autopilot.log import Log, end_process
-from maskfold.program import command_line
+from maskfold.program import command_line, script_of
 
-SCRIPTS = Path(__file__).parents[2]
 POLL = 0.1  # seconds
 
 
@@ -33,9 +31,8 @@ def run_command(log: Log, step: str, name: str, words: Sequence[str], *, until: 
     Returns:
         Whether it came to a good end.
     """
-    entry = log.step(step)
-    entry.command = command_line(name, shlex.join(words))
-    print(f"\n[{log.time_used():.0f} s of {log.hours * 3600:.0f}] {entry.command}", flush=True)
+    print()
+    entry = log.begin(step, command_line(name, shlex.join(words)))
     log.save()
     started = time.monotonic()
     with tempfile.TemporaryFile("w+") as errors:
@@ -56,7 +53,7 @@ def run_command(log: Log, step: str, name: str, words: Sequence[str], *, until: 
 
 
 def _program(name: str) -> list[str]:
-    script = SCRIPTS / f"{name.replace('-', '_')}.py"
+    script = script_of(name)
     if script.exists():
         return [sys.executable, str(script)]
     return [sys.executable, "-c", "from maskfold.cli.doorways import main; main()", name]

@@ -8,11 +8,11 @@ from maskfold.config import Config
 from maskfold.labels import LabelSpec
 from maskfold.planning.choice import promise
 from maskfold.planning.encoders import Encoder
+from maskfold.planning.rules.crop import STEP
 from maskfold.planning.rules.learning_rate import learning_rate
 from maskfold.training.batches import LEAST
 
 LARGER = 1.5  # times the scale
-STEP = 32  # crops are multiples of it
 MOST_SCALE = 2.0
 
 
@@ -59,7 +59,7 @@ def rungs(
         found.append(_larger(config, first))
     if test:
         found.append(
-            Rung("pseudo", "labels of the test images, each fold's own", {**_onwards(config, first, 3)}, 0.5, True)
+            Rung("pseudo", "labels of the test images, each fold's own", _onwards(config, first, 3), 0.5, True)
         )
     found.append(_lovasz(config, labels, first))
     return found

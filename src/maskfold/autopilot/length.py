@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from maskfold.autopilot.budget import Needs
 from maskfold.config import Config
-from maskfold.planning.costs import CHECKPOINTS, TUNING
+from maskfold.planning.costs import tuning_seconds
 from maskfold.steps.settle import settle, trial_run
 from maskfold.training.forecast import Pace, Work, pixels
 from maskfold.training.hours import iterations_within, of_length
@@ -34,7 +34,7 @@ class Timed:
         return Needs(
             command=command,
             end=work.end(pace),
-            tune=folds * work.valid_images * CHECKPOINTS * self.map_pixels * TUNING,
+            tune=tuning_seconds(folds, work.valid_images, self.map_pixels),
             predict=work.test_images * pace.plain,
             folds=folds,
             views=work.views,

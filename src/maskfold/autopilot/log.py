@@ -24,7 +24,7 @@ class Step:
     """One step: a command that a user could type.
 
     Attributes:
-        name: such as ``train``; of the ladder ``second: train``.
+        name: such as ``plan`` or ``first: tune``; of the ladder ``second: train fold 0``.
         command: as it was given.
         seconds: that it took, all its attempts together.
         ended: how: "" while it is under way, ``done``, ``failed``, ``out of time``, ``skipped``; of a rung also
@@ -139,6 +139,13 @@ class Log:
             found = Step(name)
             self.steps.append(found)
         return found
+
+    def begin(self, name: str, command: str) -> Step:
+        """The step of a name, whose command is shown with the time; not saved yet."""
+        entry = self.step(name)
+        entry.command = command
+        print(f"[{self.time_used():.0f} s of {self.hours * 3600:.0f}] {command}", flush=True)
+        return entry
 
     def end(self, name: str, note: str, *, ended: str = "done") -> None:
         """Note how a step ended and what came of it, and say so."""

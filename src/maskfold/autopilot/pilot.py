@@ -28,8 +28,9 @@ from maskfold.runs.lock import exclusive
 from maskfold.steps.competition import open_competition, with_root
 from maskfold.steps.places import AUTOPILOTS, PSEUDO, RUNS, SUBMISSIONS
 from maskfold.steps.plan import plan
+from maskfold.training.trial import LONGEST
 
-MEASURING = 0.03  # of the hours that each measurement takes at most, 20 s at the most
+MEASURING = 0.03  # of the hours that each measurement takes at most
 
 
 class Autopilot:
@@ -52,7 +53,6 @@ class Autopilot:
         """
         self._opened, self._spent = time.monotonic(), spent
         self.command = spent or COMMAND  # what a start of Python took is what every command takes
-        self.base = config
         self.competition = open_competition(config)
         self.base = with_root(config, self.competition)
         self.folder = AUTOPILOTS / config.name
@@ -107,9 +107,7 @@ class Autopilot:
         log = self.log
         if log.ended("plan") and self.config_path.exists():
             return
-        entry = log.step("plan")
-        entry.command = command_line("plan", self.flags, f"--hours {self.hours:g} --out {self.config_path}")
-        print(f"[{log.time_used():.0f} s of {self.hours * 3600:.0f}] {entry.command}", flush=True)
+        entry = log.begin("plan", command_line("plan", self.flags, f"--hours {self.hours:g} --out {self.config_path}"))
         started, hours = log.time_used(), log.time_left() / 3600
         made = plan(self.base, hours, self.config_path, overwrite=True, shortest=True)
         option = made.option
@@ -151,9 +149,8 @@ class Autopilot:
         """Write the folds down; in this process, too."""
         if self.log.ended("folds"):
             return
-        entry, started = self.log.step("folds"), self.log.time_used()
-        entry.command = command_line("make-folds", " ".join(training.words))
-        print(f"[{started:.0f} s of {self.hours * 3600:.0f}] {entry.command}", flush=True)
+        started = self.log.time_used()
+        entry = self.log.begin("folds", command_line("make-folds", " ".join(training.words)))
         folds = Run.create(load_config(Path(training.words[1]), name=training.run.name), training.run.parent).folds()
         entry.seconds = self.log.time_used() - started
         self.log.end("folds", f"{folds['fold'].nunique()} folds")
@@ -170,7 +167,7 @@ class Autopilot:
         log = self.log
         known = log.facts.setdefault("trainings", {}).get(rung)
         if known is None:
-            found = timed(config, longest=min(20.0, MEASURING * self.hours * 3600))
+            found = timed(config, longest=min(LONGEST, MEASURING * self.hours * 3600))
             needs = found.needs(self.command, folds)
             budget = for_training(log.time_left(), needs) if seconds is None else seconds
             folds, steps = found.steps(budget, folds, needs.command)

@@ -67,7 +67,7 @@ class Costs:
 
     def tuning(self, folds: int) -> float:
         """The choice of checkpoints and decoding."""
-        return folds * self.valid * CHECKPOINTS * self.data.pixels * TUNING
+        return tuning_seconds(folds, self.valid, self.data.pixels)
 
     def training(self, seconds: float, folds: int) -> float:
         """What is left of ``seconds`` for the epochs of each fold, validations included."""
@@ -82,3 +82,8 @@ class Costs:
         """Everything, where each fold trains on so many images."""
         fold = images * self.trained / (1 - VALIDATION) + self.end
         return folds * fold + COMMANDS * COMMAND + self.test(folds) + self.tuning(folds)
+
+
+def tuning_seconds(folds: int, images: float, pixels: float) -> float:
+    """The choice of checkpoints and decoding, from maps of so many images a fold, of so many pixels each."""
+    return folds * images * CHECKPOINTS * pixels * TUNING

@@ -89,7 +89,6 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
 
     Raises:
         CompetitionError: images or masks that cannot be used; images too large to be read whole.
-        FoldsError: groups that cannot be read.
     """
     whole = {"train": competition.samples("train"), "test": competition.survey("test").samples}
     if len(whole["train"]) < 2:
@@ -124,7 +123,7 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         empty=float((coverage == 0).mean()),
         object_side=_object_side(masks),
         groups=_groups(competition, whole["train"], folds),
-        copies=int(sum(np.unique(copies, return_counts=True)[1] - 1)),
+        copies=len(copies) - len(np.unique(copies)),
         shift=None if shift is None else shift.auc,
         given={sample.split for sample in whole["train"]} >= {"train", "valid"},
         upright=is_upright(images.thumbnails[images.rows_of("train")]),

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from maskfold.config import ModelConfig
-from maskfold.device import choose_device, choose_precision, give_back_memory
+from maskfold.device import choose_device, choose_precision, give_back_memory, wait_for
 from maskfold.images import ImageSpec
 from maskfold.labels import LabelSpec
 from maskfold.models import build_model
@@ -117,8 +117,7 @@ class MeasuredSpeed:
     def _time(self, work) -> float:  # noqa: ANN001
         started = time.monotonic()
         work()
-        if self.device.type != "cpu":
-            torch.accelerator.synchronize(self.device)
+        wait_for(self.device)
         return time.monotonic() - started
 
 

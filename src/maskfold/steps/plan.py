@@ -44,7 +44,6 @@ def plan(
     speed = MeasuredSpeed(competition.labels, competition.images, _device(device))
     print(f"Measuring {speed.name} …", flush=True)
     made = make_plan(config, data, speed, hours=hours, shortest=shortest)
-    out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as temporary:
         temporary.write_text(plan_yaml(made, config), encoding="utf-8")
     load_config(out)

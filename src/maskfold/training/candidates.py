@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from maskfold.device import device_name
 from maskfold.ensembling.checkpoints import load_networks
 from maskfold.ensembling.finished import OPTIMISTIC
 from maskfold.ensembling.oof import groups_of
@@ -114,7 +115,7 @@ def _facts(session: Session) -> dict[str, Any]:
         "seconds": round(session.elapsed(), 1),
         "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
         "processes": session.accelerator.num_processes,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "device": device_name(device),
         "precision": str(session.precision or torch.float32).removeprefix("torch."),
         "train_images": len(cast("Sized", session.data.train.dataset)),
         "valid_images": len(session.data.valid_ids),

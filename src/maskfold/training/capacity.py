@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from maskfold.device import device_name
 from maskfold.errors import ModelError
 from maskfold.runs import Run
 from maskfold.training.forecast import Forecast, Pace, Work
@@ -60,7 +61,7 @@ class Capacity:
         train, predict = self.train.pace, self.predict.pace
         if train is None or predict is None:
             return None
-        return self.work.forecast(replace(train, image=predict.image, plain=predict.plain))
+        return self.work.forecast(train.with_prediction(predict))
 
 
 def measure_capacity(run: Run) -> Capacity:
@@ -72,12 +73,12 @@ def measure_capacity(run: Run) -> Capacity:
     Raises:
         MaskfoldError: see its message: what keeps a training from starting.
     """
-    trial = Trial(run)
-    device, work, free = trial.device, Work.of(trial.session), _free(trial.device)
-    measure = {"cuda": _on_gpu, "cpu": _on_cpu}.get(device.type, _by_time)
-    train, predict = measure(trial)
+    with Trial(run) as trial:
+        device, work, free = trial.device, Work.of(trial.session), _free(trial.device)
+        measure = {"cuda": _on_gpu, "cpu": _on_cpu}.get(device.type, _by_time)
+        train, predict = measure(trial)
     return Capacity(
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        device=device_name(device),
         free=free,
         work=work,
         train=train,

@@ -4,7 +4,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from maskfold.competitions import Competition, Sample, Samples
@@ -98,6 +98,10 @@ class Pace:
     plain: float = 0.0
     saving: float = 0.0
     start: float = 0.0
+
+    def with_prediction(self, other: "Pace") -> "Pace":
+        """This one, with what ``other`` has of prediction."""
+        return replace(self, image=other.image, plain=other.plain)
 
 
 @dataclass(frozen=True)

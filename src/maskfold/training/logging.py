@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from maskfold.device import wait_for
 from maskfold.runs.history import is_term, write_epochs
 from maskfold.training.forecast import MEASURED, Stopwatch, Work, duration
 from maskfold.training.midway import batches_done
@@ -141,7 +142,7 @@ class RunLog:
         left = (session.length.steps - session.step) * session.config.train.accumulate
         stopwatch = Stopwatch(
             min(MEASURED, session.length.batches_per_epoch - first, left),
-            settle=partial(torch.accelerator.synchronize, device) if device.type != "cpu" else lambda: None,
+            settle=partial(wait_for, device),
         )
         stopwatch.start()
         return stopwatch

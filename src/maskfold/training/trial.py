@@ -1,15 +1,14 @@
 """A fold's training, opened to be measured: what a batch and an image take, in time and in memory."""
 
 import time
-from collections.abc import Iterator, Sized
-from dataclasses import replace
+from collections.abc import Sized
 from typing import Any, cast
 
 import torch
 
 from maskfold.competitions import Samples
 from maskfold.datasets import EvalDataset, collate_eval
-from maskfold.device import give_back_memory
+from maskfold.device import give_back_memory, wait_for
 from maskfold.inference.predict import predict_batches
 from maskfold.runs import Run
 from maskfold.training.forecast import MEASURED, Pace, Stopwatch, Work, pixels
@@ -93,7 +92,16 @@ class Trial:
         session = self.session
         largest = max(self.samples, key=lambda sample: pixels(session.competition, [sample]))
         item = EvalDataset(session.competition, Samples([largest]), scale=session.config.data.scale)[0]
-        for _ in self._predictions([collate_eval([item] * images)], window_batch=images):
+        predictions = predict_batches(
+            [session.network],
+            [collate_eval([item] * images)],
+            labels=session.competition.labels,
+            tta=session.config.tta,
+            window_batch=images,
+            device=self.device,
+            precision=session.precision,
+        )
+        for _ in predictions:
             pass
 
     def time_training(self) -> float:
@@ -132,7 +140,7 @@ class Trial:
         """How much there is to do, and how fast it goes."""
         train, predict = self.training_pace(), self.prediction_pace()
         self.session.data.end_workers()
-        return Work.of(self.session), replace(train, image=predict.image, plain=predict.plain)
+        return Work.of(self.session), train.with_prediction(predict)
 
     def training_pace(self) -> Pace:
         """What has to do with training."""
@@ -157,20 +165,7 @@ class Trial:
 
     def settle(self) -> None:
         """Wait until the device has done what it was given."""
-        if self.device.type != "cpu":
-            torch.accelerator.synchronize(self.device)
-
-    def _predictions(self, batches: list[dict[str, Any]], *, window_batch: int) -> Iterator[Any]:
-        session = self.session
-        return predict_batches(
-            [session.network],
-            batches,
-            labels=session.competition.labels,
-            tta=session.config.tta,
-            window_batch=window_batch,
-            device=self.device,
-            precision=session.precision,
-        )
+        wait_for(self.device)
 
     def _stopwatch(self, batches: int) -> Stopwatch:
         stopwatch = Stopwatch(min(MEASURED, batches), longest=self.longest, settle=self.settle)

@@ -15,7 +15,13 @@ from maskfold.steps.competition import check_competition
 def main() -> None:
     """Run the command."""
     parser = config_parser(__doc__)
-    parser.add_argument("--folds", type=int, nargs="+", metavar="K", help="only these folds; default: all of them")
+    parser.add_argument(
+        "--folds",
+        type=int,
+        nargs="+",
+        metavar="K",
+        help="only these folds; default: all of them, or the first folds.trained",
+    )
     parser.add_argument(
         "--parallel",
         type=count_from(1),

@@ -1,10 +1,10 @@
 """Images of a batch of training, and of prediction."""
 
 from maskfold.planning.reason import Reason
+from maskfold.planning.rules.crop import SHARE
 from maskfold.training.batches import EPOCH_STEPS, by_pixels, most_images, on_cpu
 
 GPU_MOST = 32
-SHARE = 0.8  # of a GPU's memory
 
 
 def batch_size(crop: int, images: int, *, memory: float | None, free: int) -> Reason:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from maskfold.checks.shift import SHIFTED
 from maskfold.inference.views import build_views
 from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.reason import Reason
 
 COLOUR = {"RandomBrightnessContrast": {"brightness_limit": 0.2, "contrast_limit": 0.2, "p": 0.5}}
-SHIFTED = 0.75  # AUC, as in `maskfold.checks.shift`
 
 
 def views(data: Fingerprint) -> Reason:
