@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -171,6 +172,12 @@ def _full(path: Path, error: OSError, size: int | None) -> StorageError:
         f"the disk is full: {path} {needs}, and {shutil.disk_usage(place).free:,} are free ({error.strerror}): make "
         "room, then give the same command again"
     )
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, as hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_folder() -> Path:

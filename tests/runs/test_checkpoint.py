@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from maskfold.errors import RunError
+from maskfold.files import file_digest
 from maskfold.runs.checkpoint import (
-    file_digest,
     state_from_bytes,
     state_to_bytes,
     weights_from_bytes,

@@ -15,7 +15,7 @@ from maskfold.errors import CompetitionError, FoldsError, RunError
 from maskfold.runs import Run
 from maskfold.runs.checkpoint import weights_to_bytes
 from maskfold.runs.history import read_epochs, write_epochs
-from maskfold.runs.run import made_with
+from maskfold.runs.versions import made_with
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def test_one_of_the_two_packages_of_cv2_is_enough(monkeypatch):
             raise PackageNotFoundError(package)
         return "1.2.3"
 
-    monkeypatch.setattr("maskfold.runs.run.version", installed)
+    monkeypatch.setattr("maskfold.runs.versions.version", installed)
     facts = made_with()
     assert facts["opencv-python-headless"] == facts["torch"] == "1.2.3"
     assert "opencv-python" not in facts

@@ -13,8 +13,8 @@ from maskfold.config import PostConfig, TTAConfig, load_config, override
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice, write_ensemble
 from maskfold.ensembling.submit import default_choice
 from maskfold.errors import BusyError, InferenceError, RunError, StorageError, SubmissionError
+from maskfold.files import file_digest
 from maskfold.runs import Run
-from maskfold.runs.checkpoint import file_digest
 from maskfold.scoring.submission_log import read_log
 from maskfold.steps import predict
 from maskfold.steps.places import ensemble_run, joined_name

@@ -16,8 +16,8 @@ from maskfold.ensembling.shards import Shards
 from maskfold.ensembling.submit import Decoded, default_choice
 from maskfold.ensembling.submit import test_samples as to_predict
 from maskfold.errors import SubmissionError
+from maskfold.files import file_digest
 from maskfold.runs import MapStore, Run
-from maskfold.runs.checkpoint import file_digest
 from maskfold.runs.maps import MapWriter
 from maskfold.scoring.submission_log import read_log
 from maskfold.steps import submissions

@@ -87,8 +87,7 @@ def read_entry(run: Run) -> Entry:
 def _read_folds(run: Run, entry: Entry) -> None:
     numbers = run.finished_folds()
     entry.planned = _planned(run)
-    folds = [run.fold(number) for number in [*numbers, "all"]]
-    summaries = {fold.name: fold.summary() for fold in folds if fold.finished()}
+    summaries = {fold.name: fold.summary() for fold in run.finished()}
     entry.finished = list(summaries)
     entry.optimistic = any(bool(summary.get("optimistic")) for summary in summaries.values())
     seconds = [s["seconds"] * s.get("processes", 1) if "seconds" in s else None for s in summaries.values()]

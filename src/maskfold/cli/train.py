@@ -40,7 +40,7 @@ def train_and_tell(
 
 
 def _tell_next(run: Run, flags: str) -> None:
-    missing = sorted(set(sorted(set(run.folds()["fold"]))[: run.config.folds.trained]) - set(run.finished_folds()))
+    missing = sorted(set(run.folds_to_train()) - set(run.finished_folds()))
     if missing:
         next_command(command_line("train-fold", flags, f"--fold {missing[0]}"))
     else:

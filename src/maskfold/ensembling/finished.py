@@ -37,3 +37,9 @@ def folds_of(run: Run) -> list[int | str]:
     if not run.finished_folds() and run.fold("all").finished():
         return ["all"]
     return list(finished_folds(run))
+
+
+def weights_digests(run: Run, checkpoint: str, folds: Sequence[int | str] | None) -> list[str | None]:
+    """SHA-256 of all weights with which folds (`None`: those that predict) of a run predict as ``checkpoint``."""
+    used = map(run.fold, folds or folds_of(run))
+    return [fold.digest(name) for fold in used for name in fold.weights_of(checkpoint)]

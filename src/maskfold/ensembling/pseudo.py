@@ -12,7 +12,7 @@ from typing import Any
 from maskfold.competitions import Competition, Samples
 from maskfold.datasets import validates_alike
 from maskfold.ensembling.choice import EnsembleChoice
-from maskfold.ensembling.finished import finished_folds, folds_of
+from maskfold.ensembling.finished import finished_folds, weights_digests
 from maskfold.ensembling.submit import predict_samples
 from maskfold.errors import InferenceError
 from maskfold.inference.predict import Prediction
@@ -137,8 +137,7 @@ def _round(run: Run) -> int:
 
 def _digests(choice: EnsembleChoice, runs: Sequence[Run], folds: Sequence[int | str] | None) -> list[str]:
     return [
-        str(run.fold(fold).digest(name))
+        str(digest)
         for run, checkpoint in zip(runs, choice.checkpoints, strict=True)
-        for fold in folds or folds_of(run)
-        for name in run.fold(fold).weights_of(checkpoint)
+        for digest in weights_digests(run, checkpoint, folds)
     ]

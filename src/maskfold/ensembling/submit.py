@@ -47,17 +47,23 @@ def default_choice(runs: Sequence[Run], config: Config | None = None) -> Ensembl
     )
 
 
+def weight_hashes(run: Run, checkpoint: str) -> dict[str, str | None]:
+    """File of weights -> its SHA-256, of the finished folds of a run."""
+    folds = map(run.fold, run.finished_folds())
+    return {
+        str(fold.checkpoint_path(name)): fold.digest(name) for fold in folds for name in fold.weights_of(checkpoint)
+    }
+
+
 def check_hashes(choice: EnsembleChoice) -> list[str]:
     """Refuse a choice whose weights changed since it was made; returns files of folds trained since then.
 
     Raises:
         InferenceError: weights are gone, or others than those it was tuned on.
     """
-    now = {}
+    now: dict[str, str | None] = {}
     for part in choice.runs:
-        run = Run.open(Path(part.run))
-        for fold in map(run.fold, run.finished_folds()):
-            now |= {str(fold.checkpoint_path(name)): fold.digest(name) for name in fold.weights_of(part.checkpoint)}
+        now |= weight_hashes(Run.open(Path(part.run)), part.checkpoint)
     changed = [path for path, digest in choice.hashes.items() if now.get(path) != digest]
     if changed:
         raise InferenceError(

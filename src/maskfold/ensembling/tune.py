@@ -26,7 +26,7 @@ from maskfold.ensembling.ensemble import refuse_without_presence
 from maskfold.ensembling.finished import finished_folds
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
-from maskfold.ensembling.submit import default_choice
+from maskfold.ensembling.submit import default_choice, weight_hashes
 from maskfold.ensembling.traps import Trial
 from maskfold.inference.decoding import Tunable, build_chain, tunable_values, with_and_without
 from maskfold.runs import Run
@@ -115,8 +115,7 @@ def decoding_coordinates(values: Sequence[Tunable]) -> list[Coordinate[Setting]]
 
 def wanted_checkpoints(run: Run, configured: str, config: Config) -> list[str]:
     """Every checkpoint of a run that any part's walk may look at, the configured one first."""
-    folds = finished_folds(run)
-    ranked = [ranked_checkpoints(run, part, config) for part in [None, *(folds if len(folds) > 1 else [])]]
+    ranked = [ranked_checkpoints(run, part, config) for part in [None, *finished_folds(run)]]
     return list(dict.fromkeys([configured, *(name for names in ranked for name in names)]))
 
 
@@ -153,8 +152,7 @@ def parts_of(images: Sequence[OofImage], groups: Sequence[str] | None) -> np.nda
 
 
 def _checkpoints(run: Run, place: int, config: Config, now: Setting, part: Part) -> list[Setting]:
-    several = len(run.finished_folds()) > 1
-    found = ranked_checkpoints(run, part if several else None, config)
+    found = ranked_checkpoints(run, part, config)
     names = [(*now.checkpoints[:place], name, *now.checkpoints[place + 1 :]) for name in found]
     return [Setting(each, now.weights, now.post) for each in names]
 
@@ -210,9 +208,5 @@ def _with_presence(
 
 
 def _hashes(runs: Sequence[Run], checkpoints: Sequence[str]) -> dict[str, str | None]:
-    return {
-        str(run.fold(fold).checkpoint_path(name)): run.fold(fold).digest(name)
-        for run, checkpoint in zip(runs, checkpoints, strict=True)
-        for fold in finished_folds(run)
-        for name in run.fold(fold).weights_of(checkpoint)
-    }
+    parts = zip(runs, checkpoints, strict=True)
+    return {path: digest for run, name in parts for path, digest in weight_hashes(run, name).items()}

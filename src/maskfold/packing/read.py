@@ -13,10 +13,10 @@ from maskfold.archives import DAMAGED, check_member, is_link, open_zip
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, read_ensemble
 from maskfold.errors import PackError, StorageError, UnsafeArchiveError, first_few
+from maskfold.files import file_digest
 from maskfold.packing.layout import CONTENTS, ENSEMBLE, PROFILE, RUNS, PackedRun
 from maskfold.program import command_line
 from maskfold.runs import Run
-from maskfold.runs.checkpoint import file_digest
 from maskfold.storage import checked_key
 
 

@@ -18,7 +18,7 @@ from maskfold.competitions import Competition
 from maskfold.config import Config, config_yaml
 from maskfold.ensembling.choice import EnsembleChoice, write_ensemble
 from maskfold.errors import PackError
-from maskfold.files import atomic_path
+from maskfold.files import atomic_path, file_digest
 from maskfold.models import build_model
 from maskfold.models.published import pretrained_names
 from maskfold.packing.layout import (
@@ -36,7 +36,7 @@ from maskfold.packing.layout import (
     PackedRun,
 )
 from maskfold.runs import FoldFolder, Run
-from maskfold.runs.checkpoint import file_digest, weights_to_bytes
+from maskfold.runs.checkpoint import weights_to_bytes
 from maskfold.runs.documents import to_json
 from maskfold.runs.run import CONFIG
 from maskfold.storage import LocalStorage

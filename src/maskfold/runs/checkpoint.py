@@ -4,7 +4,6 @@ import hashlib
 import io
 import pickle
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskfold.archives import refuse_packed
@@ -71,12 +70,6 @@ def state_from_bytes(content: bytes, source: object) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise _damaged(source, f"it holds a {type(state).__name__}")
     return state
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, as hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(source: object, reason: str) -> RunError:

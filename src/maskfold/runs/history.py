@@ -66,8 +66,7 @@ def read_epochs(fold: FoldFolder) -> pd.DataFrame:
 
 def read_history(run: Run) -> list[FoldHistory]:
     """Every finished fold, ``all`` included, in order."""
-    folds = [run.fold(number) for number in [*run.finished_folds(), "all"]]
-    return [FoldHistory(fold.name, read_epochs(fold), fold.summary()) for fold in folds if fold.finished()]
+    return [FoldHistory(fold.name, read_epochs(fold), fold.summary()) for fold in run.finished()]
 
 
 def ends_of_cycles(run: Run, history: list[FoldHistory]) -> list[int]:

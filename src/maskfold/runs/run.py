@@ -1,12 +1,9 @@
 """A run: one resolved config, the competition it is about, its folds, and its folder ``runs/<name>/``."""
 
 import logging
-import platform
-import subprocess
 from collections.abc import Collection
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +14,7 @@ from maskfold.errors import RunError, YamlError, first_few
 from maskfold.program import command_line
 from maskfold.runs.begun import facts, refuse_changed
 from maskfold.runs.fold import ALL, FoldFolder
+from maskfold.runs.versions import made_with
 from maskfold.storage import Storage, open_storage, url_of
 from maskfold.yaml_text import load_yaml
 
@@ -43,15 +41,6 @@ FREE_KEYS = (
     "train.max_hours",
     "train.save_minutes",
     "train.trackers",
-)
-REPORTED_PACKAGES = (
-    "torch",
-    "segmentation-models-pytorch",
-    "timm",
-    "albumentations",
-    "numpy",
-    "opencv-python",
-    "opencv-python-headless",
 )
 
 
@@ -105,8 +94,8 @@ class Run:
         if any(change.startswith(("folds.", "competition.")) for change in real):
             self.storage.remove(FOLDS)
         if changes or not known:
-            facts = self.made_with() if known and not real else made_with()
-            self.storage.publish(CONFIG, config_yaml(config, **facts).encode())
+            made = self.made_with() if known and not real else made_with()
+            self.storage.publish(CONFIG, config_yaml(config, **made).encode())
             self.__dict__.pop("config", None)
             self._competition = self._folds = self._annotations = None
 
@@ -262,6 +251,14 @@ class Run:
         """Numbers of the folds that are trained to an end."""
         return sorted(int(name) for name in self._fold_names() if name.isdecimal() and self.fold(name).finished())
 
+    def finished(self) -> list[FoldFolder]:
+        """The folders of all folds that are trained to an end, ``all`` last."""
+        return [fold for fold in map(self.fold, [*self.finished_folds(), ALL]) if fold.finished()]
+
+    def folds_to_train(self) -> list[int]:
+        """Numbers of the folds that are trained where none are named: all, or the first ``folds.trained``."""
+        return sorted(set(self.folds()["fold"]))[: self.config.folds.trained]
+
     def begun_folds(self) -> set[str]:
         """Names of the folds that have a checkpoint or a training state: ``0``, ``3``, ``all`` …"""
         return {name for name in self._fold_names() if self.fold(name).begun()}
@@ -289,20 +286,3 @@ class Run:
         if not isinstance(tree, dict):
             raise RunError(f"{self.config_path} is damaged (no mapping of sections): restore it")
         return tree
-
-
-def made_with() -> dict[str, str]:
-    """Versions and code commit, for the record."""
-    facts = {"python": platform.python_version()}
-    for package in REPORTED_PACKAGES:
-        with suppress(PackageNotFoundError):  # one of the two packages of cv2 is enough
-            facts[package] = version(package)
-    return {**facts, "commit": _commit()}
-
-
-def _commit() -> str:
-    try:
-        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"

@@ -13,8 +13,7 @@ from typing import Any
 from maskfold.competitions import Competition
 from maskfold.competitions.submission import refuse_other_content
 from maskfold.errors import BusyError, SubmissionError
-from maskfold.files import atomic_path, sweep
-from maskfold.runs.checkpoint import file_digest
+from maskfold.files import atomic_path, file_digest, sweep
 from maskfold.runs.documents import to_json
 from maskfold.runs.lock import exclusive
 from maskfold.scoring.submission_log import note_leaderboard, note_submission, read_log, same_submission

@@ -56,8 +56,8 @@ def train(
         if overwrite and processes().is_main_process:  # the main process goes first
             run.restart(asked if asked is not None else run.begun_folds(), config)
         run.adopt(config)
-        numbers = sorted(set(run.folds()["fold"]))
-    asked = numbers[: config.folds.trained] if asked is None else asked
+        numbers = run.folds_to_train()
+    asked = numbers if asked is None else asked
     if cluster is None and (parallel == 1 or len(asked) == 1):
         for fold in asked:
             _train_fold(run, fold)

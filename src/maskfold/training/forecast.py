@@ -136,8 +136,7 @@ class Work:
         length, config = session.length, session.config
         folds = 1
         if session.fold.name != ALL:
-            made = session.run.folds()["fold"].nunique()
-            folds = min(made, config.folds.trained or made)
+            folds = len(session.run.folds_to_train())
         return cls(
             config=config,
             epochs=length.epochs,

@@ -23,7 +23,7 @@ import numpy as np
 from maskfold.competitions import Sample, Samples
 from maskfold.config import TeacherConfig
 from maskfold.ensembling.choice import EnsembleChoice
-from maskfold.ensembling.finished import folds_of
+from maskfold.ensembling.finished import weights_digests
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.labels import Label, LabelSpec
 from maskfold.progress import progress
@@ -101,12 +101,7 @@ def _fingerprint(
 ) -> dict[str, Any]:
     """All that the maps depend on; where the teachers' folders are makes no difference."""
     weights = [
-        [
-            teacher.fold(fold).digest(name)
-            for fold in folds or folds_of(teacher)
-            for name in teacher.fold(fold).weights_of(part.checkpoint)
-        ]
-        for teacher, part in zip(teachers, choice.runs, strict=True)
+        weights_digests(teacher, part.checkpoint, folds) for teacher, part in zip(teachers, choice.runs, strict=True)
     ]
     return {
         "weights": weights,

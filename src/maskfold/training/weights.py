@@ -15,7 +15,7 @@ import numpy as np
 
 from maskfold.competitions import Competition, Samples
 from maskfold.config import TTAConfig, WeightsConfig
-from maskfold.ensembling.finished import folds_of
+from maskfold.ensembling.finished import weights_digests
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.inference.predict import Prediction
 from maskfold.labels import LabelSpec
@@ -93,13 +93,5 @@ def _agreements(
 
 def _fingerprint(sources: Sequence[Run], folds: Sequence[int | str] | None, samples: Samples) -> dict[str, Any]:
     """All that the agreement depends on; where the runs' folders are makes no difference."""
-    names = [(source, source.config.inference.checkpoint) for source in sources]
-    weights = [
-        [
-            source.fold(fold).digest(name)
-            for fold in folds or folds_of(source)
-            for name in source.fold(fold).weights_of(checkpoint)
-        ]
-        for source, checkpoint in names
-    ]
+    weights = [weights_digests(source, source.config.inference.checkpoint, folds) for source in sources]
     return {"weights": weights, "ids": hashlib.sha256("\0".join(samples.ids).encode()).hexdigest()}
