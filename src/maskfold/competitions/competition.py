@@ -1,27 +1,22 @@
 """One competition's files, seen through its profile: samples, images, masks."""
 
 import copy
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
-
-import numpy as np
 
 from maskfold.competitions.coco_json import CocoJson
 from maskfold.competitions.csv_layout import CsvLayout
 from maskfold.competitions.file_list import FileList
 from maskfold.competitions.files import CompetitionFiles, safe_path
-from maskfold.competitions.images import MOST_PIXELS, check_whole, decode_files, image_size, is_image, is_too_large
+from maskfold.competitions.images import MOST_PIXELS, is_image
 from maskfold.competitions.label_files import LabelFiles
-from maskfold.competitions.pixel_size import read_factors
 from maskfold.competitions.png_masks import PngMasks
 from maskfold.competitions.profile import Profile
-from maskfold.competitions.samples import ImagePath, Sample, Samples, Split, Survey, paths_of, read_groups
+from maskfold.competitions.samples import Sample, Samples, Split, Survey, read_groups
+from maskfold.competitions.stored_images import StoredImages
 from maskfold.config import GroupConfig
 from maskfold.errors import CompetitionError
-from maskfold.images import ImageSpec
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
 from maskfold.resizing import fit_label, scaled_size
@@ -36,7 +31,7 @@ LAYOUTS = {
 }
 
 
-class Competition:
+class Competition(StoredImages):
     """A competition's folder and the profile that describes how to read it.
 
     Tables and the sizes of images are read once. Pickles, as data workers get them, leave out samples
@@ -61,16 +56,13 @@ class Competition:
         follow_links: bool = False,
     ) -> None:
         """Open a folder or URL; ``max_pixels`` and ``follow_links``: see the config's section ``competition``."""
-        self.profile = profile
-        self.max_pixels = max_pixels
-        self.files = CompetitionFiles(root, follow_links=follow_links)
+        super().__init__(profile, CompetitionFiles(root, follow_links=follow_links), max_pixels)
         self._surveys: dict[Split, Survey] = {}
-        self._sizes: dict[ImagePath, tuple[int, int]] = {}
         self.layout = LAYOUTS[profile.layout](profile, self.files, class_names)
         self.metric = build_metric(profile.metric.name, self.labels, profile.metric.options)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_surveys": {}, "_sizes": {}}
+        return {**super().__getstate__(), "_surveys": {}}
 
     @property
     def name(self) -> str:
@@ -84,10 +76,6 @@ class Competition:
     @property
     def labels(self) -> LabelSpec:
         return self.layout.labels
-
-    @property
-    def images(self) -> ImageSpec:
-        return self.profile.image_spec
 
     @property
     def submission_kind(self) -> str:
@@ -160,73 +148,9 @@ class Competition:
         """
         return read_groups(self.files, group, samples)
 
-    def image(self, path: ImagePath) -> np.ndarray:
-        """An image as it is stored: ``(H, W, C)`` of the dtype of `images`; colours in the order red, green, blue.
-
-        Raises:
-            CompetitionError: no such file, not an image, one that does not fit the profile's ``image_spec`` or is too
-                large to be read whole.
-        """
-        check_whole(paths_of(path)[0], self.size(path), self.max_pixels)
-        files = [(name, self.files.read(name)) for name in paths_of(path)]
-        return decode_files(files, self.images, self.profile.channels)
-
-    def stands(self, path: ImagePath) -> tuple[tuple[int, ...], ...]:
-        """How the files of an image stand, see `CompetitionFiles.stands`.
-
-        Raises:
-            CompetitionError: no such file.
-        """
-        return tuple(map(self.files.stands, paths_of(path)))
-
     def masks_stand(self, masks: Any) -> Any:
         """Run lengths as they are; of a label file how it stands, see `CompetitionFiles.stands`."""
         return (masks, self.files.stands(masks)) if isinstance(masks, str) else masks
-
-    def size(self, path: ImagePath) -> tuple[int, int]:
-        """``(H, W)`` of an image; only its header is read, and only once.
-
-        Raises:
-            CompetitionError: no such file, or not an image.
-        """
-        if path not in self._sizes:
-            first = paths_of(path)[0]  # the others have its size, or the image is refused
-            with self.files.open(first) as stream:
-                self._sizes[path] = image_size(stream, first)
-        return self._sizes[path]
-
-    def sizes(self, samples: Samples) -> list[tuple[int, int]]:
-        """`size` of each sample's image."""
-        return [self.size(sample.image) for sample in samples]
-
-    def remember_sizes(self, samples: Samples, sizes: Sequence[tuple[int, int]]) -> None:
-        """Take the sizes from another process, which has read the headers."""
-        self._sizes |= {sample.image: size for sample, size in zip(samples, sizes, strict=True)}
-
-    def resampling(self, sample: Sample) -> float:
-        """Factor by which networks see a sample's image, so that the pixels of all are of one size; 1 as a rule.
-
-        Raises:
-            CompetitionError: the profile names tables of pixel sizes, and they lack the sample or hold no sizes.
-        """
-        if self.profile.pixel_size is None:
-            return 1.0
-        if sample.id not in self._factors:
-            asked = self.profile.pixel_size
-            raise CompetitionError(f"{asked.train} and {asked.test} have no row of {sample.id} (pixel_size)")
-        return self._factors[sample.id]
-
-    @cached_property
-    def _factors(self) -> dict[str, float]:
-        return read_factors(self.files, self.profile.pixel_size) if self.profile.pixel_size else {}
-
-    def is_large(self, path: ImagePath) -> bool:
-        """Whether an image has more pixels than are read whole.
-
-        Raises:
-            CompetitionError: as `size`.
-        """
-        return is_too_large(paths_of(path)[0], self.size(path), self.max_pixels)
 
     def by_windows(self, sample: Sample) -> bool:
         """Whether a sample is predicted by windows from its file: it is large, or training images are tiles of rasters.

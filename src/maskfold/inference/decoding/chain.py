@@ -1,95 +1,22 @@
 """The decoding chain: steps that change the probability, gates, the decision, steps after it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskfold.config import PostConfig
 from maskfold.errors import ConfigError, InferenceError
-from maskfold.images import PLAIN, ImageSpec, to_rgb
+from maskfold.images import PLAIN, ImageSpec
 from maskfold.inference.decoding.options import BUILT_IN, asked_steps, has_one_option, key_of, step_objects
-from maskfold.inference.decoding.steps import STAGES, Step
+from maskfold.inference.decoding.parts import Beside, LoadImage, Part
+from maskfold.inference.decoding.steps import STAGES
 from maskfold.labels import LabelSpec
-from maskfold.resizing import fit_image
 
 if TYPE_CHECKING:
     from maskfold.inference.predict import Prediction
-
-LoadImage = Callable[[], np.ndarray]
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A step of the chain: an object for each class, or one for all of them."""
-
-    name: str
-    steps: tuple[Step, ...]
-
-    def __call__(self, layers: np.ndarray, beside: "_Beside") -> np.ndarray:
-        step = self.steps[0]
-        image = beside.image_for(self.name, step)
-        if not step.each_class:
-            found = np.asarray(_apply(step, layers, image, beside.presence))
-        else:
-            shares = [None] * len(layers) if beside.presence is None else beside.presence
-            each = zip(self.steps, layers, shares, strict=True)
-            found = np.stack([_apply(one, layer, image, share) for one, layer, share in each])
-        if found.shape != layers.shape:
-            raise InferenceError(
-                f"the decoding step {self.name} made {found.shape} of {layers.shape}: it must keep the shape"
-            )
-        return found.astype(np.float32 if step.stage in ("probability", "gate") else np.uint8, copy=False)
-
-    @property
-    def reach(self) -> int:
-        """That of the class with the largest."""
-        return max((step.reach for step in self.steps if not step.idle), default=0)
-
-    @property
-    def idle(self) -> bool:
-        """Whether it changes nothing, for any class."""
-        return all(step.idle for step in self.steps)
-
-
-def _apply(step: Step, layers: np.ndarray, image: np.ndarray | None, presence: Any) -> np.ndarray:
-    if step.idle:
-        return layers
-    return step(layers, image, **({"presence": presence} if step.needs_presence else {}))
-
-
-@dataclass(frozen=True)
-class _Beside:
-    """What steps may see beside a map: the presence, and the image, loaded once and only if a step asks for it."""
-
-    load: LoadImage | None
-    size: tuple[int, int]
-    spec: ImageSpec
-    presence: np.ndarray | None
-    inside: np.ndarray | None
-
-    def image_for(self, name: str, step: Step) -> np.ndarray | None:
-        """What a step gets: the image at the map's size, or `None`."""
-        if not step.needs_image:
-            return None
-        if self.load is None:
-            raise InferenceError(f"the decoding step {name} asks for the image, but there is only a map: give both")
-        return self._rgb if step.sees_rgb else self._stored
-
-    @cached_property
-    def _stored(self) -> np.ndarray:
-        return fit_image(self._loaded, self.size)
-
-    @cached_property
-    def _rgb(self) -> np.ndarray:
-        return fit_image(to_rgb(self._loaded, self.spec), self.size)
-
-    @cached_property
-    def _loaded(self) -> np.ndarray:
-        assert self.load is not None
-        return self.load()
 
 
 @dataclass(frozen=True)
@@ -109,11 +36,11 @@ class Chain:
 
     labels: LabelSpec
     images: ImageSpec
-    before: tuple[_Part, ...]
-    gates: tuple[_Part, ...]
-    decision: _Part
-    after: tuple[_Part, ...]
-    instances: _Part | None
+    before: tuple[Part, ...]
+    gates: tuple[Part, ...]
+    decision: Part
+    after: tuple[Part, ...]
+    instances: Part | None
     refinement: str
 
     def __call__(self, prediction: "Prediction") -> np.ndarray:
@@ -216,8 +143,8 @@ class Chain:
         image: LoadImage | None,
         presence: np.ndarray | None,
         inside: np.ndarray | None = None,
-    ) -> _Beside:
-        return _Beside(image, probability.shape[1:], self.images, presence, inside)
+    ) -> Beside:
+        return Beside(image, probability.shape[1:], self.images, presence, inside)
 
     def _check(self, probability: np.ndarray) -> None:
         right = probability.ndim == 3 and len(probability) == self.labels.channels
@@ -228,7 +155,7 @@ class Chain:
             )
 
 
-def _changed(probability: np.ndarray, parts: Sequence[_Part], beside: _Beside) -> np.ndarray:
+def _changed(probability: np.ndarray, parts: Sequence[Part], beside: Beside) -> np.ndarray:
     if parts:
         probability = _as_floats(probability)
     for part in parts:
@@ -236,7 +163,7 @@ def _changed(probability: np.ndarray, parts: Sequence[_Part], beside: _Beside) -
     return probability
 
 
-def _told_apart(part: _Part, mask: np.ndarray, probability: np.ndarray, beside: _Beside) -> np.ndarray:
+def _told_apart(part: Part, mask: np.ndarray, probability: np.ndarray, beside: Beside) -> np.ndarray:
     """The instances of a mask (H, W)."""
     step: Any = part.steps[0]
     image = beside.image_for(part.name, step)
@@ -265,9 +192,9 @@ def build_chain(post: PostConfig, labels: LabelSpec, images: ImageSpec = PLAIN) 
         MaskfoldError: a step that is not there, options that do not fit it or the classes, a step after the decision
             where classes exclude each other, one that tells objects apart where there are several classes.
     """
-    parts: dict[str, list[_Part]] = {stage: [] for stage in STAGES}
+    parts: dict[str, list[Part]] = {stage: [] for stage in STAGES}
     for name, step, options in asked_steps(post):
-        part = _Part(name, tuple(step_objects(name, step, options, labels)))
+        part = Part(name, tuple(step_objects(name, step, options, labels)))
         if part.idle:
             continue
         if labels.exclusive and step.stage == "mask":
