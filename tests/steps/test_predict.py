@@ -17,8 +17,9 @@ from maskfold.files import file_digest
 from maskfold.runs import Run
 from maskfold.scoring.submission_log import read_log
 from maskfold.steps import predict
+from maskfold.steps.choose import choose, describe_folds
 from maskfold.steps.places import ensemble_run, joined_name
-from maskfold.steps.predict import choose, compute_oof, describe_folds, submission_row
+from maskfold.steps.predict import compute_oof, submission_row
 from maskfold.steps.submissions import log_file, reserved
 
 

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 import pytest
 from tests.drawn_runs import random_run
 
-from maskfold.competitions import competition as competition_module
-from maskfold.competitions import open_competition
+from maskfold.competitions import open_competition, stored_images
 from maskfold.config import override
 from maskfold.ensembling import ensemble
 from maskfold.ensembling.ensemble import Ensemble
@@ -99,7 +98,7 @@ def test_sizes_that_were_sent_are_not_read_again(run, tmp_path, monkeypatch):
     shards = shards_of(run, tmp_path, 2)
     competition, samples = shards.ensemble.competition, shards.samples
     sent = pickle.loads(pickle.dumps(replace(shards, sizes=competition.sizes(samples))))
-    monkeypatch.setattr(competition_module, "image_size", lambda *_: pytest.fail("a header is read again"))
+    monkeypatch.setattr(stored_images, "image_size", lambda *_: pytest.fail("a header is read again"))
     sent(0)
     assert [place.name for place in tmp_path.glob("*.zip")] == ["00000.zip"]
 

@@ -53,7 +53,7 @@ def test_other_weights_folds_or_images_make_another_submission(run, competition)
     def made_of(run, folds=None, most=99):
         samples = Samples(list(to_predict(competition))[:most])
         ensemble = Ensemble(default_choice([run]), competition, folds, batch_size=1, runs=[run])
-        return _made_of(Shards(ensemble, samples, False), [run], folds)
+        return _made_of(Shards(ensemble, samples, False))
 
     before = made_of(run)
     assert made_of(Run(run.path)) == made_of(run, [0, 1]) == before

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from maskfold.config import override
 from maskfold.ensembling.export import export_ensemble
 from maskfold.runs import Run
+from maskfold.steps.choose import choose
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, export_path
-from maskfold.steps.predict import choose
 
 
 def export(

@@ -11,9 +11,9 @@ from maskfold.packing.write import check_out, write_pack
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_oof
 from maskfold.steps.batch import with_batch
+from maskfold.steps.choose import choose
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, pack_path
-from maskfold.steps.predict import choose
 
 
 def pack(

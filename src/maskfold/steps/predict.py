@@ -2,7 +2,7 @@
 
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -14,13 +14,13 @@ from maskfold.cluster import Cluster, workers_of
 from maskfold.competitions import Competition, Samples
 from maskfold.config import Config, override
 from maskfold.ensembling.checkpoints import drop_damaged_oof, has_oof
-from maskfold.ensembling.choice import EnsembleChoice, ensemble_digest, has_ensemble, read_ensemble
+from maskfold.ensembling.choice import EnsembleChoice, ensemble_digest
 from maskfold.ensembling.ensemble import Engine, Ensemble
 from maskfold.ensembling.finished import folds_of, optimism
 from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.shards import Shards, shard_count
-from maskfold.ensembling.submit import Decoded, check_hashes, default_choice, has_maps, test_samples, write_masks
-from maskfold.errors import RunError, SubmissionError
+from maskfold.ensembling.submit import Decoded, has_maps, test_samples, write_masks
+from maskfold.errors import SubmissionError
 from maskfold.files import UNFINISHED
 from maskfold.packing.read import Pack
 from maskfold.parallel import default_processes
@@ -29,13 +29,12 @@ from maskfold.progress import progress
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_oof
 from maskfold.steps.batch import with_batch
+from maskfold.steps.choose import changed_choice, choose, describe_folds
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import as_runs, ensemble_run, joined_name
 from maskfold.steps.submissions import Reserved, reserved
 from maskfold.storage import open_storage, url_of
 
-# Sections of the config that a tuned choice holds too, and that the command line may change.
-CHOICE_SECTIONS = ("tta", "post")
 # Processes that the system may end before prediction gives up.
 MOST_DEATHS = 3
 
@@ -86,10 +85,7 @@ def predict(
     ensemble = Ensemble(choice, competition, folds, batch_size=size, engine=engine, runs=runs)
     shards = Shards(ensemble, test_samples(competition), save_probabilities)
     row = partial(submission_row, choice, competition, runs, used)
-    made_of = _made_of(shards, runs, folds)
-    with reserved(joined_name(runs), competition, out, overwrite=overwrite, made_of=made_of, row=row) as place:
-        _write(place, shards, parallel, cluster)
-    return place.path
+    return _submitted(shards, out, row, overwrite=overwrite, parallel=parallel, cluster=cluster)
 
 
 def predict_pack(
@@ -116,7 +112,7 @@ def predict_pack(
     """
     config = with_batch(override(pack.config, overrides or {}))
     competition = open_competition(config)
-    choice = _changed(pack.choice, config, set(overrides or {}))
+    choice = changed_choice(pack.choice, config, set(overrides or {}))
     used = folds or folds_of(pack.runs[0])
     known = "" if choice.score is None else f" (out-of-fold {choice.metric} {choice.score:.4f}){optimism(pack.runs)}"
     print(f"Pack: {pack.source}{known}\nFolds: {', '.join(map(str, used))}", flush=True)
@@ -124,17 +120,35 @@ def predict_pack(
     ensemble = Ensemble(choice, competition, folds, batch_size=size, engine=engine, runs=pack.runs)
     shards = Shards(ensemble, test_samples(competition), save_probabilities)
     row = partial(_row, pack.runs, used, score=choice.score, ensemble=None)
-    made_of = _made_of(shards, pack.runs, folds)
-    with reserved(joined_name(pack.runs), competition, out, overwrite=overwrite, made_of=made_of, row=row) as place:
+    return _submitted(shards, out, row, overwrite=overwrite, parallel=parallel, cluster=cluster)
+
+
+def _submitted(
+    shards: Shards,
+    out: Path | None,
+    row: Callable[[], Mapping[str, object]],
+    *,
+    overwrite: bool,
+    parallel: int | None,
+    cluster: Cluster | None,
+) -> Path:
+    """Write the submission and its line in the log; returns where it is."""
+    competition, name = shards.ensemble.competition, joined_name(_runs(shards.ensemble))
+    with reserved(name, competition, out, overwrite=overwrite, made_of=_made_of(shards), row=row) as place:
         _write(place, shards, parallel, cluster)
     return place.path
 
 
-def _made_of(shards: Shards, runs: Sequence[Run], folds: Sequence[int | str] | None) -> dict[str, Any]:
+def _runs(ensemble: Ensemble) -> Sequence[Run]:
+    assert ensemble.runs is not None  # whoever predicts a submission has opened them
+    return ensemble.runs
+
+
+def _made_of(shards: Shards) -> dict[str, Any]:
     """What decides what is written: not images, which nobody changes, but weights, which training does."""
     ensemble = shards.ensemble
-    parts = zip(runs, ensemble.choice.checkpoints, strict=True)
-    used = [(run.fold(fold), name) for run, name in parts for fold in folds or folds_of(run)]
+    parts = zip(_runs(ensemble), ensemble.choice.checkpoints, strict=True)
+    used = [(run.fold(fold), name) for run, name in parts for fold in ensemble.folds or folds_of(run)]
     return {
         "choice": ensemble.choice.model_dump(mode="json"),
         "weights": [[fold.name, *map(fold.digest, fold.weights_of(name))] for fold, name in used],
@@ -175,8 +189,7 @@ def _write(place: Reserved, shards: Shards, parallel: int | None, cluster: Clust
 @contextmanager
 def _place(path: Path, ensemble: Ensemble) -> Iterator[Path]:
     """Where shards are kept until they are put together: beside the submission or, of runs elsewhere, beside these."""
-    assert ensemble.runs is not None  # whoever predicts a submission has opened them
-    runs = ensemble.runs[0].path.parent
+    runs = _runs(ensemble)[0].path.parent
     if url_of(runs) is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.stem}.{UNFINISHED}", dir=path.parent) as folder:
@@ -226,40 +239,6 @@ def predict_out_of_fold(
     compute_oof(choice, competition, config, cluster)
 
 
-def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: bool) -> EnsembleChoice:
-    """The tuned ensemble, or the config's plain one, with the command line's changes; prints which.
-
-    Raises:
-        RunError: several runs without a tuned ensemble, or a damaged one.
-        InferenceError: weights that changed since tuning.
-    """
-    path = ensemble_run(runs).ensemble_path
-    if has_ensemble(path) and not untuned:
-        choice = read_ensemble(path, [run.path for run in runs])
-        print(f"Ensemble: {path} (out-of-fold {choice.metric} {choice.score:.4f}){optimism(runs)}")
-        if added := check_hashes(choice):
-            again = f"{command_line('tune')} tunes on all"
-            print(f"Note: trained since tuning and used as well: {', '.join(added)}; {again}.")
-    elif len(runs) > 1:
-        names = " ".join(str(run.path) for run in runs)
-        raise RunError(f"there is no {path}: run {command_line('tune', '--runs', names)} first")
-    else:
-        choice = default_choice(runs)
-        print(
-            f"Not tuned: equal mean of checkpoint '{choice.checkpoints[0]}', threshold {choice.post.threshold}, "
-            f"views {choice.tta.views} ({command_line('tune')} chooses them)."
-        )
-    return _changed(choice, config, changed)
-
-
-def describe_folds(runs: Sequence[Run], competition: Competition, folds: Sequence[int | str]) -> str:
-    """Which folds predict, and which do not."""
-    rest = sorted(set(runs[0].folds(competition)["fold"].astype(str)) - set(map(str, folds)))
-    missing = f"; without {', '.join(rest)}" if rest and list(folds) != ["all"] else ""
-    trained = "" if not missing else " (not trained to the end, or not asked for)"
-    return f"Folds: {', '.join(map(str, folds))}{missing}{trained}"
-
-
 def compute_oof(
     choice: EnsembleChoice, competition: Competition, config: Config, cluster: Cluster | None = None
 ) -> None:
@@ -303,21 +282,3 @@ def _stored_score(
         )
         return None
     return evaluate_oof(choice, competition, folds=numbers).score
-
-
-def _changed(choice: EnsembleChoice, config: Config, changed: set[str]) -> EnsembleChoice:
-    values = {}
-    for section in CHOICE_SECTIONS:
-        asked = sorted({key.split(".")[1] for key in changed if key.startswith(f"{section}.")})
-        old, new = getattr(choice, section), getattr(config, section)
-        different = {name: getattr(new, name) for name in asked if getattr(new, name) != getattr(old, name)}
-        for name, value in different.items():
-            source = "tuned." if choice.scores else "in the run's config."
-            print(f"Note: {section}.{name} is {value}, not {getattr(old, name)} as {source}")
-        if different:
-            values[section] = old.model_copy(update=different)
-    if "inference.checkpoint" in changed:
-        checkpoint = {"checkpoint": config.inference.checkpoint}
-        values["runs"] = [run.model_copy(update=checkpoint) for run in choice.runs]
-    # A changed choice is not the one whose score is known.
-    return choice.model_copy(update={**values, "scores": {}}) if values else choice

@@ -13,9 +13,9 @@ from maskfold.rasters.outputs import write_geojson, write_mask_tif, write_probab
 from maskfold.rasters.raster import Raster, raster_files
 from maskfold.runs import Run
 from maskfold.steps.batch import with_batch
+from maskfold.steps.choose import choose, describe_folds
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import RASTERS, as_runs, ensemble_run
-from maskfold.steps.predict import choose, describe_folds
 
 RasterFile = Literal["tif", "geojson"]
 SUFFIXES: dict[str, RasterFile] = {".tif": "tif", ".tiff": "tif", ".geojson": "geojson", ".json": "geojson"}
