@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import traceback
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -79,7 +80,20 @@ class _Process:
         self.work, self.task = work, task
 
 
-class Workers:
+class Executor(ABC):
+    """Calls work for tasks, wherever that is done."""
+
+    def __call__(self, work: Work, tasks: Iterable[Task]) -> None:
+        """Call ``work(*task)`` for every task, and wait until all are done; see `finished`."""
+        for _ in self.finished(work, tasks):
+            pass
+
+    @abstractmethod
+    def finished(self, work: Work, tasks: Iterable[Task]) -> Iterator[Task]:
+        """Call ``work(*task)`` for every task, and yield each when it is done."""
+
+
+class Workers(Executor):
     """Processes that are started when there is work for them; `worker_pool` makes and ends them."""
 
     def __init__(self, processes: int, deaths: int) -> None:
@@ -90,11 +104,6 @@ class Workers:
         self._given = (processes, gpus(), level, self._reader)
         self._free = list(range(processes))
         self._started: list[_Process] = []
-
-    def __call__(self, work: Work, tasks: Iterable[Task]) -> None:
-        """Call ``work(*task)`` for every task, and wait until all are done; see `finished`."""
-        for _ in self.finished(work, tasks):
-            pass
 
     def finished(self, work: Work, tasks: Iterable[Task]) -> Iterator[Task]:
         """Call ``work(*task)`` for every task, and yield each when it is done.

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from maskfold.cluster.workers import DEATHS, PATIENCE, enter, gone
 from maskfold.errors import BusyError, ClusterError, MaskfoldError
-from maskfold.parallel import Task, Work
+from maskfold.parallel import Executor, Task, Work
 
 
-class Groups:
+class Groups(Executor):
     """Calls work in groups of processes; `maskfold.cluster.workers.cluster_workers` makes it.
 
     A group begins when there is room for all of it. Where the machine of one of its processes goes, all of them end,
@@ -21,13 +21,8 @@ class Groups:
     def __init__(self, gpus: float, processes: int) -> None:
         self._needs = [{"CPU": 1.0, **({"GPU": gpus} if gpus else {})}] * processes
 
-    def __call__(self, work: Work, tasks: Iterable[Task]) -> None:
-        """Call ``work(*task)`` for every task in all processes of a group, and wait until all are done."""
-        for _ in self.finished(work, tasks):
-            pass
-
     def finished(self, work: Work, tasks: Iterable[Task]) -> Iterator[Task]:
-        """The same, as many groups at a time as the cluster has room for; yield each task when it is done.
+        """Call ``work(*task)`` for every task in all processes of a group; as many groups at a time as have room.
 
         Raises:
             ClusterError: the whole cluster is too small for a group.

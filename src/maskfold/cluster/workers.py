@@ -10,13 +10,10 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from maskfold.errors import BusyError, ClusterError, TrainingError
-from maskfold.parallel import Task, Work, Workers, worker_pool
-
-if TYPE_CHECKING:
-    from maskfold.cluster.groups import Groups
+from maskfold.parallel import Executor, Task, Work, worker_pool
 
 # What workers are told of this process's environment, where it is set.
 PASSED_ON = (
@@ -54,15 +51,13 @@ class Cluster:
     together: int = 1
 
 
-def workers_of(
-    cluster: Cluster | None, processes: int, *, deaths: int = 0
-) -> "AbstractContextManager[Workers | ClusterWorkers | Groups]":
+def workers_of(cluster: Cluster | None, processes: int, *, deaths: int = 0) -> AbstractContextManager[Executor]:
     """The workers of a cluster; None: so many processes of this machine, of which the system may end ``deaths``."""
     return worker_pool(processes, deaths=deaths) if cluster is None else cluster_workers(cluster)
 
 
 @contextmanager
-def cluster_workers(cluster: Cluster) -> Iterator["ClusterWorkers | Groups"]:
+def cluster_workers(cluster: Cluster) -> Iterator[Executor]:
     """Connect to a cluster, and disconnect in the end; a connection that this process has already is used, and stays.
 
     Raises:
@@ -97,7 +92,7 @@ def cluster_workers(cluster: Cluster) -> Iterator["ClusterWorkers | Groups"]:
         ray.shutdown()
 
 
-def _workers(cluster: Cluster) -> "ClusterWorkers | Groups":
+def _workers(cluster: Cluster) -> Executor:
     import ray  # pyright: ignore[reportMissingImports]
 
     from maskfold.cluster.groups import Groups
@@ -117,18 +112,13 @@ def _refuse_silent(address: str) -> None:
         socket.create_connection((found[1], int(found[2])), timeout=10).close()
 
 
-class ClusterWorkers:
+class ClusterWorkers(Executor):
     """Calls work as Ray tasks; `cluster_workers` makes it."""
 
     def __init__(self, gpus: float) -> None:
         import ray  # pyright: ignore[reportMissingImports]
 
         self._task = ray.remote(_work).options(num_cpus=1, num_gpus=gpus, max_retries=DEATHS)
-
-    def __call__(self, work: Work, tasks: Iterable[Task]) -> None:
-        """Call ``work(*task)`` for every task, and wait until all are done; see `finished`."""
-        for _ in self.finished(work, tasks):
-            pass
 
     def finished(self, work: Work, tasks: Iterable[Task]) -> Iterator[Task]:
         """Call ``work(*task)`` for every task, as many at a time as the cluster has room for; yield each when done.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskfold.archives import refuse_packed
 from maskfold.errors import RunError
+from maskfold.runs.manifest import damaged
 
 if TYPE_CHECKING:  # a run's folder is read without torch: it is imported where tensors are
     import torch
@@ -30,11 +31,11 @@ def weights_from_bytes(content: bytes, source: object, *, sha256: str | None = N
     from safetensors.torch import load
 
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise _damaged(source, "its content is not what training wrote")
+        raise damaged(source, "its content is not what training wrote")
     try:
         return load(content)
     except SafetensorError as error:
-        raise _damaged(source, str(error)) from None
+        raise damaged(source, str(error)) from None
 
 
 def state_to_bytes(state: dict[str, Any]) -> bytes:
@@ -59,18 +60,14 @@ def state_from_bytes(content: bytes, source: object) -> dict[str, Any]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             bad = archive.testzip()
         if bad is not None:
-            raise _damaged(source, f"checksum of {bad} differs")
+            raise damaged(source, f"checksum of {bad} differs")
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (RunError, MemoryError):
         raise
     except pickle.UnpicklingError:  # its own text advises to switch the safety off
-        raise _damaged(source, "it holds Python objects that could run code, which training never writes") from None
+        raise damaged(source, "it holds Python objects that could run code, which training never writes") from None
     except Exception as error:  # of a damaged file zipfile and the unpickler raise whatever they stumble over
-        raise _damaged(source, str(error).strip().partition("\n")[0]) from None
+        raise damaged(source, str(error).strip().partition("\n")[0]) from None
     if not isinstance(state, dict):
-        raise _damaged(source, f"it holds a {type(state).__name__}")
+        raise damaged(source, f"it holds a {type(state).__name__}")
     return state
-
-
-def _damaged(source: object, reason: str) -> RunError:
-    return RunError(f"{source} is damaged ({reason}): train the fold again with --overwrite, or restore the file")

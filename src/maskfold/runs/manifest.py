@@ -130,4 +130,9 @@ class Manifest:
         return f"{self.folder}/{name}"
 
     def _damaged(self, name: str, reason: str) -> RunError:
-        return RunError(f"{self.path / name} is damaged ({reason}): {AGAIN}, or restore the file")
+        return damaged(self.path / name, reason)
+
+
+def damaged(source: object, reason: str) -> RunError:
+    """The error of a file that training wrote, and that is another now."""
+    return RunError(f"{source} is damaged ({reason}): {AGAIN}, or restore the file")
