@@ -14,7 +14,7 @@ from maskfold.labels import Label, LabelSpec
 from maskfold.runs import Run
 from maskfold.training.data import fold_data
 from maskfold.training.optimism import optimistic
-from maskfold.training.weights import mask_agreement, weights_of
+from maskfold.training.weights import agreement_of, weights_of
 
 RUNS = ("runs/a",)
 
@@ -49,7 +49,7 @@ def test_agreement_is_a_mean_over_classes(task):
 
     One.labels = labels
     samples = type("S", (), {"by_id": {"x": None}})
-    found = mask_agreement(Prediction("x", 0, probability), One(), samples)
+    found = agreement_of(Prediction("x", 0, probability), One(), samples)
     if task == "multiclass":
         decided = probability.argmax(0)
         layers = [((decided == c) & valid, (mask == c) & valid) for c in (1, 2)]
@@ -58,7 +58,7 @@ def test_agreement_is_a_mean_over_classes(task):
     assert found == pytest.approx(np.mean([dice(a, b) for a, b in layers]))
     empty = Prediction("x", 0, np.zeros((labels.channels, 9, 11), np.float32))
     mask[:] = 0
-    assert mask_agreement(empty, One(), samples) == 1.0
+    assert agreement_of(empty, One(), samples) == 1.0
 
 
 @pytest.fixture

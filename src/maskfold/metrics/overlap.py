@@ -64,12 +64,16 @@ def iou_score(pred: Any, target: Any, *, empty: float = 1.0, valid: Any = None) 
     return _score(c.tp, c.tp + c.fp + c.fn, c, empty)
 
 
-def mask_agreement(a: np.ndarray, b: np.ndarray, labels: LabelSpec, *, valid: np.ndarray | None = None) -> float:
+def mask_agreement(
+    a: np.ndarray, b: np.ndarray, labels: LabelSpec, *, valid: np.ndarray | None = None, background: bool = True
+) -> float:
     """Dice between two masks; several classes: the mean over those that either has. 1 where both are empty.
 
     valid: bool (H, W), the pixels that are compared, some at least; None: all.
+    background: whether the first of classes that exclude each other counts, too.
     """
-    pairs = zip(labels.layers(a), labels.layers(b), strict=True)
+    pairs = list(zip(labels.layers(a), labels.layers(b), strict=True))
+    pairs = pairs[1:] if labels.exclusive and not background else pairs
     mean = nan_mean(np.array([dice_score(*pair, empty=float("nan"), valid=valid) for pair in pairs]))
     return 1.0 if np.isnan(mean) else float(mean)
 

@@ -18,7 +18,7 @@ from maskfold.config import TTAConfig, WeightsConfig
 from maskfold.ensembling.finished import weights_digests
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.inference.predict import Prediction
-from maskfold.labels import LabelSpec
+from maskfold.metrics.overlap import mask_agreement
 from maskfold.progress import progress
 from maskfold.runs import Run
 from maskfold.runs.documents import read_json, to_json
@@ -61,19 +61,11 @@ def weights_of(agreement: np.ndarray, config: WeightsConfig) -> np.ndarray:
     return weights
 
 
-def mask_agreement(prediction: Prediction, competition: Competition, samples: Samples) -> float:
-    """Dice of what is decided at one half and the mask, mean over the classes that either has; 1 where none has any."""
+def agreement_of(prediction: Prediction, competition: Competition, samples: Samples) -> float:
+    """`mask_agreement` of what is decided at one half and the mask, without the background."""
     labels, truth = competition.labels, competition.scored_label(samples.by_id[prediction.id])
-    found = labels.layers(labels.decide(prediction.probability)) & truth.valid
-    true = labels.layers(labels.hard(truth)) & truth.valid
-    totals = found.sum((1, 2)) + true.sum((1, 2))
-    counted = (totals > 0) & _objects(labels)
-    return float((2 * (found & true).sum((1, 2))[counted] / totals[counted]).mean()) if counted.any() else 1.0
-
-
-def _objects(labels: LabelSpec) -> np.ndarray:
-    """Which channels are not the background: bool (C,)."""
-    return labels.foreground(np.arange(labels.channels)[None]).ravel() if labels.exclusive else np.ones(1, bool)
+    decided, true = labels.decide(prediction.probability), labels.hard(truth)
+    return mask_agreement(decided, true, labels, valid=truth.valid, background=False)
 
 
 def _agreements(
@@ -87,7 +79,7 @@ def _agreements(
         choice = default_choice([source]).model_copy(update={"tta": TTAConfig(views="none")})
         predictions = predict_samples(choice, competition, unmasked, folds, batch_size=batch_size)
         for prediction in progress(predictions, f"agreement with {source.name}", total=len(samples)):
-            found[prediction.id].append(mask_agreement(prediction, competition, samples))
+            found[prediction.id].append(agreement_of(prediction, competition, samples))
     return found
 
 
