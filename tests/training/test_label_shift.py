@@ -106,6 +106,9 @@ class Beside:
     def size(self, path):
         return self.arrays[path][0].shape[:2]
 
+    def sizes(self, samples):
+        return [self.size(sample.image) for sample in samples]
+
     def scored_size(self, sample):
         return self.asked or self.size(sample.image)
 

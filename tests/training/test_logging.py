@@ -31,7 +31,7 @@ def run_log():
         epoch=0,
         step=0,
         length=SimpleNamespace(epochs=5, batches_per_epoch=20, steps=100),
-        run=SimpleNamespace(folds=lambda: pd.DataFrame({"fold": [0, 0, 1, 1, 2, 2]})),
+        run=SimpleNamespace(folds_to_train=lambda: [0, 1, 2]),
         accelerator=SimpleNamespace(num_processes=1, device=torch.device("cpu")),
         data=SimpleNamespace(valid_ids=["a", "b", "c", "d"]),
         competition=SimpleNamespace(samples=lambda split: Samples(), survey=lambda split: Survey(Samples())),

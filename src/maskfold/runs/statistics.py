@@ -53,7 +53,7 @@ def write_statistics(fold: FoldFolder, checkpoint: str, found: FoldStatistics) -
 
 
 def read_statistics(fold: FoldFolder, checkpoint: str) -> FoldStatistics | None:
-    """What `write_statistics` wrote; None where there is nothing: versions before that did not.
+    """What `write_statistics` wrote; None where there is none.
 
     Raises:
         RunError: the file is damaged.

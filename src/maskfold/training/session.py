@@ -19,6 +19,8 @@ from maskfold.losses import MixedLoss, build_loss, default_loss
 from maskfold.metrics import CompetitionMetric
 from maskfold.models import SegmentationModel
 from maskfold.runs import FoldFolder, Run
+from maskfold.runs.fold import LAST
+from maskfold.runs.manifest import AGAIN
 from maskfold.training.adversarial import Adversarial, check_reached
 from maskfold.training.averaging import WeightAverages
 from maskfold.training.callbacks import Callback, stop_rules
@@ -181,9 +183,7 @@ class Session:
             self.stored = state["weights"]
         except (KeyError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise RunError(
-                f"{self.fold.path / 'last.pt'} does not fit this run ({reason}): train the fold again with --overwrite"
-            ) from None
+            raise RunError(f"{self.fold.path / LAST} does not fit this run ({reason}): {AGAIN}") from None
         self.optimistic |= state.get("optimistic", False)
         # An earlier session may have had another number of processes, and so another number of steps per epoch.
         self.step = self.length.steps_until(self.epoch)
