@@ -3,7 +3,6 @@
 import io
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 import torch
 
