@@ -17,7 +17,7 @@ from maskfold.competitions.table import write_table
 from maskfold.competitions.validate import describe_problems, submission_problems
 from maskfold.competitions.windows import MaskWindows
 from maskfold.errors import SubmissionError, first_few
-from maskfold.files import UNFINISHED, atomic_path, exchange_folder, make_folder, sync_files, writable
+from maskfold.files import UNFINISHED, FileBatch, atomic_path, exchange_folder, make_folder, writable
 
 Sizes = dict[str, tuple[int, int]]
 Add = Callable[[str, Any], None]  # an id, and the content of its `EncodedMask`
@@ -124,15 +124,16 @@ def _folder_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator
     temporary = path.parent / f".{path.stem}.{UNFINISHED}{uuid.uuid4().hex}"
     with writable(path):
         make_folder(temporary)
+    masks = FileBatch()
     try:
 
         def add(image_id: str, content: bytes) -> None:
-            with atomic_path(temporary / names[image_id], durable=False) as file:
+            with masks.path(temporary / names[image_id]) as file:
                 file.write_bytes(content)
 
         yield add
         _require_valid(temporary, path, competition, sizes)
-        sync_files(temporary)
+        masks.sync()
         exchange_folder(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
