@@ -177,7 +177,8 @@ def _write(place: Reserved, shards: Shards, parallel: int | None, cluster: Clust
         with _place(path, ensemble) as folder:
             sizes = competition.sizes(shards.samples)
             count = shard_count(whole, ensemble.batch_size, processes)
-            shards = replace(shards, folder=folder, count=count, sizes=sizes)
+            adapted = ensemble.adapted(shards.samples)
+            shards = replace(shards, ensemble=adapted, folder=folder, count=count, sizes=sizes)
             tasks = [(number,) for number in range(shards.count)]
             with workers_of(cluster, processes, deaths=MOST_DEATHS) as workers:
                 done = workers.finished(shards, tasks)
