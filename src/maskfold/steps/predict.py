@@ -12,6 +12,7 @@ from typing import Any
 
 from maskfold.cluster import Cluster, workers_of
 from maskfold.competitions import Competition, Samples
+from maskfold.competitions.encoded import MaskEncoder
 from maskfold.config import Config, override
 from maskfold.ensembling.checkpoints import drop_damaged_oof, has_oof
 from maskfold.ensembling.choice import EnsembleChoice, ensemble_digest
@@ -217,7 +218,8 @@ def _apart(shards: Shards, path: Path) -> tuple[Shards, Iterator[Decoded]]:
     rasters = RasterEnsemble(shards.ensemble)
     left_out = {sample.id for sample in large}
     whole = Samples(sample for sample in samples if sample.id not in left_out)
-    return replace(shards, samples=whole), (Decoded(*found) for found in rasters.masks(large, path))
+    encode = MaskEncoder(shards.ensemble.competition)
+    return replace(shards, samples=whole), (Decoded(encode(*found)) for found in rasters.masks(large, path))
 
 
 def predict_out_of_fold(
