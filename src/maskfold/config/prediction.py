@@ -28,6 +28,11 @@ class TTAConfig(Section):
         ge=0,
         description="passes of each network and view with its dropout on (Monte Carlo), all averaged; 0: one, without",
     )
+    batch_norm_prior: Count | None = Field(
+        default=None,
+        description="batch norms work with the statistics of the images that are predicted, beside which those of "
+        "training count as so many images; null: with those of training alone",
+    )
 
 
 class InferenceConfig(Section):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from maskfold.config import TTAConfig
 from maskfold.errors import InferenceError
+from maskfold.inference.batch_norm import check_batch_norm
 from maskfold.inference.dropout import check_dropout, dropped, noise_seed
 from maskfold.inference.merge import build_merge, mean_presence, normalised_weights
 from maskfold.inference.views import build_views, resize
@@ -88,12 +89,14 @@ def predict_batches(
 
     Raises:
         InferenceError: no models, weights that do not fit them, or logits that are NaN or infinite.
-        ModelError: passes with dropout of a network that has none.
+        ModelError: passes with dropout of a network that has none; adapted batch norms of a network without.
     """
     if not models:
         raise InferenceError("there is no model to predict with: give at least one")
     if tta.dropout_passes:
         check_dropout(models)
+    if tta.batch_norm_prior is not None:
+        check_batch_norm(models)
     shares = normalised_weights(weights, len(models))
     merge = partial(
         _merged, models, shares, labels=labels, tta=tta, window_batch=window_batch, precision=precision, seed=seed

@@ -51,8 +51,10 @@ def describe(choice: EnsembleChoice, labels: LabelSpec, post: PostConfig, note: 
     lines = [f"{run.run}: {run.checkpoint}, weight {run.weight:.2f}" for run in choice.runs]
     views = f"views {choice.tta.views}"
     passes = [f"{choice.tta.dropout_passes} passes with dropout"] if choice.tta.dropout_passes else []
+    prior = choice.tta.batch_norm_prior
+    adapted = [] if prior is None else [f"adapted batch norms (training counts as {prior} images)"]
     lines += [
-        ", ".join([*(values or ["the most probable class"]), views, *passes]),
+        ", ".join([*(values or ["the most probable class"]), views, *passes, *adapted]),
         f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before tuning, {choice.scores['after']:.4f} after "
         f"(cross-fitted){note}",
     ]
