@@ -13,6 +13,7 @@ import numpy as np
 
 from maskfold.competitions.competition import Competition
 from maskfold.competitions.images import is_large
+from maskfold.competitions.spool import Spool
 from maskfold.competitions.table import write_table
 from maskfold.competitions.validate import describe_problems, submission_problems
 from maskfold.competitions.windows import MaskWindows
@@ -138,19 +139,21 @@ def _sink(competition: Competition, path: Path, sizes: Sizes) -> AbstractContext
 @contextmanager
 def _csv_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Add]:
     layout = competition.layout
-    rows: dict[str, dict[str, list[str]]] = {}
+    with Spool(path) as rows:
 
-    def add(image_id: str, mask: np.ndarray | MaskWindows) -> None:
-        whole = isinstance(mask, np.ndarray)
-        rows[image_id] = layout.encode(mask) if whole else layout.encode_windows(mask)
+        def add(image_id: str, mask: np.ndarray | MaskWindows) -> None:
+            whole = isinstance(mask, np.ndarray)
+            found = layout.encode(mask) if whole else layout.encode_windows(mask)
+            for value, rles in found.items():
+                rows.add((image_id, value), rles)
 
-    yield add
-    # The sample of a competition with a row per instance may name an image more than once.
-    order = [key for key in dict.fromkeys(layout.sample_keys()) if key[0] in rows]
-    with atomic_path(path) as temporary:
-        written = ((image, value, rle) for image, value in order for rle in rows[image][value])
-        write_table(layout.profile.form("test"), written, temporary)
-        _require_valid(temporary, path, competition, sizes)
+        yield add
+        # The sample of a competition with a row per instance may name an image more than once.
+        order = [key for key in dict.fromkeys(layout.sample_keys()) if key in rows]
+        with atomic_path(path) as temporary:
+            written = ((*key, rle) for key in order for rle in rows.texts(key))
+            write_table(layout.profile.form("test"), written, temporary)
+            _require_valid(temporary, path, competition, sizes)
 
 
 @contextmanager
