@@ -26,7 +26,7 @@ class Spool:
     def __enter__(self) -> "Spool":
         with writable(self.path):
             make_folder(self.path.parent)
-            self._file = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115
+            self._file = tempfile.TemporaryFile(dir=self.path.parent)
         return self
 
     def __exit__(
