@@ -1,5 +1,6 @@
 """Every notebook runs from top to bottom, on little data and few epochs, and shows its pictures and its answers."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from execute import execute, set_parameters  # noqa: E402
 from make import make_all  # noqa: E402
 
 LESSONS = ["data", "augment", "models", "losses_metrics", "train_validate", "ensemble_submit", "soft_labels"]
+LESSONS += ["by_hand", "history", "study"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 CHINESE = sorted((ROOT / "notebooks/zh").glob("*.ipynb"))
+ANSWER = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What makes a notebook quick: names of its cell `parameters`.
 REDUCED: dict[str, dict] = {
     "01_data": {"IMAGES": 20},
@@ -25,6 +28,9 @@ REDUCED: dict[str, dict] = {
     "05_train_validate": {"IMAGES": 20, "CROP": 32, "EPOCHS": 2, "CYCLES": 2, "EPOCH_IMAGES": 16},
     "06_ensemble_submit": {"CROP": 32, "EPOCHS": 2, "CYCLES": 2, "EPOCH_IMAGES": 16, "IMAGES": 12, "PASSES": 2},
     "07_soft_labels": {"TILES": 12, "EPOCHS": 2, "EPOCH_IMAGES": 16},
+    "08_by_hand": {"SIDE": 48, "WIDTH": 4, "EPOCHS": 2},
+    "09_history": {"SIDE": 64, "IMAGES": 24, "STEPS": 3, "BATCH": 4},
+    "10_study": {"CROP": 32, "EPOCHS": 2, "EPOCH_IMAGES": 8},
 }
 
 
@@ -32,8 +38,27 @@ def texts(path):
     return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
 
 
-def code(path):
-    return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+def code(path, tag=None):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return [cell.source for cell in cells if tag is None or tag in cell.metadata.get("tags", ())]
+
+
+def lines(cell):
+    return [line for line in cell.splitlines() if line.strip()]
+
+
+def with_answers(path, folder):
+    """A copy of a notebook in which the code of each folded answer stands in a cell of its own, too."""
+    notebook = nbformat.read(path, as_version=4)
+    cells = []
+    for cell in notebook.cells:
+        cells.append(cell)
+        if cell.cell_type == "markdown":
+            cells += [nbformat.v4.new_code_cell(block) for block in ANSWER.findall(cell.source)]
+    notebook.cells = cells
+    folder.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, folder / path.name)
+    return folder / path.name
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +91,9 @@ def test_a_library_is_shown_not_the_command_line(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_from_top_to_bottom(path, folder, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    done = execute(path, folder / "executed", folder=folder, settings=REDUCED[path.stem])
+    done = execute(
+        with_answers(path, folder / "answers"), folder / "executed", folder=folder, settings=REDUCED[path.stem]
+    )
     outputs = [output for cell in nbformat.read(done, as_version=4).cells for output in cell.get("outputs", ())]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) >= 3
