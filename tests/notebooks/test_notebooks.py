@@ -12,7 +12,7 @@ from maskfold.demo import make_demo
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "notebooks"))
 from execute import execute, set_parameters  # noqa: E402
-from make import make_all  # noqa: E402
+from make import SourceError, make_all, make_notebook, read_source  # noqa: E402
 
 LESSONS = ["data", "augment", "models", "losses_metrics", "train_validate", "ensemble_submit", "soft_labels"]
 LESSONS += ["by_hand", "history", "study"]
@@ -74,12 +74,104 @@ def test_all_lessons_are_there():
     assert [path.stem for path in NOTEBOOKS] == [f"{i:02}_{name}" for i, name in enumerate(LESSONS, start=1)]
 
 
-def test_notebooks_are_what_their_sources_make():
+def test_files_are_what_their_sources_make():
     made = make_all()
-    there = {path for path in (ROOT / "notebooks").rglob("*.ipynb") if "checkpoint" not in path.name}
+    there = {path for folder in ("", "zh") for path in (ROOT / "notebooks" / folder).glob("*.ipynb")}
     assert there == {path for path in made if path.suffix == ".ipynb"}
     changed = [path.name for path, text in made.items() if path.read_text(encoding="utf-8") != text]
     assert changed == [], "change the sources instead, in notebooks/source, and run python notebooks/make.py"
+
+
+@pytest.mark.parametrize(("path", "chinese"), zip(NOTEBOOKS, CHINESE, strict=True), ids=LESSONS)
+def test_both_languages_say_and_do_the_same(path, chinese):
+    assert path.name == chinese.name
+    assert code(path) == code(chinese)
+    english, others = texts(path), texts(chinese)
+    assert "**Goals.**" in english[0]
+    assert "**学习目标**" in others[0]
+    assert english[-1].count("## What you can do now\n\n- ") == others[-1].count("## 现在你会了\n\n- ") == 1
+    assert "".join(english).count("<details><summary>Answer</summary>") >= 3
+    for own, other in zip(english, others, strict=True):
+        assert re.search("[\u4e00-\u9fff]", other)
+        for same in (r"^#+ ", r"^\*\*\d\.\*\*", r"^</?details>", r"^- ", r"\]\("):  # headings, exercises, lists, links
+            assert len(re.findall(same, own, re.MULTILINE)) == len(re.findall(same, other, re.MULTILINE)), other
+        assert ANSWER.findall(own) == ANSWER.findall(other)
+        assert names(own) == names(other), other
+
+
+def names(text):
+    """What is in backticks: names of the code, the same in every language."""
+    return sorted(set(re.findall(r"`([^`]+)`", prose(text))))
+
+
+def prose(text):
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_links_lead_somewhere():
+    for path in (*NOTEBOOKS, *CHINESE, ROOT / "notebooks/README.md", ROOT / "notebooks/zh/README.md"):
+        text = "\n".join(texts(path)) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
+        linked = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", prose(text))
+        assert linked
+        assert [name for name in linked if not (path.parent / name).exists()] == [], path
+
+
+@pytest.mark.parametrize("folder", ["", "zh"])
+def test_the_list_of_exercises_names_sections_that_are_there(folder):
+    page = ROOT / "notebooks" / folder / "README.md"
+    rows = [row for row in page.read_text(encoding="utf-8").splitlines() if row.startswith("| ")][2:]
+    tasks = {number for row in rows for number in re.findall(r"^\| (?:Task )?([0-6]) ", row)}
+    assert tasks == set("0123456")
+    seen = set()
+    for row in rows:
+        for name, places in re.findall(r"\]\((\w+\.ipynb)\)([^\[|]*)", row):
+            text = "\n".join(texts(page.parent / name))
+            for section, numbers in re.findall(r"\*([^*]+)\*([ \d至和and to]*)", places):
+                assert re.search(rf"^#+ (?:\d\. )?{re.escape(section)}", text, re.MULTILINE), (name, section)
+                seen |= {(name, number) for number in re.findall(r"\d", numbers)}
+                for number in re.findall(r"\d", numbers):
+                    assert f"\n**{number}.**" in text, (name, number)
+    assert {name for name, _ in seen} == {path.name for path in NOTEBOOKS}
+
+
+def test_by_hand_is_sixty_lines():
+    cells = code(ROOT / "notebooks/08_by_hand.ipynb", "by_hand")
+    assert sum(len(lines(cell)) for cell in cells) <= 60
+    assert all(name in "".join(cells) for name in ("class UNet", "(Dataset)", "DataLoader(", "optimizer.step()"))
+    assert "maskfold" not in "".join(cells)
+
+
+def test_an_idea_is_twenty_lines():
+    cells = code(ROOT / "notebooks/09_history.ipynb", "idea")
+    assert len(cells) == 7
+    assert [len(lines(cell)) for cell in cells if len(lines(cell)) > 20] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("words\n<!-- en -->\na\n<!-- zh -->\nb", "'words' stands before the first"),
+        ("<!-- en -->\nonly one", "after <!-- en --> and after the <!-- zh --> that follows: 'only one'"),
+        ("<!-- zh -->\nb\n<!-- en -->\na", "after <!-- en -->"),
+        ("<!-- en -->\na\n<!-- zh -->\n", "after <!-- en -->"),
+        ("<!-- code -->\nx = 1", "one ```python fence, found 'x = 1'"),
+    ],
+)
+def test_a_source_that_is_refused(tmp_path, text, message):
+    (tmp_path / "x.md").write_text(text)
+    with pytest.raises(SourceError, match=re.escape(message)):
+        read_source(tmp_path / "x.md")
+
+
+def test_a_source_becomes_cells(tmp_path):
+    source = tmp_path / "01_some_thing.md"
+    source.write_text("<!-- en -->\n# A\n\nb\n\n<!-- zh -->\n# 甲\n\n<!-- code tag -->\n```python\nx = 1\n\n%y\n```\n")
+    english, chinese = (make_notebook(source, language).cells for language in ("en", "zh"))
+    assert [cell.source for cell in english] == ["# A\n\n[中文](zh/01_some_thing.ipynb)\n\nb", "x = 1\n\n%y"]
+    assert [cell.source for cell in chinese] == ["# 甲\n\n[English](../01_some_thing.ipynb)\n", "x = 1\n\n%y"]
+    assert [cell.id for cell in english] == ["some_thing-00", "some_thing-01"]
+    assert english[1].metadata == {"tags": ["tag"]}
+    assert english[1].outputs == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
