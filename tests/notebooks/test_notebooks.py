@@ -12,6 +12,7 @@ from maskfold.demo import make_demo
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "notebooks"))
 from execute import execute, set_parameters  # noqa: E402
+from execute import main as execute_all  # noqa: E402
 from make import SourceError, make_all, make_notebook, read_source  # noqa: E402
 
 LESSONS = ["data", "augment", "models", "losses_metrics", "train_validate", "ensemble_submit", "soft_labels"]
@@ -191,6 +192,15 @@ def test_runs_from_top_to_bottom(path, folder, monkeypatch):
     assert len(pictures) >= 3
     warnings = [output.text for output in outputs if output.get("name") == "stderr" and "Warning" in output.text]
     assert warnings == []
+
+
+def test_both_languages_are_executed_the_english_first(monkeypatch, tmp_path, capsys):
+    asked = []
+    monkeypatch.setattr("execute.execute", lambda path, out, folder: asked.append((path, out)) or out / path.name)
+    monkeypatch.setattr(sys, "argv", ["execute.py", "--out", str(tmp_path)])
+    execute_all()
+    assert asked == [*((path, tmp_path) for path in NOTEBOOKS), *((path, tmp_path / "zh") for path in CHINESE)]
+    assert capsys.readouterr().out.count("\n") == 20
 
 
 def test_a_setting_that_the_notebook_lacks():
