@@ -12,6 +12,7 @@ LAYERS = [
     {
         "errors",
         "files",
+        "locks",
         "progress",
         "device",
         "schedule",
@@ -44,6 +45,8 @@ ARROWS = {
     ("rasters", "datasets"),
     ("rle", "compiled"),
     ("storage", "files"),
+    ("locks", "files"),
+    ("locks", "storage"),
     ("cluster", "parallel"),
 }
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}

@@ -33,7 +33,8 @@ NO_UTF8 = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 def test_no_home_no_temporary_folder_one_core_no_avx_no_utf8(tmp_path):
     write_tianchi(tmp_path / "data" / "mine", train=9, test=3)
     write_config(tmp_path / "tiny.yaml", train__epochs=1)
-    kept = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    places = ("HOME", "XDG_CACHE_HOME", "MASKFOLD_CACHE")
+    kept = {name: value for name, value in os.environ.items() if name not in places}
     nowhere = {"HOME": "/proc/none", "TMPDIR": "/proc", "NUMBA_CACHE_DIR": "/proc/none", "MPLCONFIGDIR": "/proc/none"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],

@@ -132,26 +132,23 @@ class FsspecStorage:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._open()
-
-    def __reduce__(self) -> tuple[type["FsspecStorage"], tuple[str]]:
-        return FsspecStorage, (self.url,)
-
-    def _open(self) -> None:
         try:
             import fsspec
 
             # What other machines write must be seen: nothing that was listed is remembered.
-            self._system, self._root = fsspec.url_to_fs(self.url, use_listings_cache=False)
+            self._system, root = fsspec.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise StorageError(
-                f"{self.url} cannot be opened ({reason}): pip install 'maskfold[storage]', or give a folder"
+                f"{url} cannot be opened ({reason}): pip install 'maskfold[storage]', or give a folder"
             ) from None
-        self._root = self._root.rstrip("/")
+        self._root = root.rstrip("/")
         protocols = self._system.protocol
         names = (protocols,) if isinstance(protocols, str) else protocols
         self._whole = any(name in self.WHOLE for name in names)
+
+    def __reduce__(self) -> tuple[type["FsspecStorage"], tuple[str]]:
+        return FsspecStorage, (self.url,)
 
     def read(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
         place = self._place(key)

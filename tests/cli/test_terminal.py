@@ -21,6 +21,7 @@ from maskfold.errors import RunError
         ("a\u202egnp.exe", r"a\u202egnp.exe"),
         ("\x9b2J", r"\x9b2J"),
         ("name-\udcff", r"name-\udcff"),
+        ("\ufeff3\u200b2\u2060", r"\ufeff3\u200b2\u2060"),
         ("图 é 🛰 a\tb\n", "图 é 🛰 a\tb\n"),
     ],
 )

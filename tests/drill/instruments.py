@@ -12,8 +12,8 @@ from pathlib import Path
 CHANGES = ("replace", "fsync", "unlink")
 
 
-def _around(call: Callable[[str, int, bool], None]) -> None:
-    """Call ``call(name, number, after)`` before and after each change."""
+def _around(call: Callable[[int, bool], None]) -> None:
+    """Call ``call(number, after)`` before and after each change."""
     numbers = iter(range(1, 10**9))
     owner = os.getpid()
 
@@ -24,11 +24,11 @@ def _around(call: Callable[[str, int, bool], None]) -> None:
             if os.getpid() != owner:
                 return original(*arguments, **options)
             number = next(numbers)
-            call(name, number, False)
+            call(number, False)
             try:
                 return original(*arguments, **options)
             finally:
-                call(name, number, True)
+                call(number, True)
 
         setattr(os, name, wrapped)
 
@@ -41,7 +41,7 @@ def count_calls(into: Path) -> Callable[[], None]:
 
     def prepare() -> None:
         opened = os.open(into, os.O_WRONLY | os.O_CREAT)
-        _around(lambda name, number, after: None if after else os.pwrite(opened, f"{number}".encode(), 0) and None)
+        _around(lambda number, after: None if after else os.pwrite(opened, f"{number}".encode(), 0) and None)
 
     return prepare
 
@@ -50,7 +50,7 @@ def dies_at(number: int, chance: random.Random) -> Callable[[], None]:
     """Die before or after the ``number``-th change."""
     late = chance.random() < 0.5
 
-    def die(name: str, count: int, after: bool) -> None:
+    def die(count: int, after: bool) -> None:
         if count == number and after == late:
             os.kill(os.getpid(), signal.SIGKILL)
 

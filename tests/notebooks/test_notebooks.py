@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom, on little data and few epochs, and shows its pictures."""
+"""Every notebook runs from top to bottom, on little data and few epochs, and shows its pictures and its answers."""
 
 import sys
 from pathlib import Path
@@ -11,8 +11,11 @@ from maskfold.demo import make_demo
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "notebooks"))
 from execute import execute, set_parameters  # noqa: E402
+from make import make_all  # noqa: E402
 
+LESSONS = ["data", "augment", "models", "losses_metrics", "train_validate", "ensemble_submit", "soft_labels"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CHINESE = sorted((ROOT / "notebooks/zh").glob("*.ipynb"))
 # What makes a notebook quick: names of its cell `parameters`.
 REDUCED: dict[str, dict] = {
     "01_data": {"IMAGES": 20},
@@ -25,6 +28,14 @@ REDUCED: dict[str, dict] = {
 }
 
 
+def texts(path):
+    return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
+
+
+def code(path):
+    return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A working folder as the repository's, with a small demo competition."""
@@ -35,15 +46,15 @@ def folder(tmp_path_factory):
 
 
 def test_all_lessons_are_there():
-    lessons = ["data", "augment", "models", "losses_metrics", "train_validate", "ensemble_submit", "soft_labels"]
-    assert [path.stem for path in NOTEBOOKS] == [f"0{i}_{name}" for i, name in enumerate(lessons, start=1)]
+    assert [path.stem for path in NOTEBOOKS] == [f"{i:02}_{name}" for i, name in enumerate(LESSONS, start=1)]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_outputs_are_stripped(path):
-    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    left = [cell.source for cell in cells if cell.outputs or cell.execution_count is not None]
-    assert left == [], "strip it: make strip"
+def test_notebooks_are_what_their_sources_make():
+    made = make_all()
+    there = {path for path in (ROOT / "notebooks").rglob("*.ipynb") if "checkpoint" not in path.name}
+    assert there == {path for path in made if path.suffix == ".ipynb"}
+    changed = [path.name for path, text in made.items() if path.read_text(encoding="utf-8") != text]
+    assert changed == [], "change the sources instead, in notebooks/source, and run python notebooks/make.py"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -14,6 +14,11 @@ class TTAConfig(Section):
     scales: tuple[Annotated[float, Field(gt=0, le=8)], ...] = Field(
         default=(1.0,), description="test-time scales, each with every view"
     )
+    view_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(
+        default=None,
+        description="weight of each view, scale by scale: of flips the image's, left to right, top to bottom, both; "
+        "null: all the same",
+    )
     merge: Literal["probabilities", "logits", "vote"] = Field(
         default="probabilities", description="what is averaged over checkpoints and views"
     )
@@ -27,6 +32,11 @@ class TTAConfig(Section):
         default=0,
         ge=0,
         description="passes of each network and view with its dropout on (Monte Carlo), all averaged; 0: one, without",
+    )
+    batch_norm_prior: Count | None = Field(
+        default=None,
+        description="batch norms work with the statistics of the images that are predicted, beside which those of "
+        "training count as so many images; null: with those of training alone",
     )
 
 
@@ -128,6 +138,14 @@ class TuneConfig(Section):
 
     checkpoints: Count = Field(
         default=2, description="checkpoints compared with the configured one: the best by mean validation score"
+    )
+    views: bool = Field(
+        default=False,
+        description="find a weight for each view out of fold, too; the maps of every view are made and kept apart",
+    )
+    stacking: bool = Field(
+        default=False,
+        description="try a fitted 3 x 3 layer in the place of the weighted mean of runs, on their out-of-fold maps",
     )
     tried: dict[str, tuple[Any, ...] | dict[str, tuple[Any, ...]]] = Field(
         default_factory=dict,
