@@ -25,8 +25,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from maskfold.competitions import Competition, open_competition
 from maskfold.config import CompetitionConfig, Config
-from maskfold.datasets import EpochSampler, ImageCache, TrainDataset, build_augmentation, cache_folder, train_loader
+from maskfold.datasets import EpochSampler, ImageCache, TrainDataset, build_augmentation, train_loader
 from maskfold.demo import make_demo
+from maskfold.files import cache_folder
 from maskfold.rle import rle_encode
 from timing import machine, print_row, print_rows, processor_seconds
 from usual import usual_decode

@@ -88,8 +88,18 @@ def oof_options(tta: TTAConfig, size: tuple[int, int] | float | None = None) -> 
         size: the competition's ``submission_size``.
     """
     asked = {} if size is None else {"size": list(size) if isinstance(size, tuple) else size}
-    left_out = {name for name in ("batch_norm_prior",) if getattr(tta, name) is None}
+    left_out = {name for name in ("batch_norm_prior", "view_weights") if getattr(tta, name) is None}
     return tta.model_dump(mode="json", exclude=left_out) | asked
+
+
+def oof_store(fold: FoldFolder, checkpoint: str, tta: TTAConfig) -> MapStore:
+    """Where a fold's out-of-fold maps of a checkpoint are: those of single views are apart from the merged ones."""
+    return fold.oof(_place(checkpoint, tta))
+
+
+def _place(checkpoint: str, tta: TTAConfig) -> str:
+    weighing = [view for view, weight in enumerate(tta.view_weights or ()) if weight > 0]
+    return f"{checkpoint}.view_{weighing[0]}" if len(weighing) == 1 else checkpoint
 
 
 def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta: TTAConfig) -> bool:
@@ -98,7 +108,7 @@ def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta:
     Where the files of some are gone, or the list of them is damaged, they are not: they are made again. What is in the
     files is looked at when they are read.
     """
-    store = run.fold(fold).oof(checkpoint)
+    store = oof_store(run.fold(fold), checkpoint, tta)
     try:
         return store.whole(oof_options(tta, competition.submission_size))
     except RunError as error:
@@ -106,10 +116,10 @@ def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta:
         return False
 
 
-def drop_damaged_oof(run: Run, checkpoint: str) -> None:
+def drop_damaged_oof(run: Run, checkpoint: str, tta: TTAConfig) -> None:
     """Remove the out-of-fold maps of a checkpoint of which a byte is not as it was written."""
     for fold in map(run.fold, run.finished_folds()):
-        store = fold.oof(checkpoint)
+        store = oof_store(fold, checkpoint, tta)
         try:
             damaged = store.damaged()
         except RunError:  # the list of them: they count as missing already
@@ -132,11 +142,11 @@ def ensure_oof(
         tta: how the maps are made.
         batch_size: images per batch; `None`: the run's ``inference.batch_size``.
     """
-    store = run.fold(fold).oof(checkpoint)
+    store = oof_store(run.fold(fold), checkpoint, tta)
     if has_oof(run, fold, checkpoint, competition, tta):
         return store
     config = run.config if batch_size is None else with_batch_size(run.config, batch_size)
-    with run.fold(fold).lock("oof", checkpoint, wait=True):
+    with run.fold(fold).lock("oof", _place(checkpoint, tta), wait=True):
         if not has_oof(run, fold, checkpoint, competition, tta):  # nobody else made them meanwhile
             store.sweep()
             _compute_oof(run, config, fold, checkpoint, competition, tta, store)

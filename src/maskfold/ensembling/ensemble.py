@@ -102,7 +102,7 @@ class Ensemble:
         opened = self.runs or [Run.open(Path(part.run)) for part in self.choice.runs]
         refuse_without_presence(self.choice, self.competition, opened)
         pairs = zip(opened, self.choice.runs, strict=True)
-        found = [(part.weight, self._load(run, part)) for run, part in pairs if part.weight > 0]
+        found = [(part.weight, self._load(run, part)) for run, part in pairs if part.weight > 0 or self.choice.stack]
         for (_, predictor), statistics in zip(found, self.statistics or (), strict=self.statistics is not None):
             for network, own in zip(predictor.networks, statistics, strict=True):
                 network.load_state_dict(own, strict=False)
@@ -132,14 +132,20 @@ class Ensemble:
         self._adapt(samples)
         streams = [self._stream(predictor, samples, rank, world) for _, predictor in self.parts]
         weights = [weight for weight, _ in self.parts]
-        total = sum(weights)
         for together in zip(*streams, strict=True):
-            mean = sum(p.probability * np.float32(weight / total) for p, weight in zip(together, weights, strict=True))
+            mean = self._together([prediction.probability for prediction in together], weights)
             presence = mean_presence((weight, p.presence) for p, weight in zip(together, weights, strict=True))
             inside = mean_presence((weight, p.inside) for p, weight in zip(together, weights, strict=True))
             first = together[0]
             image = partial(self.competition.image, samples.by_id[first.id].image)
             yield replace(first, probability=mean, presence=presence, inside=inside, image=image)
+
+    def _together(self, maps: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+        """The probability that the runs' maps make, float32 (C, H, W)."""
+        if self.choice.stack is not None:
+            return self.choice.stack.merged(maps)
+        total = sum(weights)
+        return np.asarray(sum(one * np.float32(weight / total) for one, weight in zip(maps, weights, strict=True)))
 
     def _load(self, run: Run, part: RunChoice) -> Predictor:
         folds = self.folds or folds_of(run)

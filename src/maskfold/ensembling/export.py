@@ -148,6 +148,10 @@ def read_exported(path: Path) -> Probabilities:
 def _scale(runs: Sequence[Run], choice: EnsembleChoice) -> float:
     """The runs' ``data.scale``; refuses what is not one function of an image."""
     check_graph(choice.tta)
+    if choice.stack is not None:
+        raise ExportError(
+            "tuning chose a stack of the runs, and a file gives their weighted mean: tune with --tune.stacking false"
+        )
     if choice.tta.merge == "vote":
         raise ExportError(
             "tta.merge is vote, and a file gives probabilities, not shares of votes: set tta.merge to probabilities or "

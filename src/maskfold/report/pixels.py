@@ -44,11 +44,11 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
     labels, chain = competition.labels, build_chain(choice.post, competition.labels, competition.images)
     metrics = SegmentationMetrics(labels)
     equal = (1 / len(choice.runs),) * len(choice.runs)
-    kinds = ("chosen", "plain") if chain.before or choice.weights != equal else ("chosen",)
+    kinds = ("chosen", "plain") if chain.before or choice.weights != equal or choice.stack else ("chosen",)
     calibration = {kind: CalibrationMetrics(labels) for kind in kinds}
     rows = []
     for image in tqdm(images, desc="out-of-fold images", unit="image", leave=False, disable=None):
-        probability = image.probability(choice.checkpoints, choice.weights)
+        probability = image.probability(choice.checkpoints, choice.weights, choice.stack)
         prediction = image.prediction(probability, choice.checkpoints, choice.weights, competition)
         truth = image.truth(competition)
         refined = chain.refine(probability, prediction.image, prediction.presence)
@@ -79,7 +79,7 @@ def predict_image(
     image: OofImage, competition: Competition, choice: EnsembleChoice
 ) -> tuple[np.ndarray, Label, np.ndarray]:
     """Probability float32 (C, H, W) of the ensemble, the truth, and the ensemble's mask."""
-    probability = image.probability(choice.checkpoints, choice.weights)
+    probability = image.probability(choice.checkpoints, choice.weights, choice.stack)
     chain = build_chain(choice.post, competition.labels, competition.images)
     mask = plain(chain(image.prediction(probability, choice.checkpoints, choice.weights, competition)))
     return probability, image.truth(competition), mask

@@ -238,7 +238,7 @@ def predict_out_of_fold(
     competition = open_competition(config)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
     for run, checkpoint in zip(runs, choice.checkpoints, strict=True):
-        drop_damaged_oof(run, checkpoint)
+        drop_damaged_oof(run, checkpoint, choice.tta)
     compute_oof(choice, competition, config, cluster)
 
 

@@ -12,7 +12,7 @@ from accelerate.utils import broadcast, gather_object
 from torch import nn
 
 from maskfold.config import TTAConfig
-from maskfold.ensembling.checkpoints import adapt_networks, oof_options
+from maskfold.ensembling.checkpoints import adapt_networks, oof_options, oof_store
 from maskfold.errors import InferenceError
 from maskfold.inference.decoding import build_chain, telling_apart
 from maskfold.inference.predict import Prediction, predict_batches
@@ -27,6 +27,7 @@ NO_VIEWS = {
     "merge": "probabilities",
     "dropout_passes": 0,
     "batch_norm_prior": None,
+    "view_weights": None,
 }
 
 
@@ -55,7 +56,7 @@ def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) 
     adapt_networks(networks, images, competition, session.config, session.config.tta)
     tta, label = session.config.tta, f"out-of-fold maps of {checkpoint}"
     predictions = _shown(session, label, _predictions(session, networks, tta, session.data.valid_whole))
-    maps, made_with = session.fold.oof(checkpoint), oof_options(tta, competition.submission_size)
+    maps, made_with = oof_store(session.fold, checkpoint, tta), oof_options(tta, competition.submission_size)
     with session.fold.lock("oof", checkpoint, wait=True):
         maps.sweep()
         with maps.replace(made_with) as store:
