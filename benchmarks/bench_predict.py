@@ -1,20 +1,26 @@
 """From test images to a written submission: five folds' networks and their views, ours beside the usual loops.
 
-python benchmarks/bench_predict.py [--size 512] [--images N] [--encoder resnet34] [--views flips] [--repeats N]
+    python benchmarks/bench_predict.py [--size 512] [--images N] [--encoder resnet34] [--views flips] [--repeats N]
+    python benchmarks/bench_predict.py --memory 200 1000 5000     # peak memory for so many images
 
 Networks have random weights (speed does not depend on them) and are on the device before the clock starts; tiles are
 drawn. The usual loop goes network by network, image by image, view by view in float32 and writes run lengths with
 numpy; the batched one gives ttach-like views of whole batches to each network. Both keep a sum of probabilities for all
 images. Ours is `maskfold.predict`, validation of the file included; its network alone is the same forward passes on a
 batch that is on the device. Candidates take turns.
+
+With ``--memory`` a small network predicts tiles of 64 pixels, each number of them in a process of its own that has done
+nothing else. Random networks draw noise, whose run lengths are some 2 kB an image.
 """
 
 import argparse
 import contextlib
 import io
+import json
 import os
+import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -33,12 +39,12 @@ from maskfold.device import choose_device, choose_precision
 from maskfold.ensembling import load_networks
 from maskfold.models import build_model
 from maskfold.runs import Run
-from timing import clock_of, interleave, machine
+from maskfold.training.memory import peak_memory
+from timing import clock_of, interleave, machine, print_row, processor_seconds
 from usual import usual_encode
 
 MEAN, STD = (np.array(values, np.float32) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-1, -2))
-FOLDS = 5
 
 
 def main() -> None:
@@ -52,9 +58,14 @@ def main() -> None:
     add("--repeats", type=int, default=3, help="rounds, in which the candidates take turns (3)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="data workers (all cores)")
     add("--views", default="flips", choices=("none", "flips"), help="views of each image (flips)")
-    add("--only-ours", action="store_true", help="one prediction and its peak memory, for several numbers of images")
+    add("--folds", type=int, default=5, help="networks (5)")
+    add("--memory", type=int, nargs="+", metavar="N", help="peak memory for so many images, with a small network")
+    add("--case", action="store_true", help=argparse.SUPPRESS)
     add("--busy", action="store_true", help="count processor time: on a machine that others use as well")
     options = parser.parse_args()
+    if options.case:
+        case()
+        return
     device = choose_device()
     options.images = options.images or (8 if device.type == "cpu" else 512)
     options.batch = options.batch or (4 if device.type == "cpu" else 32)
@@ -62,16 +73,16 @@ def main() -> None:
     print(torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability())
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        make_demo(Path("data/demo"), train_tiles=FOLDS * 2, test_tiles=options.images, tile=options.size)
-        run = begin(options)
-        if options.only_ours:
-            memory(run, options)
+        if options.memory:
+            memory(options)
         else:
-            compare(run, options, device)
+            compare(begin(options), options, device)
+        os.chdir("/")
 
 
 def begin(options: argparse.Namespace) -> Run:
-    """A run of five finished folds with random weights."""
+    """Drawn tiles, and a run of finished folds with random weights."""
+    make_demo(Path("data/demo"), train_tiles=10, test_tiles=options.images, tile=options.size)
     config = maskfold.load_config(
         "demo",
         {
@@ -88,7 +99,7 @@ def begin(options: argparse.Namespace) -> Run:
     run = Run(Path("runs/bench"))
     run.adopt(config)
     run.folds()
-    for fold in range(FOLDS):
+    for fold in range(options.folds):
         torch.manual_seed(fold)
         run.fold(fold).save_checkpoint("best", build_model(config.model, classes=1).state_dict())
         run.fold(fold).finish({"metric": "dice", "score": 0.0, "best_checkpoint": "best"})
@@ -98,7 +109,9 @@ def begin(options: argparse.Namespace) -> Run:
 def compare(run: Run, options: argparse.Namespace, device: torch.device) -> None:
     competition = maskfold.open_competition(run.config)
     views = FLIPS if options.views == "flips" else FLIPS[:1]
-    networks = [load_networks(run, run.fold(fold), "best", competition)[0].to(device).eval() for fold in range(FOLDS)]
+    networks = [
+        load_networks(run, run.fold(fold), "best", competition)[0].to(device).eval() for fold in range(options.folds)
+    ]
     paths = sorted((Path("data/demo/test_a")).glob("*.jpg"))
     few = paths[: options.usual_images]
     candidates: dict[str, Callable[[], object]] = {
@@ -110,10 +123,11 @@ def compare(run: Run, options: argparse.Namespace, device: torch.device) -> None
     seconds = interleave(candidates, options.repeats, clock=clock_of(options.busy))
     rates = {name: (len(few) if "usual" in name else options.images) / each for name, each in seconds.items()}
     images = f"{options.images} images of {options.size} pixels a side"
-    print(f"\n{FOLDS} x U-Net {options.encoder}, {len(views)} views, {images}")
+    print(f"\n{options.folds} x U-Net {options.encoder}, {len(views)} views, {images}")
     print("| way | images/s | networks x views x images /s | against the usual loop |\n| --- | ---: | ---: | ---: |")
     for name, rate in rates.items():
-        print(f"| {name} | {rate:.1f} | {rate * FOLDS * len(views):.0f} | {rate / next(iter(rates.values())):.2f}x |")
+        looks, gain = rate * options.folds * len(views), rate / next(iter(rates.values()))
+        print(f"| {name} | {rate:.1f} | {looks:.0f} | {gain:.2f}x |")
     outside = 1 - seconds["its networks alone"] / seconds["ours, files to submission"]
     print(f"outside the networks: {outside:.1%}", flush=True)
 
@@ -176,13 +190,34 @@ def alone(
     return run
 
 
-def memory(run: Run, options: argparse.Namespace) -> None:
-    import resource
+def memory(options: argparse.Namespace) -> None:
+    """A row for each number of images."""
+    for name, value in {"size": 64, "encoder": "tu-mobilenetv3_small_050", "views": "none", "batch": 16}.items():
+        setattr(options, name, value)
+    print(f"\n{options.folds} x U-Net {options.encoder}, tiles of {options.size} pixels, batches of {options.batch}\n")
+    print_row("images", "seconds of processor time", "peak memory, MiB", "of the first", head=True)
+    first = 0.0
+    for images in options.memory:
+        folder = Path(str(images)).resolve()
+        folder.mkdir()
+        options.images = images
+        with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+            begin(options)
+        words = [sys.executable, str(Path(__file__).resolve()), "--case"]
+        done = subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        first = first or found["peak"]
+        print_row(
+            f"{images}", f"{found['seconds']:.1f}", f"{found['peak'] / 2**20:.0f}", f"{found['peak'] / first:.3f}"
+        )
 
-    started = time.perf_counter()
+
+def case() -> None:
+    """Predict in a folder that `begin` has prepared, and print what it took."""
+    run = Run(Path("runs/bench"))
+    started = processor_seconds()
     ours(run)()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{options.images} images: {time.perf_counter() - started:.1f} s, {peak:.2f} GiB at most")
+    print(json.dumps({"seconds": processor_seconds() - started, "peak": peak_memory()}))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,15 @@ def processor_seconds() -> float:
     return time.process_time() + alive + ended.children_user + ended.children_system
 
 
+def spent(call: Callable[[], object]) -> float:
+    """`processor_seconds` of a call, without those that looking for data workers takes."""
+    others = processor_seconds() - time.process_time()
+    began = time.process_time()
+    call()
+    own = time.process_time() - began
+    return own + processor_seconds() - time.process_time() - others
+
+
 def clock_of(busy: bool) -> Callable[[], float]:
     """The clock on the wall; where others are ``busy`` on the machine, `processor_seconds`."""
     return processor_seconds if busy else time.perf_counter
