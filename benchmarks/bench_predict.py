@@ -1,25 +1,18 @@
 """From test images to a written submission: five folds' networks and their views, ours beside the usual loops.
 
-    python benchmarks/bench_predict.py [--size 512] [--images N] [--encoder resnet34] [--views flips] [--repeats N]
-    python benchmarks/bench_predict.py --memory 200 1000 5000     # peak memory for so many images
+python benchmarks/bench_predict.py [--size 512] [--images N] [--encoder resnet34] [--views flips] [--repeats N]
 
 Networks have random weights (speed does not depend on them) and are on the device before the clock starts; tiles are
 drawn. The usual loop goes network by network, image by image, view by view in float32 and writes run lengths with
 numpy; the batched one gives ttach-like views of whole batches to each network. Both keep a sum of probabilities for all
 images. Ours is `maskfold.predict`, validation of the file included; its network alone is the same forward passes on a
 batch that is on the device. Candidates take turns.
-
-With ``--memory`` a small network predicts tiles of 64 pixels, each number of them in a process of its own that has done
-nothing else. Random networks draw noise, whose run lengths are some 2 kB an image.
 """
 
 import argparse
 import contextlib
 import io
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -39,8 +32,7 @@ from maskfold.device import choose_device, choose_precision
 from maskfold.ensembling import load_networks
 from maskfold.models import build_model
 from maskfold.runs import Run
-from maskfold.training.memory import peak_memory
-from timing import clock_of, interleave, machine, print_row, processor_seconds
+from timing import clock_of, interleave, machine
 from usual import usual_encode
 
 MEAN, STD = (np.array(values, np.float32) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
@@ -59,13 +51,8 @@ def main() -> None:
     add("--workers", type=int, default=os.cpu_count() or 1, help="data workers (all cores)")
     add("--views", default="flips", choices=("none", "flips"), help="views of each image (flips)")
     add("--folds", type=int, default=5, help="networks (5)")
-    add("--memory", type=int, nargs="+", metavar="N", help="peak memory for so many images, with a small network")
-    add("--case", action="store_true", help=argparse.SUPPRESS)
     add("--busy", action="store_true", help="count processor time: on a machine that others use as well")
     options = parser.parse_args()
-    if options.case:
-        case()
-        return
     device = choose_device()
     options.images = options.images or (8 if device.type == "cpu" else 512)
     options.batch = options.batch or (4 if device.type == "cpu" else 32)
@@ -73,10 +60,7 @@ def main() -> None:
     print(torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability())
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        if options.memory:
-            memory(options)
-        else:
-            compare(begin(options), options, device)
+        compare(begin(options), options, device)
         os.chdir("/")
 
 
@@ -188,36 +172,6 @@ def alone(
             torch.accelerator.synchronize(device)
 
     return run
-
-
-def memory(options: argparse.Namespace) -> None:
-    """A row for each number of images."""
-    for name, value in {"size": 64, "encoder": "tu-mobilenetv3_small_050", "views": "none", "batch": 16}.items():
-        setattr(options, name, value)
-    print(f"\n{options.folds} x U-Net {options.encoder}, tiles of {options.size} pixels, batches of {options.batch}\n")
-    print_row("images", "seconds of processor time", "peak memory, MiB", "of the first", head=True)
-    first = 0.0
-    for images in options.memory:
-        folder = Path(str(images)).resolve()
-        folder.mkdir()
-        options.images = images
-        with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
-            begin(options)
-        words = [sys.executable, str(Path(__file__).resolve()), "--case"]
-        done = subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        first = first or found["peak"]
-        print_row(
-            f"{images}", f"{found['seconds']:.1f}", f"{found['peak'] / 2**20:.0f}", f"{found['peak'] / first:.3f}"
-        )
-
-
-def case() -> None:
-    """Predict in a folder that `begin` has prepared, and print what it took."""
-    run = Run(Path("runs/bench"))
-    started = processor_seconds()
-    ours(run)()
-    print(json.dumps({"seconds": processor_seconds() - started, "peak": peak_memory()}))
 
 
 if __name__ == "__main__":

@@ -67,6 +67,16 @@ def clock_of(busy: bool) -> Callable[[], float]:
     return processor_seconds if busy else time.perf_counter
 
 
+def convolutions(call: Callable[[], object]) -> float:
+    """Share of a call's processor time that torch spends in convolutions, forward and backward."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        call()
+    spans = {event.key: event.self_cpu_time_total for event in seen.key_averages()}
+    return sum(span for name, span in spans.items() if "conv" in name) / sum(spans.values())
+
+
 class Stopwatches:
     """Processor seconds spent in calls, summed up by name, for ways that take turns on the same input.
 
