@@ -46,14 +46,20 @@ IMAGES = {
     "deep.png": (spoiled.png(spoiled.pixels(3).astype("u2") * 257), "deep.png has 3 channels of uint16"),
     "text.png": (spoiled.with_text_bomb(4), "text.png: Decompressed data too large"),
     "huge.png": (spoiled.huge(), "huge.png"),
-    "array.npy": (b"\x93NUMPY\x01\0\x08\0{broken}", "array.npy is not an npy file: malformed node or string on line 1, train/b"),
+    "array.npy": (
+        b"\x93NUMPY\x01\0\x08\0{broken}",
+        "array.npy is not an npy file: malformed node or string on line 1, train/b",
+    ),
     "picture.tif": (b"II*\0\x08\0\0\0\xff\xff", "picture.tif"),
     "flipped.png": (spoiled.flipped(spoiled.png(spoiled.pixels(11)), 400), "flipped.png"),
     "nothing.png": (spoiled.png(spoiled.pixels(12)).replace(b"\0\0\0\x18\0\0\0\x14", bytes(8)), "nothing.png"),
     "half.bmp": (cv2.imencode(".bmp", spoiled.pixels(13))[1].tobytes()[:500], "half.bmp"),
     "half.webp": (cv2.imencode(".webp", spoiled.pixels(14))[1].tobytes()[:300], "half.webp"),
     "half.jp2": (spoiled.saved(Image.fromarray(spoiled.pixels(15)), "jpeg2000")[:199], "half.jp2"),
-    "half.npy": (spoiled.npy(spoiled.pixels(16))[:-30], "half.npy is not whole: 1410 bytes of pixels, expected (20, 24, 3) of uint8"),
+    "half.npy": (
+        spoiled.npy(spoiled.pixels(16))[:-30],
+        "half.npy is not whole: 1410 bytes of pixels, expected (20, 24, 3) of uint8",
+    ),
     "object.npy": (spoiled.npy(np.array([{}])), "object.npy holds object of shape (1,), expected numbers"),
     "bands.npy": (spoiled.npy(np.zeros((*spoiled.SIZE, 5), np.uint8)), "bands.npy has 5 channels of uint8"),
     "float.npy": (spoiled.npy(spoiled.pixels(17) / np.float32(255)), "float.npy has 3 channels of float32"),
@@ -62,7 +68,10 @@ IMAGES = {
 }
 ODD = {
     "turned.jpg": (spoiled.turned(5), "1 images have an EXIF rotation, which is not applied"),
-    "moving.png": (spoiled.animated(6), "2 images have several frames or pages, of which the first is read: train/moving.png, train/pages.tif"),
+    "moving.png": (
+        spoiled.animated(6),
+        "2 images have several frames or pages, of which the first is read: train/moving.png, train/pages.tif",
+    ),
     "ink.jpg": (spoiled.jpeg(7, "CMYK"), "CMYK (1)"),
     "grey.jpg": (spoiled.jpeg(8, "L"), "L (1)"),
     "clear.png": (spoiled.rgba(spoiled.shape(), spoiled.shape()), "RGBA (1)"),

@@ -13,6 +13,7 @@ import numpy as np
 
 from maskfold.competitions.competition import Competition
 from maskfold.competitions.encoded import EncodedMask, MaskEncoder, Rows
+from maskfold.competitions.spool import Spool
 from maskfold.competitions.table import write_table
 from maskfold.competitions.validate import describe_problems, submission_problems
 from maskfold.competitions.windows import MaskWindows
@@ -98,14 +99,19 @@ def _sink(competition: Competition, path: Path, sizes: Sizes) -> AbstractContext
 @contextmanager
 def _csv_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Add]:
     layout = competition.layout
-    rows: dict[str, Rows] = {}
-    yield rows.__setitem__
-    # The sample of a competition with a row per instance may name an image more than once.
-    order = [key for key in dict.fromkeys(layout.sample_keys()) if key[0] in rows]
-    with atomic_path(path) as temporary:
-        written = ((image, value, rle) for image, value in order for rle in rows[image][value])
-        write_table(layout.profile.form("test"), written, temporary)
-        _require_valid(temporary, path, competition, sizes)
+    with Spool(path) as rows:
+
+        def add(image_id: str, content: Rows) -> None:
+            for value, rles in content.items():
+                rows.add((image_id, value), rles)
+
+        yield add
+        # The sample of a competition with a row per instance may name an image more than once.
+        order = [key for key in dict.fromkeys(layout.sample_keys()) if key in rows]
+        with atomic_path(path) as temporary:
+            written = ((*key, rle) for key in order for rle in rows.texts(key))
+            write_table(layout.profile.form("test"), written, temporary)
+            _require_valid(temporary, path, competition, sizes)
 
 
 @contextmanager
