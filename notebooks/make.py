@@ -59,16 +59,11 @@ def _cells(marked: Iterator[tuple[str, str | None, str]], path: Path) -> Iterato
             yield Cell(code=found[1], tag=tag)
             continue
         other, _, translated = next(marked, ("nothing", None, ""))
-        if (kind, other) != ("en", "zh"):
+        if (kind, other) != ("en", "zh") or not (text and translated):
             raise SourceError(
-                f"{path}: expected <!-- en --> and then <!-- zh -->, found {kind} and then {other}: {text[:40]!r}"
+                f"{path}: give a text after <!-- en --> and after the <!-- zh --> that follows: {text[:40]!r}"
             )
         yield Cell({"en": text, "zh": translated})
-
-
-def translated(path: Path) -> bool:
-    """Whether every text of a source stands there in Chinese."""
-    return all(cell.text["zh"] for cell in read_source(path) if cell.text)
 
 
 def make_notebook(path: Path, language: str) -> nbformat.NotebookNode:
@@ -83,9 +78,8 @@ def make_notebook(path: Path, language: str) -> nbformat.NotebookNode:
             made = nbformat.v4.new_markdown_cell(cell.text[language])
         made["id"] = f"{name}-{number:02}"
         cells.append(made)
-    if translated(path):
-        link = OTHER[language].format(path.with_suffix(".ipynb").name)
-        cells[0]["source"] = _with_link(cells[0]["source"], link)
+    link = OTHER[language].format(path.with_suffix(".ipynb").name)
+    cells[0]["source"] = _with_link(cells[0]["source"], link)
     return nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
 
 
@@ -105,8 +99,6 @@ def make_all() -> dict[Path, str]:
     made = {}
     for language, folder in FOLDERS.items():
         for path in sorted(SOURCE.glob("*.md")):
-            if language == "zh" and not translated(path):
-                continue
             if path.stem == "README":
                 made[folder / path.name] = make_page(path, language)
             else:

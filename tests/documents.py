@@ -9,9 +9,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 # English documents and their Chinese editions, which show the same commands: those are run once.
 CHINESE = {ROOT / "README.md": ROOT / "README.zh.md"} | {
-    english: path
-    for path in DOCUMENTS
-    if path.parent.name == "zh" and (english := ROOT / "docs" / path.name).exists()
+    english: path for path in DOCUMENTS if path.parent.name == "zh" and (english := ROOT / "docs" / path.name).exists()
 }
 # A comment of this form, on a line of its own before a block, says why the block's commands are not run by tests.
 MARK = re.compile(r"<!-- needs (.*) -->")

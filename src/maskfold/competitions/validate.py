@@ -124,9 +124,9 @@ class _Rows:
                 if number in self._unused:
                     continue
                 waiting[image_id].append(rle)
-                if len(waiting[image_id]) == self._counts[image_id]:
-                    if self.layout.overlaps(waiting.pop(image_id), self.size_of(image_id)):
-                        yield image_id
+                whole = len(waiting[image_id]) == self._counts[image_id]
+                if whole and self.layout.overlaps(waiting.pop(image_id), self.size_of(image_id)):
+                    yield image_id
 
 
 def _empty_problem(layout: CsvLayout, rle: str, size: Size, key: Key) -> str | None:

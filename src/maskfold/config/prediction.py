@@ -81,6 +81,13 @@ class TopMeanConfig(Section):
     pixels: Areas = Field(default=400, description="how many probabilities the mean is of; 0: off")
 
 
+class SmallConfig(Section):
+    """Another threshold for a class of which little is predicted."""
+
+    threshold: Shares = Field(default=0.5, description="probability from which a pixel is of the class then")
+    area: Areas = Field(default=400, description="so many pixels at the chain's threshold are no longer little; 0: off")
+
+
 class WatershedConfig(Section):
     """Objects that touch are told apart: each grows from a marker, a place that is certainly inside of it.
 
@@ -97,7 +104,7 @@ class PostConfig(Section):
 
     Each value is one number for all classes, a list with a number for each class, or a mapping from each class's
     name to its number; ``crf`` and ``watershed`` are one section for all. The steps are applied in this order: ``crf``,
-    those of ``steps`` that change the probability, ``presence``, ``certain``, ``top_mean``, the threshold,
+    those of ``steps`` that change the probability, ``presence``, ``certain``, ``top_mean``, the threshold, ``small``,
     ``fill_holes``, ``min_area``, those of ``steps`` that change the mask, ``watershed``.
     """
 
@@ -121,6 +128,11 @@ class PostConfig(Section):
         "for the default threshold and pixels; null: no such rule",
     )
     threshold: Shares = Field(default=0.5, description="probability from which a pixel is of the class")
+    small: SmallConfig | None = Field(
+        default=None,
+        description="another threshold for a class of which little is predicted: {} for the default threshold and "
+        "area; null: the same",
+    )
     fill_holes: Areas = Field(default=0, description="holes of at most this many pixels are filled")
     min_area: Areas = Field(default=0, description="components with fewer pixels are removed")
     watershed: WatershedConfig | None = Field(

@@ -44,7 +44,7 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
     labels, chain = competition.labels, build_chain(choice.post, competition.labels, competition.images)
     metrics = SegmentationMetrics(labels)
     equal = (1 / len(choice.runs),) * len(choice.runs)
-    kinds = ("chosen", "plain") if chain.before or choice.weights != equal else ("chosen",)
+    kinds = ("chosen", "plain") if chain.before or choice.weights != equal or choice.stack else ("chosen",)
     calibration = {kind: CalibrationMetrics(labels) for kind in kinds}
     rows = []
     for image in tqdm(images, desc="out-of-fold images", unit="image", leave=False, disable=None):
