@@ -27,6 +27,7 @@ LAYERS = [
         "parallel",
         "cluster",
         "yaml_text",
+        "drawing",
         "archives",
     },
     {"config", "losses", "metrics", "resizing"},
@@ -45,6 +46,7 @@ ARROWS = {
     ("rle", "compiled"),
     ("storage", "files"),
     ("cluster", "parallel"),
+    ("drawing", "labels"),
 }
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 # Packages that a stranger can lift out: they know nothing of files, runs or competitions.
