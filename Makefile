@@ -45,8 +45,9 @@ demo: $(READY)
 notebooks: $(READY)
 	$(BIN)/python notebooks/execute.py
 
+# The notebooks of both languages, without outputs, from notebooks/source.
 strip: $(READY)
-	$(BIN)/nbstripout --keep-id notebooks/*.ipynb
+	$(BIN)/python notebooks/make.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/bench_rle.py

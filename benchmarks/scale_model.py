@@ -21,10 +21,10 @@ MOST_SHARDS, SHARDS_EACH, SHARD_IMAGES = 256, 8, 512  # as in maskfold.ensemblin
 class Costs:
     """Seconds and bytes of an image of 512 x 512 pixels; of one core, but for the networks.
 
-    ``merge`` is what putting together takes of an image, of which ``row`` is the writing and validating of its row.
-    Measured by ``bench_scale.py --measure`` (docs/scale.md says where and when), except for ``forward``: a third of a
-    training image's time on an H100 (492 images/s, bf16, benchmarks/RESULTS.md), as a step is a forward and a backward
-    pass, of which the latter takes twice as long.
+    ``decode`` makes run lengths of a map; ``merge`` puts them together with the others and validates them. Measured
+    by ``bench_scale.py --measure`` (docs/scale.md says where and when), except for ``forward``: a third of a training
+    image's time on an H100 (492 images/s, bf16, benchmarks/RESULTS.md), as a step is a forward and a backward pass, of
+    which the latter takes twice as long.
     """
 
     header: float = 0.0
@@ -32,7 +32,6 @@ class Costs:
     decode: float = 0.0
     write_shard: float = 0.0
     merge: float = 0.0
-    row: float = 0.0
     image_bytes: float = 0.0
     shard_bytes: float = 0.0
     row_bytes: float = 0.0
@@ -42,15 +41,14 @@ class Costs:
 
 
 MEASURED = Costs(
-    header=6.7e-05,
-    read=0.00111,
-    decode=9.5e-05,
-    write_shard=0.00048,
-    merge=0.00098,
-    row=0.00027,
-    image_bytes=69_107,
-    shard_bytes=8_357,
-    row_bytes=12_066,
+    header=5.5e-05,
+    read=0.00151,
+    decode=0.00019,
+    write_shard=0.00023,
+    merge=0.00029,
+    image_bytes=70_073,
+    shard_bytes=5_479,
+    row_bytes=11_470,
     network_bytes=98e6,  # U-Net resnet34, float32
     start=15.0,
 )
@@ -190,7 +188,6 @@ def tables(costs: Costs) -> Iterator[str]:
         ("the same, storage of 0.5 GB/s", little, replace(base, storage=5e8), costs),
         ("object store: 20 ms to open a file, 5500 a second", work, replace(base, latency=0.02, opens=5500.0), costs),
         ("files on each machine's own disk", work, local, costs),
-        ("the same, rows encoded in the shards", work, local, replace(costs, merge=costs.row)),
     ):
         yield _row(name, simulate(each, machines, own))
 

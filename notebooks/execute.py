@@ -1,4 +1,7 @@
-"""Execute the notebooks from top to bottom; the executed copies, with their pictures, go to another folder."""
+"""Execute the notebooks of both languages from top to bottom; the executed copies, with their pictures, go elsewhere.
+
+The Chinese ones have the same code, so they find what the English ones trained and use it again.
+"""
 
 import argparse
 import ast
@@ -51,13 +54,14 @@ def set_parameters(notebook: nbformat.NotebookNode, settings: Mapping[str, Any])
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("notebooks", type=Path, nargs="*", help="default: all of them, in their order")
+    parser.add_argument("notebooks", type=Path, nargs="*", help="default: all, the English ones first, in their order")
     parser.add_argument("--out", type=Path, default=Path("runs/notebooks"), help="default: runs/notebooks")
     arguments = parser.parse_args()
-    for path in arguments.notebooks or sorted(HERE.glob("*.ipynb")):
+    for path in arguments.notebooks or [*sorted(HERE.glob("*.ipynb")), *sorted(HERE.glob("zh/*.ipynb"))]:
         start = time.perf_counter()
+        out = arguments.out / "zh" if path.parent.name == "zh" else arguments.out
         try:
-            copy = execute(path, arguments.out, folder=Path.cwd())
+            copy = execute(path, out, folder=Path.cwd())
         except CellExecutionError as error:
             parser.exit(1, f"error: {path.name} failed:\n{error}\n")
         print(f"{path.name}: {time.perf_counter() - start:.0f} s, {copy}", flush=True)

@@ -1,5 +1,6 @@
 """A tiny competition in the reference layout, and configs that train on it within seconds."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,11 @@ TINY = {
     "tune.tried": {"threshold": [0.4, 0.5, 0.6], "fill_holes": [0], "min_area": [0, 9]},
     "optim.lr": 0.01,
 }
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    os.environ["MASKFOLD_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+# English documents and their Chinese editions, which show the same commands: those are run once.
+CHINESE = {ROOT / "README.md": ROOT / "README.zh.md"} | {
+    english: path for path in DOCUMENTS if path.parent.name == "zh" and (english := ROOT / "docs" / path.name).exists()
+}
 # A comment of this form, on a line of its own before a block, says why the block's commands are not run by tests.
 MARK = re.compile(r"<!-- needs (.*) -->")
 MARKS = {"a GPU", "a competition's data", "internet"}
@@ -22,10 +26,15 @@ class Command:
     mark: str | None = None
 
 
+def title(path: Path) -> str:
+    """A document's name: its path in the repository, or its name where it is elsewhere."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
+
+
 def commands(path: Path) -> list[Command]:
     """All commands of a document, in its order: lines of bash blocks, and inline ones."""
     return [
-        Command(text, path.name, mark)
+        Command(text, title(path), mark)
         for block, mark in marked_blocks(path.read_text(encoding="utf-8"))
         for text in block_commands(block)
     ]

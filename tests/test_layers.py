@@ -12,6 +12,7 @@ LAYERS = [
     {
         "errors",
         "files",
+        "locks",
         "progress",
         "device",
         "schedule",
@@ -45,6 +46,8 @@ ARROWS = {
     ("rasters", "datasets"),
     ("rle", "compiled"),
     ("storage", "files"),
+    ("locks", "files"),
+    ("locks", "storage"),
     ("cluster", "parallel"),
     ("drawing", "labels"),
 }

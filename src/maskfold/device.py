@@ -1,6 +1,9 @@
 """Where tensors live and how wide their numbers are."""
 
+import ctypes
 import gc
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +11,7 @@ import torch
 
 from maskfold.errors import ConfigError
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # glibc's malloc.h
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -62,11 +66,35 @@ def _fast_precision(device: torch.device) -> torch.dtype | None:
 
 
 @contextmanager
-def timed_kernels() -> Iterator[None]:
-    """Inside, cuDNN times its kernels for each new shape and keeps the fastest: for work whose shapes stay the same."""
+def steady_shapes() -> Iterator[None]:
+    """Inside, work whose shapes stay the same, step after step; nothing that is computed changes.
+
+    cuDNN times its kernels for each new shape and keeps the fastest. On a CPU the memory of tensors that were freed
+    stays with the process: glibc would give it back to the system at each step, which has to clear its pages anew,
+    one by one. That takes a tenth of a step.
+    """
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
+    allocator = _allocator()
+    if allocator is not None:
+        allocator.mallopt(M_MMAP_MAX, 0)
+        allocator.mallopt(M_TRIM_THRESHOLD, -1)
     try:
         yield
     finally:
         torch.backends.cudnn.benchmark = before
+        if allocator is not None:  # where glibc's own rules end up once large tensors were freed
+            allocator.mallopt(M_MMAP_MAX, 65536)
+            allocator.mallopt(M_MMAP_THRESHOLD, 32 << 20)
+            allocator.mallopt(M_TRIM_THRESHOLD, 64 << 20)
+            allocator.malloc_trim(0)
+
+
+def _allocator() -> ctypes.CDLL | None:
+    """glibc where tensors are in its memory, and nobody has set how it is to deal with it."""
+    if sys.platform != "linux" or choose_device().type != "cpu":
+        return None
+    if any(name.startswith("MALLOC_") for name in os.environ) or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None

@@ -31,7 +31,7 @@ def atomic_path(path: Path, *, size: int | None = None, durable: bool = True) ->
     Args:
         path: the file.
         size: bytes that will be written, where they are known, for the message of a full disk.
-        durable: flush now; False: one of many files of a folder that `sync_files` flushes before it counts.
+        durable: flush now; False: one of many files that `FileBatch` flushes before they count.
 
     Raises:
         StorageError: the disk is full, or the place cannot be written to.
@@ -77,16 +77,35 @@ def sync_folder(folder: Path) -> None:
             os.close(opened)
 
 
-def sync_files(folder: Path) -> None:
-    """Flush the files of a folder, and their names, to the disk.
+class FileBatch:
+    """Files that count together: each is written whole, and all are flushed at once before something relies on them."""
 
-    Raises:
-        StorageError: the disk is full.
-    """
-    for path in sorted(folder.iterdir()):
-        with writable(path):
-            _flush(path)
-    sync_folder(folder)
+    def __init__(self) -> None:
+        self._written: list[Path] = []
+
+    @contextmanager
+    def path(self, path: Path) -> Iterator[Path]:
+        """`atomic_path` of one of the files.
+
+        Raises:
+            StorageError: as there.
+        """
+        with atomic_path(path, durable=False) as temporary:
+            yield temporary
+        self._written.append(path)
+
+    def sync(self) -> None:
+        """Flush the files that were written since the last time, and then their folders, to the disk.
+
+        Raises:
+            StorageError: the disk is full.
+        """
+        for path in self._written:
+            with writable(path):
+                _flush(path)
+        for folder in sorted({path.parent for path in self._written}):
+            sync_folder(folder)
+        self._written.clear()
 
 
 def _flush(path: Path) -> None:
@@ -181,9 +200,19 @@ def file_digest(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Where is kept what can be had again: ``MASKFOLD_CACHE``, else ``maskfold`` in the user's folder for caches."""
-    own = os.environ.get("MASKFOLD_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskfold"
+    """Where is kept what can be had again: ``MASKFOLD_CACHE``, else ``maskfold`` in the user's folder for caches.
+
+    That is ``.cache`` in the current folder for a user without a home, as in some containers.
+    """
+    if own := os.environ.get("MASKFOLD_CACHE"):
+        return Path(own)
+    if caches := os.environ.get("XDG_CACHE_HOME"):
+        return Path(caches) / "maskfold"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path()
+    return home / ".cache" / "maskfold"
 
 
 def _umask() -> int:

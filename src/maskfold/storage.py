@@ -8,6 +8,7 @@ A place is a folder, or a URL that fsspec knows: ``s3://bucket/runs/demo``, ``gs
 URL has one slash after the colon, ``s3:/bucket/runs/demo``, and means the same.
 """
 
+import errno
 import os
 import re
 import secrets
@@ -28,6 +29,7 @@ class Storage(Protocol):
 
         Raises:
             FileNotFoundError: nothing was published under this key.
+            StorageError: the disk has it, but cannot read it.
         """
         ...
 
@@ -67,9 +69,15 @@ class LocalStorage:
         self.root = Path(root)
 
     def read(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
-        with open(self.root / checked_key(key), "rb") as file:
-            file.seek(start or 0)
-            return file.read() if end is None else file.read(max(0, end - file.tell()))
+        path = self.root / checked_key(key)
+        try:
+            with open(path, "rb") as file:
+                file.seek(start or 0)
+                return file.read() if end is None else file.read(max(0, end - file.tell()))
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+        raise StorageError(f"{path} cannot be read, the disk fails (input/output error): restore it from a copy")
 
     def publish(self, key: str, content: bytes) -> None:
         with atomic_path(self.root / checked_key(key), size=len(content)) as temporary:
@@ -132,26 +140,23 @@ class FsspecStorage:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._open()
-
-    def __reduce__(self) -> tuple[type["FsspecStorage"], tuple[str]]:
-        return FsspecStorage, (self.url,)
-
-    def _open(self) -> None:
         try:
             import fsspec
 
             # What other machines write must be seen: nothing that was listed is remembered.
-            self._system, self._root = fsspec.url_to_fs(self.url, use_listings_cache=False)
+            self._system, root = fsspec.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise StorageError(
-                f"{self.url} cannot be opened ({reason}): pip install 'maskfold[storage]', or give a folder"
+                f"{url} cannot be opened ({reason}): pip install 'maskfold[storage]', or give a folder"
             ) from None
-        self._root = self._root.rstrip("/")
+        self._root = root.rstrip("/")
         protocols = self._system.protocol
         names = (protocols,) if isinstance(protocols, str) else protocols
         self._whole = any(name in self.WHOLE for name in names)
+
+    def __reduce__(self) -> tuple[type["FsspecStorage"], tuple[str]]:
+        return FsspecStorage, (self.url,)
 
     def read(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
         place = self._place(key)

@@ -48,6 +48,22 @@ def chunk(kind, body):
     return struct.pack(">I", len(body)) + whole + struct.pack(">I", zlib.crc32(whole))
 
 
+def flipped(content, place):
+    """With one bit turned over."""
+    return content[:place] + bytes([content[place] ^ 8]) + content[place + 1 :]
+
+
+def npy(array):
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def pages(seed):
+    frames = [Image.fromarray(pixels(seed + n)) for n in range(2)]
+    return saved(frames[0], "tiff", save_all=True, append_images=frames[1:])
+
+
 def huge():
     """A png of a few bytes whose header says 30,000 x 40,000 pixels."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 40_000, 30_000, 8, 2, 0, 0, 0))

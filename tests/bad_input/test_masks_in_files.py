@@ -60,3 +60,37 @@ def test_all_of_them_are_listed(tmp_path, capsys, monkeypatch):
     ]
     missing = [text for text in wanted if text not in said]
     assert not missing, f"{missing}\n\n{done.out}"
+
+
+CLASSES = {
+    "beyond": (MASK * 3, "beyond.png holds the values 3, expected classes 0..2 and 255"),
+    "deep": (MASK * np.uint16(700), "deep.png holds the values 700, expected classes 0..2 and 255"),
+    "ink": (spoiled.pixels(1), "ink.png is a colour image, expected a mask of one channel"),
+    "size": (MASK[:, :9], "size.png is 20x9 (height x width), its image 20x24"),
+}
+
+
+def test_labels_of_classes_are_listed(tmp_path, capsys, monkeypatch):
+    """Values that no class has, a class that no label has, lines without a label and of files that are not there."""
+    monkeypatch.chdir(tmp_path)
+    for part in ("images", "labels"):
+        (tmp_path / "data/mine" / part).mkdir(parents=True)
+    labels = {name: label for name, (label, _) in CLASSES.items()} | {"good": MASK, "ignored": MASK * 0 + 255}
+    for number, (name, label) in enumerate(labels.items()):
+        (tmp_path / f"data/mine/images/{name}.png").write_bytes(spoiled.png(spoiled.pixels(number)))
+        (tmp_path / f"data/mine/labels/{name}.png").write_bytes(spoiled.png(label))
+    lines = [f"images/{name}.png labels/{name}.png" for name in labels]
+    (tmp_path / "data/mine/train.txt").write_text("\n".join([*lines, lines[-1], "images/gone.png labels/gone.png"]))
+    (tmp_path / "data/mine/labels.txt").write_text("sky\nroad\ncar\n")
+    words = ("--competition.profile", "file-list", "--competition.root", "data/mine", "--folds.count", "2")
+    done = call(capsys, "check_data", *words)
+    assert done.code == 1
+    said = " ".join(done.out.split())
+    wanted = [text for _, text in CLASSES.values()]
+    wanted += [
+        "duplicate ids: images/ignored.png",
+        "train.txt, line 8: there is no label labels/gone.png",
+        "no training mask has a pixel of car",
+    ]
+    missing = [text for text in wanted if text not in said]
+    assert not missing, f"{missing}\n\n{done.out}"

@@ -3,8 +3,11 @@
 import os
 import re
 
+import cv2
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from tests.bad_input import spoiled
 from tests.scripts.conftest import call
 
@@ -26,6 +29,13 @@ RUNS = {
     "1 99999999999999999999": "more than 18 digits",
     "3 ٣": "token 2 ('٣')",
     "3;2": "token 1 ('3;2')",
+    "+3 2": "token 1 ('+3')",
+    "0x3 2": "token 1 ('0x3')",
+    "1e1 2": "token 1 ('1e1')",
+    "1_0 2": "token 1 ('1_0')",
+    "３ 2": "token 1 ('３')",
+    "None": "token 1 ('None')",
+    "\u200b3 2": r"token 1 ('\u200b3')",
 }
 # File -> (content, what is said about it).
 IMAGES = {
@@ -36,15 +46,40 @@ IMAGES = {
     "deep.png": (spoiled.png(spoiled.pixels(3).astype("u2") * 257), "deep.png has 3 channels of uint16"),
     "text.png": (spoiled.with_text_bomb(4), "text.png: Decompressed data too large"),
     "huge.png": (spoiled.huge(), "huge.png"),
-    "array.npy": (b"\x93NUMPY\x01\0\x08\0{broken}", "array.npy is not an npy file"),
+    "array.npy": (
+        b"\x93NUMPY\x01\0\x08\0{broken}",
+        "array.npy is not an npy file: malformed node or string on line 1, train/b",
+    ),
     "picture.tif": (b"II*\0\x08\0\0\0\xff\xff", "picture.tif"),
+    "flipped.png": (spoiled.flipped(spoiled.png(spoiled.pixels(11)), 400), "flipped.png"),
+    "nothing.png": (spoiled.png(spoiled.pixels(12)).replace(b"\0\0\0\x18\0\0\0\x14", bytes(8)), "nothing.png"),
+    "half.bmp": (cv2.imencode(".bmp", spoiled.pixels(13))[1].tobytes()[:500], "half.bmp"),
+    "half.webp": (cv2.imencode(".webp", spoiled.pixels(14))[1].tobytes()[:300], "half.webp"),
+    "half.jp2": (spoiled.saved(Image.fromarray(spoiled.pixels(15)), "jpeg2000")[:199], "half.jp2"),
+    "half.npy": (
+        spoiled.npy(spoiled.pixels(16))[:-30],
+        "half.npy is not whole: 1410 bytes of pixels, expected (20, 24, 3) of uint8",
+    ),
+    "object.npy": (spoiled.npy(np.array([{}])), "object.npy holds object of shape (1,), expected numbers"),
+    "bands.npy": (spoiled.npy(np.zeros((*spoiled.SIZE, 5), np.uint8)), "bands.npy has 5 channels of uint8"),
+    "float.npy": (spoiled.npy(spoiled.pixels(17) / np.float32(255)), "float.npy has 3 channels of float32"),
+    "double.npy": (spoiled.npy(spoiled.pixels(18) / 255), "double.npy has 3 channels of float64"),
+    "line.npy": (spoiled.npy(np.zeros(9, np.uint8)), "line.npy holds uint8 of shape (9,), expected numbers"),
 }
 ODD = {
     "turned.jpg": (spoiled.turned(5), "1 images have an EXIF rotation, which is not applied"),
-    "moving.png": (spoiled.animated(6), "1 images have several frames or pages, of which the first is read"),
+    "moving.png": (
+        spoiled.animated(6),
+        "2 images have several frames or pages, of which the first is read: train/moving.png, train/pages.tif",
+    ),
     "ink.jpg": (spoiled.jpeg(7, "CMYK"), "CMYK (1)"),
     "grey.jpg": (spoiled.jpeg(8, "L"), "L (1)"),
     "clear.png": (spoiled.rgba(spoiled.shape(), spoiled.shape()), "RGBA (1)"),
+    "chart.png": (spoiled.saved(Image.fromarray(spoiled.pixels(20)).quantize(9), "png"), "P (1)"),
+    "pages.tif": (spoiled.pages(21), "train/pages.tif"),
+    "plain.png": (spoiled.png(np.full((*spoiled.SIZE, 3), 7, np.uint8)), "1 images have a single colour: train/plain"),
+    "twin.png": (spoiled.png(spoiled.pixels(0)), "train/good0.png = train/twin.png"),
+    "mirror.png": (spoiled.png(spoiled.pixels(1)[:, ::-1]), "train/good1.png ~ train/mirror.png"),
 }
 # Rows of names -> what is said about them.
 NAMES = {
@@ -62,6 +97,9 @@ NAMES = {
     "": "'' is not a plain path",
     "n" * 300 + ".png": "is longer than the 255 bytes",
     "leads-out.png": "is reached by a link that leads out of its folder",
+    "deeper/../../../outside.png": "'deeper/../../../outside.png' is not a plain path",
+    "https://example.org/a.png": "train/https:/example.org/a.png",
+    "~/a.png": "train/~/a.png",
 }
 PROFILE = {
     "layout": "csv",
@@ -131,4 +169,4 @@ def test_all_of_them_are_listed(folder, capsys, monkeypatch):
     assert not re.search(r"and \d+ more", problems), "all of them, not the first few"
     assert "\x1b" not in done.out
     assert "\u202e" not in done.out
-    assert len(wanted) >= 45
+    assert len(set(wanted)) >= 70

@@ -171,7 +171,7 @@ def set_level(page, level: int) -> None:
     """Move the slider, and wait until the first card is drawn."""
     page.eval_on_selector("#level", f"l => {{ l.value = {level}; l.dispatchEvent(new Event('input')); }}")
     said = f"{level / 64:.2f}"
-    page.wait_for_function(f"document.querySelector('.card:not([hidden]) output').textContent.includes('{said}')")
+    page.locator(".card:not([hidden]) output", has_text=said).first.wait_for(state="attached")
 
 
 def test_the_slider_draws_what_another_threshold_decides(drawn_page, run, visit):  # noqa: F811

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.drill.commands import import_all
-from tests.drill.faults import CORES, FAULTS, LONG, SHORT, left_out
+from tests.drill.faults import CORES, FAULTS, left_out
 from tests.drill.lane import Lane
 
 Row = dict[str, Any]
@@ -70,9 +70,10 @@ def _fork_lane(place: Path, number: int, arguments: argparse.Namespace) -> int:
 def _lane(folder: Path, number: int, arguments: argparse.Namespace) -> list[Row]:
     lane = Lane(folder, 1000 * arguments.seed + number)
     rows: list[Row] = []
-    for (name, fault), tries in zip(FAULTS.items(), SHORT if arguments.short else LONG, strict=True):
+    for name, kind in FAULTS.items():
         if arguments.only not in name:
             continue
+        tries = kind.short if arguments.short else kind.long
         row: Row = {"fault": name, "tries": 0, "survived": 0, "note": left_out(name, tries, folder), "errors": []}
         rows.append(row)
         if row["note"]:
@@ -81,7 +82,7 @@ def _lane(folder: Path, number: int, arguments: argparse.Namespace) -> list[Row]
         idle = 0
         while row["tries"] < mine:
             try:
-                done = fault(lane)
+                done = kind.happens(lane)
                 idle = 0 if done else idle + 1
                 if idle == IDLE:
                     raise RuntimeError(f"nothing happened in {IDLE} tries, one after the other")

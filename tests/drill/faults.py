@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.drill.commands import STAGES, Try, start
 from tests.drill.ends import end_of, is_one_message
-from tests.drill.instruments import dies_at, small_files, wrong_clock
+from tests.drill.instruments import dies_at, small_files, unreadable, wrong_clock
 from tests.drill.lane import Diverged, Lane
 from tests.drill.ray_workers import kill_a_worker, ray_is_there
 
@@ -85,7 +86,7 @@ def can_mount(place: Path) -> bool:
 
 
 def damage_while_training(lane: Lane) -> int:
-    """(c): a killed training, then a file of it that is cut, changed or gone."""
+    """(c): a killed training, then a file of it that is cut, changed, gone or cannot be read."""
     folder = lane.case("train")
     if not lane.killed_somewhere(folder, "train"):
         return _done(folder, 0)
@@ -94,7 +95,7 @@ def damage_while_training(lane: Lane) -> int:
 
 
 def damage_before_prediction(lane: Lane) -> int:
-    """(c): a finished, tuned run with a file that is cut, changed or gone."""
+    """(c): a finished, tuned run with a file that is cut, changed, gone or cannot be read."""
     stage = lane.chance.choice(("tune", "predict"))
     folder = lane.case(stage)
     return _damaged(lane, folder, stage, [path for path in (folder / "runs").rglob("*") if path.is_file()])
@@ -105,8 +106,11 @@ def _damaged(lane: Lane, folder: Path, stage: str, files: list[Path]) -> int:
     if not files:
         return _done(folder, 0)
     path = lane.chance.choice(sorted(files))
-    how = _harm(lane, path)
-    done = start(folder, STAGES[stage])
+    if lane.chance.random() < 0.2:
+        how, prepare = "unreadable", [unreadable(path)]
+    else:
+        how, prepare = _harm(lane, path), []
+    done = start(folder, STAGES[stage], prepare)
     what = f"{path.relative_to(folder)} {how}"
     if done.ended() == 0:
         # What is not looked at stays as it is: the file itself, or the maps that it belongs to.
@@ -238,23 +242,28 @@ def _done(folder: Path, tries: int) -> int:
     return tries
 
 
-FAULTS: dict[str, Fault] = {
-    "a, h: kill of train": partial(kill, "train"),
-    "a, h: kill of train, adversarial": partial(kill, "train, adversarial"),
-    "a, h: kill of train, semi": partial(kill, "train, semi"),
-    "a, h: kill of tune": partial(kill, "tune"),
-    "a, h: kill of predict": partial(kill, "predict"),
-    "a: kill of Ray's workers": kill_a_worker,
-    "b: files may not grow": small_disk,
-    "b: full disk": full_disk,
-    "c: damage, then train": damage_while_training,
-    "c: damage, then tune or predict": damage_before_prediction,
-    "d: kill of one of two ranks": kill_a_rank,
-    "e: the same fold twice at once": two_at_once,
-    "f: SIGTERM, Ctrl-C": asked_to_end,
-    "g: the clocks jump": clock,
+class Kind(NamedTuple):
+    """A kind of fault, and its tries in the long form and in the short one, which is among the tests."""
+
+    happens: Fault
+    long: int
+    short: int
+
+
+FAULTS = {
+    "a, h: kill of train": Kind(partial(kill, "train"), 120, 4),
+    "a, h: kill of train, adversarial": Kind(partial(kill, "train, adversarial"), 30, 1),
+    "a, h: kill of train, semi": Kind(partial(kill, "train, semi"), 30, 1),
+    "a, h: kill of tune": Kind(partial(kill, "tune"), 80, 2),
+    "a, h: kill of predict": Kind(partial(kill, "predict"), 80, 2),
+    "a: kill of Ray's workers": Kind(kill_a_worker, 4, 0),
+    "b: files may not grow": Kind(small_disk, 30, 1),
+    "b: full disk": Kind(full_disk, 20, 1),
+    "c: damage, then train": Kind(damage_while_training, 100, 3),
+    "c: damage, then tune or predict": Kind(damage_before_prediction, 100, 3),
+    "d: kill of one of two ranks": Kind(kill_a_rank, 10, 1),
+    "e: the same fold twice at once": Kind(two_at_once, 20, 1),
+    "f: SIGTERM, Ctrl-C": Kind(asked_to_end, 60, 2),
+    "g: the clocks jump": Kind(clock, 30, 1),
 }
-# Tries of each fault in the long form and in the one that is part of the tests.
-LONG = (120, 30, 30, 80, 80, 4, 30, 20, 100, 100, 10, 20, 60, 30)
-SHORT = (4, 1, 1, 2, 2, 0, 1, 1, 3, 3, 1, 1, 2, 1)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1

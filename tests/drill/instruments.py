@@ -1,5 +1,8 @@
 """What is done to a process before its command: it counts, dies, or finds its disk full or its clock wrong."""
 
+import builtins
+import errno
+import io
 import os
 import random
 import resource
@@ -7,13 +10,14 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 # Every change of the disk that is to last ends with one of them.
 CHANGES = ("replace", "fsync", "unlink")
 
 
-def _around(call: Callable[[str, int, bool], None]) -> None:
-    """Call ``call(name, number, after)`` before and after each change."""
+def _around(call: Callable[[int, bool], None]) -> None:
+    """Call ``call(number, after)`` before and after each change."""
     numbers = iter(range(1, 10**9))
     owner = os.getpid()
 
@@ -24,11 +28,11 @@ def _around(call: Callable[[str, int, bool], None]) -> None:
             if os.getpid() != owner:
                 return original(*arguments, **options)
             number = next(numbers)
-            call(name, number, False)
+            call(number, False)
             try:
                 return original(*arguments, **options)
             finally:
-                call(name, number, True)
+                call(number, True)
 
         setattr(os, name, wrapped)
 
@@ -41,7 +45,7 @@ def count_calls(into: Path) -> Callable[[], None]:
 
     def prepare() -> None:
         opened = os.open(into, os.O_WRONLY | os.O_CREAT)
-        _around(lambda name, number, after: None if after else os.pwrite(opened, f"{number}".encode(), 0) and None)
+        _around(lambda number, after: None if after else os.pwrite(opened, f"{number}".encode(), 0) and None)
 
     return prepare
 
@@ -50,7 +54,7 @@ def dies_at(number: int, chance: random.Random) -> Callable[[], None]:
     """Die before or after the ``number``-th change."""
     late = chance.random() < 0.5
 
-    def die(name: str, count: int, after: bool) -> None:
+    def die(count: int, after: bool) -> None:
         if count == number and after == late:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -60,6 +64,24 @@ def dies_at(number: int, chance: random.Random) -> Callable[[], None]:
 def small_files(most: int) -> Callable[[], None]:
     """No file may become larger than so many bytes."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+def unreadable(path: Path) -> Callable[[], None]:
+    """The disk has this file, but cannot read it any more; what is written in its place can be read."""
+
+    def prepare() -> None:
+        original, held = builtins.open, os.open(path, os.O_RDONLY)  # held, so that no other file gets its number
+
+        def opened(file: Any, *given: Any, **named: Any) -> Any:
+            stream = original(file, *given, **named)
+            if stream.readable() and os.path.samestat(os.fstat(stream.fileno()), os.fstat(held)):
+                stream.close()
+                raise OSError(errno.EIO, "Input/output error", str(file))
+            return stream
+
+        builtins.open = io.open = opened
+
+    return prepare
 
 
 def wrong_clock(seed: int) -> Callable[[], None]:

@@ -68,7 +68,7 @@ def test_missing_and_changed_weights_are_refused(run, config, competition):
 def test_maps_depend_on_views_scales_merging_windows_and_passes_only(config):
     start = oof_options(config.tta)
     changes = {"views": "d4", "scales": [1.5], "merge": "vote", "window": 64, "overlap": 0.1, "dropout_passes": 3}
-    for key, value in changes.items():
+    for key, value in {**changes, "batch_norm_prior": 3}.items():
         assert oof_options(override(config, {f"tta.{key}": value}).tta) != start
     for key, value in (("batch_size", 77), ("checkpoint", "ema")):
         assert oof_options(override(config, {f"inference.{key}": value}).tta) == start

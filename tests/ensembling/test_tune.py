@@ -15,7 +15,8 @@ from maskfold.config import PostConfig, override
 from maskfold.ensembling.crossfit import Coordinate, walk
 from maskfold.ensembling.oof import OofImage
 from maskfold.ensembling.settings import Scorer, Setting
-from maskfold.ensembling.tune import _moves, parts_of, ranked_checkpoints, tune, weightings
+from maskfold.ensembling.tune import _moves, parts_of, ranked_checkpoints, tune
+from maskfold.ensembling.weightings import weightings
 from maskfold.errors import ConfigError, InferenceError, RunError
 from maskfold.images import PLAIN
 from maskfold.inference.decoding import tunable_values
@@ -412,11 +413,11 @@ class Layers:
         self.id, self.fold = name.format(number), number % 3
         self.mask = (rng.random((2, 7, 9)) < 0.4).astype(np.uint8)
 
-    def levels(self, run, checkpoint):
+    def read(self, view, run, checkpoint):
         low, high = np.array([0.1, 0.6])[:, None, None], np.array([0.3, 0.9])[:, None, None]
         return [np.rint(255 * np.where(self.mask, high, low)).astype(np.uint8)]
 
-    def prediction(self, probability, checkpoints, weights, competition):
+    def prediction(self, probability, checkpoints, weights, competition, views):
         return Prediction(self.id, 0, probability)
 
     def truth(self, competition):

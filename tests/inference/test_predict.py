@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from maskfold.config import ModelConfig, TTAConfig
-from maskfold.errors import InferenceError
+from maskfold.errors import ConfigError, InferenceError
 from maskfold.inference.predict import one_ahead, predict_batches
 from maskfold.labels import Label, LabelSpec
 from maskfold.models import Outputs, build_model
@@ -29,6 +29,19 @@ class Pointwise(nn.Module):
     def forward(self, images):
         self.calls.append((tuple(images.shape), torch.is_autocast_enabled("cpu"), torch.is_inference_mode_enabled()))
         return Outputs(self.layer(images.float() / 60 - 2), {})
+
+
+class Columns(nn.Module):
+    """Sees each pixel in the light of the place where it stands, so that every view says something else."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, images):
+        self.calls += 1
+        rows, columns = (torch.linspace(-1, 1, size) for size in images.shape[-2:])
+        return Outputs(images[:, :1].float() / 255 * columns + 2 * rows[:, None], {})
 
 
 def batch(first, count, size, labelled=False, native=None):
@@ -117,6 +130,28 @@ def test_a_network_that_knows_left_from_right_sees_every_view():
     probability = predict([Column()], [batch(0, 1, (3, 5))], views="flips")[0].probability[0]
     sigmoid = 1 / (1 + np.exp(-np.arange(5.0)))
     np.testing.assert_allclose(probability, np.tile((sigmoid + sigmoid[::-1]) / 2, (3, 1)), atol=1e-6)
+
+
+def test_views_are_weighted_and_those_without_weight_are_not_looked_at():
+    model, asymmetric = Pointwise(), Columns()
+    loader = [batch(0, 2, (5, 8))]
+    images = loader[0]["image"]
+    seen = [images, images.flip(-1), images.flip(-2), images.flip((-1, -2))]
+    alone = [asymmetric(one).logits.sigmoid() for one in seen]
+    alone = [alone[0], alone[1].flip(-1), alone[2].flip(-2), alone[3].flip((-1, -2))]
+    asymmetric.calls = 0
+    found = predict([asymmetric], loader, views="flips", view_weights=[3, 0, 0, 1])
+    assert asymmetric.calls == 2
+    for place, prediction in enumerate(found):
+        expected = 0.75 * alone[0][place] + 0.25 * alone[3][place]
+        np.testing.assert_allclose(prediction.probability, expected.numpy(), atol=1e-6)
+    equal, plain = (predict([model], loader, views="flips", view_weights=weights) for weights in ([2, 2, 2, 2], None))
+    for one, other in zip(equal, plain, strict=True):
+        assert np.array_equal(one.probability, other.probability)
+    with pytest.raises(ConfigError, match=r"view_weights is \[1\.0, 2\.0\], and there are 4 views, identity"):
+        predict([model], loader, views="flips", view_weights=[1, 2])
+    with pytest.raises(ConfigError, match="not all 0"):
+        predict([model], loader, views="flips", view_weights=[0, 0, 0, 0])
 
 
 @pytest.mark.parametrize("merge", ["probabilities", "logits", "vote"])

@@ -10,6 +10,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from huggingface_hub.constants import ENDPOINT
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
 
 from maskfold.config import ModelConfig
@@ -159,7 +160,7 @@ def test_the_message_names_a_file_that_is_found_where_it_says(tmp_path, monkeypa
         path = write(tmp_path / "weights" / name)
         assert resolve_weights("imagenet", encoder) == path
         path.unlink()
-    assert "https://huggingface.co/timm/resnet18.tv_in1k/resolve/main/model.safetensors" in str(caught.value)
+    assert f"{ENDPOINT}/timm/resnet18.tv_in1k/resolve/main/model.safetensors" in str(caught.value)
 
 
 def seconds_until_refused():
@@ -184,7 +185,7 @@ def online(monkeypatch):
 def test_offline_mode_is_refused_at_once():
     seconds, text = seconds_until_refused()
     assert seconds < 1
-    assert f"https://huggingface.co/smp-hub/resnet18.imagenet/resolve/{REVISION}/model.safetensors" in text
+    assert f"{ENDPOINT}/smp-hub/resnet18.imagenet/resolve/{REVISION}/model.safetensors" in text
 
 
 def test_a_machine_without_network_is_told_within_three_seconds(online, monkeypatch):
@@ -203,7 +204,7 @@ def test_names_that_are_looked_up_for_ever_are_not_waited_for(online, monkeypatc
     seconds, text = seconds_until_refused()
     end.set()
     assert seconds < 3
-    assert "huggingface.co did not answer within 2.5 s" in text
+    assert f"{ENDPOINT.removeprefix('https://')} did not answer within 2.5 s" in text
 
 
 def test_a_proxy_that_never_answers_is_not_waited_for(online, monkeypatch):
@@ -274,10 +275,15 @@ def test_every_published_weight_has_a_page(encoder):
     for weights in pretrained_names(encoder):
         source = published(encoder, weights)
         assert source.repository.startswith("smp-hub/")
-        assert (
-            source.address == f"https://huggingface.co/{source.repository}/resolve/{source.revision}/model.safetensors"
-        )
+        assert source.address == f"{ENDPOINT}/{source.repository}/resolve/{source.revision}/model.safetensors"
         assert file_stems(encoder, weights)[0] == plain_stem(f"{encoder}_{weights}")
+
+
+def test_addresses_are_those_of_the_mirror_that_is_named(monkeypatch):
+    template = "https://mirror.example/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    expected = "https://mirror.example/timm/convnext_atto.d2_in1k/resolve/main/model.safetensors"
+    assert published("tu-convnext_atto", "imagenet").address == expected
 
 
 def test_weights_without_a_repository_are_named_by_their_file():

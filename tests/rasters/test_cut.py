@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -177,11 +179,11 @@ def test_an_interrupted_cut_goes_on_and_ends_the_same(tmp_path, monkeypatch):
     own, written = scene(tmp_path), []
     real = cutting.write_image
 
-    def stops(folder, name, image):
+    def stops(*given):
         if len(written) == 20:
             raise Broken
-        written.append(name)
-        real(folder, name, image)
+        written.append(given[1])
+        real(*given)
 
     with monkeypatch.context() as patch:
         patch.setattr(cutting, "write_image", stops)
@@ -199,6 +201,22 @@ def test_an_interrupted_cut_goes_on_and_ends_the_same(tmp_path, monkeypatch):
     for name in files - {path for path in files if path.name == "cut.json"}:
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole/out" / name).read_bytes(), name
     assert {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.*")} == files
+
+
+def test_tiles_are_on_the_disk_before_their_row_is_written_down_and_flushed_once(tmp_path, monkeypatch):
+    events, flush, name = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda opened: (events.append(os.fstat(opened).st_ino), flush(opened)))
+    monkeypatch.setattr(os, "replace", lambda old, new: (events.append(new), name(old, new)))
+    cut(tmp_path, CutOptions(side=64))
+    rows = [n for n, event in enumerate(events) if isinstance(event, Path) and event.parent.name == ".parts"]
+    tiles = [*(tmp_path / "out/images").iterdir(), *(tmp_path / "out/masks").iterdir()]
+    assert (len(rows), len(tiles)) == (2, 12)
+    for path in tiles:
+        assert events.count(path.stat().st_ino) == 1, path
+        row = next(n for n in rows if n > events.index(path))
+        assert events.index(path.stat().st_ino) < row, path
+        assert path.parent.stat().st_ino in events[events.index(path) : row], "its name, too"
+    assert sum(event == (tmp_path / "out/images").stat().st_ino for event in events) == 2, "a row at a time"
 
 
 def test_what_is_there_is_not_overwritten_unasked(tmp_path):

@@ -29,7 +29,7 @@ from maskfold.training.unlabelled import unlabelled_samples
 BINARY = LabelSpec("binary", ("roof",))
 CLASSES = LabelSpec("multiclass", ("ground", "roof", "tree"))
 OVERLAPPING = LabelSpec("multilabel", ("roof", "tree"))
-WHOLE = {"certain": {}, "top_mean": {}, "watershed": {}}
+WHOLE = {"certain": {}, "top_mean": {}, "small": {}, "watershed": {}}
 
 
 def config_of(kidneys, name, **changed):
@@ -213,7 +213,7 @@ def test_large_images_are_refused_where_images_are_held_whole(kidneys, tmp_path)
         next(iter(predict_samples(choice_of(run), competition, competition.samples("test"), batch_size=1, runs=[run])))
 
 
-@pytest.mark.parametrize("step", ["certain", "top_mean", "watershed"])
+@pytest.mark.parametrize("step", ["certain", "top_mean", "small", "watershed"])
 def test_steps_that_need_the_whole_image_are_refused(kidneys, tmp_path, step):
     run = random_run(config_of(kidneys, "local", **LOCAL), tmp_path)
     choice = choice_of(run).model_copy(update={"post": PostConfig.model_validate({step: WHOLE[step]})})

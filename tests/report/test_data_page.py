@@ -222,7 +222,7 @@ def test_pictures_have_limits(tmp_path, monkeypatch):
     assert len(cards(page, "suspicious")) == 25
     assert "the first 20 shown" in section(page, "copies").text
     photographs = [panel.one("img").attributes["src"] for panel in page.all("span", class_="panel image")]
-    assert len(photographs) > 100
+    assert len(photographs) > 80
     assert all(len(src) < 2000 for src in photographs)
 
 

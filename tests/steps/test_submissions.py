@@ -11,6 +11,7 @@ import torch
 from tests.drawn_runs import competition, config, make_run, truth  # noqa: F401 (fixtures)
 
 from maskfold.competitions import Samples
+from maskfold.competitions.encoded import MaskEncoder
 from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.shards import Shards
 from maskfold.ensembling.submit import Decoded, default_choice
@@ -42,8 +43,9 @@ def passes(competition, monkeypatch):  # noqa: F811
 
     def stream(shards, shard=0):
         passes.append(1)
+        encode = MaskEncoder(competition)
         for sample, size in zip(shards.samples, competition.sizes(shards.samples), strict=True):
-            yield Decoded(sample.id, np.ones(size, np.uint8), np.full((1, *size), 0.8, np.float32))
+            yield Decoded(encode(sample.id, np.ones(size, np.uint8)), np.full((1, *size), 0.8, np.float32))
 
     monkeypatch.setattr(Shards, "stream", stream)
     return passes

@@ -12,8 +12,8 @@ from maskfold.config import override
 from maskfold.errors import TrainingError
 from maskfold.runs import Run
 from maskfold.runs.history import read_epochs
-from maskfold.training import fit, processes
-from maskfold.training.processes import known_trackers
+from maskfold.training import fit
+from maskfold.training.processes import _warn_once, known_trackers
 
 LOGGED = {"epoch", "step", "lr", "loss", "bce", "dice", "valid_dice", "best", "valid_loss", "train_dice"}
 
@@ -61,7 +61,7 @@ def test_all_columns_reach_the_trackers(tiny, tmp_path, monkeypatch):
 
 def test_trackers_that_are_not_there(monkeypatch, caplog):
     monkeypatch.setattr(accelerate.tracking, "_available_trackers", [LoggerType.WANDB])
-    processes._warn_once.cache_clear()
+    _warn_once.cache_clear()
     assert known_trackers(["tensorboard", "wandb", "comet_ml"]) == ["wandb"]
     assert known_trackers(["comet_ml"]) == []
     (record,) = caplog.records

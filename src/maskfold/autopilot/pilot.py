@@ -20,11 +20,11 @@ from maskfold.autopilot.train import Training, train_folds
 from maskfold.config import Config, config_yaml, load_config, override
 from maskfold.errors import InferenceError, MaskfoldError, RunError, TrainingError
 from maskfold.files import atomic_path
+from maskfold.locks import exclusive
 from maskfold.planning.costs import COMMAND
 from maskfold.planning.encoders import TABLE
 from maskfold.program import command_line
 from maskfold.runs import Run
-from maskfold.runs.lock import exclusive
 from maskfold.steps.competition import open_competition, with_root
 from maskfold.steps.places import AUTOPILOTS, PSEUDO, RUNS, SUBMISSIONS
 from maskfold.steps.plan import plan

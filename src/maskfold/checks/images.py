@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from io import BytesIO
 from pathlib import PurePosixPath
 from typing import Any
@@ -32,8 +33,9 @@ class Images:
 
     Attributes:
         table: split ("train", "test" or "" where no table names the image), id, path (an `ImagePath`), height,
-            width, mode (of the files, as Pillow names it), oddity (what of the files is not used), the columns of
-            `colours`, digest (of the pixels), flat (one colour).
+            width, mode (of the files, as Pillow names it), oddity (what of the files is not used), files (path ->
+            size, time, and a digest of the content), the columns of `colours`, digest (of the pixels), flat (one
+            colour).
         thumbnails: uint8 (n, 32, 32), grey.
         spec: how the images are stored.
     """
@@ -99,7 +101,7 @@ def _read_all(competition: Competition, rows: list[dict[str, Any]], notes: Notes
     rows = [row for row in rows if row["path"] in read]
     thumbnails = [read[row["path"]]["thumbnail"] for row in rows]
     colours = _colour_columns(competition.images)
-    columns = ["split", "id", "path", "height", "width", "mode", "oddity", *colours, "digest", "flat"]
+    columns = ["split", "id", "path", "height", "width", "mode", "oddity", "files", *colours, "digest", "flat"]
     table = pd.DataFrame([{**row, **read[row["path"]]} for row in rows], columns=columns)
     return Images(table, np.array(thumbnails, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL), competition.images)
 
@@ -116,7 +118,8 @@ def _read_image(competition: Competition, image: ImagePath) -> dict[str, Any] | 
         modes, oddity = [mode for mode, _ in looks], next((odd for _, odd in looks if odd), "")
         pixels = decode_files(files, competition.images, competition.profile.channels)
         mode = " + ".join(mode for mode in modes if mode) if all(modes) else f"{pixels.shape[2]} x {pixels.dtype}"
-        return {"mode": mode, "oddity": oddity, **_figures(pixels, competition.images)}
+        contents = {path: [*competition.files.stands(path)[:2], blake2b(data).hexdigest()[:32]] for path, data in files}
+        return {"mode": mode, "oddity": oddity, "files": contents, **_figures(pixels, competition.images)}
     except CompetitionError as error:
         return str(error)
 

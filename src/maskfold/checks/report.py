@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maskfold.checks.annotators import Agreement, check_annotators, note_soft_loss
+from maskfold.checks.changed import check_changed
 from maskfold.checks.dialect import DialectGuess, check_dialect
 from maskfold.checks.duplicates import Duplicates, check_duplicates
 from maskfold.checks.folds import TriedFolds, check_folds
@@ -43,6 +44,7 @@ def check_data(
     samples = without_large(competition, samples, notes)
     train = samples["train"]
     images = check_images(competition, samples, notes)
+    check_changed(competition, images, notes)
     masks = check_masks(competition, train, images, notes)
     dialect = check_dialect(competition, train, images, notes)
     copies = check_duplicates(images, notes)

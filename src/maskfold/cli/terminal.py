@@ -8,8 +8,10 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 # Control characters, which move the cursor, colour or rename the window; marks that turn the direction of writing;
-# halves of surrogates, which stand for bytes of a name that are no text.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# halves of surrogates, which stand for bytes of a name that are no text; blanks without width, which nobody sees.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def printable(text: str) -> str:

@@ -1,5 +1,6 @@
 """Other people's decoders on files from anywhere."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,5 +22,6 @@ def decoding(message: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = os_reason(error) if isinstance(error, OSError) else str(error) or type(error).__name__
-        reason = "it is not an image" if isinstance(error, UnidentifiedImageError) else " ".join(reason.split())
+        reason = re.sub(r":? <[^<>]* at 0x[0-9a-f]+>", "", " ".join(reason.split()))  # of Python's objects
+        reason = "it is not an image" if isinstance(error, UnidentifiedImageError) else reason
         raise CompetitionError(f"{message}: {reason[:200]}{'…' if len(reason) > 200 else ''}") from None

@@ -25,6 +25,8 @@ NARROW = ("int8", "int16", "float16")
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".jp2", ".webp", ".npy"}) | DICOM_SUFFIXES
 # Formats of which windows can be read; what is larger than this, in pixels, is not read in another way.
 RASTER_SUFFIXES = TIF_SUFFIXES | {".jp2"}
+# The decoder itself can give red, green and blue, which saves a pass over the pixels; turned as they are stored.
+COLOUR = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 MOST_PIXELS = 89_478_485  # unless the config says otherwise; from here on Pillow suspects a decompression bomb
 if "OPENCV_LOG_LEVEL" not in os.environ:  # it warns of every tag of a GeoTIFF; what it cannot read is an error anyway
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
@@ -196,15 +198,28 @@ def _read_picture(data: bytes, name: str) -> np.ndarray:
         if bands is not None:
             return bands
         data = readable_tif(data)
+    flags = COLOUR if _is_colour_jpeg(data) else cv2.IMREAD_UNCHANGED
     with decoding(f"{name} is not an image that OpenCV can read"):
         whole = bool(data) and _has_its_chunks(data)
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if whole else None
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if whole else None
     if image is None:
         raise CompetitionError(f"{name} is not an image that OpenCV can read: is it damaged or incomplete?")
     if image.ndim == 2:
         return image[..., None]
     conversions = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
-    return cv2.cvtColor(image, conversions[image.shape[2]]) if image.shape[2] in conversions else image
+    known = flags == cv2.IMREAD_UNCHANGED and image.shape[2] in conversions
+    return cv2.cvtColor(image, conversions[image.shape[2]]) if known else image
+
+
+def _is_colour_jpeg(data: bytes) -> bool:
+    """Whether a jpg has three components: its header is looked for as far as its segments go."""
+    place = 2 if data[:2] == b"\xff\xd8" else len(data)
+    while place + 9 < len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame, of whatever process
+            return data[place + 9] == 3
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return False
 
 
 def _has_its_chunks(data: bytes) -> bool:

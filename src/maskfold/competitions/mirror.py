@@ -14,10 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from filelock import FileLock
-
 from maskfold.errors import CompetitionError, first_few
 from maskfold.files import cache_folder
+from maskfold.locks import exclusive
 from maskfold.progress import progress
 from maskfold.storage import Content, FsspecStorage, url_of
 
@@ -49,8 +48,7 @@ def _copy(url: str) -> Path:
     facts = json.dumps([url, sorted(contents.items())]).encode()
     folder = cache_folder() / "data" / f"{url.rpartition('/')[2]}-{hashlib.sha256(facts).hexdigest()[:16]}"
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock")):
+        with exclusive(folder.with_name(f".{folder.name}.lock"), f"the copy of {url}", wait=True):
             if not folder.is_dir():  # another process has made it meanwhile
                 _fetch(storage, contents, folder)
     return folder

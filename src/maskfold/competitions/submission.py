@@ -7,21 +7,21 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-import cv2
 import numpy as np
 
 from maskfold.competitions.competition import Competition
-from maskfold.competitions.images import is_large
+from maskfold.competitions.encoded import EncodedMask, MaskEncoder, Rows
+from maskfold.competitions.spool import Spool
 from maskfold.competitions.table import write_table
 from maskfold.competitions.validate import describe_problems, submission_problems
 from maskfold.competitions.windows import MaskWindows
 from maskfold.errors import SubmissionError, first_few
-from maskfold.files import UNFINISHED, atomic_path, exchange_folder, make_folder, sync_files, writable
-from maskfold.program import command_line
+from maskfold.files import UNFINISHED, FileBatch, atomic_path, exchange_folder, make_folder, writable
 
 Sizes = dict[str, tuple[int, int]]
-Add = Callable[[str, np.ndarray | MaskWindows], None]
+Add = Callable[[str, Any], None]  # an id, and the content of its `EncodedMask`
 
 
 class SubmissionWriter:
@@ -45,7 +45,7 @@ class SubmissionWriter:
     def __init__(self, competition: Competition, path: Path, ids: Iterable[str]) -> None:
         self.competition = competition
         self.path = Path(path)
-        self._samples = competition.samples("test").by_id
+        self._encode = MaskEncoder(competition)
         self._sizes: Sizes = {}
         self._check_ids(list(ids))
         self._sink = _sink(competition, self.path, self._sizes)
@@ -60,72 +60,33 @@ class SubmissionWriter:
         self._sink.__exit__(kind, error, trace)
 
     def write(self, id: str, mask: np.ndarray | MaskWindows) -> bool:
-        """Add one image's mask, bool or integers as the competition's ``labels`` has it, of `Competition.mask_size`.
+        """Encode a mask, see `MaskEncoder`, and `add` it."""
+        return self.add(self._encode(id, mask))
 
-        It may be a mask of instances (`maskfold.instances`), which are rows where the competition wants them.
+    def add(self, mask: EncodedMask) -> bool:
+        """Add one image's mask, which any process may have encoded.
 
         Returns:
             Whether anything is in it.
 
         Raises:
-            SubmissionError: an unknown id, one written before, another size, values that are not classes.
+            SubmissionError: the image has a mask already.
         """
-        if id not in self._samples:
-            raise SubmissionError(f"{id} is not a test image of this competition: it cannot be part of a submission")
-        if id in self._sizes:
-            raise SubmissionError(f"{id} is written twice: every test image has one mask")
-        size = self.competition.mask_size(self._samples[id])
-        shape, expected = _shape(mask, self.competition), self.competition.labels.mask_shape(size)
-        if shape != expected:
-            raise SubmissionError(
-                f"the mask of {id} has shape {shape}, expected {expected}: that of its image, or of the profile's "
-                "submission"
-            )
-        if isinstance(mask, MaskWindows):
-            watched = _Watched(mask)
-            self._add(id, MaskWindows(watched.read, mask.size))
-            there = watched.there
-        else:
-            numbered = self.competition.instances and mask.dtype == np.int32
-            self._check_values(id, mask, numbered=numbered)
-            self._add(id, mask if numbered else mask.astype(np.uint8, copy=False))
-            there = bool(mask.any())
-        self._sizes[id] = size
-        return there
-
-    def _check_values(self, id: str, mask: np.ndarray, *, numbered: bool) -> None:
-        highest = self.competition.labels.highest
-        if mask.dtype.kind not in "bui" or mask.min() < 0 or (mask.max() > highest and not numbered):
-            raise SubmissionError(
-                f"the mask of {id} ({mask.dtype}) holds {mask.min()} to {mask.max()}, expected whole numbers "
-                f"0 to {highest}"
-            )
+        if mask.id in self._sizes:
+            raise SubmissionError(f"{mask.id} is written twice: every test image has one mask")
+        self._sizes[mask.id] = mask.size
+        self._add(mask.id, mask.content)
+        return mask.there
 
     def _check_ids(self, ids: list[str]) -> None:
-        given = set(ids)
-        missing = [name for name in self._samples if name not in given]
-        unknown = [name for name in ids if name not in self._samples]
+        given, samples = set(ids), self.competition.samples("test").by_id
+        missing = [name for name in samples if name not in given]
+        unknown = [name for name in ids if name not in samples]
         if missing or unknown:
             raise SubmissionError(
-                f"the ids to be written are not the competition's {len(self._samples)} test ids: {len(missing)} "
+                f"the ids to be written are not the competition's {len(samples)} test ids: {len(missing)} "
                 f"missing ({first_few(missing)}), {len(unknown)} unknown ({first_few(unknown)})"
             )
-
-
-class _Watched:
-    """Reads a mask's windows, and remembers whether there was anything in them."""
-
-    def __init__(self, mask: MaskWindows) -> None:
-        self.mask, self.there = mask, False
-
-    def read(self, rows: slice, columns: slice) -> np.ndarray:
-        window = self.mask.read(rows, columns)
-        self.there = self.there or bool(window.any())
-        return window
-
-
-def _shape(mask: np.ndarray | MaskWindows, competition: Competition) -> tuple[int, ...]:
-    return competition.labels.mask_shape(mask.size) if isinstance(mask, MaskWindows) else mask.shape
 
 
 def _sink(competition: Competition, path: Path, sizes: Sizes) -> AbstractContextManager[Add]:
@@ -138,19 +99,19 @@ def _sink(competition: Competition, path: Path, sizes: Sizes) -> AbstractContext
 @contextmanager
 def _csv_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Add]:
     layout = competition.layout
-    rows: dict[str, dict[str, list[str]]] = {}
+    with Spool(path) as rows:
 
-    def add(image_id: str, mask: np.ndarray | MaskWindows) -> None:
-        whole = isinstance(mask, np.ndarray)
-        rows[image_id] = layout.encode(mask) if whole else layout.encode_windows(mask)
+        def add(image_id: str, content: Rows) -> None:
+            for value, rles in content.items():
+                rows.add((image_id, value), rles)
 
-    yield add
-    # The sample of a competition with a row per instance may name an image more than once.
-    order = [key for key in dict.fromkeys(layout.sample_keys()) if key[0] in rows]
-    with atomic_path(path) as temporary:
-        written = ((image, value, rle) for image, value in order for rle in rows[image][value])
-        write_table(layout.profile.form("test"), written, temporary)
-        _require_valid(temporary, path, competition, sizes)
+        yield add
+        # The sample of a competition with a row per instance may name an image more than once.
+        order = [key for key in dict.fromkeys(layout.sample_keys()) if key in rows]
+        with atomic_path(path) as temporary:
+            written = ((*key, rle) for key in order for rle in rows.texts(key))
+            write_table(layout.profile.form("test"), written, temporary)
+            _require_valid(temporary, path, competition, sizes)
 
 
 @contextmanager
@@ -158,7 +119,7 @@ def _zip_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Ad
     names = competition.layout.file_names()
     with atomic_path(path) as temporary:
         with zipfile.ZipFile(temporary, "w") as archive:
-            yield lambda image_id, mask: archive.writestr(names[image_id], _file(competition, names[image_id], mask))
+            yield lambda image_id, content: archive.writestr(names[image_id], content)
         _require_valid(temporary, path, competition, sizes)
 
 
@@ -169,33 +130,19 @@ def _folder_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator
     temporary = path.parent / f".{path.stem}.{UNFINISHED}{uuid.uuid4().hex}"
     with writable(path):
         make_folder(temporary)
+    masks = FileBatch()
     try:
 
-        def add(image_id: str, mask: np.ndarray | MaskWindows) -> None:
-            name = names[image_id]
-            with atomic_path(temporary / name, durable=False) as file:
-                file.write_bytes(_file(competition, name, mask))
+        def add(image_id: str, content: bytes) -> None:
+            with masks.path(temporary / names[image_id]) as file:
+                file.write_bytes(content)
 
         yield add
         _require_valid(temporary, path, competition, sizes)
-        sync_files(temporary)
+        masks.sync()
         exchange_folder(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _file(competition: Competition, name: str, mask: np.ndarray | MaskWindows) -> bytes:
-    if isinstance(mask, MaskWindows):
-        if is_large(mask.size, competition.max_pixels):
-            raise SubmissionError(
-                f"a mask of {mask.size[0]}x{mask.size[1]} pixels is too large for a png: write tifs with "
-                f"{command_line('tile', 'predict')}"
-            )
-        mask = mask.whole()
-    pixels = competition.layout.reader.pixels(mask)
-    if pixels.ndim == 3:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(Path(name).suffix, pixels)[1].tobytes()
 
 
 def _require_valid(written: Path, path: Path, competition: Competition, sizes: Sizes) -> None:

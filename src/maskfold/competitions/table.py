@@ -3,15 +3,19 @@
 import codecs
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
 from pathlib import Path
+from typing import Any, TextIO
 
 import pandas as pd
 
 from maskfold.competitions.files import decode_text
 from maskfold.competitions.profile import CsvProfile
 from maskfold.errors import LISTED, CompetitionError, first_few, raise_all, repeated
+
+PIECE = 500  # rows of a submission that are held at once
+AS_TEXT: dict[str, Any] = {"dtype": str, "keep_default_na": False}
 
 Key = tuple[str, str]
 """(id, class value); the class value is "" where a row is not of one class."""
@@ -37,11 +41,75 @@ def read_table(
     Raises:
         CompetitionError: an unreadable file, columns that do not fit, ids that lack their class.
     """
-    cells = _read_cells(_exact_text(data, source) if exact else decode_text(data, source), profile.separator, source)
+    text = _exact_text(data, source) if exact else decode_text(data, source)
+    cells = _read_cells(text, profile.separator, source)
     roles = {**profile.columns, **({} if annotator is None else {"annotator": annotator})}
-    cells = _named_columns(cells, list(roles.values()), profile, source, exact)
+    cells = cells.set_axis(_column_names(cells, list(roles.values()), profile, source, exact), axis=1)
+    cells = cells.iloc[1:] if profile.header else cells
     if cells.empty and not rowless:
         raise CompetitionError(f"{source} holds nothing but its header")
+    return _by_role(cells, roles, profile, source, exact=exact)
+
+
+def read_pieces(profile: CsvProfile, path: Path) -> Iterator[pd.DataFrame]:
+    """`read_table` of a submission, ``exact``, some rows at a time: however large it is, it is never held whole.
+
+    Raises:
+        CompetitionError: as `read_table`.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            yield from _pieces(profile, _Checked(stream, profile.separator), path.name)
+    except (CompetitionError, ValueError) as error:  # the base of pandas' own, and of what is not UTF-8
+        read_table(profile, path.read_bytes(), path.name, exact=True)  # says what is wrong with all of it
+        raise CompetitionError(f"{path.name} cannot be read: {error}") from None
+
+
+def _pieces(profile: CsvProfile, text: "_Checked", source: str) -> Iterator[pd.DataFrame]:
+    names: list[str] = []
+    rows = 0
+    for cells in pd.read_csv(text, chunksize=PIECE, sep=profile.separator, header=None, **AS_TEXT):
+        cells = cells.fillna("")
+        if not names:
+            names = _column_names(cells, list(profile.columns.values()), profile, source, exact=True)
+            cells = cells.iloc[1:] if profile.header else cells
+        rows += len(cells)
+        yield _by_role(cells.set_axis(names, axis=1), profile.columns, profile, source, exact=True)
+    if not rows or text.cut_off:
+        raise CompetitionError("it holds nothing but its header, or ends within a row")
+
+
+class _Checked:
+    """A stream of text that refuses what pandas would take in silence, and knows whether it is `cut_off`."""
+
+    def __init__(self, stream: TextIO, separator: str) -> None:
+        self.stream, self.separator = stream, separator
+        self.begun, self.last, self.several = False, "", False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stream)
+
+    def read(self, size: int = -1) -> str:
+        """The next characters."""
+        text = self.stream.read(size)
+        if "\0" in text or (not self.begun and text.startswith("\ufeff")):
+            raise CompetitionError("it holds a NUL character, or begins with a byte order mark")
+        self.begun = True
+        line = max(text.rfind("\n"), text.rfind("\r")) + 1
+        self.last = text[line:] if line else self.last + text
+        self.several = self.several or self.separator in text
+        return text
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the last row lacks columns and its end."""
+        return bool(self.last) and self.separator not in self.last and self.several
+
+
+def _by_role(
+    cells: pd.DataFrame, roles: Mapping[str, str], profile: CsvProfile, source: str, *, exact: bool
+) -> pd.DataFrame:
+    """What `read_table` returns, of cells under their columns' names."""
     _refuse_broken_names(cells, [name for role, name in roles.items() if role != "mask"], source)
     table = pd.DataFrame({role: cells[column] for role, column in roles.items()}, dtype=object)
     if not exact:
@@ -168,7 +236,7 @@ def read_cells(text: str, source: str, *, sep: str = ",", header: int | None = 0
             "it again"
         )
     try:
-        cells = pd.read_csv(StringIO(text), sep=sep, header=header, dtype=str, keep_default_na=False)
+        cells = pd.read_csv(StringIO(text), sep=sep, header=header, **AS_TEXT)
     except ValueError as error:  # the base of pandas' own
         reason = " ".join(str(error).split())
         if row := re.search(r"EOF inside string starting at row (\d+)", reason):
@@ -195,20 +263,19 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def _named_columns(
-    cells: pd.DataFrame, expected: list[str], profile: CsvProfile, source: str, exact: bool
-) -> pd.DataFrame:
+def _column_names(cells: pd.DataFrame, expected: list[str], profile: CsvProfile, source: str, exact: bool) -> list[str]:
+    """Of the cells' columns, which are the first row's where the form has a header."""
     if not profile.header:
         if cells.shape[1] != len(expected):
             raise CompetitionError(
                 f"{source} has {cells.shape[1]} columns separated by {profile.separator!r}, expected "
                 f"{len(expected)} without a header: {', '.join(expected)}"
             )
-        return cells.set_axis(expected, axis=1)
+        return expected
     found = list(cells.iloc[0]) if exact else [name.strip() for name in cells.iloc[0]]
     fits = found == expected if exact else set(expected) <= set(found) and len(set(found)) == len(found)
     if not fits:
         raise CompetitionError(
             f"{source} has the columns {profile.separator.join(found)}, expected {profile.separator.join(expected)}"
         )
-    return cells.set_axis(found, axis=1).iloc[1:]
+    return found

@@ -1,13 +1,16 @@
 """Does a submission have exactly the form that the competition asks for? Every problem is found in one pass."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from hashlib import blake2b
 from pathlib import Path
+
+import pandas as pd
 
 from maskfold.competitions.competition import Competition
 from maskfold.competitions.csv_layout import CsvLayout
 from maskfold.competitions.label_layouts import read_pngs
-from maskfold.competitions.table import Key, key_name, keys, read_table
+from maskfold.competitions.table import Key, key_name, keys, read_pieces
 from maskfold.errors import CompetitionError, SubmissionError, first_few, repeated
 
 Size = tuple[int, int]
@@ -52,35 +55,78 @@ def submission_problems(path: Path, competition: Competition, *, sizes: Mapping[
 def _csv_problems(path: Path, competition: Competition, size_of: SizeOf) -> Iterator[str]:
     layout = competition.layout
     form = layout.profile.form("test")
-    table = read_table(form, path.read_bytes(), path.name, exact=True)
-    found, expected = keys(table), layout.sample_keys()
-    rows, known = list(zip(found, table["mask"], strict=True)), set(expected)
+    expected = layout.sample_keys()
+    rows = _Rows(competition, size_of, set(expected))
+    for piece in read_pieces(form, path):
+        rows.look(piece)
+    found = rows.keys
     if form.rows == "instance":  # any number of rows for an id, but none of them twice
-        duplicates = [f"{key_name(key)} with {rle[:20]}" for key, rle in repeated(rows)]
+        duplicates = [f"{key_name(key)} with {begin}" for key, begin, _ in repeated(rows.masks)]
         found, expected = list(dict.fromkeys(found)), list(dict.fromkeys(expected))
     else:
         duplicates = [key_name(key) for key in repeated(found)]
     yield from _name_problems("ids", [key_name(key) for key in found], [key_name(key) for key in expected], duplicates)
-    yield from _rows_problems([(key, rle) for key, rle in rows if key in known], competition, size_of)
-
-
-def _rows_problems(rows: Sequence[tuple[Key, str]], competition: Competition, size_of: SizeOf) -> Iterator[str]:
-    """What is wrong with the masks, each by itself and together."""
-    layout = competition.layout
-    unreadable, empty, readable = [], [], defaultdict(list)
-    for key, rle in rows:
-        size = size_of(key[0])
-        if problem := _mask_problem(competition, (rle,), size, key_name(key)):
-            unreadable.append(problem)
-        elif problem := _empty_problem(layout, rle, size, key):
-            empty.append(problem)
-        else:
-            readable[key[0]].append(rle)
-    yield from _counted("masks that cannot be read", unreadable)
-    yield from _counted("empty masks that the competition does not take", empty)
+    yield from _counted("masks that cannot be read", rows.unreadable)
+    yield from _counted("empty masks that the competition does not take", rows.empty)
     if competition.labels.exclusive or not layout.profile.submission.overlap:
-        both = (name for name, masks in readable.items() if layout.overlaps(masks, size_of(name)))
+        both = rows.overlapping(read_pieces(form, path))
         yield from _counted("images with a pixel in two masks, which must not overlap", both)
+
+
+class _Rows:
+    """What is wrong with the masks of a table, each by itself and together; no mask is kept.
+
+    Attributes:
+        keys: of all rows, in their order.
+        masks: of tables of instances key, first characters and digest of every row.
+        unreadable, empty: a problem for each row that has it.
+    """
+
+    def __init__(self, competition: Competition, size_of: SizeOf, known: Set[Key]) -> None:
+        """``known`` are the keys of the sample submission: only their masks have a size."""
+        self.competition, self.layout, self.size_of, self.known = competition, competition.layout, size_of, known
+        self.keys: list[Key] = []
+        self.masks: list[tuple[Key, str, bytes]] = []
+        self.unreadable: list[str] = []
+        self.empty: list[str] = []
+        self._unused: set[int] = set()  # rows, by number
+        self._counts: Counter[str] = Counter()
+
+    def look(self, table: pd.DataFrame) -> None:
+        """Look at the next rows of the table."""
+        for key, rle in zip(keys(table), table["mask"], strict=True):
+            if self.layout.instances:
+                self.masks.append((key, rle[:20], blake2b(rle.encode(), digest_size=16).digest()))
+            if key in self.known and self._usable(key, rle):
+                self._counts[key[0]] += 1
+            else:
+                self._unused.add(len(self.keys))
+            self.keys.append(key)
+
+    def _usable(self, key: Key, rle: str) -> bool:
+        size = self.size_of(key[0])
+        if problem := _mask_problem(self.competition, (rle,), size, key_name(key)):
+            self.unreadable.append(problem)
+        elif problem := _empty_problem(self.layout, rle, size, key):
+            self.empty.append(problem)
+        else:
+            return True
+        return False
+
+    def overlapping(self, tables: Iterable[pd.DataFrame]) -> Iterator[str]:
+        """The images of which usable masks overlap; ``tables`` are those that were looked at, once more."""
+        if max(self._counts.values(), default=0) < 2:
+            return
+        waiting, number = defaultdict(list), -1
+        for table in tables:
+            for (image_id, _), rle in zip(keys(table), table["mask"], strict=True):
+                number += 1
+                if number in self._unused:
+                    continue
+                waiting[image_id].append(rle)
+                whole = len(waiting[image_id]) == self._counts[image_id]
+                if whole and self.layout.overlaps(waiting.pop(image_id), self.size_of(image_id)):
+                    yield image_id
 
 
 def _empty_problem(layout: CsvLayout, rle: str, size: Size, key: Key) -> str | None:

@@ -14,6 +14,11 @@ class TTAConfig(Section):
     scales: tuple[Annotated[float, Field(gt=0, le=8)], ...] = Field(
         default=(1.0,), description="test-time scales, each with every view"
     )
+    view_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(
+        default=None,
+        description="weight of each view, scale by scale: of flips the image's, left to right, top to bottom, both; "
+        "null: all the same",
+    )
     merge: Literal["probabilities", "logits", "vote"] = Field(
         default="probabilities", description="what is averaged over checkpoints and views"
     )
@@ -27,6 +32,11 @@ class TTAConfig(Section):
         default=0,
         ge=0,
         description="passes of each network and view with its dropout on (Monte Carlo), all averaged; 0: one, without",
+    )
+    batch_norm_prior: Count | None = Field(
+        default=None,
+        description="batch norms work with the statistics of the images that are predicted, beside which those of "
+        "training count as so many images; null: with those of training alone",
     )
 
 
@@ -71,6 +81,13 @@ class TopMeanConfig(Section):
     pixels: Areas = Field(default=400, description="how many probabilities the mean is of; 0: off")
 
 
+class SmallConfig(Section):
+    """Another threshold for a class of which little is predicted."""
+
+    threshold: Shares = Field(default=0.5, description="probability from which a pixel is of the class then")
+    area: Areas = Field(default=400, description="so many pixels at the chain's threshold are no longer little; 0: off")
+
+
 class WatershedConfig(Section):
     """Objects that touch are told apart: each grows from a marker, a place that is certainly inside of it.
 
@@ -87,7 +104,7 @@ class PostConfig(Section):
 
     Each value is one number for all classes, a list with a number for each class, or a mapping from each class's
     name to its number; ``crf`` and ``watershed`` are one section for all. The steps are applied in this order: ``crf``,
-    those of ``steps`` that change the probability, ``presence``, ``certain``, ``top_mean``, the threshold,
+    those of ``steps`` that change the probability, ``presence``, ``certain``, ``top_mean``, the threshold, ``small``,
     ``fill_holes``, ``min_area``, those of ``steps`` that change the mask, ``watershed``.
     """
 
@@ -111,6 +128,11 @@ class PostConfig(Section):
         "for the default threshold and pixels; null: no such rule",
     )
     threshold: Shares = Field(default=0.5, description="probability from which a pixel is of the class")
+    small: SmallConfig | None = Field(
+        default=None,
+        description="another threshold for a class of which little is predicted: {} for the default threshold and "
+        "area; null: the same",
+    )
     fill_holes: Areas = Field(default=0, description="holes of at most this many pixels are filled")
     min_area: Areas = Field(default=0, description="components with fewer pixels are removed")
     watershed: WatershedConfig | None = Field(
@@ -128,6 +150,14 @@ class TuneConfig(Section):
 
     checkpoints: Count = Field(
         default=2, description="checkpoints compared with the configured one: the best by mean validation score"
+    )
+    views: bool = Field(
+        default=False,
+        description="find a weight for each view out of fold, too; the maps of every view are made and kept apart",
+    )
+    stacking: bool = Field(
+        default=False,
+        description="try a fitted 3 x 3 layer in the place of the weighted mean of runs, on their out-of-fold maps",
     )
     tried: dict[str, tuple[Any, ...] | dict[str, tuple[Any, ...]]] = Field(
         default_factory=dict,

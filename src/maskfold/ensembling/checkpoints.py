@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from maskfold.competitions import Competition
+from maskfold.competitions import Competition, Samples
 from maskfold.config import Config, TTAConfig
 from maskfold.datasets import fold_splits, image_loader
 from maskfold.device import choose_device, choose_precision
 from maskfold.errors import InferenceError, RunError, first_few
+from maskfold.inference.batch_norm import TOGETHER, adapt_batch_norm
 from maskfold.inference.predict import predict_batches
 from maskfold.models import build_model
 from maskfold.progress import progress
@@ -54,6 +56,30 @@ def run_networks(
     return networks, weights
 
 
+def adapt_networks(
+    networks: Sequence[nn.Module], samples: Samples, competition: Competition, config: Config, tta: TTAConfig
+) -> None:
+    """Adapt the batch norms of networks to images that they will predict, where ``tta`` asks for it.
+
+    What they become does not depend on the order of ``samples``, nor on how many images are predicted together.
+
+    Raises:
+        ModelError: a network has no batch norm.
+    """
+    if tta.batch_norm_prior is None:
+        return
+    images = Samples(replace(sample, masks=None) for sample in samples.select(sorted(samples.ids)))
+    loader = image_loader(competition, images, with_batch_size(config, TOGETHER))
+    device = choose_device()
+    adapt_batch_norm(
+        networks,
+        progress(loader, "batch-norm statistics", total=len(loader), unit="batch"),
+        tta=tta,
+        device=device,
+        precision=choose_precision(config.train.precision, device),
+    )
+
+
 def oof_options(tta: TTAConfig, size: tuple[int, int] | float | None = None) -> dict[str, Any]:
     """What out-of-fold maps depend on apart from the weights, as it is stored next to them.
 
@@ -62,7 +88,18 @@ def oof_options(tta: TTAConfig, size: tuple[int, int] | float | None = None) -> 
         size: the competition's ``submission_size``.
     """
     asked = {} if size is None else {"size": list(size) if isinstance(size, tuple) else size}
-    return tta.model_dump(mode="json") | asked
+    left_out = {name for name in ("batch_norm_prior", "view_weights") if getattr(tta, name) is None}
+    return tta.model_dump(mode="json", exclude=left_out) | asked
+
+
+def oof_store(fold: FoldFolder, checkpoint: str, tta: TTAConfig) -> MapStore:
+    """Where a fold's out-of-fold maps of a checkpoint are: those of single views are apart from the merged ones."""
+    return fold.oof(_place(checkpoint, tta))
+
+
+def _place(checkpoint: str, tta: TTAConfig) -> str:
+    weighing = [view for view, weight in enumerate(tta.view_weights or ()) if weight > 0]
+    return f"{checkpoint}.view_{weighing[0]}" if len(weighing) == 1 else checkpoint
 
 
 def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta: TTAConfig) -> bool:
@@ -71,7 +108,7 @@ def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta:
     Where the files of some are gone, or the list of them is damaged, they are not: they are made again. What is in the
     files is looked at when they are read.
     """
-    store = run.fold(fold).oof(checkpoint)
+    store = oof_store(run.fold(fold), checkpoint, tta)
     try:
         return store.whole(oof_options(tta, competition.submission_size))
     except RunError as error:
@@ -79,10 +116,10 @@ def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta:
         return False
 
 
-def drop_damaged_oof(run: Run, checkpoint: str) -> None:
+def drop_damaged_oof(run: Run, checkpoint: str, tta: TTAConfig) -> None:
     """Remove the out-of-fold maps of a checkpoint of which a byte is not as it was written."""
     for fold in map(run.fold, run.finished_folds()):
-        store = fold.oof(checkpoint)
+        store = oof_store(fold, checkpoint, tta)
         try:
             damaged = store.damaged()
         except RunError:  # the list of them: they count as missing already
@@ -105,11 +142,11 @@ def ensure_oof(
         tta: how the maps are made.
         batch_size: images per batch; `None`: the run's ``inference.batch_size``.
     """
-    store = run.fold(fold).oof(checkpoint)
+    store = oof_store(run.fold(fold), checkpoint, tta)
     if has_oof(run, fold, checkpoint, competition, tta):
         return store
     config = run.config if batch_size is None else with_batch_size(run.config, batch_size)
-    with run.fold(fold).lock("oof", checkpoint, wait=True):
+    with run.fold(fold).lock("oof", _place(checkpoint, tta), wait=True):
         if not has_oof(run, fold, checkpoint, competition, tta):  # nobody else made them meanwhile
             store.sweep()
             _compute_oof(run, config, fold, checkpoint, competition, tta, store)
@@ -131,8 +168,10 @@ def _compute_oof(
         raise InferenceError(f"fold {fold} of {run.path} has no validation images: nothing to score")
     images = samples.select(sorted(valid["id"]))
     device = choose_device()
+    networks = load_networks(run, run.fold(fold), checkpoint, competition)
+    adapt_networks(networks, images, competition, config, tta)
     predictions = predict_batches(
-        load_networks(run, run.fold(fold), checkpoint, competition),
+        networks,
         image_loader(competition, images, config),
         labels=competition.labels,
         tta=tta,

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from maskfold.config import PostConfig, TTAConfig
+from maskfold.ensembling.stack import Stack
 from maskfold.errors import RunError, YamlError
 from maskfold.program import command_line
 from maskfold.storage import open_storage
@@ -55,6 +56,7 @@ class EnsembleChoice(BaseModel):
         runs: in the order in which they were named.
         tta: how the maps are made, as the section of the config.
         post: how they become masks, as the section of the config.
+        stack: what puts the runs' maps together in the place of their weights; None: these do.
         metric: the metric that tuning looked at.
         scores: out-of-fold score ``before`` tuning, of what the config would predict with, and ``after`` it,
             cross-fitted; empty where nothing was tuned.
@@ -66,6 +68,7 @@ class EnsembleChoice(BaseModel):
     runs: Annotated[list[RunChoice], Field(min_length=1)]
     tta: TTAConfig = TTAConfig()
     post: PostConfig = PostConfig()
+    stack: Stack | None = None
     metric: str = ""
     scores: dict[str, float] = {}
     hashes: dict[str, str] = {}
@@ -75,6 +78,8 @@ class EnsembleChoice(BaseModel):
     def _adds_up(self) -> "EnsembleChoice":
         if not sum(run.weight for run in self.runs) > 0:
             raise ValueError("the weights of its runs are all 0")
+        if self.stack is not None and len(self.stack.own) != len(self.runs):
+            raise ValueError(f"its stack is of {len(self.stack.own)} runs, and there are {len(self.runs)}")
         if self.scores and not {"before", "after"} <= set(self.scores):
             raise ValueError(f"scores has {', '.join(self.scores)}, expected before and after")
         return self

@@ -38,10 +38,15 @@ def onnx_networks(
     ]
 
 
-def refuse_dropout(tta: TTAConfig) -> None:
-    """Raise an ExportError where prediction asks for dropout, which graphs do not hold."""
+def check_graph(tta: TTAConfig) -> None:
+    """Raise an ExportError where prediction asks for what graphs do not hold: dropout, statistics that change."""
     if tta.dropout_passes:
         raise ExportError(f"tta.dropout_passes is {tta.dropout_passes}, and a graph has no dropout: set it to 0")
+    if tta.batch_norm_prior is not None:
+        raise ExportError(
+            f"tta.batch_norm_prior is {tta.batch_norm_prior}, and the batch norms of a graph keep the statistics of "
+            "training: set it to null"
+        )
 
 
 def _twin(

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from maskfold.competitions import Competition, Samples
 from maskfold.config import TTAConfig
 from maskfold.datasets import image_loader
 from maskfold.device import choose_device, choose_precision
-from maskfold.ensembling.checkpoints import run_networks, with_batch_size
+from maskfold.ensembling.checkpoints import adapt_networks, run_networks, with_batch_size
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
-from maskfold.ensembling.engines import onnx_networks, refuse_dropout
+from maskfold.ensembling.engines import check_graph, onnx_networks
 from maskfold.ensembling.finished import folds_of
+from maskfold.inference.batch_norm import batch_norm_statistics
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction, predict_batches
@@ -76,6 +77,8 @@ class Ensemble:
     Attributes:
         choice, competition, folds, engine, runs: as for `maskfold.ensembling.submit.predict_samples`.
         batch_size: images, or windows, per batch.
+        statistics: of the batch norms of each run's networks, where they were adapted to images; None: not yet. An
+            ensemble that adapts predicts one set of images.
     """
 
     choice: EnsembleChoice
@@ -85,6 +88,7 @@ class Ensemble:
     batch_size: int
     engine: Engine = "torch"
     runs: Sequence[Run] | None = None
+    statistics: Sequence[Sequence[Mapping[str, Tensor]]] | None = None
 
     @cached_property
     def parts(self) -> list[tuple[float, Predictor]]:
@@ -94,27 +98,54 @@ class Ensemble:
             ConfigError: the decoding asks for a presence that no run predicts.
         """
         if self.engine == "onnx":
-            refuse_dropout(self.choice.tta)
+            check_graph(self.choice.tta)
         opened = self.runs or [Run.open(Path(part.run)) for part in self.choice.runs]
         refuse_without_presence(self.choice, self.competition, opened)
         pairs = zip(opened, self.choice.runs, strict=True)
-        return [(part.weight, self._load(run, part)) for run, part in pairs if part.weight > 0]
+        found = [(part.weight, self._load(run, part)) for run, part in pairs if part.weight > 0 or self.choice.stack]
+        for (_, predictor), statistics in zip(found, self.statistics or (), strict=self.statistics is not None):
+            for network, own in zip(predictor.networks, statistics, strict=True):
+                network.load_state_dict(own, strict=False)
+        return found
+
+    def adapted(self, samples: Samples) -> "Ensemble":
+        """The same, its batch norms adapted to images where ``tta`` asks for it; as it is sent to processes."""
+        if self.choice.tta.batch_norm_prior is None:
+            return self
+        own = replace(self)
+        own._adapt(samples)
+        return replace(own)
+
+    def _adapt(self, samples: Samples) -> None:
+        tta = self.choice.tta
+        if tta.batch_norm_prior is None or self.statistics is not None:
+            return
+        for _, predictor in self.parts:
+            adapt_networks(predictor.networks, samples, self.competition, predictor.run.config, tta)
+        self.statistics = [[batch_norm_statistics(each) for each in part.networks] for _, part in self.parts]
 
     def predict(self, samples: Samples, *, rank: int = 0, world: int = 1) -> Iterator[Prediction]:
         """As `predict_samples`; with ``world`` only every ``world``-th batch, from batch ``rank`` on.
 
         The batches are those of one pass over all images, so that every image's probability is the same bit for bit.
         """
+        self._adapt(samples)
         streams = [self._stream(predictor, samples, rank, world) for _, predictor in self.parts]
         weights = [weight for weight, _ in self.parts]
-        total = sum(weights)
         for together in zip(*streams, strict=True):
-            mean = sum(p.probability * np.float32(weight / total) for p, weight in zip(together, weights, strict=True))
+            mean = self._together([prediction.probability for prediction in together], weights)
             presence = mean_presence((weight, p.presence) for p, weight in zip(together, weights, strict=True))
             inside = mean_presence((weight, p.inside) for p, weight in zip(together, weights, strict=True))
             first = together[0]
             image = partial(self.competition.image, samples.by_id[first.id].image)
             yield replace(first, probability=mean, presence=presence, inside=inside, image=image)
+
+    def _together(self, maps: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+        """The probability that the runs' maps make, float32 (C, H, W)."""
+        if self.choice.stack is not None:
+            return self.choice.stack.merged(maps)
+        total = sum(weights)
+        return np.asarray(sum(one * np.float32(weight / total) for one, weight in zip(maps, weights, strict=True)))
 
     def _load(self, run: Run, part: RunChoice) -> Predictor:
         folds = self.folds or folds_of(run)

@@ -12,7 +12,7 @@ from maskfold import __version__
 from maskfold.competitions import Competition
 from maskfold.ensembling.checkpoints import run_networks
 from maskfold.ensembling.choice import EnsembleChoice
-from maskfold.ensembling.engines import refuse_dropout
+from maskfold.ensembling.engines import check_graph
 from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.same_output import Probabilities, check_same, example_images
 from maskfold.errors import ExportError
@@ -147,7 +147,11 @@ def read_exported(path: Path) -> Probabilities:
 
 def _scale(runs: Sequence[Run], choice: EnsembleChoice) -> float:
     """The runs' ``data.scale``; refuses what is not one function of an image."""
-    refuse_dropout(choice.tta)
+    check_graph(choice.tta)
+    if choice.stack is not None:
+        raise ExportError(
+            "tuning chose a stack of the runs, and a file gives their weighted mean: tune with --tune.stacking false"
+        )
     if choice.tta.merge == "vote":
         raise ExportError(
             "tta.merge is vote, and a file gives probabilities, not shares of votes: set tta.merge to probabilities or "

@@ -1,6 +1,6 @@
 """Out-of-fold predictions of one or several runs, image by image, beside the truth."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -13,6 +13,7 @@ from maskfold.config import FoldsConfig, TTAConfig
 from maskfold.datasets import fold_splits, load_groups
 from maskfold.ensembling.checkpoints import ensure_oof, has_oof
 from maskfold.ensembling.finished import finished_folds
+from maskfold.ensembling.stack import Stack
 from maskfold.errors import InferenceError
 from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction
@@ -33,6 +34,7 @@ class OofImage:
         masks: what `Competition.label` takes.
         fold: the first fold that validates it in the first run.
         stores: of each run, checkpoint -> where the maps of its folds are.
+        views: the same image with the maps of each view alone, where they are asked for.
     """
 
     id: str
@@ -40,14 +42,21 @@ class OofImage:
     masks: object
     fold: int
     stores: tuple[Mapping[str, tuple[MapStore, ...]], ...]
+    views: tuple["OofImage", ...] = ()
 
     def levels(self, run: int, checkpoint: str) -> Levels:
         """The stored maps of a run's checkpoint, uint8 (C, H, W), one of each fold that validates the image."""
         return [store.read(self.id) for store in self.stores[run][checkpoint]]
 
-    def probability(self, checkpoints: Sequence[str], weights: Sequence[float]) -> np.ndarray:
-        """The mean over runs, as `merged_levels` takes it: float32 (C, H, W)."""
-        return merged_levels([self.levels(*each) for each in enumerate(checkpoints)], weights)
+    def read(self, view: int | None, run: int, checkpoint: str) -> Levels:
+        """`levels` of a view's maps; None: of those that are merged of all."""
+        return (self if view is None else self.views[view]).levels(run, checkpoint)
+
+    def probability(
+        self, checkpoints: Sequence[str], weights: Sequence[float], stack: Stack | None = None
+    ) -> np.ndarray:
+        """What runs say together, as `merged_map` has it: float32 (C, H, W)."""
+        return merged_map(self.read, checkpoints, weights, stack=stack)
 
     def presence(self, checkpoints: Sequence[str], weights: Sequence[float]) -> np.ndarray | None:
         """Mean over those runs that have one of the mean over folds: float32 (C,)."""
@@ -66,22 +75,69 @@ class OofImage:
         return mean_presence(zip(weights, of_runs, strict=True))
 
     def prediction(
-        self, probability: np.ndarray, checkpoints: Sequence[str], weights: Sequence[float], competition: Competition
+        self,
+        probability: np.ndarray,
+        checkpoints: Sequence[str],
+        weights: Sequence[float],
+        competition: Competition,
+        *,
+        views: Sequence[float] = (),
     ) -> Prediction:
-        """What a decoding chain takes, of a merged ``probability``; several chains load the image once."""
-        image = cache(partial(competition.image, self.image))
+        """What a decoding chain takes, of a merged ``probability``; several chains load the image once.
+
+        ``views``: as for `merged_map`.
+        """
+        looks = list(zip(views, self.views, strict=True)) if views else [(1.0, self)]
         return Prediction(
             self.id,
             0,
             probability,
-            image=image,
-            presence=self.presence(checkpoints, weights),
-            inside=self.inside(checkpoints, weights),
+            image=cache(partial(competition.image, self.image)),
+            presence=mean_presence((share, look.presence(checkpoints, weights)) for share, look in looks),
+            inside=mean_presence((share, look.inside(checkpoints, weights)) for share, look in looks),
         )
 
     def truth(self, competition: Competition) -> Label:
         """The image's label, of the size of its maps."""
         return competition.scored_label(Sample(self.id, self.image, self.masks))
+
+
+Read = Callable[[int | None, int, str], Levels]
+"""`OofImage.read`."""
+
+
+def merged_map(
+    read: Read,
+    checkpoints: Sequence[str],
+    weights: Sequence[float],
+    *,
+    views: Sequence[float] = (),
+    stack: Stack | None = None,
+) -> np.ndarray:
+    """What runs say of an image together: float32 (C, H, W).
+
+    Args:
+        read: gives stored maps.
+        checkpoints: of each run.
+        weights: of the runs; they sum to 1.
+        views: weights, which sum to 1, of the views, whose maps are then read one by one; none: merged as stored.
+        stack: puts the runs together in the place of the weights.
+    """
+    if stack is not None:
+        return stack.merged(run_maps(read, checkpoints, views=views))
+    return _mean(read, list(enumerate(checkpoints)), weights, views)
+
+
+def run_maps(read: Read, checkpoints: Sequence[str], *, views: Sequence[float] = ()) -> list[np.ndarray]:
+    """The map of each run by itself, as for `merged_map`."""
+    return [_mean(read, [run], [1.0], views) for run in enumerate(checkpoints)]
+
+
+def _mean(read: Read, runs: Sequence[tuple[int, str]], weights: Sequence[float], views: Sequence[float]) -> np.ndarray:
+    if not views:
+        return merged_levels([read(None, *run) for run in runs], weights)
+    seen = [(view, np.float32(share)) for view, share in enumerate(views) if share > 0]
+    return np.sum([merged_levels([read(view, *run) for run in runs], weights) * share for view, share in seen], axis=0)
 
 
 def merged_levels(levels: Sequence[Levels], weights: Sequence[float]) -> np.ndarray:

@@ -42,8 +42,18 @@ class RasterEnsemble:
         """See the class.
 
         Raises:
-            ConfigError: the decoding has a step that looks at a whole image.
+            ConfigError: the decoding has a step that looks at a whole image; batch norms are to be adapted.
         """
+        if ensemble.choice.stack is not None:
+            raise ConfigError(
+                "tuning chose a stack of the runs, and rasters, which are read by windows, are predicted with weighted "
+                "means: tune with --tune.stacking false, or predict with --untuned"
+            )
+        if ensemble.choice.tta.batch_norm_prior is not None:
+            raise ConfigError(
+                f"tta.batch_norm_prior is {ensemble.choice.tta.batch_norm_prior}, and batch norms are not adapted to "
+                "rasters, which are read by windows: set it to null"
+            )
         self.ensemble, self.competition = ensemble, ensemble.competition
         self.chain = build_chain(ensemble.choice.post, self.competition.labels, self.competition.images)
         if self.chain.sees_all:

@@ -11,7 +11,8 @@ import numpy as np
 from maskfold.competitions import Competition
 from maskfold.config import PostConfig
 from maskfold.ensembling.choice import EnsembleChoice
-from maskfold.ensembling.oof import OofImage, merged_levels
+from maskfold.ensembling.oof import OofImage, Read, merged_map
+from maskfold.ensembling.stack import Stack
 from maskfold.inference.decoding import Chain, build_chain
 from maskfold.metrics import CompetitionMetric, units_of
 from maskfold.progress import progress
@@ -19,16 +20,26 @@ from maskfold.progress import progress
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to turn maps into masks: a checkpoint and a weight of each run (they sum to 1), and the decoding."""
+    """One way to turn maps into masks.
+
+    Attributes:
+        checkpoints: of each run.
+        weights: of the runs; they sum to 1.
+        post: the decoding.
+        views: weights of the views, which sum to 1, where their maps are merged here; none: as they are stored merged.
+        stack: puts the runs together in the place of the weights.
+    """
 
     checkpoints: tuple[str, ...]
     weights: tuple[float, ...]
     post: PostConfig
+    views: tuple[float, ...] = ()
+    stack: Stack | None = None
 
     @classmethod
     def of(cls, choice: EnsembleChoice) -> "Setting":
         """The setting of a choice."""
-        return cls(tuple(choice.checkpoints), choice.weights, choice.post)
+        return cls(tuple(choice.checkpoints), choice.weights, choice.post, stack=choice.stack)
 
     @cached_property
     def key(self) -> tuple[object, ...]:
@@ -36,9 +47,18 @@ class Setting:
         return (*self.maps, self.post.model_dump_json())
 
     @property
-    def maps(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    def maps(self) -> tuple[object, ...]:
         """What the merged map depends on."""
-        return self.checkpoints, self.weights
+        return self.checkpoints, self.weights, self.views, self.stack
+
+    def needed(self) -> set[tuple[int | None, int, str]]:
+        """View, run and checkpoint of all stored maps that it is made of."""
+        views = [view for view, share in enumerate(self.views) if share > 0] or [None]
+        return {(view, *run) for view in views for run in enumerate(self.checkpoints)}
+
+    def merged(self, read: Read) -> np.ndarray:
+        """The map that is decoded, see `merged_map`."""
+        return merged_map(read, self.checkpoints, self.weights, views=self.views, stack=self.stack)
 
 
 class Scorer:
@@ -62,7 +82,7 @@ class Scorer:
         labels, images = self.competition.labels, self.competition.images
         decoded = [_Decoded(setting, build_chain(setting.post, labels, images)) for setting in new.values()]
         # Settings of the same maps follow each other, so that these are merged and refined once for all of them.
-        asked = sorted(decoded, key=lambda each: (each.maps, each.refinement))
+        asked = sorted(decoded, key=lambda each: (repr(each.maps), each.refinement))
         units = units_of(self.metric, [image.id for image in self.images])
         order = [place for places in units.values() for place in places]
         found = (
@@ -84,12 +104,16 @@ class Scorer:
         return self._stats[setting.key]
 
     def _found(self, image: OofImage, asked: Sequence["_Decoded"]) -> Iterator[np.ndarray]:
-        needed = {each for setting, _ in asked for each in enumerate(setting.checkpoints)}
-        levels = {each: image.levels(*each) for each in needed}
+        needed = {each for setting, _ in asked for each in setting.needed()}
+        levels = {each: image.read(*each) for each in needed}
         truth = image.truth(self.competition)
-        for (checkpoints, weights), same in groupby(asked, key=lambda each: each.maps):
-            probability = merged_levels([levels[each] for each in enumerate(checkpoints)], weights)
-            prediction = image.prediction(probability, checkpoints, weights, self.competition)
+        for _, group in groupby(asked, key=lambda each: each.maps):
+            same = list(group)
+            setting = same[0].setting
+            probability = setting.merged(lambda *each: levels[each])
+            prediction = image.prediction(
+                probability, setting.checkpoints, setting.weights, self.competition, views=setting.views
+            )
             beside = prediction.image, prediction.presence
             for _, alike in groupby(same, key=lambda each: each.refinement):
                 chains = [chain for _, chain in alike]
@@ -105,7 +129,7 @@ class _Decoded(NamedTuple):
     chain: Chain
 
     @property
-    def maps(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    def maps(self) -> tuple[object, ...]:
         return self.setting.maps
 
     @property

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from maskfold.competitions import Samples
+from maskfold.competitions.encoded import EncodedMask
 from maskfold.datasets import size_batches
 from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.submit import Decoded, decoded
@@ -55,7 +56,7 @@ class Shards:
         open_storage(self.folder).publish(_name(shard), content.getvalue())
 
     def stream(self, shard: int = 0) -> Iterator[Decoded]:
-        """Predict and decode a shard's images."""
+        """Predict, decode and encode a shard's images."""
         ensemble = self.ensemble
         predictions = ensemble.predict(self.samples, rank=shard, world=self.count)
         return decoded(predictions, ensemble.choice, ensemble.competition, maps=self.maps)
@@ -73,7 +74,7 @@ class Shards:
             for number, batch in enumerate(size_batches(sizes, self.ensemble.batch_size)):
                 for place in batch:
                     found = next(streams[number % self.count], None)
-                    if found is None or found.id != self.samples[place].id:
+                    if found is None or found.mask.id != self.samples[place].id:
                         wrong = self.folder / _name(number % self.count)
                         raise InferenceError(f"{wrong} lacks {self.samples[place].id}: predict again")
                     yield found
@@ -99,12 +100,14 @@ def _write(stream: Iterator[Decoded], content: io.BytesIO) -> None:
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         for number, each in enumerate(stream):
             maps = {name: getattr(each, name) for name in MAPS if getattr(each, name) is not None}
-            assert isinstance(each.mask, np.ndarray)  # large images are in no shard
-            _add(file, f"{number}.mask.npy", each.mask)
             for name, values in maps.items():
                 _add(file, f"{number}.{name}.npy", quantise(values))
+            mask = each.mask
+            written = mask.content if isinstance(mask.content, bytes) else json.dumps(mask.content)
+            file.writestr(f"{number}.mask", written)
             presence = None if each.presence is None else each.presence.tolist()
-            index.append({"id": each.id, "maps": list(maps), "presence": presence})
+            facts = {"id": mask.id, "size": mask.size, "there": mask.there, "rows": not isinstance(mask.content, bytes)}
+            index.append({**facts, "maps": list(maps), "presence": presence})
         file.writestr(INDEX, json.dumps(index))
 
 
@@ -115,10 +118,13 @@ def _add(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
 
 def _read(file: zipfile.ZipFile) -> Iterator[Decoded]:
     for number, facts in enumerate(json.loads(file.read(INDEX))):
+        content = file.read(f"{number}.mask")
+        size = (facts["size"][0], facts["size"][1])
+        mask = EncodedMask(facts["id"], size, facts["there"], json.loads(content) if facts["rows"] else content)
         # Stored in 8 bits, and so again where it is kept: the same.
         maps = {name: _array(file, f"{number}.{name}.npy") / 255.0 for name in facts["maps"]}
         presence = None if facts["presence"] is None else np.array(facts["presence"], np.float32)
-        yield Decoded(facts["id"], _array(file, f"{number}.mask.npy"), presence=presence, **maps)
+        yield Decoded(mask, presence=presence, **maps)
 
 
 def _array(file: zipfile.ZipFile, name: str) -> np.ndarray:

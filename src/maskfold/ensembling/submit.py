@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from maskfold.competitions import Competition, Samples, SubmissionWriter
-from maskfold.competitions.windows import MaskWindows
+from maskfold.competitions.encoded import EncodedMask, MaskEncoder
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.ensembling.ensemble import Engine, Ensemble
@@ -123,8 +123,7 @@ def test_samples(competition: Competition) -> Samples:
 class Decoded:
     """What becomes of a `Prediction`: its mask, and, where maps are kept, what `maskfold.runs.MapStore` keeps of it."""
 
-    id: str
-    mask: np.ndarray | MaskWindows
+    mask: EncodedMask
     probability: np.ndarray | None = None
     presence: np.ndarray | None = None
     inside: np.ndarray | None = None
@@ -134,11 +133,11 @@ def decoded(
     predictions: Iterable[Prediction], choice: EnsembleChoice, competition: Competition, *, maps: bool
 ) -> Iterator[Decoded]:
     """Decode a stream; ``maps``: keep probabilities too."""
-    decode = build_chain(choice.post, competition.labels, competition.images)
+    decode, encode = build_chain(choice.post, competition.labels, competition.images), MaskEncoder(competition)
     for prediction in predictions:
         mask = decode(prediction)
         kept = (prediction.probability, prediction.presence, prediction.inside) if maps else ()
-        yield Decoded(prediction.id, mask if competition.instances else plain(mask), *kept)
+        yield Decoded(encode(prediction.id, mask if competition.instances else plain(mask)), *kept)
 
 
 def write_submission(
@@ -176,9 +175,9 @@ def write_masks(
         # Entered last, so left first: maps are kept only beside a submission that is valid.
         writer = stack.enter_context(SubmissionWriter(competition, path, ids))
         for each in stream:
-            empty += not writer.write(each.id, each.mask)
+            empty += not writer.add(each.mask)
             if store is not None and each.probability is not None:
-                store.write(each.id, each.probability, each.presence, each.inside)
+                store.write(each.mask.id, each.probability, each.presence, each.inside)
         if maps is not None:  # those of the former submission, which must not be taken for this one's after a kill
             maps.clear()
     return {"images": len(ids), "empty": empty}

@@ -1,9 +1,10 @@
 """Choosing checkpoints, weights and decoding on out-of-fold predictions.
 
 The choices are walked over one after the other, the earlier ones fixed: the checkpoint of each run, the weights of the
-runs, then every value of the decoding chain. All of them are cross-fitted, see `maskfold.ensembling.crossfit`. A choice
-whose gain may be chance, or is one fold's alone, is refused, see `maskfold.ensembling.traps`; what does not score
-higher than the config's own settings is not kept.
+runs and, where the config asks for it, those of views and a stack of the runs, then every value of the decoding chain.
+All of them are cross-fitted, see `maskfold.ensembling.crossfit`. A choice whose gain may be chance, or is one fold's
+alone, is refused, see `maskfold.ensembling.traps`; what does not score higher than the config's own settings is not
+kept.
 
 A decoding step that the config may leave out (``post.crf``) has to earn its place: the chain is walked over with it and
 without it, from the same checkpoints and weights, and it stays only if its walk scores higher.
@@ -12,7 +13,6 @@ without it, from the same checkpoints and weights, and it stays only if its walk
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -26,8 +26,11 @@ from maskfold.ensembling.ensemble import refuse_without_presence
 from maskfold.ensembling.finished import finished_folds
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
+from maskfold.ensembling.stacked import Stacking
 from maskfold.ensembling.submit import default_choice, weight_hashes
 from maskfold.ensembling.traps import Trial
+from maskfold.ensembling.view_weights import view_coordinates, weighing, with_views
+from maskfold.ensembling.weightings import MOST_ON_GRID, weightings, with_share
 from maskfold.inference.decoding import Tunable, build_chain, tunable_values, with_and_without
 from maskfold.runs import Run
 
@@ -73,6 +76,12 @@ def tune(
     scorer, trial = Scorer(images, competition), Trial(competition.metric, parts, groups)
     of_runs = possible(run_coordinates(runs, config))
     shared = walk(replace(start, post=posts[0]), of_runs, parts, scorer, competition.metric.score, trial)
+    if config.tune.views:
+        scorer.images = with_views(images, runs, shared, competition, config, cluster=cluster)
+        shared = walk(shared, view_coordinates(config.tta), parts, scorer, competition.metric.score, trial)
+    if config.tune.stacking:
+        stacking = Stacking(scorer.images, parts, competition)
+        shared = walk(shared, [Coordinate("stacking", stacking)], parts, scorer, competition.metric.score, trial)
     found = [
         candidate
         for post, tunables in zip(posts, values, strict=True)
@@ -90,7 +99,9 @@ def tune(
                 RunChoice(run=str(run.path), checkpoint=checkpoint, weight=weight)
                 for run, checkpoint, weight in zip(runs, chosen.checkpoints, chosen.weights, strict=True)
             ],
+            "tta": weighing(config.tta, chosen.views),
             "post": chosen.post,
+            "stack": chosen.stack,
             "metric": competition.metric.name,
             "scores": {"before": before, "after": after},
             "hashes": _hashes(runs, chosen.checkpoints),
@@ -105,6 +116,9 @@ def run_coordinates(runs: Sequence[Run], config: Config) -> list[Coordinate[Sett
         Coordinate(f"checkpoint of {run.name}", partial(_checkpoints, run, place, config))
         for place, run in enumerate(runs)
     ]
+    if len(runs) > MOST_ON_GRID:
+        each = [Coordinate(f"weight of {run.name}", partial(_weight, place)) for place, run in enumerate(runs)]
+        return [*checkpoints, *each]
     return [*checkpoints, *([Coordinate("weights", _weights)] if len(runs) > 1 else [])]
 
 
@@ -131,16 +145,6 @@ def ranked_checkpoints(run: Run, part: Part, config: Config) -> list[str]:
     return list(means.index[: config.tune.checkpoints])
 
 
-def weightings(runs: int) -> list[tuple[float, ...]]:
-    """Weights tried: for up to three runs all multiples of 1/4 that sum to 1, and equal ones always."""
-    equal = (1 / runs,) * runs
-    if runs == 1 or runs > 3:
-        return [equal]
-    steps = [w for w in product(range(5), repeat=runs) if sum(w) == 4]
-    found = [tuple(step / 4 for step in w) for w in steps]
-    return [equal, *(w for w in found if w != equal)]
-
-
 def parts_of(images: Sequence[OofImage], groups: Sequence[str] | None) -> np.ndarray:
     """(n,) part of each image: its fold; of one fold only, five parts that keep the images of a group together."""
     folds = np.array([image.fold for image in images])
@@ -154,11 +158,15 @@ def parts_of(images: Sequence[OofImage], groups: Sequence[str] | None) -> np.nda
 def _checkpoints(run: Run, place: int, config: Config, now: Setting, part: Part) -> list[Setting]:
     found = ranked_checkpoints(run, part, config)
     names = [(*now.checkpoints[:place], name, *now.checkpoints[place + 1 :]) for name in found]
-    return [Setting(each, now.weights, now.post) for each in names]
+    return [replace(now, checkpoints=each) for each in names]
 
 
 def _weights(now: Setting, part: Part) -> list[Setting]:
-    return [Setting(now.checkpoints, weights, now.post) for weights in weightings(len(now.weights))]
+    return [replace(now, weights=weights) for weights in weightings(len(now.weights))]
+
+
+def _weight(place: int, now: Setting, part: Part) -> list[Setting]:
+    return [replace(now, weights=weights) for weights in with_share(now.weights, place)]
 
 
 def _candidates(
@@ -188,7 +196,7 @@ class _Candidate(NamedTuple):
 
 
 def _moves(value: Tunable, now: Setting, part: Part) -> list[Setting]:
-    return [Setting(now.checkpoints, now.weights, value.moved(now.post, tried)) for tried in value.tried]
+    return [replace(now, post=value.moved(now.post, tried)) for tried in value.tried]
 
 
 def _with_presence(

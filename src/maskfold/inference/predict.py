@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from maskfold.config import TTAConfig
 from maskfold.errors import InferenceError
+from maskfold.inference.batch_norm import check_batch_norm
 from maskfold.inference.dropout import check_dropout, dropped, noise_seed
 from maskfold.inference.merge import build_merge, mean_presence, normalised_weights
-from maskfold.inference.views import build_views, resize
+from maskfold.inference.views import resize, weighted_views
 from maskfold.inference.window import window_logits
 from maskfold.labels import Label, LabelSpec
 from maskfold.resizing import moved
@@ -65,8 +66,8 @@ def predict_batches(
     Every model's logits of every view (``tta.views`` at ``tta.scales``; in sliding windows where ``tta.window``
     says so) are brought back to the batch's geometry, turned into what ``tta.merge`` averages, and added up in
     float32: ``probabilities``, ``logits`` (the sigmoid or softmax comes after the mean) or ``vote`` (share of votes).
-    Views weigh the same, models as in ``weights`` (`None`: the same). The merged map is resized bilinearly, once, to
-    the size that the batch asks for, and moved by the ``shift`` that it may ask for.
+    Views weigh the same or as in ``tta.view_weights``, models as in ``weights`` (`None`: the same). The merged map is
+    resized bilinearly, once, to the size that the batch asks for, and moved by the ``shift`` that it may ask for.
 
     With ``tta.dropout_passes`` every model looks so often at every view, its dropout on, and all passes are merged: see
     `maskfold.inference.dropout`. The noise is a function of ``seed``, the image's id, the view, the model and the pass.
@@ -88,12 +89,14 @@ def predict_batches(
 
     Raises:
         InferenceError: no models, weights that do not fit them, or logits that are NaN or infinite.
-        ModelError: passes with dropout of a network that has none.
+        ModelError: passes with dropout of a network that has none; adapted batch norms of a network without.
     """
     if not models:
         raise InferenceError("there is no model to predict with: give at least one")
     if tta.dropout_passes:
         check_dropout(models)
+    if tta.batch_norm_prior is not None:
+        check_batch_norm(models)
     shares = normalised_weights(weights, len(models))
     merge = partial(
         _merged, models, shares, labels=labels, tta=tta, window_batch=window_batch, precision=precision, seed=seed
@@ -134,7 +137,7 @@ def _merged(
     seed: int,
 ) -> tuple[Tensor, Tensor | None, Tensor]:
     """Probability (N, C, h, w), presence (N, C), and for each image whether all its logits were finite."""
-    merge, views = build_merge(tta.merge, labels), build_views(tta.views, tta.scales)
+    merge, views = build_merge(tta.merge, labels), weighted_views(tta)
     passes = max(1, tta.dropout_passes)
     networks = [
         partial(
@@ -148,15 +151,15 @@ def _merged(
     total = images.new_zeros((), dtype=torch.float32)
     presences: list[tuple[float, Tensor | None]] = []
     finite = images.new_ones(len(images), dtype=torch.bool)
-    for view in views:
+    for view, weight in views:
         seen = view.forward(images)
         for network, share in zip(networks, shares, strict=True):
             found, presence = network(seen, view.name)
             logits = view.inverse(found, (height, width))
-            presences.append((share, presence))
+            presences.append((share * weight, presence))
             finite = finite & logits.isfinite().flatten(1).all(1)
             finite = finite if presence is None else finite & presence.isfinite().all(1)
-            total = total + merge.vote(logits) * (share / len(views))
+            total = total + merge.vote(logits) * (share * weight / len(views))
     return merge.finish(total), mean_presence(presences), finite
 
 

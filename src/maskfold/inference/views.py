@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskfold.config import TTAConfig
 from maskfold.errors import ConfigError
 from maskfold.resizing import scaled_size
 from maskfold.symmetries import D4, Symmetry
@@ -42,9 +43,28 @@ def build_views(name: str, scales: Sequence[float] = (1.0,)) -> tuple[View, ...]
     return tuple(_view(symmetry, scale) for scale in scales for symmetry in SYMMETRIES[name])
 
 
-def turns_around(name: str) -> bool:
-    """Whether each view of the set ``name`` has its half-turn there, so that an offset in one undoes the other's."""
-    return D4[3] in SYMMETRIES[name]
+def weighted_views(tta: TTAConfig) -> list[tuple[View, float]]:
+    """The views of a config that weigh something, and their weights, of which the mean is 1.
+
+    Raises:
+        ConfigError: as `build_views`; another number of weights than of views, or all 0.
+    """
+    views = build_views(tta.views, tta.scales)
+    if tta.view_weights is None:
+        return [(view, 1.0) for view in views]
+    total = sum(tta.view_weights)
+    if len(tta.view_weights) != len(views) or total <= 0:
+        raise ConfigError(
+            f"tta.view_weights is {list(tta.view_weights)}, and there are {len(views)} views, "
+            f"{', '.join(view.name for view in views)}: give one weight for each, not all 0"
+        )
+    kept = [(view, weight) for view, weight in zip(views, tta.view_weights, strict=True) if weight > 0]
+    return [(view, weight * len(kept) / total) for view, weight in kept]
+
+
+def turns_around(tta: TTAConfig) -> bool:
+    """Whether each view has its half-turn, of the same weight, so that an offset in one undoes the other's."""
+    return tta.view_weights is None and D4[3] in SYMMETRIES[tta.views]
 
 
 def resize(maps: Tensor, size: Size) -> Tensor:

@@ -26,11 +26,8 @@ def tempered(probability: np.ndarray, temperature: float, labels: LabelSpec) -> 
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
-    logits = _logits(probability, labels) / np.float32(temperature)
-    if labels.exclusive:
-        powers = np.exp(logits - logits.max(0))
-        return powers / powers.sum(0)
-    return 1 / (1 + np.exp(-logits))
+    logits = logits_of(probability, exclusive=labels.exclusive) / np.float32(temperature)
+    return probabilities_of(logits, exclusive=labels.exclusive)
 
 
 def log_losses(
@@ -50,7 +47,7 @@ def log_losses(
     """
     truth = labels.layers(label.values)[:, label.valid]
     step = max(1, -(-truth.shape[1] // PIXELS))
-    truth, logits = truth[:, ::step], _logits(probability[:, label.valid][:, ::step], labels)
+    truth, logits = truth[:, ::step], logits_of(probability[:, label.valid][:, ::step], exclusive=labels.exclusive)
     sums = [_log_loss(logits / temperature, truth, labels) for temperature in temperatures]
     return np.array(sums), truth.shape[1]
 
@@ -61,8 +58,16 @@ def _log_loss(logits: np.ndarray, truth: np.ndarray, labels: LabelSpec) -> float
     return float(np.logaddexp(0, np.where(truth, -logits, logits)).sum()) / labels.channels
 
 
-def _logits(probability: np.ndarray, labels: LabelSpec) -> np.ndarray:
-    """Numbers whose softmax or sigmoid the probabilities are, float32."""
+def logits_of(probability: np.ndarray, *, exclusive: bool) -> np.ndarray:
+    """Numbers whose softmax or sigmoid the probabilities are, float32 of the same shape."""
     scale = 255 if probability.dtype == np.uint8 else 1
     values = (probability.astype(np.float32) / np.float32(scale)).clip(LEAST, 1 - LEAST)
-    return np.log(values) if labels.exclusive else np.log(values) - np.log1p(-values)
+    return np.log(values) if exclusive else np.log(values) - np.log1p(-values)
+
+
+def probabilities_of(logits: np.ndarray, *, exclusive: bool) -> np.ndarray:
+    """The softmax over the first axis, or the sigmoid, of logits (C, ...)."""
+    if exclusive:
+        powers = np.exp(logits - logits.max(0))
+        return powers / powers.sum(0)
+    return 1 / (1 + np.exp(-logits))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import timm
 import torchvision
+from huggingface_hub import hf_hub_url
 from segmentation_models_pytorch.encoders import encoders as SMP_ENCODERS
 
 from maskfold.models.encoders import timm_config
@@ -29,10 +30,8 @@ class Published:
 
     @property
     def address(self) -> str:
-        """Where a browser gets the file."""
-        if not self.repository:
-            return self.url
-        return f"https://huggingface.co/{self.repository}/resolve/{self.revision or 'main'}/{FILES[0]}"
+        """Where a browser gets the file; at the mirror, where ``HF_ENDPOINT`` names one."""
+        return hf_hub_url(self.repository, FILES[0], revision=self.revision) if self.repository else self.url
 
 
 def pretrained_names(encoder: str) -> list[str]:

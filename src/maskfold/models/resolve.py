@@ -107,6 +107,7 @@ def _fetched(source: Published, weights: str, encoder: str) -> Path:
         suffix = Path(source.address).suffix
         raise ModelError(
             f"the {weights} weights of encoder {encoder} are not here and could not be downloaded ({error}): "
-            f"bring {source.address} into {_folder_words()}, as {file_stems(encoder, weights)[0]}{suffix}, or set "
-            "model.encoder_weights to the file's path, or to null for random weights"
+            f"bring {source.address} into {_folder_words()}, as {file_stems(encoder, weights)[0]}{suffix}, or name a "
+            "mirror of Hugging Face in HF_ENDPOINT, or set model.encoder_weights to the file's path, or to null for "
+            "random weights"
         ) from error

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskfold.errors import RasterError
-from maskfold.files import atomic_path
+from maskfold.files import FileBatch, atomic_path
 from maskfold.labels import Label
 from maskfold.progress import progress
 from maskfold.rasters.forms import Form, write_image
@@ -118,15 +118,16 @@ def _each_tile(
         if done.exists():
             yield from json.loads(done.read_text(encoding="utf-8"))
             continue
-        found = []
+        found, files = [], FileBatch()
         for tile in tiles:
-            found.append(_cut(scene, tile, form, folder, options))
+            found.append(_cut(scene, tile, form, folder, options, files))
             yield found[-1]
+        files.sync()
         with atomic_path(done) as temporary:
             temporary.write_text(json.dumps(found), encoding="utf-8")
 
 
-def _cut(scene: Scene, tile: Tile, form: Form, folder: Path, options: CutOptions) -> dict[str, Any]:
+def _cut(scene: Scene, tile: Tile, form: Form, folder: Path, options: CutOptions, files: FileBatch) -> dict[str, Any]:
     """The record of a tile: of one that is kept with its ``masks``, else why it is ``dropped``."""
     native = scene.raster.size
     size = scaled_size(native, options.scale)
@@ -141,8 +142,8 @@ def _cut(scene: Scene, tile: Tile, form: Form, folder: Path, options: CutOptions
         there = there if options.nodata is None else there & (image != options.nodata).any(2)
     if image is None or there.mean() < 1 - options.most_nodata:
         return {"dropped": "nodata"}
-    write_image(folder / "images", tile.id, image)
-    masks = form.keep(tile.id, Label(label.values, label.valid & there))
+    write_image(folder / "images", tile.id, image, files)
+    masks = form.keep(tile.id, Label(label.values, label.valid & there), files)
     return {"id": tile.id, **asdict(tile), "empty": empty, "masks": masks}
 
 

@@ -13,7 +13,7 @@ from maskfold.competitions import Competition
 from maskfold.competitions.label_map import NOT_SCORED
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.table import write_table
-from maskfold.files import atomic_path
+from maskfold.files import FileBatch, atomic_path
 from maskfold.images import ImageSpec
 from maskfold.labels import Label, LabelSpec
 
@@ -34,8 +34,8 @@ class Form(Protocol):
     labels: LabelSpec
     profile_path: Path
 
-    def keep(self, id: str, label: Label) -> Any:
-        """What a tile's record holds of its mask, for JSON; a file may be written."""
+    def keep(self, id: str, label: Label, files: FileBatch) -> Any:
+        """What a tile's record holds of its mask, for JSON; it may be written as one of ``files``."""
         ...
 
     def finish(self, records: Records, group: str) -> None:
@@ -55,7 +55,7 @@ class RunLengthForm:
         self.labels = competition.labels
         self.profile_path = folder / f"{competition.name}_tiles.yaml"
 
-    def keep(self, id: str, label: Label) -> dict[str, list[str]]:
+    def keep(self, id: str, label: Label, files: FileBatch) -> dict[str, list[str]]:
         return self.competition.layout.encode(np.where(label.valid, label.values, 0).astype(np.uint8))
 
     def finish(self, records: Records, group: str) -> None:
@@ -92,11 +92,11 @@ class LabelFilesForm:
         self.folder, self.labels, self.images, self.scale = folder, labels, images, scale
         self.profile_path = folder / f"{folder.name}.yaml"
 
-    def keep(self, id: str, label: Label) -> str:
+    def keep(self, id: str, label: Label, files: FileBatch) -> str:
         values = label.values if self.labels.exclusive else label.values * np.uint8(255)
         if self.labels.exclusive:
             values = np.where(label.valid, values, np.uint8(NOT_SCORED))
-        with atomic_path(self.folder / "masks" / f"{id}.png") as temporary:
+        with files.path(self.folder / "masks" / f"{id}.png") as temporary:
             temporary.write_bytes(cv2.imencode(".png", values)[1].tobytes())
         return f"masks/{id}.png"
 
@@ -128,10 +128,10 @@ def suffix(spec: ImageSpec) -> str:
     return ".png" if spec.dtype != "float32" and spec.channels in (1, 3, 4) else ".npy"
 
 
-def write_image(folder: Path, name: str, image: np.ndarray) -> None:
-    """Write a tile (H, W, C) without loss."""
+def write_image(folder: Path, name: str, image: np.ndarray, files: FileBatch) -> None:
+    """Write a tile (H, W, C) without loss, as one of ``files``."""
     kind = suffix(ImageSpec(image.shape[2], str(image.dtype)))  # pyright: ignore[reportArgumentType]
-    with atomic_path(folder / f"{name}{kind}") as temporary:
+    with files.path(folder / f"{name}{kind}") as temporary:
         if kind == ".npy":
             np.save(temporary, image)
         else:

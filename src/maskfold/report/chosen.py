@@ -1,14 +1,16 @@
 """What predicts, how each part of it was chosen, and on which images."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.tune import PARTS_OF_ONE_FOLD
 from maskfold.inference.decoding import tunable_values
 
 if TYPE_CHECKING:
     from maskfold.report.gather import Findings, Training
 
-CONFIG = "the config"
+CONFIG, NONE = "the config", "none"
 
 
 class Chosen(NamedTuple):
@@ -23,26 +25,40 @@ class Chosen(NamedTuple):
 def chosen_parts(findings: "Findings") -> list[Chosen]:
     """Checkpoints, weights, every value of the decoding chain and the views, in this order."""
     choice = findings.choice
-    several = len(findings.trainings) > 1
     tuned = "tuning, cross-fitted" if choice.helped else "the config, which tuning did not beat"
     by = tuned if findings.tuned else CONFIG
-    on = all_images(findings) if findings.tuned else "none"
+    on = all_images(findings) if findings.tuned else NONE
     rows = []
     for training in findings.trainings:
         rows.append(Chosen(f"checkpoint of {training.run.name}", training.checkpoint, by, on))
         rows += _epochs(training)
-    if several:
-        shares = ", ".join(f"{weight:.2f}" for weight in choice.weights)
-        rows.append(Chosen("weights of the runs", shares, by, on))
-    tried = findings.trainings[0].run.config.tune.tried
-    presence = findings.presence is not None
-    for value in tunable_values(choice.post, findings.competition.labels, tried, presence=presence):
-        found = value.value(choice.post)
-        values = f" of {', '.join(f'{each:g}' for each in value.tried)}" if _numbers(value.tried) else ""
-        rows.append(Chosen(value.title, f"{found:g}" if isinstance(found, float) else str(found),
-                           f"{by}{values if findings.tuned else ''}", on))  # fmt: skip
-    rows.append(Chosen("views and how they are merged", f"{choice.tta.views}, {choice.tta.merge}", CONFIG, "none"))
+    if len(findings.trainings) > 1:
+        rows.append(Chosen(*_together(choice), by, on))
+    if choice.tta.view_weights is not None:
+        shares = ", ".join(f"{weight:g}" for weight in choice.tta.view_weights)
+        own = findings.trainings[0].run.config.tta.view_weights == choice.tta.view_weights
+        rows.append(Chosen("weights of the views", shares, *((CONFIG, NONE) if own else (by, on))))
+    rows += [Chosen(*each, f"{by}{values if findings.tuned else ''}", on) for *each, values in _decoding(findings)]
+    rows.append(Chosen("views and how they are merged", f"{choice.tta.views}, {choice.tta.merge}", CONFIG, NONE))
     return rows
+
+
+def _together(choice: EnsembleChoice) -> tuple[str, str]:
+    """What puts the runs together, and its numbers."""
+    if choice.stack is None:
+        return "weights of the runs", ", ".join(f"{weight:.2f}" for weight in choice.weights)
+    factors = zip(choice.stack.own, choice.stack.around, strict=True)
+    return "stack of the runs", ", ".join(f"{own:.2f} and around {around:.2f}" for own, around in factors)
+
+
+def _decoding(findings: "Findings") -> Iterator[tuple[str, str, str]]:
+    """Every value of the decoding chain: what it is called, it, and the values that tuning tries."""
+    post, tried = findings.choice.post, findings.trainings[0].run.config.tune.tried
+    presence = findings.presence is not None
+    for value in tunable_values(post, findings.competition.labels, tried, presence=presence):
+        found = value.value(post)
+        values = f" of {', '.join(f'{each:g}' for each in value.tried)}" if _numbers(value.tried) else ""
+        yield value.title, f"{found:g}" if isinstance(found, float) else str(found), values
 
 
 def all_images(findings: "Findings") -> str:

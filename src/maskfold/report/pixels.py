@@ -47,11 +47,11 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
     labels, chain = competition.labels, build_chain(choice.post, competition.labels, competition.images)
     metrics = SegmentationMetrics(labels)
     equal = (1 / len(choice.runs),) * len(choice.runs)
-    kinds = ("chosen", "plain") if chain.before or choice.weights != equal else ("chosen",)
+    kinds = ("chosen", "plain") if chain.before or choice.weights != equal or choice.stack else ("chosen",)
     calibration = {kind: CalibrationMetrics(labels) for kind in kinds}
     rows, labelled = [], []
     for image in tqdm(images, desc="out-of-fold images", unit="image", leave=False, disable=None):
-        probability = image.probability(choice.checkpoints, choice.weights)
+        probability = image.probability(choice.checkpoints, choice.weights, choice.stack)
         prediction = image.prediction(probability, choice.checkpoints, choice.weights, competition)
         truth = image.truth(competition)
         refined = chain.refine(probability, prediction.image, prediction.presence)
@@ -100,7 +100,7 @@ class Seen(NamedTuple):
 def predict_image(image: OofImage, competition: Competition, choice: EnsembleChoice) -> Seen:
     """The truth of an image, and what the ensemble makes of it."""
     chain = build_chain(choice.post, competition.labels, competition.images)
-    merged = image.probability(choice.checkpoints, choice.weights)
+    merged = image.probability(choice.checkpoints, choice.weights, choice.stack)
     prediction = image.prediction(merged, choice.checkpoints, choice.weights, competition)
     refined = chain.refine(merged, prediction.image, prediction.presence)
     mask = chain.decide(refined, prediction.image, prediction.presence, prediction.inside)

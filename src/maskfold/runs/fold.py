@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskfold.errors import RunError
+from maskfold.locks import exclusive, notice_at
 from maskfold.program import command_line
 from maskfold.runs.checkpoint import state_from_bytes, state_to_bytes, weights_from_bytes, weights_to_bytes
 from maskfold.runs.documents import to_json
-from maskfold.runs.lock import exclusive, notice_at
 from maskfold.runs.manifest import AGAIN, Manifest
 from maskfold.runs.maps import MapStore
 from maskfold.storage import Storage, url_of

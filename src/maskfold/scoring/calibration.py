@@ -134,7 +134,7 @@ def _best(losses: np.ndarray) -> int:
 
 
 def _probability(image: OofImage, choice: EnsembleChoice) -> np.ndarray:
-    return image.probability(choice.checkpoints, choice.weights)
+    return image.probability(choice.checkpoints, choice.weights, choice.stack)
 
 
 def _figures(errors: dict[str, float]) -> str:

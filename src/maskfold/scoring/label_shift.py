@@ -95,7 +95,7 @@ def label_shift_oof(
     """`measure_label_shift` of a choice whose runs undo the same shift; None where they do not."""
     configs = [Run.open(Path(run.run)).config for run in choice.runs]
     undone = {config.data.label_shift for config in configs}
-    if len(undone) > 1 or not turns_around(choice.tta.views):
+    if len(undone) > 1 or not turns_around(choice.tta):
         return None
     images = choice_images(choice, competition, batch_size=batch_size)
     groups = groups_of(competition, [image.id for image in images], configs[0].folds)
@@ -122,14 +122,14 @@ def measure_label_shift(
     Returns:
         The offset; None where views do not turn images around, or fewer than 20 images or six groups have an edge.
     """
-    if not turns_around(choice.tta.views):
+    if not turns_around(choice.tta):
         return None
     step = -(-len(images) // MOST)
     kept = list(range(0, len(images), step)) if images else []
     surfaces, factors = [], []
     for place in progress(kept, "label shift", total=len(kept)):
         image = images[place]
-        probability = image.probability(choice.checkpoints, choice.weights)
+        probability = image.probability(choice.checkpoints, choice.weights, choice.stack)
         surfaces.append(agreement(probability, image.truth(competition), competition.labels))
         factors.append(np.divide(competition.size(image.image), probability.shape[-2:]))
     chosen = None if groups is None else [groups[place] for place in kept]

@@ -12,6 +12,7 @@ from typing import Any
 
 from maskfold.cluster import Cluster, workers_of
 from maskfold.competitions import Competition, Samples
+from maskfold.competitions.encoded import MaskEncoder
 from maskfold.config import Config, override
 from maskfold.ensembling.checkpoints import drop_damaged_oof, has_oof
 from maskfold.ensembling.choice import EnsembleChoice, ensemble_digest
@@ -176,7 +177,8 @@ def _write(place: Reserved, shards: Shards, parallel: int | None, cluster: Clust
         with _place(path, ensemble) as folder:
             sizes = competition.sizes(shards.samples)
             count = shard_count(whole, ensemble.batch_size, processes)
-            shards = replace(shards, folder=folder, count=count, sizes=sizes)
+            adapted = ensemble.adapted(shards.samples)
+            shards = replace(shards, ensemble=adapted, folder=folder, count=count, sizes=sizes)
             tasks = [(number,) for number in range(shards.count)]
             with workers_of(cluster, processes, deaths=MOST_DEATHS) as workers:
                 done = workers.finished(shards, tasks)
@@ -216,7 +218,8 @@ def _apart(shards: Shards, path: Path) -> tuple[Shards, Iterator[Decoded]]:
     rasters = RasterEnsemble(shards.ensemble)
     left_out = {sample.id for sample in large}
     whole = Samples(sample for sample in samples if sample.id not in left_out)
-    return replace(shards, samples=whole), (Decoded(*found) for found in rasters.masks(large, path))
+    encode = MaskEncoder(shards.ensemble.competition)
+    return replace(shards, samples=whole), (Decoded(encode(*found)) for found in rasters.masks(large, path))
 
 
 def predict_out_of_fold(
@@ -235,7 +238,7 @@ def predict_out_of_fold(
     competition = open_competition(config)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
     for run, checkpoint in zip(runs, choice.checkpoints, strict=True):
-        drop_damaged_oof(run, checkpoint)
+        drop_damaged_oof(run, checkpoint, choice.tta)
     compute_oof(choice, competition, config, cluster)
 
 

@@ -14,8 +14,8 @@ from maskfold.competitions import Competition
 from maskfold.competitions.submission import refuse_other_content
 from maskfold.errors import BusyError, SubmissionError
 from maskfold.files import atomic_path, file_digest, sweep
+from maskfold.locks import exclusive
 from maskfold.runs.documents import to_json
-from maskfold.runs.lock import exclusive
 from maskfold.scoring.submission_log import note_leaderboard, note_submission, read_log, same_submission
 from maskfold.steps.places import LOG, SUBMISSIONS
 

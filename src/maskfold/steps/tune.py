@@ -50,9 +50,14 @@ def describe(choice: EnsembleChoice, labels: LabelSpec, post: PostConfig, note: 
     values = [f"{value.name} {value.value(choice.post)}" for value in tunable_values(choice.post, labels, {})]
     lines = [f"{run.run}: {run.checkpoint}, weight {run.weight:.2f}" for run in choice.runs]
     views = f"views {choice.tta.views}"
+    if choice.tta.view_weights:
+        views += f" (weights {', '.join(f'{weight:.2f}' for weight in choice.tta.view_weights)})"
     passes = [f"{choice.tta.dropout_passes} passes with dropout"] if choice.tta.dropout_passes else []
+    prior = choice.tta.batch_norm_prior
+    adapted = [] if prior is None else [f"adapted batch norms (training counts as {prior} images)"]
+    lines += [] if choice.stack is None else [choice.stack.line()]
     lines += [
-        ", ".join([*(values or ["the most probable class"]), views, *passes]),
+        ", ".join([*(values or ["the most probable class"]), views, *passes, *adapted]),
         f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before tuning, {choice.scores['after']:.4f} after "
         f"(cross-fitted){note}",
     ]

@@ -163,11 +163,15 @@ class Work:
 
     def out_of_fold(self, pace: Pace) -> float:
         """The out-of-fold maps that are stored in the end, with the config's views."""
-        return min(self.config.train.oof_checkpoints, self._candidates) * self.valid_images * pace.image
+        return min(self.config.train.oof_checkpoints, self._candidates) * self.valid_images * self._image(pace)
 
     def prediction(self, pace: Pace) -> float:
         """The test images, by all networks."""
-        return self.networks * self.test_images * pace.image
+        return self.networks * self.test_images * self._image(pace)
+
+    def _image(self, pace: Pace) -> float:
+        """A prediction with the config's views and, where batch norms are adapted, the look before it."""
+        return pace.image + (0 if self.config.tta.batch_norm_prior is None else pace.plain)
 
     def end(self, pace: Pace) -> float:
         """What follows the last epoch: statistics of averages, scores of all candidates, out-of-fold maps."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from typing import cast
 
 from maskfold.datasets import fold_splits
-from maskfold.device import timed_kernels
+from maskfold.device import steady_shapes
 from maskfold.errors import LISTED, TrainingError, first_few
 from maskfold.runs import Run
 from maskfold.runs.fold import ALL
@@ -54,7 +54,7 @@ def fit(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> dict:
                 log.tell(f"fold {fold}: stopped after epoch {session.epoch}: {session.stopped}")
                 break
             session.epoch += 1
-            with timed_kernels():  # crops have one shape; what is validated and predicted may have many
+            with steady_shapes():  # crops have one shape; what is validated and predicted may have many
                 row = train_epoch(session, log)
             with session.train_step.settled():
                 session.averages.after_epoch(session.network, session.epoch / session.length.epochs)

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from maskfold.device import steady_shapes
 from maskfold.errors import MaskfoldError
 from maskfold.runs import Run
 from maskfold.training.memory import forget_peak, peak_memory, workers_memory
@@ -27,7 +28,7 @@ def main() -> None:
     folder, kind, batch, most = sys.argv[1:]
     trial = Trial(Run.open(Path(folder)))
     attempt, pace = {
-        "train": (trial.train, trial.training_pace),
+        "train": (steady_shapes()(trial.train), trial.training_pace),
         "predict": (trial.predict, trial.prediction_pace),
     }[kind]
     forget_peak()

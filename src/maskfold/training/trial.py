@@ -8,7 +8,7 @@ import torch
 
 from maskfold.competitions import Samples
 from maskfold.datasets import EvalDataset, collate_eval
-from maskfold.device import give_back_memory, wait_for
+from maskfold.device import give_back_memory, steady_shapes, wait_for
 from maskfold.inference.predict import predict_batches
 from maskfold.runs import Run
 from maskfold.training.forecast import MEASURED, Pace, Stopwatch, Work, pixels
@@ -104,6 +104,7 @@ class Trial:
         for _ in predictions:
             pass
 
+    @steady_shapes()
     def time_training(self) -> float:
         """Seconds per batch, as the data workers deliver them."""
         session = self.session

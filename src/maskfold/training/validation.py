@@ -12,7 +12,7 @@ from accelerate.utils import broadcast, gather_object
 from torch import nn
 
 from maskfold.config import TTAConfig
-from maskfold.ensembling.checkpoints import oof_options
+from maskfold.ensembling.checkpoints import adapt_networks, oof_options, oof_store
 from maskfold.errors import InferenceError
 from maskfold.inference.decoding import build_chain, telling_apart
 from maskfold.inference.predict import Prediction, predict_batches
@@ -22,7 +22,14 @@ from maskfold.training.forecast import Pace
 from maskfold.training.session import Session
 from maskfold.training.watch import mask_loss
 
-NO_VIEWS = {"views": "none", "scales": (1.0,), "merge": "probabilities", "dropout_passes": 0}
+NO_VIEWS = {
+    "views": "none",
+    "scales": (1.0,),
+    "merge": "probabilities",
+    "dropout_passes": 0,
+    "batch_norm_prior": None,
+    "view_weights": None,
+}
 
 
 def validate(
@@ -68,9 +75,12 @@ def score_training(session: Session) -> float | None:
 def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) -> Evaluation:
     """Store a checkpoint's out-of-fold maps, made with the config's own views, and score them."""
     found = []
+    competition = session.competition
+    images = competition.samples("train").select(session.data.valid_ids)
+    adapt_networks(networks, images, competition, session.config, session.config.tta)
     tta, label = session.config.tta, f"out-of-fold maps of {checkpoint}"
     predictions = _shown(session, label, _predictions(session, networks, tta, session.data.valid_whole))
-    maps, made_with = session.fold.oof(checkpoint), oof_options(tta, session.competition.submission_size)
+    maps, made_with = oof_store(session.fold, checkpoint, tta), oof_options(tta, competition.submission_size)
     with session.fold.lock("oof", checkpoint, wait=True):
         maps.sweep()
         with maps.replace(made_with) as store:

@@ -12,6 +12,7 @@ from maskfold.errors import ConfigError, InferenceError
 from maskfold.images import PLAIN, ImageSpec
 from maskfold.inference.decoding.options import BUILT_IN, asked_steps, has_one_option, key_of, step_objects
 from maskfold.inference.decoding.parts import Beside, LoadImage, Part
+from maskfold.inference.decoding.small import Small
 from maskfold.inference.decoding.steps import STAGES
 from maskfold.labels import LabelSpec
 
@@ -29,6 +30,7 @@ class Chain:
         before: the steps that change the probability.
         gates: the steps that rule classes out.
         decision: the threshold.
+        small: the threshold for a class of which little is predicted, if any.
         after: the steps that change the mask.
         instances: the step that tells objects apart, if any.
         refinement: equal for chains of which `refine` gives the same.
@@ -39,6 +41,7 @@ class Chain:
     before: tuple[Part, ...]
     gates: tuple[Part, ...]
     decision: Part
+    small: Part | None
     after: tuple[Part, ...]
     instances: Part | None
     refinement: str
@@ -101,6 +104,8 @@ class Chain:
         if self.labels.exclusive:
             return self.labels.decide(probability)
         layers = self.decision(probability, beside)
+        if self.small is not None:
+            layers = _where_small(self.small, layers, probability, beside)
         for part in self.after:
             layers = part(layers, beside)
         mask = self.labels.mask(layers)
@@ -119,9 +124,9 @@ class Chain:
 
     @property
     def sees_all(self) -> list[str]:
-        """Names of the steps that look at a whole image: gates on probabilities, and what tells objects apart."""
+        """Names of the steps that look at a whole image: rules on all its pixels, and what tells objects apart."""
         gates = [part.name for part in self.gates if not part.steps[0].needs_presence]
-        return gates if self.instances is None else [*gates, self.instances.name]
+        return [*gates, *(part.name for part in (self.small, self.instances) if part is not None)]
 
     def check_presence(self, available: bool) -> None:
         """Refuse a chain that asks for a presence that no network predicts.
@@ -163,6 +168,15 @@ def _changed(probability: np.ndarray, parts: Sequence[Part], beside: Beside) -> 
     return probability
 
 
+def _where_small(part: Part, layers: np.ndarray, probability: np.ndarray, beside: Beside) -> np.ndarray:
+    """The masks (C, H, W) that the other threshold makes of classes of which there is little, and the rest as it is."""
+    steps: Any = part.steps
+    applies = [step.applies(layer) for step, layer in zip(steps, layers, strict=True)]
+    if not any(applies):
+        return layers
+    return np.where(np.array(applies)[:, None, None], part(probability, beside), layers)
+
+
 def _told_apart(part: Part, mask: np.ndarray, probability: np.ndarray, beside: Beside) -> np.ndarray:
     """The instances of a mask (H, W)."""
     step: Any = part.steps[0]
@@ -184,9 +198,10 @@ def build_chain(post: PostConfig, labels: LabelSpec, images: ImageSpec = PLAIN) 
     """The chain of a config for a competition's classes and images.
 
     Steps that change the probability come first, ``crf`` before those of ``post.steps``; then the gates, ``presence``,
-    ``certain`` and ``top_mean``; then the decision; then ``fill_holes``, ``min_area`` and the other steps of
-    ``post.steps``; at last ``watershed``. Steps that would change nothing are left out. Exclusive classes are decided
-    for by the most probable one: they have no threshold, and no step that would change the mask of a single class.
+    ``certain`` and ``top_mean``; then the decision, by the threshold and ``small``; then ``fill_holes``, ``min_area``
+    and the other steps of ``post.steps``; at last ``watershed``. Steps that would change nothing are left out.
+    Exclusive classes are decided for by the most probable one: they have no threshold, and no step that would change
+    the mask of a single class.
 
     Raises:
         MaskfoldError: a step that is not there, options that do not fit it or the classes, a step after the decision
@@ -197,7 +212,7 @@ def build_chain(post: PostConfig, labels: LabelSpec, images: ImageSpec = PLAIN) 
         part = Part(name, tuple(step_objects(name, step, options, labels)))
         if part.idle:
             continue
-        if labels.exclusive and step.stage == "mask":
+        if labels.exclusive and (step.stage == "mask" or step is Small):
             raise _refused(name, options, labels)
         if labels.task != "binary" and step.stage == "instances":
             raise ConfigError(
@@ -215,6 +230,7 @@ def build_chain(post: PostConfig, labels: LabelSpec, images: ImageSpec = PLAIN) 
         before=tuple(parts["probability"]),
         gates=tuple(parts["gate"]),
         decision=parts["decision"][0],
+        small=next(iter(parts["decision"][1:]), None),
         after=tuple(parts["mask"]),
         instances=next(iter(parts["instances"]), None),
         refinement=repr(before),

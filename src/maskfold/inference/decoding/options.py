@@ -12,6 +12,7 @@ from maskfold.errors import ConfigError
 from maskfold.extension import load_named
 from maskfold.inference.decoding.crf import CRF
 from maskfold.inference.decoding.gates import Certain, Presence, TopMean
+from maskfold.inference.decoding.small import Small
 from maskfold.inference.decoding.steps import FillHoles, MinArea, Step, Threshold
 from maskfold.inference.decoding.watershed import Watershed
 from maskfold.labels import LabelSpec
@@ -24,6 +25,7 @@ BUILT_IN: dict[str, type[Step]] = {
     "certain": Certain,
     "top_mean": TopMean,
     "threshold": Threshold,
+    "small": Small,
     "fill_holes": FillHoles,
     "min_area": MinArea,
     "watershed": Watershed,

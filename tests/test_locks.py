@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from maskfold import locks
 from maskfold.errors import BusyError, RunError
-from maskfold.runs import lock
-from maskfold.runs.lock import exclusive, notice_at
+from maskfold.locks import exclusive, notice_at
 from maskfold.storage import LocalStorage
 
-SRC = str(Path(lock.__file__).parents[2])
+SRC = str(Path(locks.__file__).parents[1])
 # Holds the lock, has a child that outlives it as data workers do for five seconds, and says when it is so far.
 HOLDER = """
 import multiprocessing, os, sys, time
 from pathlib import Path
-from maskfold.runs.lock import exclusive
+from maskfold.locks import exclusive
 def live_on():
     print(os.getpid(), flush=True)
     time.sleep(30)
@@ -82,8 +82,8 @@ def test_a_planted_link_is_not_followed(tmp_path):
 @pytest.mark.parametrize("place", ["file", "storage"])
 def test_another_machine_is_respected_while_it_gives_signs_of_life(tmp_path, monkeypatch, place):
     """Where locks of the file system do not reach the other machine, its notice does."""
-    monkeypatch.setattr(lock, "SILENCE", 0.5)
-    monkeypatch.setattr(lock, "SETTLE", 0.1)
+    monkeypatch.setattr(locks, "SILENCE", 0.5)
+    monkeypatch.setattr(locks, "SETTLE", 0.1)
     file, storage = tmp_path / "x.lock", LocalStorage(tmp_path / "shared")
     shared = notice_at(storage, "fold_0.lock") if place == "storage" else None
     facts = {"host": "a\x1b[31mway", "pid": 7, "command": "train", "since": "noon", "machine": "another", "token": "t"}
@@ -121,7 +121,7 @@ def test_another_machine_is_respected_while_it_gives_signs_of_life(tmp_path, mon
 
 
 def test_of_two_that_begin_at_once_far_apart_one_gives_way(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "SETTLE", 0.2)
+    monkeypatch.setattr(locks, "SETTLE", 0.2)
     storage = LocalStorage(tmp_path / "shared")
     shared = notice_at(storage, "fold_0.lock")
     taker = threading.Timer(0.1, storage.publish, ["fold_0.lock", json.dumps({"token": "later", "pid": 9}).encode()])
@@ -133,8 +133,8 @@ def test_of_two_that_begin_at_once_far_apart_one_gives_way(tmp_path, monkeypatch
 
 def test_two_places_of_locks_on_one_machine_are_as_far_apart_as_two_machines(tmp_path, monkeypatch):
     """Users, containers and other TMPDIRs share the machine, not the folder in which a URL's locks are."""
-    monkeypatch.setattr(lock, "BEAT", 0.05)
-    monkeypatch.setattr(lock, "SETTLE", 0.1)
+    monkeypatch.setattr(locks, "BEAT", 0.05)
+    monkeypatch.setattr(locks, "SETTLE", 0.1)
     shared = notice_at(LocalStorage(tmp_path / "shared"), "fold_0.lock")
     with (
         exclusive(tmp_path / "a/x.lock", "x", shared=shared),
@@ -145,8 +145,8 @@ def test_two_places_of_locks_on_one_machine_are_as_far_apart_as_two_machines(tmp
 
 
 def test_a_storage_that_fails_now_and_then_does_not_end_the_signs_of_life(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "BEAT", 0.05)
-    monkeypatch.setattr(lock, "SETTLE", 0.01)
+    monkeypatch.setattr(locks, "BEAT", 0.05)
+    monkeypatch.setattr(locks, "SETTLE", 0.01)
     storage, fails = LocalStorage(tmp_path / "shared"), []
 
     def failing(original):
@@ -174,7 +174,7 @@ def test_without_locks_of_the_file_system_one_of_two_that_begin_at_once_gives_wa
     def refuse(*_):
         raise OSError(errno.ENOTSUP, "no locks here")
 
-    monkeypatch.setattr(lock, "SETTLE", 0.2)
+    monkeypatch.setattr(locks, "SETTLE", 0.2)
     monkeypatch.setattr("fcntl.flock", refuse)
     file, later = tmp_path / "x.lock", json.dumps({"token": "later", "pid": 9}).encode()
     taker = threading.Timer(0.1, file.write_bytes, [later])
@@ -186,29 +186,29 @@ def test_without_locks_of_the_file_system_one_of_two_that_begin_at_once_gives_wa
 
 
 def test_who_is_waited_for_is_said_once_and_an_interrupted_wait_holds_nothing(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(lock, "SETTLE", 0.05)
-    monkeypatch.setattr(lock, "SILENCE", 0.3)
-    monkeypatch.setattr(lock, "PATIENCE", 0)
+    monkeypatch.setattr(locks, "SETTLE", 0.05)
+    monkeypatch.setattr(locks, "SILENCE", 0.3)
+    monkeypatch.setattr(locks, "PATIENCE", 0)
     caplog.set_level("INFO", logger="maskfold")
     file = tmp_path / "x.lock"
     with exclusive(file, "x"):
-        threading.Timer(0.4, lambda: monkeypatch.setattr(lock, "WAIT", "interrupted")).start()
+        threading.Timer(0.4, lambda: monkeypatch.setattr(locks, "WAIT", "interrupted")).start()
         with pytest.raises(TypeError), exclusive(file, "x", wait=True):
             pass
-        assert caplog.messages == [f"waiting for x{lock._named(json.loads(file.read_bytes()))}"]
+        assert caplog.messages == [f"waiting for x{locks._named(json.loads(file.read_bytes()))}"]
     file.write_text(json.dumps({"pid": 7, "host": "away", "machine": "another"}))
-    monkeypatch.setattr(lock, "SETTLE", "interrupted")
+    monkeypatch.setattr(locks, "SETTLE", "interrupted")
     with pytest.raises(TypeError), exclusive(file, "x"):
         pass
     assert "a sign of life of who works on x (None: process 7 on away" in caplog.messages[1]
-    monkeypatch.setattr(lock, "SETTLE", 0.05)
+    monkeypatch.setattr(locks, "SETTLE", 0.05)
     with exclusive(file, "x"):
         pass
-    assert not lock._held
+    assert not locks._held
 
 
 def test_a_holder_shows_that_it_lives(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "BEAT", 0.05)
+    monkeypatch.setattr(locks, "BEAT", 0.05)
     file = tmp_path / "x.lock"
     with exclusive(file, "x"):
         time.sleep(0.4)
