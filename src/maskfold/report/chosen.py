@@ -33,12 +33,14 @@ def chosen_parts(findings: "Findings") -> list[Chosen]:
         rows.append(Chosen(f"checkpoint of {training.run.name}", training.checkpoint, by, on))
         rows += _epochs(training)
     if len(findings.trainings) > 1:
-        rows.append(Chosen(*_together(choice), by, on))
+        what, numbers = _together(choice)
+        rows.append(Chosen(what, numbers, by, on))
     if choice.tta.view_weights is not None:
         shares = ", ".join(f"{weight:g}" for weight in choice.tta.view_weights)
         own = findings.trainings[0].run.config.tta.view_weights == choice.tta.view_weights
-        rows.append(Chosen("weights of the views", shares, *((CONFIG, NONE) if own else (by, on))))
-    rows += [Chosen(*each, f"{by}{values if findings.tuned else ''}", on) for *each, values in _decoding(findings)]
+        rows.append(Chosen("weights of the views", shares, CONFIG if own else by, NONE if own else on))
+    for what, value, values in _decoding(findings):
+        rows.append(Chosen(what, value, f"{by}{values if findings.tuned else ''}", on))
     rows.append(Chosen("views and how they are merged", f"{choice.tta.views}, {choice.tta.merge}", CONFIG, NONE))
     return rows
 

@@ -150,7 +150,7 @@ def _course(
     """Values over the epochs: a colour per fold, a dash for each of ``columns`` (its name -> `FoldHistory.course`)."""
     series, told, last = [], [], 1
     for place, fold in enumerate(history):
-        for dash, (kind, column) in enumerate(reversed(columns.items())):
+        for dash, (kind, column) in enumerate([*columns.items()][::-1]):
             values = fold.course(column)
             if values.empty:
                 continue

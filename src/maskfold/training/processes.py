@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
-from accelerate.tracking import get_available_trackers
+from accelerate.tracking import GeneralTracker, get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs, LoggerType
 
 from maskfold.config import Config
@@ -46,7 +46,7 @@ def build_accelerator(config: Config, *, project_dir: Path) -> tuple[torch.dtype
     )
 
 
-def known_trackers(names: Sequence[str]) -> list[str]:
+def known_trackers(names: Sequence[str]) -> list[str | LoggerType | GeneralTracker]:
     """The trackers that are named, but those that are not installed, about which there is a warning.
 
     Raises:

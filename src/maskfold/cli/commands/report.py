@@ -69,4 +69,4 @@ def _live(runs: list[Run], path: Path, every: float) -> None:
 
     follow(runs, path, every, time.sleep)
     print(f"Page: {path} (all folds are finished)")
-    next_command(command_line("report", run_flags(runs, [])))
+    next_command(command_line("report", run_flags(runs, {})))
