@@ -97,6 +97,8 @@ class Supervised:
         for module in self.wrapped.values():
             module.train()
         self.network.freeze_encoder(self.config.optim.encoder_frozen(epoch))
+        if self.config.optim.freeze_statistics_epochs and self.config.optim.statistics_frozen(epoch):
+            self.network.freeze_statistics()
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         accelerator = self.accelerator
