@@ -35,7 +35,7 @@ from maskfold.device import choose_device, steady_shapes
 from maskfold.runs import Run
 from maskfold.training.session import Session, open_session
 from maskfold.yaml_text import load_yaml
-from timing import clock_of, interleave, machine
+from timing import clock_of, convolutions, interleave, machine
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Dense half-precision operations per second by the data sheets.
@@ -101,6 +101,8 @@ def compare(options: argparse.Namespace, device: torch.device) -> None:
     outside = 1 - seconds["its bare steps"] / seconds["ours, resident"]
     waiting = 1 - seconds["ours, resident"] / seconds["ours, files"]
     print(f"outside of forward, backward and optimiser: {outside:.1%}; waiting for files: {waiting:.1%}")
+    if apart:
+        print(f"convolutions: {convolutions(candidates['its bare steps']):.0%} of the bare steps")
     print(f"peak memory: {peak_memory(device)}", flush=True)
 
 
@@ -296,7 +298,7 @@ def peak_memory(device: torch.device) -> str:
         return f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB on the GPU, of all candidates"
     import resource
 
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB, of all candidates"
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB, of all of ours"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from tests.documents import block_commands, blocks
 
+from maskfold.config import option_keys
 from maskfold.demo import make_demo
 
 ROOT = Path(__file__).parents[2]
@@ -115,6 +117,26 @@ def test_links_lead_somewhere():
         linked = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", prose(text))
         assert linked
         assert [name for name in linked if not (path.parent / name).exists()] == [], path
+
+
+def test_commands_name_scripts_and_options_that_exist():
+    source = "\n".join(path.read_text() for path in (ROOT / "src/maskfold/cli").rglob("*.py"))
+    pages = [(ROOT / "notebooks" / name).read_text() for name in ("README.md", "zh/README.md")]
+    told = [
+        command
+        for text in (*pages, *(each for path in (*NOTEBOOKS, *CHINESE) for each in texts(path)))
+        for block in blocks(text)
+        for command in block_commands(block)
+    ]
+    assert len(told) >= 30
+    for command in told:
+        words = command.split()
+        if words[0] == "make":
+            assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), command
+            continue
+        assert (ROOT / words[1]).exists(), command
+        for flag in re.findall(r"--([\w.-]+)", command):
+            assert flag in option_keys() or f'"--{flag}"' in source, command
 
 
 @pytest.mark.parametrize("folder", ["", "zh"])
