@@ -23,7 +23,7 @@ def going_on(run, tmp_path):
 
 
 def refreshes(page):
-    return [each.attributes["content"] for each in page.all("meta") if each.attributes.get("http-equiv") == "refresh"]
+    return [each.attributes["data-every"] for each in page.all("button", id="pause")]
 
 
 def test_what_is_there_so_far(going_on):
