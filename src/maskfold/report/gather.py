@@ -170,7 +170,7 @@ def gather(
         calibration=calibration_table(survey.calibration["chosen"]),
         runs=run_table([run.name for run in runs], scores.alone, metric, groups),
         failed=failed_by_all(alone).tolist() if len(runs) > 1 else [],
-        label_shift=_label_shift(runs, images, choice, competition, groups),
+        label_shift=measure_label_shift(images, choice, competition, [run.config for run in runs], groups=groups),
         presence=_presence(images, choice, competition, survey.labelled),
         beside=None if board is None else look_beside(board, list(runs)),
     )
@@ -187,20 +187,6 @@ def _presence(
             return None
         rows += [(image.id, *each) for each in zip(names, presence.tolist(), there.tolist(), strict=True)]
     return pd.DataFrame(rows, columns=["id", "name", "presence", "labelled"])
-
-
-def _label_shift(
-    runs: Sequence[Run],
-    images: Sequence[OofImage],
-    choice: EnsembleChoice,
-    competition: Competition,
-    groups: np.ndarray | None,
-) -> LabelShift | None:
-    """None where the runs undo different shifts, or views do not show it."""
-    undone = {run.config.data.label_shift for run in runs}
-    if len(undone) > 1:
-        return None
-    return measure_label_shift(images, choice, competition, groups=groups, undone=undone.pop())
 
 
 def _tta(runs: Sequence[Run], choice: EnsembleChoice) -> list[TTAConfig]:
