@@ -7,6 +7,7 @@ import time
 from base64 import b64decode
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -78,7 +79,7 @@ def check_page(file: Path, visit) -> None:
     """It has cards whose pictures load, and `look_at` finds nothing."""
 
     def check(opened):
-        assert len(cards(opened.page)) > 5
+        assert len(cards(opened.page)) > 4
         broken = "pictures => pictures.filter(p => p.complete && !p.naturalWidth).map(p => p.alt)"
         assert opened.page.eval_on_selector_all("img", broken) == []
 
@@ -93,7 +94,7 @@ def test_a_demo_run(demo_page, visit):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["run", "street", "overlapping", "soft"])
 def test_runs_of_all_kinds(name, request, tmp_path, visit):
-    check_page(page_of(request.getfixturevalue(name), tmp_path / "report.html"), visit)
+    check_page(page_of(request.getfixturevalue(name), tmp_path / "report.html", count=8), visit)
 
 
 @pytest.mark.slow
@@ -324,8 +325,9 @@ def test_light_and_dark_and_commands_to_copy(drawn_page, visit):
 def test_five_hundred_images_are_usable_within_two_seconds(run, tmp_path, visit):  # noqa: F811
     competition, rng = open_competition(run.config.competition), np.random.default_rng(3)
     findings = gather([run], competition, read_choice([run], run.ensemble_path))
-    image, truth = rng.integers(0, 256, (256, 256, 3), np.uint8), rng.integers(0, 2, (256, 256)).astype(np.uint8)
-    seen = Seen(rng.random((1, 256, 256), np.float32), Label.whole(truth), 1 - truth, None, None)
+    image = rng.integers(0, 256, (256, 256, 3), np.uint8)
+    truth = (cv2.GaussianBlur(rng.normal(size=(256, 256)), (0, 0), 6) > 0.03).astype(np.uint8)
+    seen = Seen(rng.random((1, 256, 256), np.float32), Label.whole(truth), np.roll(truth, 9, 1), None, None)
     pictures = make_pictures(image, seen, labels=competition.labels, count=500)
     rows = findings.table.to_dict("records")
     facts = [{**rows[number % len(rows)], "id": f"{number:03d}.png", "score": number / 500} for number in range(500)]
