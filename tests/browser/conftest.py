@@ -8,6 +8,9 @@ import axe_playwright_python
 import pytest
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+RUN_AXE = """axe.run(
+  { exclude: [[".card:nth-child(n+4)"], ["tr:nth-child(n+5)"]] }, { resultTypes: ["violations"] }
+).then(result => result.violations)"""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -66,9 +69,9 @@ def assert_fits(opened: Opened, width: int) -> None:
 
 
 def assert_accessible(opened: Opened) -> None:
-    """axe-core finds nothing serious or critical."""
+    """axe-core finds nothing serious or critical; of cards and rows, which are alike, it sees the first ones."""
     opened.page.evaluate(AXE.read_text())
-    found = opened.page.evaluate("axe.run().then(result => result.violations)")
+    found = opened.page.evaluate(RUN_AXE)
     serious = [each for each in found if each["impact"] in ("serious", "critical")]
     assert [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in serious] == []
 

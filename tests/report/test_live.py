@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from tests.report.html import Page, tables
+from tests.scripts.conftest import call
 
 from maskfold.errors import ReportError
 from maskfold.report.live import follow, live_page
@@ -23,7 +24,7 @@ def going_on(run, tmp_path):
 
 
 def refreshes(page):
-    return [each.attributes["content"] for each in page.all("meta") if each.attributes.get("http-equiv") == "refresh"]
+    return [each.attributes["data-every"] for each in page.all("button", id="pause")]
 
 
 def test_what_is_there_so_far(going_on):
@@ -62,3 +63,16 @@ def test_nothing_has_begun(run, tmp_path):
     fresh = Run.create(run.config, tmp_path)
     assert "No fold has begun yet" in live_page([fresh], 5)
     assert not fresh.folds_path.exists()
+
+
+def test_the_command(run, tmp_path, capsys):
+    """Of a run whose folds are all finished it writes the page once; it says where, and what is next."""
+    page = tmp_path / "live.html"
+    done = call(capsys, "report", "--runs", run.path, "--live", "--out", page)
+    assert done.code == 0, done.err
+    assert "All folds are finished" in page.read_text()
+    assert done.out.splitlines()[-1].startswith("Next: ")
+    assert "report.py --runs" in done.out.splitlines()[-1]
+    done = call(capsys, "report", "--runs", run.path, "--live", "0.5", "--out", page)
+    assert done.code == 1
+    assert "--live is 0.5: give the seconds between two pages, 1 or more" in done.err

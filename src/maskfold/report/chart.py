@@ -180,8 +180,9 @@ def powers(low: float, high: float, title: str = "") -> Axis:
     """A logarithmic axis, marked at powers of ten and, where there are few, at twos and fives."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if len(exponents) < 4 else (1,)
-    marks = [factor * 10.0**exponent for exponent in exponents for factor in factors]
-    return Axis(low, high, tuple((mark, f"{mark:g}") for mark in marks if low <= mark <= high), title, log=True)
+    marks = [mark for power in exponents for factor in factors if low <= (mark := factor * 10.0**power) <= high]
+    shown = tuple((mark, f"{mark:g}") for mark in marks) if len(marks) > 1 else between(low, high).marks
+    return Axis(low, high, shown, title, log=True)
 
 
 def named(names: Sequence[str], title: str = "") -> Axis:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from maskfold.checks import Images, Masks
 from maskfold.checks.shift import Shift
-from maskfold.report.chart import Axis, Chart, Series, around, between, histogram, powers, vertical
+from maskfold.report.chart import Axis, Chart, Series, around, between, histogram, powers, vertical, whole_numbers
 
 CHANNEL_COLOURS: dict[str, int | str] = {"red": "red", "green": "green", "blue": "blue"}
 BINS = 32
@@ -104,6 +104,7 @@ def _count_chart(title: str, axis: str, what: str, values: np.ndarray) -> Chart:
     bars = histogram("", values, edges if few else edges.clip(0.5), unit=f" {what}")
     y, median = around(bars.y, what, zero=True), float(np.median(values))
     low, high = values.min(), values.max()
-    x = between(-0.5, high + 0.5, axis) if few else powers(max(0.5, low - 0.5), high + 0.5, axis)
+    few_marks = whole_numbers(0, max(1, int(high))).marks
+    x = Axis(-0.5, max(1, high) + 0.5, few_marks, axis) if few else powers(max(0.5, low - 0.5), high + 0.5, axis)
     text = f"{title}: median {median:g}, {low:g} to {high:g}"
     return Chart(title, text, x, y, (bars, vertical(median, y, f"median {median:g}", dash=2)))

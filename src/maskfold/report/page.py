@@ -190,8 +190,11 @@ def _legend(findings: Findings) -> list[tuple[str, str]]:
         meanings = {1: "right", 2: "predicted, not labelled", 3: "labelled, not predicted"}
         return [(css_colour(ERRORS[number]), meaning) for number, meaning in meanings.items()]
     labelled = findings.survey.metrics.counts[..., [0, 2]].sum((0, 2))
+    overlapping = not findings.competition.labels.exclusive
+    moved = {2: "slider: predicted, not labelled", 3: "slider: labelled, not predicted"} if overlapping else {}
     return [
         *class_legend(findings.competition.labels, labelled),
+        *((css_colour(ERRORS[number]), meaning) for number, meaning in moved.items()),
         (css_colour(ERRORS[4]), "wrong class"),
         (css_colour(ERRORS[5]), "not scored"),
     ]

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 BASE64 = 4 / 3
 # What a picture of one side may take, in pixels: as much detail as the number of images allows.
 SIDES = ((60, 512), (180, 384))
 SMALLEST_SIDE = 256
 QUALITIES = (80, 65, 50, 35, 20, 5)
+BLURS = (0.7, 1.2, 2)
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,15 @@ def encode_labels(labels: np.ndarray, colours: Sequence[tuple[int, ...]]) -> byt
 
 
 def encode_photograph(image: np.ndarray, budget: float) -> bytes:
-    """WebP of uint8 RGB (H, W, 3), of the best quality whose size fits ``budget`` bytes, else of the lowest."""
+    """WebP of uint8 RGB (H, W, 3), of the best quality whose size fits ``budget`` bytes, else of the lowest.
+
+    What is noise does not fit in any quality; then it is blurred, as little as needed.
+    """
     picture = Image.fromarray(image)
-    for quality in QUALITIES:
+    for quality, sigma in (*((quality, 0) for quality in QUALITIES), *((QUALITIES[-1], sigma) for sigma in BLURS)):
         buffer = io.BytesIO()
-        picture.save(buffer, "WEBP", quality=quality, method=2)
+        shown = picture.filter(ImageFilter.GaussianBlur(sigma)) if sigma else picture
+        shown.save(buffer, "WEBP", quality=quality, method=2)
         if buffer.tell() <= budget:
             break
     return buffer.getvalue()
