@@ -32,7 +32,7 @@ def run_log():
         length=SimpleNamespace(epochs=5, batches_per_epoch=20, steps=100),
         run=SimpleNamespace(folds_to_train=lambda: [0, 1, 2]),
         accelerator=SimpleNamespace(num_processes=1, device=torch.device("cpu")),
-        data=SimpleNamespace(valid_ids=["a", "b", "c", "d"]),
+        data=SimpleNamespace(valid_ids=["a", "b", "c", "d"], watched_ids=[]),
         competition=SimpleNamespace(samples=lambda split: Samples(), survey=lambda split: Survey(Samples())),
         pace=Pace(),
         midway=None,
