@@ -1,22 +1,29 @@
-"""Seconds per image of one network's logits on the CPU: torch against onnxruntime.
+"""Seconds per image of one network's logits on the CPU: torch against onnxruntime, and OpenVINO where it is installed.
 
     python benchmarks/bench_engines.py [--size N] [--threads N] [--repeats N] [--busy]
 
 Random weights (speed does not depend on them), batches of one image, candidates take turns; float32, and torch as
 prediction runs it where ``train.precision`` is auto: channels last, and bf16 where the processor is fast at it. Before
-timing, the probabilities of torch and onnxruntime in float32 are compared.
+timing, the logits of all in float32 are compared, and the pixels that they would decide otherwise around the median
+logit, where a network that was not trained is least sure. "Folded" are batch norms in the convolutions before them.
 """
 
 import argparse
 from collections.abc import Callable
+from copy import deepcopy
+from importlib.util import find_spec
+from itertools import pairwise
 
+import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from maskfold.config import ModelConfig
 from maskfold.device import choose_precision
 from maskfold.models import build_model
 from maskfold.models.onnx import Named, OnnxNetwork, onnx_bytes
-from timing import clock_of, interleave, machine
+from timing import clock_of, convolutions, interleave, machine, print_row
 
 ENCODERS = ("resnet18", "resnet34")
 
@@ -31,29 +38,67 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     print(f"{machine('torch', 'onnxruntime')}; {arguments.threads} threads, {arguments.size} x {arguments.size}")
     precision = choose_precision("auto", torch.device("cpu"))
-    print(f"torch as it predicts: channels_last, {precision or 'float32'}")
-    names = ("torch", "torch channels_last", "torch as it predicts", "onnxruntime")
-    print(f"| U-Net with encoder | {', s | '.join(names)}, s | largest difference |")
-    print(f"| --- | {'---: | ' * (len(names) + 1)}")
-    for encoder in ENCODERS:
-        print(row(encoder, arguments, precision), flush=True)
+    print(f"torch as it predicts: channels_last, {precision or 'float32'}; milliseconds a pass\n")
+    for number, encoder in enumerate(ENCODERS):
+        row(encoder, arguments, precision, head=number == 0)
 
 
-def row(encoder: str, arguments: argparse.Namespace, precision: torch.dtype | None) -> str:
+def row(encoder: str, arguments: argparse.Namespace, precision: torch.dtype | None, *, head: bool) -> None:
     size = arguments.size
     torch.manual_seed(0)
     images = torch.randint(0, 256, (1, 3, size, size), dtype=torch.uint8)
     plain = network(encoder)
-    twin = OnnxNetwork(onnx_bytes(Named(plain, ["mask"]).eval(), images.float(), ["mask"]), encoder)
+    graph = onnx_bytes(Named(plain, ["mask"]).eval(), images.float(), ["mask"])
+    twin = OnnxNetwork(graph, encoder)
     last = network(encoder).to(memory_format=torch.channels_last)
     last.load_state_dict(plain.state_dict())
+    folded = fold(last)
+    calls: dict[str, Callable[[], object]] = {
+        "torch": lambda: plain(images).logits,
+        "torch channels_last": lambda: last(images).logits,
+        "folded": lambda: folded(images).logits,
+        "onnxruntime": lambda: twin(images).logits,
+    }
+    if find_spec("openvino"):
+        calls["OpenVINO"] = openvino(graph, images, arguments.threads, "f32")
     with torch.inference_mode():
-        difference = (plain(images).logits.sigmoid() - twin(images).logits.sigmoid()).abs().max()
-        candidates = {"plain": plain, "last": last, "predicting": autocast(last, precision), "onnx": twin}
-        calls = {name: lambda net=net: net(images) for name, net in candidates.items()}
+        found = {name: np.asarray(call()) for name, call in calls.items()}
+        calls["torch as it predicts"] = lambda: autocast(last, precision)(images)
+        calls["the same, folded"] = lambda: autocast(folded, precision)(images)
+        if precision is not None and find_spec("openvino"):
+            calls["OpenVINO bf16"] = openvino(graph, images, arguments.threads, "bf16")
         seconds = interleave(calls, arguments.repeats, clock=clock_of(arguments.busy))
-    times = " | ".join(f"{seconds[name]:.3f}" for name in candidates)
-    return f"| {encoder} | {times} | {difference:.1g} |"
+        share = convolutions(calls["torch as it predicts"])
+    if head:
+        print_row("U-Net with encoder", *calls, head=True)
+    print_row(encoder, *(f"{seconds[name] * 1e3:.1f}" for name in calls))
+    border = np.median(found["torch"])
+    for name, logits in found.items():
+        same = ((logits > border) == (found["torch"] > border)).mean()
+        print(f"  {name}: logits apart by {np.abs(logits - found['torch']).max():.1g}, {same:.4%} decided alike")
+    print(f"  convolutions: {share:.0%} of torch as it predicts", flush=True)
+
+
+def openvino(graph: bytes, images: Tensor, threads: int, precision: str) -> Callable[[], np.ndarray]:
+    """The graph's logits by OpenVINO."""
+    import openvino as ov
+
+    hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
+    core = ov.Core()
+    compiled = core.compile_model(core.read_model(graph), "CPU", hints)
+    pixels = images.float().numpy()
+    return lambda: compiled(pixels)[0]
+
+
+def fold(model: nn.Module) -> nn.Module:
+    """A copy whose batch norms are part of the convolutions before them."""
+    model = deepcopy(model)
+    for parent in list(model.modules()):
+        for (name, one), (after, other) in pairwise(parent.named_children()):
+            if isinstance(one, nn.Conv2d) and isinstance(other, nn.BatchNorm2d):
+                setattr(parent, name, fuse_conv_bn_eval(one, other))
+                setattr(parent, after, nn.Identity())
+    return model
 
 
 def autocast(network: torch.nn.Module, precision: torch.dtype | None) -> Callable[[torch.Tensor], object]:

@@ -11,7 +11,8 @@ turns epoch by epoch; the first epoch and the median of the later ones are shown
 import argparse
 import statistics
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +25,13 @@ from albumentations.pytorch import ToTensorV2
 from torch.utils.data import DataLoader, Dataset
 
 from maskfold.competitions import Competition, open_competition
+from maskfold.competitions.images import COLOUR
 from maskfold.config import CompetitionConfig, Config
 from maskfold.datasets import EpochSampler, ImageCache, TrainDataset, build_augmentation, train_loader
 from maskfold.demo import make_demo
 from maskfold.files import cache_folder
 from maskfold.rle import rle_encode
-from timing import machine, print_row, print_rows, processor_seconds
+from timing import interleave, machine, print_row, print_rows, spent
 from usual import usual_decode
 
 BATCH = 16
@@ -143,12 +145,46 @@ def usual(folder: Path, kind: Kind, workers: int) -> DataLoader:
     )
 
 
+def decoding(folder: Path, repeats: int) -> None:
+    """Ways to the pixels of a jpg, and what decoding at half the size would change."""
+    files = [np.frombuffer(path.read_bytes(), np.uint8) for path in sorted((folder / "train").iterdir())[:BATCH]]
+
+    def half(data: np.ndarray) -> np.ndarray:
+        whole = cv2.imdecode(data, COLOUR)
+        return cv2.resize(whole, (whole.shape[1] // 2, whole.shape[0] // 2), interpolation=cv2.INTER_AREA)
+
+    ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "blue, green, red, and turned": lambda data: cv2.cvtColor(
+            cv2.imdecode(data, cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB
+        ),
+        "red, green, blue at once (ours)": lambda data: cv2.imdecode(data, COLOUR),
+        "ours, halved by area": half,
+        "decoded at half the size": lambda data: cv2.cvtColor(
+            cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_2), cv2.COLOR_BGR2RGB
+        ),
+    }
+    first, second, area, reduced = ([way(data) for data in files] for way in ways.values())
+    if not all(map(np.array_equal, first, second)):
+        raise SystemExit("the two decoders differ")
+    calls = {name: lambda way=way: [way(data) for data in files] for name, way in ways.items()}
+    print_row("a tile of 512 as jpg", "milliseconds", head=True)
+    for name, seconds in interleave(calls, repeats, clock=time.process_time).items():
+        print_row(name, f"{seconds / len(files) * 1e3:.3f}")
+    apart = np.abs(np.int16(area) - np.int16(reduced))
+    print(f"at half the size the values differ by {apart.mean():.2f} on average, by {apart.max()} at most\n")
+
+
 def epoch(loader: Iterable) -> float:
     """Images per processor second of one pass."""
-    before, images = processor_seconds(), 0
-    for batch in loader:
-        images += len(batch["image"] if isinstance(batch, dict) else batch[0])
-    return images / (processor_seconds() - before)
+    images = 0
+
+    def whole() -> None:
+        nonlocal images
+        for batch in loader:
+            images += len(batch["image"] if isinstance(batch, dict) else batch[0])
+
+    seconds = spent(whole)
+    return images / seconds
 
 
 def measure(folder: Path, kind: Kind, workers: int, epochs: int, cache: str) -> None:
@@ -183,6 +219,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         places = draw(Path(folder), arguments.images)
+        decoding(places[512, 512], arguments.epochs)
         print_row("what", "maskfold", "usual", "ratio", "limit", head=True)
         for kind in KINDS:
             for workers in arguments.workers:

@@ -2,9 +2,13 @@
 
     MASKFOLD_WEIGHTS=FOLDER python benchmarks/bench_plan.py DATA [--hours 0.2] [--only satellite …] [--folder PLACE]
 
-DATA holds satellite_buildings, tgs_salt and camvid. Of each, fold 0 is trained on both sides one after the other, the
-first side in turn; planning counts, and so do scores and out-of-fold maps. What is there in PLACE is not trained again.
-Prints a Markdown table.
+DATA holds satellite_buildings, tgs_salt and camvid (those that --only names are enough). Of each, fold 0 is trained on
+both sides one after the other, the first side in turn; planning counts, and so do scores and out-of-fold maps. Prints a
+Markdown table with the paired difference, plan minus plain recipe.
+
+Interrupted, the same command goes on in PLACE: what is trained stays, and a fold that was begun is trained to the
+length that was measured for it. Runs of other hours have other names. MASKFOLD_WEIGHTS names the folder of the weights
+that both sides may use; use the machine for nothing else meanwhile, for both sides are given seconds.
 """
 
 import argparse
@@ -52,7 +56,7 @@ def main() -> None:
         base = base_config(name, data)
         for side in SIDES if turn % 2 == 0 else SIDES[::-1]:
             one_side(side, name, base, options.hours)
-        rows.append(row(name, base))
+        rows.append(row(name, options.hours))
     print(f"\n{machine('torch', 'segmentation-models-pytorch')}\n")
     print(f"| data, {options.hours:g} hours, one fold | plain recipe | plan | difference, 95 % | what was planned |")
     print("| --- | ---: | ---: | --- | --- |")
@@ -68,9 +72,10 @@ def base_config(name: str, data: Path) -> Config:
 
 
 def one_side(side: str, name: str, base: Config, hours: float) -> None:
-    """Plan, where that is the side, and train fold 0 within the hours."""
-    run = Run(Path("runs") / f"{name}_{side}")
-    if run.fold(0).finished():
+    """Plan, where that is the side, and train fold 0 within the hours; go on where that was begun."""
+    path = run_path(name, side, hours)
+    if Run(path).fold(0).begun():
+        train(Run.open(path), 0)
         return
     started = time.monotonic()
     competition = open_competition(base.competition)
@@ -82,19 +87,22 @@ def one_side(side: str, name: str, base: Config, hours: float) -> None:
     else:
         config, spent = override(base, plain_recipe(data.side, exclusive=competition.labels.exclusive)), 0.0
     length = {"train.epochs": None, "train.hours": hours - spent / 3600, "train.trackers": []}
-    train(override(config, {**length, "name": run.name}), 0)
+    train(override(config, {**length, "name": path.name}), 0)
     print(f"{name}, {side}: {time.monotonic() - started:.0f} s", flush=True)
 
 
-def row(name: str, base: Config) -> str:
+def run_path(name: str, side: str, hours: float) -> Path:
+    return Path("runs") / f"{name}_{side}_{hours:g}h"
+
+
+def row(name: str, hours: float) -> str:
     """One line of the table."""
-    found = {side: out_of_fold(Run.open(Path("runs") / f"{name}_{side}")) for side in SIDES}
+    found = {side: out_of_fold(Run.open(run_path(name, side, hours))) for side in SIDES}
     plan, plain = found["plan"], found["plain"]
     gain = paired_bootstrap(plan.stats, plain.stats, plan.metric.score, groups=plan.groups)
-    config = Run.open(Path("runs") / f"{name}_plan").config
-    what = (
-        f"{config.model.encoder}, scale {config.data.scale:g}, crop {config.data.crop}, {config.train.iterations} steps"
-    )
+    config = Run.open(run_path(name, "plan", hours)).config
+    network = f"{config.model.encoder}, {config.model.architecture}"
+    what = f"{network}, scale {config.data.scale:g}, crop {config.data.crop}, {config.train.iterations} steps"
     interval = f"{gain.difference:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
     return f"| {name}, {plan.metric.name} | {plain.score:.3f} | {plan.score:.3f} | {interval} | {what} |"
 

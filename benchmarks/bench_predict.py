@@ -14,7 +14,6 @@ import contextlib
 import io
 import os
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -38,7 +37,6 @@ from usual import usual_encode
 
 MEAN, STD = (np.array(values, np.float32) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-1, -2))
-FOLDS = 5
 
 
 def main() -> None:
@@ -52,7 +50,7 @@ def main() -> None:
     add("--repeats", type=int, default=3, help="rounds, in which the candidates take turns (3)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="data workers (all cores)")
     add("--views", default="flips", choices=("none", "flips"), help="views of each image (flips)")
-    add("--only-ours", action="store_true", help="one prediction and its peak memory, for several numbers of images")
+    add("--folds", type=int, default=5, help="networks (5)")
     add("--busy", action="store_true", help="count processor time: on a machine that others use as well")
     options = parser.parse_args()
     device = choose_device()
@@ -62,16 +60,13 @@ def main() -> None:
     print(torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability())
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        make_demo(Path("data/demo"), train_tiles=FOLDS * 2, test_tiles=options.images, tile=options.size)
-        run = begin(options)
-        if options.only_ours:
-            memory(run, options)
-        else:
-            compare(run, options, device)
+        compare(begin(options), options, device)
+        os.chdir("/")
 
 
 def begin(options: argparse.Namespace) -> Run:
-    """A run of five finished folds with random weights."""
+    """Drawn tiles, and a run of finished folds with random weights."""
+    make_demo(Path("data/demo"), train_tiles=10, test_tiles=options.images, tile=options.size)
     config = maskfold.load_config(
         "demo",
         {
@@ -88,7 +83,7 @@ def begin(options: argparse.Namespace) -> Run:
     run = Run(Path("runs/bench"))
     run.adopt(config)
     run.folds()
-    for fold in range(FOLDS):
+    for fold in range(options.folds):
         torch.manual_seed(fold)
         run.fold(fold).save_checkpoint("best", build_model(config.model, classes=1).state_dict())
         run.fold(fold).finish({"metric": "dice", "score": 0.0, "best_checkpoint": "best"})
@@ -98,7 +93,9 @@ def begin(options: argparse.Namespace) -> Run:
 def compare(run: Run, options: argparse.Namespace, device: torch.device) -> None:
     competition = maskfold.open_competition(run.config)
     views = FLIPS if options.views == "flips" else FLIPS[:1]
-    networks = [load_networks(run, run.fold(fold), "best", competition)[0].to(device).eval() for fold in range(FOLDS)]
+    networks = [
+        load_networks(run, run.fold(fold), "best", competition)[0].to(device).eval() for fold in range(options.folds)
+    ]
     paths = sorted((Path("data/demo/test_a")).glob("*.jpg"))
     few = paths[: options.usual_images]
     candidates: dict[str, Callable[[], object]] = {
@@ -110,10 +107,11 @@ def compare(run: Run, options: argparse.Namespace, device: torch.device) -> None
     seconds = interleave(candidates, options.repeats, clock=clock_of(options.busy))
     rates = {name: (len(few) if "usual" in name else options.images) / each for name, each in seconds.items()}
     images = f"{options.images} images of {options.size} pixels a side"
-    print(f"\n{FOLDS} x U-Net {options.encoder}, {len(views)} views, {images}")
+    print(f"\n{options.folds} x U-Net {options.encoder}, {len(views)} views, {images}")
     print("| way | images/s | networks x views x images /s | against the usual loop |\n| --- | ---: | ---: | ---: |")
     for name, rate in rates.items():
-        print(f"| {name} | {rate:.1f} | {rate * FOLDS * len(views):.0f} | {rate / next(iter(rates.values())):.2f}x |")
+        looks, gain = rate * options.folds * len(views), rate / next(iter(rates.values()))
+        print(f"| {name} | {rate:.1f} | {looks:.0f} | {gain:.2f}x |")
     outside = 1 - seconds["its networks alone"] / seconds["ours, files to submission"]
     print(f"outside the networks: {outside:.1%}", flush=True)
 
@@ -174,15 +172,6 @@ def alone(
             torch.accelerator.synchronize(device)
 
     return run
-
-
-def memory(run: Run, options: argparse.Namespace) -> None:
-    import resource
-
-    started = time.perf_counter()
-    ours(run)()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{options.images} images: {time.perf_counter() - started:.1f} s, {peak:.2f} GiB at most")
 
 
 if __name__ == "__main__":

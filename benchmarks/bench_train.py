@@ -18,7 +18,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -35,7 +35,7 @@ from maskfold.device import choose_device, steady_shapes
 from maskfold.runs import Run
 from maskfold.training.session import Session, open_session
 from maskfold.yaml_text import load_yaml
-from timing import clock_of, interleave, machine
+from timing import clock_of, convolutions, interleave, machine
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Dense half-precision operations per second by the data sheets.
@@ -97,10 +97,12 @@ def compare(options: argparse.Namespace, device: torch.device) -> None:
     print(f"\nU-Net {options.encoder}, {options.batch} x 3 x {options.size} x {options.size}, {session.precision}")
     print("| way | images/s | against plain |\n| --- | ---: | ---: |")
     for name, each in seconds.items():
-        print(f"| {name} | {count / each:.1f} | {seconds['plain float32 loop'] / each:.2f}x |")
+        print(f"| {name} | {count / each:.2f} | {seconds['plain float32 loop'] / each:.2f}x |")
     outside = 1 - seconds["its bare steps"] / seconds["ours, resident"]
     waiting = 1 - seconds["ours, resident"] / seconds["ours, files"]
     print(f"outside of forward, backward and optimiser: {outside:.1%}; waiting for files: {waiting:.1%}")
+    if apart:
+        print(f"convolutions: {convolutions(candidates['its bare steps']):.0%} of the bare steps")
     print(f"peak memory: {peak_memory(device)}", flush=True)
 
 
@@ -197,9 +199,10 @@ def elsewhere(make: Callable[..., Callable[[], None]], *arguments: object) -> Ca
 
 def _serve(pipe: Any, make: Callable[..., Callable[[], None]], *arguments: object) -> None:
     call = make(*arguments)
-    while pipe.recv():
-        call()
-        pipe.send(True)
+    with suppress(EOFError):  # the other end has gone
+        while pipe.recv():
+            call()
+            pipe.send(True)
 
 
 def plain_steps(options: argparse.Namespace, device: torch.device) -> Callable[[], None]:
@@ -296,7 +299,7 @@ def peak_memory(device: torch.device) -> str:
         return f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB on the GPU, of all candidates"
     import resource
 
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB, of all candidates"
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB, of all of ours"
 
 
 if __name__ == "__main__":

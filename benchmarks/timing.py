@@ -53,9 +53,28 @@ def processor_seconds() -> float:
     return time.process_time() + alive + ended.children_user + ended.children_system
 
 
+def spent(call: Callable[[], object]) -> float:
+    """`processor_seconds` of a call, without those that looking for data workers takes."""
+    others = processor_seconds() - time.process_time()
+    began = time.process_time()
+    call()
+    own = time.process_time() - began
+    return own + processor_seconds() - time.process_time() - others
+
+
 def clock_of(busy: bool) -> Callable[[], float]:
     """The clock on the wall; where others are ``busy`` on the machine, `processor_seconds`."""
     return processor_seconds if busy else time.perf_counter
+
+
+def convolutions(call: Callable[[], object]) -> float:
+    """Share of a call's processor time that torch spends in convolutions, forward and backward."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        call()
+    spans = {event.key: event.self_cpu_time_total for event in seen.key_averages()}
+    return sum(span for name, span in spans.items() if "conv" in name) / sum(spans.values())
 
 
 class Stopwatches:

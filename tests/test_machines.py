@@ -11,12 +11,19 @@ from tests.scripts.conftest import write_config
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = """
-import os, runpy, sys
+import os, pwd, runpy, sys
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 for name, *words in (["train_fold", "--config", "tiny.yaml", "--fold", "0"], ["predict", "--runs", "runs/tiny"]):
     sys.argv = [name, *words]
     runpy.run_path(os.path.join(os.environ["SRC"], f"{name}.py"), run_name="__main__")
+# No home at all: a user whom the system does not know, as in a container.
+def unknown(user):
+    raise KeyError(user)
+del os.environ["HOME"]
+pwd.getpwuid = unknown
+sys.argv = ["check_data", "--config", "tiny.yaml"]
+runpy.run_path(os.path.join(os.environ["SRC"], "check_data.py"), run_name="__main__")
 """
 # Processors of long ago: no AVX in torch, oneDNN, OpenCV and numba.
 PLAIN_CPU = {
@@ -47,3 +54,4 @@ def test_no_home_no_temporary_folder_one_core_no_avx_no_utf8(tmp_path):
     assert b"Traceback" not in done.stderr
     assert b"Training fold 0 of runs/tiny \\u2026" in done.stdout
     assert (tmp_path / "submissions" / "tiny.csv").read_text().count("\n") == 3
+    assert len(list((tmp_path / ".cache/maskfold").glob("seen-*.json"))) == 1, "of a user without a home"

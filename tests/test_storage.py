@@ -1,10 +1,13 @@
 """One protocol, two places: what every storage must do."""
 
+import builtins
+import io
 import os
 import pickle
 from pathlib import Path
 
 import pytest
+from tests.drill.instruments import unreadable
 from tests.memory_storage import MemoryStorage
 
 from maskfold.errors import StorageError
@@ -86,6 +89,19 @@ def test_an_interrupted_publication_leaves_the_former_content_and_no_rest(tmp_pa
         storage.publish("a", b"new")
     assert storage.read("a") == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_the_disk_cannot_read_is_told_until_it_is_replaced(tmp_path, monkeypatch):
+    storage = LocalStorage(tmp_path)
+    storage.publish("a", b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "open", open)  # so that they come back
+        patch.setattr(io, "open", open)
+        unreadable(tmp_path / "a")()
+        with pytest.raises(StorageError, match=rf"{tmp_path}/a cannot be read, the disk fails .*: restore it from a"):
+            storage.read("a")
+        storage.publish("a", b"new")
+        assert storage.read("a", 1) == b"ew"
 
 
 def test_hidden_files_are_not_listed(tmp_path):

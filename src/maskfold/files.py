@@ -200,9 +200,19 @@ def file_digest(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Where is kept what can be had again: ``MASKFOLD_CACHE``, else ``maskfold`` in the user's folder for caches."""
-    own = os.environ.get("MASKFOLD_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskfold"
+    """Where is kept what can be had again: ``MASKFOLD_CACHE``, else ``maskfold`` in the user's folder for caches.
+
+    That is ``.cache`` in the current folder for a user without a home, as in some containers.
+    """
+    if own := os.environ.get("MASKFOLD_CACHE"):
+        return Path(own)
+    if caches := os.environ.get("XDG_CACHE_HOME"):
+        return Path(caches) / "maskfold"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path()
+    return home / ".cache" / "maskfold"
 
 
 def _umask() -> int:

@@ -8,6 +8,7 @@ A place is a folder, or a URL that fsspec knows: ``s3://bucket/runs/demo``, ``gs
 URL has one slash after the colon, ``s3:/bucket/runs/demo``, and means the same.
 """
 
+import errno
 import os
 import re
 import secrets
@@ -28,6 +29,7 @@ class Storage(Protocol):
 
         Raises:
             FileNotFoundError: nothing was published under this key.
+            StorageError: the disk has it, but cannot read it.
         """
         ...
 
@@ -67,9 +69,15 @@ class LocalStorage:
         self.root = Path(root)
 
     def read(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
-        with open(self.root / checked_key(key), "rb") as file:
-            file.seek(start or 0)
-            return file.read() if end is None else file.read(max(0, end - file.tell()))
+        path = self.root / checked_key(key)
+        try:
+            with open(path, "rb") as file:
+                file.seek(start or 0)
+                return file.read() if end is None else file.read(max(0, end - file.tell()))
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+        raise StorageError(f"{path} cannot be read, the disk fails (input/output error): restore it from a copy")
 
     def publish(self, key: str, content: bytes) -> None:
         with atomic_path(self.root / checked_key(key), size=len(content)) as temporary:

@@ -1,5 +1,6 @@
 """Parts of the autopilot: its log, its commands, its budget, the ladder's rungs, the page."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -9,20 +10,22 @@ import pytest
 
 from maskfold.autopilot import command
 from maskfold.autopilot import log as log_module
-from maskfold.autopilot.budget import CAUTION, Needs, cheapest_options, for_training, prediction_options
+from maskfold.autopilot.alarm import ended_after
+from maskfold.autopilot.budget import Needs, cheapest_options, for_training, prediction_options
 from maskfold.autopilot.command import run_command
 from maskfold.autopilot.empty import write_empty
 from maskfold.autopilot.ladder import rungs
-from maskfold.autopilot.log import Log, Step
+from maskfold.autopilot.log import FINISH, Log, Step
 from maskfold.autopilot.page import page
 from maskfold.competitions import open_competition
 from maskfold.config import Config, override
-from maskfold.errors import RunError
+from maskfold.errors import RunError, TrainingError
 from maskfold.labels import LabelSpec
 from maskfold.losses import build_loss
-from maskfold.planning.encoders import TABLE
+from maskfold.planning.networks import table
 
 BINARY = LabelSpec("binary", ("a",))
+LITE = "tu-tf_efficientnet_lite"
 
 
 def test_the_time_of_a_killed_process_counts(tmp_path):
@@ -34,7 +37,7 @@ def test_the_time_of_a_killed_process_counts(tmp_path):
     log.save()
     again = Log.open(tmp_path, 0.5, spent=3)
     assert 110 <= again.time_used() < 111
-    assert again.time_left() == pytest.approx(1800 - 110, abs=1)
+    assert again.time_left() == pytest.approx(FINISH * 1800 - 110, abs=1)
     assert (again.ended("plan"), again.ended("tune"), again.facts) == (True, False, {"plan": {"folds": 2}})
 
 
@@ -103,28 +106,47 @@ def test_the_command_of_a_killed_autopilot_is_ended(tmp_path):
     Log.open(tmp_path, 1).end_child()
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
+def test_what_this_process_does_is_interrupted_in_time():
+    before, outer = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)[0]
+    started = time.monotonic()
+    with pytest.raises(TrainingError, match="the hours were over"), ended_after(0.05):
+        time.sleep(30)
+    assert time.monotonic() - started < 10
+    with pytest.raises(TrainingError), ended_after(-1):
+        pytest.fail("no time was left")
+    with ended_after(100):
+        pass
+    # A timer that was there before, such as that of the tests' own time limit, goes on.
+    assert signal.getsignal(signal.SIGALRM) is before
+    left = signal.getitimer(signal.ITIMER_REAL)[0]
+    assert (left > 0) == (outer > 0)
+    assert left <= outer
+
+
 NEEDS = Needs(command=4, end=10, tune=8, predict=6, folds=3, views=4)
 
 
 def test_what_is_kept_for_the_steps_after_training():
-    assert NEEDS.prediction(3, 4) == 4 + CAUTION * 72
-    assert NEEDS.predicting() == (4 + CAUTION * 72) + (4 + CAUTION * 6), "a second attempt has its time"
-    assert NEEDS.after() == (4 + CAUTION * 8) + (4 + CAUTION * 72) + (4 + CAUTION * 6) + 4
+    assert NEEDS.prediction(3, 4) == 2 * (4 + 72), "also on a machine that is twice as slow as it was"
+    assert NEEDS.predicting() == 2 * (4 + 72) + 2 * (4 + 6), "a second attempt has its time"
+    assert NEEDS.after() == 2 * (4 + 8) + 2 * (4 + 72) + 2 * (4 + 6) + 4
+    assert NEEDS.ending() == 2 * (4 + 10)
     assert for_training(1000, NEEDS) == 1000 - NEEDS.after()
     assert for_training(250, NEEDS) == 125, "half of it is trained with in any case"
 
 
 def test_two_networks_need_the_sum():
     both = NEEDS.beside(Needs(command=4, end=1, tune=80, predict=60, folds=3, views=4))
-    assert both.tuning() == 4 + CAUTION * 88
-    assert both.prediction(1, 1) == 4 + CAUTION * 66
+    assert both.tuning() == 2 * (4 + 88)
+    assert both.prediction(1, 1) == 2 * (4 + 66)
 
 
 def test_prediction_makes_do_with_what_is_left():
     cheapest = cheapest_options(2)
     assert cheapest == ["--folds", "2", "--tta.views", "none"]
-    assert prediction_options(113, NEEDS, cheapest) == []
-    assert prediction_options(111, NEEDS, cheapest) == ["--tta.views", "none"]
+    assert prediction_options(152, NEEDS, cheapest) == []
+    assert prediction_options(151, NEEDS, cheapest) == ["--tta.views", "none"]
     assert prediction_options(30, NEEDS, cheapest) == cheapest
 
 
@@ -135,10 +157,11 @@ def test_the_ladder_changes_one_thing_at_a_time():
         model={"encoder": "mobilenet_v2"},
         train={"batch_size": 32},
     )
-    costs = {"mobilenet_v2": 1.0, "tu-tf_efficientnet_lite0": 1.2, "tu-tf_efficientnet_lite2": 1.6}
-    found = {rung.name: rung for rung in rungs(config, BINARY, TABLE, costs, "runs/a", test=9)}
+    costs = {"mobilenet_v2 with narrow U-Net": 1.0, f"{LITE}0 with FPN": 1.2, f"{LITE}2 with FPN": 1.6}
+    found = {rung.name: rung for rung in rungs(config, BINARY, table(), costs, "runs/a", test=9)}
     assert list(found) == ["second", "larger", "pseudo", "lovasz"]
-    assert found["second"].changes["model.encoder"] == "tu-tf_efficientnet_lite2"
+    second = found["second"].changes
+    assert (second["model.encoder"], second["model.architecture"], second["model.options"]) == (f"{LITE}2", "fpn", {})
     assert found["second"].changes["optim.lr"] == 0.003
     assert found["larger"].changes == {
         "model.init_from": "runs/a",
@@ -157,21 +180,31 @@ def test_the_ladder_changes_one_thing_at_a_time():
 @pytest.mark.parametrize(
     ("costs", "encoder", "rate"),
     [
-        ({"tu-tf_efficientnet_lite0": 1.2, "tu-tf_efficientnet_lite2": 9.0}, "tu-tf_efficientnet_lite0", 0.002),
-        ({"tu-tf_efficientnet_lite0": 1.2, "tu-resnet34d": 1.3}, "tu-resnet34d", 0.0007),
+        ({f"{LITE}0 with FPN": 1.2, f"{LITE}2 with FPN": 9.0}, f"{LITE}0", 0.002),
+        ({f"{LITE}0 with FPN": 1.2, "tu-resnet34d with narrow U-Net": 1.3}, "tu-resnet34d", 0.0007),
     ],
 )
 def test_the_second_encoder_is_worth_its_time_and_has_its_own_rate(costs, encoder, rate):
     """A percent of accuracy is half a doubling of the images: 2.7 % do not pay for 7.5 times the seconds."""
     config = Config(optim={"lr": 0.5}, model={"encoder": "mobilenet_v2"}, train={"batch_size": 8})
-    changes = rungs(config, BINARY, TABLE, {"mobilenet_v2": 1.0, **costs}, "runs/a", test=0)[0].changes
+    changes = rungs(config, BINARY, table(), {"mobilenet_v2 with FPN": 1.0, **costs}, "runs/a", test=0)[0].changes
     assert (changes["model.encoder"], changes["optim.lr"]) == (encoder, rate)
+
+
+def test_the_same_encoder_has_another_decoder_where_there_is_no_other():
+    config = Config(model={"encoder": "resnet18", "architecture": "unet"}, train={"batch_size": 8})
+    costs = {f"resnet18 with {name}": 1.0 for name in ("narrow U-Net", "wide U-Net", "FPN")}
+    changes = rungs(config, BINARY, table(), costs, "runs/a", test=0)[0].changes
+    assert (changes["model.encoder"], changes["model.architecture"]) == ("resnet18", "fpn")
 
 
 def test_rungs_that_cannot_be_climbed_are_left_out():
     config = Config(data={"scale": 2.0}, model={"encoder": "mobilenet_v2"})
     labels = LabelSpec("multiclass", ("a", "b", "c"))
-    found = {rung.name: rung for rung in rungs(config, labels, TABLE, {"mobilenet_v2": 1.0}, "runs/a", test=0)}
+    found = {
+        rung.name: rung
+        for rung in rungs(config, labels, table(), {"mobilenet_v2 with narrow U-Net": 1.0}, "runs/a", test=0)
+    }
     assert list(found) == ["second", "lovasz"]
     assert found["second"].changes == {"seed": 1}
     build_loss(found["lovasz"].changes["loss"], labels)

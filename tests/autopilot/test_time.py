@@ -6,16 +6,16 @@ from types import SimpleNamespace
 import pytest
 
 from maskfold.autopilot import Autopilot, after, pilot, train
-from maskfold.autopilot.budget import FINISH, Needs
+from maskfold.autopilot.budget import Needs
 from maskfold.autopilot.length import SHORTEST, Timed
-from maskfold.autopilot.log import Log
+from maskfold.autopilot.log import FINISH, Log
 from maskfold.autopilot.train import AT_ONCE, Training, train_fold, train_folds
 from maskfold.config import Config
 from maskfold.errors import TrainingError
 from maskfold.training.forecast import Pace, Work
 
 NEEDS = Needs(command=4, end=10, tune=8, predict=6, folds=3, views=4)
-PREDICTING = (4 + 1.5 * 72) + (4 + 1.5 * 6)
+PREDICTING = 2 * (4 + 72) + 2 * (4 + 6)
 
 
 class World:
@@ -57,15 +57,23 @@ def training(folds=2):
 def test_a_fold_stops_itself_before_it_is_ended(world):
     train_fold(world.log, training(), 0, NEEDS, seconds=100, latest=900)
     ((step, words, until),) = world.calls
-    # 100 s less the command's start and what follows the last epoch; 30 s were trained before.
-    assert (step, words[-3:], until) == ("first: train fold 0", ["0", "--train.max_hours", f"{116 / 3600:.6f}"], 100)
+    # 100 s less the command's start and what follows the last epoch; 30 s were trained before. It is ended when it
+    # takes as long again for these two.
+    assert (step, words[-3:], until) == ("first: train fold 0", ["0", "--train.max_hours", f"{116 / 3600:.6f}"], 114)
 
 
 def test_a_fold_that_is_late_keeps_its_best_epoch(world):
     world.script = [(500, True), (1, True)]
     train_fold(world.log, training(), 0, NEEDS, seconds=100, latest=900)
     assert [(words[-1], until) for _, words, until in world.calls][1:] == [(f"{AT_ONCE:f}", 900)]
-    assert world.now == 101
+    assert world.now == 115
+
+
+def test_a_late_fold_leaves_time_for_its_scores(world):
+    """Twice 14 s to start and to score, before the last moment at which a network could still predict."""
+    train_fold(world.log, training(), 0, NEEDS, seconds=100, latest=130)
+    train_fold(world.log, training(), 1, NEEDS, seconds=100, latest=140)
+    assert [until for _, _, until in world.calls] == [102, 1 + 111]
 
 
 def test_no_second_attempt_of_what_failed_or_could_not_predict_any_more(world):
@@ -81,7 +89,8 @@ def test_later_folds_are_left_out_where_no_time_is_left(world):
     world.now = 195.0
     world.log.step("first: train fold 0").ended, world.trained = "done", [0]
     assert train_folds(world.log, training(2), NEEDS, until=208)
-    assert (world.calls, world.log.step("first: train fold 1").ended) == ([], "skipped")
+    assert world.calls == []
+    assert Log.open(world.log.folder, world.log.hours).step("first: train fold 1").ended == "skipped", "written down"
 
 
 def test_tuning_leaves_both_predictions_their_time(world):

@@ -24,7 +24,7 @@ def test_a_drawn_competition_is_planned_for(opened, profile, tmp_path):
     base = Config(name="drawn", competition={"profile": profile, "root": twin.root})
     started = time.monotonic()
     data = take_fingerprint(competition, base.folds)
-    plan = make_plan(base, data, CPU, hours=1, encoders=LITE)
+    plan = make_plan(base, data, CPU, hours=1, networks=LITE)
     assert time.monotonic() - started < 60
     path = tmp_path / "drawn.yaml"
     path.write_text(plan_yaml(plan, base))

@@ -58,6 +58,7 @@ FAILURES = [
     (FileNotFoundError(errno.ENOENT, "No such file or directory", "sub.csv"), "sub.csv: no such file or directory; is"),
     (IsADirectoryError(errno.EISDIR, "Is a directory", "a"), "a: is a directory; name a file in it"),
     (OSError(errno.EMFILE, "Too many open files", "a"), "a: too many open files; raise the limit (ulimit -n)"),
+    (OSError(errno.EIO, "Input/output error", "train/a.jpg"), "train/a.jpg: input/output error; the disk fails: save"),
     (MemoryError(), "the machine's memory does not suffice: lower data.workers"),
     (np._core._exceptions._ArrayMemoryError((9, 9), np.dtype("u1")), "the machine's memory does not suffice"),
     (RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory: you tried"), "the machine's memory does not"),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from maskfold.competitions import open_competition
-from maskfold.competitions.images import decode_image, image_size
+from maskfold.competitions.images import _is_colour_jpeg, decode_image, image_size
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
 from maskfold.images import PLAIN, ImageSpec
@@ -184,6 +184,22 @@ def test_size_is_height_then_width():
     assert image_size(io.BytesIO(png(RGB)), "a.png") == (7, 11)
     with pytest.raises(CompetitionError, match=r"size of a\.png cannot be read"):
         image_size(io.BytesIO(b"no image"), "a.png")
+
+
+@pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 2}, {"progressive": True}, {"quality": 100}])
+@pytest.mark.parametrize(("mode", "colour"), [("RGB", True), ("L", False), ("CMYK", False)])
+def test_colour_jpegs_are_decoded_to_red_green_and_blue_at_once(mode, colour, options):
+    """The same pixels as those that OpenCV gives as blue, green and red."""
+    image = np.random.default_rng(3).integers(0, 256, (37, 53, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(cv2.GaussianBlur(image, (0, 0), 2)).convert(mode).save(stream, "jpeg", comment=b"x" * 99, **options)
+    data = stream.getvalue()
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).reshape(37, 53, -1)
+    expected = stored[..., ::-1] if stored.shape[2] == 3 else np.repeat(stored, 3, axis=2)
+    np.testing.assert_array_equal(decode_image(data, "a.jpg"), expected)
+    assert _is_colour_jpeg(data) is colour
+    for end in range(0, 40, 3):
+        _is_colour_jpeg(data[:end])
 
 
 def test_exif_rotation_changes_neither_pixels_nor_size():

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from tests.drill.commands import STAGES, Try, start
 from tests.drill.ends import end_of, is_one_message
-from tests.drill.instruments import dies_at, small_files, wrong_clock
+from tests.drill.instruments import dies_at, small_files, unreadable, wrong_clock
 from tests.drill.lane import Diverged, Lane
 from tests.drill.ray_workers import kill_a_worker, ray_is_there
 
@@ -86,7 +86,7 @@ def can_mount(place: Path) -> bool:
 
 
 def damage_while_training(lane: Lane) -> int:
-    """(c): a killed training, then a file of it that is cut, changed or gone."""
+    """(c): a killed training, then a file of it that is cut, changed, gone or cannot be read."""
     folder = lane.case("train")
     if not lane.killed_somewhere(folder, "train"):
         return _done(folder, 0)
@@ -95,7 +95,7 @@ def damage_while_training(lane: Lane) -> int:
 
 
 def damage_before_prediction(lane: Lane) -> int:
-    """(c): a finished, tuned run with a file that is cut, changed or gone."""
+    """(c): a finished, tuned run with a file that is cut, changed, gone or cannot be read."""
     stage = lane.chance.choice(("tune", "predict"))
     folder = lane.case(stage)
     return _damaged(lane, folder, stage, [path for path in (folder / "runs").rglob("*") if path.is_file()])
@@ -106,8 +106,11 @@ def _damaged(lane: Lane, folder: Path, stage: str, files: list[Path]) -> int:
     if not files:
         return _done(folder, 0)
     path = lane.chance.choice(sorted(files))
-    how = _harm(lane, path)
-    done = start(folder, STAGES[stage])
+    if lane.chance.random() < 0.2:
+        how, prepare = "unreadable", [unreadable(path)]
+    else:
+        how, prepare = _harm(lane, path), []
+    done = start(folder, STAGES[stage], prepare)
     what = f"{path.relative_to(folder)} {how}"
     if done.ended() == 0:
         # What is not looked at stays as it is: the file itself, or the maps that it belongs to.

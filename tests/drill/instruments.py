@@ -1,5 +1,8 @@
 """What is done to a process before its command: it counts, dies, or finds its disk full or its clock wrong."""
 
+import builtins
+import errno
+import io
 import os
 import random
 import resource
@@ -7,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 # Every change of the disk that is to last ends with one of them.
 CHANGES = ("replace", "fsync", "unlink")
@@ -60,6 +64,24 @@ def dies_at(number: int, chance: random.Random) -> Callable[[], None]:
 def small_files(most: int) -> Callable[[], None]:
     """No file may become larger than so many bytes."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+def unreadable(path: Path) -> Callable[[], None]:
+    """The disk has this file, but cannot read it any more; what is written in its place can be read."""
+
+    def prepare() -> None:
+        original, held = builtins.open, os.open(path, os.O_RDONLY)  # held, so that no other file gets its number
+
+        def opened(file: Any, *given: Any, **named: Any) -> Any:
+            stream = original(file, *given, **named)
+            if stream.readable() and os.path.samestat(os.fstat(stream.fileno()), os.fstat(held)):
+                stream.close()
+                raise OSError(errno.EIO, "Input/output error", str(file))
+            return stream
+
+        builtins.open = io.open = opened
+
+    return prepare
 
 
 def wrong_clock(seed: int) -> Callable[[], None]:

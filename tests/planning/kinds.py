@@ -1,25 +1,28 @@
 """Ten competitions of different kinds, as figures, and two devices whose speed is given."""
 
-from maskfold.planning.encoders import TABLE, Encoder
+from maskfold.planning.encoders import ENCODERS
+from maskfold.planning.encoders import SCRATCH as FROM_SCRATCH
 from maskfold.planning.fingerprint import Fingerprint, candidate_scales
-from maskfold.planning.speed import Cost
+from maskfold.planning.networks import Cost, Network, of_encoders, table
 
-LITE = [encoder for encoder in TABLE if encoder.name in ("mobilenet_v2", "tu-tf_efficientnet_lite0")]
+LITE = of_encoders(ENCODERS[name] for name in ("mobilenet_v2", "tu-tf_efficientnet_lite0"))
+RESNET10 = of_encoders([FROM_SCRATCH])
+ALL = [network for network in table() if network not in RESNET10]
 
 
 class Device:
-    """A device that trains a million pixels in so many seconds; each further encoder takes a third more."""
+    """A device that takes so many times the seconds of the table."""
 
-    def __init__(self, name, train, *, gpu=False, free=8e9, host=8e9):
-        self.name, self.train, self.gpu, self.free, self.host = name, train, gpu, int(free), int(host)
+    def __init__(self, name, times, *, gpu=False, free=8e9, host=8e9):
+        self.name, self.times, self.gpu, self.free, self.host = name, times, gpu, int(free), int(host)
 
-    def cost(self, encoder: Encoder) -> Cost:
-        seconds = self.train * (4 / 3) ** TABLE.index(encoder) if encoder in TABLE else self.train / 2
-        return Cost(seconds, seconds / 4, 2.5e9 if self.gpu else None)
+    def cost(self, network: Network) -> Cost:
+        train, predict = (self.times * seconds for seconds in (network.cost.train, network.cost.predict))
+        return Cost(train, predict, 2.5e9 if self.gpu else None)
 
 
-CPU = Device("two cores", 2.0)
-GPU = Device("a GPU", 0.02, gpu=True, free=80e9, host=64e9)
+CPU = Device("two cores", 1.0)
+GPU = Device("a GPU", 0.01, gpu=True, free=80e9, host=64e9)
 
 
 def kind(height, width, *, steepness=0.02, **figures):
@@ -107,5 +110,5 @@ KINDS = {
     ),
     "demo": (kind(192, 192, train=160, test=60, groups=10, object_side=26.0, steepness=0.03), CPU, 0.05),
 }
-# Without weights at hand; the others choose among two on a CPU, among all on a GPU.
+# Without weights at hand; the others choose among two encoders on a CPU, among all on a GPU.
 SCRATCH = ("demo",)

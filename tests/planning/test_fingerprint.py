@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from tests.drawn_runs import truth_of
+from tests.planning.kinds import RESNET10
 
 from maskfold.competitions import Samples, open_competition
 from maskfold.errors import CompetitionError
@@ -14,8 +15,8 @@ from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
 from maskfold.planning import MeasuredSpeed, take_fingerprint
 from maskfold.planning.ceiling import score_ceilings
-from maskfold.planning.encoders import SCRATCH, TABLE, at_hand
 from maskfold.planning.fingerprint import candidate_scales, spread
+from maskfold.planning.networks import at_hand
 
 
 def test_figures_of_drawn_files(tiny, drawn):
@@ -90,14 +91,14 @@ def test_weights_at_hand(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
     (tmp_path / "mobilenet_v2_imagenet.safetensors").write_bytes(b"")
     (tmp_path / "tf_efficientnet_lite2_imagenet.safetensors").write_bytes(b"")
-    found = [encoder.name for encoder in at_hand(TABLE[:3])]
+    found = [encoder.name for encoder in at_hand()]
     assert found == ["mobilenet_v2", "tu-tf_efficientnet_lite2"]
 
 
-def test_this_device_is_measured_once_for_each_encoder(monkeypatch):
+def test_this_device_is_measured_once_for_each_network(monkeypatch):
     speed = MeasuredSpeed(LabelSpec("multiclass", ("a", "b", "c")), PLAIN)
-    cost = speed.cost(SCRATCH)
+    cost = speed.cost(RESNET10[0])
     assert 0 < cost.predict < cost.train < math.inf
     assert cost.memory is None
-    monkeypatch.setattr(speed, "_measure", lambda encoder: pytest.fail("again"))
-    assert speed.cost(SCRATCH) == cost
+    monkeypatch.setattr(speed, "_measure", lambda network: pytest.fail("again"))
+    assert speed.cost(RESNET10[0]) == cost

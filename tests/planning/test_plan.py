@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.planning.kinds import CPU, KINDS, LITE, SCRATCH, Device, kind
+from tests.planning.kinds import ALL, CPU, KINDS, LITE, RESNET10, SCRATCH, Device, kind
 
 from maskfold.config import Config, load_config
 from maskfold.errors import TrainingError
 from maskfold.planning import make_plan
-from maskfold.planning.encoders import SCRATCH as FROM_SCRATCH
-from maskfold.planning.encoders import TABLE
 from maskfold.planning.rules import input
 from maskfold.planning.write import plan_yaml
 
@@ -24,13 +22,13 @@ def _sixteen_cores(monkeypatch):
     monkeypatch.setattr(input.os, "cpu_count", lambda: 16)
 
 
-def encoders_of(name, speed):
-    return [FROM_SCRATCH] if name in SCRATCH else list(TABLE) if speed.gpu else LITE
+def networks_of(name, speed):
+    return RESNET10 if name in SCRATCH else ALL if speed.gpu else LITE
 
 
 def planned(name):
     data, speed, hours = KINDS[name]
-    return make_plan(BASE, data, speed, hours=hours, encoders=encoders_of(name, speed))
+    return make_plan(BASE, data, speed, hours=hours, networks=networks_of(name, speed))
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -66,7 +64,7 @@ def test_a_plan_fits_its_hours(name):
 
 def test_more_hours_are_worth_more():
     data = kind(512, 512, groups=45)
-    plans = [make_plan(BASE, data, CPU, hours=hours, encoders=LITE) for hours in (0.2, 1, 9, 100)]
+    plans = [make_plan(BASE, data, CPU, hours=hours, networks=LITE) for hours in (0.2, 1, 9, 100)]
     values = [plan.option.value for plan in plans]
     assert values == sorted(values)
     assert [plan.option.folds for plan in plans] == sorted(plan.option.folds for plan in plans)
@@ -79,26 +77,26 @@ def test_more_hours_are_worth_more():
 
 def test_a_slower_device_trains_on_fewer_pixels():
     data = kind(512, 512)
-    fast, slow = (make_plan(BASE, data, Device("x", s), hours=0.5, encoders=LITE) for s in (0.5, 20))
+    fast, slow = (make_plan(BASE, data, Device("x", s), hours=0.5, networks=LITE) for s in (0.5, 20))
     assert slow.option.scale < fast.option.scale or slow.option.images < fast.option.images
 
 
 def test_hours_without_room_are_refused_with_those_that_have():
     data = kind(512, 512, test=100_000)
     with pytest.raises(TrainingError, match=r"0\.1 hours have no room for a training: .* take \S+ hours on two cores"):
-        make_plan(BASE, data, CPU, hours=0.1, encoders=LITE)
+        make_plan(BASE, data, CPU, hours=0.1, networks=LITE)
 
 
 def test_not_one_epoch_is_no_plan_unless_the_shortest_is_asked_for():
     data = kind(256, 256, train=500_000)
     with pytest.raises(TrainingError, match=r"one epoch of the 500000 training images, .* take (\S+) hours") as refused:
-        make_plan(BASE, data, CPU, hours=1, encoders=LITE)
+        make_plan(BASE, data, CPU, hours=1, networks=LITE)
     hours = float(str(refused.value).split(" take ")[1].split()[0])
     with pytest.raises(TrainingError):
-        make_plan(BASE, data, CPU, hours=0.9 * hours, encoders=LITE)
-    found = make_plan(BASE, data, CPU, hours=1.1 * hours, encoders=LITE)
+        make_plan(BASE, data, CPU, hours=0.9 * hours, networks=LITE)
+    found = make_plan(BASE, data, CPU, hours=1.1 * hours, networks=LITE)
     assert found.seconds <= 1.1 * hours * 3600
-    short = make_plan(BASE, data, CPU, hours=1, encoders=LITE, shortest=True)
+    short = make_plan(BASE, data, CPU, hours=1, networks=LITE, shortest=True)
     assert short.values["train.epochs"] == (1, "1 hours have no room for it: the shortest training there is")
     assert (short.option.folds, short.enough, short.seconds > 3600) == (1, False, True)
 
@@ -106,7 +104,7 @@ def test_not_one_epoch_is_no_plan_unless_the_shortest_is_asked_for():
 def test_a_cache_is_in_the_machines_memory_not_its_gpus():
     data = kind(2048, 2048, train=4000)  # 50 GB
     plans = [
-        make_plan(BASE, data, Device("a GPU", 1e-4, gpu=True, host=host), hours=9, encoders=LITE)
+        make_plan(BASE, data, Device("a GPU", 1e-4, gpu=True, host=host), hours=9, networks=LITE)
         for host in (300e9, 100e9)
     ]
     assert [plan.values["data.cache"].value for plan in plans] == ["memory", "none"]
@@ -115,7 +113,7 @@ def test_a_cache_is_in_the_machines_memory_not_its_gpus():
 def test_how_folds_are_made_is_kept():
     own = {"count": 4, "trained": 2, "bins": 3, "copies": "together", "seed": 7}
     base = Config(name="drawn", folds=own)
-    plan = make_plan(base, kind(256, 256), CPU, hours=9, encoders=LITE)
+    plan = make_plan(base, kind(256, 256), CPU, hours=9, networks=LITE)
     text = yaml.safe_load(plan_yaml(plan, base))["folds"]
     assert {key: text[key] for key in own} == own
     assert plan.config(base).folds.model_dump().items() >= own.items()
@@ -123,7 +121,7 @@ def test_how_folds_are_made_is_kept():
 
 def test_groups_of_the_base_stay():
     base = Config(name="drawn", folds={"kind": "grouped", "group": {"file": "g.csv"}, "seed": 7})
-    text = plan_yaml(make_plan(base, kind(256, 256, groups=3), CPU, hours=1, encoders=LITE), base)
+    text = plan_yaml(make_plan(base, kind(256, 256, groups=3), CPU, hours=1, networks=LITE), base)
     folds = yaml.safe_load(text)["folds"]
     assert folds["kind"] == "grouped"
     assert (folds["group"]["file"], folds["seed"], folds["count"]) == ("g.csv", 7, 3)

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from tests.memory_storage import MemoryStorage
 
-from maskfold.errors import RunError
+from maskfold.errors import RunError, StorageError
 from maskfold.runs.manifest import Manifest
 
 
@@ -103,6 +103,24 @@ def test_what_has_no_checksum_is_not_believed(tmp_path):
     storage.contents["fold_0/manifest.json"] = b'{"best": "0123"}'
     with pytest.raises(RunError, match=r"manifest\.json is damaged \(it has no checksum, as one of an older version\)"):
         manifest(storage, tmp_path).read("best")
+
+
+def test_what_the_disk_cannot_read_is_damaged(tmp_path, monkeypatch):
+    storage = MemoryStorage()
+    writer = manifest(storage, tmp_path)
+    writer.rotate("last", "previous", b"1")
+    writer.rotate("last", "previous", b"2")
+    read = storage.read
+
+    def fails(key, *part):
+        if key == "fold_0/last":
+            raise StorageError("the disk fails")
+        return read(key, *part)
+
+    monkeypatch.setattr(storage, "read", fails)
+    with pytest.raises(RunError, match=r"last is damaged \(the disk cannot read it\): train the fold again"):
+        manifest(storage, tmp_path).read("last")
+    assert manifest(storage, tmp_path).read("previous") == b"1"
 
 
 def test_after_a_kill_between_digest_and_file_the_writer_settles_which_one_is_there(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.memory_storage import MemoryStorage
 
-from maskfold.errors import RunError
+from maskfold.errors import RunError, StorageError
 from maskfold.runs import MapStore, Run, maps
 from maskfold.storage import LocalStorage
 
@@ -130,6 +130,23 @@ def test_what_is_not_what_was_written_is_found_though_it_is_a_picture(storage):
     storage.publish("oof/maps.json", marker.replace(b'"x"', b'"z"'))
     with pytest.raises(RunError, match=r"maps\.json is damaged \(its checksum differs\)"):
         MapStore(storage, "oof").ids()
+
+
+def test_maps_that_the_disk_cannot_read_are_damaged(storage, monkeypatch):
+    store = MapStore(storage, "oof")
+    write(store, {}, x=1.0, y=0.2)
+    read = storage.read
+
+    def fails(key, start=None, end=None):
+        if start == 0:
+            raise StorageError("the disk fails")
+        return read(key, start, end)
+
+    monkeypatch.setattr(storage, "read", fails)
+    assert store.damaged() == ["x"]
+    with pytest.raises(RunError, match=r"map of x is damaged: compute it again"):
+        store.read("x")
+    assert store.read("y").max() == 51
 
 
 def test_what_a_killed_writer_left_is_cleared(storage):

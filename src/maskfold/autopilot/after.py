@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskfold.autopilot.budget import FINISH, Needs, cheapest_options, prediction_options
+from maskfold.autopilot.budget import Needs, cheapest_options, prediction_options
 from maskfold.autopilot.command import run_command
 from maskfold.autopilot.log import Log
 from maskfold.runs import Run
@@ -11,7 +11,7 @@ from maskfold.runs import Run
 
 def tune(log: Log, runs: Sequence[Path], needs: Needs, rung: str = "first") -> bool:
     """Tune runs together, where there is time for it beside the prediction; whether that was done."""
-    name, until = f"{rung}: tune", _last(log) - needs.predicting()
+    name, until = f"{rung}: tune", log.last - needs.predicting()
     if log.time_used() + needs.tuning() > until:
         log.end(name, "no time is left for it", ended="skipped")
         return False
@@ -25,7 +25,7 @@ def predict(log: Log, runs: Sequence[Path], submission: Path, needs: Needs, rung
     with as little as can be, where that failed or did not end in time. Several networks predict with all folds and
     views, as they were compared, or not at all: less of them may be worse than the submission that there is.
     """
-    last, name = _last(log), f"{rung}: predict"
+    last, name = log.last, f"{rung}: predict"
     common = ["--runs", *map(str, runs), "--out", str(submission), "--overwrite"]
     cheapest = cheapest_options(Run(runs[0]).finished_folds()[0])
     if len(runs) > 1:
@@ -43,12 +43,7 @@ def predict(log: Log, runs: Sequence[Path], submission: Path, needs: Needs, rung
 
 def report(log: Log, run: Path, needs: Needs) -> None:
     """Write the report of a run, where there is time for it."""
-    if log.time_used() + 3 * needs.command > _last(log):
+    if log.time_used() + 3 * needs.command > log.last:
         log.end("report", "no time is left for it", ended="skipped")
     else:
-        run_command(log, "report", "report", ["--runs", str(run)], until=_last(log))
-
-
-def _last(log: Log) -> float:
-    """Seconds of the autopilot's time at which everything is over."""
-    return log.hours * 3600 * FINISH
+        run_command(log, "report", "report", ["--runs", str(run)], until=log.last)

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-CAUTION = 1.5  # what was estimated of tuning and prediction may take so much longer
-FINISH = 0.985  # of the hours at which prediction is ended at the latest
+CAUTION = 2.0  # what follows the training may take so much longer than it was estimated to
 RUNG = 0.15  # of the hours that a rung of the ladder needs at least
 
 
@@ -28,15 +27,19 @@ class Needs:
 
     def prediction(self, folds: int, views: int) -> float:
         """The command that predicts."""
-        return self.command + CAUTION * self.predict * folds * views
+        return CAUTION * (self.command + self.predict * folds * views)
 
     def predicting(self) -> float:
         """The command that predicts, and a second one with one fold and no views, where the first one fails."""
         return self.prediction(self.folds, self.views) + self.prediction(1, 1)
 
+    def ending(self) -> float:
+        """What a fold's training does after its last epoch, where a command has to be started for it."""
+        return CAUTION * (self.command + self.end)
+
     def tuning(self) -> float:
         """The command that tunes."""
-        return self.command + CAUTION * self.tune
+        return CAUTION * (self.command + self.tune)
 
     def after(self) -> float:
         """All that follows the training."""

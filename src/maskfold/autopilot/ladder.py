@@ -7,7 +7,7 @@ from typing import Any
 from maskfold.config import Config
 from maskfold.labels import LabelSpec
 from maskfold.planning.choice import promise
-from maskfold.planning.encoders import Encoder
+from maskfold.planning.networks import Network
 from maskfold.planning.rules.crop import STEP
 from maskfold.planning.rules.learning_rate import learning_rate
 from maskfold.training.batches import LEAST
@@ -38,7 +38,7 @@ class Rung:
 def rungs(
     config: Config,
     labels: LabelSpec,
-    encoders: Sequence[Encoder],
+    networks: Sequence[Network],
     costs: Mapping[str, float],
     first: str,
     *,
@@ -49,12 +49,12 @@ def rungs(
     Args:
         config: the first network's.
         labels: the competition's.
-        encoders: to choose from, of those that were measured.
-        costs: name of an encoder that was measured -> seconds in which it learns from a million pixels.
+        networks: to choose from, those whose costs are known.
+        costs: name of a network -> seconds in which it learns from a million pixels.
         first: path of the first network's run.
         test: number of test images.
     """
-    found = [_second(config, encoders, costs)]
+    found = [_second(config, networks, costs)]
     if config.data.scale < MOST_SCALE:
         found.append(_larger(config, first))
     if test:
@@ -65,20 +65,23 @@ def rungs(
     return found
 
 
-def _second(config: Config, encoders: Sequence[Encoder], costs: Mapping[str, float]) -> Rung:
-    others = [encoder for encoder in encoders if encoder.name in costs and encoder.name != config.model.encoder]
+def _second(config: Config, networks: Sequence[Network], costs: Mapping[str, float]) -> Rung:
+    known = [network for network in networks if network.name in costs]
+    others = [network for network in known if network.encoder.name != config.model.encoder]
+    others = others or [network for network in known if network.decoder.architecture != config.model.architecture]
     if not others:
         return Rung("second", "the same network from another seed errs elsewhere", {"seed": config.seed + 1})
-    best = max(others, key=lambda encoder: promise(encoder, costs[encoder.name]))
+    best = max(others, key=lambda network: promise(network, costs[network.name]))
     batch = config.train.batch_size
     assert isinstance(batch, int)  # the first network's was measured
     changes = {
         "seed": config.seed + 1,
-        "model.encoder": best.name,
-        "model.options": {"decoder_channels": list(best.decoder)},
-        "optim.lr": learning_rate(batch, best.rate).value,
+        "model.architecture": best.decoder.architecture,
+        "model.encoder": best.encoder.name,
+        "model.options": dict(best.decoder.options),
+        "optim.lr": learning_rate(batch, best.encoder.rate).value,
     }
-    return Rung("second", f"another encoder, {best.name}, errs elsewhere", changes)
+    return Rung("second", f"another network, {best.name}, errs elsewhere", changes)
 
 
 def _larger(config: Config, first: str) -> Rung:

@@ -16,6 +16,7 @@ from maskfold.errors import RunError
 from maskfold.files import atomic_path
 
 BEAT = 1.0  # seconds between two notes of the time
+FINISH = 0.985  # of the hours at which every step is ended at the latest; the page, or empty masks, need the rest
 STATE = "state.json"
 
 
@@ -60,7 +61,7 @@ class Log:
     child: tuple[int, float] | None = None
 
     def __post_init__(self) -> None:
-        self._since, self._before = time.time(), self.used
+        self._since, self._before = time.monotonic(), self.used
         self._lock = threading.Lock()
         self._content: dict[str, Any] = {}
 
@@ -93,11 +94,16 @@ class Log:
 
     def time_used(self) -> float:
         """Seconds so far, those of earlier processes included."""
-        return self._before + time.time() - self._since
+        return self._before + time.monotonic() - self._since
+
+    @property
+    def last(self) -> float:
+        """Seconds of this time at which every step is over."""
+        return self.hours * 3600 * FINISH
 
     def time_left(self) -> float:
-        """Seconds that are left of the hours."""
-        return self.hours * 3600 - self.time_used()
+        """Seconds that are left for steps."""
+        return self.last - self.time_used()
 
     @contextmanager
     def beating(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from maskfold.autopilot.after import predict, report, tune
+from maskfold.autopilot.alarm import ended_after
 from maskfold.autopilot.budget import RUNG, Needs, for_training
 from maskfold.autopilot.command import run_command
 from maskfold.autopilot.compare import compare
@@ -22,7 +23,7 @@ from maskfold.errors import InferenceError, MaskfoldError, RunError, TrainingErr
 from maskfold.files import atomic_path
 from maskfold.locks import exclusive
 from maskfold.planning.costs import COMMAND
-from maskfold.planning.encoders import TABLE
+from maskfold.planning.networks import table
 from maskfold.program import command_line
 from maskfold.runs import Run
 from maskfold.steps.competition import open_competition, with_root
@@ -109,7 +110,8 @@ class Autopilot:
             return
         entry = log.begin("plan", command_line("plan", self.flags, f"--hours {self.hours:g} --out {self.config_path}"))
         started, hours = log.time_used(), log.time_left() / 3600
-        made = plan(self.base, hours, self.config_path, overwrite=True, shortest=True)
+        with ended_after(log.time_left()):
+            made = plan(self.base, hours, self.config_path, overwrite=True, shortest=True)
         option = made.option
         log.facts["plan"] = {
             "folds": option.folds,
@@ -119,7 +121,7 @@ class Autopilot:
             "reasons": [f"{key} {reason.value}: {reason.why}" for key, reason in made.values.items()],
         }
         entry.ended, entry.seconds = "done", log.time_used() - started
-        entry.note = f"{option.encoder.name}, scale {option.scale:g}, {option.folds} folds"
+        entry.note = f"{option.network.name}, scale {option.scale:g}, {option.folds} folds"
         log.save()
 
     def _first(self) -> tuple[Training, Needs]:
@@ -167,7 +169,8 @@ class Autopilot:
         log = self.log
         known = log.facts.setdefault("trainings", {}).get(rung)
         if known is None:
-            found = timed(config, longest=min(LONGEST, MEASURING * self.hours * 3600))
+            with ended_after(log.time_left()):
+                found = timed(config, longest=min(LONGEST, MEASURING * self.hours * 3600))
             needs = found.needs(self.command, folds)
             budget = for_training(log.time_left(), needs) if seconds is None else seconds
             folds, steps = found.steps(budget, folds, needs.command)
@@ -210,7 +213,7 @@ class Autopilot:
         config = load_config(Path(self.log.facts["trainings"]["first"]["config"]))
         kept = [first.run]
         test, costs = len(self.competition.samples("test")), self.log.facts["plan"]["costs"]
-        for rung in rungs(config, self.competition.labels, TABLE, costs, str(first.run), test=test):
+        for rung in rungs(config, self.competition.labels, table(), costs, str(first.run), test=test):
             if not self.log.ended(rung.name):
                 try:
                     self._try(rung, config, kept, first, needs)
@@ -244,13 +247,14 @@ class Autopilot:
         if training.folds < first.folds:
             return log.end(rung.name, "the time left has no room for all folds", ended="skipped")
         together = needs.beside(own)
-        train_folds(log, training, own, until=self.hours * 3600 - together.after())
+        train_folds(log, training, own, until=log.last - together.after())
         if not self._finished(training, first.folds):
             return log.end(rung.name, "not all folds were trained in time", ended="dropped")
         runs = [*kept, training.run]
         if not tune(log, runs, together, rung.name):
             return log.end(rung.name, f"not tuned: {log.why(f'{rung.name}: tune')}", ended="dropped")
-        gain = compare(runs, kept)
+        with ended_after(log.time_left()):
+            gain = compare(runs, kept)
         if not gain.real:
             return log.end(rung.name, gain.text, ended="dropped")
         if not predict(log, runs, self.submission, together, rung.name):

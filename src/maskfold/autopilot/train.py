@@ -41,14 +41,13 @@ def train_folds(log: Log, training: Training, needs: Needs, *, until: float) -> 
     Returns:
         Whether a fold is trained to its end.
     """
-    latest = log.hours * 3600 - needs.prediction(1, 1)
+    latest = log.last - needs.prediction(1, 1)
     for fold in range(training.folds):
         if log.ended(step_name(training, fold)) and _finished(training, fold):
             continue
         left = (until - log.time_used()) / (training.folds - fold)
         if fold and left < needs.command + needs.end:
-            entry = log.step(step_name(training, fold))
-            entry.ended, entry.note = "skipped", "no time is left for it"
+            log.end(step_name(training, fold), "no time is left for it", ended="skipped")
             continue
         train_fold(log, training, fold, needs, seconds=left, latest=latest)
     return any(_finished(training, fold) for fold in range(training.folds))
@@ -57,6 +56,9 @@ def train_folds(log: Log, training: Training, needs: Needs, *, until: float) -> 
 def train_fold(log: Log, training: Training, fold: int, needs: Needs, *, seconds: float, latest: float) -> None:
     """Train one fold within some seconds: it stops at an epoch in time, or is ended and its best epoch kept.
 
+    A training that is late, since the machine is slower than it was, has twice the time that its end was estimated to
+    take, so that it need not be ended and begun again for its scores; but no more than leaves time for these.
+
     Args:
         log, training, fold, needs: see `train_folds`.
         seconds: that it has.
@@ -64,7 +66,8 @@ def train_fold(log: Log, training: Training, fold: int, needs: Needs, *, seconds
     """
     limit = seconds - needs.command - needs.end + _elapsed(training, fold)
     words = [*training.words, "--fold", str(fold), "--train.max_hours", f"{max(limit / 3600, AT_ONCE):.6f}"]
-    name, until = step_name(training, fold), log.time_used() + seconds
+    name, used = step_name(training, fold), log.time_used()
+    until = min(max(used + seconds, latest - needs.ending()), used + seconds + needs.command + needs.end)
     if run_command(log, name, "train-fold", words, until=until) or log.step(name).ended == "failed":
         return
     words[-1] = f"{AT_ONCE:f}"

@@ -36,6 +36,7 @@ _ADVICE = {
     errno.EISDIR: "name a file in it",
     errno.ENOTDIR: "a part of the path is a file, name a folder",
     errno.ENOENT: "is the name right, and the current folder?",
+    errno.EIO: "the disk fails: save what it still reads, and restore this from a copy",
     errno.EMFILE: "raise the limit (ulimit -n), or lower data.workers",
 }
 

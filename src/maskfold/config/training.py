@@ -101,6 +101,11 @@ class OptimConfig(Section):
     freeze_encoder_epochs: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
         default=0, description="epochs at the start in which the encoder is kept fixed; all: throughout"
     )
+    freeze_statistics_epochs: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
+        default=0,
+        description="epochs at the start in which the encoder's batch norms work with the statistics that they came "
+        "with, while its weights learn; all: throughout",
+    )
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="largest gradient norm; null: no clipping"
     )
@@ -109,6 +114,11 @@ class OptimConfig(Section):
     def encoder_frozen(self, epoch: int) -> bool:
         """Whether the encoder is kept fixed in this epoch, counted from 1."""
         return self.freeze_encoder_epochs == "all" or epoch <= self.freeze_encoder_epochs
+
+    def statistics_frozen(self, epoch: int) -> bool:
+        """Whether the statistics of the encoder's batch norms are kept in this epoch, counted from 1."""
+        kept = self.freeze_statistics_epochs
+        return self.encoder_frozen(epoch) or kept == "all" or epoch <= kept
 
 
 class ScheduleConfig(Section):
@@ -173,6 +183,13 @@ class TrainConfig(Section):
         default=False, description="torch.compile the network; auto: where it trains faster, written into the run"
     )
     oof_checkpoints: Count = Field(default=2, description="best candidates whose out-of-fold predictions are stored")
+    watched_images: Annotated[int, Field(ge=0)] = Field(
+        default=16,
+        description="training images, the same in every epoch, that are scored beside the validation images; 0: none",
+    )
+    preview: bool = Field(
+        default=True, description="draw four validation images after each validation, fold_K/preview/EPOCH.jpg"
+    )
     trackers: tuple[str, ...] = Field(default=("tensorboard",), description="accelerate trackers that log the run")
 
     @model_validator(mode="after")

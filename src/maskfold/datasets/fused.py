@@ -79,7 +79,7 @@ class Fused:
     def __call__(self, image: np.ndarray, label: Label) -> tuple[np.ndarray, Label]:
         """See the class."""
         self.transforms.py_random.random()  # Compose draws whether to do anything at all
-        moves: list[Move] = []
+        given, moves = image, list[Move]()
         table: np.ndarray | None = None  # what becomes of each value, of changes that were not made yet
         for transform in cast("list[Any]", self.transforms.transforms):
             kind = type(transform)
@@ -93,12 +93,12 @@ class Fused:
                 if transform.should_apply():
                     table = transform.apply(VALUES if table is None else table, **_drawn(transform, image))
             else:
-                image, table = _looked_up(image, table), None
+                image, table = _looked_up(image, table, given), None
                 if kind is A.HueSaturationValue and image.dtype == np.uint8:
                     image = _shifted(image, transform.get_params()) if transform.should_apply() else image
                 else:
                     image = transform(image=np.ascontiguousarray(image))["image"]
-        return _looked_up(image, table), _moved(label, moves)
+        return _looked_up(image, table, given), _moved(label, moves)
 
 
 def _drawn(transform: Any, image: np.ndarray) -> dict[str, Any]:
@@ -106,11 +106,13 @@ def _drawn(transform: Any, image: np.ndarray) -> dict[str, Any]:
     return {**params, **transform.get_params_dependent_on_data(params, {"image": image})}
 
 
-def _looked_up(image: np.ndarray, table: np.ndarray | None) -> np.ndarray:
+def _looked_up(image: np.ndarray, table: np.ndarray | None, given: np.ndarray) -> np.ndarray:
+    """What the table says of each value, in place where the pixels are not those that were ``given``."""
     if table is None:
         return image
+    pixels = np.ascontiguousarray(image)
     # Not cv2.LUT, which looks up one byte at a time.
-    return albucore.sz_lut(np.ascontiguousarray(image), table.reshape(-1), inplace=False)
+    return albucore.sz_lut(pixels, table.reshape(-1), inplace=not np.may_share_memory(pixels, given))
 
 
 def _shifted(image: np.ndarray, params: dict[str, float]) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskfold.errors import ModelError
 from maskfold.models.outputs import PRESENCE, Outputs
@@ -117,6 +118,21 @@ class SegmentationModel(nn.Module):
         for parameter in self.encoder_parameters():
             parameter.requires_grad_(not frozen)
         self.net.encoder.train(not frozen)
+
+    def freeze_statistics(self) -> None:
+        """Keep the statistics of the encoder's batch norms as they are, until the network is put in training mode.
+
+        Raises:
+            ModelError: the encoder has no batch norm.
+        """
+        norms = [module for module in self.net.encoder.modules() if isinstance(module, _BatchNorm)]
+        if not norms:
+            raise ModelError(
+                "optim.freeze_statistics_epochs is set, but the encoder has no batch norm: set it to 0, or take an "
+                "encoder that has"
+            )
+        for module in norms:
+            module.eval()
 
 
 def padded_size(size: int, stride: int, minimum: int) -> int:

@@ -5,20 +5,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from maskfold.config import Config, override
-from maskfold.planning.choice import Option, choose, enough
-from maskfold.planning.encoders import SCRATCH, Encoder, at_hand
+from maskfold.planning.choice import Budget, Option, enough, ranked
+from maskfold.planning.encoders import SCRATCH
+from maskfold.planning.estimates import Estimates
 from maskfold.planning.fingerprint import Fingerprint
+from maskfold.planning.networks import Network, at_hand, of_encoders
 from maskfold.planning.reason import Reason
 from maskfold.planning.rules import folds, input, learning_rate, length, positives, views
 from maskfold.planning.rules.batch import batch_size, prediction_batch
 from maskfold.planning.rules.crop import crop
 from maskfold.planning.rules.loss import loss
+from maskfold.planning.rules.network import quality
 from maskfold.planning.rules.scale import why_scale
 from maskfold.planning.speed import Speed
 from maskfold.training.forecast import duration
 
-MEASURING = 25.0  # seconds in which encoders are measured, the cheapest first,
+MEASURING = 25.0  # seconds in which networks are measured,
 MEASURED = 0.04  # or so much of the hours
+TOLD = 3  # networks that the reason names
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,9 @@ class Plan:
     Attributes:
         values: dotted key -> value and reason, in the order of the file.
         facts: lines about data and device.
-        option: what was chosen among encoders, scales and folds.
+        option: what was chosen among networks, scales and folds.
         seconds: that everything takes, as estimated.
-        costs: name of an encoder that was measured -> seconds in which it learns from a million pixels.
+        costs: name of a network to choose from -> seconds in which it learns from a million pixels, as far as known.
         enough: whether there is room for so many epochs that more would gain nothing.
     """
 
@@ -52,7 +56,7 @@ def make_plan(
     speed: Speed,
     *,
     hours: float,
-    encoders: Sequence[Encoder] | None = None,
+    networks: Sequence[Network] | None = None,
     shortest: bool = False,
 ) -> Plan:
     """Decide everything.
@@ -61,57 +65,65 @@ def make_plan(
         base: whose sections ``competition`` and ``folds`` hold.
         data, speed: what was measured.
         hours: for folds, scores, tuning and the test images.
-        encoders: to choose from; None: those of the table whose weights are at hand.
+        networks: to choose from; None: those of the table whose weights are at hand.
         shortest: where the hours have no room for an epoch, plan for the shortest one there is.
 
     Raises:
         TrainingError: the hours have no room for a training.
-        ModelError: an encoder that cannot be built.
+        ModelError: a network that cannot be built.
     """
     kind = folds.kind(data, base.folds)
     made = folds.count(data, kind.value, base.folds)
     share = base.folds.valid_share if made.value == 1 else 1 / made.value
-    seen = views.views(data)
-    looks = views.view_count(seen.value)
-    seconds, counts = hours * 3600, folds.counts(made.value, base.folds)
-    most = min(MEASURING, MEASURED * seconds)
-    known = measured(speed, at_hand() or [SCRATCH] if encoders is None else encoders, most)
-    option = choose(data, speed, known, seconds=seconds, folds=counts, views=looks, share=share, shortest=shortest)
+    counts = folds.counts(made.value, base.folds)
+    budget = Budget(data, speed, hours * 3600, counts, views.choices(data), share, shortest)
+    networks = of_encoders(at_hand() or [SCRATCH]) if networks is None else networks
+    best, estimates = choose(budget, networks)
+    option = best[0]
     train = (1 - share) * data.train
     values = {
         "folds.kind": kind,
         "folds.copies": folds.copies(data, kind.value, base.folds),
         "folds.count": made,
         "folds.trained": folds.trained(option.folds, made.value, option.images, base.folds),
-        **_values(data, speed, option, known, train=train, hours=hours),
-        "tta.views": seen,
+        **_values(data, speed, option, train=train, hours=hours),
+        "tta.views": views.views(data, option.views),
     }
+    values["model.encoder"] = Reason(option.network.encoder.name, _why_network(best, estimates))
     seconds = option.costs.total(values["train.epochs"].value * train, option.folds)
-    costs = {encoder.name: speed.cost(encoder).train for encoder in known}
+    costs = {network.name: estimates.cost(network).train for network in networks}
     full = length.is_enough(option.images, enough(data))
     return Plan(values, _facts(data, speed, hours), option, seconds, costs, full)
 
 
-def measured(speed: Speed, encoders: Sequence[Encoder], most: float) -> list[Encoder]:
-    """The encoders that are measured before ``most`` seconds are over: the first one at least."""
-    started, found = time.monotonic(), []
-    for encoder in encoders:
-        if found and time.monotonic() - started > most:
-            break
-        speed.cost(encoder)
-        found.append(encoder)
-    return found
+def choose(budget: Budget, networks: Sequence[Network]) -> tuple[list[Option], Estimates]:
+    """The best option of each network, the best first, which was measured on this device.
+
+    The cheapest network of the table is measured first, and scales the table. What is best by it is measured too, until
+    the best one is measured already; once the time for this is over, the choice is among those that were measured.
+
+    Raises:
+        TrainingError: not one epoch of anything fits.
+    """
+    started, most = time.monotonic(), min(MEASURING, MEASURED * budget.seconds)
+    estimates = Estimates(budget.speed, min(networks, key=lambda network: network.cost.train))
+    while True:
+        late = time.monotonic() - started > most
+        known = [network for network in networks if network.name in estimates.measured]
+        best = ranked(budget, known if late else networks, estimates.cost)
+        if best[0].network.name in estimates.measured:
+            return best, estimates
+        estimates.measure(best[0].network)
 
 
-def _values(
-    data: Fingerprint, speed: Speed, option: Option, known: Sequence[Encoder], *, train: float, hours: float
-) -> dict[str, Reason]:
+def _values(data: Fingerprint, speed: Speed, option: Option, *, train: float, hours: float) -> dict[str, Reason]:
     memory, scale = option.costs.cost.memory, option.scale
+    encoder, decoder = option.network.encoder, option.network.decoder
     side = crop(data, scale, memory=memory, free=speed.free)
     batch = batch_size(side.value, int(train), memory=memory, free=speed.free)
     count = length.epochs(option.images, train, enough=enough(data), hours=hours, folds=option.folds)
     steps = int(count.value * train / batch.value)
-    pretrained = option.encoder is not SCRATCH
+    pretrained = encoder != SCRATCH
     weights = "a file of them is at hand" if pretrained else "no file is at hand: MASKFOLD_WEIGHTS names folders"
     image = round(data.pixels * scale**2)
     return {
@@ -121,12 +133,13 @@ def _values(
         "data.workers": input.workers(speed.gpu),
         "data.cache": input.cache(data, scale, speed.host),
         "data.positive_share": positives.positive_share(data),
-        "model.architecture": Reason("unet", "the decoder that was measured with all encoders"),
-        "model.encoder": Reason(option.encoder.name, _why_encoder(speed, option, known)),
+        "model.architecture": Reason(decoder.architecture, f"{decoder.name}: chosen together with the encoder"),
+        "model.encoder": Reason(encoder.name, ""),
         "model.encoder_weights": Reason("imagenet" if pretrained else None, weights),
-        "model.options": Reason({"decoder_channels": list(option.encoder.decoder)}, "as wide as the encoder deserves"),
+        "model.options": Reason(dict(decoder.options), f"those of the {decoder.name} that was measured"),
         "loss": loss(data),
-        "optim.lr": learning_rate.learning_rate(batch.value, option.encoder.rate),
+        "optim.name": learning_rate.optimiser(),
+        "optim.lr": learning_rate.learning_rate(batch.value, encoder.rate),
         "optim.encoder_lr_factor": learning_rate.encoder_factor(pretrained),
         "averaging.ema": length.ema(steps),
         "train.epochs": count,
@@ -136,16 +149,22 @@ def _values(
     }
 
 
-def _why_encoder(speed: Speed, option: Option, known: Sequence[Encoder]) -> str:
-    rows = [f"{each.name} {speed.cost(each).train:.3g} s and {each.top1:g} %" for each in known]
-    return f"of {'; '.join(rows)} (a million pixels, ImageNet): worth most within the hours"
+def _why_network(best: Sequence[Option], estimates: Estimates) -> str:
+    told = [_told(option, estimates) for option in best[:TOLD]]
+    return f"of {len(best)} networks worth most within the hours (per million pixels): {'; '.join(told)}"
+
+
+def _told(option: Option, estimates: Estimates) -> str:
+    network = option.network
+    how = "measured" if network.name in estimates.measured else "by the table"
+    return f"{network.name} {option.costs.cost.train:.3g} s ({how}), quality {quality(network):+.3f}"
 
 
 def _facts(data: Fingerprint, speed: Speed, hours: float) -> list[str]:
     objects = f", objects of {data.object_side:.0f} px" if data.object_side else ""
     shift = "not measured" if data.shift is None else f"AUC {data.shift:.2f}"
     return [
-        f"A plan for {hours:g} hours on {speed.name}, {speed.free / 1e9:.3g} GB free.",
+        f"A plan for {hours:.3g} hours on {speed.name}, {speed.free / 1e9:.3g} GB free.",
         f"{data.train} training and {data.test} test images, {data.height:.0f} x {data.width:.0f} px (medians of "
         f"{data.read} training images)",
         f"{data.task}, scored by {data.metric}; foreground {data.coverage:.1%}, empty masks {data.empty:.0%}{objects}",
@@ -158,7 +177,7 @@ def describe(plan: Plan) -> str:
     option, values = plan.option, plan.values
     count = f"{option.folds} fold{'s' * (option.folds > 1)}"
     return (
-        f"{option.encoder.name} at scale {option.scale:g}, crops of {values['data.crop'].value} px, batches of "
+        f"{option.network.name} at scale {option.scale:g}, crops of {values['data.crop'].value} px, batches of "
         f"{values['train.batch_size'].value}, {values['train.epochs'].value} epochs, {count}: about "
         f"{duration(plan.seconds)} in all"
     )

@@ -1,8 +1,8 @@
-"""How fast this device trains and predicts with an encoder, and what memory it takes: measured on noise."""
+"""How fast this device trains and predicts with a network, and what memory it takes: measured on noise."""
 
 import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -12,29 +12,14 @@ from maskfold.config import ModelConfig
 from maskfold.device import choose_device, choose_precision, give_back_memory, wait_for
 from maskfold.images import ImageSpec
 from maskfold.labels import LabelSpec
-from maskfold.models import build_model
-from maskfold.planning.encoders import Encoder
+from maskfold.models import SegmentationModel, build_model
+from maskfold.planning.networks import Cost, Network
 from maskfold.training.memory import free_memory, reserve
 
 STEPS = 3  # of which the median counts, after one that warms up
-LONGEST = 6.0  # seconds of an encoder's training steps
+LONGEST = 6.0  # seconds of a network's training steps
 BATCH = {"cuda": (8, 256)}  # images and their side; of other devices:
 SMALL = (2, 192)
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Of a million pixels.
-
-    Attributes:
-        train: seconds of a training step.
-        predict: seconds of prediction.
-        memory: bytes that a training step takes on a GPU; None: not measured.
-    """
-
-    train: float
-    predict: float
-    memory: float | None = None
 
 
 class Speed(Protocol):
@@ -52,34 +37,45 @@ class Speed(Protocol):
     free: int
     host: int
 
-    def cost(self, encoder: Encoder) -> Cost:
-        """What a U-Net of this encoder costs."""
+    def cost(self, network: Network) -> Cost:
+        """What a network costs."""
         ...
 
 
 class MeasuredSpeed:
-    """This device; each encoder is measured once."""
+    """This device; each network is measured once."""
 
-    def __init__(self, labels: LabelSpec, images: ImageSpec, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        labels: LabelSpec,
+        images: ImageSpec,
+        device: torch.device | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """See the class.
+
+        Args:
+            labels, images: of the competition.
+            device: None: the accelerator that is there, else the CPU.
+            clock: of what the work takes.
+        """
         self.labels, self.images, self.device = labels, images, device or choose_device()
         self.gpu = self.device.type == "cuda"
         self.name = _name(self.device)
         self.host = max(0, free_memory() - reserve())
         self.free = torch.cuda.mem_get_info(self.device)[0] if self.gpu else self.host
+        self._clock = clock
         self._known: dict[str, Cost] = {}
 
-    def cost(self, encoder: Encoder) -> Cost:
+    def cost(self, network: Network) -> Cost:
         """See `Speed`."""
-        if encoder.name not in self._known:
-            self._known[encoder.name] = self._measure(encoder)
+        if network.name not in self._known:
+            self._known[network.name] = self._measure(network)
             give_back_memory()
-        return self._known[encoder.name]
+        return self._known[network.name]
 
-    def _measure(self, encoder: Encoder) -> Cost:
-        options = {"decoder_channels": list(encoder.decoder)}
-        model = ModelConfig(architecture="unet", encoder=encoder.name, encoder_weights=None, options=options)
-        network = build_model(model, classes=self.labels.channels, images=self.images, pretrained=False)
-        network = network.to(self.device).to(memory_format=torch.channels_last)
+    def _measure(self, row: Network) -> Cost:
+        network = self.build(row)
         count, side = BATCH.get(self.device.type, SMALL)
         images = torch.randint(0, 255, (count, self.images.channels, side, side), device=self.device).float()
         millions = count * side**2 / 1e6
@@ -90,6 +86,14 @@ class MeasuredSpeed:
         memory = torch.cuda.max_memory_allocated(self.device) / millions if self.gpu else None
         network.eval()
         return Cost(train / millions, self._median(lambda: self._predict(network, images)) / millions, memory)
+
+    def build(self, row: Network) -> SegmentationModel:
+        """The network of a row of the table on this device, with random weights."""
+        decoder = row.decoder
+        options = {"architecture": decoder.architecture, "options": dict(decoder.options)}
+        model = ModelConfig(encoder=row.encoder.name, encoder_weights=None, **options)
+        network = build_model(model, classes=self.labels.channels, images=self.images, pretrained=False)
+        return network.to(self.device).to(memory_format=torch.channels_last)
 
     def _train(self, network: nn.Module, images: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
         with self._autocast():
@@ -106,19 +110,19 @@ class MeasuredSpeed:
         precision = choose_precision("auto", self.device)
         return torch.autocast(self.device.type, precision or torch.bfloat16, enabled=precision is not None)
 
-    def _median(self, work) -> float:  # noqa: ANN001
-        started = time.monotonic()
+    def _median(self, work: Callable[[], None]) -> float:
+        started = self._clock()
         self._time(work)
         found = []
-        while len(found) < STEPS and (not found or time.monotonic() - started < LONGEST):
+        while len(found) < STEPS and (not found or self._clock() - started < LONGEST):
             found.append(self._time(work))
         return statistics.median(found)
 
-    def _time(self, work) -> float:  # noqa: ANN001
-        started = time.monotonic()
+    def _time(self, work: Callable[[], None]) -> float:
+        started = self._clock()
         work()
         wait_for(self.device)
-        return time.monotonic() - started
+        return self._clock() - started
 
 
 def _name(device: torch.device) -> str:

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 
 from maskfold.competitions import Competition
+from maskfold.drawing import error_overlay, fitting_size, overlay
 from maskfold.files import atomic_path
 from maskfold.images import to_rgb
 from maskfold.labels import Label, LabelSpec
-from maskfold.report.pictures import fitting_size
-from maskfold.report.show import error_overlay, overlay, show_images
+from maskfold.report.show import show_images
 from maskfold.scoring.agreement import Agreement
 
 SIDE = 512
@@ -32,7 +32,9 @@ def save_differences(
         return 0
     pictures = {}
     for id_, dice in zip(table["id"], table["dice"], strict=True):
-        pictures |= _row(agreement, competition, id_, dice, truth)
+        row = difference_row(agreement, competition, id_, truth)
+        first = f"{id_}: Dice(a, b) {dice:.3f}"
+        pictures |= {first if title == "image" else f"{id_}: {title}": panel for title, panel in row.items()}
     figure = show_images(pictures, title=_legend(competition.labels, truth is not None))
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=DPI)
@@ -47,10 +49,10 @@ def _legend(labels: LabelSpec, with_truth: bool) -> str:
     return "orange: in a only; blue: in b only"
 
 
-def _row(
-    agreement: Agreement, competition: Competition, id_: str, dice: float, truth: dict[str, Any] | None
+def difference_row(
+    agreement: Agreement, competition: Competition, id_: str, truth: dict[str, Any] | None
 ) -> dict[str, np.ndarray]:
-    """Title -> picture, four of them."""
+    """Title -> picture of one image, uint8 RGB (H, W, 3), four of them, the image itself as ``image`` first."""
     sample = agreement.samples[id_]
     image = to_rgb(competition.image(sample.image), competition.images)
     shape = competition.mask_size(sample)
@@ -72,7 +74,7 @@ def _row(
             "b": overlay(image, b.values, labels=labels),
             "a against b": error_overlay(image, b, a.values, labels=labels),
         }
-    return {f"{id_}: Dice(a, b) {dice:.3f}": image, **{f"{id_}: {title}": panel for title, panel in panels.items()}}
+    return {"image": image, **panels}
 
 
 def _shrunk(label: Label, size: tuple[int, int]) -> Label:

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from maskfold.errors import RunError
+from maskfold.errors import RunError, StorageError
 from maskfold.program import command_line
 from maskfold.runs.documents import read_sealed, sealed
 from maskfold.storage import Storage
@@ -59,7 +59,7 @@ class Manifest:
             RunError: it is damaged, or the manifest is, or does not name it.
         """
         for _ in range(2):  # somebody may be writing: once more, in this order
-            content = self.storage.read(self._key(name))
+            content = self._content(name)
             digest = hashlib.sha256(content).hexdigest()
             if digest in self._files.get(name, []):
                 return content
@@ -107,6 +107,12 @@ class Manifest:
         """What `bind` wrote down, empty before that."""
         self._load()
         return self._bound
+
+    def _content(self, name: str) -> bytes:
+        try:
+            return self.storage.read(self._key(name))
+        except StorageError:
+            raise self._damaged(name, "the disk cannot read it") from None
 
     def _load(self) -> None:
         advice = f"restore it, or {AGAIN} ({command_line('train-fold')})"

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from maskfold.errors import RunError
+from maskfold.errors import RunError, StorageError
 from maskfold.labels import LabelSpec
 from maskfold.program import command_line
 from maskfold.runs.documents import read_sealed, sealed
@@ -165,7 +165,10 @@ class MapStore:
         return None if place is None else self._intact(image_id, *place)
 
     def _intact(self, image_id: str, shard: str, start: int, length: int, digest: str) -> bytes:
-        content = self.storage.read(self._key(shard), start, start + length)
+        try:
+            content = self.storage.read(self._key(shard), start, start + length)
+        except StorageError:
+            content = b""
         if _digest(content) != digest:
             raise self._broken(image_id, "damaged")
         return content

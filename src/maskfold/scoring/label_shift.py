@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from maskfold.competitions import Competition
+from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage, groups_of
 from maskfold.inference.views import turns_around
@@ -92,23 +93,31 @@ class LabelShift:
 def label_shift_oof(
     choice: EnsembleChoice, competition: Competition, *, batch_size: int | None = None
 ) -> LabelShift | None:
-    """`measure_label_shift` of a choice whose runs undo the same shift; None where they do not."""
+    """`measure_label_shift` of a choice; maps are made, where they are missing, only if anything can be said."""
     configs = [Run.open(Path(run.run)).config for run in choice.runs]
-    undone = {config.data.label_shift for config in configs}
-    if len(undone) > 1 or not turns_around(choice.tta):
+    if undone_shift(choice, configs) is None:
         return None
     images = choice_images(choice, competition, batch_size=batch_size)
     groups = groups_of(competition, [image.id for image in images], configs[0].folds)
-    return measure_label_shift(images, choice, competition, groups=groups, undone=undone.pop())
+    return measure_label_shift(images, choice, competition, configs, groups=groups)
+
+
+def undone_shift(choice: EnsembleChoice, configs: Sequence[Config]) -> Shift | None:
+    """``data.label_shift`` of all runs of a choice.
+
+    None where maps say nothing of a shift: the runs undo different ones, or views do not turn images around.
+    """
+    undone = {config.data.label_shift for config in configs}
+    return undone.pop() if len(undone) == 1 and turns_around(choice.tta) else None
 
 
 def measure_label_shift(
     images: Sequence[OofImage],
     choice: EnsembleChoice,
     competition: Competition,
+    configs: Sequence[Config],
     *,
     groups: Groups | None = None,
-    undone: Shift = (0.0, 0.0),
 ) -> LabelShift | None:
     """Register the out-of-fold maps of a choice with the masks.
 
@@ -116,13 +125,15 @@ def measure_label_shift(
         images: of the choice; of very many some, evenly spread, are looked at.
         choice: how the maps are made.
         competition: the images'.
+        configs: of the choice's runs.
         groups: of the images, over which the interval is drawn where they are known.
-        undone: ``data.label_shift`` of the runs.
 
     Returns:
-        The offset; None where views do not turn images around, or fewer than 20 images or six groups have an edge.
+        The offset; None where nothing can be said, see `undone_shift`, or fewer than 20 images or six groups have an
+        edge.
     """
-    if not turns_around(choice.tta):
+    undone = undone_shift(choice, configs)
+    if undone is None:
         return None
     step = -(-len(images) // MOST)
     kept = list(range(0, len(images), step)) if images else []

@@ -52,7 +52,7 @@ def _store_averages(session: Session) -> None:
         network = copy.deepcopy(cast("SegmentationModel", average.module))
         session.seed_epoch(session.length.epochs + 1)
         with session.accelerator.autocast():
-            images, frozen = _training_images(session), session.config.optim.encoder_frozen(session.epoch)
+            images, frozen = _training_images(session), session.config.optim.statistics_frozen(session.epoch)
             recompute_batch_norm(network, images, session.accelerator.device, frozen_encoder=frozen)
         session.fold.save_checkpoint(name, network.state_dict())
 

@@ -1,4 +1,4 @@
-"""Peak learning rate."""
+"""Optimiser and peak learning rate."""
 
 import math
 
@@ -6,6 +6,15 @@ from maskfold.planning.reason import Reason
 
 BATCH = 8
 MOST = 0.003
+
+
+def optimiser() -> Reason:
+    """AdamW within Lookahead (Zhang et al., NeurIPS 2019).
+
+    Source: the study ``averages`` (docs/experiments.md): +0.015 (+0.000 to +0.039) for the best epoch, +0.017 (+0.001
+    to +0.042) for the average.
+    """
+    return Reason("lookahead_adamw", "Lookahead gained 0.015 in the study averages")
 
 
 def learning_rate(batch: int, rate: float) -> Reason:

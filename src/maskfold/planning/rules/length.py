@@ -24,13 +24,13 @@ def epochs(images: float, train: float, *, enough: float, hours: float, folds: i
         folds: that are trained.
     """
     if images < train:
-        return Reason(1, f"{hours:g} hours have no room for it: the shortest training there is")
+        return Reason(1, f"{hours:.3g} hours have no room for it: the shortest training there is")
     count = max(1, math.floor(min(images, MOST * enough) / train))
     if is_enough(images, enough):
         return Reason(count, f"{count * train:.0f} images: more gain nothing, and the hours are not used up")
     fold = "fold" if folds == 1 else "folds"
     return Reason(
-        count, f"what {hours:g} hours have room for: {folds} {fold}, scores, maps, tuning, test; {SPARE:.0%} spare"
+        count, f"what {hours:.3g} hours have room for: {folds} {fold}, scores, maps, tuning, test; {SPARE:.0%} spare"
     )
 
 

@@ -1,0 +1,121 @@
+"""The detector of label shift on the demo: an offset that was planted, and none, found by networks that were trained.
+
+    python benchmarks/bench_label_shift.py [--planted 0.5 0.5] [--sets 20] [--epochs 6]
+
+A demo is drawn, and all its training images are moved by half a pixel up and to the left, so that masks stand
+(0.5, 0.5) pixels down and right of what they show; with ``--planted 0 0`` they stand where they belong. Three folds are
+trained as in ``configs/demo.yaml``, and measured on their own out-of-fold maps. Then the first network looks at
+``--sets`` demos of other seeds, moved likewise, each a trial of its own: an offset that is not recovered within 0.1
+pixels, or one that is found where none is, is counted. Intervals are over scenes, as for out-of-fold maps, of which six
+are needed.
+"""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import maskfold
+from maskfold.competitions import Competition, open_competition
+from maskfold.config import CompetitionConfig, override
+from maskfold.demo import make_demo
+from maskfold.ensembling.oof import groups_of
+from maskfold.ensembling.submit import default_choice, predict_samples
+from maskfold.runs import Run
+from maskfold.scoring.label_shift import LabelShift, agreement, label_shift_oof, register
+from timing import machine, print_row
+
+NEAR = 0.1  # pixels
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    planted = {"type": float, "nargs": 2, "default": (0.5, 0.5), "metavar": "PIXELS"}
+    parser.add_argument("--planted", **planted, help="offset down and right (default 0.5 0.5)")
+    parser.add_argument("--sets", type=int, default=20, help="sets of images that are looked at (default 20)")
+    parser.add_argument("--tiles", type=int, default=112, help="tiles of a set (default 112, of 7 scenes)")
+    parser.add_argument("--epochs", type=int, default=6, help="of each training (default 6)")
+    options = parser.parse_args()
+    print(machine("torch", "opencv-python"))
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        right = trials(tuple(options.planted), options)
+        os.chdir("/")
+    print(f"planted {options.planted}: {sum(right)} of {len(right)} are right")
+
+
+def trials(planted: tuple[float, float], options: argparse.Namespace) -> list[bool]:
+    """Train networks, and measure on their out-of-fold maps and on other sets: which of them are right."""
+    print_row("images", "down", "right", "an offset is said", "rightly", head=True)
+    run = trained(demo("own", 0, planted, 160), options.epochs)
+    found = label_shift_oof(default_choice([run]), run.competition())
+    assert found is not None  # three folds have scenes enough
+    right = [told("out of fold", found, planted)]
+    for number in range(options.sets):
+        place = demo(f"set_{number}", 1 + number, planted, options.tiles)
+        right.append(told(f"set {number}", measured(run, competition_of(place)), planted))
+    return right
+
+
+def demo(name: str, seed: int, planted: Sequence[float], tiles: int) -> Path:
+    """Demo data whose training images were moved by the opposite of ``planted``."""
+    place = Path("data", name)
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        make_demo(place, seed=seed, train_tiles=tiles, test_tiles=1)
+    if any(planted):
+        matrix = np.array([[1, 0, -planted[1]], [0, 1, -planted[0]]], np.float32)
+        for path in sorted((place / "train").iterdir()):
+            image = cv2.imread(str(path))
+            moved = cv2.warpAffine(
+                image, matrix, image.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            )
+            cv2.imwrite(str(path), moved, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    return place
+
+
+def trained(place: Path, epochs: int) -> Run:
+    """Three folds of the demo's config on this data."""
+    keys = {"competition.root": str(place), "train.epochs": epochs, "data.workers": 0, "train.trackers": []}
+    config = override(maskfold.load_config("demo"), {**keys, "name": "shift", "tta.views": "flips"})
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        return maskfold.train(config, [0, 1, 2])
+
+
+def competition_of(place: Path) -> Competition:
+    """The demo in this folder."""
+    return open_competition(CompetitionConfig(profile="tianchi-buildings", root=place))
+
+
+def measured(run: Run, competition: Competition) -> LabelShift:
+    """What `maskfold.scoring.label_shift` measures of a network's maps of images that it never saw."""
+    samples, ids, surfaces = competition.samples("train"), [], []
+    choice = default_choice([run])
+    for prediction in predict_samples(choice, competition, samples, [0], batch_size=8, runs=[run]):
+        label = competition.scored_label(samples.by_id[prediction.id])
+        ids.append(prediction.id)
+        surfaces.append(agreement(prediction.probability, label, competition.labels))
+    found = register(np.array(surfaces), groups=groups_of(competition, ids, run.config.folds))
+    assert found is not None  # most tiles have edges
+    shift, low, high = ((float(down), float(right)) for down, right in found)
+    return LabelShift(shift, low, high, len(surfaces))
+
+
+def told(images: str, found: LabelShift, planted: tuple[float, float]) -> bool:
+    """Print the figures; returns whether they are right."""
+    near = max(abs(a - b) for a, b in zip(found.shift, planted, strict=True)) <= NEAR
+    right = near and found.found if any(planted) else not found.found
+    each = zip(found.shift, found.low, found.high, strict=True)
+    figures = [f"{value:+.2f} ({low:+.2f} to {high:+.2f})" for value, low, high in each]
+    print_row(images, *figures, "yes" if found.found else "no", "yes" if right else "no")
+    return right
+
+
+if __name__ == "__main__":
+    main()
