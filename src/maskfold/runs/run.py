@@ -273,7 +273,7 @@ class Run:
         if real and folds:
             raise RunError(
                 f"{self.path} was made with another config ({'; '.join(real)}): "
-                "give this one another --name, or remove the folder"
+                f"give this one another --name, or remove the folder, or go on with its own by --config {self.config_path}"
             )
         return real
 
