@@ -273,7 +273,8 @@ class Run:
         if real and folds:
             raise RunError(
                 f"{self.path} was made with another config ({'; '.join(real)}): "
-                f"give this one another --name, or remove the folder, or go on with its own by --config {self.config_path}"
+                "give this one another --name, or remove the folder, or go on with its own by "
+                f"--config {self.config_path}"
             )
         return real
 
