@@ -50,16 +50,17 @@ strip: $(READY)
 	$(BIN)/python notebooks/make.py
 
 bench: $(READY)
-	$(BIN)/python benchmarks/bench_rle.py
-	$(BIN)/python benchmarks/bench_input.py
+	$(BIN)/python benchmarks/bench_rle.py --repeats 8
+	$(BIN)/python benchmarks/bench_input.py --images 64 --epochs 3
 	$(BIN)/python benchmarks/bench_losses.py
 	$(BIN)/python benchmarks/bench_crf.py
-	$(BIN)/python benchmarks/bench_engines.py
-	$(BIN)/python benchmarks/bench_train.py --size 256
-	$(BIN)/python benchmarks/bench_predict.py --size 256 --usual-images 4
+	$(BIN)/python benchmarks/bench_engines.py --size 256 --repeats 5
+	$(BIN)/python benchmarks/bench_train.py --size 256 --no-compiled
+	$(BIN)/python benchmarks/bench_predict.py --size 256 --usual-images 4 --repeats 2
+	$(BIN)/python benchmarks/bench_memory.py
 	$(BIN)/python benchmarks/bench_tune.py --images 250
 	$(BIN)/python benchmarks/bench_startup.py --repeat 1
-	$(BIN)/python benchmarks/bench_table.py --rows 200000
+	$(BIN)/python benchmarks/bench_table.py --rows 100000
 
 # A raster of 20,000 pixels a side: minutes, and 2 GB of memory at most.
 rasters: $(READY)

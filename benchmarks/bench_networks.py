@@ -23,7 +23,9 @@ from maskfold.planning import MeasuredSpeed
 from maskfold.planning.decoders import DECODERS, Decoder
 from maskfold.planning.encoders import ENCODERS, Encoder
 from maskfold.planning.networks import TABLE, Cost, Gain, Network, table
-from maskfold.studies import Plan, load_study, run_study
+from maskfold.studies import Plan, load_study
+from maskfold.studies.results import gather
+from maskfold.studies.run import trained
 from maskfold.studies.write import document
 from network_table import DOCUMENT, Key, kept, key_of, sections, write
 from timing import machine
@@ -73,7 +75,8 @@ def gains_of(folder: Path, root: Path | None) -> dict[Key, Gain]:
     plan = Plan(load_study("networks"), folder, {"competition.root": root} if root else {})
     decoders = {(each.architecture, str(dict(each.options))): each.name for each in DECODERS.values()}
     found = {}
-    for row in run_study(plan).rows:
+    names = [name for name in plan.study.variants if trained(plan, name)]
+    for row in gather(plan, names).rows:
         model, gain = plan.config(row.name, plan.study.seeds[0]).model, row.figures[0].difference
         options = {name: list(value) for name, value in model.options.items()}
         if gain is not None:

@@ -18,7 +18,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -97,7 +97,7 @@ def compare(options: argparse.Namespace, device: torch.device) -> None:
     print(f"\nU-Net {options.encoder}, {options.batch} x 3 x {options.size} x {options.size}, {session.precision}")
     print("| way | images/s | against plain |\n| --- | ---: | ---: |")
     for name, each in seconds.items():
-        print(f"| {name} | {count / each:.1f} | {seconds['plain float32 loop'] / each:.2f}x |")
+        print(f"| {name} | {count / each:.2f} | {seconds['plain float32 loop'] / each:.2f}x |")
     outside = 1 - seconds["its bare steps"] / seconds["ours, resident"]
     waiting = 1 - seconds["ours, resident"] / seconds["ours, files"]
     print(f"outside of forward, backward and optimiser: {outside:.1%}; waiting for files: {waiting:.1%}")
@@ -199,9 +199,10 @@ def elsewhere(make: Callable[..., Callable[[], None]], *arguments: object) -> Ca
 
 def _serve(pipe: Any, make: Callable[..., Callable[[], None]], *arguments: object) -> None:
     call = make(*arguments)
-    while pipe.recv():
-        call()
-        pipe.send(True)
+    with suppress(EOFError):  # the other end has gone
+        while pipe.recv():
+            call()
+            pipe.send(True)
 
 
 def plain_steps(options: argparse.Namespace, device: torch.device) -> Callable[[], None]:

@@ -43,11 +43,11 @@ def test_mode_follows_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o640
 
 
-def with_little_room(path, most):
-    """What a process says that writes 10,000 bytes where files may have ``most``."""
+def refused(path, prepare):
+    """What a process of its own, after ``prepare``, says of writing 10,000 bytes."""
     reader, writer = os.pipe()
     if (child := os.fork()) == 0:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        prepare()
         try:
             LocalStorage(path.parent).publish(path.name, bytes(10_000))
         except StorageError as error:
@@ -62,7 +62,7 @@ def with_little_room(path, most):
 def test_where_there_is_no_room_the_message_says_what_needs_how_much_and_nothing_is_left(tmp_path):
     path = tmp_path / "last.pt"
     path.write_bytes(b"former")
-    said = with_little_room(path, 4096)
+    said = refused(path, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
     assert said == f"{path} needs 10,000 bytes, more than this system lets a file have: raise the limit (ulimit -f)"
     assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == {"last.pt": b"former"}
 
@@ -85,6 +85,13 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path, place):
     found = rf"{tmp_path / place} cannot be written \(.*\): make the folder writable, or choose another place"
     with pytest.raises(StorageError, match=found), atomic_path(tmp_path / place) as temporary:
         temporary.write_text("")
+
+
+def test_a_folder_without_the_right_to_write_is_named(tmp_path):
+    path = tmp_path / "shut" / "x.csv"
+    path.parent.mkdir(mode=0o555)
+    said = refused(path, lambda: os.getuid() or os.setuid(65534))  # root may write everywhere
+    assert said == f"{path} cannot be written (Permission denied): make the folder writable, or choose another place"
 
 
 def test_the_folder_is_flushed_after_the_file_has_its_name(tmp_path, monkeypatch):

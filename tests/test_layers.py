@@ -28,6 +28,7 @@ LAYERS = [
         "parallel",
         "cluster",
         "yaml_text",
+        "drawing",
         "archives",
     },
     {"config", "losses", "metrics", "resizing"},
@@ -48,6 +49,7 @@ ARROWS = {
     ("locks", "files"),
     ("locks", "storage"),
     ("cluster", "parallel"),
+    ("drawing", "labels"),
 }
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 # Packages that a stranger can lift out: they know nothing of files, runs or competitions.

@@ -159,6 +159,11 @@ class LabelSpec:
         layers = [_reached(layer, level) for layer, level in zip(probability, levels, strict=True)]
         return layers[0] if self.task == "binary" else np.stack(layers)
 
+    def logits(self, probability: "torch.Tensor") -> "torch.Tensor":
+        """What `activate` makes probabilities (N, C, H, W) of; 0 and 1 count as 1e-7 away from them."""
+        kept = probability.clamp(1e-7, 1 - 1e-7)
+        return kept.log() if self.exclusive else kept.logit()
+
     def vote(self, logits: "torch.Tensor") -> "torch.Tensor":
         """Decisions of logits (N, C, H, W) as float 0 and 1: probability >= 0.5, or the most probable class."""
         if not self.exclusive:

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import zipfile
 
 import pytest
@@ -179,7 +180,7 @@ def test_weights(tmp_path, capsys, network, kind):
     path.write_bytes(content)
     said = stopped(capsys, lambda: load_encoder_weights(network, path))
     assert text in said
-    assert "weights_only" not in said
+    assert not re.search("weights.only|trust", said, re.IGNORECASE), "torch's advice to switch the safety off"
     assert said.count("\n") == 1
 
 
@@ -187,7 +188,7 @@ def test_weights(tmp_path, capsys, network, kind):
 def test_training_states(capsys, kind):
     said = stopped(capsys, lambda: state_from_bytes(WEIGHTS[kind][0], "last.pt"))
     assert "last.pt is damaged" in said
-    assert "weights_only" not in said
+    assert not re.search("weights.only|trust", said, re.IGNORECASE), "torch's advice to switch the safety off"
     assert said.count("\n") == 1
     assert state_from_bytes(state_to_bytes({"epoch": 3}), "last.pt") == {"epoch": 3}
 

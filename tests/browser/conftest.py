@@ -4,8 +4,13 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import axe_playwright_python
 import pytest
 
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+RUN_AXE = """axe.run(
+  { exclude: [[".card:nth-child(n+4)"], ["tr:nth-child(n+5)"]] }, { resultTypes: ["violations"] }
+).then(result => result.violations)"""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -33,11 +38,12 @@ def chromium():
 
 @pytest.fixture
 def visit(chromium):
-    """``visit(file, width=1400)`` -> the opened page; files only, no network."""
+    """``visit(file, width=1400, scheme="light")`` -> the opened page; files only, no network."""
     contexts = []
 
-    def visit(file: Path, width: int = 1400) -> Opened:
-        contexts.append(chromium.new_context(viewport={"width": width, "height": 900}, offline=True))
+    def visit(file: Path, width: int = 1400, scheme: str = "light") -> Opened:
+        window = {"width": width, "height": 900}
+        contexts.append(chromium.new_context(viewport=window, offline=True, color_scheme=scheme))
         opened = Opened(contexts[-1].new_page())
         opened.page.on("console", lambda message: opened.complaints.append(f"{message.type}: {message.text}"))
         opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
@@ -60,3 +66,23 @@ def assert_quiet(opened: Opened, file: Path) -> None:
 def assert_fits(opened: Opened, width: int) -> None:
     """The page is not wider than the window; wide tables scroll within themselves."""
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def assert_accessible(opened: Opened) -> None:
+    """axe-core finds nothing serious or critical; of cards and rows, which are alike, it sees the first ones."""
+    opened.page.evaluate(AXE.read_text())
+    found = opened.page.evaluate(RUN_AXE)
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in serious] == []
+
+
+def look_at(file: Path, visit, check=lambda opened: None) -> None:
+    """Open a page at 1400 and 400 pixels, light and dark: it is quiet, fits, and axe-core finds nothing serious."""
+    for width in (1400, 400):
+        for scheme in ("light", "dark"):
+            opened = visit(file, width, scheme)
+            opened.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+            check(opened)
+            assert_fits(opened, width)
+            assert_accessible(opened)
+            assert_quiet(opened, file)

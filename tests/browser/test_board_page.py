@@ -1,13 +1,14 @@
 """The board of many runs as a reader uses it: opened at once, sorted by mouse and keyboard, searched."""
 
 import json
+import re
 import shutil
 import time
 
 import numpy as np
 import pytest
 from tests.board.conftest import draw_fold, drawn_run
-from tests.browser.conftest import assert_fits, assert_quiet
+from tests.browser.conftest import assert_quiet, look_at
 
 from maskfold.board import make_board
 from maskfold.report.board_page import write_board_page
@@ -110,21 +111,35 @@ def test_search_and_text_of_names(page, visit):
     assert cells(opened.page, 0) == [BAD_NAME]
     assert opened.page.text_content("#board tbody tr:not([hidden]) td") == BAD_NAME
     assert opened.page.locator("main i").count() == 0
-    assert opened.page.locator("main b").count() == 1, "of the sentence about the gap, not of a file's name"
+    assert opened.page.locator("main p b").count() == 1, "of the sentence about the gap, not of a file's name"
     assert opened.page.text_content("#shown") == "1 of 200 runs"
     assert_quiet(opened, page[0])
 
 
 def test_the_scatter_shows_every_submission(page, visit):
     opened = visit(page[0])
-    assert opened.page.locator("svg.scatter circle").count() == 11
-    lines = [*opened.page.locator("svg.scatter .mean").all(), *opened.page.locator("svg.scatter .side").all()]
-    ends = [[float(line.get_attribute(name)) for name in ("x1", "y1", "x2", "y2")] for line in lines]
+    figure = opened.page.locator("#gap figure")
+    assert figure.locator("path.points").get_attribute("d").count("M") == 11
+    lines = [
+        [float(n) for n in re.findall(r"[\d.-]+", line.get_attribute("d"))]
+        for line in figure.locator("path.line").all()
+    ]
     # In an SVG y grows downwards; all have the same slope.
-    mean, below, above = (y1 - (y2 - y1) / (x2 - x1) * x1 for x1, y1, x2, y2 in ends)
+    mean, *sides = (y1 - (y2 - y1) / (x2 - x1) * x1 for x1, y1, x2, y2 in lines)
+    below, above = max(sides), min(sides)
     assert above < mean < below
     assert mean - above == pytest.approx(below - mean, rel=0.05)
     assert "A difference of 0.0" in opened.page.text_content("#gap")
-    assert "<b>5.csv" in opened.page.text_content("#gap circle:nth-of-type(5) title")
-    for width in (1400, 400):
-        assert_fits(visit(page[0], width), width)
+    figure.locator(".plot").focus()
+    said = set()
+    for _ in range(11):
+        opened.page.keyboard.press("ArrowRight")
+        said.add(figure.locator("output").text_content())
+    assert any(text.startswith("<b>5.csv: local 0.715") for text in said)
+    assert len(said) == 11
+
+
+@pytest.mark.slow
+def test_both_widths_light_and_dark(page, visit):
+    # What is hidden costs axe-core no time.
+    look_at(page[0], visit, lambda opened: opened.page.fill("#search", "run00"))

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
-from tests.browser.conftest import assert_fits, assert_quiet
+from tests.browser.conftest import assert_accessible, assert_fits, assert_quiet
+from tests.checks.conftest import write_competition
 from tests.report.conftest import BAD_NAME, tiles  # noqa: F401
 
 from maskfold.checks import check_data
@@ -21,6 +23,7 @@ def look(root: Path, out: Path, visit) -> list:
     for width, page in zip((1400, 400), opened, strict=True):
         page.page.evaluate("scrollTo(0, document.body.scrollHeight)")
         assert_fits(page, width)
+        assert_accessible(page)
         assert_quiet(page, out)
     return opened
 
@@ -49,3 +52,30 @@ def test_real_tiles(tmp_path, visit):
     root = Path(os.environ["MASKFOLD_REAL_DATA"]) / "satellite_buildings"
     for opened in look(root, tmp_path / "data.html", visit):
         assert opened.page.locator("article img").count() > 10
+
+
+def test_pages_of_fifty(tmp_path, visit):
+    """120 test images and 9 of each of two classes, in pages, and filtered."""
+    rng = np.random.default_rng(2)
+    draw = lambda: rng.integers(0, 256, (12, 16, 3), np.uint8)  # noqa: E731
+    masks = {f"i{number:02d}": "1 5" if number % 2 else "" for number in range(18)}
+    images, test = {name: draw() for name in masks}, {f"t{number:03d}": draw() for number in range(120)}
+    competition = write_competition(tmp_path / "c", images, masks, test)
+    file = tmp_path / "data.html"
+    write_data_page(check_data(competition, FoldsConfig(kind="kfold", count=2)), competition, file)
+    opened = visit(file)
+    page = opened.page
+    names = "#example-cards article:not([hidden]) h3"
+    said, following = page.locator("#examples .more output"), page.locator("#examples .more button").nth(1)
+    assert page.locator(names).count() == 50
+    assert said.text_content() == "1 to 50 of 115 images"
+    page.select_option("#examples select[data-fact=split]", "test")
+    assert said.text_content() == "1 to 50 of 100 images"
+    first = set(page.locator(names).all_text_contents())
+    following.click()
+    assert said.text_content() == "51 to 100 of 100 images"
+    assert first.isdisjoint(page.locator(names).all_text_contents())
+    assert following.is_disabled()
+    page.select_option("#examples select[data-fact=split]", "train")
+    assert said.text_content() == "1 to 15 of 15 images"
+    assert_quiet(opened, file)

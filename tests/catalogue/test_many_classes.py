@@ -10,11 +10,11 @@ from tests.catalogue.label_twins import TWINS, write
 from maskfold.checks import check_data
 from maskfold.competitions import open_competition
 from maskfold.config import CompetitionConfig, FoldsConfig
+from maskfold.drawing import class_colours
 from maskfold.labels import MANY_CLASSES, Label, LabelSpec
 from maskfold.metrics import Evaluation, build_metric
 from maskfold.report.data_page import data_page
 from maskfold.report.page import _class_ends, class_legend
-from maskfold.report.pictures import class_colours
 
 MANY = LabelSpec("multiclass", tuple(f"class{number}" for number in range(150)))
 FEW = LabelSpec("multiclass", tuple(f"class{number}" for number in range(MANY_CLASSES)))

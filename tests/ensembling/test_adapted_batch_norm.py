@@ -49,7 +49,7 @@ def test_probabilities_do_not_depend_on_batches_order_or_shards(run):
     adapted = ensemble_of(run).adapted(samples)
     assert "parts" not in vars(adapted), "networks are not sent to processes"
     shards = [Shards(pickle.loads(pickle.dumps(adapted)), samples, True, count=2) for _ in range(2)]
-    apart = {each.id: each.probability for number, shard in enumerate(shards) for each in shard.stream(number)}
+    apart = {each.mask.id: each.probability for number, shard in enumerate(shards) for each in shard.stream(number)}
     assert all(np.array_equal(apart[name], expected[name]) for name in expected)
     plain = override(run.config, {"tta.batch_norm_prior": None})
     without = predict_samples(default_choice([run], plain), run.competition(), samples, batch_size=2, runs=[run])

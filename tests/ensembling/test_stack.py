@@ -1,5 +1,7 @@
 """Stacking: the layer by hand, a planted one is recovered, and it is kept only where it gains on unseen folds."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import yaml
@@ -8,12 +10,15 @@ from scipy.special import expit, logit, softmax
 from tests.drawn_runs import make_run, random_run
 from tests.ensembling.test_tune import by_fold, thirds
 
-from maskfold.config import override
+from maskfold.config import PostConfig, override
 from maskfold.ensembling.choice import read_ensemble, write_ensemble
 from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.export import export_ensemble
 from maskfold.ensembling.rasters import RasterEnsemble
+from maskfold.ensembling.settings import Setting
 from maskfold.ensembling.stack import Stack
+from maskfold.ensembling.stack_layer import stacked_map
+from maskfold.ensembling.stacked import Stacking
 from maskfold.ensembling.stacking import fit_stack, pixels_of
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.ensembling.tune import tune
@@ -41,10 +46,10 @@ def test_the_layer_by_hand(exclusive):
     rng = np.random.default_rng(0)
     maps = [rng.dirichlet([1, 2, 3], (6, 9)).transpose(2, 0, 1).clip(0.01, 0.99).astype(np.float32) for _ in range(2)]
     stack = Stack(own=(0.7, -0.2), around=(0.4, 0.9), bias=(0.3, -1.0, 0.1), exclusive=exclusive)
-    found = stack.merged(maps)
+    found = stacked_map(stack, maps)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, reference([one.astype(float) for one in maps], stack), rtol=2e-4, atol=1e-6)
-    mirrored = stack.merged([one[..., ::-1] for one in maps])
+    mirrored = stacked_map(stack, [one[..., ::-1] for one in maps])
     np.testing.assert_allclose(mirrored[..., ::-1], found, atol=1e-6)
 
 
@@ -81,7 +86,7 @@ def test_without_pixels_it_is_the_mean_of_logits():
     nothing = Label(np.zeros((2, 3), np.uint8), np.zeros((2, 3), bool))
     maps = [np.full((1, 2, 3), value, np.float32) for value in (0.2, 0.6)]
     stack = fit_stack([pixels_of(maps, nothing, ROOF, most=9, seed=0)], ROOF)
-    np.testing.assert_allclose(stack.merged(maps), expit(np.mean(logit([0.2, 0.6]))), rtol=1e-5)
+    np.testing.assert_allclose(stacked_map(stack, maps), expit(np.mean(logit([0.2, 0.6]))), rtol=1e-5)
 
 
 def veiled(mask, other, weight):
@@ -148,10 +153,40 @@ def test_prediction_puts_the_runs_together(config, competition, tmp_path):
     found = list(predict_samples(choice, competition, samples, batch_size=2, runs=runs))
     assert len(found) == 5
     for prediction in found:
-        expected = stack.merged([maps[prediction.id] for maps in alone])
+        expected = stacked_map(stack, [maps[prediction.id] for maps in alone])
         assert np.array_equal(prediction.probability, expected)
         assert np.abs(expected - alone[0][prediction.id]).max() > 0.01
     with pytest.raises(ExportError, match=r"tuning chose a stack .* --tune\.stacking false"):
         export_ensemble(choice, runs, competition, tmp_path / "x.pt", kind="torchscript")
     with pytest.raises(ConfigError, match=r"tuning chose a stack .* --untuned"):
         RasterEnsemble(Ensemble(choice, competition, batch_size=2, runs=runs))
+
+
+class Drawn:
+    """An out-of-fold image whose maps and mask are drawn by number, or whose mask is turned into its opposite."""
+
+    def __init__(self, number, *, opposite=False):
+        rng = np.random.default_rng(number)
+        self.mask = (rng.random((30, 20)) < 0.4).astype(np.uint8)
+        near = np.clip(0.25 + 0.5 * self.mask + rng.normal(0, 0.2, (2, 30, 20)), 0, 1)
+        self.maps = np.rint(255 * near).astype(np.uint8)
+        self.mask = 1 - self.mask if opposite else self.mask
+
+    def read(self, view, run, checkpoint):
+        return [self.maps[run][None]]
+
+    def truth(self, competition):
+        return Label.whole(self.mask)
+
+
+def test_a_part_has_no_say_in_the_layer_that_it_is_scored_under():
+    parts, competition = np.array([0, 0, 1, 1, 2]), SimpleNamespace(labels=ROOF)
+    now = Setting(("best", "ema"), (0.9, 0.1), PostConfig())
+    stacking = Stacking([Drawn(number) for number in range(5)], parts, competition)
+    turned = Stacking([Drawn(number, opposite=number < 2) for number in range(5)], parts, competition)
+    ((without,), (again,)) = stacking(now, 0), turned(now, 0)
+    assert without.stack == again.stack
+    assert without.weights == (0.5, 0.5)
+    assert min(without.stack.own) > 0.2
+    for part in (1, None):
+        assert stacking(now, part)[0].stack != turned(now, part)[0].stack

@@ -12,7 +12,7 @@ from random import Random
 import psutil
 from tests.fuzz.targets import TARGETS
 
-PATIENCE = 10  # seconds for one input
+PATIENCE = 10  # seconds of the processor for one input: others may need it, too
 GROWTH = 64  # MiB that a process may gain after its first inputs, which fill caches
 SETTLED = 2000  # inputs
 MOST_FAILURES = 20  # that are kept
@@ -25,7 +25,7 @@ class Outcome:
     Attributes:
         inputs: how many there were; ``accepted`` of them without an error.
         failures: (input, traceback) of what raised anything but our own errors, or took longer than `PATIENCE`.
-        slowest: seconds of the slowest input.
+        slowest: seconds of the processor that the slowest input took.
         grown: MiB that the process gained after the first `SETTLED` inputs.
     """
 
@@ -58,14 +58,14 @@ def fuzz(name: str, inputs: int, seed: int, *, report_every: int = 0) -> Outcome
     settled = None
     for number in range(1, inputs + 1):
         data = target.make(random)
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             with _patience():
                 outcome.accepted += target.accepts(data)
         except (Exception, Hang):
             if len(outcome.failures) < MOST_FAILURES:
                 outcome.failures.append((data, traceback.format_exc()))
-        outcome.slowest = max(outcome.slowest, time.perf_counter() - started)
+        outcome.slowest = max(outcome.slowest, time.process_time() - started)
         outcome.inputs = number
         if number == SETTLED:
             settled = process.memory_info().rss
@@ -81,13 +81,13 @@ def _patience() -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    previous = signal.signal(signal.SIGALRM, _give_up)
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    previous = signal.signal(signal.SIGPROF, _give_up)
+    signal.setitimer(signal.ITIMER_PROF, PATIENCE)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, previous)
 
 
 def _give_up(*_: object) -> None:

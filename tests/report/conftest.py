@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests.clouds import write_clouds
 from tests.conftest import TINY, reference_rle, write_tianchi
 
 from maskfold.competitions import Competition, open_competition
@@ -30,7 +31,10 @@ def fake_probability(truth: np.ndarray, labels: LabelSpec, rng: np.random.Genera
 
 
 def fake_run(root: Path, name: str, *, seed: int = 1, noise: float = 0.25, folds: tuple = (0, 1, 2), **changes) -> Run:
-    """A finished run of the competition in ``changes['competition.root']`` with checkpoints best and ema."""
+    """A finished run of the competition in ``changes['competition.root']`` with checkpoints best and ema.
+
+    With ``model.presence`` its maps have the presence of each class: 0.9 less 0.5 where it is not, plus noise.
+    """
     config = load_config(None, {**TINY, "train.epochs": EPOCHS, **changes}, name=name)
     competition = open_competition(config.competition)
     run = Run.create(config, root=root)
@@ -52,7 +56,10 @@ def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: 
             for image_id in ids:
                 sample = samples[image_id]
                 truth = competition.label(sample.masks, competition.size(sample.image)).values
-                store.write(image_id, fake_probability(truth, competition.labels, rng, noise))
+                probability = fake_probability(truth, competition.labels, rng, noise)
+                there = competition.labels.layers(truth).any((1, 2))
+                presence = (np.where(there, 0.9, 0.4) - 0.3 * rng.random(len(there))).astype(np.float32)
+                store.write(image_id, probability, presence if run.config.model.presence else None)
     scores = np.linspace(0.3, 0.8, EPOCHS) + 0.01 * fold
     columns = pd.DataFrame(
         {
@@ -64,6 +71,8 @@ def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: 
             "dice": np.linspace(0.95, 0.3, EPOCHS),
             f"valid_{competition.metric.name}": scores,
             "best": scores,
+            "valid_loss": np.linspace(0.95, 0.3, EPOCHS) + 0.01 * fold,
+            f"train_{competition.metric.name}": scores + 0.05,
         }
     )
     write_epochs(folder, columns.to_dict("records"))
@@ -154,3 +163,36 @@ def truths(folder: Path) -> dict[str, np.ndarray]:
         masks[name] = flat.reshape(shape[::-1]).T
         assert reference_rle(masks[name]) == rle
     return masks
+
+
+@pytest.fixture(scope="session")
+def overlapping(tmp_path_factory) -> Run:
+    """A run of four classes that overlap, with a gate on their presence."""
+    folder = tmp_path_factory.mktemp("clouds")
+    write_clouds(folder, train=8)
+    changes = {
+        "competition.profile": str(folder / "profile.yaml"),
+        "competition.root": folder,
+        "folds.count": 2,
+        "tta.views": "none",
+        "model.presence": True,
+        "post.presence": 0.3,
+        "post.threshold": [0.4, 0.5, 0.5, 0.6],
+    }
+    return fake_run(tmp_path_factory.mktemp("clouds_runs"), "clouds", folds=(0, 1), noise=0.2, **changes)
+
+
+@pytest.fixture(scope="session")
+def soft(tmp_path_factory) -> Run:
+    """A run that aimed at the masks of three annotators, who see the same roofs elsewhere."""
+    folder = write_tianchi(tmp_path_factory.mktemp("people"), train=9)
+    masks = truths(folder)
+    for name, moved in (("ann.csv", -2), ("bob.csv", 0), ("cleo.csv", 3)):
+        rows = [f"{image}\t{reference_rle(np.roll(mask, moved, 1))}\n" for image, mask in masks.items()]
+        (folder / name).write_text("".join(rows))
+    changes = {
+        "competition.root": folder,
+        "targets.annotators.masks": ["ann.csv", "bob.csv", "cleo.csv"],
+        "targets.annotators.merge": "mean",
+    }
+    return fake_run(tmp_path_factory.mktemp("soft_runs"), "soft", noise=0.15, **changes)

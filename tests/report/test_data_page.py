@@ -7,13 +7,14 @@ import cv2
 import numpy as np
 import pytest
 from tests.checks.conftest import encode, texture, write_competition, write_label_maps
+from tests.checks.test_tiles import tiles_in
 from tests.report.html import Page, rows
 
 from maskfold.checks import check_data
-from maskfold.config import AnnotatorsConfig, FoldsConfig
+from maskfold.config import AnnotatorsConfig, FoldsConfig, GroupConfig
 from maskfold.errors import ReportError
 from maskfold.report.data_page import write_data_page
-from maskfold.report.data_pictures import EXAMPLES, MOST_PAIRS, MOST_SUSPICIOUS, RING
+from maskfold.report.data_pictures import RING, shared
 
 SIZE = (48, 64)
 BAD_NAME = "a<b>&'c"
@@ -134,16 +135,95 @@ def test_folds_dialect_and_shift(busy):
     assert len(rows(section(page, "shift").one("table"))) == 6
 
 
-def test_pictures_have_limits(tmp_path):
+def test_the_shift_in_pictures(busy):
+    """Groups of twelve, ordered by how much an image looks like those of the other split."""
+    report, page, _ = busy
+    shown = section(page, "shift")
+    titles = [each.text for each in shown.all("h3") if each.text.startswith(("Test", "Training"))]
+    groups = [[card.one("h3").text for card in group.all("article")] for group in shown.all("div", class_="cards")]
+    assert [len(group) for group in groups] == [12] * 4
+    assert titles[0] == "Test images that look least like training images"
+    table = report.images.table
+    odds = {(table["split"].iloc[row], table["id"].iloc[row]): value
+            for row, value in zip(report.shift.rows, report.shift.odds, strict=True)}  # fmt: skip
+    for group, split, falling in zip(
+        groups, ("test", "train", "test", "train"), (True, False, False, True), strict=True
+    ):
+        own = sorted((value for (where, _), value in odds.items() if where == split), reverse=falling)
+        assert [odds[split, name] for name in group] == pytest.approx(own[:12])
+    assert shown.one("figure").one("figcaption").text == "How much like test images they look"
+
+
+def test_examples_of_both_splits(busy):
+    _, page, _ = busy
+    found = cards(page, "examples")
+    splits = [card.attributes["data-split"] for card in found]
+    assert splits.count("test") == 44
+    assert 24 <= splits.count("train") <= 60
+    assert [len(list(card.all("img"))) for card in found] == [2] * splits.count("train") + [1] * 44
+    (choice,) = section(page, "examples").all("select")
+    assert [option.text for option in choice.all("option")] == ["all", "train", "test"]
+
+
+def test_examples_of_each_class_and_each_group(tmp_path):
+    """A class that one image holds, and groups of many and of few images."""
+    labels = [np.full((48, 64), number % 2, np.uint8) for number in range(90)]
+    labels[71][:, :5] = 2
+    competition = write_label_maps(tmp_path, labels, SIZE)
+    table = "id,scene\n" + "".join(f"images/{n:02d}.png,{'big' if n < 85 else f's{n}'}\n" for n in range(90))
+    (tmp_path / "scenes.csv").write_text(table)
+    group = GroupConfig(file="scenes.csv", column="scene")
+    config = FoldsConfig(kind="grouped", count=2, group=group)
+    report, page = write(competition, tmp_path / "data.html", config)
+    assert report.folds.groups["images/86.png"] == "s86"
+    found = {card.one("h3").text: card for card in cards(page, "examples")}
+    assert found["images/71.png"].attributes["data-class"].split("\n") == ["road", "car"]
+    assert {f"images/{n}.png" for n in range(85, 90)} <= set(found)
+    assert found["images/86.png"].attributes["data-group"] == "s86"
+    options = [[option.text for option in choice.all("option")] for choice in section(page, "examples").all("select")]
+    assert options[0] == ["all", "sky", "road", "car"]
+    assert set(options[1]) == {"all", "big", "s85", "s86", "s87", "s88", "s89"}
+    assert len(found) < 60
+
+
+def test_tiles_that_overlap(tmp_path):
+    competition = tiles_in(tmp_path)
+    config = FoldsConfig(kind="grouped", count=2, group=GroupConfig(file="tiles.csv", column="block"))
+    _, page = write(competition, tmp_path / "data.html", config)
+    assert "2 validation tiles share pixels" in section(page, "tiles").text
+    found = cards(page, "tiles")
+    assert sorted(card.one("h3").text for card in found) == ["s_0_64 and s_0_80", "s_0_80 and s_0_64"]
+    for panel in found[0].all("span"):
+        name = panel.one("small").text
+        data = base64.b64decode(panel.one("img").attributes["src"].split(",")[1])
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+        ring = np.abs(picture - RING).sum(-1) < 150
+        half = slice(14, 32) if name == "s_0_64" else slice(0, 18)  # what both have, and the frame's width
+        assert ring[:, half].sum() > 60
+        assert ring.sum() == pytest.approx(ring[:, half].sum(), abs=3)
+
+
+def test_what_tiles_share():
+    first, second = [10, 100, 20, 40], [15, 130, 30, 40]
+    assert shared(first, second, first) == pytest.approx((0.25, 0.75, 1.0, 1.0))
+    assert shared(first, second, second) == pytest.approx((0.0, 0.0, 0.5, 0.25))
+
+
+def test_pictures_have_limits(tmp_path, monkeypatch):
+    monkeypatch.setattr("maskfold.report.data_pictures.MOST_PAIRS", 20)
+    monkeypatch.setattr("maskfold.report.data_pictures.MOST_SUSPICIOUS", 25)
+    monkeypatch.setattr("maskfold.report.data_pictures.PHOTOGRAPH_BYTES", 80_000)
     images = {f"i{number:02d}": texture(1, SIZE) for number in range(70)}
     masks = {name: encode(scene(number)[1]) for number, name in enumerate(images)}
     report, page = write(write_competition(tmp_path / "c", images, masks), tmp_path / "data.html")
     assert len(report.duplicates.pairs) == 69
-    assert len(report.suspicious) > MOST_SUSPICIOUS
-    assert len(cards(page, "copies")) == MOST_PAIRS
-    assert len(cards(page, "suspicious")) == MOST_SUSPICIOUS
-    assert len(cards(page, "masks")) == EXAMPLES
-    assert f"the first {MOST_PAIRS} shown" in section(page, "copies").text
+    assert len(report.suspicious) > 25
+    assert len(cards(page, "copies")) == 20
+    assert len(cards(page, "suspicious")) == 25
+    assert "the first 20 shown" in section(page, "copies").text
+    photographs = [panel.one("img").attributes["src"] for panel in page.all("span", class_="panel image")]
+    assert len(photographs) > 80
+    assert all(len(src) < 2000 for src in photographs)
 
 
 def test_a_page_of_problems(tmp_path):
@@ -179,7 +259,7 @@ def test_several_classes(tmp_path):
         ["car", "46.9 %", "5", "5", "1440 px"],
         ["not scored", "37.5 %", "5", "–", "–"],
     ]
-    assert cards(page, "masks")[0].one("p").text == "2 classes"
+    assert cards(page, "examples")[0].one("p").text == "covers 46.9%: sky, car"
 
 
 def test_the_name_must_be_a_page(busy, tmp_path):

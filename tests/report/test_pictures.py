@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskfold.drawing import CLASSES, fitting_size
 from maskfold.labels import Label, LabelSpec
-from maskfold.report.pictures import CLASSES, fitting_size, make_pictures, picture_side
+from maskfold.report.card_pictures import make_pictures
+from maskfold.report.pictures import picture_side
+from maskfold.report.pixels import Seen
 
 BINARY = LabelSpec("binary", ("roof",))
 
@@ -26,10 +29,16 @@ def scene():
     return truth, mask
 
 
-def draw(truth, mask, labels=BINARY, count=1, image=None):
+def draw(truth, mask, labels=BINARY, count=1, image=None, probability=None):
     image = np.full((*truth.shape, 3), (200, 100, 50), np.uint8) if image is None else image
     label = Label(np.where(truth == 255, 0, truth), truth != 255)
-    return make_pictures(image, label, mask, labels=labels, count=count)
+    return make_pictures(image, seen(label, mask, labels, probability), labels=labels, count=count)
+
+
+def seen(label, mask, labels, probability=None):
+    """What is known of an image whose probabilities are those of its mask, unless others are given."""
+    certain = labels.layers(mask).astype(np.float32)
+    return Seen(certain if probability is None else probability, label, mask, None, None)
 
 
 def test_masks_and_errors_of_a_binary_image(scene):
@@ -67,7 +76,7 @@ def test_of_classes_that_overlap_the_last_is_seen_and_any_mistake_counts():
     truth = np.array([[[1, 1, 0, 0]], [[0, 1, 1, 0]]], np.uint8).repeat(3, 1)
     mask = np.array([[[1, 0, 0, 0]], [[0, 1, 0, 0]]], np.uint8).repeat(3, 1)
     image = np.full((3, 4, 3), 90, np.uint8)
-    pictures = make_pictures(image, Label.whole(truth), mask, labels=clouds, count=1)
+    pictures = make_pictures(image, seen(Label.whole(truth), mask, clouds), labels=clouds, count=1)
     shown = np.array(decoded(pictures.truth).convert("RGB"))[0]
     assert [tuple(pixel) for pixel in shown] == [CLASSES[1], CLASSES[2], CLASSES[2], CLASSES[0]]
     wrong = np.array(decoded(pictures.errors).convert("RGBA"))[0, :, 3] > 0
@@ -84,12 +93,30 @@ def test_sizes():
 def test_a_gallery_of_noise_fits(monkeypatch):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (256, 200, 3), np.uint8)
-    truth = np.zeros((256, 200), np.uint8)
+    truth, noise = np.zeros((256, 200), np.uint8), rng.random((1, 256, 200), np.float32)
     encoded = []
     for total in (12e6, 14e6, 17e6, 20e6, 24e6):
-        monkeypatch.setattr("maskfold.report.pictures.GALLERY_BYTES", total)
-        pictures = draw(truth, truth, count=500, image=image)
-        uris = (pictures.image, pictures.truth, pictures.prediction, pictures.errors)
+        monkeypatch.setattr("maskfold.report.card_pictures.GALLERY_BYTES", total)
+        pictures = draw(truth, truth, count=500, image=image, probability=noise)
+        uris = (pictures.image, pictures.truth, pictures.prediction, pictures.errors, pictures.evidence)
         encoded.append(500 * sum(map(len, uris)))
         assert encoded[-1] < 1.01 * total
     assert len(set(encoded)) > 2
+
+
+def test_objects_and_shares_of_annotators_are_shown():
+    instances = np.zeros((10, 16), np.int32)
+    instances[2:5, 1:4], instances[2:5, 4:8], instances[7:9, 9:12] = 1, 2, 15
+    found = np.where(instances == 2, 1, instances)
+    mask = (instances > 0).astype(np.uint8)
+    known = Seen(mask[None].astype(np.float32), Label(mask, np.ones(mask.shape, bool), instances), mask, found, None)
+    shares = np.zeros((10, 16), np.float32)
+    shares[:, 8:] = 2 / 3
+    pictures = make_pictures(np.zeros((10, 16, 3), np.uint8), known, labels=BINARY, count=1, shares=shares)
+    assert list(pictures.further) == ["objects labelled", "objects predicted", "annotators"]
+    labelled, predicted, people = (np.array(decoded(uri).convert("RGB")) for uri in pictures.further.values())
+    assert len(np.unique(labelled.reshape(-1, 3), axis=0)) == 4
+    assert len(np.unique(predicted.reshape(-1, 3), axis=0)) == 3
+    assert (labelled[3, 2] != labelled[3, 5]).any()
+    assert people[5, 3].tolist() == [0, 0, 0]
+    assert people[5, 12].tolist() == [170, 170, 170]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from maskfold.drawing import CLASSES, ERRORS, HIGHLIGHT, OPACITY, UNSCORED, error_overlay, overlay
 from maskfold.labels import Label, LabelSpec
-from maskfold.report.pictures import CLASSES, ERRORS, UNSCORED
-from maskfold.report.show import HIGHLIGHT, OPACITY, error_overlay, overlay, show_images
+from maskfold.report.show import show_images
 
 IMAGE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
 

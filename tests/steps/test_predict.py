@@ -172,9 +172,9 @@ def test_what_would_fail_in_the_end_fails_before_the_work(run, here, drawn):
     competition = open_competition(run.config.competition)
     (here / "file").write_text("")
     with pytest.raises(StorageError, match=r"cannot be written"), reserve("m", competition, Path("file/mine.csv")):
-        pass
+        pytest.fail("the work began")
     with pytest.raises(SubmissionError, match="is a folder"), reserve("m", competition, here / "runs"):
-        pass
+        pytest.fail("the work began")
     for text, reason in (("", "No columns"), ("time,file\n", "no column sha256")):
         (here / "submissions").mkdir(exist_ok=True)
         (here / "submissions/log.csv").write_text(text)
@@ -182,7 +182,7 @@ def test_what_would_fail_in_the_end_fails_before_the_work(run, here, drawn):
             pytest.raises(InferenceError, match=rf"log\.csv is damaged .*{reason}.*restore it"),
             reserve("m", competition),
         ):
-            pass
+            pytest.fail("the work began")
 
 
 def test_the_log_says_what_made_a_submission(run, here):

@@ -50,7 +50,7 @@ def test_the_page_escapes_and_asks_nothing_of_the_network():
     assert "<i>" not in text
     assert not re.search("https?:", text)
     assert text.count('class="chosen"') == 1
-    assert 'alt="difference of dice and its 95 % interval: a | &lt;i&gt;b&lt;/i&gt; +0.0212"' in text
+    assert 'aria-label="difference of dice and its 95 % interval: a | &lt;i&gt;b&lt;/i&gt; +0.0212"' in text
 
 
 def test_a_document_is_made_where_there_is_none_and_sections_follow_each_other(tmp_path):

@@ -60,7 +60,7 @@ def test_best_is_a_copy_of_the_best_epoch_not_of_the_last(tiny, train, monkeypat
     given = iter([0.3, 0.9, 0.1, 0.8])
     weights = []
 
-    def validated(session, networks):
+    def validated(session, networks, look):
         weights.append({key: value.clone() for key, value in session.network.state_dict().items()})
         return SimpleNamespace(score=next(given))
 
@@ -214,7 +214,7 @@ def test_callbacks_follow_and_end_a_training(tiny, tmp_path):
 
 def test_scores_that_are_not_numbers_stop_nothing(tiny, train, monkeypatch, capsys):
     given = iter([math.nan, 0.4, math.nan, 0.3])
-    monkeypatch.setattr(loop, "validate", lambda *_: SimpleNamespace(score=next(given)))
+    monkeypatch.setattr(loop, "validate", lambda *_, **__: SimpleNamespace(score=next(given)))
     kept = []
     monkeypatch.setattr(
         loop.Session,

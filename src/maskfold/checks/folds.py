@@ -25,10 +25,14 @@ class TriedFolds:
             (share of them), groups (in the validation split; 0 without groups), leaks (validation images with a
             copy among the fold's training images).
         leaks: fold, id (of the validation image), copy (id of a training image).
+        tiles: validation images that share pixels with training images of their fold, see `shared_pixels`.
+        groups: id -> group of each training image; empty without groups.
     """
 
     balance: pd.DataFrame
     leaks: pd.DataFrame
+    tiles: pd.DataFrame
+    groups: dict[str, str]
 
 
 def check_folds(
@@ -57,7 +61,9 @@ def check_folds(
     folds["coverage"] = folds["id"].map(dict(zip(train.ids, coverage, strict=True)))
     folds["group"] = folds["id"].map(dict(zip(train.ids, groups, strict=True))) if groups is not None else None
     leaks = _leaks(folds, images, copies)
-    tried = TriedFolds(_balance(folds, leaks), leaks)
+    tiles = check_tiles(competition, train, folds, config, notes)
+    known = {} if groups is None else dict(zip(train.ids, map(str, groups), strict=True))
+    tried = TriedFolds(_balance(folds, leaks), leaks, tiles, known)
     if groups is not None:
         notes.facts["groups"] = str(len(np.unique(groups)))
     sizes = ", ".join(map(str, tried.balance["valid"]))
@@ -66,7 +72,6 @@ def check_folds(
     if note := ignored_groups(train, config):
         notes.warnings.append(note)
     _warn(tried, kind, notes)
-    check_tiles(competition, train, folds, config, notes)
     return tried
 
 

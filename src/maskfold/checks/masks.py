@@ -30,6 +30,7 @@ class Masks:
             0), speck (area of the smallest component that does not touch the image's border, NaN where there is
             none), place (its row and column), streaks (share of the foreground in lines one pixel thin, the
             larger of both directions), canonical.
+        counts: (n, V) pixels of each value in each mask, as the rows of the table.
         pixels: (V,) pixels of each value in all masks together.
         images: (V,) number of masks in which each value occurs.
         areas: value -> areas of its components in pixels.
@@ -39,6 +40,7 @@ class Masks:
 
     labels: LabelSpec
     table: pd.DataFrame
+    counts: np.ndarray
     pixels: np.ndarray
     images: np.ndarray
     areas: Mapping[int, np.ndarray]
@@ -151,6 +153,7 @@ def _gather(labels: LabelSpec, figures: list[dict[str, Any]]) -> Masks:
     return Masks(
         labels=labels,
         table=pd.DataFrame(figures, columns=COLUMNS),
+        counts=pixels,
         pixels=pixels.sum(0),
         images=(pixels > 0).sum(0),
         areas=joined,

@@ -33,10 +33,14 @@ class Shift:
         auc: area under the ROC curve: 0.5, the splits look alike, to 1, each image shows which split it is of.
         features: feature, train and test (means, levels of the images' scale), difference (in standard
             deviations of the training images), the largest first.
+        odds: (n,), log odds that an image is of the test split, by a classifier that did not see it.
+        rows: (n,), the row numbers of these images: those of training, then those of test.
     """
 
     auc: float
     features: pd.DataFrame
+    odds: np.ndarray
+    rows: np.ndarray
 
 
 def check_shift(images: Images, notes: Notes) -> Shift | None:
@@ -46,7 +50,9 @@ def check_shift(images: Images, notes: Notes) -> Shift | None:
     if min(len(train), len(test)) < FEWEST:
         notes.facts["train/test shift"] = f"not measured: {len(train)} and {len(test)} images, needs {FEWEST} of each"
         return None
-    shift = Shift(likeness_to_test(train.to_numpy(float), test.to_numpy(float))[1], _differences(train, test))
+    odds = _decisions(train.to_numpy(float), test.to_numpy(float))
+    rows = np.concatenate([images.rows_of("train"), images.rows_of("test")])
+    shift = Shift(_auc(odds, len(train)), _differences(train, test), odds, rows)
     notes.facts["train/test shift"] = f"AUC {shift.auc:.2f} by colour statistics (0.5: alike, 1: each image told apart)"
     if shift.auc >= SHIFTED:
         first = shift.features.iloc[0]
@@ -70,9 +76,14 @@ def likeness_to_test(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, f
         test: (m, k) of the test images.
     """
     decisions = _decisions(train, test)
-    auc = float(roc_auc_score(np.repeat([0, 1], [len(train), len(test)]), decisions))
+    auc = _auc(decisions, len(train))
     odds = np.exp(decisions[: len(train)].clip(-MOST_ODDS, MOST_ODDS))
     return odds / odds.mean(), auc
+
+
+def _auc(decisions: np.ndarray, train: int) -> float:
+    """Of log odds, those of ``train`` training images first."""
+    return float(roc_auc_score(np.arange(len(decisions)) >= train, decisions))
 
 
 def _decisions(train: np.ndarray, test: np.ndarray) -> np.ndarray:

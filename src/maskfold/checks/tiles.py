@@ -11,14 +11,16 @@ from maskfold.errors import CompetitionError, first_few
 
 # Where each tile is in its raster, as ``tile.py cut`` writes it into the table of groups.
 COLUMNS = ("scene", "top", "left", "height", "width")
+SHARED = ("fold", "id", "other", *COLUMNS, *(f"{name}_other" for name in COLUMNS[1:]))
 
 
 def check_tiles(
     competition: Competition, train: Samples, folds: pd.DataFrame, config: FoldsConfig, notes: Notes
-) -> None:
-    """A warning where a validation tile shares pixels with one that its fold trains on.
+) -> pd.DataFrame:
+    """What `shared_pixels` finds; a warning where a validation tile shares pixels with one that its fold trains on.
 
-    Known where the table of groups, that of the profile or of ``folds.group``, has the columns `COLUMNS`, in pixels.
+    Nothing where places are not known. They are where the table of groups, that of the profile or of ``folds.group``,
+    has the columns `COLUMNS`, in pixels.
 
     Args:
         folds: fold, id and split, as `make_folds` has them.
@@ -26,21 +28,25 @@ def check_tiles(
     group = config.group or competition.profile.group
     places = _places(competition, train, group) if isinstance(group, GroupConfig) else None
     if places is None:
-        return
+        return pd.DataFrame(columns=SHARED)
     shared = shared_pixels(places, folds)
     if shared.empty:
         notes.facts["tiles"] = f"of {places['scene'].nunique()} rasters; none shares pixels with another split"
-        return
-    names = first_few(f"{id_} in fold {fold}, {other} in its training split" for fold, id_, other in shared.to_numpy())
+        return shared
+    rows = shared[["fold", "id", "other"]].to_numpy()
+    names = first_few(f"{id_} in fold {fold}, {other} in its training split" for fold, id_, other in rows)
     notes.warnings.append(
         f"{shared['id'].nunique()} validation tiles share pixels with training tiles of their fold, which flatters the "
         f"score: {names}; set folds.group.column to scene, or cut again with fewer tiles that overlap: tiles of two "
         "blocks share none"
     )
+    return shared
 
 
 def shared_pixels(places: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
-    """``fold, id, other``: the validation tiles that share pixels with training tiles, each with the first of these.
+    """`SHARED`: the validation tiles that share pixels with training tiles, each with the first of these.
+
+    ``top, left, height, width`` is the place of ``id`` in its raster, ``top_other`` and so on that of ``other``.
 
     Args:
         places: id and `COLUMNS` of each tile.
@@ -58,7 +64,7 @@ def shared_pixels(places: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
             for start, length in (("top", "height"), ("left", "width"))
         )
         first = pairs[rows & columns].drop_duplicates("id")
-        found.append(first.assign(fold=fold, other=first["id_other"])[["fold", "id", "other"]])
+        found.append(first.assign(fold=fold, other=first["id_other"])[list(SHARED)])
     return pd.concat(found, ignore_index=True)
 
 

@@ -183,6 +183,13 @@ class TrainConfig(Section):
         default=False, description="torch.compile the network; auto: where it trains faster, written into the run"
     )
     oof_checkpoints: Count = Field(default=2, description="best candidates whose out-of-fold predictions are stored")
+    watched_images: Annotated[int, Field(ge=0)] = Field(
+        default=16,
+        description="training images, the same in every epoch, that are scored beside the validation images; 0: none",
+    )
+    preview: bool = Field(
+        default=True, description="draw four validation images after each validation, fold_K/preview/EPOCH.jpg"
+    )
     trackers: tuple[str, ...] = Field(default=("tensorboard",), description="accelerate trackers that log the run")
 
     @model_validator(mode="after")

@@ -1,23 +1,17 @@
-"""Several runs' probabilities put together by a fitted layer instead of a weighted mean: stacking.
+"""What stands in ``ensemble.yaml`` of a fitted layer that puts several runs' probabilities together: stacking.
 
 Wolpert, "Stacked generalization", Neural Networks 5, 1992. The layer is a convolution of 3 x 3 pixels whose eight outer
 weights are alike, so that it treats a mirrored image as the image: two numbers for each run, and a bias for each class.
-So few are fitted surely to the pixels of the out-of-fold maps, and stand in ``ensemble.yaml``, where people read them.
+So few are fitted surely to the pixels of the out-of-fold maps, and people can read them.
 """
 
-from collections.abc import Sequence
 from typing import Annotated
 
-import cv2
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from maskfold.labels import LabelSpec
-from maskfold.metrics.temperature import logits_of, probabilities_of
 
 
 class Stack(BaseModel):
-    """A fitted layer.
+    """A fitted layer; `maskfold.ensembling.stack_layer` applies it.
 
     Attributes:
         own: of each run, the factor of a pixel's logit (or logarithm, where classes exclude each other).
@@ -38,32 +32,7 @@ class Stack(BaseModel):
             raise ValueError(f"a stack has {len(self.own)} factors of pixels and {len(self.around)} of what is around")
         return self
 
-    def merged(self, maps: Sequence[np.ndarray]) -> np.ndarray:
-        """The probability, float32 (C, H, W), of the maps of all runs, each float32 (C, H, W) in [0, 1]."""
-        total = np.array(self.bias, np.float32)[:, None, None]
-        for one, own, around in zip(maps, self.own, self.around, strict=True):
-            logits, near = stack_inputs(one, exclusive=self.exclusive)
-            total = total + np.float32(own) * logits + np.float32(around) * near
-        return probabilities_of(total, exclusive=self.exclusive)
-
     def line(self) -> str:
         """The layer for people to read."""
         each = "; ".join(f"{own:+.2f} and {around:+.2f}" for own, around in zip(self.own, self.around, strict=True))
         return f"stacked: factors of each run's pixel and of those around it {each}"
-
-
-def stack_inputs(probability: np.ndarray, *, exclusive: bool) -> tuple[np.ndarray, np.ndarray]:
-    """What the layer sees of a run's map (C, H, W): its logits, and their means over 3 x 3 pixels, float32.
-
-    At the border the last pixels are repeated.
-    """
-    logits = logits_of(probability, exclusive=exclusive)
-    near = [cv2.blur(layer, (3, 3), borderType=cv2.BORDER_REPLICATE) for layer in logits]
-    return logits, np.stack(near)
-
-
-def neutral_stack(runs: int, labels: LabelSpec) -> Stack:
-    """The mean of the runs' logits, from which fitting begins."""
-    return Stack(
-        own=(1 / runs,) * runs, around=(0.0,) * runs, bias=(0.0,) * labels.channels, exclusive=labels.exclusive
-    )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from maskfold.ensembling.stack import Stack, neutral_stack, stack_inputs
+from maskfold.ensembling.stack import Stack
+from maskfold.ensembling.stack_layer import neutral_stack, stack_inputs
 from maskfold.labels import Label, LabelSpec
 
 # Pixels that are looked at: of an image, and of all images together.

@@ -61,7 +61,8 @@ def ramp(epoch: float, first: int, length: int) -> float:
 class MixedLoss(nn.Module):
     """``sum_k weight_k(epoch) loss_k`` over named outputs of a network and named targets.
 
-    ``needs`` names the targets beside the mask that any term asks for, active or not. An inactive term is not computed.
+    ``needs`` names the targets beside the mask that any term asks for, active or not, ``mask_needs`` those that the
+    terms of the mask ask for. An inactive term is not computed.
 
     Raises:
         ConfigError: no terms, or an epoch in which none would be active.
@@ -75,6 +76,8 @@ class MixedLoss(nn.Module):
         self._terms = dict(zip(_unique([_label(term) for term in terms]), terms, strict=True))
         self._losses = nn.ModuleList(term.loss for term in terms)  # so that .to(device) finds them
         self.needs: set[str] = set().union(*({term.target, *term.loss.needs} for term in terms)) - {MASK}
+        of_mask = [term for term in terms if (term.output, term.target) == (MASK, MASK)]
+        self.mask_needs: set[str] = set().union(*(term.loss.needs for term in of_mask))
         self.set_epoch(1)
 
     def check_length(self, epochs: int) -> None:
@@ -118,6 +121,22 @@ class MixedLoss(nn.Module):
         values = {key: self._terms[key](outputs, targets, valid) for key, weight in self._weights.items() if weight > 0}
         total = torch.stack([self._weights[key] * value for key, value in values.items()]).sum()
         return total, {key: value.detach() for key, value in values.items()}
+
+    def of_mask(self, logits: Tensor, targets: Mapping[str, Tensor], valid: Tensor | None = None) -> Tensor | None:
+        """The weighted sum of those active terms that compare the output ``mask`` with the target ``mask``.
+
+        Args:
+            logits: (N, C, H, W), of the mask.
+            targets: ``mask``, and what ``mask_needs`` names.
+            valid: bool (N, 1, H, W), the pixels that count; None: all.
+
+        Returns:
+            A scalar; None where no such term is active.
+        """
+        terms = [(self._terms[key], weight) for key, weight in self._weights.items() if weight > 0]
+        own = [(term, weight) for term, weight in terms if (term.output, term.target) == (MASK, MASK)]
+        values = [weight * term({MASK: logits}, targets, valid) for term, weight in own]
+        return torch.stack(values).sum() if values else None
 
 
 def _named(what: str, term: Term, name: str, found: Mapping[str, Tensor], advice: str) -> Tensor:

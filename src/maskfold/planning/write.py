@@ -38,8 +38,8 @@ def plan_yaml(plan: Plan, base: Config) -> str:
 
 
 def _comment(text: str, indent: str) -> list[str]:
-    indents = {"initial_indent": f"{indent}# ", "subsequent_indent": f"{indent}# "}
-    return textwrap.wrap(text, WIDTH, break_on_hyphens=False, **indents)
+    before = f"{indent}# "
+    return textwrap.wrap(text, WIDTH, initial_indent=before, subsequent_indent=before, break_on_hyphens=False)
 
 
 def _flow(value: Any) -> str:

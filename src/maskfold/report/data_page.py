@@ -1,6 +1,7 @@
 """One page about a competition's files: what is there, what is wrong, and what is worth a look."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,12 @@ from maskfold.checks import DataReport, Images, pixel_statistics
 from maskfold.competitions import Competition
 from maskfold.files import atomic_path
 from maskfold.labels import MANY_CLASSES
-from maskfold.report.data_charts import image_charts, mask_charts
-from maskfold.report.data_pictures import example_cards, pair_cards, reading_card, suspicious_cards
+from maskfold.report.data_charts import image_charts, mask_charts, shift_chart
+from maskfold.report.data_pictures import Card, Drawer
 from maskfold.report.page import class_legend, refuse_other_suffix, render_page
 
 MOST_SIZES = 12
-MOST_LEAKS = 60
-MOST_CONTESTED = 20
+MOST_ROWS = 1000  # of tables that the page shows in parts
 
 
 def write_data_page(report: DataReport, competition: Competition, path: Path) -> None:
@@ -34,11 +34,11 @@ def write_data_page(report: DataReport, competition: Competition, path: Path) ->
 
 def data_page(report: DataReport, competition: Competition) -> str:
     """The whole page."""
-    train = competition.survey("train").samples
-    masks = {sample.id: sample.masks for sample in train}
-    agreement = report.annotators
+    drawer = Drawer(report, competition, competition.survey("train").samples)
+    agreement, shown = report.annotators, drawer.example_cards()
     return render_page(
         "data.html",
+        script="data.js",
         title=f"Data: {competition.name}",
         root=competition.root,
         r=report,
@@ -46,17 +46,33 @@ def data_page(report: DataReport, competition: Competition) -> str:
         channels=channel_table(report.images),
         level="%.1f" if report.images.spec.scale > 10 else "%.3f",
         classes=class_table(report),
-        charts={"images": image_charts(report.images), "masks": mask_charts(report.masks)},
+        charts={
+            "images": image_charts(report.images),
+            "masks": mask_charts(report.masks),
+            "shift": [] if report.shift is None else [shift_chart(report.shift, report.images)],
+        },
         many=len(report.masks.pixels) > MANY_CLASSES,
         legend=class_legend(competition.labels, report.masks.pixels),
-        examples=example_cards(report, competition, masks),
-        suspicious=suspicious_cards(report, competition, masks),
-        pairs=pair_cards(report, competition, masks),
-        reading=reading_card(report, competition, train),
-        annotator_pairs=[] if agreement is None else agreement.pairs.head(MOST_CONTESTED).to_dict("records"),
-        contested=[] if agreement is None else agreement.images.head(MOST_CONTESTED).to_dict("records"),
-        leaks=[] if report.folds is None else report.folds.leaks.head(MOST_LEAKS).to_dict("records"),
+        examples=shown,
+        filters=_filters(shown),
+        suspicious=drawer.suspicious_cards(),
+        pairs=drawer.pair_cards(),
+        tiles=drawer.tile_cards(),
+        shifted=drawer.shift_cards(),
+        reading=drawer.reading_card(),
+        annotator_pairs=[] if agreement is None else agreement.pairs.head(MOST_ROWS).to_dict("records"),
+        contested=[] if agreement is None else agreement.images.head(MOST_ROWS).to_dict("records"),
+        leaks=[] if report.folds is None else report.folds.leaks.head(MOST_ROWS).to_dict("records"),
     )
+
+
+def _filters(cards: Sequence[Card]) -> dict[str, list[str]]:
+    """What the examples can be filtered by, where there is a choice: split, class, group."""
+    found = {
+        name: list(dict.fromkeys(value for card in cards for value in card.facts[name].split("\n") if value))
+        for name in ("split", "class", "group")
+    }
+    return {name: values for name, values in found.items() if len(values) > 1}
 
 
 def size_table(images: pd.DataFrame) -> list[dict[str, Any]]:

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 
 from maskfold.competitions import Competition
+from maskfold.drawing import error_overlay, fitting_size, overlay
 from maskfold.files import atomic_path
 from maskfold.images import to_rgb
 from maskfold.labels import Label, LabelSpec
-from maskfold.report.pictures import fitting_size
-from maskfold.report.show import error_overlay, overlay, show_images
+from maskfold.report.show import show_images
 from maskfold.scoring.agreement import Agreement
 
 SIDE = 512

@@ -1,166 +1,175 @@
-"""Charts as small SVG pictures, drawn without a display."""
+"""Which charts a report about runs has."""
 
-import base64
-import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from maskfold.metrics import CompetitionMetric
+from maskfold.report.chart import (
+    COLOURS,
+    GREY,
+    Axis,
+    Chart,
+    Series,
+    around,
+    between,
+    histogram,
+    named,
+    number_text,
+    vertical,
+    whole_numbers,
+)
 from maskfold.report.curves import Curve
 from maskfold.runs.history import FoldHistory
 
-if TYPE_CHECKING:
-    from matplotlib.typing import RcKeyType
-
-# Okabe & Ito's colours, told apart by all common kinds of colour vision; styles help where colours run out.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-STYLES = ("-", "--", ":", "-.")
-INCHES = (3.8, 2.6)
-SETTINGS: "dict[RcKeyType, Any]" = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "maskfold",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#667788",
-    "grid.color": "#dde3ea",
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-}
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A picture for the page: its title, ``src`` (a data URI) and a sentence on what it shows."""
-
-    title: str
-    src: str
-    text: str
-
-
-def draw(title: str, text: str, plot: Callable[[Axes], None]) -> Chart:
-    """A chart of what ``plot`` puts on the axes."""
-    with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=INCHES, layout="constrained")
-        plot(figure.add_subplot())
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return Chart(title, "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"), text)
+SHARES = Axis(0, 1, tuple((mark / 5, f"{mark / 5:.1f}") for mark in range(6)))
 
 
 def learning_charts(history: Sequence[FoldHistory], metric: str, ends: Sequence[int]) -> list[Chart]:
-    """The loss and its terms, the validation score and the learning rate over the epochs, a line per fold."""
-    terms = dict.fromkeys(name for fold in history for name in fold.terms)
+    """The loss and the score over the epochs, of training and validation images, a colour per fold."""
+    kinds = [("Loss", "loss", "valid_loss"), (f"{metric}, no views", "train_score", "score")]
     charts = [
-        _epochs_chart(
-            f"Training loss: {term}" if term != "loss" else "Training loss",
-            [(f.fold, f.epochs["epoch"], f.epochs[term]) for f in history if term in f.epochs],
-            ends,
-        )
-        for term in terms
+        _course(title, history, {"training": first, "validation": second}, ends) for title, first, second in kinds
     ]
-    scored = [(f.fold, f.scores.index, f.scores) for f in history if len(f.scores)]
-    if scored:
-        charts.append(_epochs_chart(f"Validation {metric}, no views", scored, ends))
-    rates = [(f.fold, f.epochs["epoch"], f.epochs["lr"]) for f in history if "lr" in f.epochs]
-    if rates:
-        charts.append(_epochs_chart("Learning rate", rates, ends))
-    return charts
+    return [chart for chart in charts if chart is not None]
+
+
+def further_charts(history: Sequence[FoldHistory], ends: Sequence[int]) -> list[Chart]:
+    """The terms of the training loss and the learning rate over the epochs, a line per fold."""
+    terms = dict.fromkeys(name for fold in history for name in fold.terms if name != "loss")
+    charts = [_course(f"Training loss: {term}", history, {"": term}, ends) for term in terms]
+    charts.append(_course("Learning rate", history, {"": "lr"}, ends))
+    return [chart for chart in charts if chart is not None]
 
 
 def curve_chart(curve: Curve, metric: str) -> Chart:
     """The score over the values of a setting: all images, each fold, the value chosen and the best one."""
-    axis = curve.title
-
-    def plot(axes: Axes) -> None:
-        for fold, scores in curve.by_fold.items():
-            axes.plot(curve.values, scores, color="#aab4c0", linewidth=0.8)
-            axes.annotate(f"fold {fold}", (curve.values[-1], scores[-1]), fontsize=6, color="#667788")
-        axes.plot(curve.values, curve.scores, color=COLOURS[0], linewidth=2, marker=".", label="all images")
-        axes.axvline(curve.chosen, color=COLOURS[1], linestyle="--", label=f"chosen {curve.chosen:g}")
-        axes.set(xlabel=axis, ylabel=metric)
-        axes.legend()
-
+    values = [float(value) for value in curve.values]
+    y = around([*curve.scores, *(score for scores in curve.by_fold.values() for score in scores)], metric)
+    folds = [Series(f"fold {fold}", values, scores.tolist(), colour=GREY) for fold, scores in curve.by_fold.items()]
+    series = [
+        *folds,
+        Series("all images", values, curve.scores.tolist(), colour=0),
+        Series("", values, curve.scores.tolist(), "points", read=False),
+        vertical(curve.chosen, y, f"chosen {curve.chosen:g}"),
+    ]
     best = f"best {np.nanmax(curve.scores):.4f} at {curve.best:g}, chosen {curve.chosen:g}"
-    return draw(axis[0].upper() + axis[1:], f"{metric} over the {axis}: {best}; grey: single folds", plot)
+    title, text = (
+        curve.title[0].upper() + curve.title[1:],
+        f"{metric} over the {curve.title}: {best}; grey: single folds",
+    )
+    return Chart(title, text, between(values[0], values[-1], curve.title), y, tuple(series))
 
 
 def score_chart(scores: np.ndarray, metric: str) -> Chart:
     """How the images' scores are distributed."""
     scores = scores[~np.isnan(scores)]
+    bars = histogram("", scores, np.arange(21) / 20, unit=" images")
+    y, mean, median = around(bars.y, "images", zero=True), float(scores.mean()), float(np.median(scores))
+    series = (
+        bars,
+        vertical(mean, y, f"mean {mean:.3f}"),
+        vertical(median, y, f"median {median:.3f}", colour=6, dash=2),
+    )
+    text = f"histogram of {len(scores)} scores, mean {scores.mean():.4f}"
+    x = Axis(0, 1, SHARES.marks, f"{metric} of an image")
+    return Chart(f"{metric} of the images", text, x, y, series)
 
-    def plot(axes: Axes) -> None:
-        axes.hist(scores, bins=(np.arange(21) / 20).tolist(), color=COLOURS[0], edgecolor="white")
-        axes.axvline(scores.mean(), color=COLOURS[1], linestyle="--", label=f"mean {scores.mean():.3f}")
-        axes.axvline(np.median(scores), color="black", linestyle=":", label=f"median {np.median(scores):.3f}")
-        axes.set(xlabel=f"{metric} of an image", ylabel="images", xlim=(0, 1))
-        axes.legend(loc="upper left")
 
-    return draw(f"{metric} of the images", f"histogram of {len(scores)} scores, mean {scores.mean():.4f}", plot)
+def coverage_chart(table: pd.DataFrame, images: pd.DataFrame, metric: str) -> Chart:
+    """The images' scores by bin of coverage: boxes from quartile to quartile, the median, the images as dots.
 
-
-def coverage_chart(table: pd.DataFrame, scores: np.ndarray, metric: str) -> Chart:
-    """The images' scores by bin of coverage: quartile boxes with the images as dots."""
-
-    def plot(axes: Axes) -> None:
-        values = [scores[rows] for rows in table["rows"]]
-        axes.boxplot(values, showfliers=False, medianprops={"color": COLOURS[1], "linewidth": 2})
-        for place, dots in enumerate(values, start=1):
-            spread = np.linspace(-0.25, 0.25, len(dots)) if len(dots) > 1 else np.zeros(1)
-            axes.plot(place + spread, dots, ".", color=COLOURS[0], markersize=3, alpha=0.4)
-        labels = [row.bin.replace(" to ", "\nto ") + f"\nn = {row.images}" for row in table.itertuples()]
-        axes.set_xticks(range(1, len(table) + 1), labels, fontsize=7)
-        axes.set(ylabel=metric, ylim=(-0.03, 1.03))
-
+    Args:
+        table: `coverage_table`.
+        images: id and score of each image, the rows that the table names.
+    """
+    scores = [images["score"].to_numpy()[rows] for rows in table["rows"]]
+    quartiles = np.array([np.quantile(own, (0.25, 0.5, 0.75)) for own in scores]).reshape(-1, 3)
+    places, widths = [float(place) for place in range(len(scores))], [0.6] * len(scores)
+    spread = [np.linspace(-0.25, 0.25, len(own)) if len(own) > 1 else np.zeros(1) for own in scores]
+    dots = np.concatenate([place + offset for place, offset in enumerate(spread)])
+    ids = [str(images["id"].iloc[row]) for rows in table["rows"] for row in rows]
+    heights = np.concatenate(scores)
+    series = (
+        Series("from quartile to quartile", places, quartiles[:, 2].tolist(), "bars", base=quartiles[:, 0].tolist(),
+               widths=widths, colour=GREY, read=False),
+        Series("median", places, quartiles[:, 1].tolist(), "ticks", widths=widths, colour=1, read=False),
+        Series("an image", dots.tolist(), heights.tolist(), "points",
+               notes=[f"{name}: {score:.4f}" for name, score in zip(ids, heights, strict=True)]),
+    )  # fmt: skip
     means = ", ".join(f"{row.bin}: mean {row.mean:.3f}" for row in table.itertuples())
-    return draw(f"{metric} by coverage of the image", f"scores by share of labelled pixels; {means}", plot)
+    x = named([row.bin.replace(" to ", "\nto ") + f"\nn = {row.images}" for row in table.itertuples()])
+    title, text = f"{metric} by coverage of the image", f"scores by share of labelled pixels; {means}"
+    return Chart(title, text, x, _of_scores(heights), series, nearest=True)
 
 
 def reliability_chart(tables: Mapping[str, pd.DataFrame], label: str, outcome: str) -> Chart:
     """How often a pixel is right, over what its probability promises; a line for each of some `calibration_table`."""
-
-    def plot(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color="#667788", linestyle="--", label="calibrated")
-        for colour, (name, table) in zip(COLOURS, tables.items(), strict=False):
-            axes.plot(table["predicted"], table["observed"], color=colour, marker="o", markersize=4, label=name)
-        axes.set(xlabel=label, ylabel=outcome, xlim=(0, 1), ylim=(0, 1))
-        axes.legend(loc="upper left")
-
+    lines = [
+        Series(name, table["predicted"].tolist(), table["observed"].tolist(), colour=place, notes=_reliability(table))
+        for place, (name, table) in enumerate(tables.items())
+    ]
+    dots = [Series("", line.x, line.y, "points", colour=line.colour, read=False) for line in lines]
+    series = (Series("calibrated", (0, 1), (0, 1), colour=GREY, dash=1, read=False), *lines, *dots)
     gaps = {name: (table["observed"] - table["predicted"]).abs().max() for name, table in tables.items()}
     largest = ", ".join(f"{name} {gap:.3f}" for name, gap in gaps.items())
-    return draw("Reliability", f"{outcome} over {label}, largest gaps: {largest}", plot)
+    x, y = Axis(0, 1, SHARES.marks, label), Axis(0, 1, SHARES.marks, outcome)
+    return Chart("Reliability", f"{outcome} over {label}, largest gaps: {largest}", x, y, series, nearest=True)
 
 
-def _epochs_chart(title: str, lines: Sequence[tuple[str, Sequence, Sequence]], ends: Sequence[int]) -> Chart:
-    def plot(axes: Axes) -> None:
-        for number, (fold, epochs, values) in enumerate(lines):
-            axes.plot(
-                epochs,
-                values,
-                color=COLOURS[number % len(COLOURS)],
-                linestyle=STYLES[number // len(COLOURS) % len(STYLES)],
-                marker="." if len(values) < 3 else None,
-                label=f"fold {fold}",
-            )
-        for end in ends:
-            axes.axvline(end, color="#667788", linestyle=":", label="end of a cycle" if end == ends[0] else None)
-        axes.set(xlabel="epoch")
-        axes.locator_params(axis="x", integer=True)
-        axes.legend()
+def presence_chart(table: pd.DataFrame, gates: Sequence[float]) -> Chart:
+    """What networks promise about the presence of classes, of images with and without them; ``gates`` above 0."""
+    edges = np.arange(21) / 20
+    parts = {"labelled": table[table["labelled"]], "not labelled": table[~table["labelled"]]}
+    bars = [
+        histogram(f"{name} ({len(part)})", part["presence"].to_numpy(), edges, colour=place)
+        for place, (name, part) in enumerate(parts.items())
+    ]
+    y = around([height for each in bars for height in each.y], "images and classes", zero=True)
+    rules = [vertical(gate, y, f"gate {gate:g}", colour=6) for gate in gates]
+    means = ", ".join(f"{name} {part['presence'].mean():.3f}" for name, part in parts.items() if len(part))
+    text = f"histograms of the presence of a class in an image, by whether it is labelled there; on average {means}"
+    return Chart("Presence of classes", text, Axis(0, 1, SHARES.marks, "presence"), y, (*bars, *rules))
 
-    last = ", ".join(f"fold {fold} {np.asarray(values)[-1]:.4g}" for fold, _, values in lines)
+
+def _reliability(table: pd.DataFrame) -> list[str]:
+    return [
+        f"promised {row.predicted:.3f}, observed {row.observed:.3f} ({row.pixels:,} pixels)"
+        for row in table.itertuples()
+    ]
+
+
+def _of_scores(scores: np.ndarray) -> Axis:
+    return SHARES if np.nanmin(scores) >= 0 and np.nanmax(scores) <= 1 else around(scores.tolist())
+
+
+def _course(
+    title: str, history: Sequence[FoldHistory], columns: Mapping[str, str], ends: Sequence[int]
+) -> Chart | None:
+    """Values over the epochs: a colour per fold, a dash for each of ``columns`` (its name -> `FoldHistory.course`)."""
+    series, told, last = [], [], 1
+    for place, fold in enumerate(history):
+        for dash, (kind, column) in enumerate([*columns.items()][::-1]):
+            values = fold.course(column)
+            if values.empty:
+                continue
+            name, epochs = f"fold {fold.fold} {kind}".strip(), values.index.tolist()
+            dash = dash + place // COLOURS
+            series.append(Series(name, epochs, values.tolist(), colour=place, dash=dash))
+            if len(values) < 3:
+                series.append(Series("", epochs, values.tolist(), "points", colour=place, read=False))
+            told.append(f"{name} {number_text(float(values.iloc[-1]))}")
+            last = max(last, *epochs)
+    if not series:
+        return None
+    y = around([value for each in series for value in each.y])
+    rules = [
+        vertical(end, y, "end of a cycle" if end == ends[0] else "", colour=GREY, dash=2) for end in ends if end <= last
+    ]
     cycles = f"; cycles end after epochs {', '.join(map(str, ends))}" if ends else ""
-    return draw(title, f"{title} over the epochs; at the end {last}{cycles}", plot)
+    text = f"{title} over the epochs; at the end {', '.join(told)}{cycles}"
+    return Chart(title, text, whole_numbers(1, last, "epoch"), y, (*series, *rules))
 
 
 LABELS = {

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from maskfold.board.board import Board
 from maskfold.competitions import Competition
 from maskfold.config import TTAConfig
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.finished import optimism
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.metrics import CompetitionMetric, Evaluation
+from maskfold.report.beside import Beside, look_beside
 from maskfold.report.curves import Scores, score_settings
 from maskfold.report.pixels import Survey, survey_images
 from maskfold.report.score_tables import (
@@ -46,7 +48,13 @@ class Training:
 
 @dataclass(frozen=True)
 class Findings:
-    """Scores are those of the out-of-fold predictions of ``choice``; ``table`` has a row per image."""
+    """Scores are those of the out-of-fold predictions of ``choice``; ``table`` has a row per image.
+
+    Attributes:
+        presence: id, name of the class, presence, labelled (whether the class is in the image); None: no network has
+            such a head.
+        beside: what the board knows; None: nobody asked it.
+    """
 
     trainings: list[Training]
     competition: Competition
@@ -63,6 +71,8 @@ class Findings:
     runs: pd.DataFrame
     failed: list[int]
     label_shift: LabelShift | None
+    presence: pd.DataFrame | None
+    beside: Beside | None
 
     @property
     def score(self) -> float:
@@ -90,6 +100,18 @@ class Findings:
         return self.survey.calibration["chosen"].compute()["sce" if self.thresholded else "ece"]
 
     @property
+    def hours(self) -> float:
+        """Of training of all the runs' folds, times the processes of each."""
+        summaries = [fold.summary for training in self.trainings for fold in training.history]
+        return sum(summary.get("seconds", 0) * summary.get("processes", 1) for summary in summaries) / 3600
+
+    @property
+    def devices(self) -> list[str]:
+        """Where the folds were trained."""
+        folds = [fold.summary for training in self.trainings for fold in training.history]
+        return list(dict.fromkeys(summary["device"] for summary in folds if "device" in summary))
+
+    @property
     def medals(self) -> list[str]:
         """The closed board's lines, where the score would have stood, and what that is worth; nothing: not known."""
         medals = self.competition.profile.medals
@@ -109,8 +131,16 @@ class Findings:
         return not self.competition.labels.exclusive
 
 
-def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice) -> Findings:
+def gather(
+    runs: Sequence[Run], competition: Competition, choice: EnsembleChoice, board: Board | None = None
+) -> Findings:
     """Evaluate the out-of-fold predictions of runs; their maps are computed where they are missing.
+
+    Args:
+        runs: the report's.
+        competition: theirs.
+        choice: what predicts.
+        board: of these runs and others; None: they are not looked at.
 
     Raises:
         InferenceError: no finished fold, or runs that validate different images.
@@ -141,7 +171,22 @@ def gather(runs: Sequence[Run], competition: Competition, choice: EnsembleChoice
         runs=run_table([run.name for run in runs], scores.alone, metric, groups),
         failed=failed_by_all(alone).tolist() if len(runs) > 1 else [],
         label_shift=measure_label_shift(images, choice, competition, [run.config for run in runs], groups=groups),
+        presence=_presence(images, choice, competition, survey.labelled),
+        beside=None if board is None else look_beside(board, list(runs)),
     )
+
+
+def _presence(
+    images: Sequence[OofImage], choice: EnsembleChoice, competition: Competition, labelled: np.ndarray
+) -> pd.DataFrame | None:
+    """See `Findings.presence`; ``labelled`` is bool (n, C)."""
+    found = [image.presence(choice.checkpoints, choice.weights) for image in images]
+    names, rows = competition.labels.value_names[-competition.labels.channels :], []
+    for image, presence, there in zip(images, found, labelled, strict=True):
+        if presence is None:
+            return None
+        rows += [(image.id, *each) for each in zip(names, presence.tolist(), there.tolist(), strict=True)]
+    return pd.DataFrame(rows, columns=["id", "name", "presence", "labelled"])
 
 
 def _tta(runs: Sequence[Run], choice: EnsembleChoice) -> list[TTAConfig]:

@@ -13,22 +13,27 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from maskfold.config import changed_keys
+from maskfold.drawing import BINARY, ERRORS, class_colours
 from maskfold.errors import ReportError
 from maskfold.inference.decoding import tunable_values
+from maskfold.inference.decoding.options import for_each_class
 from maskfold.labels import MANY_CLASSES, LabelSpec
 from maskfold.report.advice import advise
+from maskfold.report.chart import Chart
+from maskfold.report.chosen import chosen_parts
+from maskfold.report.evidence import LEVELS, layer_names
 from maskfold.report.figures import (
-    Chart,
     coverage_chart,
     curve_chart,
+    further_charts,
     label_of,
     learning_charts,
+    presence_chart,
     reliability_chart,
     score_chart,
 )
 from maskfold.report.gallery import MOST_SUSPECTS, Card, suspects
 from maskfold.report.gather import Findings
-from maskfold.report.pictures import ERRORS, class_colours
 from maskfold.report.score_tables import calibration_table
 
 # What the columns of the fine-grained table are, in the order shown.
@@ -44,6 +49,7 @@ def report_page(findings: Findings, cards: list[Card]) -> str:
     classes = findings.survey.metrics.per_class()
     return render_page(
         "report.html",
+        script="page.js",
         title="Report: " + " + ".join(training.run.name for training in findings.trainings),
         f=findings,
         label=label_of(findings.metric),
@@ -57,6 +63,9 @@ def report_page(findings: Findings, cards: list[Card]) -> str:
         suspects=suspects(findings.table).head(MOST_SUSPECTS),
         cards=cards,
         legend=_legend(findings),
+        looks=_looks(findings),
+        chosen=chosen_parts(findings),
+        targets=_targets(findings),
         configs=_configs(findings),
     )
 
@@ -67,10 +76,10 @@ def refuse_other_suffix(path: Path) -> None:
         raise ReportError(f"the page cannot be called {path}: choose a name that ends in .html")
 
 
-def render_page(template: str, *, script: str = "page.js", **context: Any) -> str:
+def render_page(template: str, *, script: str = "", **context: Any) -> str:
     """A page made of a template that extends ``base.html``; whatever is put in is escaped. ``made`` is the time.
 
-    ``script`` is the asset that the page runs.
+    ``script`` is the asset that the page runs beside ``common.js``, if any.
     """
     environment = Environment(
         loader=PackageLoader("maskfold.report"),
@@ -81,7 +90,7 @@ def render_page(template: str, *, script: str = "page.js", **context: Any) -> st
     )
     environment.filters |= {"score": score_text, "percent": percent_text, "count": "{:,}".format}
     made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    assets = {"style": _asset("page.css"), "script": _asset(script)}
+    assets = {"style": _asset("page.css"), "common": _asset("common.js"), "script": _asset(script) if script else ""}
     return environment.get_template(template).render(**assets, made=made, **context)
 
 
@@ -112,15 +121,61 @@ def _charts(findings: Findings) -> dict[str, list[Chart]]:
     }
     return {
         **{f"learning {name}": charts for name, charts in learning.items()},
+        **{f"further {t.run.name}": further_charts(t.history, t.cycle_ends) for t in findings.trainings},
         "curves": [curve_chart(curve, label) for curve in findings.scores.curves],
-        "scores": [score_chart(per_image, label), coverage_chart(findings.coverage, per_image, label)],
+        "scores": [score_chart(per_image, label), coverage_chart(findings.coverage, findings.table, label)],
         "calibration": [
             reliability_chart(
                 {name: calibration_table(metrics) for name, metrics in findings.survey.calibration.items()},
                 *reliability,
             )
         ],
+        "presence": [] if findings.presence is None else [presence_chart(findings.presence, _gates(findings))],
     }
+
+
+def _gates(findings: Findings) -> list[float]:
+    """The gates on the presence that rule anything out."""
+    gates = for_each_class(findings.choice.post.presence, findings.competition.labels, "post.presence")
+    return sorted({float(gate) for gate in gates if gate})
+
+
+def _looks(findings: Findings) -> dict[str, Any]:
+    """What the script needs to draw the gallery's pictures at another threshold."""
+    labels = findings.competition.labels
+    levels = for_each_class(findings.choice.post.threshold, labels, "post.threshold")
+    names = layer_names(labels)
+    chosen = [0.0] if labels.exclusive else [float(level) for level in levels]
+    return {
+        "layers": names,
+        "levels": LEVELS,
+        "exclusive": labels.exclusive,
+        "chosen": [round(level * LEVELS) for level in (chosen if len(chosen) == len(names) else chosen[:1])],
+        "mask": [list(colour) for colour in BINARY],
+        "errors": [list(colour) for colour in ERRORS],
+    }
+
+
+def _targets(findings: Findings) -> list[str]:
+    """Of each run that learned from soft labels, where they came from."""
+    found = []
+    for training in findings.trainings:
+        targets, said = training.run.config.targets, []
+        if targets.annotators is not None:
+            said.append(
+                f"masks by several annotators ({', '.join(targets.annotators.masks)}), {targets.annotators.merge}"
+            )
+        if targets.teacher is not None:
+            said.append("probabilities of other runs' networks")
+        if targets.smoothing.uniform or targets.smoothing.boundary:
+            said.append(
+                f"smoothed masks (everywhere {targets.smoothing.uniform:g}, along boundaries "
+                f"{targets.smoothing.boundary:g} px)"
+            )
+        said += targets.sources
+        if said:
+            found.append(f"{training.run.name} aimed at {'; '.join(said)}. Validation and scores are on the masks.")
+    return found
 
 
 def _settings(findings: Findings) -> list[str]:
@@ -135,8 +190,11 @@ def _legend(findings: Findings) -> list[tuple[str, str]]:
         meanings = {1: "right", 2: "predicted, not labelled", 3: "labelled, not predicted"}
         return [(css_colour(ERRORS[number]), meaning) for number, meaning in meanings.items()]
     labelled = findings.survey.metrics.counts[..., [0, 2]].sum((0, 2))
+    overlapping = not findings.competition.labels.exclusive
+    moved = {2: "slider: predicted, not labelled", 3: "slider: labelled, not predicted"} if overlapping else {}
     return [
         *class_legend(findings.competition.labels, labelled),
+        *((css_colour(ERRORS[number]), meaning) for number, meaning in moved.items()),
         (css_colour(ERRORS[4]), "wrong class"),
         (css_colour(ERRORS[5]), "not scored"),
     ]

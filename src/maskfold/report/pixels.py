@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from maskfold.competitions import Competition
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage
 from maskfold.inference.decoding import build_chain
-from maskfold.instances import plain
+from maskfold.instances import numbered, plain
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import CalibrationMetrics, SegmentationMetrics
 from maskfold.report.borders import compare_borders
@@ -30,11 +31,13 @@ class Survey:
     ``images``: a row per image in the given order: id, fold, coverage and predicted (shares of the scored
     pixels that are labelled and predicted as foreground), uncertainty (mean entropy of its pixels, 0 to 1),
     unlabelled and unfound (pixels of confident disagreement), border_offset and border_share (`Border`).
+    ``labelled``: bool (n, C), which classes are labelled anywhere in each image.
     ``calibration``: of the probabilities that are decided
     on, by what they are: ``chosen``, and where that is something else ``plain``, the equal mean of the runs.
     """
 
     images: pd.DataFrame
+    labelled: np.ndarray
     calibration: dict[str, CalibrationMetrics]
     metrics: SegmentationMetrics
 
@@ -46,7 +49,7 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
     equal = (1 / len(choice.runs),) * len(choice.runs)
     kinds = ("chosen", "plain") if chain.before or choice.weights != equal or choice.stack else ("chosen",)
     calibration = {kind: CalibrationMetrics(labels) for kind in kinds}
-    rows = []
+    rows, labelled = [], []
     for image in tqdm(images, desc="out-of-fold images", unit="image", leave=False, disable=None):
         probability = image.probability(choice.checkpoints, choice.weights, choice.stack)
         prediction = image.prediction(probability, choice.checkpoints, choice.weights, competition)
@@ -58,6 +61,7 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
         if "plain" in calibration:
             calibration["plain"].update(image.probability(choice.checkpoints, equal), truth)
         unlabelled, unfound = confident_disagreement(labels, probability, truth)
+        labelled.append((labels.layers(truth.values) & truth.valid).any((1, 2)))
         border = compare_borders(labels.foreground(mask), labels.foreground(truth.values), truth.valid)
         rows.append(
             {
@@ -72,17 +76,37 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
                 "border_share": border.share,
             }
         )
-    return Survey(pd.DataFrame(rows), calibration, metrics)
+    return Survey(pd.DataFrame(rows), np.array(labelled).reshape(-1, labels.channels), calibration, metrics)
 
 
-def predict_image(
-    image: OofImage, competition: Competition, choice: EnsembleChoice
-) -> tuple[np.ndarray, Label, np.ndarray]:
-    """Probability float32 (C, H, W) of the ensemble, the truth, and the ensemble's mask."""
-    probability = image.probability(choice.checkpoints, choice.weights, choice.stack)
+class Seen(NamedTuple):
+    """What is known of one image.
+
+    Attributes:
+        probability: float32 (C, H, W), the ensemble's, after the steps that change it: what is decided on.
+        truth: the label.
+        mask: the ensemble's, in the form of the task.
+        objects: int32 (H, W), its instances; None: no class of several objects.
+        presence: float32 (C,), see `Prediction`.
+    """
+
+    probability: np.ndarray
+    truth: Label
+    mask: np.ndarray
+    objects: np.ndarray | None
+    presence: np.ndarray | None
+
+
+def predict_image(image: OofImage, competition: Competition, choice: EnsembleChoice) -> Seen:
+    """The truth of an image, and what the ensemble makes of it."""
     chain = build_chain(choice.post, competition.labels, competition.images)
-    mask = plain(chain(image.prediction(probability, choice.checkpoints, choice.weights, competition)))
-    return probability, image.truth(competition), mask
+    merged = image.probability(choice.checkpoints, choice.weights, choice.stack)
+    prediction = image.prediction(merged, choice.checkpoints, choice.weights, competition)
+    refined = chain.refine(merged, prediction.image, prediction.presence)
+    mask = chain.decide(refined, prediction.image, prediction.presence, prediction.inside)
+    truth = image.truth(competition)
+    objects = None if truth.instances is None else numbered(mask)
+    return Seen(refined, truth, plain(mask), objects, prediction.presence)
 
 
 def mean_entropy(labels: LabelSpec, probability: np.ndarray, scored: np.ndarray) -> float:

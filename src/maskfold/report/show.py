@@ -5,38 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from maskfold.labels import Label, LabelSpec
-from maskfold.report.pictures import ERRORS, FOREGROUND, UNSCORED, class_colours, colour_numbers, error_numbers
+from maskfold.drawing import error_overlay as error_overlay
+from maskfold.drawing import overlay as overlay
 
-HIGHLIGHT = (230, 159, 0)
-OPACITY = 0.45
 INCHES = 2.6
-
-
-def overlay(
-    image: np.ndarray, mask: np.ndarray, *, labels: LabelSpec = FOREGROUND, valid: np.ndarray | None = None
-) -> np.ndarray:
-    """The image with its mask as a transparent colour: uint8 RGB (H, W, 3) from the same and a mask.
-
-    Args:
-        labels: of the mask. Class 0 of exclusive classes stays as it is; of overlapping ones the last is seen.
-        valid: bool (H, W), False where the image becomes grey, since it is not scored.
-    """
-    colours = [(0, 0, 0), HIGHLIGHT] if labels.task == "binary" else [colour for colour, _ in class_colours(labels)]
-    table = np.array([*colours, UNSCORED], np.float32)
-    numbers = colour_numbers(labels, mask)
-    if valid is not None:
-        numbers = np.where(valid, numbers, len(colours))
-    painted = table[numbers]
-    alpha = np.where(numbers > 0, OPACITY, 0.0)[..., None]
-    return (image * (1 - alpha) + painted * alpha).round().astype(np.uint8)
-
-
-def error_overlay(image: np.ndarray, truth: Label, mask: np.ndarray, *, labels: LabelSpec = FOREGROUND) -> np.ndarray:
-    """The image with what a mask has wrong: orange too much, blue missed, white right; uint8 RGB (H, W, 3)."""
-    painted = np.array(ERRORS, np.float32)[error_numbers(labels, truth, mask)]
-    alpha = painted[..., 3:] / 255
-    return (image * (1 - alpha) + painted[..., :3] * alpha).round().astype(np.uint8)
 
 
 def show_images(

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskfold.board.board import Board
 from maskfold.competitions import Competition
+from maskfold.datasets.annotators import read_annotations
 from maskfold.ensembling.choice import EnsembleChoice, has_ensemble, read_ensemble
 from maskfold.ensembling.submit import check_hashes, default_choice
 from maskfold.errors import ReportError
@@ -27,13 +29,20 @@ class Report:
 
 
 def make_report(
-    runs: Sequence[Run], competition: Competition, choice: EnsembleChoice, path: Path, *, count: int = 60
+    runs: Sequence[Run],
+    competition: Competition,
+    choice: EnsembleChoice,
+    path: Path,
+    *,
+    count: int = 60,
+    board: Board | None = None,
 ) -> Report:
     """Write one HTML file about the out-of-fold predictions of ``choice``; ``path`` is replaced as a whole.
 
     Args:
         choice: the ensemble of these runs, in their order (see `read_choice`).
         count: images of the gallery, a third each worst, median and uncertain.
+        board: of these runs and others, for the section about their neighbours; None: there is none.
 
     Raises:
         ReportError: another suffix than .html, or a count that is not 1 to 500.
@@ -43,9 +52,11 @@ def make_report(
     refuse_other_suffix(path)
     if not 1 <= count <= MOST_IMAGES:
         raise ReportError(f"the gallery is to have {count} images: give 1 to {MOST_IMAGES}")
-    findings = gather(runs, competition, choice)
+    findings = gather(runs, competition, choice, board)
     picked = pick_images(findings.table, count, findings.failed)
-    cards = make_cards(picked, findings.table, findings.images, competition, choice)
+    annotators = runs[0].config.targets.annotators
+    annotations = None if annotators is None else read_annotations(competition, annotators)
+    cards = make_cards(picked, findings, annotations)
     page = report_page(findings, cards)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # a run's folder is read without torch
 
 logger = logging.getLogger(__name__)
 
+PREVIEW = "preview"
 ALL = "all"  # the fold that trains on every image
 LAST, PREVIOUS, SUMMARY, WEIGHTS = "last.pt", "previous.pt", "summary.json", ".safetensors"
 
@@ -136,6 +137,15 @@ class FoldFolder:
         logger.warning("%s: the state before it, %s, is taken; what was trained since is repeated", problem, PREVIOUS)
         return state
 
+    def save_preview(self, epoch: int, picture: bytes) -> None:
+        """Store the picture of some validation images after an epoch, a JPEG."""
+        self.storage.publish(self.key(PREVIEW, f"{epoch:04d}.jpg"), picture)
+
+    def previews(self) -> dict[int, str]:
+        """The epochs that have a picture, in order, and the key of each."""
+        keys = [key for key in self.storage.list(self.key(PREVIEW)) if key.endswith(".jpg")]
+        return {int(key.rpartition("/")[2].removesuffix(".jpg")): key for key in sorted(keys)}
+
     def has_state(self) -> bool:
         """Whether `save_state` has stored anything."""
         return any(self.storage.exists(self.key(name)) for name in (LAST, PREVIOUS))
@@ -203,7 +213,7 @@ class FoldFolder:
 
         Out-of-fold maps and exported graphs are not looked at: others may be writing them.
         """
-        for folder in (self.key(), self.key("stats")):
+        for folder in (self.key(), self.key("stats"), self.key(PREVIEW)):
             self.storage.sweep(folder)
         self.teacher().sweep()
 

@@ -13,6 +13,7 @@ from maskfold.runs.run import Run
 from maskfold.schedule import cycle_ends
 
 METRICS = "metrics.csv"
+VALID_LOSS = "valid_loss"
 NOT_TERMS = ("epoch", "step", "lr", "loss", "best")
 
 
@@ -31,17 +32,33 @@ class FoldHistory:
         return [name for name in ("loss", *(terms if len(terms) > 1 else ())) if name in self.epochs]
 
     @property
+    def metric(self) -> str:
+        """Name of the score; empty where nothing is logged yet."""
+        found = (
+            name.removeprefix("valid_") for name in self.epochs if name.startswith("valid_") and name != VALID_LOSS
+        )
+        return next(found, "")
+
+    @property
     def scores(self) -> pd.Series:
         """Validation score by epoch, of the epochs that were validated; empty for the fold ``all``."""
-        column = next((name for name in self.epochs if name.startswith("valid_")), None)
-        if column is None:
+        return self.course("score")
+
+    def course(self, what: str) -> pd.Series:
+        """A column of ``metrics.csv`` by epoch, the epochs without a value left out; empty where it was not logged.
+
+        Args:
+            what: a column, or ``score`` or ``train_score``: that of the validation images, or of some training images.
+        """
+        column = {"score": f"valid_{self.metric}", "train_score": f"train_{self.metric}"}.get(what, what)
+        if column not in self.epochs:
             return pd.Series(dtype=float)
         return self.epochs.set_index("epoch")[column].astype(float).dropna()
 
 
 def is_term(column: str) -> bool:
     """Whether a column of ``metrics.csv`` holds a term of the loss."""
-    return column not in NOT_TERMS and not column.startswith("valid_")
+    return column not in NOT_TERMS and not column.startswith(("valid_", "train_"))
 
 
 def write_epochs(fold: FoldFolder, rows: Sequence[dict[str, Any]]) -> None:

@@ -39,8 +39,10 @@ FREE_KEYS = (
     "folds.trained",
     "inference.batch_size",
     "train.max_hours",
+    "train.preview",
     "train.save_minutes",
     "train.trackers",
+    "train.watched_images",
 )
 
 

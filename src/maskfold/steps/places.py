@@ -29,14 +29,25 @@ def all_runs() -> list[Run]:
     Raises:
         RunError: there is none.
     """
-    if url_of(RUNS) is None:
-        folders = sorted(config.parent for config in RUNS.glob("*/config.yaml"))
-    else:
-        keys = [key.split("/") for key in open_storage(RUNS).list()]
-        folders = sorted(RUNS / key[0] for key in keys if len(key) == 2 and key[1] == "config.yaml")
+    folders = _run_folders(RUNS)
     if not folders:
         raise RunError(f"there is no run under {RUNS}/: train first, {command_line('train-fold', '--fold 0')}")
     return [Run(folder) for folder in folders]
+
+
+def runs_beside(runs: Sequence[Run]) -> list[Run]:
+    """Some runs themselves, and the others in the folder of the first."""
+    beside = [Run(folder) for folder in _run_folders(runs[0].path.parent)]
+    own = {str(run.path) for run in runs}
+    return [*runs, *(run for run in beside if str(run.path) not in own)]
+
+
+def _run_folders(place: Path) -> list[Path]:
+    """The folders of runs in a folder or at a URL, by name."""
+    if url_of(place) is None:
+        return sorted(config.parent for config in place.glob("*/config.yaml"))
+    keys = [key.split("/") for key in open_storage(place).list()]
+    return sorted(place / key[0] for key in keys if len(key) == 2 and key[1] == "config.yaml")
 
 
 def as_runs(runs: Run | Sequence[Run]) -> list[Run]:

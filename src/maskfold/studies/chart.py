@@ -1,9 +1,7 @@
 """The differences of a study and their intervals as a picture."""
 
-from matplotlib.axes import Axes
-
 from maskfold.metrics import PairedResult
-from maskfold.report.figures import COLOURS, Chart, draw
+from maskfold.report.chart import GREY, Chart, Series, around, named, vertical
 from maskfold.studies.results import Results
 
 
@@ -13,21 +11,22 @@ def difference_chart(results: Results) -> Chart | None:
     if not compared:
         return None
     score = results.columns[0]
-    names = [name for name, _ in compared]
-
-    def plot(axes: Axes) -> None:
-        axes.axvline(0, color="#667788", linewidth=0.8)
-        for place, (_, found) in enumerate(compared):
-            axes.plot([found.low, found.high], [place, place], color=_colour(found), linewidth=2)
-            axes.plot([found.difference], [place], marker="o", markersize=4, color=_colour(found))
-        axes.set_yticks(range(len(names)), names, fontsize=6)
-        axes.invert_yaxis()
-        axes.set(xlabel=f"difference of {score}")
-
+    lines = compared[::-1]  # the first one on top
+    y = named([name for name, _ in lines])
+    x = around([value for _, found in compared for value in (found.low, found.difference, found.high)],
+               f"difference of {score}", zero=True)  # fmt: skip
+    series = [vertical(0.0, y, colour=GREY, dash=0)]
+    for place, (name, found) in enumerate(lines):
+        colour, said = _colour(found), f"{name}: {found.difference:+.4f}, {found.low:+.4f} to {found.high:+.4f}"
+        series += [
+            Series("", [found.high], [float(place)], "spans", base=[found.low], colour=colour, read=False),
+            Series("", [found.difference], [float(place)], "points", colour=colour, notes=[said]),
+        ]
     told = "; ".join(f"{name} {found.difference:+.4f}" for name, found in compared)
-    return draw("Differences from the baselines", f"difference of {score} and its 95 % interval: {told}", plot)
+    text = f"difference of {score} and its 95 % interval: {told}"
+    return Chart("Differences from the baselines", text, x, y, tuple(series), nearest=True)
 
 
-def _colour(found: PairedResult) -> str:
+def _colour(found: PairedResult) -> int | str:
     """Blue where the interval leaves out 0 above, orange below, grey where it does not."""
-    return COLOURS[0] if found.low > 0 else COLOURS[1] if found.high < 0 else "#8895a5"
+    return 0 if found.low > 0 else 1 if found.high < 0 else GREY

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch.utils.data import DataLoader
@@ -38,8 +38,9 @@ from maskfold.training.weights import image_weights
 class FoldData:
     """Loaders of one fold: ``valid`` of this process's share of the validation images, ``valid_whole`` of all.
 
-    Both are None where the fold is ``all``: nothing is left to validate on. ``unlabelled_ids`` are the paths of the
-    images that are trained on without labels.
+    Both are None where the fold is ``all``: nothing is left to validate on. ``watched`` is of this process's share of
+    the training images that are scored beside them, None without any. ``unlabelled_ids`` are the paths of the images
+    that are trained on without labels.
     """
 
     train: DataLoader
@@ -48,10 +49,12 @@ class FoldData:
     valid_whole: DataLoader | None
     valid_ids: list[str]
     unlabelled_ids: list[str]
+    watched: DataLoader | None = None
+    watched_ids: list[str] = field(default_factory=list)
 
     def end_workers(self) -> None:
         """End the data workers at once; while Python collects garbage each would be waited for, for five seconds."""
-        for loader in (self.train, self.valid, self.valid_whole):
+        for loader in (self.train, self.valid, self.valid_whole, self.watched):
             if loader is not None:
                 loader._iterator = None
 
@@ -101,6 +104,8 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         sampler = MixedSampler(sampler, len(unlabelled), config.semi.unlabelled_per_batch)
     shared = image_loader(competition, valid, config, rank=rank, world=world, cache=cache) if len(valid) else None
     alone = world == 1 or shared is None
+    watched = _watched(train, config.train.watched_images) if len(valid) else train[:0]
+    own = config.model_copy(update={"data": config.data.model_copy(update={"workers": 0})})  # few images: no processes
     return FoldData(
         train=train_loader(dataset, sampler, config.data.workers),
         sampler=sampler,
@@ -108,7 +113,15 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         valid_whole=shared if alone else image_loader(competition, valid, config, cache=cache),
         valid_ids=list(valid.ids),
         unlabelled_ids=list(unlabelled.ids),
+        watched=image_loader(competition, watched, own, rank=rank, world=world, cache=cache) if len(watched) else None,
+        watched_ids=list(watched.ids),
     )
+
+
+def _watched(train: Samples, count: int) -> Samples:
+    """Some training images, spread over all of them."""
+    places = np.linspace(0, len(train) - 1, min(count, len(train))).round().astype(int)
+    return Samples(train[place] for place in places.tolist())
 
 
 def _cache(competition: Competition, data: DataConfig) -> ImageCache | None:

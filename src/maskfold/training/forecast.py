@@ -118,6 +118,7 @@ class Work:
         processes: that train together.
         networks: that predict the test images together.
         test_images: as many validation images as the test images are, by their pixels.
+        watched_images: training images that are scored beside the validation images.
     """
 
     config: Config
@@ -129,6 +130,7 @@ class Work:
     processes: int = 1
     networks: int = 1
     test_images: float = 0.0
+    watched_images: int = 0
 
     @classmethod
     def of(cls, session: "Session") -> "Work":
@@ -147,6 +149,7 @@ class Work:
             processes=session.accelerator.num_processes,
             networks=folds * (config.schedule.cycles if config.inference.checkpoint == "snapshots" else 1),
             test_images=_test_images(session.competition, session.data.valid_ids),
+            watched_images=len(session.data.watched_ids),
         )
 
     @property
@@ -156,7 +159,7 @@ class Work:
 
     def validation(self, pace: Pace) -> float:
         """One validation while training goes on: without views, the images shared among the processes."""
-        return self.valid_images * pace.plain / self.processes
+        return (self.valid_images + self.watched_images) * pace.plain / self.processes
 
     def out_of_fold(self, pace: Pace) -> float:
         """The out-of-fold maps that are stored in the end, with the config's views."""

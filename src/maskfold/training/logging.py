@@ -17,6 +17,8 @@ from maskfold.training.forecast import MEASURED, Stopwatch, Work, duration
 from maskfold.training.midway import batches_done
 from maskfold.training.session import Session
 
+NAMED = ("wandb", "trackio")
+
 
 class EpochLog:
     """Running sums of the loss and its terms, kept on the device so that no step waits for it."""
@@ -53,7 +55,9 @@ class RunLog:
         self.bar: tqdm | None = None
         self.epoch_started = time.monotonic()
         if session.config.train.trackers:
-            session.accelerator.init_trackers("tracker", config={"run": session.run.name, "fold": session.fold.name})
+            facts = {"run": session.run.name, "fold": session.fold.name}
+            named = {"name": f"{session.run.name} fold {session.fold.name}"}  # how services on the web call a run
+            session.accelerator.init_trackers("tracker", config=facts, init_kwargs=dict.fromkeys(NAMED, named))
         if session.epoch or session.midway:
             part = f" and {batches_done(session, session.midway)} batches of the next one" if session.midway else ""
             of = f"epoch {session.epoch} of {session.length.epochs}"

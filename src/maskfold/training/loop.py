@@ -11,6 +11,7 @@ from maskfold.device import steady_shapes
 from maskfold.errors import LISTED, TrainingError, first_few
 from maskfold.runs import Run
 from maskfold.runs.fold import ALL
+from maskfold.runs.history import VALID_LOSS
 from maskfold.training.broken import FirstBroken
 from maskfold.training.callbacks import Callback
 from maskfold.training.candidates import finish
@@ -19,7 +20,8 @@ from maskfold.training.midway import go_on, save_if_due
 from maskfold.training.nothing import Seen, refuse_nothing
 from maskfold.training.processes import processes
 from maskfold.training.session import Session, open_session
-from maskfold.training.validation import check_start, validate
+from maskfold.training.validation import check_start, score_training, validate
+from maskfold.training.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -106,10 +108,13 @@ def train_epoch(session: Session, log: RunLog) -> dict:
 def validate_epoch(session: Session) -> dict:
     """Validate where it is due, keep the best weights, store a snapshot at a cycle's end."""
     last = session.epoch == session.length.epochs
-    row: dict = {f"valid_{session.metric.name}": None, "best": None}
+    valid, train = f"valid_{session.metric.name}", f"train_{session.metric.name}"
+    row: dict = dict.fromkeys((valid, "best", VALID_LOSS, train))
     if session.data.valid is not None and (last or session.epoch % session.config.train.validate_every == 0):
-        score = validate(session, [session.network]).score
-        row[f"valid_{session.metric.name}"] = score
+        watch = Watch(session)
+        score = validate(session, [session.network], look=watch).score
+        row |= {valid: score, VALID_LOSS: watch.loss(), train: score_training(session)}
+        watch.draw(f"fold {session.fold.name} epoch {session.epoch}: {session.metric.name} {score:.4f}")
         if score != score:
             logger.warning("fold %s: nothing of its validation images could be scored (NaN)", session.fold.name)
         if is_better(score, session.best):

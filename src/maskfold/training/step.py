@@ -25,10 +25,12 @@ class TrainStep(Protocol):
 
     Attributes:
         network: the one that is validated and stored in checkpoints.
+        loss: of its outputs, with the weights of the present epoch.
         modules, optimizers: by name, for the training state; ``network`` is one of the modules.
     """
 
     network: SegmentationModel
+    loss: MixedLoss
     modules: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
 
@@ -82,7 +84,7 @@ class Supervised:
     def __init__(self, parts: Parts) -> None:
         self.network, self.config, self.accelerator = parts.network, parts.config, parts.accelerator
         self.labels = parts.labels
-        self.loss = parts.loss.to(parts.accelerator.device)
+        self.loss: MixedLoss = parts.loss.to(parts.accelerator.device)
         self.lr_factor, self.on_step = parts.lr_factor, parts.on_step
         self.modules: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}

@@ -1,7 +1,7 @@
 """Scores of a network, or of several averaged, on a fold's validation images."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -20,6 +20,7 @@ from maskfold.metrics import Evaluation, gathered_stats
 from maskfold.progress import progress
 from maskfold.training.forecast import Pace
 from maskfold.training.session import Session
+from maskfold.training.watch import mask_loss
 
 NO_VIEWS = {
     "views": "none",
@@ -31,11 +32,20 @@ NO_VIEWS = {
 }
 
 
-def validate(session: Session, networks: Sequence[nn.Module], *, shared: bool = True) -> Evaluation:
+def validate(
+    session: Session,
+    networks: Sequence[nn.Module],
+    *,
+    shared: bool = True,
+    look: Callable[[Prediction], None] | None = None,
+) -> Evaluation:
     """Score at threshold 0.5 without views and passes with dropout; objects are told apart as ``post`` has it.
 
     Args:
+        session: whose validation images are predicted.
+        networks: of which the mean predicts.
         shared: every process does its part and gets the whole; else the caller alone does all, and shows progress.
+        look: is shown every prediction of this process.
     """
     tta = session.config.tta.model_copy(update=NO_VIEWS)
     if shared:
@@ -44,8 +54,22 @@ def validate(session: Session, networks: Sequence[nn.Module], *, shared: bool = 
         predictions = _predictions(session, networks, tta, session.data.valid)
     else:
         predictions = _shown(session, "scores", _predictions(session, networks, tta, session.data.valid_whole))
-    found = [(p.index, _stats(session, p)) for p in predictions]
-    return _scores(session, gather_object(found) if shared else found)
+    found = []
+    for prediction in predictions:
+        found.append((prediction.index, _stats(session, prediction)))
+        if look is not None:
+            look(prediction)
+    return _scores(session, gather_object(found) if shared else found, session.data.valid_ids)
+
+
+def score_training(session: Session) -> float | None:
+    """Score the network on some of the images that it is trained on, looked at like validation images; None: none."""
+    if session.data.watched is None:
+        return None
+    tta = session.config.tta.model_copy(update=NO_VIEWS)
+    predictions = _predictions(session, [session.network], tta, session.data.watched)
+    found = [(prediction.index, _stats(session, prediction)) for prediction in predictions]
+    return _scores(session, gather_object(found), session.data.watched_ids).score
 
 
 def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) -> Evaluation:
@@ -63,7 +87,7 @@ def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) 
             for prediction in predictions:
                 store.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)
                 found.append((prediction.index, _stats(session, prediction)))
-    return _scores(session, found)
+    return _scores(session, found, session.data.valid_ids)
 
 
 def check_start(session: Session) -> None:
@@ -91,11 +115,16 @@ def check_start(session: Session) -> None:
 
 
 def score_batch(session: Session, batch: dict, *, views: bool) -> float:
-    """Predict, decode and score a batch, with the config's views or none, keep nothing, and return the seconds."""
+    """Predict, decode and score a batch, with the config's views or none, keep nothing, and return the seconds.
+
+    Without views as each epoch does it, the loss included.
+    """
     tta = session.config.tta if views else session.config.tta.model_copy(update=NO_VIEWS)
     started = time.monotonic()
     for prediction in _predictions(session, [session.network], tta, [batch]):
         _stats(session, prediction)
+        if not views:
+            mask_loss(session, prediction)
     return time.monotonic() - started
 
 
@@ -128,8 +157,7 @@ def _stats(session: Session, prediction: Prediction) -> np.ndarray:
     return session.metric.stats_of(mask, prediction.label)
 
 
-def _scores(session: Session, found: list[tuple[int, np.ndarray]]) -> Evaluation:
+def _scores(session: Session, found: list[tuple[int, np.ndarray]], ids: list[str]) -> Evaluation:
     rows = dict(found)
-    ids = session.data.valid_ids
     stats = gathered_stats(session.metric, ids, [rows[index] for index in range(len(ids))])
     return Evaluation(session.metric, ids, stats)

@@ -1,0 +1,46 @@
+"""Where errors are that nobody sees in a small picture."""
+
+import cv2
+import numpy as np
+
+from maskfold.labels import Label, LabelSpec
+
+# As a share of the picture's longest side: at 150 pixels some 4 of them.
+TOO_SMALL = 0.03
+MOST_RINGS = 12
+
+
+def ring_places(labels: LabelSpec, truth: Label, mask: np.ndarray) -> list[tuple[float, float]]:
+    """Centres (x, y), as shares of width and height, of errors too small to see, the largest first; of many some.
+
+    These are objects (components of a class) that are missed or invented as a whole and are smaller than `TOO_SMALL`.
+    Where there is none, it is the largest wrong spot, if all of them are so small.
+    """
+    true, found = labels.layers(truth.values) & truth.valid, labels.layers(mask) & truth.valid
+    first = 1 if labels.exclusive else 0  # what is missed of the background is invented of another class
+    spots = []
+    for own, other in ((true, found), (found, true)):
+        for layer, counterpart in zip(own[first:], other[first:], strict=True):
+            spots += [spot for spot in _spots(layer) if not counterpart[spot[3]].any()]
+    if not spots:
+        wrong = _spots(labels.differ(truth.values, mask) & truth.valid)
+        longest = max((spot[1] for spot in wrong), default=0)
+        spots = sorted(wrong, key=lambda spot: -spot[0])[:1] if longest <= TOO_SMALL * max(mask.shape[-2:]) else []
+    small = [spot for spot in spots if spot[1] <= TOO_SMALL * max(mask.shape[-2:])]
+    height, width = mask.shape[-2:]
+    ordered = sorted(small, key=lambda spot: (-spot[0], spot[2]))
+    ordered = ordered[:: -(-len(ordered) // MOST_RINGS) or 1]
+    return [(x / width, y / height) for _, _, (x, y), _ in ordered]
+
+
+def _spots(layer: np.ndarray) -> list[tuple[int, int, tuple[float, float], tuple[np.ndarray, ...]]]:
+    """Area, longer side, centre (x, y) and pixels of each component."""
+    count, numbers, figures, centres = cv2.connectedComponentsWithStats(layer.astype(np.uint8), connectivity=8)
+    found = []
+    for number in range(1, count):
+        left, top, width, height, area = (int(value) for value in figures[number])
+        box = np.s_[top : top + height, left : left + width]
+        rows, columns = np.nonzero(numbers[box] == number)
+        x, y = centres[number]
+        found.append((area, max(width, height), (float(x) + 0.5, float(y) + 0.5), (rows + top, columns + left)))
+    return found
