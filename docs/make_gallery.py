@@ -39,7 +39,7 @@ MOST_BYTES = 2_000_000
 QUALITY = 80
 SIDE = 300  # pixels of a tile's picture, at most
 WIDE = 900  # and of a raster's
-SHOWN = ("run", "score", "low", "difference", "sure", "changes")  # columns of the board
+SHOWN = ("run", "score", "low", "difference", "sure")  # columns of the board
 BINS = 20
 
 
@@ -95,7 +95,7 @@ def demo_section(run: Run, folder: Path, count: int = 3) -> dict[str, Any]:
     paths = folder / "demo_one_fold.csv", folder / "demo_ensemble.csv"
     scores = [evaluate_submission(path, truth, competition).line() for path in paths]
     agreement, masks = compare_masks(*paths, competition), competition.read_masks(truth)
-    differing = agreement.table.loc[agreement.table["differing"] > 0, "id"].head(count)
+    differing = agreement.table[agreement.table["differing"] > 0].nlargest(count, "differing")["id"]
     titles = {"image": "image", "truth": "truth"} | {f"errors of {key}": f"errors: {names[key]}" for key in names}
     rows = [difference_row(agreement, competition, id_, masks) for id_ in differing]
     return {

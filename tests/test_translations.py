@@ -138,7 +138,7 @@ def test_anchors_exist(path):
     for section in sections(path):
         for link in LINK.findall(section.prose):
             if ".md#" in link or link.startswith("#"):
-                assert destination(link, path)
+                destination(link, path)  # which asserts that the heading is there
 
 
 def test_drift_would_be_noticed(tmp_path):

@@ -121,3 +121,13 @@ def test_without_rasterio_it_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rasterio", None)
     with pytest.raises(RasterError, match=r"pip install 'maskfold\[rasters\]'"):
         Raster([path])
+
+
+def test_a_forked_process_opens_files_of_its_own(tmp_path, monkeypatch):
+    """Two processes with one open file move each other's place in it."""
+    raster = Raster([write_tif(tmp_path / "a.tif", RGB)], PLAIN)
+    opened = [raster._by_dataset[0][0], raster._by_dataset[0][0]]
+    assert opened[0] is opened[1]
+    monkeypatch.setattr("maskfold.rasters.raster.os.getpid", lambda: -1)  # as a forked process finds it
+    assert raster._by_dataset[0][0] is not opened[0]
+    np.testing.assert_array_equal(raster.read(PART), RGB[PART])

@@ -1,5 +1,6 @@
 """One raster on disk, of a file or several, of which any window can be read."""
 
+import os
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -39,11 +40,12 @@ class Raster:
             RasterError: rasterio is not installed, a file cannot be read, the files do not fit each other or ``spec``.
         """
         self.paths, self._asked, self._numbers = [Path(path) for path in paths], spec, tuple(bands)
+        self._opened: tuple[int, list[tuple[Any, int]]] | None = None
         self.spec = spec or self._own_spec()
         check_fits(self.read((slice(0, 1), slice(0, 1))), self.name, self.spec)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_bands"}
+        return self.__dict__ | {"_opened": None}
 
     @classmethod
     def of_sample(cls, competition: Competition, sample: Sample) -> "Raster":
@@ -125,9 +127,17 @@ class Raster:
             raise RasterError(f"the bands of {self.name} are {kind}: expected {expected}; convert it (gdal_translate)")
         return ImageSpec(len(self._bands), cast("PixelType", kind))
 
-    @cached_property
+    @property
     def _bands(self) -> list[tuple[Any, int]]:
-        """(dataset, number of the band) of every channel."""
+        """(dataset, number of the band) of every channel.
+
+        A process that was forked opens the files again: those of its parent share their position with it.
+        """
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = os.getpid(), self._open()
+        return self._opened[1]
+
+    def _open(self) -> list[tuple[Any, int]]:
         datasets = [page for path in self.paths for page in _pages(path)]
         first = datasets[0]
         for dataset in datasets:

@@ -275,7 +275,8 @@ class Run:
         if real and folds:
             raise RunError(
                 f"{self.path} was made with another config ({'; '.join(real)}): "
-                "give this one another --name, or remove the folder"
+                "give this one another --name, or remove the folder, or go on with its own by "
+                f"--config {self.config_path}"
             )
         return real
 
