@@ -107,7 +107,7 @@ class _Checked:
 
 
 def _by_role(
-    cells: pd.DataFrame, roles: Mapping[str, str], profile: CsvProfile, source: str, *, exact: bool
+    cells: pd.DataFrame, roles: Mapping[Any, str], profile: CsvProfile, source: str, *, exact: bool
 ) -> pd.DataFrame:
     """What `read_table` returns, of cells under their columns' names."""
     _refuse_broken_names(cells, [name for role, name in roles.items() if role != "mask"], source)
