@@ -63,6 +63,5 @@ def _maps(store: MapStore, path: Path) -> dict[str, bytes]:
 
 
 def is_one_message(said: str) -> bool:
-    """Whether a command ended with a message for people, and not with an error of Python's."""
-    lines = said.strip().splitlines()
-    return bool(lines) and lines[-1].startswith("error: ") and not re.search("MASKFOLD_DEBUG|Traceback", said)
+    """Whether a command ended with a message for people, of one line and indented ones, not with an error of Python's."""
+    return bool(re.search(r"^error: .+(\n  .+)*\s*\Z", said, re.M)) and not re.search("MASKFOLD_DEBUG|Traceback", said)
