@@ -63,5 +63,5 @@ def _maps(store: MapStore, path: Path) -> dict[str, bytes]:
 
 
 def is_one_message(said: str) -> bool:
-    """Whether a command ended with a message for people, of one line and indented ones, not with an error of Python's."""
+    """Whether a command ended with a message for people, whose further lines are indented, and not with Python's."""
     return bool(re.search(r"^error: .+(\n  .+)*\s*\Z", said, re.M)) and not re.search("MASKFOLD_DEBUG|Traceback", said)
