@@ -71,7 +71,7 @@ def steady_shapes() -> Iterator[None]:
 
     cuDNN times its kernels for each new shape and keeps the fastest. On a CPU the memory of tensors that were freed
     stays with the process: glibc would give it back to the system at each step, which has to clear its pages anew,
-    one by one. That takes a tenth of a step.
+    one by one: up to a tenth of a step.
     """
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
