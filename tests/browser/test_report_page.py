@@ -237,7 +237,7 @@ def test_probabilities_lie_over_the_image(drawn_page, visit):
     opened.page.wait_for_selector("#zoom-pictures .prediction canvas")
     assert "at 0.64" in opened.page.text_content("#zoom-facts")
     opened.page.keyboard.press("Escape")
-    assert opened.page.locator("#gallery #level").count() == 1
+    opened.page.wait_for_selector("#gallery #level")
     assert_quiet(opened, drawn_page)
 
 
