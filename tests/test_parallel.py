@@ -78,7 +78,9 @@ def test_a_process_that_the_system_ended_is_named():
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_processes_end_with_their_parent(ending, tmp_path):
     code = (
+        "import signal\n"
         "from tests.test_parallel import side_by_side, wait\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where tests run in the background
         f"if __name__ == '__main__': side_by_side(wait, [({str(tmp_path)!r}, 0), ({str(tmp_path)!r}, 1)], 2)"
     )
     environment = {**os.environ, "PYTHONPATH": f"{SRC}{os.pathsep}{SRC.parent}"}

@@ -19,8 +19,6 @@ from maskfold.errors import TrainingError
 
 logger = logging.getLogger(__name__)
 
-GRACE = 20.0  # seconds in which a process that is to end may do so by itself
-
 Task = tuple[Any, ...]
 Work = Callable[..., object]
 
@@ -137,10 +135,7 @@ class Workers(Executor):
         self._writer.close()
         for process in self._started:
             process.pipe.close()
-            process.process.join(GRACE)
-            if process.process.is_alive():  # its files are whole or not there, whenever it ends
-                process.process.kill()
-                process.process.join()
+            process.process.join()
         self._reader.close()
 
     def _busy(self) -> dict[Connection, _Process]:
