@@ -85,7 +85,7 @@ class Lane:
             done = self.disturbed(folder, stage)
             done.wait(self.chance.uniform(0, 1.05 * self.seconds[stage]))
             done.send(9)
-        if (code := done.ended()) not in (0, -9) and not _was_done(done):
+        if (code := done.ended()) not in (0, -9) and not was_done(done):
             raise Diverged(f"{stage} ended with {code}: {done.said[-600:]}")
         return code == -9
 
@@ -96,7 +96,7 @@ class Lane:
             Diverged: it does not.
         """
         done = start(folder, STAGES[stage])
-        if done.ended() != 0 and not _was_done(done):
+        if done.ended() != 0 and not was_done(done):
             raise Diverged(f"{stage} again: {done.code}: {done.said[-600:]}")
         self.compare(folder, stage)
 
@@ -106,7 +106,7 @@ class Lane:
             raise Diverged(f"{stage}: {len(others)} others, {', '.join(others[:5])}")
 
 
-def _was_done(done: Try) -> bool:
+def was_done(done: Try) -> bool:
     """Whether an earlier try was killed when all had been done: a submission is not written twice."""
     return done.code == 1 and "sub.csv exists: choose another" in done.said
 
