@@ -5,7 +5,6 @@ people's images figures are shown, no pictures.
 """
 
 import argparse
-import base64
 import io
 import re
 import tempfile
@@ -28,6 +27,7 @@ from maskfold.files import atomic_path
 from maskfold.metrics import build_metric
 from maskfold.report import overlay
 from maskfold.report.differences import difference_row
+from maskfold.report.pictures import data_uri
 from maskfold.runs import Run
 from maskfold.scoring.agreement import compare_masks
 from maskfold.scoring.evaluate import evaluate_submission
@@ -83,8 +83,7 @@ def picture(image: np.ndarray, title: str, side: int = SIDE) -> dict[str, Any]:
     shown.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     shown.save(buffer, "WEBP", quality=QUALITY)
-    source = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    return {"src": source, "width": shown.width, "height": shown.height, "title": title}
+    return {"src": data_uri(buffer.getvalue(), "webp"), "width": shown.width, "height": shown.height, "title": title}
 
 
 def demo_section(run: Run, folder: Path, count: int = 3) -> dict[str, Any]:

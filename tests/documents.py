@@ -1,9 +1,12 @@
-"""Reading the documents: their blocks, the commands in them, and what a command is marked to need."""
+"""Reading the documents: their blocks, links and code, the commands in them, and what a command is marked to need."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+from maskfold.config import option_keys
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -15,6 +18,9 @@ CHINESE = {ROOT / "README.md": ROOT / "README.zh.md"} | {
 MARK = re.compile(r"<!-- needs (.*) -->")
 MARKS = {"a GPU", "a competition's data", "internet"}
 INLINE = re.compile(r"`((?:python|torchrun|make) [^`]*)`")
+CODE = re.compile(r"`([^`]+)`")
+LINK = re.compile(r"\]\(([^)]+)\)")
+TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 @dataclass(frozen=True)
@@ -84,4 +90,31 @@ def block_commands(block: str) -> list[str]:
 
 def fenced(path: Path, language: str) -> list[str]:
     """The contents of a document's fenced blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return fenced_in(path.read_text(encoding="utf-8"), language)
+
+
+def fenced_in(text: str, language: str) -> list[str]:
+    """The contents of a text's fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def prose(text: str) -> str:
+    """A text without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def linked_files(text: str) -> list[str]:
+    """The files that a text links, without their anchors; addresses and anchors of the text itself are left out."""
+    found = [link.partition("#")[0] for link in LINK.findall(text) if not re.match("https?:", link)]
+    return [name for name in found if name]
+
+
+def unknown_options(words: str) -> list[str]:
+    """The options among the words of a command that no command has, nor the config."""
+    flags = re.findall(r"--([\w.-]+)", words)
+    return [flag for flag in flags if flag not in option_keys() and f'"--{flag}"' not in _source_of_commands()]
+
+
+@cache
+def _source_of_commands() -> str:
+    return "\n".join(path.read_text() for path in (ROOT / "src" / "maskfold" / "cli").rglob("*.py"))

@@ -12,7 +12,20 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import TINY
-from tests.documents import CHINESE, DOCUMENTS, MARKS, ROOT, Command, blocks, commands, fenced, title
+from tests.documents import (
+    CHINESE,
+    DOCUMENTS,
+    MARKS,
+    ROOT,
+    TARGETS,
+    Command,
+    blocks,
+    commands,
+    fenced,
+    linked_files,
+    title,
+    unknown_options,
+)
 from tests.drawn_rasters import draw_hubmap, draw_scenes
 from tests.scripts.conftest import call
 
@@ -23,7 +36,6 @@ from maskfold.steps.train import train
 RUN = "tianchi_buildings"
 TRAINS = ("make_folds", "train_fold", "train_all")
 SHELL = ("mkdir", "ln", "cp", "rm")
-TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 # What a document's own options go before, and what keeps every training small whatever they say.
 GIVEN = {key: TINY[key] for key in ("model.options", "train.precision", "train.trackers", "tune.tried")}
 GIVEN |= {"folds.count": 4, "loss": "[{name: bce}]"}  # no term that begins after a small training's end
@@ -157,20 +169,17 @@ def test_marks_say_what_is_needed_and_stand_before_a_command():
 
 def test_marked_commands_name_scripts_and_options_that_exist():
     """Of all commands, those that are not run here included."""
-    source = "\n".join(path.read_text() for path in (ROOT / "src" / "maskfold" / "cli").rglob("*.py"))
     for command in ALL:
         if script := re.search(r"\bsrc/(\w+\.py)(.*)", command.text):
             assert (ROOT / "src" / script[1]).exists(), command
-            for flag in re.findall(r"--([\w.-]+)", script[2]):
-                assert flag in option_keys() or f'"--{flag}"' in source, command
+            assert unknown_options(script[2]) == [], command
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=title)
 def test_files_and_options_that_a_document_names_exist(path):
     text = path.read_text()
-    linked = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text)
     named = re.findall(r"(?:configs|notebooks|benchmarks|tests)/[\w/]+\.(?:yaml|ipynb|py)", text)
-    assert [name for name in linked if not (path.parent / name).exists()] == []
+    assert [name for name in linked_files(text) if not (path.parent / name).exists()] == []
     assert [name for name in named if not (ROOT / name).exists()] == []
     if path.stem in WITH_OPTIONS:
         sections = "|".join({key.partition(".")[0] for key in option_keys() if "." in key})

@@ -1,9 +1,8 @@
 """docs/reliability.md: every promise names tests that there are."""
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.documents import ROOT
 
 
 def test_every_promise_names_tests_that_exist():

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.documents import CHINESE, DOCUMENTS, ROOT, blocks, commands, title
+from tests.documents import CHINESE, CODE, DOCUMENTS, LINK, ROOT, blocks, commands, title
 
 NOTEBOOKS = {path: path.parents[1] / path.name for path in (ROOT / "notebooks" / "zh").glob("*.ipynb")}
 ENGLISH = {chinese: english for english, chinese in CHINESE.items()} | NOTEBOOKS
-CODE = re.compile(r"`([^`]+)`")
-LINK = re.compile(r"\]\(([^)]+)\)")
 HEADING = re.compile(r"(#+) (.+)")
 
 

@@ -2,26 +2,22 @@
 
 import re
 import sys
-from pathlib import Path
 
 import nbformat
 import pytest
-from tests.documents import block_commands, blocks
+from tests.documents import CODE, ROOT, TARGETS, block_commands, blocks, fenced_in, linked_files, prose, unknown_options
 
-from maskfold.config import option_keys
 from maskfold.demo import make_demo
 
-ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "notebooks"))
-from execute import execute, set_parameters  # noqa: E402
-from execute import main as execute_all  # noqa: E402
-from make import SourceError, make_all, make_notebook, read_source  # noqa: E402
+from execute import execute, set_parameters
+from execute import main as execute_all
+from make import SourceError, make_all, make_notebook, read_source
 
 LESSONS = ["data", "augment", "models", "losses_metrics", "train_validate", "ensemble_submit", "soft_labels"]
 LESSONS += ["by_hand", "history", "study"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 CHINESE = sorted((ROOT / "notebooks/zh").glob("*.ipynb"))
-ANSWER = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What makes a notebook quick: names of its cell `parameters`.
 REDUCED: dict[str, dict] = {
     "01_data": {"IMAGES": 20},
@@ -57,7 +53,7 @@ def with_answers(path, folder):
     for cell in notebook.cells:
         cells.append(cell)
         if cell.cell_type == "markdown":
-            cells += [nbformat.v4.new_code_cell(block) for block in ANSWER.findall(cell.source)]
+            cells += [nbformat.v4.new_code_cell(block) for block in fenced_in(cell.source, "python")]
     notebook.cells = cells
     folder.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, folder / path.name)
@@ -98,29 +94,24 @@ def test_both_languages_say_and_do_the_same(path, chinese):
         assert re.search("[\u4e00-\u9fff]", other)
         for same in (r"^#+ ", r"^\*\*\d\.\*\*", r"^</?details>", r"^- ", r"\]\("):  # headings, exercises, lists, links
             assert len(re.findall(same, own, re.MULTILINE)) == len(re.findall(same, other, re.MULTILINE)), other
-        assert ANSWER.findall(own) == ANSWER.findall(other)
+        assert fenced_in(own, "python") == fenced_in(other, "python")
         assert names(own) == names(other), other
 
 
 def names(text):
     """What is in backticks: names of the code, the same in every language."""
-    return sorted(set(re.findall(r"`([^`]+)`", prose(text))))
-
-
-def prose(text):
-    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return sorted(set(CODE.findall(prose(text))))
 
 
 def test_links_lead_somewhere():
     for path in (*NOTEBOOKS, *CHINESE, ROOT / "notebooks/README.md", ROOT / "notebooks/zh/README.md"):
         text = "\n".join(texts(path)) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
-        linked = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", prose(text))
+        linked = linked_files(prose(text))
         assert linked
         assert [name for name in linked if not (path.parent / name).exists()] == [], path
 
 
 def test_commands_name_scripts_and_options_that_exist():
-    source = "\n".join(path.read_text() for path in (ROOT / "src/maskfold/cli").rglob("*.py"))
     pages = [(ROOT / "notebooks" / name).read_text() for name in ("README.md", "zh/README.md")]
     told = [
         command
@@ -132,11 +123,10 @@ def test_commands_name_scripts_and_options_that_exist():
     for command in told:
         words = command.split()
         if words[0] == "make":
-            assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), command
+            assert words[1] in TARGETS, command
             continue
         assert (ROOT / words[1]).exists(), command
-        for flag in re.findall(r"--([\w.-]+)", command):
-            assert flag in option_keys() or f'"--{flag}"' in source, command
+        assert unknown_options(command) == [], command
 
 
 @pytest.mark.parametrize("folder", ["", "zh"])
