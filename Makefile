@@ -7,7 +7,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Where bytecode is not kept, every start compiles torch anew: some ten seconds.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test drill fuzz lint bench rasters notebooks strip clean
+.PHONY: setup demo test drill fuzz lint bench rasters notebooks clean
 
 setup: $(READY)
 
@@ -44,10 +44,6 @@ demo: $(READY)
 # The executed copies, with their pictures, are in runs/notebooks.
 notebooks: $(READY)
 	$(BIN)/python notebooks/execute.py
-
-# The notebooks of both languages, without outputs, from notebooks/source.
-strip: $(READY)
-	$(BIN)/python notebooks/make.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/bench_rle.py --repeats 8
