@@ -8,7 +8,7 @@ import pandas as pd
 
 from maskfold.checks import DataReport, Reading
 from maskfold.competitions import Competition, ImagePath, Samples
-from maskfold.drawing import FOREGROUND, UNSCORED, class_colours, colour_numbers, fitting_size
+from maskfold.drawing import FOREGROUND, UNSCORED, class_colours, colour_numbers, fitting_size, shrink_labels
 from maskfold.errors import CompetitionError
 from maskfold.images import to_rgb
 from maskfold.labels import Label, LabelSpec
@@ -219,8 +219,7 @@ def _mask_panel(labels: LabelSpec, label: Label, text: str, place: tuple[int, in
     rows, columns = label.valid.shape
     width, height = fitting_size((rows, columns), SIDE)
     colours = [colour for colour, _ in class_colours(labels)]
-    numbers = np.where(label.valid, colour_numbers(labels, label.values), len(colours)).astype(np.uint8)
-    small = cv2.resize(numbers, (width, height), interpolation=cv2.INTER_NEAREST)
+    small = shrink_labels(colour_numbers(labels, label.values, label.valid), (width, height))
     if place is not None:
         centre = (place[1] * width // columns, place[0] * height // rows)
         cv2.circle(small, centre, RADIUS, len(colours) + 1, thickness=2)
