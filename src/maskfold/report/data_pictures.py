@@ -103,13 +103,12 @@ class Drawer:
         cards = []
         for pair in self._tiles.to_dict("records"):
             own, other = ([pair[name + end] for name in ("top", "left", "height", "width")] for end in ("", "_other"))
-            panels = []
-            for name, tile in (("id", own), ("other", other)):
-                panels.append(
-                    self._photograph(self._image(paths[pair[name]]), str(pair[name]), shared(own, other, tile))
-                )
+            panels = tuple(
+                self._photograph(self._image(paths[name]), str(name), shared(own, other, tile))
+                for name, tile in ((pair["id"], own), (pair["other"], other))
+            )
             text = f"validated in fold {pair['fold']}, which trains on {pair['other']}; raster {pair['scene']}"
-            cards.append(Card(f"{pair['id']} and {pair['other']}", text, tuple(panels)))
+            cards.append(Card(f"{pair['id']} and {pair['other']}", text, panels))
         return cards
 
     def shift_cards(self) -> dict[str, list[Card]]:
