@@ -5,7 +5,6 @@ people's images figures are shown, no pictures.
 """
 
 import argparse
-import base64
 import io
 import re
 import tempfile
@@ -19,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from maskfold.board import Board, Entry, make_board
-from maskfold.board.columns import COLUMNS, interval
+from maskfold.board.columns import COLUMNS, interval, sorted_entries
 from maskfold.competitions import open_competition
 from maskfold.demo.draw import draw_scene
 from maskfold.demo.plan import plan_scene
@@ -28,6 +27,7 @@ from maskfold.files import atomic_path
 from maskfold.metrics import build_metric
 from maskfold.report import overlay
 from maskfold.report.differences import difference_row
+from maskfold.report.pictures import data_uri
 from maskfold.runs import Run
 from maskfold.scoring.agreement import compare_masks
 from maskfold.scoring.evaluate import evaluate_submission
@@ -83,8 +83,7 @@ def picture(image: np.ndarray, title: str, side: int = SIDE) -> dict[str, Any]:
     shown.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     shown.save(buffer, "WEBP", quality=QUALITY)
-    source = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    return {"src": source, "width": shown.width, "height": shown.height, "title": title}
+    return {"src": data_uri(buffer.getvalue(), "webp"), "width": shown.width, "height": shown.height, "title": title}
 
 
 def demo_section(run: Run, folder: Path, count: int = 3) -> dict[str, Any]:
@@ -132,10 +131,10 @@ def run_section(entry: Entry) -> dict[str, Any]:
 def board_section(board: Board) -> dict[str, Any]:
     """The runs, best first, in some of the board's columns."""
     columns = [column for column in COLUMNS if column.name in SHOWN]
-    entries = sorted(board.entries, key=lambda entry: -(entry.score or 0))
+    score = next(column for column in columns if column.name == "score")
     return {
         "head": [column.title for column in columns],
-        "rows": [[column.text(entry) for column in columns] for entry in entries],
+        "rows": [[column.text(entry) for column in columns] for entry in sorted_entries(board.entries, score)],
     }
 
 
