@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from maskfold.board import Board, Entry, make_board
-from maskfold.board.columns import COLUMNS, interval
+from maskfold.board.columns import COLUMNS, interval, sorted_entries
 from maskfold.competitions import open_competition
 from maskfold.demo.draw import draw_scene
 from maskfold.demo.plan import plan_scene
@@ -131,10 +131,10 @@ def run_section(entry: Entry) -> dict[str, Any]:
 def board_section(board: Board) -> dict[str, Any]:
     """The runs, best first, in some of the board's columns."""
     columns = [column for column in COLUMNS if column.name in SHOWN]
-    entries = sorted(board.entries, key=lambda entry: -(entry.score or 0))
+    score = next(column for column in columns if column.name == "score")
     return {
         "head": [column.title for column in columns],
-        "rows": [[column.text(entry) for column in columns] for entry in entries],
+        "rows": [[column.text(entry) for column in columns] for entry in sorted_entries(board.entries, score)],
     }
 
 

@@ -34,9 +34,7 @@ def overlay(
     """
     colours = [(0, 0, 0), HIGHLIGHT] if labels.task == "binary" else [colour for colour, _ in class_colours(labels)]
     table = np.array([*colours, UNSCORED], np.float32)
-    numbers = colour_numbers(labels, mask)
-    if valid is not None:
-        numbers = np.where(valid, numbers, len(colours))
+    numbers = colour_numbers(labels, mask, valid)
     painted = table[numbers]
     alpha = np.where(numbers > 0, OPACITY, 0.0)[..., None]
     return (image * (1 - alpha) + painted * alpha).round().astype(np.uint8)
@@ -76,11 +74,14 @@ def _further(number: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def colour_numbers(labels: LabelSpec, mask: np.ndarray) -> np.ndarray:
-    """Index (H, W) into `class_colours` of every pixel of a mask; where classes overlap, the last one's."""
-    if labels.task != "multilabel":
-        return mask
-    return (mask * np.arange(1, labels.channels + 1)[:, None, None]).max(0)
+def colour_numbers(labels: LabelSpec, mask: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+    """Index (H, W) into `class_colours` of every pixel of a mask; where classes overlap, the last one's.
+
+    Where ``valid``, bool (H, W), is False it is the number behind the last colour.
+    """
+    if labels.task == "multilabel":
+        mask = (mask * np.arange(1, labels.channels + 1)[:, None, None]).max(0)
+    return mask if valid is None else np.where(valid, mask, len(class_colours(labels)))
 
 
 def object_numbers(instances: np.ndarray) -> np.ndarray:
@@ -97,3 +98,10 @@ def fitting_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
 def shrink_labels(numbers: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Labels (H, W) below 256 at another size (width, height): uint8, by nearest neighbour."""
     return cv2.resize(numbers.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+
+
+def shrink_label(label: Label, size: tuple[int, int]) -> Label:
+    """A mask and what counts of it at another size (width, height), by nearest neighbour; uint8 and bool."""
+    layered = label.values.ndim > label.valid.ndim
+    values = [shrink_labels(layer, size) for layer in (label.values if layered else [label.values])]
+    return Label(np.stack(values) if layered else values[0], shrink_labels(label.valid, size).astype(bool))

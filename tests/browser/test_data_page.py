@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.browser.conftest import assert_accessible, assert_fits, assert_quiet
+from tests.browser.conftest import assert_quiet, look_at
 from tests.checks.conftest import write_competition
 from tests.report.conftest import BAD_NAME, tiles  # noqa: F401
 
@@ -15,19 +15,14 @@ from maskfold.config import CompetitionConfig, FoldsConfig
 from maskfold.report.data_page import write_data_page
 
 
-def look(root: Path, out: Path, visit) -> list:
-    """Write the page about a competition and open it in both widths; returns what was opened."""
+def look(root: Path, out: Path, visit, check) -> None:
+    """Write the page about a competition and `look_at` it."""
     competition = open_competition(CompetitionConfig(root=root))
     write_data_page(check_data(competition, FoldsConfig()), competition, out)
-    opened = [visit(out, width) for width in (1400, 400)]
-    for width, page in zip((1400, 400), opened, strict=True):
-        page.page.evaluate("scrollTo(0, document.body.scrollHeight)")
-        assert_fits(page, width)
-        assert_accessible(page)
-        assert_quiet(page, out)
-    return opened
+    look_at(out, visit, check)
 
 
+@pytest.mark.slow
 def test_a_competition_whose_names_hold_html(tiles, tmp_path, visit):  # noqa: F811
     table = tiles / "train_mask.csv"
     folder = tmp_path / "competition"
@@ -37,11 +32,14 @@ def test_a_competition_whose_names_hold_html(tiles, tmp_path, visit):  # noqa: F
     # A mask of one pixel more than the image has is a problem that names its image.
     rows = [row if not row.startswith(BAD_NAME) else f"{BAD_NAME}\t1 1921" for row in table.read_text().splitlines()]
     (folder / "train_mask.csv").write_text("\n".join(rows) + "\n")
-    for opened in look(folder, tmp_path / "data.html", visit):
+
+    def check(opened):
         problem = opened.page.locator("#found").text_content()
         assert BAD_NAME in problem
         assert "1921" in problem
         assert opened.page.locator("#found i").count() == 0
+
+    look(folder, tmp_path / "data.html", visit, check)
 
 
 @pytest.mark.slow
@@ -50,8 +48,11 @@ def test_real_tiles(tmp_path, visit):
     if "MASKFOLD_REAL_DATA" not in os.environ:
         pytest.skip("MASKFOLD_REAL_DATA is not set: it names the folder of the real data sets")
     root = Path(os.environ["MASKFOLD_REAL_DATA"]) / "satellite_buildings"
-    for opened in look(root, tmp_path / "data.html", visit):
+
+    def check(opened):
         assert opened.page.locator("article img").count() > 10
+
+    look(root, tmp_path / "data.html", visit, check)
 
 
 def test_pages_of_fifty(tmp_path, visit):

@@ -47,9 +47,8 @@ def make_pictures(
     size = fitting_size(image.shape[:2], side)
     colours = [colour for colour, _ in class_colours(labels)]
     truth, mask = seen.truth, seen.mask
-    truth_numbers = np.where(truth.valid, colour_numbers(labels, truth.values), len(colours))
     drawn = {
-        "truth": (truth_numbers, [*colours, UNSCORED]),
+        "truth": (colour_numbers(labels, truth.values, truth.valid), [*colours, UNSCORED]),
         "prediction": (colour_numbers(labels, mask), colours),
         "errors": (error_numbers(labels, truth, mask), ERRORS),
         **{name: (object_numbers(numbers), CLASSES) for name, numbers in _objects(truth, seen).items()},

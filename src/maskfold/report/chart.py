@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from markupsafe import Markup, escape
 
 SPAN = 1000  # units of the plot's width and height
 TICKS = 5  # of an axis, about
@@ -78,7 +77,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart for the page: title, a sentence on what it shows, what `chart.js` reads, and the SVG's content."""
+    """A chart for the page: its title, a sentence on what it shows, its axes, and what is drawn and read.
+
+    ``nearest``: it is read point by point, the nearest one, rather than all series at one x.
+    """
 
     title: str
     text: str
@@ -116,8 +118,8 @@ class Chart:
         return round(100 - 100 / SPAN * self.y.place(value), 2)
 
     @property
-    def readings(self) -> Markup:
-        """JSON, escaped for an attribute: of every series that is read its name's place in the key, and its points.
+    def readings(self) -> str:
+        """JSON for ``common.js``: of every series that is read its name's place in the key, and its points.
 
         A point is x and y in units of `SPAN`, and what x and y say.
         """
@@ -132,7 +134,7 @@ class Chart:
                 if y == y
             ]
             found.append({"key": self.key.index(series) if series.name else -1, "points": points})
-        return escape(json.dumps({"x": self.x.title, "nearest": self.nearest, "series": found}, ensure_ascii=False))
+        return json.dumps({"x": self.x.title, "nearest": self.nearest, "series": found}, ensure_ascii=False)
 
 
 def vertical(value: float, y: Axis, name: str = "", *, colour: int | str = 1, dash: int = 1) -> Series:
@@ -140,18 +142,15 @@ def vertical(value: float, y: Axis, name: str = "", *, colour: int | str = 1, da
     return Series(name, (value, value), (y.low, y.high), colour=colour, dash=dash, read=False)
 
 
-def histogram(
-    name: str, values: np.ndarray, edges: np.ndarray, *, colour: int = 0, share: bool = False, unit: str = ""
-) -> Series:
-    """Bars of how many values are between two edges, the last one included; ``share``: of all of them."""
+def histogram(name: str, values: np.ndarray, edges: np.ndarray, *, colour: int = 0, unit: str = "") -> Series:
+    """Bars of how many values are between two edges, the last one included."""
     counts, edges = np.histogram(values, edges)
-    heights = counts / max(1, len(values)) if share else counts
     notes = [
-        f"{number_text(low)} to {number_text(high)}: " + (f"{height:.1%}" if share else f"{height:,}") + unit
-        for low, high, height in zip(edges[:-1], edges[1:], heights, strict=True)
+        f"{number_text(low)} to {number_text(high)}: {count:,}{unit}"
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
     ]
     middle, widths = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
-    return Series(name, middle.tolist(), heights.tolist(), "bars", widths=widths.tolist(), colour=colour, notes=notes)
+    return Series(name, middle.tolist(), counts.tolist(), "bars", widths=widths.tolist(), colour=colour, notes=notes)
 
 
 def around(values: Sequence[float], title: str = "", *, zero: bool = False) -> Axis:

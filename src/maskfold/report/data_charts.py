@@ -50,11 +50,12 @@ def shift_chart(shift: Shift, images: Images) -> Chart:
     """How much like test images the images of each split look."""
     splits, odds = images.table["split"].to_numpy()[shift.rows], shift.odds
     values = {split: pd.Series(odds[splits == split]) for split in ("train", "test")}
-    low, high = float(odds.min()), float(odds.max())
-    series = _outlines(values, np.linspace(low, max(high, low + 1e-6), BINS + 1), {"train": 0, "test": 1})
+    low = float(odds.min())
+    high = max(float(odds.max()), low + 1e-6)
+    series = _outlines(values, np.linspace(low, high, BINS + 1), {"train": 0, "test": 1})
     y = around([value for each in series for value in each.y], "share of the images", zero=True)
     text = f"histograms of the log odds of being a test image; AUC {shift.auc:.2f}"
-    x = between(low, max(high, low + 1e-6), "log odds of being a test image, by colour statistics")
+    x = between(low, high, "log odds of being a test image, by colour statistics")
     return Chart("How much like test images they look", text, x, y, tuple(series))
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from maskfold.checks import DataReport, Reading
 from maskfold.competitions import Competition, ImagePath, Samples
-from maskfold.drawing import FOREGROUND, UNSCORED, class_colours, colour_numbers, fitting_size
+from maskfold.drawing import FOREGROUND, UNSCORED, class_colours, colour_numbers, fitting_size, shrink_labels
 from maskfold.errors import CompetitionError
 from maskfold.images import to_rgb
 from maskfold.labels import Label, LabelSpec
@@ -103,13 +103,12 @@ class Drawer:
         cards = []
         for pair in self._tiles.to_dict("records"):
             own, other = ([pair[name + end] for name in ("top", "left", "height", "width")] for end in ("", "_other"))
-            panels = []
-            for name, tile in (("id", own), ("other", other)):
-                panels.append(
-                    self._photograph(self._image(paths[pair[name]]), str(pair[name]), shared(own, other, tile))
-                )
+            panels = tuple(
+                self._photograph(self._image(paths[name]), str(name), shared(own, other, tile))
+                for name, tile in ((pair["id"], own), (pair["other"], other))
+            )
             text = f"validated in fold {pair['fold']}, which trains on {pair['other']}; raster {pair['scene']}"
-            cards.append(Card(f"{pair['id']} and {pair['other']}", text, tuple(panels)))
+            cards.append(Card(f"{pair['id']} and {pair['other']}", text, panels))
         return cards
 
     def shift_cards(self) -> dict[str, list[Card]]:
@@ -219,8 +218,7 @@ def _mask_panel(labels: LabelSpec, label: Label, text: str, place: tuple[int, in
     rows, columns = label.valid.shape
     width, height = fitting_size((rows, columns), SIDE)
     colours = [colour for colour, _ in class_colours(labels)]
-    numbers = np.where(label.valid, colour_numbers(labels, label.values), len(colours)).astype(np.uint8)
-    small = cv2.resize(numbers, (width, height), interpolation=cv2.INTER_NEAREST)
+    small = shrink_labels(colour_numbers(labels, label.values, label.valid), (width, height))
     if place is not None:
         centre = (place[1] * width // columns, place[0] * height // rows)
         cv2.circle(small, centre, RADIUS, len(colours) + 1, thickness=2)

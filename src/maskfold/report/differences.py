@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 
 from maskfold.competitions import Competition
-from maskfold.drawing import error_overlay, fitting_size, overlay
+from maskfold.drawing import error_overlay, fitting_size, overlay, shrink_label
 from maskfold.files import atomic_path
 from maskfold.images import to_rgb
-from maskfold.labels import Label, LabelSpec
+from maskfold.labels import LabelSpec
 from maskfold.report.show import show_images
 from maskfold.scoring.agreement import Agreement
 
@@ -60,7 +60,7 @@ def difference_row(
     decoded = [competition.label(mask, shape, id=id_) for mask in masks]
     size = fitting_size(shape, SIDE)
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    a, b, *true = (_shrunk(label, size) for label in decoded)
+    a, b, *true = (shrink_label(label, size) for label in decoded)
     labels = competition.labels
     if true:
         panels = {
@@ -75,17 +75,3 @@ def difference_row(
             "a against b": error_overlay(image, b, a.values, labels=labels),
         }
     return {"image": image, **panels}
-
-
-def _shrunk(label: Label, size: tuple[int, int]) -> Label:
-    """The label at another size (width, height), by nearest neighbour."""
-
-    def shrink(pixels: np.ndarray) -> np.ndarray:
-        return cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST)
-
-    values = label.values
-    layered = values.ndim > label.valid.ndim
-    return Label(
-        np.stack([shrink(layer) for layer in values]) if layered else shrink(values),
-        shrink(label.valid.view(np.uint8)).view(bool),
-    )

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from maskfold.metrics import CompetitionMetric
 from maskfold.report.chart import (
     COLOURS,
     GREY,
@@ -22,8 +21,6 @@ from maskfold.report.chart import (
 )
 from maskfold.report.curves import Curve
 from maskfold.runs.history import FoldHistory
-
-SHARES = Axis(0, 1, tuple((mark / 5, f"{mark / 5:.1f}") for mark in range(6)))
 
 
 def learning_charts(history: Sequence[FoldHistory], metric: str, ends: Sequence[int]) -> list[Chart]:
@@ -55,10 +52,8 @@ def curve_chart(curve: Curve, metric: str) -> Chart:
         vertical(curve.chosen, y, f"chosen {curve.chosen:g}"),
     ]
     best = f"best {np.nanmax(curve.scores):.4f} at {curve.best:g}, chosen {curve.chosen:g}"
-    title, text = (
-        curve.title[0].upper() + curve.title[1:],
-        f"{metric} over the {curve.title}: {best}; grey: single folds",
-    )
+    title = curve.title[0].upper() + curve.title[1:]
+    text = f"{metric} over the {curve.title}: {best}; grey: single folds"
     return Chart(title, text, between(values[0], values[-1], curve.title), y, tuple(series))
 
 
@@ -73,8 +68,7 @@ def score_chart(scores: np.ndarray, metric: str) -> Chart:
         vertical(median, y, f"median {median:.3f}", colour=6, dash=2),
     )
     text = f"histogram of {len(scores)} scores, mean {scores.mean():.4f}"
-    x = Axis(0, 1, SHARES.marks, f"{metric} of an image")
-    return Chart(f"{metric} of the images", text, x, y, series)
+    return Chart(f"{metric} of the images", text, shares(f"{metric} of an image"), y, series)
 
 
 def coverage_chart(table: pd.DataFrame, images: pd.DataFrame, metric: str) -> Chart:
@@ -114,8 +108,8 @@ def reliability_chart(tables: Mapping[str, pd.DataFrame], label: str, outcome: s
     series = (Series("calibrated", (0, 1), (0, 1), colour=GREY, dash=1, read=False), *lines, *dots)
     gaps = {name: (table["observed"] - table["predicted"]).abs().max() for name, table in tables.items()}
     largest = ", ".join(f"{name} {gap:.3f}" for name, gap in gaps.items())
-    x, y = Axis(0, 1, SHARES.marks, label), Axis(0, 1, SHARES.marks, outcome)
-    return Chart("Reliability", f"{outcome} over {label}, largest gaps: {largest}", x, y, series, nearest=True)
+    text = f"{outcome} over {label}, largest gaps: {largest}"
+    return Chart("Reliability", text, shares(label), shares(outcome), series, nearest=True)
 
 
 def presence_chart(table: pd.DataFrame, gates: Sequence[float]) -> Chart:
@@ -130,7 +124,12 @@ def presence_chart(table: pd.DataFrame, gates: Sequence[float]) -> Chart:
     rules = [vertical(gate, y, f"gate {gate:g}", colour=6) for gate in gates]
     means = ", ".join(f"{name} {part['presence'].mean():.3f}" for name, part in parts.items() if len(part))
     text = f"histograms of the presence of a class in an image, by whether it is labelled there; on average {means}"
-    return Chart("Presence of classes", text, Axis(0, 1, SHARES.marks, "presence"), y, (*bars, *rules))
+    return Chart("Presence of classes", text, shares("presence"), y, (*bars, *rules))
+
+
+def shares(title: str = "") -> Axis:
+    """From 0 to 1."""
+    return Axis(0, 1, tuple((mark / 5, f"{mark / 5:.1f}") for mark in range(6)), title)
 
 
 def _reliability(table: pd.DataFrame) -> list[str]:
@@ -141,7 +140,7 @@ def _reliability(table: pd.DataFrame) -> list[str]:
 
 
 def _of_scores(scores: np.ndarray) -> Axis:
-    return SHARES if np.nanmin(scores) >= 0 and np.nanmax(scores) <= 1 else around(scores.tolist())
+    return shares() if np.nanmin(scores) >= 0 and np.nanmax(scores) <= 1 else around(scores.tolist())
 
 
 def _course(
@@ -187,6 +186,6 @@ LABELS = {
 }
 
 
-def label_of(metric: CompetitionMetric) -> str:
-    """The metric as people write it."""
-    return LABELS.get(metric.name, metric.name)
+def label_of(metric: str) -> str:
+    """A metric's name as people write it."""
+    return LABELS.get(metric, metric)

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from maskfold.files import atomic_path
-from maskfold.report.chart import Chart
-from maskfold.report.figures import LABELS, further_charts, learning_charts
+from maskfold.report.figures import further_charts, label_of, learning_charts
 from maskfold.report.page import refuse_other_suffix, render_page
 from maskfold.report.pictures import data_uri
 from maskfold.runs import FoldFolder, Run
@@ -63,9 +62,9 @@ def live_page(runs: Sequence[Run], every: float | None) -> str:
     for run in runs:
         folds = [_progress(run.fold(name)) for name in _names(run)]
         begun = [fold.history for fold in folds if len(fold.history.epochs)]
-        metric = next((LABELS.get(fold.metric, fold.metric) for fold in begun), "score")
-        charts: list[Chart] = learning_charts(begun, metric, [])
-        parts.append({"run": run, "folds": folds, "charts": charts, "further": further_charts(begun, [])})
+        metric = next((label_of(fold.metric) for fold in begun), "score")
+        charts, further = learning_charts(begun, metric, []), further_charts(begun, [])
+        parts.append({"run": run, "folds": folds, "charts": charts, "further": further})
     return render_page(
         "live.html", script="live.js", title="Live: " + " + ".join(run.name for run in runs), parts=parts, every=every
     )

@@ -52,7 +52,7 @@ def report_page(findings: Findings, cards: list[Card]) -> str:
         script="page.js",
         title="Report: " + " + ".join(training.run.name for training in findings.trainings),
         f=findings,
-        label=label_of(findings.metric),
+        label=label_of(findings.metric.name),
         settings=_settings(findings),
         advice=advise(findings),
         charts=_charts(findings),
@@ -108,7 +108,7 @@ def percent_text(share: float) -> str:
 
 
 def _charts(findings: Findings) -> dict[str, list[Chart]]:
-    label = label_of(findings.metric)
+    label = label_of(findings.metric.name)
     per_image = findings.table["score"].to_numpy()
     reliability = (
         ("probability of foreground", "share labelled as foreground")

@@ -12,7 +12,8 @@ from tqdm import tqdm
 from maskfold.competitions import Competition
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage
-from maskfold.inference.decoding import build_chain
+from maskfold.inference.decoding import Chain, build_chain
+from maskfold.inference.predict import Prediction
 from maskfold.instances import numbered, plain
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import CalibrationMetrics, SegmentationMetrics
@@ -51,11 +52,8 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
     calibration = {kind: CalibrationMetrics(labels) for kind in kinds}
     rows, labelled = [], []
     for image in tqdm(images, desc="out-of-fold images", unit="image", leave=False, disable=None):
-        probability = image.probability(choice.checkpoints, choice.weights, choice.stack)
-        prediction = image.prediction(probability, choice.checkpoints, choice.weights, competition)
-        truth = image.truth(competition)
-        refined = chain.refine(probability, prediction.image, prediction.presence)
-        mask = plain(chain.decide(refined, prediction.image, prediction.presence, prediction.inside))
+        prediction, refined, mask = _decode(image, competition, choice, chain)
+        probability, mask, truth = prediction.probability, plain(mask), image.truth(competition)
         metrics.update(mask, truth.values, truth.valid)
         calibration["chosen"].update(refined, truth)
         if "plain" in calibration:
@@ -100,13 +98,20 @@ class Seen(NamedTuple):
 def predict_image(image: OofImage, competition: Competition, choice: EnsembleChoice) -> Seen:
     """The truth of an image, and what the ensemble makes of it."""
     chain = build_chain(choice.post, competition.labels, competition.images)
-    merged = image.probability(choice.checkpoints, choice.weights, choice.stack)
-    prediction = image.prediction(merged, choice.checkpoints, choice.weights, competition)
-    refined = chain.refine(merged, prediction.image, prediction.presence)
-    mask = chain.decide(refined, prediction.image, prediction.presence, prediction.inside)
+    prediction, refined, mask = _decode(image, competition, choice, chain)
     truth = image.truth(competition)
     objects = None if truth.instances is None else numbered(mask)
     return Seen(refined, truth, plain(mask), objects, prediction.presence)
+
+
+def _decode(
+    image: OofImage, competition: Competition, choice: EnsembleChoice, chain: Chain
+) -> tuple[Prediction, np.ndarray, np.ndarray]:
+    """What the chain takes, the probabilities that it decides on, and its mask, with instances where it has them."""
+    merged = image.probability(choice.checkpoints, choice.weights, choice.stack)
+    prediction = image.prediction(merged, choice.checkpoints, choice.weights, competition)
+    refined = chain.refine(merged, prediction.image, prediction.presence)
+    return prediction, refined, chain.decide(refined, prediction.image, prediction.presence, prediction.inside)
 
 
 def mean_entropy(labels: LabelSpec, probability: np.ndarray, scored: np.ndarray) -> float:

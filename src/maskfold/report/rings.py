@@ -1,5 +1,7 @@
 """Where errors are that nobody sees in a small picture."""
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -10,6 +12,15 @@ TOO_SMALL = 0.03
 MOST_RINGS = 12
 
 
+class _Spot(NamedTuple):
+    """A component: its area, its longer side, its centre (x, y), and its pixels (rows, columns)."""
+
+    area: int
+    side: int
+    centre: tuple[float, float]
+    pixels: tuple[np.ndarray, np.ndarray]
+
+
 def ring_places(labels: LabelSpec, truth: Label, mask: np.ndarray) -> list[tuple[float, float]]:
     """Centres (x, y), as shares of width and height, of errors too small to see, the largest first; of many some.
 
@@ -18,23 +29,23 @@ def ring_places(labels: LabelSpec, truth: Label, mask: np.ndarray) -> list[tuple
     """
     true, found = labels.layers(truth.values) & truth.valid, labels.layers(mask) & truth.valid
     first = 1 if labels.exclusive else 0  # what is missed of the background is invented of another class
+    height, width = mask.shape[-2:]
+    limit = TOO_SMALL * max(height, width)
     spots = []
     for own, other in ((true, found), (found, true)):
         for layer, counterpart in zip(own[first:], other[first:], strict=True):
-            spots += [spot for spot in _spots(layer) if not counterpart[spot[3]].any()]
-    if not spots:
-        wrong = _spots(labels.differ(truth.values, mask) & truth.valid)
-        longest = max((spot[1] for spot in wrong), default=0)
-        spots = sorted(wrong, key=lambda spot: -spot[0])[:1] if longest <= TOO_SMALL * max(mask.shape[-2:]) else []
-    small = [spot for spot in spots if spot[1] <= TOO_SMALL * max(mask.shape[-2:])]
-    height, width = mask.shape[-2:]
-    ordered = sorted(small, key=lambda spot: (-spot[0], spot[2]))
+            spots += [spot for spot in _spots(layer) if not counterpart[spot.pixels].any()]
+    if spots:
+        small = [spot for spot in spots if spot.side <= limit]
+    else:
+        wrong = sorted(_spots(labels.differ(truth.values, mask) & truth.valid), key=lambda spot: -spot.area)
+        small = wrong[:1] if all(spot.side <= limit for spot in wrong) else []
+    ordered = sorted(small, key=lambda spot: (-spot.area, spot.centre))
     ordered = ordered[:: -(-len(ordered) // MOST_RINGS) or 1]
-    return [(x / width, y / height) for _, _, (x, y), _ in ordered]
+    return [(x / width, y / height) for x, y in (spot.centre for spot in ordered)]
 
 
-def _spots(layer: np.ndarray) -> list[tuple[int, int, tuple[float, float], tuple[np.ndarray, ...]]]:
-    """Area, longer side, centre (x, y) and pixels of each component."""
+def _spots(layer: np.ndarray) -> list[_Spot]:
     count, numbers, figures, centres = cv2.connectedComponentsWithStats(layer.astype(np.uint8), connectivity=8)
     found = []
     for number in range(1, count):
@@ -42,5 +53,6 @@ def _spots(layer: np.ndarray) -> list[tuple[int, int, tuple[float, float], tuple
         box = np.s_[top : top + height, left : left + width]
         rows, columns = np.nonzero(numbers[box] == number)
         x, y = centres[number]
-        found.append((area, max(width, height), (float(x) + 0.5, float(y) + 0.5), (rows + top, columns + left)))
+        centre, pixels = (float(x) + 0.5, float(y) + 0.5), (rows + top, columns + left)
+        found.append(_Spot(area, max(width, height), centre, pixels))
     return found

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from maskfold.drawing import error_overlay, fitting_size, overlay, shrink_labels
+from maskfold.drawing import error_overlay, fitting_size, overlay, shrink_label
 from maskfold.images import to_rgb
 from maskfold.inference.predict import Prediction
-from maskfold.labels import Label, LabelSpec
+from maskfold.labels import LabelSpec
 
 if TYPE_CHECKING:
     from maskfold.training.session import Session
@@ -56,7 +56,7 @@ def _panels(session: "Session", prediction: Prediction) -> list[np.ndarray]:
     assert truth is not None  # validation images are training images, which have masks
     size = fitting_size(truth.valid.shape, SIDE)
     image = cv2.resize(to_rgb(competition.image(sample.image), competition.images), size, interpolation=cv2.INTER_AREA)
-    label = Label(_shrunk(truth.values, size), shrink_labels(truth.valid, size).astype(bool))
+    label = shrink_label(truth, size)
     layers = [cv2.resize(layer, size, interpolation=cv2.INTER_NEAREST) for layer in prediction.probability]
     probability = np.stack(layers)
     panels = [
@@ -72,12 +72,6 @@ def _certainty(labels: LabelSpec, probability: np.ndarray) -> np.ndarray:
     """Grey (H, W): the probability of any foreground, or of the class chosen."""
     shares = 1 - probability[0] if labels.exclusive else probability.max(0)
     return (255 * shares).round().clip(0, 255).astype(np.uint8)
-
-
-def _shrunk(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if values.ndim == len(size):
-        return shrink_labels(values, size)
-    return np.stack([shrink_labels(layer, size) for layer in values])
 
 
 def _framed(panel: np.ndarray, cell: tuple[int, ...]) -> np.ndarray:

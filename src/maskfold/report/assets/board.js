@@ -1,4 +1,3 @@
-"use strict";
 (() => {
   const table = document.getElementById("board");
   const body = table.tBodies[0];
