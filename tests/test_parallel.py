@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import maskfold
+from maskfold import parallel
 from maskfold.errors import ConfigError, TrainingError
 from maskfold.parallel import default_processes, gpus, worker_pool
 
@@ -68,6 +69,23 @@ def test_the_first_error_ends_the_others_at_once():
     with pytest.raises(ConfigError, match="task 1 is wrong"):
         side_by_side(fail, [(0,), (1,)], 2)
     assert time.monotonic() - began < 30
+
+
+def stop(folder: str, task: int) -> None:
+    if task == 0:
+        Path(folder, str(os.getpid())).touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while not list(Path(folder).iterdir()):
+        time.sleep(0.05)
+    raise ConfigError("task 1 is wrong")
+
+
+def test_a_process_that_does_not_end_by_itself_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "GRACE", 0.5)
+    with pytest.raises(ConfigError, match="task 1 is wrong"):
+        side_by_side(stop, [(str(tmp_path), 0), (str(tmp_path), 1)], 2)
+    (stopped,) = (int(path.name) for path in tmp_path.iterdir())
+    assert not alive(stopped)
 
 
 def test_a_process_that_the_system_ended_is_named():

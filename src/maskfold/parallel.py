@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import time
 import traceback
 from abc import ABC, abstractmethod
 from collections import deque
@@ -19,7 +20,7 @@ from maskfold.errors import TrainingError
 
 logger = logging.getLogger(__name__)
 
-GRACE = 20.0  # seconds in which a process that is to end may do so by itself
+GRACE = 20.0  # seconds in which processes that are to end may do so by themselves
 
 Task = tuple[Any, ...]
 Work = Callable[..., object]
@@ -133,11 +134,12 @@ class Workers(Executor):
             process.process.join()
 
     def close(self) -> None:
-        """End processes that still work."""
+        """End processes that still work; within `GRACE` all of them by themselves, or they are killed."""
         self._writer.close()
+        until = time.monotonic() + GRACE
         for process in self._started:
             process.pipe.close()
-            process.process.join(GRACE)
+            process.process.join(max(0.0, until - time.monotonic()))
             if process.process.is_alive():  # its files are whole or not there, whenever it ends
                 process.process.kill()
                 process.process.join()
