@@ -2,7 +2,7 @@
 
 python benchmarks/bench_encoders.py            # a Markdown table; the encoder alone, 2 x 3 x 256 x 256, CPU, one thread
 
-Memory (on Linux) is the growth of a fresh process's largest resident size over one step with AdamW: parameters,
+Memory is the growth of a fresh process's largest resident size over one step with AdamW: parameters,
 gradients, optimiser state, activations. The two layouts take turns; their ratio means more than either time on a busy
 machine.
 """
@@ -10,13 +10,14 @@ machine.
 import argparse
 import subprocess
 import sys
-from pathlib import Path
 
+import psutil
 import torch
 from torch import Tensor
 
 from maskfold.config import ModelConfig
 from maskfold.models import SegmentationModel, build_model
+from maskfold.training.memory import peak_memory
 from timing import interleave, machine
 
 ENCODERS = (
@@ -85,18 +86,12 @@ def loss_of(maps: list[Tensor]) -> Tensor:
 
 
 def step_memory(encoder: str) -> int:
-    before = resident("VmRSS")
+    before = psutil.Process().memory_info().rss
     network = build(encoder).net.encoder.train()
     optimizer = torch.optim.AdamW(network.parameters())
     loss_of(network(torch.rand(2, 3, 256, 256))).backward()
     optimizer.step()
-    return round((resident("VmHWM") - before) / 1024)
-
-
-def resident(which: str) -> int:
-    """KiB of memory in use now (VmRSS) or at most so far (VmHWM); getrusage would count the parent's, too."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(which))
+    return round((peak_memory() - before) / 2**20)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,9 @@ are needed.
 """
 
 import argparse
-import os
 import tempfile
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
@@ -44,10 +43,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6, help="of each training (default 6)")
     options = parser.parse_args()
     print(machine("torch", "opencv-python"))
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
         right = trials(tuple(options.planted), options)
-        os.chdir("/")
     print(f"planted {options.planted}: {sum(right)} of {len(right)} are right")
 
 

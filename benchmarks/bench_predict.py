@@ -28,7 +28,7 @@ from torch import Tensor, nn
 import maskfold
 from maskfold.config import Config
 from maskfold.demo import make_demo
-from maskfold.device import choose_device, choose_precision
+from maskfold.device import choose_device, choose_precision, wait_for
 from maskfold.ensembling import load_networks
 from maskfold.models import build_model
 from maskfold.runs import Run
@@ -58,10 +58,8 @@ def main() -> None:
     options.batch = options.batch or (4 if device.type == "cpu" else 32)
     print(machine("torch", "segmentation-models-pytorch"))
     print(torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability())
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         compare(begin(options), options, device)
-        os.chdir("/")
 
 
 def begin(options: argparse.Namespace) -> Run:
@@ -168,8 +166,7 @@ def alone(
                 for network in networks:
                     for _ in range(views):
                         network(batch)
-        if device.type != "cpu":
-            torch.accelerator.synchronize(device)
+        wait_for(device)
 
     return run
 

@@ -18,7 +18,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
+from contextlib import chdir, nullcontext, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -31,8 +31,9 @@ from torch import Tensor, nn
 
 import maskfold
 from maskfold.demo import make_demo
-from maskfold.device import choose_device, steady_shapes
+from maskfold.device import choose_device, steady_shapes, wait_for
 from maskfold.runs import Run
+from maskfold.training.memory import peak_memory
 from maskfold.training.session import Session, open_session
 from maskfold.yaml_text import load_yaml
 from timing import clock_of, convolutions, interleave, machine
@@ -62,8 +63,7 @@ def main() -> None:
     options.steps = options.steps or (2 if device.type == "cpu" else 20)
     print(machine("torch", "segmentation-models-pytorch", "albumentations"))
     print(torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability())
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
         tiles = options.tiles or min(options.batch * options.steps, 640) * 5 // 4
         make_demo(Path("data/demo"), train_tiles=max(tiles, 8), test_tiles=1, tile=options.size)
         compare(options, device)
@@ -87,7 +87,7 @@ def compare(options: argparse.Namespace, device: torch.device) -> None:
     if options.compiled:
         compiled = begin(options, compiled=True)
         candidates["ours, compiled"] = steady(partial(through, compiled, [batch] * options.steps))
-    candidates["ours, files"] = steady(partial(through, session, files(session, options.steps)))
+    candidates["ours, files"] = steady(lambda: through(session, islice(endless(session), options.steps)))
     with steady_shapes() if apart else nullcontext():  # as `maskfold.training.loop` has around an epoch
         seconds = interleave(
             {name: settled(call, device) for name, call in candidates.items()},
@@ -103,7 +103,7 @@ def compare(options: argparse.Namespace, device: torch.device) -> None:
     print(f"outside of forward, backward and optimiser: {outside:.1%}; waiting for files: {waiting:.1%}")
     if apart:
         print(f"convolutions: {convolutions(candidates['its bare steps']):.0%} of the bare steps")
-    print(f"peak memory: {peak_memory(device)}", flush=True)
+    print(f"peak memory: {peak(device)}", flush=True)
 
 
 def parts(options: argparse.Namespace, device: torch.device) -> None:
@@ -144,17 +144,8 @@ def begin(options: argparse.Namespace, *, compiled: bool = False) -> Session:
     return open_session(run, 0)
 
 
-def files(session: Session, steps: int) -> Iterable[dict]:
-    """Batches of the loader, of further epochs where one has too few."""
-
-    class Batches:
-        def __iter__(self) -> Any:
-            return islice(endless(session), steps)
-
-    return Batches()
-
-
 def endless(session: Session) -> Iterable[dict]:
+    """Batches of the loader, of further epochs where one has too few."""
     while True:
         session.data.sampler.epoch += 1
         yield from session.data.train
@@ -285,21 +276,18 @@ def matrix_peak() -> float:
     return next((peak for part, peak in MATRIX_PEAK.items() if part in name), float("nan"))
 
 
-def settled(call: Callable[[], None], device: torch.device) -> Callable[[], None]:
+def settled(call: Callable[[], object], device: torch.device) -> Callable[[], None]:
     def run() -> None:
         call()
-        if device.type != "cpu":
-            torch.accelerator.synchronize(device)
+        wait_for(device)
 
     return run
 
 
-def peak_memory(device: torch.device) -> str:
+def peak(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB on the GPU, of all candidates"
-    import resource
-
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB, of all of ours"
+    return f"{peak_memory() / 2**30:.1f} GiB, of all of ours"
 
 
 if __name__ == "__main__":

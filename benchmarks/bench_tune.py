@@ -11,8 +11,6 @@ scores are compared. Seconds are of processor time: all of it is one thread's.
 import argparse
 import contextlib
 import io
-import os
-import resource
 import tempfile
 import time
 from functools import partial
@@ -34,6 +32,7 @@ from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.submit import default_choice
 from maskfold.rle import rle_encode
 from maskfold.runs import Run
+from maskfold.training.memory import peak_memory
 from timing import machine, print_row, print_rows
 
 THRESHOLDS = tuple(round(0.2 + 0.05 * step, 2) for step in range(13))
@@ -50,11 +49,9 @@ def main() -> None:
     options = parser.parse_args()
     print(machine("numpy", "scipy", "opencv-python", "numba"))
     cv2.setNumThreads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         run = begin(options.images, options.size)
         compare(run, options)
-        os.chdir("/")
 
 
 def begin(images: int, size: int) -> Run:
@@ -115,7 +112,7 @@ def compare(run: Run, options: argparse.Namespace) -> None:
     verdict = "" if len(images) * options.size**2 < 1000 * 512**2 or seconds <= LIMIT else " (not reached)"
     print(f"\nlimit of the grid for 1000 images of 512 pixels a side: {LIMIT:g} s{verdict}")
     print(f"the command, all choices cross-fitted: {whole:.1f} s")
-    print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    print(f"peak memory: {peak_memory() / 2**20:.0f} MiB")
 
 
 def settings(choice: EnsembleChoice) -> list[Setting]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from maskfold.planning.fingerprint import Fingerprint
-from maskfold.planning.speed import Cost
+from maskfold.planning.networks import Cost
 
 SPARE = 0.1  # of the hours is left over
 COMMAND = 8.0  # seconds until a command works: imports, tables, the network

@@ -86,10 +86,9 @@ def make_plan(
         "folds.copies": folds.copies(data, kind.value, base.folds),
         "folds.count": made,
         "folds.trained": folds.trained(option.folds, made.value, option.images, base.folds),
-        **_values(data, speed, option, train=train, hours=hours),
+        **_values(data, speed, option, train=train, hours=hours, why=_why_network(best, estimates)),
         "tta.views": views.views(data, option.views),
     }
-    values["model.encoder"] = Reason(option.network.encoder.name, _why_network(best, estimates))
     seconds = option.costs.total(values["train.epochs"].value * train, option.folds)
     costs = {network.name: estimates.cost(network).train for network in networks}
     full = length.is_enough(option.images, enough(data))
@@ -116,7 +115,9 @@ def choose(budget: Budget, networks: Sequence[Network]) -> tuple[list[Option], E
         estimates.measure(best[0].network)
 
 
-def _values(data: Fingerprint, speed: Speed, option: Option, *, train: float, hours: float) -> dict[str, Reason]:
+def _values(
+    data: Fingerprint, speed: Speed, option: Option, *, train: float, hours: float, why: str
+) -> dict[str, Reason]:
     memory, scale = option.costs.cost.memory, option.scale
     encoder, decoder = option.network.encoder, option.network.decoder
     side = crop(data, scale, memory=memory, free=speed.free)
@@ -134,7 +135,7 @@ def _values(data: Fingerprint, speed: Speed, option: Option, *, train: float, ho
         "data.cache": input.cache(data, scale, speed.host),
         "data.positive_share": positives.positive_share(data),
         "model.architecture": Reason(decoder.architecture, f"{decoder.name}: chosen together with the encoder"),
-        "model.encoder": Reason(encoder.name, ""),
+        "model.encoder": Reason(encoder.name, why),
         "model.encoder_weights": Reason("imagenet" if pretrained else None, weights),
         "model.options": Reason(dict(decoder.options), f"those of the {decoder.name} that was measured"),
         "loss": loss(data),

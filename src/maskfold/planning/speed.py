@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from maskfold.config import ModelConfig
-from maskfold.device import choose_device, choose_precision, give_back_memory, wait_for
+from maskfold.device import choose_device, choose_precision, device_name, give_back_memory, wait_for
 from maskfold.images import ImageSpec
 from maskfold.labels import LabelSpec
 from maskfold.models import SegmentationModel, build_model
@@ -61,7 +61,7 @@ class MeasuredSpeed:
         """
         self.labels, self.images, self.device = labels, images, device or choose_device()
         self.gpu = self.device.type == "cuda"
-        self.name = _name(self.device)
+        self.name = f"{torch.get_num_threads()} CPU threads" if self.device.type == "cpu" else device_name(self.device)
         self.host = max(0, free_memory() - reserve())
         self.free = torch.cuda.mem_get_info(self.device)[0] if self.gpu else self.host
         self._clock = clock
@@ -123,9 +123,3 @@ class MeasuredSpeed:
         work()
         wait_for(self.device)
         return self._clock() - started
-
-
-def _name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else device.type.upper()

@@ -8,8 +8,6 @@ from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.reason import Reason
 
 COLOUR = {"RandomBrightnessContrast": {"brightness_limit": 0.2, "contrast_limit": 0.2, "p": 0.5}}
-
-
 # docs/experiments.md, the study `views`: flips gain 0.003 over one look, which may be chance; d4 gains 0.009 more.
 GAINS = {"none": 0.0, "flips": 0.003, "d4": 0.012}
 
