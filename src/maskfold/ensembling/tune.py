@@ -26,7 +26,7 @@ from maskfold.ensembling.ensemble import refuse_without_presence
 from maskfold.ensembling.finished import finished_folds
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
-from maskfold.ensembling.stacked import Stacking
+from maskfold.ensembling.stacking import Stacking
 from maskfold.ensembling.submit import default_choice, weight_hashes
 from maskfold.ensembling.traps import Trial
 from maskfold.ensembling.view_weights import view_coordinates, weighing, with_views
