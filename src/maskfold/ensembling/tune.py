@@ -23,11 +23,11 @@ from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, Refused, RunChoice
 from maskfold.ensembling.crossfit import Coordinate, Part, Walked, cross_fitted, walk
 from maskfold.ensembling.ensemble import refuse_without_presence
-from maskfold.ensembling.finished import finished_folds
+from maskfold.ensembling.finished import finished_folds, weight_hashes
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.stacking import Stacking
-from maskfold.ensembling.submit import default_choice, weight_hashes
+from maskfold.ensembling.submit import default_choice
 from maskfold.ensembling.traps import Trial
 from maskfold.ensembling.view_weights import view_coordinates, weighing, with_views
 from maskfold.ensembling.weightings import MOST_ON_GRID, weightings, with_share
@@ -217,4 +217,5 @@ def _with_presence(
 
 def _hashes(runs: Sequence[Run], checkpoints: Sequence[str]) -> dict[str, str | None]:
     parts = zip(runs, checkpoints, strict=True)
-    return {path: digest for run, name in parts for path, digest in weight_hashes(run, name).items()}
+    found = (weight_hashes(run, name, finished_folds(run)) for run, name in parts)
+    return {path: digest for hashes in found for path, digest in hashes.items()}
