@@ -39,7 +39,7 @@ def ensemble_of(run, batch_size=2):
 def test_probabilities_do_not_depend_on_batches_order_or_shards(run):
     samples = run.competition().samples("test")
     expected = {p.id: p.probability for p in ensemble_of(run).predict(samples)}
-    backwards = ensemble_of(run, batch_size=1)
+    backwards = ensemble_of(run, batch_size=1).adapted(Samples(reversed(samples)))
     again = {p.id: p.probability for p in backwards.predict(Samples(reversed(samples)))}
     for first, second in zip(ensemble_of(run).adapted(samples).statistics[0], backwards.statistics[0], strict=True):
         assert all(torch.equal(first[name], second[name]) for name in first), "bit for bit"
@@ -54,6 +54,15 @@ def test_probabilities_do_not_depend_on_batches_order_or_shards(run):
     plain = override(run.config, {"tta.batch_norm_prior": None})
     without = predict_samples(default_choice([run], plain), run.competition(), samples, batch_size=2, runs=[run])
     assert max(np.abs(p.probability - expected[p.id]).max() for p in without) > 0.02
+
+
+def test_each_set_of_images_has_its_own_statistics(run):
+    """An ensemble that has predicted some images predicts others as one that has not."""
+    samples = run.competition().samples("test")
+    used, fresh = ensemble_of(run), ensemble_of(run)
+    list(used.predict(samples[:2]))
+    for found, expected in zip(used.predict(samples[2:]), fresh.predict(samples[2:]), strict=True):
+        assert np.array_equal(found.probability, expected.probability)
 
 
 def test_each_folds_networks_are_adapted_on_their_own(run):

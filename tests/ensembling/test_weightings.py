@@ -6,7 +6,7 @@ from tests.drawn_runs import make_run, random_run
 from tests.ensembling.test_tune import by_fold, thirds
 
 from maskfold.config import override
-from maskfold.ensembling.checkpoints import ensure_oof, oof_options
+from maskfold.ensembling.checkpoints import drop_damaged_oof, ensure_oof, oof_options
 from maskfold.ensembling.oof import oof_images
 from maskfold.ensembling.settings import Setting
 from maskfold.ensembling.submit import default_choice
@@ -97,6 +97,22 @@ def test_weights_of_views_that_gain_nothing_are_not_kept(config, competition, tr
     choice = tune([run], competition, config)
     assert choice.tta == config.tta
     assert choice.scores == {"before": 1.0, "after": 1.0}
+
+
+def test_damaged_maps_of_a_view_are_dropped_too(viewed, caplog):
+    """`predict --oof`, which their error names, must not leave them to tuning."""
+    run, _, _ = viewed
+    folder = run.fold(1).path / "oof/best.view_2"
+    (shard,) = folder.glob("*.pngs")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    drop_damaged_oof(run)
+    assert "best.view_2: 1 maps are damaged" in caplog.text
+    left = {store.prefix: len(store.ids()) for fold in map(run.fold, run.finished_folds()) for store in fold.all_oof()}
+    assert len(left) == 3 * 5 - 1
+    assert "fold_1/oof/best.view_2" not in left
+    assert all(left.values())
 
 
 @pytest.mark.slow

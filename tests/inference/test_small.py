@@ -9,7 +9,7 @@ from tests.inference.test_gates import BINARY, CLOUDS, STREET, decode, noise
 from maskfold.config import PostConfig, override
 from maskfold.ensembling.tune import tune
 from maskfold.errors import ConfigError
-from maskfold.inference.decoding import build_chain, tunable_values, with_and_without
+from maskfold.inference.decoding import Step, build_chain, tunable_values, with_and_without
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.8])
@@ -54,6 +54,18 @@ def test_off_by_default_and_refused_where_classes_exclude_each_other():
     place = names.index("small.threshold of fog")
     assert names.index("threshold of haze") < place < names.index("small.area of fog") < names.index("min_area of fog")
     assert [each.small is None for each in with_and_without(PostConfig(small={}))] == [True, False]
+
+
+class Decides(Step):
+    stage = "decision"
+
+    def __call__(self, layers, image):
+        return layers > 0
+
+
+def test_nobody_else_decides():
+    with pytest.raises(ConfigError, match=r"test_small:Decides has the stage decision, .* to probability or mask"):
+        build_chain(PostConfig(steps={f"{__name__}:Decides": {}}), BINARY)
 
 
 @pytest.mark.parametrize("helps", [True, False])

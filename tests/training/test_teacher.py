@@ -101,6 +101,8 @@ def test_a_fold_learns_from_networks_of_that_fold_only_and_on_its_training_image
 def test_several_teachers_are_averaged_before_the_temperature(teacher, student):
     run = student(teacher("a", {0: -1.0}), teacher("b", {0: 2.0}), temperature=3.0)
     fold_data(run, 0, needs=frozenset())
+    asked = run.fold(0).teacher().made_with()["tta"]
+    assert "batch_norm_prior" not in asked, "what is off is not written: maps of earlier versions stay"
     mean = (sigmoid(-1) + sigmoid(2)) / 2
     expected = sigmoid(math.log(mean / (1 - mean)) / 3)
     assert np.unique(run.fold(0).teacher().read("T000.jpg")) == round(255 * expected)

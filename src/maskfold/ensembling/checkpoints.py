@@ -92,12 +92,8 @@ def oof_options(tta: TTAConfig, size: tuple[int, int] | float | None = None) -> 
     return tta.model_dump(mode="json", exclude=left_out) | asked
 
 
-def oof_store(fold: FoldFolder, checkpoint: str, tta: TTAConfig) -> MapStore:
-    """Where a fold's out-of-fold maps of a checkpoint are: those of single views are apart from the merged ones."""
-    return fold.oof(_place(checkpoint, tta))
-
-
-def _place(checkpoint: str, tta: TTAConfig) -> str:
+def oof_place(checkpoint: str, tta: TTAConfig) -> str:
+    """How the out-of-fold maps of a checkpoint are called: those of single views are apart from the merged ones."""
     weighing = [view for view, weight in enumerate(tta.view_weights or ()) if weight > 0]
     return f"{checkpoint}.view_{weighing[0]}" if len(weighing) == 1 else checkpoint
 
@@ -108,7 +104,7 @@ def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta:
     Where the files of some are gone, or the list of them is damaged, they are not: they are made again. What is in the
     files is looked at when they are read.
     """
-    store = oof_store(run.fold(fold), checkpoint, tta)
+    store = run.fold(fold).oof(oof_place(checkpoint, tta))
     try:
         return store.whole(oof_options(tta, competition.submission_size))
     except RunError as error:
@@ -116,16 +112,16 @@ def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta:
         return False
 
 
-def drop_damaged_oof(run: Run, checkpoint: str, tta: TTAConfig) -> None:
-    """Remove the out-of-fold maps of a checkpoint of which a byte is not as it was written."""
-    for fold in map(run.fold, run.finished_folds()):
-        store = oof_store(fold, checkpoint, tta)
+def drop_damaged_oof(run: Run) -> None:
+    """Remove all out-of-fold maps that tuning may read of a fold and a checkpoint, where a byte has changed."""
+    for store in (store for fold in map(run.fold, run.finished_folds()) for store in fold.all_oof()):
         try:
             damaged = store.damaged()
         except RunError:  # the list of them: they count as missing already
             continue
         if damaged:
-            logger.warning("%s of %s: %d maps are damaged: %s", fold.path, checkpoint, len(damaged), first_few(damaged))
+            place = run.path / store.prefix
+            logger.warning("%s: %d maps are damaged: %s", place, len(damaged), first_few(damaged))
             store.clear()
 
 
@@ -142,11 +138,12 @@ def ensure_oof(
         tta: how the maps are made.
         batch_size: images per batch; `None`: the run's ``inference.batch_size``.
     """
-    store = oof_store(run.fold(fold), checkpoint, tta)
+    place = oof_place(checkpoint, tta)
+    store = run.fold(fold).oof(place)
     if has_oof(run, fold, checkpoint, competition, tta):
         return store
     config = run.config if batch_size is None else with_batch_size(run.config, batch_size)
-    with run.fold(fold).lock("oof", _place(checkpoint, tta), wait=True):
+    with run.fold(fold).lock("oof", place, wait=True):
         if not has_oof(run, fold, checkpoint, competition, tta):  # nobody else made them meanwhile
             store.sweep()
             _compute_oof(run, config, fold, checkpoint, competition, tta, store)

@@ -17,7 +17,6 @@ from maskfold.ensembling.checkpoints import adapt_networks, run_networks, with_b
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.ensembling.engines import check_graph, onnx_networks
 from maskfold.ensembling.finished import folds_of
-from maskfold.ensembling.stack_layer import stacked_map
 from maskfold.inference.batch_norm import batch_norm_statistics
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
@@ -78,8 +77,7 @@ class Ensemble:
     Attributes:
         choice, competition, folds, engine, runs: as for `maskfold.ensembling.submit.predict_samples`.
         batch_size: images, or windows, per batch.
-        statistics: of the batch norms of each run's networks, where they were adapted to images; None: not yet. An
-            ensemble that adapts predicts one set of images.
+        statistics: of the batch norms of each run's networks, where they were adapted to images; None: they were not.
     """
 
     choice: EnsembleChoice
@@ -110,29 +108,27 @@ class Ensemble:
         return found
 
     def adapted(self, samples: Samples) -> "Ensemble":
-        """The same, its batch norms adapted to images where ``tta`` asks for it; as it is sent to processes."""
-        if self.choice.tta.batch_norm_prior is None:
-            return self
-        own = replace(self)
-        own._adapt(samples)
-        return replace(own)
+        """The same with batch norms adapted to images, where ``tta`` asks for it and they are not yet.
 
-    def _adapt(self, samples: Samples) -> None:
+        Networks that were adapted are loaded again where they predict, so that what is sent to processes holds none.
+        """
         tta = self.choice.tta
         if tta.batch_norm_prior is None or self.statistics is not None:
-            return
-        for _, predictor in self.parts:
+            return self
+        predictors = [predictor for _, predictor in replace(self).parts]
+        for predictor in predictors:
             adapt_networks(predictor.networks, samples, self.competition, predictor.run.config, tta)
-        self.statistics = [[batch_norm_statistics(each) for each in part.networks] for _, part in self.parts]
+        found = [[batch_norm_statistics(network) for network in predictor.networks] for predictor in predictors]
+        return replace(self, statistics=found)
 
     def predict(self, samples: Samples, *, rank: int = 0, world: int = 1) -> Iterator[Prediction]:
         """As `predict_samples`; with ``world`` only every ``world``-th batch, from batch ``rank`` on.
 
         The batches are those of one pass over all images, so that every image's probability is the same bit for bit.
         """
-        self._adapt(samples)
-        streams = [self._stream(predictor, samples, rank, world) for _, predictor in self.parts]
-        weights = [weight for weight, _ in self.parts]
+        parts = self.adapted(samples).parts
+        streams = [self._stream(predictor, samples, rank, world) for _, predictor in parts]
+        weights = [weight for weight, _ in parts]
         for together in zip(*streams, strict=True):
             mean = self._together([prediction.probability for prediction in together], weights)
             presence = mean_presence((weight, p.presence) for p, weight in zip(together, weights, strict=True))
@@ -144,7 +140,7 @@ class Ensemble:
     def _together(self, maps: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
         """The probability that the runs' maps make, float32 (C, H, W)."""
         if self.choice.stack is not None:
-            return stacked_map(self.choice.stack, maps)
+            return self.choice.stack(maps)
         total = sum(weights)
         return np.asarray(sum(one * np.float32(weight / total) for one, weight in zip(maps, weights, strict=True)))
 

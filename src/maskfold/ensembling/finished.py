@@ -39,7 +39,7 @@ def folds_of(run: Run) -> list[int | str]:
     return list(finished_folds(run))
 
 
-def weights_digests(run: Run, checkpoint: str, folds: Sequence[int | str] | None) -> list[str | None]:
-    """SHA-256 of all weights with which folds (`None`: those that predict) of a run predict as ``checkpoint``."""
-    used = map(run.fold, folds or folds_of(run))
-    return [fold.digest(name) for fold in used for name in fold.weights_of(checkpoint)]
+def weight_hashes(run: Run, checkpoint: str, folds: Sequence[int | str] | None) -> dict[str, str | None]:
+    """File of weights -> its SHA-256, of folds (`None`: those that predict) of a run that predict as ``checkpoint``."""
+    used = map(run.fold, folds_of(run) if folds is None else folds)
+    return {str(fold.checkpoint_path(name)): fold.digest(name) for fold in used for name in fold.weights_of(checkpoint)}

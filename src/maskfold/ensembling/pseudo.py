@@ -12,7 +12,7 @@ from typing import Any
 from maskfold.competitions import Competition, Samples
 from maskfold.datasets import validates_alike
 from maskfold.ensembling.choice import EnsembleChoice
-from maskfold.ensembling.finished import finished_folds, weights_digests
+from maskfold.ensembling.finished import finished_folds, weight_hashes
 from maskfold.ensembling.submit import predict_samples
 from maskfold.errors import InferenceError
 from maskfold.inference.predict import Prediction
@@ -139,5 +139,5 @@ def _digests(choice: EnsembleChoice, runs: Sequence[Run], folds: Sequence[int | 
     return [
         str(digest)
         for run, checkpoint in zip(runs, choice.checkpoints, strict=True)
-        for digest in weights_digests(run, checkpoint, folds)
+        for digest in weight_hashes(run, checkpoint, folds).values()
     ]

@@ -1,20 +1,64 @@
-"""Fitting the layer that puts runs together, to the pixels of out-of-fold maps."""
+"""Stacking as a choice of tuning: a layer fitted to the pixels of out-of-fold maps.
+
+What is fitted without a part's images is what that part is scored under.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import minimize
 
-from maskfold.ensembling.stack import Stack
-from maskfold.ensembling.stack_layer import neutral_stack, stack_inputs
+from maskfold.competitions import Competition
+from maskfold.ensembling.crossfit import Part
+from maskfold.ensembling.oof import OofImage, run_maps
+from maskfold.ensembling.settings import Setting
+from maskfold.ensembling.stack import Stack, stack_inputs
 from maskfold.labels import Label, LabelSpec
+from maskfold.progress import progress
 
 # Pixels that are looked at: of an image, and of all images together.
 OF_IMAGE, OF_ALL = 2048, 4_000_000
 # Weight of the squared distance from the mean of logits in the log loss per pixel: runs that say the same share a
 # factor, and what a few pixels would say does not move it far.
 PENALTY = 1e-3
+
+
+@dataclass
+class Stacking:
+    """The options of a `Coordinate`: a stack fitted to the images of all other parts.
+
+    Attributes:
+        images: out-of-fold images.
+        parts: (n,) part of each.
+        competition: theirs.
+    """
+
+    images: Sequence[OofImage]
+    parts: np.ndarray
+    competition: Competition
+    _pixels: dict[object, list["Pixels"]] = field(default_factory=dict)
+
+    def __call__(self, now: Setting, part: Part) -> list[Setting]:
+        """``now`` with the stack in the place of its weights.
+
+        The runs weigh the same for what is not stacked, their presence.
+        """
+        runs = len(now.checkpoints)
+        now = replace(now, weights=(1 / runs,) * runs)
+        key = now.checkpoints, now.views
+        if key not in self._pixels:
+            self._pixels[key] = self._read(now)
+        used = [own for own, of in zip(self._pixels[key], self.parts, strict=True) if part is None or of != part]
+        return [replace(now, stack=fit_stack(used, self.competition.labels))] if used else []
+
+    def _read(self, setting: Setting) -> list["Pixels"]:
+        most, labels = most_pixels(len(self.images)), self.competition.labels
+        found = []
+        for seed, image in enumerate(progress(self.images, "stacking: pixels", total=len(self.images))):
+            maps = run_maps(image.read, setting.checkpoints, views=setting.views)
+            found.append(pixels_of(maps, image.truth(self.competition), labels, most=most, seed=seed))
+        return found
 
 
 @dataclass(frozen=True)
@@ -63,7 +107,7 @@ def fit_stack(pixels: Sequence[Pixels], labels: LabelSpec) -> Stack:
     """
     used = [each for each in pixels if len(each.truth)]
     runs = pixels[0].inputs.shape[-1] // 2
-    start = neutral_stack(runs, labels)
+    start = _mean_of_logits(runs, labels)
     if not used:
         return start
     inputs = np.concatenate([each.inputs for each in used])
@@ -86,6 +130,13 @@ def fit_stack(pixels: Sequence[Pixels], labels: LabelSpec) -> Stack:
         around=tuple(found[runs : 2 * runs]),
         bias=tuple(found[2 * runs :]),
         exclusive=labels.exclusive,
+    )
+
+
+def _mean_of_logits(runs: int, labels: LabelSpec) -> Stack:
+    """From which fitting begins."""
+    return Stack(
+        own=(1 / runs,) * runs, around=(0.0,) * runs, bias=(0.0,) * labels.channels, exclusive=labels.exclusive
     )
 
 

@@ -12,6 +12,7 @@ from maskfold.competitions.encoded import EncodedMask, MaskEncoder
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.ensembling.ensemble import Engine, Ensemble
+from maskfold.ensembling.finished import weight_hashes
 from maskfold.errors import InferenceError, RunError, first_few
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.predict import Prediction
@@ -47,14 +48,6 @@ def default_choice(runs: Sequence[Run], config: Config | None = None) -> Ensembl
     )
 
 
-def weight_hashes(run: Run, checkpoint: str) -> dict[str, str | None]:
-    """File of weights -> its SHA-256, of the finished folds of a run."""
-    folds = map(run.fold, run.finished_folds())
-    return {
-        str(fold.checkpoint_path(name)): fold.digest(name) for fold in folds for name in fold.weights_of(checkpoint)
-    }
-
-
 def check_hashes(choice: EnsembleChoice) -> list[str]:
     """Refuse a choice whose weights changed since it was made; returns files of folds trained since then.
 
@@ -63,7 +56,8 @@ def check_hashes(choice: EnsembleChoice) -> list[str]:
     """
     now: dict[str, str | None] = {}
     for part in choice.runs:
-        now |= weight_hashes(Run.open(Path(part.run)), part.checkpoint)
+        run = Run.open(Path(part.run))
+        now |= weight_hashes(run, part.checkpoint, run.finished_folds())
     changed = [path for path, digest in choice.hashes.items() if now.get(path) != digest]
     if changed:
         raise InferenceError(

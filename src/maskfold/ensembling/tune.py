@@ -23,13 +23,13 @@ from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, Refused, RunChoice
 from maskfold.ensembling.crossfit import Coordinate, Part, Walked, cross_fitted, walk
 from maskfold.ensembling.ensemble import refuse_without_presence
-from maskfold.ensembling.finished import finished_folds
+from maskfold.ensembling.finished import finished_folds, weight_hashes
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
-from maskfold.ensembling.stacked import Stacking
-from maskfold.ensembling.submit import default_choice, weight_hashes
+from maskfold.ensembling.stacking import Stacking
+from maskfold.ensembling.submit import default_choice
 from maskfold.ensembling.traps import Trial
-from maskfold.ensembling.view_weights import view_coordinates, weighing, with_views
+from maskfold.ensembling.view_weights import check_views, view_coordinates, weighing, with_views
 from maskfold.ensembling.weightings import MOST_ON_GRID, weightings, with_share
 from maskfold.inference.decoding import Tunable, build_chain, tunable_values, with_and_without
 from maskfold.runs import Run
@@ -59,10 +59,13 @@ def tune(
     Raises:
         InferenceError: no finished folds, or runs whose finished folds do not validate the same images.
         RunError: damaged files, a run without the config's checkpoint.
-        ConfigError: ``tune.tried`` does not fit the decoding chain, or that asks for a presence that no run predicts.
+        ConfigError: ``tune.tried`` does not fit the decoding chain, or that asks for a presence that no run predicts;
+            as `check_views` where weights of views are to be found.
     """
     configured = default_choice(runs, config)
     refuse_without_presence(configured, competition, runs)
+    if config.tune.views:
+        check_views(config.tta)
     start = Setting.of(configured)
     posts = with_and_without(config.post)
     presence = any(run.config.model.presence for run in runs)
@@ -74,14 +77,13 @@ def tune(
     groups = groups_of(competition, [image.id for image in images], runs[0].config.folds)
     parts = parts_of(images, groups)
     scorer, trial = Scorer(images, competition), Trial(competition.metric, parts, groups)
-    of_runs = possible(run_coordinates(runs, config))
-    shared = walk(replace(start, post=posts[0]), of_runs, parts, scorer, competition.metric.score, trial)
+    shared = _walked(replace(start, post=posts[0]), possible(run_coordinates(runs, config)), scorer, trial)
     if config.tune.views:
         scorer.images = with_views(images, runs, shared, competition, config, cluster=cluster)
-        shared = walk(shared, view_coordinates(config.tta), parts, scorer, competition.metric.score, trial)
+        shared = _walked(shared, view_coordinates(config.tta), scorer, trial)
     if config.tune.stacking:
         stacking = Stacking(scorer.images, parts, competition)
-        shared = walk(shared, [Coordinate("stacking", stacking)], parts, scorer, competition.metric.score, trial)
+        shared = _walked(shared, [Coordinate("stacking", stacking)], scorer, trial)
     found = [
         candidate
         for post, tunables in zip(posts, values, strict=True)
@@ -169,6 +171,12 @@ def _weight(place: int, now: Setting, part: Part) -> list[Setting]:
     return [replace(now, weights=weights) for weights in with_share(now.weights, place)]
 
 
+def _walked(
+    start: Setting | Walked[Setting], coordinates: Sequence[Coordinate[Setting]], scorer: Scorer, trial: Trial
+) -> Walked[Setting]:
+    return walk(start, coordinates, trial.parts, scorer, scorer.metric.score, trial)
+
+
 def _candidates(
     plain: Setting,
     coordinates: Sequence[Coordinate[Setting]],
@@ -177,10 +185,9 @@ def _candidates(
     trial: Trial,
 ) -> list["_Candidate"]:
     """The config with some of its decoding steps, and the walk with them, cross-fitted."""
-    score, parts = scorer.metric.score, trial.parts
-    begun = shared.changed(lambda setting: replace(setting, post=plain.post))
-    walked = walk(begun, coordinates, parts, scorer, score, trial)
-    own, tuned = scorer.stats(plain), cross_fitted(walked, parts, scorer)
+    score = scorer.metric.score
+    walked = _walked(shared.changed(lambda setting: replace(setting, post=plain.post)), coordinates, scorer, trial)
+    own, tuned = scorer.stats(plain), cross_fitted(walked, trial.parts, scorer)
     return [
         _Candidate(float(score(own)), plain),
         _Candidate(float(score(tuned)), walked.chosen, walked.refused),
@@ -217,4 +224,5 @@ def _with_presence(
 
 def _hashes(runs: Sequence[Run], checkpoints: Sequence[str]) -> dict[str, str | None]:
     parts = zip(runs, checkpoints, strict=True)
-    return {path: digest for run, name in parts for path, digest in weight_hashes(run, name).items()}
+    found = (weight_hashes(run, name, finished_folds(run)) for run, name in parts)
+    return {path: digest for hashes in found for path, digest in hashes.items()}

@@ -26,6 +26,20 @@ def weighing(tta: TTAConfig, weights: Sequence[float]) -> TTAConfig:
     return tta.model_copy(update={"view_weights": tuple(weights)}) if weights else tta
 
 
+def check_views(tta: TTAConfig) -> None:
+    """Refuse a prediction whose views have no weights to find.
+
+    Raises:
+        ConfigError: one view only, or what is averaged is not their probabilities.
+    """
+    if len(build_views(tta.views, tta.scales)) < 2 or tta.merge != "probabilities":
+        raise ConfigError(
+            f"tune.views is true, but tta.views is {tta.views} and tta.merge {tta.merge}: weights are found for the "
+            "probabilities of several views; set tta.views to flips or d4 and tta.merge to probabilities, or "
+            "tune.views to false"
+        )
+
+
 def with_views(
     images: Sequence[OofImage],
     runs: Sequence[Run],
@@ -35,18 +49,8 @@ def with_views(
     *,
     cluster: Cluster | None = None,
 ) -> list[OofImage]:
-    """The images with the maps of each view, of all checkpoints that a walk has chosen; made where they are missing.
-
-    Raises:
-        ConfigError: one view only, or what is averaged is not their probabilities.
-    """
+    """The images with the maps of each view, of all checkpoints that a walk has chosen; made where they are missing."""
     tta, count = config.tta, len(build_views(config.tta.views, config.tta.scales))
-    if count < 2 or tta.merge != "probabilities":
-        raise ConfigError(
-            f"tune.views is true, but tta.views is {tta.views} and tta.merge {tta.merge}: weights are found for the "
-            "probabilities of several views; set tta.views to flips or d4 and tta.merge to probabilities, or "
-            "tune.views to false"
-        )
     settings = [walked.chosen, *walked.of_part.values()]
     names = [{setting.checkpoints[place] for setting in settings} for place in range(len(runs))]
     size = config.inference.batch_size

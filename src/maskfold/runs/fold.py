@@ -154,6 +154,11 @@ class FoldFolder:
         """Out-of-fold probabilities of a checkpoint on this fold's validation images."""
         return MapStore(self.storage, self.key("oof", checkpoint))
 
+    def all_oof(self) -> list[MapStore]:
+        """The out-of-fold probabilities of all checkpoints, and of single views, that were stored."""
+        keys = self.storage.list(self.key("oof"))
+        return [self.oof(name) for name in sorted({key.split("/")[2] for key in keys})]
+
     def teacher(self) -> MapStore:
         """What the teachers see on this fold's training images."""
         return MapStore(self.storage, self.key("teacher"))

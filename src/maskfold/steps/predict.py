@@ -237,8 +237,8 @@ def predict_out_of_fold(
     config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
-    for run, checkpoint in zip(runs, choice.checkpoints, strict=True):
-        drop_damaged_oof(run, checkpoint, choice.tta)
+    for run in runs:
+        drop_damaged_oof(run)
     compute_oof(choice, competition, config, cluster)
 
 

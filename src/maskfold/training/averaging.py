@@ -58,8 +58,8 @@ def recompute_batch_norm(
     """Set the batch-norm statistics of averaged weights to those of ``images`` (training batches).
 
     The average of two networks' weights has other activations than either: without this step its running
-    statistics are wrong (Izmailov et al., section 3.2). An encoder that was
-    frozen to the end, or whose statistics were, keeps its own.
+    statistics are wrong (Izmailov et al., section 3.2). An encoder that was frozen to the end, or whose statistics
+    were, keeps its own.
     """
     update_bn(images, _AroundFrozenEncoder(model) if frozen_encoder else model, device=device)
 

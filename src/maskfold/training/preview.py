@@ -32,9 +32,9 @@ def preview_places(session: "Session") -> list[int]:
 
 
 def draw_preview(session: "Session", predictions: Sequence[Prediction], title: str) -> bytes:
-    """A JPEG with a column for each image: with its truth, with its errors, and the probability of what is decided.
+    """A JPEG with a column for each image: with its truth, with its errors, and the probability that there is anything.
 
-    Decided at one half, or for the most probable class.
+    Errors are of what is decided at one half, or for the most probable class.
     """
     columns = [_panels(session, prediction) for prediction in predictions]
     cell = tuple(max(panel.shape[axis] for panels in columns for panel in panels) for axis in (0, 1))
@@ -69,7 +69,7 @@ def _panels(session: "Session", prediction: Prediction) -> list[np.ndarray]:
 
 
 def _certainty(labels: LabelSpec, probability: np.ndarray) -> np.ndarray:
-    """Grey (H, W): the probability of any foreground, or of the class chosen."""
+    """Grey (H, W): the probability that there is anything; where classes overlap, of the most probable one."""
     shares = 1 - probability[0] if labels.exclusive else probability.max(0)
     return (255 * shares).round().clip(0, 255).astype(np.uint8)
 

@@ -22,8 +22,9 @@ import numpy as np
 
 from maskfold.competitions import Sample, Samples
 from maskfold.config import TeacherConfig
+from maskfold.ensembling.checkpoints import oof_options
 from maskfold.ensembling.choice import EnsembleChoice
-from maskfold.ensembling.finished import weights_digests
+from maskfold.ensembling.finished import weight_hashes
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.labels import Label, LabelSpec
 from maskfold.progress import progress
@@ -101,12 +102,13 @@ def _fingerprint(
 ) -> dict[str, Any]:
     """All that the maps depend on; where the teachers' folders are makes no difference."""
     weights = [
-        weights_digests(teacher, part.checkpoint, folds) for teacher, part in zip(teachers, choice.runs, strict=True)
+        list(weight_hashes(teacher, part.checkpoint, folds).values())
+        for teacher, part in zip(teachers, choice.runs, strict=True)
     ]
     return {
         "weights": weights,
         "temperature": config.temperature,
-        "tta": choice.tta.model_dump(mode="json"),
+        "tta": oof_options(choice.tta),
         "size": list(size) if isinstance(size, tuple) else size,
         "ids": hashlib.sha256("\0".join(samples.ids).encode()).hexdigest(),
     }

@@ -13,7 +13,7 @@ from maskfold.inference.predict import predict_batches
 from maskfold.runs import Run
 from maskfold.training.forecast import MEASURED, Pace, Stopwatch, Work, pixels
 from maskfold.training.session import open_session
-from maskfold.training.validation import NO_VIEWS, score_batch
+from maskfold.training.validation import score_batch, without_views
 
 LONGEST = 20.0  # seconds of each measurement of time, after warming up
 
@@ -156,7 +156,7 @@ class Trial:
     def plain(self) -> bool:
         """Whether the config has no views to speak of."""
         tta = self.session.config.tta
-        return tta == tta.model_copy(update=NO_VIEWS)
+        return tta == without_views(tta)
 
     def free(self) -> None:
         """Give memory of a batch that did not fit back to the device."""

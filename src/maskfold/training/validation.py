@@ -12,7 +12,7 @@ from accelerate.utils import broadcast, gather_object
 from torch import nn
 
 from maskfold.config import TTAConfig
-from maskfold.ensembling.checkpoints import adapt_networks, oof_options, oof_store
+from maskfold.ensembling.checkpoints import adapt_networks, oof_options, oof_place
 from maskfold.errors import InferenceError
 from maskfold.inference.decoding import build_chain, telling_apart
 from maskfold.inference.predict import Prediction, predict_batches
@@ -21,15 +21,6 @@ from maskfold.progress import progress
 from maskfold.training.forecast import Pace
 from maskfold.training.session import Session
 from maskfold.training.watch import mask_loss
-
-NO_VIEWS = {
-    "views": "none",
-    "scales": (1.0,),
-    "merge": "probabilities",
-    "dropout_passes": 0,
-    "batch_norm_prior": None,
-    "view_weights": None,
-}
 
 
 def validate(
@@ -47,7 +38,7 @@ def validate(
         shared: every process does its part and gets the whole; else the caller alone does all, and shows progress.
         look: is shown every prediction of this process.
     """
-    tta = session.config.tta.model_copy(update=NO_VIEWS)
+    tta = without_views(session.config.tta)
     if shared:
         # Batch-norm statistics are each process's own; those of the main process are the ones that are saved.
         broadcast(list(session.network.buffers()))
@@ -66,7 +57,7 @@ def score_training(session: Session) -> float | None:
     """Score the network on some of the images that it is trained on, looked at like validation images; None: none."""
     if session.data.watched is None:
         return None
-    tta = session.config.tta.model_copy(update=NO_VIEWS)
+    tta = without_views(session.config.tta)
     predictions = _predictions(session, [session.network], tta, session.data.watched)
     found = [(prediction.index, _stats(session, prediction)) for prediction in predictions]
     return _scores(session, gather_object(found), session.data.watched_ids).score
@@ -80,8 +71,9 @@ def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) 
     adapt_networks(networks, images, competition, session.config, session.config.tta)
     tta, label = session.config.tta, f"out-of-fold maps of {checkpoint}"
     predictions = _shown(session, label, _predictions(session, networks, tta, session.data.valid_whole))
-    maps, made_with = oof_store(session.fold, checkpoint, tta), oof_options(tta, competition.submission_size)
-    with session.fold.lock("oof", checkpoint, wait=True):
+    place, made_with = oof_place(checkpoint, tta), oof_options(tta, competition.submission_size)
+    maps = session.fold.oof(place)
+    with session.fold.lock("oof", place, wait=True):
         maps.sweep()
         with maps.replace(made_with) as store:
             for prediction in predictions:
@@ -119,13 +111,18 @@ def score_batch(session: Session, batch: dict, *, views: bool) -> float:
 
     Without views as each epoch does it, the loss included.
     """
-    tta = session.config.tta if views else session.config.tta.model_copy(update=NO_VIEWS)
+    tta = session.config.tta if views else without_views(session.config.tta)
     started = time.monotonic()
     for prediction in _predictions(session, [session.network], tta, [batch]):
         _stats(session, prediction)
         if not views:
             mask_loss(session, prediction)
     return time.monotonic() - started
+
+
+def without_views(tta: TTAConfig) -> TTAConfig:
+    """The plainest prediction: nothing is merged or adapted, only that images are seen in windows stays."""
+    return TTAConfig(views="none", window=tta.window, overlap=tta.overlap)
 
 
 def _shown(session: Session, label: str, predictions: Iterator[Prediction]) -> Iterator[Prediction]:

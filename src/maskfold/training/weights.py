@@ -15,7 +15,7 @@ import numpy as np
 
 from maskfold.competitions import Competition, Samples
 from maskfold.config import TTAConfig, WeightsConfig
-from maskfold.ensembling.finished import weights_digests
+from maskfold.ensembling.finished import weight_hashes
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.inference.predict import Prediction
 from maskfold.metrics.overlap import mask_agreement
@@ -85,5 +85,5 @@ def _agreements(
 
 def _fingerprint(sources: Sequence[Run], folds: Sequence[int | str] | None, samples: Samples) -> dict[str, Any]:
     """All that the agreement depends on; where the runs' folders are makes no difference."""
-    weights = [weights_digests(source, source.config.inference.checkpoint, folds) for source in sources]
+    weights = [list(weight_hashes(source, source.config.inference.checkpoint, folds).values()) for source in sources]
     return {"weights": weights, "ids": hashlib.sha256("\0".join(samples.ids).encode()).hexdigest()}

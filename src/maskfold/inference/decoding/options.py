@@ -38,7 +38,7 @@ def asked_steps(post: PostConfig) -> Iterator[tuple[str, type[Step], dict[str, A
     Options that are tuned but not set are there with the constructor's default.
 
     Raises:
-        MaskfoldError: a step that is not there, is not a `Step`, or has a key of its own.
+        MaskfoldError: a step that is not there, is not a `Step`, has a key of its own, or would decide itself.
     """
     for name, step in BUILT_IN.items():
         held = getattr(post, name)
@@ -48,6 +48,11 @@ def asked_steps(post: PostConfig) -> Iterator[tuple[str, type[Step], dict[str, A
         if name in BUILT_IN:
             raise ConfigError(f"post.steps holds {name}, which has a key of its own: set post.{name}")
         step = load_named(name, {}, "decoding step", Step)
+        if step.stage == "decision":
+            raise ConfigError(
+                f"the decoding step {name} has the stage decision, which post.threshold and post.small alone have: set "
+                "its stage to probability or mask"
+            )
         yield name, step, _defaults(step) | options
 
 

@@ -20,7 +20,7 @@ class Step(ABC):
 
     Attributes:
         stage: ``probability``: a step before the decision, which gets and returns probabilities, float32; ``mask``: a
-            step after it, which gets and returns masks, uint8 of 0 and 1. ``decision`` is the threshold's, ``gate``
+            step after it, which gets and returns masks, uint8 of 0 and 1. ``decision`` is the thresholds', ``gate``
             that of steps right before it, which may move what they rule out below 0. ``instances``: the last step,
             which tells objects apart: it gets a mask and returns a mask of instances, int32, and is called with further
             arguments: ``probability``, float32 (H, W), and ``inside``, that of `maskfold.inference.Prediction`.
