@@ -17,6 +17,7 @@ from maskfold.ensembling.export import export_ensemble
 from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.settings import Setting
 from maskfold.ensembling.stack import Stack
+from maskfold.ensembling.stack_layer import stacked_map
 from maskfold.ensembling.stacking import Stacking, fit_stack, pixels_of
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.ensembling.tune import tune
@@ -44,10 +45,10 @@ def test_the_layer_by_hand(exclusive):
     rng = np.random.default_rng(0)
     maps = [rng.dirichlet([1, 2, 3], (6, 9)).transpose(2, 0, 1).clip(0.01, 0.99).astype(np.float32) for _ in range(2)]
     stack = Stack(own=(0.7, -0.2), around=(0.4, 0.9), bias=(0.3, -1.0, 0.1), exclusive=exclusive)
-    found = stack(maps)
+    found = stacked_map(stack, maps)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, reference([one.astype(float) for one in maps], stack), rtol=2e-4, atol=1e-6)
-    mirrored = stack([one[..., ::-1] for one in maps])
+    mirrored = stacked_map(stack, [one[..., ::-1] for one in maps])
     np.testing.assert_allclose(mirrored[..., ::-1], found, atol=1e-6)
 
 
@@ -84,7 +85,7 @@ def test_without_pixels_it_is_the_mean_of_logits():
     nothing = Label(np.zeros((2, 3), np.uint8), np.zeros((2, 3), bool))
     maps = [np.full((1, 2, 3), value, np.float32) for value in (0.2, 0.6)]
     stack = fit_stack([pixels_of(maps, nothing, ROOF, most=9, seed=0)], ROOF)
-    np.testing.assert_allclose(stack(maps), expit(np.mean(logit([0.2, 0.6]))), rtol=1e-5)
+    np.testing.assert_allclose(stacked_map(stack, maps), expit(np.mean(logit([0.2, 0.6]))), rtol=1e-5)
 
 
 def veiled(mask, other, weight):
@@ -151,7 +152,7 @@ def test_prediction_puts_the_runs_together(config, competition, tmp_path):
     found = list(predict_samples(choice, competition, samples, batch_size=2, runs=runs))
     assert len(found) == 5
     for prediction in found:
-        expected = stack([maps[prediction.id] for maps in alone])
+        expected = stacked_map(stack, [maps[prediction.id] for maps in alone])
         assert np.array_equal(prediction.probability, expected)
         assert np.abs(expected - alone[0][prediction.id]).max() > 0.01
     with pytest.raises(ExportError, match=r"tuning chose a stack .* --tune\.stacking false"):

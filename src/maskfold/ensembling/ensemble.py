@@ -17,6 +17,7 @@ from maskfold.ensembling.checkpoints import adapt_networks, run_networks, with_b
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.ensembling.engines import check_graph, onnx_networks
 from maskfold.ensembling.finished import folds_of
+from maskfold.ensembling.stack_layer import stacked_map
 from maskfold.inference.batch_norm import batch_norm_statistics
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
@@ -140,7 +141,7 @@ class Ensemble:
     def _together(self, maps: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
         """The probability that the runs' maps make, float32 (C, H, W)."""
         if self.choice.stack is not None:
-            return self.choice.stack(maps)
+            return stacked_map(self.choice.stack, maps)
         total = sum(weights)
         return np.asarray(sum(one * np.float32(weight / total) for one, weight in zip(maps, weights, strict=True)))
 

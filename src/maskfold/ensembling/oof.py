@@ -14,6 +14,7 @@ from maskfold.datasets import fold_splits, load_groups
 from maskfold.ensembling.checkpoints import ensure_oof, has_oof
 from maskfold.ensembling.finished import finished_folds
 from maskfold.ensembling.stack import Stack
+from maskfold.ensembling.stack_layer import stacked_map
 from maskfold.errors import InferenceError
 from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction
@@ -124,7 +125,7 @@ def merged_map(
         stack: puts the runs together in the place of the weights.
     """
     if stack is not None:
-        return stack(run_maps(read, checkpoints, views=views))
+        return stacked_map(stack, run_maps(read, checkpoints, views=views))
     return _mean(read, list(enumerate(checkpoints)), weights, views)
 
 

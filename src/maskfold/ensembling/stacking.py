@@ -13,7 +13,8 @@ from maskfold.competitions import Competition
 from maskfold.ensembling.crossfit import Part
 from maskfold.ensembling.oof import OofImage, run_maps
 from maskfold.ensembling.settings import Setting
-from maskfold.ensembling.stack import Stack, stack_inputs
+from maskfold.ensembling.stack import Stack
+from maskfold.ensembling.stack_layer import stack_inputs
 from maskfold.labels import Label, LabelSpec
 from maskfold.progress import progress
 
