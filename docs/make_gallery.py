@@ -23,7 +23,7 @@ from maskfold.demo.draw import draw_scene
 from maskfold.demo.plan import plan_scene
 from maskfold.demo.tiles import GROUND
 from maskfold.drawing import fitting_size, overlay
-from maskfold.files import atomic_path
+from maskfold.files import write_file
 from maskfold.metrics import PairedResult, build_metric
 from maskfold.report.data_pictures import Card, Panel
 from maskfold.report.differences import difference_row
@@ -65,8 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         study=study_section(EXPERIMENTS, given.study),
         raster=raster_section(demo, *given.tiles),
     )
-    with atomic_path(given.out) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_file(given.out, page)
     print(f"{given.out}: {given.out.stat().st_size / 1e3:.0f} kB")
 
 

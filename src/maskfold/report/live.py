@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskfold.files import atomic_path
+from maskfold.files import write_file
 from maskfold.report.figures import further_charts, label_of, learning_charts
 from maskfold.report.page import refuse_other_suffix, render_page
 from maskfold.report.pictures import data_uri
@@ -49,8 +49,7 @@ def follow(runs: Sequence[Run], path: Path, every: float, sleep: Callable[[float
     while True:
         done = all(_done(run) for run in runs)
         page = live_page(runs, None if done else every)
-        with atomic_path(path) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+        write_file(path, page)
         if done:
             return
         sleep(every)

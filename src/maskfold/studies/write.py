@@ -11,7 +11,7 @@ from pathlib import Path
 
 from maskfold.config import Config, changed_keys, load_config
 from maskfold.ensembling.finished import OPTIMISTIC
-from maskfold.files import atomic_path
+from maskfold.files import write_file
 from maskfold.report.page import render_page
 from maskfold.studies.chart import difference_charts, difference_text
 from maskfold.studies.plan import Plan
@@ -24,8 +24,7 @@ def write_results(plan: Plan, results: Results) -> None:
     """Write ``results.md`` and ``results.html`` into the study's folder."""
     pages = {"results.md": markdown(plan, results), "results.html": page(plan, results)}
     for name, text in pages.items():
-        with atomic_path(plan.folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_file(plan.folder / name, text)
 
 
 def document(path: Path, name: str, section: str) -> None:
@@ -37,9 +36,7 @@ def document(path: Path, name: str, section: str) -> None:
         sections[titles.index(f"## {name}")] = section
     else:
         sections.append(section)
-    with atomic_path(path) as temporary:
-        whole = "\n\n".join(part.strip() for part in (head, *sections))
-        temporary.write_text(whole + "\n", encoding="utf-8")
+    write_file(path, "\n\n".join(part.strip() for part in (head, *sections)) + "\n")
 
 
 def markdown(plan: Plan, results: Results) -> str:
