@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from maskfold.files import write_file
+from maskfold.picks import evenly_spaced
 from maskfold.report.figures import further_charts, label_of, learning_charts
 from maskfold.report.page import refuse_other_suffix, render_page
 from maskfold.report.pictures import data_uri
@@ -84,8 +83,6 @@ def _done(run: Run) -> bool:
 
 def _progress(fold: FoldFolder) -> Progress:
     epochs, finished = read_epochs(fold), fold.finished()
-    keys = fold.previews()
-    places = np.unique(np.linspace(0, len(keys) - 1, min(MOST_PICTURES, len(keys))).round().astype(int))
-    shown = [list(keys.items())[place] for place in places]
+    shown = evenly_spaced([*fold.previews().items()], MOST_PICTURES)
     pictures = [(epoch, data_uri(fold.storage.read(key), "jpeg")) for epoch, key in shown]
     return Progress(FoldHistory(fold.name, epochs, fold.summary() if finished else {}), finished, pictures)
