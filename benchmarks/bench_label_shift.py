@@ -34,10 +34,12 @@ from maskfold.demo import make_demo
 from maskfold.ensembling.oof import groups_of
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.runs import Run
-from maskfold.scoring.label_shift import LabelShift, agreement, label_shift_oof, register
+from maskfold.scoring.label_shift import LabelShift, Offset, label_shift_oof
+from maskfold.scoring.registration import agreement, edge_agreement, register
 from timing import machine, print_row
 
 NEAR = 0.1  # pixels
+WITNESSES = ("beside maps: down", "right", "beside edges: down", "right")
 
 
 def main() -> None:
@@ -60,7 +62,7 @@ def main() -> None:
 
 def trials(planted: tuple[float, float], options: argparse.Namespace) -> list[bool]:
     """Train networks, and measure on their out-of-fold maps and on other sets: which of them are right."""
-    print_row("images", "down", "right", "an offset is said", "rightly", head=True)
+    print_row("images", *WITNESSES, "an offset is said", "rightly", head=True)
     run = trained("demo", demo("own", 0, planted, 160), options.epochs, {})
     found = label_shift_oof(default_choice([run]), run.competition())
     assert found is not None  # three folds have scenes enough
@@ -73,7 +75,7 @@ def trials(planted: tuple[float, float], options: argparse.Namespace) -> list[bo
 
 def real_trial(source: Path, planted: tuple[float, float], epochs: int) -> bool:
     """Whether an offset that is planted into real images is how far findings with and without it are apart."""
-    print_row("images", "down", "right", "an offset is said", head=True)
+    print_row("images", *WITNESSES, "an offset is said", head=True)
     found = []
     for name, offset in (("as they are", (0.0, 0.0)), ("moved", planted)):
         place = Path("data", name.split()[0])
@@ -83,7 +85,7 @@ def real_trial(source: Path, planted: tuple[float, float], epochs: int) -> bool:
         shift = label_shift_oof(default_choice([run]), run.competition())
         assert shift is not None  # three folds have groups enough
         print_row(name, *figures(shift))
-        found.append(shift.shift)
+        found.append(shift.edges.shift)
     apart = [after - before for before, after in zip(*found, strict=True)]
     print(f"apart: {apart[0]:+.2f} down, {apart[1]:+.2f} right")
     return max(abs(value - offset) for value, offset in zip(apart, planted, strict=True)) <= NEAR
@@ -126,27 +128,36 @@ def competition_of(place: Path) -> Competition:
 
 def measured(run: Run, competition: Competition) -> LabelShift:
     """What `maskfold.scoring.label_shift` measures of a network's maps of images that it never saw."""
-    samples, ids, surfaces = competition.samples("train"), [], []
+    samples, labels, ids = competition.samples("train"), competition.labels, list[str]()
+    of_maps, of_edges = list[np.ndarray](), list[np.ndarray]()
     choice = default_choice([run])
     for prediction in predict_samples(choice, competition, samples, [0], batch_size=8, runs=[run]):
-        label = competition.scored_label(samples.by_id[prediction.id])
+        sample = samples.by_id[prediction.id]
+        image = competition.image(sample.image)
+        label = competition.scored_label(sample, image.shape[:2])
         ids.append(prediction.id)
-        surfaces.append(agreement(prediction.probability, label, competition.labels))
-    found = register(np.array(surfaces), groups=groups_of(competition, ids, run.config.folds))
-    assert found is not None  # most tiles have edges
-    shift, low, high = ((float(down), float(right)) for down, right in found)
-    return LabelShift(shift, low, high, len(surfaces))
+        of_maps.append(agreement(prediction.probability, label, labels))
+        of_edges.append(edge_agreement(image, label, labels))
+    groups = groups_of(competition, ids, run.config.folds)
+    maps, edges = (register(np.array(each), groups=groups) for each in (of_maps, of_edges))
+    assert maps is not None
+    assert edges is not None  # most tiles have edges
+    return LabelShift(Offset.of(maps), Offset.of(edges), len(ids))
 
 
 def figures(found: LabelShift) -> list[str]:
-    """Both offsets with their intervals, and whether the detector speaks up."""
-    each = zip(found.shift, found.low, found.high, strict=True)
-    return [*(f"{value:+.2f} ({low:+.2f} to {high:+.2f})" for value, low, high in each), "yes" if found.found else "no"]
+    """Both offsets by maps and by edges with their intervals, and whether the detector speaks up."""
+    each = [
+        f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
+        for offset in (found.maps, found.edges)
+        for value, low, high in zip(offset.shift, offset.low, offset.high, strict=True)
+    ]
+    return [*each, "yes" if found.found else "no"]
 
 
 def told(images: str, found: LabelShift, planted: tuple[float, float]) -> bool:
     """Print the figures; returns whether they are right."""
-    near = max(abs(a - b) for a, b in zip(found.shift, planted, strict=True)) <= NEAR
+    near = max(abs(a - b) for a, b in zip(found.edges.shift, planted, strict=True)) <= NEAR
     right = near and found.found if any(planted) else not found.found
     print_row(images, *figures(found), "yes" if right else "no")
     return right

@@ -22,7 +22,7 @@ from maskfold.report.advice import images as image_rules
 from maskfold.report.advice import training as training_rules
 from maskfold.report.gather import gather
 from maskfold.runs.history import FoldHistory
-from maskfold.scoring.label_shift import LabelShift
+from maskfold.scoring.label_shift import LabelShift, Offset
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -268,7 +268,8 @@ def test_masks_that_were_drawn_in_two_ways(findings):
 
 
 def test_masks_beside_what_images_show(findings):
-    shift = LabelShift((0.52, -0.26), (0.4, -0.4), (0.6, -0.1), 90)
+    beside = Offset((0.52, -0.26), (0.4, -0.4), (0.6, -0.1))
+    shift = LabelShift(beside, beside, 90)
     (advice,) = image_rules.labels_beside(replace(findings, label_shift=shift))
     assert "+0.52 px down (99.9 %: +0.40 to +0.60), -0.26 px right" in advice.figures
     config = override(Config(), {"data.label_shift": shlex.split(advice.action)[-1]})

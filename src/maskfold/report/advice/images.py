@@ -168,10 +168,9 @@ def labels_beside(findings: Findings) -> Iterator[Advice]:
     if shift is not None and shift.found:
         yield Advice(
             "Undo the label shift",
-            f"Registered with the masks, out-of-fold maps are off by {shift.figures()}. Drawing tools and resampling "
-            "move all masks alike; with masks moved back for training and predictions moved to where masks are asked "
-            "for, flips and views no longer contradict each other. Shadows can draw predictions aside in the same "
-            "way, so compare the two runs.",
+            f"Masks stand {shift.figures()}. Drawing tools and resampling move all masks alike; with masks moved back "
+            "for training and predictions moved to where masks are asked for, flips and views no longer contradict "
+            "each other. Compare the two runs.",
             train_command(findings.trainings[0].run, "unshifted", data__label_shift=shift.key),
         )
 
