@@ -54,7 +54,7 @@ def test_all_of_them_are_listed(tmp_path, capsys, monkeypatch):
     said = " ".join(done.out.split())
     wanted = [
         *(text for _, text in MASKS.values()),
-        "1 masks have no image of the same stem in images: masks/stranger.png",
+        "1 masks have no image of the same stem in images: masks/stranger.png; name each mask as its image",
         "masks: 1 duplicate ids: good1",
         f"{len(MASKS) + 1} masks cannot be used",
     ]

@@ -66,9 +66,11 @@ def test_anything_else_is_never_the_demo(here):
     assert message.endswith("for the demo give --config demo")
 
 
-def test_what_fits_no_profile_does_not_stop_what_does(here, one):
+def test_what_fits_no_profile_does_not_stop_what_does(here, one, capsys):
     (here / "data" / "strange").mkdir()
     assert default_config().name == "tianchi_buildings"
+    told = "Competition: data/one (tianchi-buildings), config tianchi_buildings; data/strange fits no profile\n"
+    assert capsys.readouterr().out == told
 
 
 def test_a_profile_brings_its_own_config_not_the_demos(here):

@@ -3,6 +3,7 @@ import shutil
 import pytest
 
 from maskfold.competitions import find_competitions, open_competition
+from maskfold.competitions.find import describe_stranger
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
 
@@ -49,6 +50,22 @@ def test_only_another_competition(tgs, tmp_path):
         open_competition(CompetitionConfig(), data_root=tmp_path)
 
 
+def test_a_folder_that_fits_nothing_is_measured_by_the_profile_that_was_asked_for(tgs, tmp_path):
+    (tgs.root / "test").rename(tgs.root / "test_images")
+    (tmp_path / "a file.csv").write_text("")
+    message = (
+        rf"no folder below .* fits the profile tgs-salt: .*a file\.csv is a file: .*; {tgs.root} lacks test/images/\. "
+        rf"python src/check_data\.py --draft profile\.yaml --competition\.root {tgs.root} drafts"
+    )
+    with pytest.raises(CompetitionError, match=message):
+        open_competition(CompetitionConfig(profile="tgs-salt"), data_root=tmp_path)
+
+
+def test_columns_that_a_table_lacks_are_named(tgs):
+    (tgs.root / "train.csv").write_text("id,depth\nq,1 2\n")
+    assert describe_stranger(tgs.root).endswith(", it lacks columns rle_mask in train.csv")
+
+
 def test_wrong_profile_for_a_root(tgs):
     message = (
         r"tgs does not fit the profile tianchi-buildings: it lacks train_mask\.csv, test_a_samplesubmit\.csv, "
@@ -61,7 +78,7 @@ def test_wrong_profile_for_a_root(tgs):
 def test_incomplete_competition_names_what_is_missing(tianchi):
     (tianchi.root / "train_mask.csv").unlink()
     shutil.rmtree(tianchi.root / "test_a")
-    with pytest.raises(CompetitionError, match=r"it lacks train_mask\.csv, test_a/$"):
+    with pytest.raises(CompetitionError, match=r"it lacks train_mask\.csv, test_a/\. If it is another comp"):
         tianchi.open()
 
 

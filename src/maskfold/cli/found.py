@@ -9,20 +9,16 @@ from maskfold.competitions.find import (
     describe_stranger,
     find_competitions,
     fitting_profile,
+    how_to_describe,
     strange_folders,
     unrecognised,
 )
 from maskfold.config import Config, load_config, shipped_configs
 from maskfold.errors import CompetitionError, RunError
-from maskfold.program import command_line
 from maskfold.steps.places import DATA, DEMO, RUNS, all_runs
 from maskfold.storage import url_of
 
 PROFILE = "competition.profile"
-HOW_TO_DESCRIBE = (
-    f"{command_line('check-data', '--draft profile.yaml --competition.root FOLDER')} drafts a profile of its own, "
-    "docs/competitions.md says what each profile needs"
-)
 
 
 def default_config(overrides: Mapping[str, Any] | None = None, *, name: str | None = None) -> Config:
@@ -46,12 +42,13 @@ def default_config(overrides: Mapping[str, Any] | None = None, *, name: str | No
         )
     if found:
         folder, profile = found[0]
-        print(f"Competition: {folder} ({profile}), config {_named(profile) or 'defaults'}")
+        left = "".join(f"; {path} fits no profile" for path in strange_folders(DATA))
+        print(f"Competition: {folder} ({profile}), config {_named(profile) or 'defaults'}{left}")
         return _config_of(profile, overrides, name)
     if strangers := unrecognised(DATA):
         raise CompetitionError(
             f"nothing under {DATA}/ fits a profile that comes with maskfold: {'; '.join(strangers)}. "
-            f"{HOW_TO_DESCRIBE}; for the demo give --config demo"
+            f"{how_to_describe(strange_folders(DATA))}; for the demo give --config demo"
         )
     print(f"{DATA}/ holds no competition: this is the demo ({DEMO}).")
     return load_config("demo", overrides, name=name)
@@ -106,7 +103,7 @@ def _config_of_folder(folder: Path, overrides: Mapping[str, Any], name: str | No
         )
     profile = fitting_profile(folder)
     if profile is None:
-        raise CompetitionError(f"{describe_stranger(folder)}. {HOW_TO_DESCRIBE}")
+        raise CompetitionError(f"{describe_stranger(folder)}. {how_to_describe([folder])}")
     return _config_of(profile, {**overrides, PROFILE: profile}, name)
 
 

@@ -79,7 +79,7 @@ def draft_labels(found: LabelFindings, tables: Sequence[Table]) -> Draft:
     folders = _two_folders(found, values)
     reason = "label files have the names of their images, or nearly"
     draft.add("layout", "label-files" if folders is None else "png-masks", reason)
-    draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
+    draft.leave_metric_open()
     if folders is None:
         _add_sources(draft, found)
     else:
