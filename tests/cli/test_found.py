@@ -5,9 +5,10 @@ import shutil
 import pytest
 from tests.conftest import write_tianchi
 
-from maskfold.cli.found import default_config
+from maskfold.cli.found import competition_of_submissions, default_config
 from maskfold.config import Config, load_config
 from maskfold.errors import CompetitionError
+from maskfold.runs import Run
 
 
 @pytest.fixture
@@ -80,6 +81,23 @@ def test_a_profile_brings_its_own_config_not_the_demos(here):
     own = default_config({"competition.profile": "mine.yaml", "train.epochs": "4"})
     assert own == load_config(None, {"competition.profile": "mine.yaml", "train.epochs": 4}, name="mine")
     assert own.folds == Config().folds
+
+
+def test_submissions_are_of_the_competition_under_data_else_of_the_runs(here, one, capsys):
+    own = load_config("demo", {"competition.profile": "own.yaml", "competition.root": "data/own"}, name="a")
+    for name in ("a", "b"):
+        Run.create(own.model_copy(update={"name": name}))
+    assert competition_of_submissions().name == "tianchi_buildings"
+    (one / "train_mask.csv").unlink()
+    found = competition_of_submissions({"tta.views": "d4"})
+    assert (found.competition, found.tta.views) == (own.competition, "d4")
+    assert capsys.readouterr().out.endswith("Competition: data/own (own.yaml), that of the runs\n")
+    Run.create(load_config("tgs_salt", {"competition.root": "data/salt"}))
+    with pytest.raises(CompetitionError, match="nothing under data/ fits"):
+        competition_of_submissions()
+    shutil.rmtree(here / "runs")
+    with pytest.raises(CompetitionError, match="nothing under data/ fits"):
+        competition_of_submissions()
 
 
 def test_a_folder_brings_the_config_of_the_profile_that_fits(here, one):

@@ -45,7 +45,7 @@ def test_several_competitions(tianchi, tmp_path):
 
 
 def test_only_another_competition(tgs, tmp_path):
-    message = "no folder below .* fits the profile tianchi-buildings; .*tgs fits tgs-salt: set competition.profile"
+    message = "no folder below .* fits the profile tianchi-buildings: .*tgs fits tgs-salt: set competition.profile$"
     with pytest.raises(CompetitionError, match=message):
         open_competition(CompetitionConfig(), data_root=tmp_path)
 
@@ -59,6 +59,14 @@ def test_a_folder_that_fits_nothing_is_measured_by_the_profile_that_was_asked_fo
     )
     with pytest.raises(CompetitionError, match=message):
         open_competition(CompetitionConfig(profile="tgs-salt"), data_root=tmp_path)
+
+
+def test_beside_another_competition_what_was_asked_for_is_told_too(tgs, tianchi, tmp_path):
+    (tianchi.root / "test_a").rename(tianchi.root / "tests")
+    with pytest.raises(CompetitionError) as error:
+        open_competition(CompetitionConfig(), data_root=tmp_path)
+    told = f"{tgs.root} fits tgs-salt: set competition.profile; {tianchi.root} lacks test_a/. python src/check_data.py"
+    assert told in str(error.value)
 
 
 def test_columns_that_a_table_lacks_are_named(tgs):

@@ -84,7 +84,7 @@ def test_files_that_are_no_config(text, message, tmp_path):
 @pytest.mark.parametrize(
     ("given", "hint"),
     [
-        ("none.yaml", "give the path of a YAML file"),
+        ("none.yaml", r"give the path of a YAML file\."),
         ("configs/dmo.yaml", r"did you mean demo\?"),
         ("tgs_slat", r"did you mean tgs_salt\?"),
     ],

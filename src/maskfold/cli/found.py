@@ -13,7 +13,7 @@ from maskfold.competitions.find import (
     strange_folders,
     unrecognised,
 )
-from maskfold.config import Config, load_config, shipped_configs
+from maskfold.config import Config, load_config, override, shipped_configs
 from maskfold.errors import CompetitionError, RunError
 from maskfold.steps.places import DATA, DEMO, RUNS, all_runs
 from maskfold.storage import url_of
@@ -52,6 +52,27 @@ def default_config(overrides: Mapping[str, Any] | None = None, *, name: str | No
         )
     print(f"{DATA}/ holds no competition: this is the demo ({DEMO}).")
     return load_config("demo", overrides, name=name)
+
+
+def competition_of_submissions(overrides: Mapping[str, Any] | None = None) -> Config:
+    """`default_config`, or where it cannot tell, as with a profile of one's own, the config of runs of one competition.
+
+    Raises:
+        CompetitionError: as `default_config`, where there are no runs, or runs of several competitions.
+    """
+    try:
+        return default_config(overrides)
+    except CompetitionError as error:
+        try:
+            configs = [run.config for run in all_runs()]
+        except RunError:
+            raise error from None
+        places = {(config.competition.profile, config.competition.root) for config in configs}
+        if len(places) != 1:
+            raise
+        ((profile, root),) = places
+        print(f"Competition: {root} ({profile}), that of the runs")
+        return override(configs[0], overrides or {})
 
 
 def folder_to_describe(overrides: Mapping[str, Any]) -> Path:

@@ -193,18 +193,12 @@ def _only_folder(profile: Profile, data_root: Path) -> Path:
             f"several folders fit the profile {profile.name}: {', '.join(map(str, fits))}; set "
             "competition.root to one of them"
         )
-    others = find_competitions(data_root)
-    if others:
-        listed = ", ".join(f"{folder} fits {name}" for folder, name in others)
-        raise CompetitionError(
-            f"no folder below {data_root} fits the profile {profile.name}; {listed}: set competition.profile"
-        )
-    if strangers := _strangers(data_root):
-        lacking = "; ".join(_lacking(profile, path) for path in strangers)
-        raise CompetitionError(
-            f"no folder below {data_root} fits the profile {profile.name}: {lacking}. "
-            f"{how_to_describe(strange_folders(data_root))}"
-        )
+    others = [f"{folder} fits {name}: set competition.profile" for folder, name in find_competitions(data_root)]
+    strangers = _strangers(data_root)
+    if others or strangers:
+        listed = "; ".join([*others, *(_lacking(profile, path) for path in strangers)])
+        draft = f". {how_to_describe(strange_folders(data_root))}" if strangers else ""
+        raise CompetitionError(f"no folder below {data_root} fits the profile {profile.name}: {listed}{draft}")
     raise CompetitionError(
         f"there is no competition below {data_root}: put one there as downloaded, set competition.root, or draw "
         f"the demo data with {command_line('make-demo')}"

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from maskfold.cli.arguments import check_submissions, open_runs, parse_sections, run_flags, runs_parser
-from maskfold.cli.found import default_config
+from maskfold.cli.found import competition_of_submissions
 from maskfold.cli.script import next_command, starting
 from maskfold.cli.values import finite
 from maskfold.config import Config, override
@@ -42,8 +42,11 @@ def main() -> None:
         _note(arguments.note_lb, arguments.submission)
     elif arguments.submission:
         check_submissions(arguments.submission, arguments.truth, arguments.against)
-        config = override(open_runs(arguments.runs)[0].config, overrides) if arguments.runs else None
-        (_evaluate_submission if arguments.truth else _validate)(arguments, config or default_config(overrides))
+        if arguments.runs:
+            config = override(open_runs(arguments.runs)[0].config, overrides)
+        else:
+            config = competition_of_submissions(overrides)
+        (_evaluate_submission if arguments.truth else _validate)(arguments, config)
     else:
         _evaluate_runs(arguments.runs, overrides, like_test=arguments.like_test)
 
