@@ -100,8 +100,9 @@ def test_submissions_are_of_the_competition_under_data_else_of_the_runs(here, on
         competition_of_submissions()
 
 
-def test_a_folder_brings_the_config_of_the_profile_that_fits(here, one):
+def test_a_folder_brings_the_config_of_the_profile_that_fits(here, one, capsys):
     found = default_config({"competition.root": "data/one"}, name="mine")
+    assert capsys.readouterr().out == "Competition: data/one (tianchi-buildings), config tianchi_buildings\n"
     assert found == load_config("tianchi_buildings", {"competition.root": "data/one"}, name="mine")
     assert default_config({"competition.root": "data/demo"}).name == "demo"
     with pytest.raises(CompetitionError, match=r"competition\.root is data/none: there is no such folder"):

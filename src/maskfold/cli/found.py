@@ -43,7 +43,7 @@ def default_config(overrides: Mapping[str, Any] | None = None, *, name: str | No
     if found:
         folder, profile = found[0]
         left = "".join(f"; {path} fits no profile" for path in strange_folders(DATA))
-        print(f"Competition: {folder} ({profile}), config {_named(profile) or 'defaults'}{left}")
+        print(f"{_recognised(folder, profile)}{left}")
         return _config_of(profile, overrides, name)
     if strangers := unrecognised(DATA):
         raise CompetitionError(
@@ -125,7 +125,12 @@ def _config_of_folder(folder: Path, overrides: Mapping[str, Any], name: str | No
     profile = fitting_profile(folder)
     if profile is None:
         raise CompetitionError(f"{describe_stranger(folder)}. {how_to_describe([folder])}")
+    print(_recognised(folder, profile))
     return _config_of(profile, {**overrides, PROFILE: profile}, name)
+
+
+def _recognised(folder: Path, profile: str) -> str:
+    return f"Competition: {folder} ({profile}), config {_named(profile) or 'defaults'}"
 
 
 def _config_of(profile: str, overrides: Mapping[str, Any], name: str | None) -> Config:
