@@ -5,42 +5,44 @@ people's images figures are shown, no pictures.
 """
 
 import argparse
-import io
+import math
 import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import rasterio
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
 
 from maskfold.board import Board, Entry, make_board
-from maskfold.board.columns import COLUMNS, interval, sorted_entries
+from maskfold.board.columns import COLUMNS, interval, number, sorted_entries
 from maskfold.competitions import open_competition
 from maskfold.demo.draw import draw_scene
 from maskfold.demo.plan import plan_scene
 from maskfold.demo.tiles import GROUND
-from maskfold.files import atomic_path
-from maskfold.metrics import build_metric
-from maskfold.report import overlay
+from maskfold.drawing import fitting_size, overlay
+from maskfold.files import write_file
+from maskfold.metrics import PairedResult, build_metric
+from maskfold.report.data_pictures import Card, Panel
 from maskfold.report.differences import difference_row
-from maskfold.report.pictures import data_uri
+from maskfold.report.figures import label_of, score_chart
+from maskfold.report.page import render_page
+from maskfold.report.pictures import data_uri, encode_photograph
 from maskfold.runs import Run
 from maskfold.scoring.agreement import compare_masks
 from maskfold.scoring.evaluate import evaluate_submission
 from maskfold.steps.rasters import predict_rasters
+from maskfold.studies.chart import difference_charts
 
 HERE = Path(__file__).parent
 EXPERIMENTS = HERE / "experiments.md"
-MOST_BYTES = 2_000_000
-QUALITY = 80
+MOST_BYTES = 150_000  # of a picture
 SIDE = 300  # pixels of a tile's picture, at most
 WIDE = 900  # and of a raster's
 SHOWN = ("run", "score", "low", "difference", "sure")  # columns of the board
-BINS = 20
+TITLES = {"errors of a": "errors of one fold", "errors of b": "errors of the ensemble"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,52 +56,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     board = make_board([Run.open(path) for path in given.runs], Path("submissions/log.csv"))
     demo = Run.open(given.demo)
-    page = {
-        "demo": demo_section(demo, Path("submissions")),
-        "run": run_section(board.reference) if board.reference else None,
-        "board": board_section(board),
-        "study": study_section(EXPERIMENTS, given.study),
-        "raster": raster_section(demo, *given.tiles),
-    }
-    write_page(page, given.out)
-
-
-def write_page(sections: dict[str, Any], path: Path) -> None:
-    """Fill the template, which escapes what it is given."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    page = render_page(
+        HERE / "gallery_template.html",
+        title="maskfold: a gallery",
+        demo=demo_section(demo, Path("submissions")),
+        run=run_section(board.reference) if board.reference else None,
+        board=board_section(board),
+        study=study_section(EXPERIMENTS, given.study),
+        raster=raster_section(demo, *given.tiles),
     )
-    text = environment.get_template("gallery_template.html").render(sections)
-    if len(text.encode()) > MOST_BYTES:
-        raise SystemExit(f"the page has {len(text.encode()):,} bytes, at most {MOST_BYTES:,} are wanted: show less")
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
+    write_file(given.out, page)
+    print(f"{given.out}: {given.out.stat().st_size / 1e3:.0f} kB")
 
 
-def picture(image: np.ndarray, title: str, side: int = SIDE) -> dict[str, Any]:
-    """uint8 RGB (H, W, 3) as the template takes it, no side longer than ``side``."""
-    shown = Image.fromarray(image)
-    shown.thumbnail((side, side), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    shown.save(buffer, "WEBP", quality=QUALITY)
-    return {"src": data_uri(buffer.getvalue(), "webp"), "width": shown.width, "height": shown.height, "title": title}
+def picture(image: np.ndarray, text: str, side: int) -> Panel:
+    """A photograph of uint8 RGB (H, W, 3), no side longer than ``side``."""
+    width, height = fitting_size(image.shape[:2], side)
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return Panel("image", text, data_uri(encode_photograph(small, MOST_BYTES), "webp"), width, height)
 
 
 def demo_section(run: Run, folder: Path, count: int = 3) -> dict[str, Any]:
     """Both submissions of ``make demo``: their scores, and the tiles on which they differ most."""
     competition = open_competition(run.config.competition)
     truth = competition.root / "test_a_truth.csv"
-    names = {"a": "one fold without views", "b": "all folds, views, tuned decoding"}
     paths = folder / "demo_one_fold.csv", folder / "demo_ensemble.csv"
     scores = [evaluate_submission(path, truth, competition).line() for path in paths]
     agreement, masks = compare_masks(*paths, competition), competition.read_masks(truth)
     differing = agreement.table[agreement.table["differing"] > 0].nlargest(count, "differing")["id"]
-    titles = {"image": "image", "truth": "truth"} | {f"errors of {key}": f"errors: {names[key]}" for key in names}
-    rows = [difference_row(agreement, competition, id_, masks) for id_ in differing]
+    rows = {id_: difference_row(agreement, competition, id_, masks) for id_ in differing}
     return {
-        "scores": list(zip(names.values(), scores, strict=True)),
-        "rows": [[picture(panel, titles[title]) for title, panel in row.items()] for row in rows],
+        "scores": dict(zip(("one fold without views", "all folds, views, tuned decoding"), scores, strict=True)),
+        "cards": [
+            Card(id_, "", tuple(picture(panel, TITLES.get(title, title), SIDE) for title, panel in row.items()))
+            for id_, row in rows.items()
+        ],
     }
 
 
@@ -109,23 +100,15 @@ def run_section(entry: Entry) -> dict[str, Any]:
     assert config is not None  # the board's reference has both
     assert statistics is not None
     scores = build_metric(statistics.metric, statistics.labels, statistics.options).per_image(statistics.stats)
-    counts, _ = np.histogram(scores, BINS, (0, 1))
-    heights = 180 * counts / counts.max()
+    label = label_of(statistics.metric)
     facts = {
         "run": entry.name,
         "network": f"{config.model.architecture}, encoder {config.model.encoder}",
-        f"{statistics.metric} out of fold": f"{entry.score:.4f} ({interval(entry.low, entry.high)})",
-        "images scored": len(scores),
+        f"{label} out of fold": f"{number(entry.score)} ({interval(entry.low, entry.high)})",
+        "images scored": int(np.isfinite(scores).sum()),
         "training": f"{config.train.epochs} epochs, {60 * (entry.hours or 0):.0f} minutes, {entry.device}",
     }
-    return {
-        "facts": list(facts.items()),
-        "text": f"{len(scores)} images by their {statistics.metric}: the median is {np.median(scores):.3f}",
-        "bars": [
-            {"x": 20 + 30 * place, "y": round(205 - height, 1), "width": 27, "height": round(height, 1)}
-            for place, height in enumerate(heights)
-        ],
-    }
+    return {"facts": facts, "chart": score_chart(scores, label)}
 
 
 def board_section(board: Board) -> dict[str, Any]:
@@ -147,38 +130,20 @@ def study_section(document: Path, name: str) -> dict[str, Any]:
     lines = re.findall(r"^\|(.*)\|$", found[1], re.MULTILINE)
     head, _, *rows = [[cell.strip() for cell in line.split("|")] for line in lines]
     place = next(number for number, title in enumerate(head) if title.startswith("difference"))
-    differences = {row[0]: row[place] for row in rows if row[place]}
     return {
         "name": name,
         "about": about,
         "setting": setting,
         "head": head[: place + 2],
         "rows": [row[: place + 2] for row in rows],
-        "text": f"{head[place]}, each variant against its baseline",
-        **intervals(differences),
+        "charts": difference_charts(head[1], {row[0]: paired_result(row[place]) for row in rows if row[place]}),
     }
 
 
-def intervals(differences: dict[str, str]) -> dict[str, Any]:
-    """Where lines from the lower to the upper end stand, of texts such as ``+0.05 (+0.01 to +0.09)``."""
-    values = {name: [float(word) for word in re.findall(r"[-+][\d.]+", text)] for name, text in differences.items()}
-    low, high = min(0.0, *map(min, values.values())), max(0.0, *map(max, values.values()))
-
-    def across(value: float) -> float:
-        return round(200 + 300 * (value - low) / (high - low), 1)
-
-    bars = [
-        {
-            "name": name,
-            "value": differences[name],
-            "middle": across(middle),
-            "start": across(start),
-            "end": across(end),
-            "low": middle < 0,
-        }
-        for name, (middle, start, end) in values.items()
-    ]
-    return {"zero": across(0.0), "bars": bars}
+def paired_result(text: str) -> PairedResult:
+    """What ``+0.05 (+0.01 to +0.09)`` or ``+0.05 (no interval)`` says."""
+    difference, low, high = ([float(word) for word in re.findall(r"[-+][\d.]+", text)] + [math.nan] * 2)[:3]
+    return PairedResult(difference, low, high, share_better=math.nan)
 
 
 def raster_section(run: Run, columns: int, rows: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from maskfold.errors import StorageError
-from maskfold.files import atomic_path, exchange_folder, sweep
+from maskfold.files import atomic_path, exchange_folder, sweep, write_file
 from maskfold.storage import LocalStorage
 
 
@@ -76,6 +76,12 @@ def test_a_full_disk_is_one_message(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match=found), atomic_path(tmp_path / "x.csv") as temporary:
         temporary.write_text("abc")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_text_is_written_as_utf_8_and_bytes_as_they_are(tmp_path):
+    for content, stored in (("Größe 3\n楼", b"Gr\xc3\xb6\xc3\x9fe 3\n\xe6\xa5\xbc"), (b"\xff\r\n", b"\xff\r\n")):
+        write_file(tmp_path / "new" / "x.txt", content)
+        assert [(path.name, path.read_bytes()) for path in (tmp_path / "new").iterdir()] == [("x.txt", stored)]
 
 
 @pytest.mark.parametrize("place", ["file/x.csv", "file/deep/x.csv", "folder"])

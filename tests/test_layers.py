@@ -26,6 +26,7 @@ LAYERS = [
         "compiled",
         "program",
         "parallel",
+        "picks",
         "cluster",
         "yaml_text",
         "drawing",

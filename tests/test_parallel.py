@@ -1,5 +1,8 @@
 """Folds side by side: the files of folds trained one after the other, and no process is left behind."""
 
+import atexit
+import ctypes
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,6 +14,7 @@ import pytest
 import torch
 
 import maskfold
+from maskfold import parallel
 from maskfold.errors import ConfigError, TrainingError
 from maskfold.parallel import default_processes, gpus, worker_pool
 
@@ -73,6 +77,19 @@ def test_the_first_error_ends_the_others_at_once():
 def test_a_process_that_the_system_ended_is_named():
     with pytest.raises(TrainingError, match=r"want of memory.*--parallel 1"):
         side_by_side(die, [(0,)], 1)
+
+
+def never_end(task: int) -> None:
+    atexit.register(ctypes.PyDLL(None).sleep, 60)  # no other thread of the process runs meanwhile
+
+
+def test_a_process_that_does_not_come_to_its_end_is_killed(monkeypatch):
+    monkeypatch.setattr(parallel, "LEAVING", 0.2)
+    monkeypatch.setattr(parallel, "HEARING", 0.2)
+    began = time.monotonic()
+    side_by_side(never_end, [(0,)], 1)
+    assert time.monotonic() - began < 30
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

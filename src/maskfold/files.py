@@ -57,6 +57,17 @@ def atomic_path(path: Path, *, size: int | None = None, durable: bool = True) ->
         temporary.unlink(missing_ok=True)
 
 
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file whole, see `atomic_path`; text as UTF-8.
+
+    Raises:
+        StorageError: as there.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    with atomic_path(path, size=len(data)) as temporary:
+        temporary.write_bytes(data)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those around it, each flushed to the disk."""
     if not folder.is_dir():

@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import time
 import traceback
 from abc import ABC, abstractmethod
 from collections import deque
@@ -18,6 +19,9 @@ from typing import Any, cast
 from maskfold.errors import TrainingError
 
 logger = logging.getLogger(__name__)
+
+LEAVING = 60.0  # seconds that a process without work may take to end, which drivers and libraries can keep it from
+HEARING = 10.0  # and one whose parent has gone
 
 Task = tuple[Any, ...]
 Work = Callable[..., object]
@@ -123,20 +127,28 @@ class Workers(Executor):
                 waiting.appendleft(task)
 
     def dismiss(self) -> None:
-        """Let all processes come to their end."""
+        """Let all processes, whose work is done, come to their end; `close` ends those that take too long for it."""
         for process in self._started:
             with suppress(OSError):
                 process.pipe.send(None)
-        for process in self._started:
-            process.process.join()
+        self._wait(LEAVING)
 
     def close(self) -> None:
-        """End processes that still work."""
+        """End processes that still work: they hear that this one has gone, and one that does not is killed."""
         self._writer.close()
         for process in self._started:
             process.pipe.close()
+        self._wait(HEARING)
+        for process in self._started:
+            process.process.kill()
             process.process.join()
         self._reader.close()
+
+    def _wait(self, seconds: float) -> None:
+        """Until all processes are gone, so many seconds at most."""
+        until = time.monotonic() + seconds
+        for process in self._started:
+            process.process.join(max(0.0, until - time.monotonic()))
 
     def _busy(self) -> dict[Connection, _Process]:
         return {process.pipe: process for process in self._started if process.task is not None}

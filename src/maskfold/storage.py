@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from maskfold.errors import StorageError
-from maskfold.files import UNFINISHED, atomic_path, sweep, sync_folder
+from maskfold.files import UNFINISHED, sweep, sync_folder, write_file
 
 
 class Storage(Protocol):
@@ -80,8 +80,7 @@ class LocalStorage:
         raise StorageError(f"{path} cannot be read, the disk fails (input/output error): restore it from a copy")
 
     def publish(self, key: str, content: bytes) -> None:
-        with atomic_path(self.root / checked_key(key), size=len(content)) as temporary:
-            temporary.write_bytes(content)
+        write_file(self.root / checked_key(key), content)
 
     def list(self, prefix: str = "") -> list[str]:
         place = self.root / checked_key(prefix) if prefix else self.root

@@ -229,6 +229,9 @@ def test_probabilities_lie_over_the_image(drawn_page, visit):
     opened = visit(drawn_page)
     opened.page.keyboard.press("p")
     assert opened.page.is_checked("#heat")
+    ramp = opened.page.eval_on_selector(".ramp", "ramp => getComputedStyle(ramp).backgroundImage")
+    assert ramp.startswith("linear-gradient(90deg, rgb(68, 1, 84), "), "as the probabilities are drawn"
+    assert ramp.endswith(", rgb(253, 231, 37))")
     drawn = canvas(opened.page, "image")
     assert len(np.unique(drawn.reshape(-1, 4), axis=0)) > 5
     opened.page.click(".card:nth-child(1) .pictures")

@@ -19,6 +19,7 @@ from maskfold.report.chart import (
     vertical,
     whole_numbers,
 )
+from maskfold.report.figures import score_chart
 from maskfold.report.page import render_page
 
 Y = Axis(0, 4, ((0.0, "0"), (4.0, "4")))
@@ -55,6 +56,19 @@ def test_bars_spans_ticks_and_points():
     assert paths == ["M100 250H300V750H100Z", "M500 500H800", "M300 750H700", "M500 750h.01"]
 
 
+def test_an_interval_that_is_not_known_is_not_drawn():
+    nothing = float("nan")
+    spans = Series("", [nothing, 8.0], [1.0, 2.0], "spans", base=[nothing, 5.0])
+    ((_, path),) = Chart("", "", Axis(0, 10, ()), Y, (spans,)).paths
+    assert path == "M500 500H800"
+
+
+def test_scores_of_which_none_is_known_have_no_mean():
+    chart = score_chart(np.array([np.nan, np.nan]), "IoU")
+    assert [series.name for series in chart.series] == [""]
+    assert chart.text == "histogram of 0 scores"
+
+
 def test_histograms_count_as_numpy_does():
     values = np.array([0.0, 0.1, 0.25, 0.5, 0.5, 1.0])
     bars = histogram("all", values, np.array([0, 0.25, 0.5, 1]), unit=" masks")
@@ -81,7 +95,7 @@ def test_names_in_a_chart_are_text():
     line = Series("<b>'fold\"</b>", [1, 2], [1, 2], notes=["<i>", "&"])
     chart = Chart("a <b>", 'a "sentence"', whole_numbers(1, 2), Y, (line, vertical(1.5, Y, "chosen")))
     page = render_page(
-        "study.html", title="t", about="a", setting="s", head=[], rows=[], charts=[chart], verdicts=[], notes=[]
+        "study.html", title="t", about="a", setting="s", head=[], rows=[], charts=[chart], kept=[], notes=[]
     )
     figure = Page(page).root.one("figure")
     assert figure.one("figcaption").text == "a <b>"

@@ -45,9 +45,7 @@ def test_from_files_to_a_scored_submission(trained, script, drawn):
     predicted = script("predict", "--runs", "runs/tiny", "--save-probabilities")
     assert predicted.code == 0, predicted.err
     assert "Folds: 0, 1, 2\n" in predicted.out
-    after = (
-        "Next: python src/evaluate.py --runs runs/tiny --submission submissions/tiny.csv --truth TRUTH (or upload it, "
-    )
+    after = "Next: python src/evaluate.py --runs runs/tiny --submission submissions/tiny.csv --truth TRUTH (or"
     assert predicted.out.splitlines()[-1].startswith(after)
     path = trained / "submissions/tiny.csv"
     assert f"Valid submission: {path.relative_to(trained)}" in predicted.out

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from maskfold.metrics import PairedResult
@@ -51,6 +52,13 @@ def test_the_page_escapes_and_asks_nothing_of_the_network():
     assert not re.search("https?:", text)
     assert text.count('class="chosen"') == 1
     assert 'aria-label="difference of dice and its 95 % interval: a | &lt;i&gt;b&lt;/i&gt; +0.0212"' in text
+
+
+def test_a_difference_without_an_interval_is_a_point_of_the_chart():
+    rows = (ROWS[0], replace(ROWS[1], figures=(Figure(0.8, WORSE._replace(low=math.nan)), ROWS[1].figures[1])))
+    text = page(*parts(rows))
+    assert "a | &lt;i&gt;b&lt;/i&gt;: -0.0030 (no interval)" in text
+    assert "nan" not in text[text.index("<figure") : text.index("</figure>")]
 
 
 def test_a_document_is_made_where_there_is_none_and_sections_follow_each_other(tmp_path):

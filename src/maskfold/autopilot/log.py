@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from maskfold.errors import RunError
-from maskfold.files import atomic_path
+from maskfold.files import write_file
 
 BEAT = 1.0  # seconds between two notes of the time
 FINISH = 0.985  # of the hours at which every step is ended at the latest; the page, or empty masks, need the rest
@@ -134,9 +134,8 @@ class Log:
         """Write what was known at the last `save`, and the time."""
         with self._lock:
             self.used = self.time_used()
-            with atomic_path(self.folder / STATE) as temporary:
-                content = {**self._content, "used": round(self.used, 2)}
-                temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+            content = {**self._content, "used": round(self.used, 2)}
+            write_file(self.folder / STATE, json.dumps(content, indent=1))
 
     def step(self, name: str) -> Step:
         """The step of a name, a new one where it was not begun."""

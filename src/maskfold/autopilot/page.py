@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from maskfold.autopilot.log import Log, Step
-from maskfold.files import atomic_path
+from maskfold.files import write_file
 
 
 def write_page(log: Log, path: Path, submission: Path) -> None:
     """Write or replace the page."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(page(log, submission), encoding="utf-8")
+    write_file(path, page(log, submission))
 
 
 def page(log: Log, submission: Path) -> str:

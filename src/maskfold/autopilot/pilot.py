@@ -20,7 +20,7 @@ from maskfold.autopilot.page import write_page
 from maskfold.autopilot.train import Training, train_folds
 from maskfold.config import Config, config_yaml, load_config, override
 from maskfold.errors import InferenceError, MaskfoldError, RunError, TrainingError
-from maskfold.files import atomic_path
+from maskfold.files import write_file
 from maskfold.locks import exclusive
 from maskfold.planning.costs import COMMAND
 from maskfold.planning.networks import table
@@ -193,8 +193,7 @@ class Autopilot:
         """The config of a training, with its length, as a file that a user could train."""
         config = override(found.config, {"train.epochs": None, "train.iterations": steps, "train.hours": None})
         path = self.folder / f"{rung}.yaml"
-        with atomic_path(path) as temporary:
-            temporary.write_text(config_yaml(config), encoding="utf-8")
+        write_file(path, config_yaml(config))
         return path
 
     def _empty(self, why: str) -> None:

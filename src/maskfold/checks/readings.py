@@ -9,6 +9,7 @@ import numpy as np
 from maskfold.checks.images import Images
 from maskfold.competitions import Samples
 from maskfold.datasets.copies import THUMBNAIL
+from maskfold.picks import evenly_spaced
 from maskfold.rle import RLEDialect, RLEError
 
 KEYS = ("layout", "order", "start")
@@ -78,8 +79,8 @@ def draw_sample(train: Samples, images: Images, dialect: RLEDialect, most: int) 
             shape = (int(own["height"][row]), int(own["width"][row]))
             drawn = DrawnMask(sample.id, filled, shape, images.thumbnails[row])
             found[_fails(dialect, filled, shape)].append(drawn)
-    failing = _spread(found[True], most // 2)
-    chosen = [*failing, *_spread(found[False], most - len(failing))]
+    failing = evenly_spaced(found[True], most // 2)
+    chosen = [*failing, *evenly_spaced(found[False], most - len(failing))]
     return [replace(item, edges=edges(item.edges)) for item in chosen]
 
 
@@ -102,11 +103,6 @@ def edges(picture: np.ndarray) -> np.ndarray:
     """Length of the gradient (Sobel) of a picture (H, W), float32."""
     values = picture.astype(np.float32)
     return np.hypot(cv2.Sobel(values, cv2.CV_32F, 1, 0), cv2.Sobel(values, cv2.CV_32F, 0, 1))
-
-
-def _spread(items: Sequence[DrawnMask], most: int) -> list[DrawnMask]:
-    places = np.unique(np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int))
-    return [items[place] for place in places]
 
 
 def _fails(dialect: RLEDialect, strings: Iterable[str], shape: tuple[int, int]) -> bool:

@@ -38,7 +38,6 @@ class MaskEncoder:
     def __init__(self, competition: Competition) -> None:
         self.competition = competition
         self._samples = competition.samples("test").by_id
-        self._names = competition.layout.file_names() if competition.submission_kind == "png" else {}
 
     def __call__(self, id: str, mask: np.ndarray | MaskWindows) -> EncodedMask:
         """Encode a mask, bool or integers as the competition's ``labels`` has it, of `Competition.mask_size`.
@@ -54,22 +53,22 @@ class MaskEncoder:
         self._check_shape(id, mask, size)
         if isinstance(mask, MaskWindows):
             watched = _Watched(mask)
-            content = self._windows(id, MaskWindows(watched.read, mask.size))
+            content = self._windows(MaskWindows(watched.read, mask.size))
             return EncodedMask(id, size, watched.there, content)
         numbered = self.competition.instances and mask.dtype == np.int32
         self._check_values(id, mask, numbered=numbered)
-        return EncodedMask(id, size, bool(mask.any()), self._whole(id, mask if numbered else mask.astype(np.uint8)))
+        return EncodedMask(id, size, bool(mask.any()), self._whole(mask if numbered else mask.astype(np.uint8)))
 
-    def _whole(self, id: str, mask: np.ndarray) -> Rows | bytes:
+    def _whole(self, mask: np.ndarray) -> Rows | bytes:
         layout = self.competition.layout
         if self.competition.submission_kind == "csv":
             return layout.encode(mask)
         pixels = layout.reader.pixels(mask)
         if pixels.ndim == 3:
             pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-        return cv2.imencode(Path(self._names[id]).suffix, pixels)[1].tobytes()
+        return cv2.imencode(Path(layout.profile.submission.file).suffix, pixels)[1].tobytes()
 
-    def _windows(self, id: str, mask: MaskWindows) -> Rows | bytes:
+    def _windows(self, mask: MaskWindows) -> Rows | bytes:
         if self.competition.submission_kind == "csv":
             return self.competition.layout.encode_windows(mask)
         if is_large(mask.size, self.competition.max_pixels):
@@ -77,7 +76,7 @@ class MaskEncoder:
                 f"a mask of {mask.size[0]}x{mask.size[1]} pixels is too large for a png: write tifs with "
                 f"{command_line('tile', 'predict')}"
             )
-        return self._whole(id, mask.whole())
+        return self._whole(mask.whole())
 
     def _check_shape(self, id: str, mask: np.ndarray | MaskWindows, size: tuple[int, int]) -> None:
         labels = self.competition.labels

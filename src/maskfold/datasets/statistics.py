@@ -3,6 +3,7 @@
 import numpy as np
 
 from maskfold.competitions import Competition, Samples
+from maskfold.picks import evenly_spaced
 
 # As many images tell the statistics of all: each has a hundred thousand pixels.
 MOST = 64
@@ -19,10 +20,9 @@ def image_statistics(competition: Competition, samples: Samples) -> tuple[np.nda
     Raises:
         CompetitionError: an image that cannot be read.
     """
-    chosen = np.unique(np.linspace(0, len(samples) - 1, min(MOST, len(samples))).round().astype(int))
     sums = np.zeros((3, competition.images.channels))
-    for index in chosen:
-        values = competition.image(samples[int(index)].image).reshape(-1, competition.images.channels)
+    for sample in evenly_spaced(samples, MOST):
+        values = competition.image(sample.image).reshape(-1, competition.images.channels)
         values = values.astype(np.float64)
         counted = np.isfinite(values)
         values = np.where(counted, values, 0) / competition.images.scale

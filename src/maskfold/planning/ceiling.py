@@ -1,11 +1,11 @@
 """How well the true masks score after a network's scale: what shrinking costs whatever the network learns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 
-from maskfold.competitions import Competition, Samples
+from maskfold.competitions import Competition, Sample
 from maskfold.labels import Label
 from maskfold.metrics import gathered_stats
 from maskfold.resizing import fit_image, scaled_size
@@ -14,7 +14,7 @@ IMAGES = 24
 DISPLACED = 0.5  # pixels of the network's own grid: no network places an outline better
 
 
-def score_ceilings(competition: Competition, train: Samples, scales: Sequence[float]) -> dict[float, float]:
+def score_ceilings(competition: Competition, train: Iterable[Sample], scales: Sequence[float]) -> dict[float, float]:
     """Scale -> the competition's score of true masks that were shrunk to it and brought back, half a pixel beside.
 
     What a network says at a scale is smooth, so the shares of each class are resized, as its probabilities are, and

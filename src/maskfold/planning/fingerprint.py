@@ -17,6 +17,7 @@ from maskfold.competitions import Competition, Samples
 from maskfold.config import FoldsConfig
 from maskfold.datasets.folds import load_groups
 from maskfold.errors import CompetitionError, FoldsError, first_few
+from maskfold.picks import every_nth
 from maskfold.planning.ceiling import score_ceilings
 
 MOST = {"train": 300, "test": 150}  # images that are read: their figures are means and quantiles
@@ -96,7 +97,7 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
             f"{len(whole['train'])} training images are too few for a plan, which trains on some and validates others: "
             "give two at least"
         )
-    samples = {split: spread(own, MOST[split]) for split, own in whole.items()}
+    samples = {split: Samples(every_nth(own, MOST[split])) for split, own in whole.items()}
     _refuse_large(competition, samples["train"])
     samples["test"] = Samples(sample for sample in samples["test"] if not too_large(competition, sample.image))
     notes = Notes()
@@ -127,15 +128,10 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         shift=None if shift is None else shift.auc,
         given={sample.split for sample in whole["train"]} >= {"train", "valid"},
         upright=is_upright(images.thumbnails[images.rows_of("train")]),
-        ceilings=score_ceilings(competition, spread(samples["train"], 100), candidate_scales(min(height, width))),
+        ceilings=score_ceilings(competition, every_nth(samples["train"], 100), candidate_scales(min(height, width))),
         reading=_reading(competition, samples["train"]),
         read=len(samples["train"]),
     )
-
-
-def spread(samples: Samples, most: int) -> Samples:
-    """Every n-th sample, at most ``most``."""
-    return Samples(samples[:: -(-len(samples) // most)]) if len(samples) > most else samples
 
 
 def candidate_scales(side: float) -> list[float]:
@@ -164,7 +160,7 @@ def is_upright(thumbnails: np.ndarray) -> bool:
 
 def _reading(competition: Competition, train: Samples) -> float:
     seconds = []
-    for sample in spread(train, TIMED):
+    for sample in every_nth(train, TIMED):
         started = time.monotonic()
         competition.image(sample.image)
         seconds.append(time.monotonic() - started)

@@ -43,7 +43,7 @@ class Speed(Protocol):
 
 
 class MeasuredSpeed:
-    """This device; each network is measured once."""
+    """This device."""
 
     def __init__(
         self,
@@ -65,14 +65,12 @@ class MeasuredSpeed:
         self.host = max(0, free_memory() - reserve())
         self.free = torch.cuda.mem_get_info(self.device)[0] if self.gpu else self.host
         self._clock = clock
-        self._known: dict[str, Cost] = {}
 
     def cost(self, network: Network) -> Cost:
-        """See `Speed`."""
-        if network.name not in self._known:
-            self._known[network.name] = self._measure(network)
-            give_back_memory()
-        return self._known[network.name]
+        """See `Speed`; measured at every call."""
+        found = self._measure(network)
+        give_back_memory()
+        return found
 
     def _measure(self, row: Network) -> Cost:
         network = self.build(row)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskfold.errors import RasterError
-from maskfold.files import FileBatch, atomic_path
+from maskfold.files import FileBatch, write_file
 from maskfold.labels import Label
 from maskfold.progress import progress
 from maskfold.rasters.forms import Form, write_image
@@ -123,8 +123,7 @@ def _each_tile(
             found.append(_cut(scene, tile, form, folder, options, files))
             yield found[-1]
         files.sync()
-        with atomic_path(done) as temporary:
-            temporary.write_text(json.dumps(found), encoding="utf-8")
+        write_file(done, json.dumps(found))
 
 
 def _cut(scene: Scene, tile: Tile, form: Form, folder: Path, options: CutOptions, files: FileBatch) -> dict[str, Any]:
@@ -184,5 +183,4 @@ def _prepare(folder: Path, settings: dict[str, Any], profile: Path, *, overwrite
         raise RasterError(
             f"{folder} holds the beginning of a cut with other options: give --overwrite, or the same ones"
         )
-    with atomic_path(marker) as temporary:
-        temporary.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    write_file(marker, json.dumps(settings, indent=1))

@@ -13,7 +13,7 @@ from maskfold.competitions import Competition
 from maskfold.competitions.label_map import NOT_SCORED
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.table import write_table
-from maskfold.files import FileBatch, atomic_path
+from maskfold.files import FileBatch, atomic_path, write_file
 from maskfold.images import ImageSpec
 from maskfold.labels import Label, LabelSpec
 
@@ -118,8 +118,7 @@ class LabelFilesForm:
         }
         if self.labels.exclusive:
             lines = [f"images/{record['id']}{suffix(self.images)} {record['masks']}\n" for record in records]
-            with atomic_path(self.folder / "train.txt") as temporary:
-                temporary.write_text("".join(lines), encoding="utf-8")
+            write_file(self.folder / "train.txt", "".join(lines))
         write_profile(self.profile_path, tree)
 
 
@@ -148,5 +147,4 @@ def write_places(folder: Path, records: Records) -> None:
 
 def write_profile(path: Path, tree: dict[str, Any]) -> None:
     """Write a profile."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_file(path, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))

@@ -7,7 +7,7 @@ from maskfold.board.board import Board
 from maskfold.board.columns import COLUMNS, Column, number, sorted_entries
 from maskfold.board.entry import Entry
 from maskfold.board.gap import Gap
-from maskfold.files import atomic_path
+from maskfold.files import write_file
 from maskfold.report.chart import Axis, Chart, Series, around
 from maskfold.report.page import refuse_other_suffix, render_page
 
@@ -19,8 +19,7 @@ def write_board_page(board: Board, path: Path, sort: str = "score") -> None:
         ReportError: another suffix than .html.
     """
     refuse_other_suffix(path)
-    with atomic_path(path) as temporary:
-        temporary.write_text(board_page(board, sort), encoding="utf-8")
+    write_file(path, board_page(board, sort))
 
 
 def board_page(board: Board, sort: str = "score") -> str:

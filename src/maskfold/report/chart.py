@@ -222,7 +222,7 @@ def _path(series: Series, x: Axis, y: Axis) -> str:
     base = list(series.base) or [y.low if series.kind != "spans" else x.low] * len(series.x)
     halves = [width / 2 for width in series.widths] or [0.0] * len(series.x)
     for across, up, start, half in zip(series.x, series.y, base, halves, strict=True):
-        if not math.isfinite(up):
+        if not (math.isfinite(across) and math.isfinite(up)):
             joined = False
             continue
         right, top = x.place(across), round(SPAN - y.place(up), 1)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from maskfold.checks import DataReport, Images, pixel_statistics
 from maskfold.competitions import Competition
-from maskfold.files import atomic_path
+from maskfold.files import write_file
 from maskfold.labels import MANY_CLASSES
 from maskfold.report.data_charts import image_charts, mask_charts, shift_chart
 from maskfold.report.data_pictures import Card, Drawer
@@ -28,8 +28,7 @@ def write_data_page(report: DataReport, competition: Competition, path: Path) ->
     """
     refuse_other_suffix(path)
     page = data_page(report, competition)
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_file(path, page)
 
 
 def data_page(report: DataReport, competition: Competition) -> str:

@@ -1,6 +1,6 @@
 """Which images the page about a competition's files shows as examples: of both splits, of each class, of each group."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from maskfold.checks import DataReport
 from maskfold.competitions import ImagePath
 from maskfold.errors import first_few
+from maskfold.picks import evenly_spaced
 
 SPREAD = 24  # over all masks that are not empty
 EMPTY = 6
@@ -48,13 +49,14 @@ def _train(report: DataReport) -> Iterator[Example]:
     first = 0 if labels.task == "multilabel" or (labels.exclusive and labels.value_names[0] != "background") else 1
     classes = range(first, len(labels.value_names))
     filled, empty = (np.flatnonzero(table["coverage"].to_numpy(float) > 0), np.flatnonzero(table["coverage"] == 0))
-    chosen = dict.fromkeys([*_spread(filled, SPREAD), *_spread(empty, EMPTY)])
+    chosen = dict.fromkeys([*evenly_spaced(filled.tolist(), SPREAD), *evenly_spaced(empty.tolist(), EMPTY)])
     each = max(1, min(PER_CLASS, MOST_TRAIN // (2 * len(classes))))
     for value in classes:
         holding = np.flatnonzero(masks.counts[:, value])
-        chosen |= dict.fromkeys(_spread(holding[np.argsort(masks.counts[holding, value], kind="stable")], each))
+        by_size = holding[np.argsort(masks.counts[holding, value], kind="stable")]
+        chosen |= dict.fromkeys(evenly_spaced(by_size.tolist(), each))
     for own in _largest_groups([groups.get(id_, "") for id_ in table["id"]]):
-        chosen |= dict.fromkeys(_spread(own, PER_GROUP))
+        chosen |= dict.fromkeys(evenly_spaced(own.tolist(), PER_GROUP))
     for row in sorted(list(chosen)[:MOST_TRAIN]):
         id_, path, coverage = table["id"].iloc[row], table["path"].iloc[row], float(table["coverage"].iloc[row])
         held = tuple(labels.value_names[value] for value in classes if masks.counts[row, value])
@@ -63,7 +65,7 @@ def _train(report: DataReport) -> Iterator[Example]:
 
 def _test(report: DataReport) -> Iterator[Example]:
     table = report.images.table
-    for row in _spread(report.images.rows_of("test"), MOST_TEST):
+    for row in evenly_spaced(report.images.rows_of("test").tolist(), MOST_TEST):
         yield Example(table["id"].iloc[row], table["path"].iloc[row], "test")
 
 
@@ -73,10 +75,3 @@ def _largest_groups(groups: list[str]) -> Iterator[np.ndarray]:
     names, counts = np.unique(known[known != ""], return_counts=True)
     for name in names[np.argsort(-counts, kind="stable")[:MOST_GROUPS]]:
         yield np.flatnonzero(known == name)
-
-
-def _spread(rows: Iterable[int], count: int) -> list[int]:
-    """At most ``count`` of the rows, evenly spaced, in their order."""
-    found = list(rows)
-    places = np.unique(np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int))
-    return [int(found[place]) for place in places]

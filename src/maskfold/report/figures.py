@@ -61,14 +61,15 @@ def score_chart(scores: np.ndarray, metric: str) -> Chart:
     """How the images' scores are distributed."""
     scores = scores[~np.isnan(scores)]
     bars = histogram("", scores, np.arange(21) / 20, unit=" images")
-    y, mean, median = around(bars.y, "images", zero=True), float(scores.mean()), float(np.median(scores))
-    series = (
-        bars,
-        vertical(mean, y, f"mean {mean:.3f}"),
-        vertical(median, y, f"median {median:.3f}", colour=6, dash=2),
-    )
-    text = f"histogram of {len(scores)} scores, mean {scores.mean():.4f}"
-    return Chart(f"{metric} of the images", text, shares(f"{metric} of an image"), y, series)
+    y, text, rules = around(bars.y, "images", zero=True), f"histogram of {len(scores)} scores", []
+    if len(scores):
+        mean, median = float(scores.mean()), float(np.median(scores))
+        text += f", mean {mean:.4f}"
+        rules = [
+            vertical(mean, y, f"mean {mean:.3f}"),
+            vertical(median, y, f"median {median:.3f}", colour=6, dash=2),
+        ]
+    return Chart(f"{metric} of the images", text, shares(f"{metric} of an image"), y, (bars, *rules))
 
 
 def coverage_chart(table: pd.DataFrame, images: pd.DataFrame, metric: str) -> Chart:

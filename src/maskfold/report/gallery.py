@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from maskfold.competitions import Competition, Sample
 from maskfold.datasets.annotators import Annotations
@@ -15,6 +14,7 @@ from maskfold.ensembling.oof import OofImage
 from maskfold.images import to_rgb
 from maskfold.inference.decoding.options import for_each_class
 from maskfold.labels import Label, LabelSpec
+from maskfold.progress import progress
 from maskfold.report.card_pictures import make_pictures
 from maskfold.report.pictures import Pictures
 from maskfold.report.pixels import Seen, predict_image
@@ -82,7 +82,7 @@ def make_cards(
     rows = sorted(picked, key=lambda row: (np.nan_to_num(table["score"][row], nan=2.0), row))
     gates = for_each_class(findings.choice.post.presence, competition.labels, "post.presence")
     cards = []
-    for row in tqdm(rows, desc="gallery", unit="image", leave=False, disable=None):
+    for row in progress(rows, "gallery", total=len(rows)):
         seen = predict_image(images[row], competition, findings.choice)
         pictures = make_pictures(
             to_rgb(competition.image(images[row].image), competition.images),

@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from maskfold.files import atomic_path
+from maskfold.files import write_file
+from maskfold.picks import evenly_spaced
 from maskfold.report.figures import further_charts, label_of, learning_charts
 from maskfold.report.page import refuse_other_suffix, render_page
 from maskfold.report.pictures import data_uri
@@ -49,8 +48,7 @@ def follow(runs: Sequence[Run], path: Path, every: float, sleep: Callable[[float
     while True:
         done = all(_done(run) for run in runs)
         page = live_page(runs, None if done else every)
-        with atomic_path(path) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+        write_file(path, page)
         if done:
             return
         sleep(every)
@@ -85,8 +83,6 @@ def _done(run: Run) -> bool:
 
 def _progress(fold: FoldFolder) -> Progress:
     epochs, finished = read_epochs(fold), fold.finished()
-    keys = fold.previews()
-    places = np.unique(np.linspace(0, len(keys) - 1, min(MOST_PICTURES, len(keys))).round().astype(int))
-    shown = [list(keys.items())[place] for place in places]
+    shown = evenly_spaced([*fold.previews().items()], MOST_PICTURES)
     pictures = [(epoch, data_uri(fold.storage.read(key), "jpeg")) for epoch, key in shown]
     return Progress(FoldHistory(fold.name, epochs, fold.summary() if finished else {}), finished, pictures)

@@ -76,10 +76,13 @@ def refuse_other_suffix(path: Path) -> None:
         raise ReportError(f"the page cannot be called {path}: choose a name that ends in .html")
 
 
-def render_page(template: str, *, script: str = "", **context: Any) -> str:
+def render_page(template: str | Path, *, script: str = "", **context: Any) -> str:
     """A page made of a template that extends ``base.html``; whatever is put in is escaped. ``made`` is the time.
 
-    ``script`` is the asset that the page runs beside ``common.js``, if any.
+    Args:
+        template: the name of one of this package's, or another one's file.
+        script: the asset that the page runs beside ``common.js``, if any.
+        context: what the template shows.
     """
     environment = Environment(
         loader=PackageLoader("maskfold.report"),
@@ -91,7 +94,12 @@ def render_page(template: str, *, script: str = "", **context: Any) -> str:
     environment.filters |= {"score": score_text, "percent": percent_text, "count": "{:,}".format}
     made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     assets = {"style": _asset("page.css"), "common": _asset("common.js"), "script": _asset(script) if script else ""}
-    return environment.get_template(template).render(**assets, made=made, **context)
+    found = (
+        environment.from_string(template.read_text(encoding="utf-8"))
+        if isinstance(template, Path)
+        else environment.get_template(template)
+    )
+    return found.render(**assets, made=made, **context)
 
 
 def score_text(value: float | None) -> str:

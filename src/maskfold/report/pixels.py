@@ -7,7 +7,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from maskfold.competitions import Competition
 from maskfold.ensembling.choice import EnsembleChoice
@@ -17,6 +16,7 @@ from maskfold.inference.predict import Prediction
 from maskfold.instances import numbered, plain
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import CalibrationMetrics, SegmentationMetrics
+from maskfold.progress import progress
 from maskfold.report.borders import compare_borders
 
 # A pixel is confidently wrong when its label has at most this probability.
@@ -51,7 +51,7 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
     kinds = ("chosen", "plain") if chain.before or choice.weights != equal or choice.stack else ("chosen",)
     calibration = {kind: CalibrationMetrics(labels) for kind in kinds}
     rows, labelled = [], []
-    for image in tqdm(images, desc="out-of-fold images", unit="image", leave=False, disable=None):
+    for image in progress(images, "out-of-fold images", total=len(images)):
         prediction, refined, mask = _decode(image, competition, choice, chain)
         probability, mask, truth = prediction.probability, plain(mask), image.truth(competition)
         metrics.update(mask, truth.values, truth.valid)

@@ -10,7 +10,7 @@ from maskfold.datasets.annotators import read_annotations
 from maskfold.ensembling.choice import EnsembleChoice, has_ensemble, read_ensemble
 from maskfold.ensembling.submit import check_hashes, default_choice
 from maskfold.errors import ReportError
-from maskfold.files import atomic_path
+from maskfold.files import write_file
 from maskfold.report.gallery import make_cards, pick_images
 from maskfold.report.gather import Findings, gather
 from maskfold.report.page import refuse_other_suffix, report_page
@@ -58,8 +58,7 @@ def make_report(
     annotations = None if annotators is None else read_annotations(competition, annotators)
     cards = make_cards(picked, findings, annotations)
     page = report_page(findings, cards)
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_file(path, page)
     return Report(path, len(cards), findings)
 
 

@@ -6,7 +6,7 @@ import torch
 
 from maskfold.config import Config, load_config
 from maskfold.errors import ConfigError
-from maskfold.files import atomic_path
+from maskfold.files import write_file
 from maskfold.planning import MeasuredSpeed, Plan, make_plan, take_fingerprint
 from maskfold.planning.plan import describe
 from maskfold.planning.write import plan_yaml
@@ -44,8 +44,7 @@ def plan(
     speed = MeasuredSpeed(competition.labels, competition.images, _device(device))
     print(f"Measuring {speed.name} …", flush=True)
     made = make_plan(config, data, speed, hours=hours, shortest=shortest)
-    with atomic_path(out) as temporary:
-        temporary.write_text(plan_yaml(made, config), encoding="utf-8")
+    write_file(out, plan_yaml(made, config))
     load_config(out)
     print("\n".join([*made.facts, describe(made)]))
     return made

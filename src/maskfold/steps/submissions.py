@@ -13,7 +13,7 @@ from typing import Any
 from maskfold.competitions import Competition
 from maskfold.competitions.submission import refuse_other_content
 from maskfold.errors import BusyError, SubmissionError
-from maskfold.files import atomic_path, file_digest, sweep
+from maskfold.files import file_digest, sweep, write_file
 from maskfold.locks import exclusive
 from maskfold.runs.documents import to_json
 from maskfold.scoring.submission_log import note_leaderboard, note_submission, noted_digest, read_log, same_submission
@@ -158,8 +158,7 @@ def _settle(path: Path, made: str) -> dict[str, Any] | None:
 
 
 def _begin(path: Path, facts: dict[str, Any]) -> None:
-    with atomic_path(_begun_path(path)) as temporary:
-        temporary.write_bytes(to_json(facts))
+    write_file(_begun_path(path), to_json(facts))
 
 
 def _begun_path(path: Path) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 
 from maskfold.config import Config, config_yaml, override
 from maskfold.errors import ConfigError, MaskfoldError, StudyError
-from maskfold.files import atomic_path
+from maskfold.files import write_file
 from maskfold.parallel import Task, Work
 from maskfold.runs import Run
 from maskfold.runs.history import read_epochs
@@ -59,8 +59,7 @@ def search(plan: Plan, workers: WorkThrough) -> dict[str, Any]:
         raise StudyError(f"none of {_ended(study)} trials of the search got to its end, as said above")
     options = _options(study.best_trial.params)
     winner = override(plan.common, {**options, "name": f"{plan.folder.name}_{WINNER}"})
-    with atomic_path(plan.folder / f"{WINNER}.yaml") as temporary:
-        temporary.write_text(config_yaml(winner), encoding="utf-8")
+    write_file(plan.folder / f"{WINNER}.yaml", config_yaml(winner))
     told = ", ".join(f"{key} {value}" for key, value in options.items())
     print(f"Best of {_ended(study)} trials: {told} ({study.best_value:.4f}). Config: {plan.folder / WINNER}.yaml")
     return options

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from maskfold.config import Config, changed_keys, load_config
 from maskfold.ensembling.finished import OPTIMISTIC
-from maskfold.files import atomic_path
+from maskfold.files import write_file
 from maskfold.report.page import render_page
-from maskfold.studies.chart import difference_chart
+from maskfold.studies.chart import difference_charts, difference_text
 from maskfold.studies.plan import Plan
 from maskfold.studies.results import Figure, Results, Row
 from maskfold.studies.study import WINNER
@@ -24,8 +24,7 @@ def write_results(plan: Plan, results: Results) -> None:
     """Write ``results.md`` and ``results.html`` into the study's folder."""
     pages = {"results.md": markdown(plan, results), "results.html": page(plan, results)}
     for name, text in pages.items():
-        with atomic_path(plan.folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_file(plan.folder / name, text)
 
 
 def document(path: Path, name: str, section: str) -> None:
@@ -37,9 +36,7 @@ def document(path: Path, name: str, section: str) -> None:
         sections[titles.index(f"## {name}")] = section
     else:
         sections.append(section)
-    with atomic_path(path) as temporary:
-        whole = "\n\n".join(part.strip() for part in (head, *sections))
-        temporary.write_text(whole + "\n", encoding="utf-8")
+    write_file(path, "\n\n".join(part.strip() for part in (head, *sections)) + "\n")
 
 
 def markdown(plan: Plan, results: Results) -> str:
@@ -53,6 +50,7 @@ def markdown(plan: Plan, results: Results) -> str:
 def page(plan: Plan, results: Results) -> str:
     """The same as a page."""
     head, *rows = table(results)
+    differences = {row.name: found for row in results.rows if (found := row.figures[0].difference) is not None}
     return render_page(
         "study.html",
         title=f"Study: {plan.folder.name}",
@@ -60,8 +58,8 @@ def page(plan: Plan, results: Results) -> str:
         setting=_setting(plan, results),
         head=head,
         rows=rows,
-        charts=[] if (chart := difference_chart(results)) is None else [chart],
-        verdicts=[row.verdict.partition(":")[0] for row in results.rows],
+        charts=difference_charts(results.columns[0], differences),
+        kept=[place for place, row in enumerate(results.rows) if row.verdict.partition(":")[0] == "keep"],
         notes=notes(plan, results),
     )
 
@@ -123,22 +121,14 @@ def _changes(base: Config, common: Config) -> list[str]:
 
 def _row(row: Row) -> list[str]:
     score, *others = row.figures
-    difference = "" if score.difference is None else _difference(score)
+    difference = "" if score.difference is None else difference_text(score.difference)
     promised = [] if row.out_of_fold is None else [_interval(*row.out_of_fold)]
     cells = [row.name, _number(score.value), *promised, row.against or "", difference, row.verdict]
     return [*cells, *(_with_difference(figure) for figure in others), duration(row.seconds)]
 
 
 def _with_difference(figure: Figure) -> str:
-    return _number(figure.value) + ("" if figure.difference is None else f" [{_difference(figure)}]")
-
-
-def _difference(figure: Figure) -> str:
-    found = figure.difference
-    assert found is not None
-    if math.isnan(found.low):
-        return f"{found.difference:+.4f} (no interval)"
-    return f"{found.difference:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+    return _number(figure.value) + ("" if figure.difference is None else f" [{difference_text(figure.difference)}]")
 
 
 def _interval(value: float, low: float, high: float) -> str:

@@ -26,6 +26,7 @@ from maskfold.datasets import (
     train_loader,
 )
 from maskfold.files import cache_folder
+from maskfold.picks import evenly_spaced
 from maskfold.runs import Run
 from maskfold.training.extra import extra_images
 from maskfold.training.memory import free_memory
@@ -120,8 +121,7 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
 
 def _watched(train: Samples, count: int) -> Samples:
     """Some training images, spread over all of them."""
-    places = np.linspace(0, len(train) - 1, min(count, len(train))).round().astype(int)
-    return Samples(train[place] for place in places.tolist())
+    return Samples(evenly_spaced(train, count))
 
 
 def _cache(competition: Competition, data: DataConfig) -> ImageCache | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from maskfold.competitions import Competition, Sample, Samples
 from maskfold.config import Config
 from maskfold.inference.views import build_views
+from maskfold.picks import every_nth
 from maskfold.runs.fold import ALL
 
 if TYPE_CHECKING:
@@ -245,6 +246,6 @@ def _test_images(competition: Competition, valid_ids: list[str]) -> float:
     if not len(test) or not valid_ids:
         return float(len(test))
     valid = competition.samples("train").select(valid_ids)
-    some = Samples(test[:: -(-len(test) // LOOKED_AT)])
+    some = Samples(every_nth(test, LOOKED_AT))
     ratio = (pixels(competition, some) / len(some)) / (pixels(competition, valid) / len(valid))
     return len(test) * ratio

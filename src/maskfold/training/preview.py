@@ -10,6 +10,7 @@ from maskfold.drawing import error_overlay, fitting_size, overlay, shrink_label
 from maskfold.images import to_rgb
 from maskfold.inference.predict import Prediction
 from maskfold.labels import LabelSpec
+from maskfold.picks import evenly_spaced
 
 if TYPE_CHECKING:
     from maskfold.training.session import Session
@@ -27,8 +28,7 @@ def preview_places(session: "Session") -> list[int]:
     if not session.config.train.preview or not session.is_main or session.data.valid is None:
         return []
     own = sorted(index for batch in session.data.valid.batch_sampler or () for index in batch)
-    places = np.linspace(0, len(own) - 1, min(IMAGES, len(own))).round().astype(int)
-    return [own[place] for place in places]
+    return evenly_spaced(own, IMAGES)
 
 
 def draw_preview(session: "Session", predictions: Sequence[Prediction], title: str) -> bytes:

@@ -8,9 +8,9 @@ import numpy as np
 from maskfold.checks.draft.draft import Draft
 from maskfold.checks.draft.masks import SAMPLE, MasksByImage, by_class
 from maskfold.checks.draft.pictures import size_of
-from maskfold.checks.draft.places import spread
 from maskfold.checks.draft.roles import Roles
 from maskfold.errors import CompetitionError, first_few
+from maskfold.picks import every_nth
 from maskfold.rle import RLEDialect, RLEError
 
 
@@ -69,7 +69,7 @@ def _overlaps(masks: MasksByImage, dialect: RLEDialect) -> tuple[int, int]:
     """Images in which a pixel has two classes, of the images looked at, which have several."""
     several = [(image, path) for image, path in masks.located if len(by_class(masks.rows.get(image, ()))) > 1]
     overlapping = looked = 0
-    for image, path in spread(several, SAMPLE):
+    for image, path in every_nth(several, SAMPLE):
         try:
             shape = size_of(masks.files, path)
             layers = [_layer(texts, dialect, shape) for texts in by_class(masks.rows[image]).values()]

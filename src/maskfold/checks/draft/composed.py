@@ -4,8 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from maskfold.checks.draft.places import COMPARED, Places, about_labels, spread
+from maskfold.checks.draft.places import COMPARED, Places, about_labels
 from maskfold.competitions.patterns import Pattern
+from maskfold.picks import every_nth
 
 SEPARATORS = ("_", "-")
 
@@ -19,7 +20,7 @@ def composed_places(ids: Sequence[str], paths: Sequence[str], id_pattern: str | 
         id_pattern: the fields of the ids, where they are known from another table. Else ids are cut at every
             separator, or at the last ones only, where the parts before differ in number.
     """
-    ids = spread(list(dict.fromkeys(ids)), COMPARED)
+    ids = every_nth(list(dict.fromkeys(ids)), COMPARED)
     pictures = [path for path in paths if not about_labels(path)] or paths
     known = [id_pattern] if id_pattern else _id_patterns(ids)
     found = (_places(ids, pattern, pictures) for pattern in known)

@@ -10,11 +10,11 @@ from maskfold.checks.draft.families import Family, Pair, families, id_folders, p
 from maskfold.checks.draft.id_lists import IdList, id_lists
 from maskfold.checks.draft.label_values import LabelValues, Value, named_values, read_labels
 from maskfold.checks.draft.pictures import look_at_images
-from maskfold.checks.draft.places import spread
 from maskfold.checks.draft.tables import Table
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.label_map import NOT_SCORED
 from maskfold.errors import first_few
+from maskfold.picks import every_nth
 
 Sources = dict[str, list[dict[str, Any]]]
 """train, valid, test -> image, label and ids, as a profile names them."""
@@ -68,7 +68,7 @@ def find_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelFindings 
 
 def _holds_classes(files: CompetitionFiles, family: Family) -> bool:
     """Whether a few of its files hold few values, as pictures do not."""
-    values = read_labels(files, spread(sorted(family.paths.values()), FEW_FILES))
+    values = read_labels(files, every_nth(sorted(family.paths.values()), FEW_FILES))
     return bool(values.read) and values.kind in ("two", "numbers", "colours") and len(values.pixels) <= FEW_VALUES
 
 

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from maskfold.checks.draft.places import spread
 from maskfold.checks.draft.tables import Table
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.label_map import NOT_SCORED
+from maskfold.picks import every_nth
 
 # Files that are read; more different values than these are no classes.
 READ, MOST = 60, 256
@@ -84,7 +84,7 @@ class LabelValues:
 def read_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelValues:
     """The values of some of the label files."""
     found = LabelValues()
-    arrays = {path: _read(files, path, found) for path in spread(paths, READ)}
+    arrays = {path: _read(files, path, found) for path in every_nth(paths, READ)}
     usable = {path: array for path, array in arrays.items() if array is not None}
     coloured = any(array.ndim == 3 for array in usable.values())
     for array in usable.values():

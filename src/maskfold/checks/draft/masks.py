@@ -6,7 +6,7 @@ from functools import cached_property
 import cv2
 
 from maskfold.checks.draft.pictures import read_image, size_of
-from maskfold.checks.draft.places import ImagePaths, spread
+from maskfold.checks.draft.places import ImagePaths
 from maskfold.checks.draft.roles import Roles
 from maskfold.checks.draft.tables import RUNS
 from maskfold.checks.readings import DrawnMask, edges
@@ -16,6 +16,7 @@ from maskfold.competitions.samples import ImagePath
 from maskfold.datasets.copies import THUMBNAIL
 from maskfold.errors import CompetitionError
 from maskfold.images import ImageSpec, to_rgb
+from maskfold.picks import every_nth
 
 # Images whose masks are tried.
 SAMPLE = 150
@@ -65,7 +66,7 @@ class MasksByImage:
     def sample(self, spec: ImageSpec | None) -> list[DrawnMask]:
         """Some of the images with runs, of which size and picture can be read."""
         filled = [(image, path) for image, path in self.located if image in self.rows]
-        drawn = (self._drawn(image, path, spec) for image, path in spread(filled, SAMPLE))
+        drawn = (self._drawn(image, path, spec) for image, path in every_nth(filled, SAMPLE))
         return [item for item in drawn if item is not None]
 
     def _drawn(self, image: str, path: ImagePath, spec: ImageSpec | None) -> DrawnMask | None:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from maskfold.checks.draft.places import spread
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.images import decode_files, image_size, stored_spec
 from maskfold.competitions.samples import ImagePath, paths_of
 from maskfold.errors import CompetitionError
 from maskfold.images import PLAIN, ImageSpec
+from maskfold.picks import every_nth
 
 # Images that are decoded, and of which the header is read.
 DECODED, MEASURED = 16, 200
@@ -44,13 +44,13 @@ class Pictures:
 def look_at_images(files: CompetitionFiles, images: Sequence[ImagePath]) -> Pictures:
     """Measure some images, and decode a few of them."""
     found = Pictures()
-    for image in spread(images, MEASURED):
+    for image in every_nth(images, MEASURED):
         try:
             found.sizes[size_of(files, image)] += 1
         except CompetitionError as error:
             found.failures.append(str(error))
     specs: Counter[ImageSpec] = Counter()
-    for image in spread(images, DECODED):
+    for image in every_nth(images, DECODED):
         try:
             spec = _spec_of(files, image)
             specs[spec] += 1

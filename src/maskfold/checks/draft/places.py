@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from maskfold.competitions.patterns import Pattern
+from maskfold.picks import every_nth
 
 # Ids that are looked up, spread over the table; each of fewer ids is compared with every path where none is a name.
 LOOKED_UP, COMPARED = 400, 30
@@ -17,12 +18,6 @@ LABEL_WORD = re.compile(
     r"(?<![a-z])([a-z]*masks?|[a-z]*labels?|gts?|ground ?truths?|annot(ation)?s?|segmentations?|truths?|targets?)"
     r"(?![a-z])"
 )
-
-
-def spread(items: Sequence, most: int) -> list:
-    """At most so many items, from the first to the last."""
-    step = max(1, -(-len(items) // most))
-    return list(items[::step])
 
 
 def about_labels(path: str) -> bool:
@@ -80,13 +75,13 @@ class ImagePaths:
 
     def places(self, ids: Sequence[str]) -> Places:
         """Where the images of ids are."""
-        ids = spread(list(dict.fromkeys(ids)), LOOKED_UP)
+        ids = every_nth(list(dict.fromkeys(ids)), LOOKED_UP)
         by_pattern: dict[str, set[str]] = {}
         for image_id in ids:
             for path in self._parts.get(image_id, ()):
                 by_pattern.setdefault(_pattern(path, image_id), set()).add(image_id)
         if not by_pattern:
-            ids = spread(ids, COMPARED)
+            ids = every_nth(ids, COMPARED)
             for image_id, path in self._containing(ids):
                 by_pattern.setdefault(_pattern(path, image_id), set()).add(image_id)
         return _choose(by_pattern, len(ids))

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import Literal
 
 from maskfold.checks.draft.composed import composed_places
-from maskfold.checks.draft.places import ImagePaths, Places, spread
+from maskfold.checks.draft.places import ImagePaths, Places
 from maskfold.checks.draft.tables import RUNS, Table
+from maskfold.picks import every_nth
 
 CLASS_SEPARATORS = ("_", "-", ":", "|", "/", " ", ".")
 MOST_CLASSES = 256
@@ -92,7 +93,7 @@ def find_roles(table: Table, mask: int, images: ImagePaths, id_pattern: str | No
 
 def _look_up(ids: Sequence[str], images: ImagePaths, id_pattern: str | None) -> tuple[Places, str | None]:
     """Where the images of a column's texts are, and what separates image and class in them, if anything does."""
-    looked = spread(ids, LOOKED_AT)
+    looked = every_nth(ids, LOOKED_AT)
     direct = images.places(looked)
     if direct.share >= 0.5:
         return direct, None
@@ -116,7 +117,7 @@ def _class_column(table: Table, image: int, others: Sequence[int]) -> int | None
     for column in others:
         values = table.values(column)
         few = 1 < len(set(values)) <= min(MOST_CLASSES, max(2, len(values) // 2))
-        if not few or any(RUNS.fullmatch(value) for value in spread(values, 100)):
+        if not few or any(RUNS.fullmatch(value) for value in every_nth(values, 100)):
             continue
         named = CLASS_WORD.search(table.name(column)) is not None
         distinct = len(set(zip(ids, values, strict=True))) == len(ids)

@@ -10,10 +10,11 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from maskfold.checks.draft.places import ImagePaths, spread
+from maskfold.checks.draft.places import ImagePaths
 from maskfold.competitions.files import CompetitionFiles, decode_text
 from maskfold.competitions.images import is_image
 from maskfold.errors import CompetitionError
+from maskfold.picks import every_nth
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 SEPARATORS = (",", "\t", ";", "|")
@@ -78,7 +79,7 @@ def empty_texts(cells: Sequence[str]) -> Counter[str]:
 
 def _filled_masks(cells: pd.Series) -> int:
     """Number of cells looked at that hold runs; 0 where other cells are no markers."""
-    looked = spread(cells.tolist(), CELLS)
+    looked = every_nth(cells.tolist(), CELLS)
     others = {text for text in empty_texts(looked) if text}
     if len(others) > MARKERS or any(len(text) > MARKER_LENGTH for text in others):
         return 0

@@ -9,12 +9,12 @@ from typing import Any
 import yaml
 
 from maskfold.checks.draft.draft import Draft
-from maskfold.checks.draft.places import spread
 from maskfold.checks.draft.resemble import Resemblance, nearest_profile
 from maskfold.competitions import Competition
 from maskfold.competitions.find import fitting_profile
 from maskfold.competitions.profile import FILL_IN, Profile, read_profile
 from maskfold.errors import CompetitionError, MaskfoldError, first_few
+from maskfold.picks import every_nth
 
 # Masks that are drawn.
 DRAWN = 100
@@ -80,7 +80,7 @@ def _read(competition: Competition, found: Trial) -> None:
         counts[split] = len(survey.samples)
         found.problems += [f"the {split} split: {problem}" for problem in survey.problems]
     drawn, failed = 0, []
-    for sample in spread(competition.survey("train").samples, DRAWN):
+    for sample in every_nth(competition.survey("train").samples, DRAWN):
         try:
             competition.label(sample.masks, competition.size(sample.image), id=sample.id)
             drawn += 1

@@ -10,7 +10,7 @@ from maskfold.cli.found import folder_to_describe
 from maskfold.cli.options import DATA_OPTIONS
 from maskfold.cli.script import next_command, starting
 from maskfold.errors import CompetitionError
-from maskfold.files import atomic_path
+from maskfold.files import write_file
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition, open_competition
 from maskfold.steps.places import LOCAL
@@ -79,8 +79,7 @@ def _draft(path: Path, folder: Path, *, overwrite: bool) -> None:
     from maskfold.checks.draft import draft_profile
 
     drafted = draft_profile(folder)
-    with atomic_path(path) as temporary:
-        temporary.write_text(drafted.text, encoding="utf-8")
+    write_file(path, drafted.text)
     print(drafted.summary())
     print(f"Draft: {path}")
     place = f" --competition.profile {shlex.quote(str(path))} --competition.root {shlex.quote(str(folder))}"

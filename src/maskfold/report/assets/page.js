@@ -62,6 +62,7 @@
     return known.get(card);
   };
   const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
+  document.querySelector(".ramp").style.background = `linear-gradient(90deg, ${RAMP.map((colour) => `rgb(${colour})`)})`;
   const heat = Array.from({ length: looks.levels }, (_, level) => {
     const at = level / (looks.levels - 1) * (RAMP.length - 1);
     const [low, part] = [Math.min(RAMP.length - 2, Math.floor(at)), at - Math.min(RAMP.length - 2, Math.floor(at))];
