@@ -20,6 +20,15 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFErro
 _END, _END_64 = b"PK\x05\x06", b"PK\x06\x06"
 _TAIL = 22 + (1 << 16)  # the end's own size, and a comment
 
+_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def new_member(name: str) -> zipfile.ZipInfo:
+    """A file to be written into an archive, without its time: the same files make the same archive, byte for byte."""
+    entry = zipfile.ZipInfo(name, _TIME)
+    entry.external_attr = 0o644 << 16
+    return entry
+
 
 def open_zip(source: Path | IO[bytes]) -> zipfile.ZipFile:
     """The archive in a file, or in a stream of one, for reading.

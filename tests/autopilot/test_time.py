@@ -129,6 +129,14 @@ def test_a_rung_predicts_whole_or_not_at_all(world, tmp_path):
     assert (len(world.calls), world.log.step("second: predict").ended) == (1, "skipped")
 
 
+def test_a_rung_for_which_no_time_is_left_is_skipped(world):
+    world.now = 980.0
+    own = SimpleNamespace(log=world.log, hours=world.log.hours)
+    Autopilot._try(own, SimpleNamespace(name="larger"), Config(), [], training(), NEEDS)
+    step = world.log.step("larger")
+    assert (step.ended, step.note) == ("skipped", "0 s are left for it, which is too little")
+
+
 def test_no_report_at_the_last_moment(world):
     after.report(world.log, "runs/a", NEEDS)
     world.now = 980.0

@@ -52,9 +52,10 @@ def test_all_of_them_are_listed(tmp_path, capsys, monkeypatch):
     done = call(capsys, "check_data", *words)
     assert done.code == 1
     said = " ".join(done.out.split())
+    assert said.count("masks/stranger.png") == 1, "once, though it is found in both splits"
     wanted = [
         *(text for _, text in MASKS.values()),
-        "1 masks have no image of the same stem in images: masks/stranger.png",
+        "1 masks have no image of the same stem in images: masks/stranger.png; name each mask as its image",
         "masks: 1 duplicate ids: good1",
         f"{len(MASKS) + 1} masks cannot be used",
     ]

@@ -94,7 +94,7 @@ def test_each_rule(make, change, reason):
     assert any(reason in item.reason for item in report.suspicious), report.suspicious
     assert {item.id for item in report.suspicious} == {"i07"}
     assert {item.path for item in report.suspicious} == {"train/i07.png"}
-    assert any("worth a look: i07" in text for text in report.warnings)
+    assert any("1 mask is worth a look: i07" in text for text in report.warnings)
 
 
 @pytest.mark.parametrize("change", [sliver_at_the_border, thin_rim, one_line])

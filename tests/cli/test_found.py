@@ -5,9 +5,10 @@ import shutil
 import pytest
 from tests.conftest import write_tianchi
 
-from maskfold.cli.found import default_config
+from maskfold.cli.found import competition_of_submissions, default_config
 from maskfold.config import Config, load_config
 from maskfold.errors import CompetitionError
+from maskfold.runs import Run
 
 
 @pytest.fixture
@@ -66,9 +67,11 @@ def test_anything_else_is_never_the_demo(here):
     assert message.endswith("for the demo give --config demo")
 
 
-def test_what_fits_no_profile_does_not_stop_what_does(here, one):
+def test_what_fits_no_profile_does_not_stop_what_does(here, one, capsys):
     (here / "data" / "strange").mkdir()
     assert default_config().name == "tianchi_buildings"
+    told = "Competition: data/one (tianchi-buildings), config tianchi_buildings; data/strange fits no profile\n"
+    assert capsys.readouterr().out == told
 
 
 def test_a_profile_brings_its_own_config_not_the_demos(here):
@@ -80,8 +83,26 @@ def test_a_profile_brings_its_own_config_not_the_demos(here):
     assert own.folds == Config().folds
 
 
-def test_a_folder_brings_the_config_of_the_profile_that_fits(here, one):
+def test_submissions_are_of_the_competition_under_data_else_of_the_runs(here, one, capsys):
+    own = load_config("demo", {"competition.profile": "own.yaml", "competition.root": "data/own"}, name="a")
+    for name in ("a", "b"):
+        Run.create(own.model_copy(update={"name": name}))
+    assert competition_of_submissions().name == "tianchi_buildings"
+    (one / "train_mask.csv").unlink()
+    found = competition_of_submissions({"tta.views": "d4"})
+    assert (found.competition, found.tta.views) == (own.competition, "d4")
+    assert capsys.readouterr().out.endswith("Competition: data/own (own.yaml), that of the runs\n")
+    Run.create(load_config("tgs_salt", {"competition.root": "data/salt"}))
+    with pytest.raises(CompetitionError, match="nothing under data/ fits"):
+        competition_of_submissions()
+    shutil.rmtree(here / "runs")
+    with pytest.raises(CompetitionError, match="nothing under data/ fits"):
+        competition_of_submissions()
+
+
+def test_a_folder_brings_the_config_of_the_profile_that_fits(here, one, capsys):
     found = default_config({"competition.root": "data/one"}, name="mine")
+    assert capsys.readouterr().out == "Competition: data/one (tianchi-buildings), config tianchi_buildings\n"
     assert found == load_config("tianchi_buildings", {"competition.root": "data/one"}, name="mine")
     assert default_config({"competition.root": "data/demo"}).name == "demo"
     with pytest.raises(CompetitionError, match=r"competition\.root is data/none: there is no such folder"):

@@ -3,6 +3,7 @@ import shutil
 import pytest
 
 from maskfold.competitions import find_competitions, open_competition
+from maskfold.competitions.find import describe_stranger
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
 
@@ -44,9 +45,33 @@ def test_several_competitions(tianchi, tmp_path):
 
 
 def test_only_another_competition(tgs, tmp_path):
-    message = "no folder below .* fits the profile tianchi-buildings; .*tgs fits tgs-salt: set competition.profile"
+    message = "no folder below .* fits the profile tianchi-buildings: .*tgs fits tgs-salt: set competition.profile$"
     with pytest.raises(CompetitionError, match=message):
         open_competition(CompetitionConfig(), data_root=tmp_path)
+
+
+def test_a_folder_that_fits_nothing_is_measured_by_the_profile_that_was_asked_for(tgs, tmp_path):
+    (tgs.root / "test").rename(tgs.root / "test_images")
+    (tmp_path / "a file.csv").write_text("")
+    message = (
+        rf"no folder below .* fits the profile tgs-salt: .*a file\.csv is a file: .*; {tgs.root} lacks test/images/\. "
+        rf"python src/check_data\.py --draft profile\.yaml --competition\.root {tgs.root} drafts"
+    )
+    with pytest.raises(CompetitionError, match=message):
+        open_competition(CompetitionConfig(profile="tgs-salt"), data_root=tmp_path)
+
+
+def test_beside_another_competition_what_was_asked_for_is_told_too(tgs, tianchi, tmp_path):
+    (tianchi.root / "test_a").rename(tianchi.root / "tests")
+    with pytest.raises(CompetitionError) as error:
+        open_competition(CompetitionConfig(), data_root=tmp_path)
+    told = f"{tgs.root} fits tgs-salt: set competition.profile; {tianchi.root} lacks test_a/. python src/check_data.py"
+    assert told in str(error.value)
+
+
+def test_columns_that_a_table_lacks_are_named(tgs):
+    (tgs.root / "train.csv").write_text("id,depth\nq,1 2\n")
+    assert describe_stranger(tgs.root).endswith(", it lacks columns rle_mask in train.csv")
 
 
 def test_wrong_profile_for_a_root(tgs):
@@ -61,7 +86,7 @@ def test_wrong_profile_for_a_root(tgs):
 def test_incomplete_competition_names_what_is_missing(tianchi):
     (tianchi.root / "train_mask.csv").unlink()
     shutil.rmtree(tianchi.root / "test_a")
-    with pytest.raises(CompetitionError, match=r"it lacks train_mask\.csv, test_a/$"):
+    with pytest.raises(CompetitionError, match=r"it lacks train_mask\.csv, test_a/\. If it is another comp"):
         tianchi.open()
 
 

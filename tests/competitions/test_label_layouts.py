@@ -61,7 +61,9 @@ def test_split_file_problems_of_form(png_masks):
 
 def test_masks_without_image_and_two_images_of_one_stem(png_masks):
     cv2.imwrite(str(png_masks.root / "masks/p_mask.png"), np.zeros((4, 4), np.uint8))
-    with pytest.raises(CompetitionError, match=r"1 masks have no image of the same stem in images: masks/p_mask"):
+    with pytest.raises(
+        CompetitionError, match=r"1 masks have no image of the same stem in images: masks/p_mask\.png; name each"
+    ):
         png_masks.open().samples("train")
     (png_masks.root / "masks/p_mask.png").unlink()
     (png_masks.root / "images/p.png").write_bytes(b"")

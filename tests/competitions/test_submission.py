@@ -108,6 +108,14 @@ def test_png_values(png_masks, file_list, tmp_path):
     np.testing.assert_array_equal(read, labels["images/t1.jpg"])
 
 
+def test_the_same_masks_make_the_same_archive(png_masks, tmp_path, monkeypatch):
+    masks = predictions(png_masks)
+    write(png_masks, tmp_path / "a.zip", masks)
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.0)
+    write(png_masks, tmp_path / "b.zip", masks)
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
 @pytest.mark.parametrize(("fixture", "target"), [("tianchi", "s.csv"), ("png_masks", "s"), ("png_masks", "s.zip")])
 def test_an_exception_leaves_the_earlier_submission(request, tmp_path, fixture, target):
     twin = request.getfixturevalue(fixture)

@@ -84,7 +84,7 @@ def test_files_that_are_no_config(text, message, tmp_path):
 @pytest.mark.parametrize(
     ("given", "hint"),
     [
-        ("none.yaml", "give the path of a YAML file"),
+        ("none.yaml", r"give the path of a YAML file\."),
         ("configs/dmo.yaml", r"did you mean demo\?"),
         ("tgs_slat", r"did you mean tgs_salt\?"),
     ],
@@ -156,13 +156,26 @@ def test_saved_config_is_the_same_and_tells_how_it_was_made(file, tmp_path):
     assert yaml.safe_load((tmp_path / "saved.yaml").read_text())["made_with"] == {"torch": "9.9"}
 
 
+def test_errors_name_the_file_or_the_command_line(file):
+    with pytest.raises(ConfigError, match=r"^the command line: unknown key train\.epoch:"):
+        load_config(file, {"train.epoch": "3"})
+    with pytest.raises(ConfigError, match=r"^the command line: unknown key trian:"):
+        load_config(file, {"trian.epochs": "3"})
+    file.write_text(file.read_text() + "trian: {epochs: 3}\n")
+    for overrides in ({"train.epochs": "8"}, {"train.epoch": "3"}):
+        with pytest.raises(ConfigError, match=f"^{file}:"):
+            load_config(file, overrides)
+
+
 def test_changed_keys_names_both_values(file):
     old = load_config(file)
     new = override(old, {"train.epochs": "8", "loss": "[{name: bce}]", "averaging.ema": "0.9"})
     assert changed_keys(old, old) == []
+    partial = override(old, {"model.partial_weights": "true"})
+    assert changed_keys(old, partial) == ["model.partial_weights: false -> true"]
     assert changed_keys(old, new) == [
         "loss: [{'name': 'dice', 'weight': 2}] -> [{'name': 'bce'}]",
-        "averaging.ema: None -> 0.9",
+        "averaging.ema: null -> 0.9",
         "train.epochs: 7 -> 8",
     ]
 

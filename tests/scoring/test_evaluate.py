@@ -79,7 +79,7 @@ def test_other_images_are_refused(submissions, competition, tmp_path):
     near, _, truth = submissions
     rows = near.read_text().splitlines()
     near.write_text("\n".join([*rows[:-2], "Z1.jpg\t", "Z0.jpg\t1 2"]) + "\n")
-    lacking = r"near\.csv lacks 2 images of .*\['T003\.jpg', 'T004\.jpg'\] and has 2 others"
+    lacking = r"near\.csv lacks 2 images of .* \(T003\.jpg, T004\.jpg\) and has 2 others \(Z0\.jpg, Z1\.jpg\): both"
     with pytest.raises(InferenceError, match=lacking):
         evaluate_submission(near, truth, competition)
     for path in (strange := [tmp_path / "p.csv", tmp_path / "t.csv"]):

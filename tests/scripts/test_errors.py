@@ -117,6 +117,19 @@ def test_a_submission_that_does_not_match(here, script):
     assert "lacks 1 images" in text
 
 
+def test_a_submission_is_validated_without_truth(here, script):
+    good = "data/mine/test_a_truth.csv"
+    done = script("evaluate", "--submission", good)
+    assert done.code == 0, done.err
+    assert f"\nValid submission: {good}\nNext: " in done.out
+    first, *rest = (here / good).read_text().splitlines()
+    (here / "bad.csv").write_text("\n".join([*rest, rest[0]]) + "\n")
+    done = script("evaluate", "--submission", "bad.csv")
+    assert done.code == 1
+    assert done.err.startswith("error: bad.csv is not a valid submission:\n  - ")
+    assert first.partition("\t")[0] in done.err
+
+
 def test_existing_output_is_not_replaced(here, script):
     assert script("train_fold", *CONFIG, "--fold", 0, "--train.epochs", 1).code == 0
     (here / "mine.csv").write_text("precious")

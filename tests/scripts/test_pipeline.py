@@ -45,6 +45,8 @@ def test_from_files_to_a_scored_submission(trained, script, drawn):
     predicted = script("predict", "--runs", "runs/tiny", "--save-probabilities")
     assert predicted.code == 0, predicted.err
     assert "Folds: 0, 1, 2\n" in predicted.out
+    after = "Next: python src/evaluate.py --runs runs/tiny --submission submissions/tiny.csv --truth TRUTH (or"
+    assert predicted.out.splitlines()[-1].startswith(after)
     path = trained / "submissions/tiny.csv"
     assert f"Valid submission: {path.relative_to(trained)}" in predicted.out
     submission = table(path)
@@ -68,6 +70,10 @@ def test_from_files_to_a_scored_submission(trained, script, drawn):
 
     noted = script("evaluate", "--runs", "runs/tiny", "--note-lb", "0.87")
     assert noted.code == 0, noted.err
+    assert "Note:" not in noted.out
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    again = script("evaluate", "--note-lb", "0.87")
+    assert "Note: submissions/tiny.csv was changed after it was written" in again.out
     log = pd.read_csv(trained / "submissions/log.csv", dtype=str)
     assert log["leaderboard"].tolist() == ["0.87"]
     assert float(log["oof_score"][0]) == pytest.approx(max(choice["scores"].values()), abs=1e-6)

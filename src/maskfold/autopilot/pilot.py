@@ -228,7 +228,7 @@ class Autopilot:
         left = log.time_left() - needs.beside(needs).after()
         begun = rung.name in log.facts.get("trainings", {})
         if not begun and left < max(RUNG * self.hours * 3600, 4 * needs.command):
-            return log.end(rung.name, f"{left:.0f} s are left, which is too little", ended="skipped")
+            return log.end(rung.name, f"{max(left, 0):.0f} s are left for it, which is too little", ended="skipped")
         changes: dict[str, Any] = dict(rung.changes)
         if rung.labels:
             place = PSEUDO / f"{self.base.name}_autopilot"

@@ -71,7 +71,12 @@ def check_data(
 def _samples(competition: Competition, split: Literal["train", "test"], notes: Notes) -> Samples:
     """What can be used of a split."""
     found = competition.survey(split)
-    notes.problems += [f"the {split} split: {problem}" for problem in found.problems]
+    # Some faults, of files that both splits share, are found in both.
+    notes.problems += [
+        f"the {split} split: {problem}"
+        for problem in found.problems
+        if f"the train split: {problem}" not in notes.problems
+    ]
     notes.facts[f"{split} images"] = str(len(found.samples))
     if found.notes:
         notes.facts[f"of the {split} images"] = "; ".join(found.notes)

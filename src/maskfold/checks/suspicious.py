@@ -63,7 +63,9 @@ def check_suspicious(
         notes.facts["usual here"] = ", ".join(usual) + ": so many that it is usual in this competition"
     if suspicions:
         named = (f"{item.id} ({item.reason})" for item in suspicions)
-        notes.warnings.append(f"{len(suspicions)} masks are worth a look: {first_few(named)}")
+        count = len({item.id for item in suspicions})
+        counted = "1 mask is" if count == 1 else f"{count} masks are"
+        notes.warnings.append(f"{counted} worth a look: {first_few(named)}")
     return suspicions
 
 

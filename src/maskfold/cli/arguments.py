@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from maskfold.cli.found import default_config, default_run
+from maskfold.cli.found import competition_of_submissions, default_config, default_run
 from maskfold.cli.options import COMMON, ROOT, command_parser
 from maskfold.config import Config, load_config, option_keys
 from maskfold.errors import RunError, SubmissionError, nearest
@@ -35,13 +35,14 @@ def add_competition(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help="config of the competition, also a run's config.yaml; default: that of the one competition under data/",
+        help="config of the competition, also a run's config.yaml; default: that of the one competition under data/, "
+        "else of the runs, if they are of one",
     )
 
 
 def competition_config(arguments: argparse.Namespace) -> Config:
     """The config that `add_competition`'s option names."""
-    return load_config(arguments.config) if arguments.config else default_config()
+    return load_config(arguments.config) if arguments.config else competition_of_submissions()
 
 
 def parse(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Config]:

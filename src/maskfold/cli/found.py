@@ -9,20 +9,16 @@ from maskfold.competitions.find import (
     describe_stranger,
     find_competitions,
     fitting_profile,
+    how_to_describe,
     strange_folders,
     unrecognised,
 )
-from maskfold.config import Config, load_config, shipped_configs
+from maskfold.config import Config, load_config, override, shipped_configs
 from maskfold.errors import CompetitionError, RunError
-from maskfold.program import command_line
 from maskfold.steps.places import DATA, DEMO, RUNS, all_runs
 from maskfold.storage import url_of
 
 PROFILE = "competition.profile"
-HOW_TO_DESCRIBE = (
-    f"{command_line('check-data', '--draft profile.yaml --competition.root FOLDER')} drafts a profile of its own, "
-    "docs/competitions.md says what each profile needs"
-)
 
 
 def default_config(overrides: Mapping[str, Any] | None = None, *, name: str | None = None) -> Config:
@@ -46,15 +42,37 @@ def default_config(overrides: Mapping[str, Any] | None = None, *, name: str | No
         )
     if found:
         folder, profile = found[0]
-        print(f"Competition: {folder} ({profile}), config {_named(profile) or 'defaults'}")
+        left = "".join(f"; {path} fits no profile" for path in strange_folders(DATA))
+        print(f"{_recognised(folder, profile)}{left}")
         return _config_of(profile, overrides, name)
     if strangers := unrecognised(DATA):
         raise CompetitionError(
             f"nothing under {DATA}/ fits a profile that comes with maskfold: {'; '.join(strangers)}. "
-            f"{HOW_TO_DESCRIBE}; for the demo give --config demo"
+            f"{how_to_describe(strange_folders(DATA))}; for the demo give --config demo"
         )
     print(f"{DATA}/ holds no competition: this is the demo ({DEMO}).")
     return load_config("demo", overrides, name=name)
+
+
+def competition_of_submissions(overrides: Mapping[str, Any] | None = None) -> Config:
+    """`default_config`, or where it cannot tell, as with a profile of one's own, the config of runs of one competition.
+
+    Raises:
+        CompetitionError: as `default_config`, where there are no runs, or runs of several competitions.
+    """
+    try:
+        return default_config(overrides)
+    except CompetitionError as error:
+        try:
+            configs = [run.config for run in all_runs()]
+        except RunError:
+            raise error from None
+        places = {(config.competition.profile, config.competition.root) for config in configs}
+        if len(places) != 1:
+            raise
+        ((profile, root),) = places
+        print(f"Competition: {root} ({profile}), that of the runs")
+        return override(configs[0], overrides or {})
 
 
 def folder_to_describe(overrides: Mapping[str, Any]) -> Path:
@@ -106,8 +124,13 @@ def _config_of_folder(folder: Path, overrides: Mapping[str, Any], name: str | No
         )
     profile = fitting_profile(folder)
     if profile is None:
-        raise CompetitionError(f"{describe_stranger(folder)}. {HOW_TO_DESCRIBE}")
+        raise CompetitionError(f"{describe_stranger(folder)}. {how_to_describe([folder])}")
+    print(_recognised(folder, profile))
     return _config_of(profile, {**overrides, PROFILE: profile}, name)
+
+
+def _recognised(folder: Path, profile: str) -> str:
+    return f"Competition: {folder} ({profile}), config {_named(profile) or 'defaults'}"
 
 
 def _config_of(profile: str, overrides: Mapping[str, Any], name: str | None) -> Config:

@@ -5,6 +5,8 @@ it imports what reads them.
 """
 
 import os
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,9 +77,22 @@ def locate_competition(config: CompetitionConfig, *, data_root: Path = Path("dat
         fitting = fitting_profile(root)
         raise CompetitionError(
             f"{root} does not fit the profile {profile.name}: it lacks {', '.join(missing)}"
-            + (f"; it fits {fitting}: set competition.profile" if fitting else "")
+            + (f"; it fits {fitting}: set competition.profile" if fitting else _draft_hint(profile, root))
         )
     return profile, root
+
+
+def _draft_hint(profile: Profile, root: Path) -> str:
+    """What to do where a folder does not fit a profile that comes with maskfold; one's own can be corrected."""
+    shipped = {each.name for each in shipped_profiles()}
+    return f". If it is another competition: {how_to_describe([root])}" if profile.name in shipped else ""
+
+
+def how_to_describe(folders: Sequence[Path]) -> str:
+    """The command that drafts a profile of the one folder that is meant, or of any of several."""
+    folder = shlex.quote(str(folders[0])) if len(folders) == 1 else "FOLDER"
+    command = command_line("check-data", f"--draft profile.yaml --competition.root {folder}")
+    return f"{command} drafts a profile of its own, docs/competitions.md says what each profile needs"
 
 
 def _windows_hint(root: Path) -> str:
@@ -136,8 +151,15 @@ def describe_stranger(path: Path) -> str:
     nearest = needs[name]
     if not nearest.there:
         return f"{path} has nothing of what the {len(needs)} profiles that come with maskfold need"
-    lacking = [*nearest.lacking, *(f"columns in {table}" for table in others[name])]
+    lacking = [*nearest.lacking, *others[name]]
     return f"{path} is nearest to the profile {name}: it has {', '.join(nearest.there)}, it lacks {', '.join(lacking)}"
+
+
+def _lacking(profile: Profile, path: Path) -> str:
+    """What a profile misses in a folder; as `describe_stranger` of a file."""
+    if not path.is_dir():
+        return describe_stranger(path)
+    return f"{path} lacks {', '.join(missing_files(profile, CompetitionFiles(path)))}"
 
 
 def _needs(profile: Profile, files: CompetitionFiles) -> Needs:
@@ -171,18 +193,12 @@ def _only_folder(profile: Profile, data_root: Path) -> Path:
             f"several folders fit the profile {profile.name}: {', '.join(map(str, fits))}; set "
             "competition.root to one of them"
         )
-    others = find_competitions(data_root)
-    if others:
-        listed = ", ".join(f"{folder} fits {name}" for folder, name in others)
-        raise CompetitionError(
-            f"no folder below {data_root} fits the profile {profile.name}; {listed}: set competition.profile"
-        )
-    strangers = unrecognised(data_root)
-    if strangers:
-        raise CompetitionError(
-            f"no folder below {data_root} fits the profile {profile.name}: {'; '.join(strangers)}. "
-            "docs/competitions.md says what each profile needs and how to write one of your own"
-        )
+    others = [f"{folder} fits {name}: set competition.profile" for folder, name in find_competitions(data_root)]
+    strangers = _strangers(data_root)
+    if others or strangers:
+        listed = "; ".join([*others, *(_lacking(profile, path) for path in strangers)])
+        draft = f". {how_to_describe(strange_folders(data_root))}" if strangers else ""
+        raise CompetitionError(f"no folder below {data_root} fits the profile {profile.name}: {listed}{draft}")
     raise CompetitionError(
         f"there is no competition below {data_root}: put one there as downloaded, set competition.root, or draw "
         f"the demo data with {command_line('make-demo')}"

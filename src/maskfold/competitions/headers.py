@@ -11,20 +11,19 @@ LONGEST = 1 << 16  # bytes of a first line that are looked at
 
 
 def other_columns(profile: Profile, files: CompetitionFiles) -> list[str]:
-    """The tables that are there and lack columns which the profile names.
+    """``columns a, b in train.csv`` of the tables that are there and lack columns which the profile names.
 
     None where the profile does not say: it has no tables, or they have no header.
     """
     if not isinstance(profile, CsvProfile) or not profile.header:
         return []
     tables = ((profile.form("train"), profile.train.table), (profile.form("test"), profile.test.table))
-    return [
-        table
+    lacking = {
+        table: sorted(set(form.columns.values()) - set(_first_line(files, table, profile.separator)))
         for form, table in tables
-        if table is not None
-        and files.exists(table)
-        and not set(form.columns.values()) <= set(_first_line(files, table, profile.separator))
-    ]
+        if table is not None and files.exists(table)
+    }
+    return [f"columns {', '.join(columns)} in {table}" for table, columns in lacking.items() if columns]
 
 
 def _first_line(files: CompetitionFiles, table: str, separator: str) -> list[str]:

@@ -111,7 +111,10 @@ def read_pngs(path: Path) -> Iterator[tuple[str, bytes]]:
     elif zipfile.is_zipfile(path):
         yield from _archived(path)
     else:
-        raise CompetitionError(f"{path} is neither a folder nor a zip archive of pngs")
+        raise CompetitionError(
+            f"{path} is neither a folder nor a zip archive of pngs: give one, or name its competition with --config or "
+            "--runs"
+        )
 
 
 def _archived(path: Path) -> Iterator[tuple[str, bytes]]:

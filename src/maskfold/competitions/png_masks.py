@@ -34,7 +34,7 @@ class PngMasks(LabelLayout):
         if strangers:
             problems.append(
                 f"{len(strangers)} masks have no image of the same stem in {self.profile.images}: "
-                f"{first_few(masks[stem] for stem in strangers)}"
+                f"{first_few(masks[stem] for stem in strangers)}; name each mask as its image"
             )
         splits, misfits = self._splits(images, masks)
         if split == "test":

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from maskfold.archives import new_member
 from maskfold.competitions.competition import Competition
 from maskfold.competitions.encoded import EncodedMask, MaskEncoder, Rows
 from maskfold.competitions.spool import Spool
@@ -119,7 +120,7 @@ def _zip_sink(competition: Competition, path: Path, sizes: Sizes) -> Iterator[Ad
     names = competition.layout.file_names()
     with atomic_path(path) as temporary:
         with zipfile.ZipFile(temporary, "w") as archive:
-            yield lambda image_id, content: archive.writestr(names[image_id], content)
+            yield lambda image_id, content: archive.writestr(new_member(names[image_id]), content)
         _require_valid(temporary, path, competition, sizes)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -18,6 +18,7 @@ from maskfold.yaml_text import load_yaml
 MADE_WITH = "made_with"  # in a run's config.yaml: how it was made, not what it asks for
 # Bytes of a run's name; a file system takes 255, of which files that are named after it need some.
 LONGEST_NAME = 200
+COMMAND_LINE = "the command line"
 
 
 def load_config(
@@ -40,19 +41,21 @@ def load_config(
         tree["name"] = name
     tree.setdefault("name", path.stem if path else "default")
     _check_name(tree["name"])
-    return config_from_tree(tree, source=str(path) if path else "the command line")
+    return config_from_tree(tree, source=str(path) if path else COMMAND_LINE, given=overrides or ())
 
 
 def override(config: Config, overrides: Mapping[str, Any]) -> Config:
     """``config`` with dotted overrides applied, as in `load_config`."""
-    return config_from_tree(_overridden(config.model_dump(), overrides), source="the command line")
+    return config_from_tree(_overridden(config.model_dump(), overrides), source=COMMAND_LINE)
 
 
-def config_from_tree(tree: Mapping[str, Any], *, source: str) -> Config:
-    """Validate a nested mapping; ``source`` is named in errors."""
+def config_from_tree(tree: Mapping[str, Any], *, source: str, given: Collection[str] = ()) -> Config:
+    """Validate a nested mapping; errors name ``source``, or the command line where all are of keys ``given`` there."""
     try:
         return Config.model_validate(dict(tree))
     except ValidationError as error:
+        if all(_is_given(_key(item), given) for item in error.errors()):
+            source = COMMAND_LINE
         raise ConfigError(f"{source}:{list_problems(error, option_keys())}") from None
 
 
@@ -74,7 +77,12 @@ def changed_keys(old: Config, new: Config) -> list[str]:
     """Dotted keys whose values differ, as ``key: old -> new``."""
     before, after = dict(flatten(old.model_dump(mode="json"))), dict(flatten(new.model_dump(mode="json")))
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys]
+    return [f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}" for key in keys]
+
+
+def _shown(value: Any) -> str:
+    """A value as one would write it into a config."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -192,9 +200,19 @@ def _check_name(name: Any) -> None:
         )
 
 
-def _explain(item: Mapping[str, Any], known: Sequence[str], what: str) -> str:
+def _is_given(key: str, given: Collection[str]) -> bool:
+    """Whether a wrong key is one of those, is in one, or is the unknown section of one."""
+    return any(f"{key}.".startswith(f"{each}.") or each.startswith(f"{key}.") for each in given)
+
+
+def _key(item: Mapping[str, Any]) -> str:
+    """The dotted key that an error of the schema is about; empty: of the whole config."""
     inner = ("function-", "list[", "dict[", "tuple[", *PER_CLASS_TAGS)
-    key = ".".join(str(part) for part in item["loc"] if not str(part).startswith(inner))
+    return ".".join(str(part) for part in item["loc"] if not str(part).startswith(inner))
+
+
+def _explain(item: Mapping[str, Any], known: Sequence[str], what: str) -> str:
+    key = _key(item)
     if item["type"] == "extra_forbidden":
         if key in RENAMED:
             return f"{key} is now called {RENAMED[key]}: rename it"

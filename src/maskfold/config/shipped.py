@@ -32,7 +32,7 @@ def find_config(config: Path | str, below: str = "") -> Path:
     name = str(config).replace("-", "_")
     if name in shipped:
         return shipped[name]
-    hint = nearest(path.stem.replace("-", "_"), list(shipped), otherwise="give the path of a YAML file")
+    hint = nearest(path.stem.replace("-", "_"), list(shipped), otherwise="give the path of a YAML file.")
     what, example = ("study", "weights") if below else ("config", "--config demo")
     if os.path.isdir(path):
         raise ConfigError(f"{path} is a folder, expected a {what} file: name the YAML file in it")

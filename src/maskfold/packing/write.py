@@ -14,6 +14,7 @@ import segmentation_models_pytorch as smp
 import yaml
 
 from maskfold import __version__
+from maskfold.archives import new_member
 from maskfold.competitions import Competition
 from maskfold.config import Config, config_yaml
 from maskfold.ensembling.choice import EnsembleChoice, write_ensemble
@@ -44,7 +45,6 @@ from maskfold.storage import LocalStorage
 # What of a fold's summary a pack keeps.
 SUMMARY = ("metric", "score", "best_checkpoint", "optimistic")
 # The time in every entry of an archive: the same runs make the same bytes.
-ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def write_pack(
@@ -208,8 +208,7 @@ def _replace(folder: Path, out: Path) -> None:
 def _zip(folder: Path, out: Path) -> None:
     with atomic_path(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), ZIP_TIME)
-            entry.external_attr = 0o644 << 16
+            entry = new_member(path.relative_to(folder).as_posix())
             # Weights do not shrink, and an archive that is not compressed is read faster.
             with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as packed:
                 shutil.copyfileobj(source, packed)

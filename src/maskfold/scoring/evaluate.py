@@ -13,7 +13,7 @@ from maskfold.ensembling.ensemble import refuse_without_presence
 from maskfold.ensembling.finished import optimism
 from maskfold.ensembling.oof import OofImage, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
-from maskfold.errors import InferenceError
+from maskfold.errors import InferenceError, first_few
 from maskfold.metrics import Evaluation, gathered_stats, paired_bootstrap
 from maskfold.metrics.competition import CountedMetric
 from maskfold.runs import Run
@@ -116,10 +116,9 @@ def refuse_other_images(expected: Collection[str], found: Collection[str], sourc
     """Raise an `InferenceError` unless ``other`` names the same images as ``source``."""
     missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     if missing or extra:
-        raise InferenceError(
-            f"{other} lacks {len(missing)} images of {source} {missing[:3]} and has {len(extra)} others "
-            f"{extra[:3]}: both must name the same images"
-        )
+        lacking = [f"lacks {len(missing)} images of {source} ({first_few(missing)})"] if missing else []
+        further = [f"has {len(extra)} others ({first_few(extra)})"] if extra else []
+        raise InferenceError(f"{other} {' and '.join([*lacking, *further])}: both must name the same images")
 
 
 def samples_of(competition: Competition, ids: Sequence[str]) -> dict[str, Sample]:

@@ -52,6 +52,12 @@ def note_leaderboard(log: Path, score: float, submission: Path | None = None) ->
     return table.loc[rows[-1], "file"]
 
 
+def noted_digest(log: Path, file: str) -> str:
+    """SHA-256 of the latest submission of that name, as it was written; empty where it was a folder."""
+    table = read_log(log)
+    return table.loc[table["file"] == file, "sha256"].iloc[-1]
+
+
 def read_log(log: Path) -> pd.DataFrame:
     """The log as text columns; empty where there is none yet.
 

@@ -16,7 +16,7 @@ from maskfold.errors import BusyError, SubmissionError
 from maskfold.files import file_digest, sweep, write_file
 from maskfold.locks import exclusive
 from maskfold.runs.documents import to_json
-from maskfold.scoring.submission_log import note_leaderboard, note_submission, read_log, same_submission
+from maskfold.scoring.submission_log import note_leaderboard, note_submission, noted_digest, read_log, same_submission
 from maskfold.steps.places import LOG, SUBMISSIONS
 
 
@@ -98,7 +98,11 @@ def note_score(score: float, submission: Path | None) -> str:
         InferenceError: no such submission is in the log.
     """
     with _log_lock():
-        return note_leaderboard(LOG, score, submission)
+        file = note_leaderboard(LOG, score, submission)
+        noted = noted_digest(LOG, file)
+    if noted and Path(file).is_file() and file_digest(Path(file)) != noted:
+        print(f"Note: {file} was changed after it was written: the log's other columns are about what it was.")
+    return file
 
 
 def _places(name: str, competition: Competition, out: Path | None) -> Iterator[Path]:

@@ -353,6 +353,7 @@ def test_what_is_left_open_is_refused_by_name(tmp_path):
     draw(root)
     found = draft_profile(root)
     assert found.draft.open == ["metric", "test.table", "test.image"]
+    assert "There are dice, iou, miou," in " ".join(found.text.replace("#", "").split())
     path = tmp_path / "p.yaml"
     path.write_text(found.text)
     with pytest.raises(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from tests.drawn_folders import decoded, picture, same, save, shapes, write_csv
 
+from maskfold.checks.draft import draft_profile
 from maskfold.competitions import SubmissionWriter
 
 
@@ -48,6 +49,21 @@ def test_images_without_a_mask_in_the_same_folder_are_the_test_split(tmp_path, d
     same(decoded(competition), truth)
     assert competition.profile.layout == "png-masks"
     assert sorted(competition.samples("test").ids) == ["tile_90", "tile_91"]
+
+
+def test_images_without_a_mask_among_masks_of_other_names_are_to_be_moved(tmp_path, drafted):
+    root = tmp_path / "own"
+    write_images(root / "images", [*NAMES, "tile_90", "tile_91"])
+    for seed, name in enumerate(NAMES):
+        save(root / "masks" / f"{name}_mask.png", shapes(seed, (36, 50)) * 255)
+    (doubt,) = draft_profile(root).draft.doubts
+    assert doubt.startswith("2 images have no label, images/tile_90.jpg, images/tile_91.jpg: to predict them, move")
+    (root / "test").mkdir()
+    for name in ("tile_90.jpg", "tile_91.jpg"):
+        (root / "images" / name).rename(root / "test" / name)
+    found, competition = drafted(root)
+    assert sorted(competition.samples("test").ids) == ["tile_90", "tile_91"]
+    assert found.draft.doubts == []
 
 
 @pytest.mark.parametrize("text", ["1 3 10 5", "-1", ""])

@@ -82,7 +82,7 @@ def draft_csv(found: CsvFindings) -> Draft:
     draft = Draft()
     train = found.train
     draft.add("layout", "csv", f"run lengths stand in {train.table.path}, column {train.table.name(train.mask)}")
-    draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
+    draft.leave_metric_open()
     add_split(draft, "train", train)
     _add_unlisted(draft, found)
     _add_test(draft, found)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from maskfold.competitions.profile import FILL_IN
+from maskfold.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Draft:
     def leave_open(self, key: str, reason: str) -> None:
         """Write down a key that has to be filled in."""
         self.entries.append(Entry(key, FILL_IN, reason))
+
+    def leave_metric_open(self) -> None:
+        """Write down that the score has to be filled in, and which ones there are."""
+        reason = "no file tells how a submission is scored: see the competition's page on evaluation"
+        self.leave_open("metric", f"{reason}. There are {', '.join(METRICS)}; or package.module:Name, your own")
 
     @property
     def tree(self) -> dict[str, Any]:

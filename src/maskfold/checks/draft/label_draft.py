@@ -79,7 +79,7 @@ def draft_labels(found: LabelFindings, tables: Sequence[Table]) -> Draft:
     folders = _two_folders(found, values)
     reason = "label files have the names of their images, or nearly"
     draft.add("layout", "label-files" if folders is None else "png-masks", reason)
-    draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
+    draft.leave_metric_open()
     if folders is None:
         _add_sources(draft, found)
     else:
@@ -216,7 +216,18 @@ def _add_sources(draft: Draft, found: LabelFindings) -> None:
             reason = f"{counts[split]} images with labels" if counts[split] else "images without labels"
             draft.add(split, own[0] if len(own) == 1 else own, reason)
     if not sources["test"]:
-        draft.doubts.append("no images without labels were found: there is no test split, so nothing to submit")
+        draft.doubts.append(_no_test_split(found))
+
+
+def _no_test_split(found: LabelFindings) -> str:
+    """Why there is nothing to submit, and what to do with images among the others that have no label."""
+    bare = sorted(path for pair in found.found for name, path in pair.images.paths.items() if name not in pair.common)
+    if not bare:
+        return "no images without labels were found: there is no test split, so nothing to submit"
+    return (
+        f"{len(bare)} images have no label, {first_few(bare)}: to predict them, move them into a folder of their own, "
+        "such as test/, and draft again"
+    )
 
 
 def _with_lists(draft: Draft, sources: Sources, found: LabelFindings) -> Sources:

@@ -17,7 +17,7 @@ def draft_lists(files: CompetitionFiles, found: FileLists, tables: Sequence[Tabl
     """The profile of lists of images and labels."""
     draft = Draft()
     draft.add("layout", "file-list", "lists name each image with its label")
-    draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
+    draft.leave_metric_open()
     ordered: tuple[Split, ...] = get_args(Split)
     for split in ordered:
         if (path := found.paths.get(split)) is not None:

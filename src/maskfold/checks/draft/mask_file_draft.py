@@ -41,7 +41,7 @@ def draft_mask_files(found: MaskFiles) -> Draft:
     draft, pair, sample = Draft(), found.pair, found.sample
     table = sample.table.path
     draft.add("layout", "csv", f"a submission is a table of run lengths, {table}, though training masks are files")
-    draft.leave_open("metric", "no file tells how a submission is scored: see the competition's page on evaluation")
+    draft.leave_metric_open()
     draft.add("train.image", pair.images.image, f"{len(pair.images.paths)} images")
     draft.add("train.mask", pair.labels.pattern, f"{len(pair.common)} of them have a mask of their name")
     add_split(draft, "test", sample)

@@ -28,4 +28,5 @@ def main() -> None:
     pilot = Autopilot(config, arguments.hours, flags=config_flags(arguments), spent=spent)
     path = pilot.run()
     print(f"What it did and why: {pilot.folder / 'autopilot.md'}\nSubmission: {path}")
-    next_command(command_line("evaluate", f"--submission {path} --truth TRUTH") + " (or upload it)")
+    scored = command_line("evaluate", f"--submission {path} --truth TRUTH")
+    next_command(f"{scored} (or upload it, then --note-lb SCORE)")

@@ -3,21 +3,17 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from maskfold.cli.arguments import config_flags, config_parser, dotted_overrides, parse
 from maskfold.cli.fit import measure
 from maskfold.cli.found import folder_to_describe
 from maskfold.cli.options import DATA_OPTIONS
 from maskfold.cli.script import next_command, starting
-from maskfold.errors import CompetitionError, first_few
+from maskfold.errors import CompetitionError
 from maskfold.files import write_file
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition, open_competition
 from maskfold.steps.places import LOCAL
-
-if TYPE_CHECKING:
-    from maskfold.checks.report import DataReport
 
 
 def main() -> None:
@@ -64,7 +60,8 @@ def main() -> None:
         print(f"Page: {path} ({path.stat().st_size / 1e6:.1f} MB)")
     again = command_line("check-data", config_flags(arguments))
     if not report.ok:
-        next_command(_repair(report, again))
+        found = "what is listed as a problem" if len(report.problems) == 1 else f"the {len(report.problems)} problems"
+        next_command(f"repair {found} above; then {again}")
         sys.exit(1)
     if arguments.fit and (changes := measure(config)):
         next_command(f"{'; '.join(changes)}; then {again} --fit")
@@ -91,9 +88,3 @@ def _draft(path: Path, folder: Path, *, overwrite: bool) -> None:
     next_command("; then ".join([*wrong, *left, command_line("check-data", place)]))
     if drafted.trial.problems:
         sys.exit(1)
-
-
-def _repair(report: "DataReport", again: str) -> str:
-    """What to mend, the first problems by name, and the command that checks it again."""
-    shown = (problem if len(problem) <= 200 else f"{problem[:200]}…" for problem in report.problems)
-    return f"repair {first_few(shown, 2)}; then {again}"

@@ -1,11 +1,11 @@
-"""Score a run out of fold, or a submission whose truth is at hand; note the leaderboard's score."""
+"""Score a run out of fold, or a submission whose truth is at hand; validate one; note the leaderboard's score."""
 
 import argparse
 import shlex
 from pathlib import Path
 
 from maskfold.cli.arguments import check_submissions, open_runs, parse_sections, run_flags, runs_parser
-from maskfold.cli.found import default_config
+from maskfold.cli.found import competition_of_submissions
 from maskfold.cli.script import next_command, starting
 from maskfold.cli.values import finite
 from maskfold.config import Config, override
@@ -20,7 +20,12 @@ SECTIONS = ("inference", "tta", "post")
 def main() -> None:
     """Run the command."""
     parser = runs_parser(__doc__, SECTIONS)
-    parser.add_argument("--submission", type=Path, metavar="FILE", help="submission to score or to note a score for")
+    parser.add_argument(
+        "--submission",
+        type=Path,
+        metavar="FILE",
+        help="submission to score or to note a score for; with neither --truth nor --note-lb it is validated",
+    )
     parser.add_argument("--truth", type=Path, metavar="FILE", help="true masks in the competition's own form")
     parser.add_argument("--against", type=Path, metavar="FILE", help="another submission to compare with")
     parser.add_argument(
@@ -35,10 +40,13 @@ def main() -> None:
     _check_together(parser, arguments)
     if arguments.note_lb is not None:
         _note(arguments.note_lb, arguments.submission)
-    elif arguments.truth:
+    elif arguments.submission:
         check_submissions(arguments.submission, arguments.truth, arguments.against)
-        config = override(open_runs(arguments.runs)[0].config, overrides) if arguments.runs else None
-        _evaluate_submission(arguments, config or default_config(overrides))
+        if arguments.runs:
+            config = override(open_runs(arguments.runs)[0].config, overrides)
+        else:
+            config = competition_of_submissions(overrides)
+        (_evaluate_submission if arguments.truth else _validate)(arguments, config)
     else:
         _evaluate_runs(arguments.runs, overrides, like_test=arguments.like_test)
 
@@ -50,8 +58,6 @@ def _check_together(parser: argparse.ArgumentParser, arguments: argparse.Namespa
         parser.error("--truth needs --submission")
     if arguments.like_test and (arguments.submission or arguments.note_lb is not None):
         parser.error("--like-test belongs to runs: leave out --submission and --note-lb")
-    if arguments.submission and arguments.truth is None and arguments.note_lb is None:
-        parser.error("--submission needs --truth to be scored, or --note-lb to note the leaderboard's score")
 
 
 def _note(score: float, submission: Path | None) -> None:
@@ -59,6 +65,18 @@ def _note(score: float, submission: Path | None) -> None:
     from maskfold.steps.submissions import note_score
 
     print(f"{LOG}: leaderboard {score:g} noted for {note_score(score, submission)}")
+
+
+def _validate(arguments: argparse.Namespace, config: Config) -> None:
+    """Compare a submission with the sample submission, or the test split, as `predict` does with its own."""
+    check_competition(config)
+    starting(f"Validating {arguments.submission} …")
+    from maskfold.competitions import validate_submission
+
+    validate_submission(arguments.submission, open_competition(config))
+    print(f"Valid submission: {arguments.submission}")
+    scored = command_line("evaluate", "--submission", shlex.quote(str(arguments.submission)), "--truth TRUTH")
+    next_command(f"{scored} (or upload it)")
 
 
 def _evaluate_submission(arguments: argparse.Namespace, config: Config) -> None:

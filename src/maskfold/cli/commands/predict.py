@@ -73,7 +73,8 @@ def _from_runs(arguments: argparse.Namespace, overrides: dict[str, Any], parser:
     if arguments.oof:
         predict_out_of_fold(runs, untuned=arguments.untuned, overrides=overrides, cluster=cluster_of(arguments))
         return next_command(command_line("tune", run_flags(runs, overrides)))
-    return _scored(predict(runs, untuned=arguments.untuned, **_shared(arguments, overrides)))
+    path = predict(runs, untuned=arguments.untuned, **_shared(arguments, overrides))
+    return _scored(path, run_flags(runs, overrides))
 
 
 def _from_pack(arguments: argparse.Namespace, overrides: dict[str, Any], parser: argparse.ArgumentParser) -> None:
@@ -99,6 +100,6 @@ def _shared(arguments: argparse.Namespace, overrides: dict[str, Any]) -> dict[st
     }
 
 
-def _scored(path: Path) -> None:
-    scored = command_line("evaluate", f"--submission {path} --truth TRUTH")
+def _scored(path: Path, flags: str = "") -> None:
+    scored = command_line("evaluate", flags, f"--submission {path} --truth TRUTH")
     next_command(f"{scored} (or upload it, then --note-lb SCORE)")
