@@ -91,7 +91,7 @@ class Usual(Dataset):
 
 
 def draw(folder: Path, images: int) -> dict[tuple[int, int], Path]:
-    """A competition's folder for each size of image, all cut from the same drawn tiles."""
+    """A competition's folder for each size of image, all cut from the same drawn tiles: 25 of 101 pixels from each."""
     make_demo(folder / "tiles", train_tiles=images, test_tiles=1, tile=512)
     places = {(512, 512): folder / "tiles"}
     tiles = Usual(folder / "tiles", KINDS[0])
@@ -102,14 +102,17 @@ def draw(folder: Path, images: int) -> dict[tuple[int, int], Path]:
         (place / "train").mkdir(parents=True)
         (place / "test_a").mkdir()
         lines = []
+        height, width = kind.size
         for number, (name, rle) in enumerate(tiles.rows):
             image, mask = cv2.imread(str(tiles.folder / name)), usual_decode(rle, (512, 512))
-            wide = -(-kind.size[1] // 512)
+            wide = -(-width // 512)
             image, mask = np.tile(image, (1, wide, 1)), np.tile(mask, (1, wide))
-            height, width = kind.size
-            own = f"{number:05}{kind.suffix}"
-            cv2.imwrite(str(place / "train" / own), image[:height, :width])
-            lines.append(f"{own}\t{rle_encode(np.ascontiguousarray(mask[:height, :width]))}\n")
+            for top in range(0, 512 - height + 1, height):
+                for left in range(0, image.shape[1] - width + 1, width):
+                    cell = np.s_[top : top + height, left : left + width]
+                    own = f"{number:05}_{top}_{left}{kind.suffix}"
+                    cv2.imwrite(str(place / "train" / own), image[cell])
+                    lines.append(f"{own}\t{rle_encode(np.ascontiguousarray(mask[cell]))}\n")
         (place / "train_mask.csv").write_text("".join(lines))
         (place / "test_a_samplesubmit.csv").write_text(lines[0])
         cv2.imwrite(str(place / "test_a" / lines[0].split("\t")[0]), np.zeros((*kind.size, 3), np.uint8))
@@ -208,13 +211,13 @@ def measure(folder: Path, kind: Kind, workers: int, epochs: int, cache: str) -> 
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=96, help="drawn tiles (default 96)")
+    parser.add_argument("--images", type=int, default=96, help="drawn tiles of 512 pixels (default 96)")
     parser.add_argument("--epochs", type=int, default=4, help="epochs of each loader (default 4)")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2], help="data workers (default 0 and 2)")
     parser.add_argument("--cache", default="memory", help="data.cache of ours (default memory)")
     arguments = parser.parse_args()
     print(machine("albumentations", "opencv-python", "torch"))
-    print(f"{arguments.images} images, cache {arguments.cache}; milliseconds of processor time an image\n")
+    print(f"{arguments.images} tiles, cache {arguments.cache}; milliseconds of processor time an image\n")
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
