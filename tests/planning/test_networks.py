@@ -62,14 +62,14 @@ def test_encoders_are_as_good_as_the_line_through_those_that_were_measured(measu
     assert rule.encoder_gain(REFERENCE) == 0
 
 
-def test_a_decoder_gains_what_is_no_chance(measured):
+def test_a_decoder_gains_what_is_no_chance_and_loses_what_it_lost(measured):
     lite0 = "tu-tf_efficientnet_lite0"
     measured(
         row(lite0, "narrow U-Net"),
         row("mobilenet_v2", "narrow U-Net", Gain(-0.0295, NAN, NAN)),
         row(lite0, "FPN", Gain(0.03, 0.01, 0.05)),
         row(lite0, "wide U-Net", Gain(0.02, -0.001, 0.04)),
-        row(lite0, "SegFormer", Gain(-0.04, -0.05, -0.02)),
+        row(lite0, "SegFormer", Gain(-0.04, -0.09, 0.02)),
         row("mobilenet_v2", "DeepLabV3+", Gain(0.5, 0.4, 0.6)),
     )
     gains = {name: rule.decoder_gain(decoder) for name, decoder in DECODERS.items()}

@@ -31,9 +31,12 @@ def slope() -> float:
 
 
 def decoder_gain(decoder: Decoder) -> float:
-    """What it gains over a narrow U-Net with the reference's encoder; 0 where that may be chance, or is not known.
+    """What it gains over a narrow U-Net with the reference's encoder; 0 where it is not known.
 
-    Source: the study ``networks`` (docs/encoders.md), whose interval has to leave out 0.
+    A gain has to be more than chance: its interval leaves out 0. A loss counts as it was measured, or whatever is a
+    little cheaper than the reference would take its place.
+
+    Source: the study ``networks`` (docs/encoders.md).
     """
     gains = [row.gain for row in table() if (row.encoder, row.decoder) == (REFERENCE, decoder) and row.gain is not None]
-    return sum(found.gain for found in gains if found.low * found.high > 0)
+    return sum(found.gain for found in gains if found.gain < 0 or found.low > 0)
