@@ -31,12 +31,12 @@ def slope() -> float:
 
 
 def decoder_gain(decoder: Decoder) -> float:
-    """What it gains over a narrow U-Net with the reference's encoder; 0 where it is not known.
+    """What it gains over a narrow U-Net with the reference's encoder, at least; 0 where it is not known.
 
-    A gain has to be more than chance: its interval leaves out 0. A loss counts as it was measured, or whatever is a
-    little cheaper than the reference would take its place.
+    It counts at the low end of its interval: what is not known to be better must not take the reference's place because
+    it is a little cheaper, for what a decoder loses shows in longer trainings than those that it was compared in.
 
-    Source: the study ``networks`` (docs/encoders.md).
+    Source: the study ``networks`` (docs/encoders.md); benchmarks/RESULTS.md, plans.
     """
     gains = [row.gain for row in table() if (row.encoder, row.decoder) == (REFERENCE, decoder) and row.gain is not None]
-    return sum(found.gain for found in gains if found.gain < 0 or found.low > 0)
+    return sum(found.low for found in gains)
