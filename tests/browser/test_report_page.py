@@ -316,8 +316,7 @@ def test_light_and_dark_and_commands_to_copy(drawn_page, visit):
     opened.page.reload()
     assert opened.page.evaluate(paper) == light, "remembered"
     opened.page.locator("#next button.copy").first.click()
-    opened.page.wait_for_timeout(100)
-    assert opened.page.locator("#next button.copy").first.text_content() == "copied"
+    opened.page.locator("#next button.copy", has_text="copied").wait_for()
     opened.page.fill("#search", "")
     opened.page.focus("#search")
     opened.page.keyboard.press("Control+V")
