@@ -12,6 +12,8 @@ from maskfold.errors import MaskfoldError
 
 Score = Callable[[np.ndarray], Any]
 Groups = Sequence[Any] | np.ndarray  # a label of each image
+# An interval over fewer says little: a coin shows the same side five times in a row in one of sixteen trials.
+FEWEST_GROUPS = 6
 CHUNK_VALUES = 1_000_000  # statistics gathered at once: 8 MB, whatever the number of images and repeats
 
 

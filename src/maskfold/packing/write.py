@@ -44,7 +44,6 @@ from maskfold.storage import LocalStorage
 
 # What of a fold's summary a pack keeps.
 SUMMARY = ("metric", "score", "best_checkpoint", "optimistic")
-# The time in every entry of an archive: the same runs make the same bytes.
 
 
 def write_pack(

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from maskfold.labels import Label, LabelSpec
+from maskfold.picks import every_nth
 
 # As a share of the picture's longest side: at 150 pixels some 4 of them.
 TOO_SMALL = 0.03
@@ -41,8 +42,7 @@ def ring_places(labels: LabelSpec, truth: Label, mask: np.ndarray) -> list[tuple
         wrong = sorted(_spots(labels.differ(truth.values, mask) & truth.valid), key=lambda spot: -spot.area)
         small = wrong[:1] if all(spot.side <= limit for spot in wrong) else []
     ordered = sorted(small, key=lambda spot: (-spot.area, spot.centre))
-    ordered = ordered[:: -(-len(ordered) // MOST_RINGS) or 1]
-    return [(x / width, y / height) for x, y in (spot.centre for spot in ordered)]
+    return [(x / width, y / height) for x, y in (spot.centre for spot in every_nth(ordered, MOST_RINGS))]
 
 
 def _spots(layer: np.ndarray) -> list[_Spot]:

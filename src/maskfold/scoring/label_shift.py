@@ -160,11 +160,8 @@ def measure_label_shift(
     of_maps, of_edges, factors = [], [], []
     for place in progress(kept, "label shift", total=len(kept)):
         image = images[place]
-        probability, label = (
-            image.probability(choice.checkpoints, choice.weights, choice.stack),
-            image.truth(competition),
-        )
-        stored = competition.image(image.image)
+        probability = image.probability(choice.checkpoints, choice.weights, choice.stack)
+        label, stored = image.truth(competition), competition.image(image.image)
         of_maps.append(agreement(probability, label, competition.labels))
         of_edges.append(edge_agreement(fit_image(stored, probability.shape[-2:]), label, competition.labels))
         factors.append(np.divide(stored.shape[:2], probability.shape[-2:]))

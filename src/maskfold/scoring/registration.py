@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 
 from maskfold.labels import Label, LabelSpec
-from maskfold.metrics.bootstrap import CHUNK_VALUES, Groups, percentiles, resamples
+from maskfold.metrics.bootstrap import CHUNK_VALUES, FEWEST_GROUPS, Groups, percentiles, resamples
 
 REACH = 3  # pixels in each direction that are tried
 SMOOTHING = 1.0  # standard deviation, pixels, of the blur that rounds the summit off
 FEWEST = 20  # images: fewer show nothing
-FEWEST_GROUPS = 6
 CONFIDENCE = 0.999  # two offsets are looked at in each of many runs
 OUTLINE = 0.02  # of a blurred mask's gradient, where it counts as the outline; a straight edge has 0.4
 SIDE = 2 * REACH + 1

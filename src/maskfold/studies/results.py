@@ -9,12 +9,10 @@ import numpy as np
 
 from maskfold.errors import StudyError
 from maskfold.metrics import PairedResult, bootstrap_interval, paired_bootstrap
+from maskfold.metrics.bootstrap import FEWEST_GROUPS
 from maskfold.studies.columns import Column
 from maskfold.studies.plan import Plan
 from maskfold.studies.scores import Scores, columns_of, score
-
-# A coin that shows the same side five times in a row does so once in sixteen trials.
-FEWEST_GROUPS = 6
 
 
 @dataclass(frozen=True)
