@@ -3,12 +3,14 @@
     MASKFOLD_WEIGHTS=FOLDER python benchmarks/bench_plan.py DATA [--hours 0.2] [--only satellite …] [--folder PLACE]
 
 DATA holds satellite_buildings, tgs_salt and camvid (those that --only names are enough). Of each, fold 0 is trained on
-both sides one after the other, the first side in turn; planning counts, and so do scores and out-of-fold maps. Prints a
-Markdown table with the paired difference, plan minus plain recipe.
+three sides one after the other, the first side in turn: by the plan, by the plain recipe as a config
+(`plain_recipe.py`), and by the plain recipe in the loop that one writes first (`usual_training.py`). Planning counts,
+and so do scores and out-of-fold maps. Prints a Markdown table with the paired differences, plan minus the other.
 
 Interrupted, the same command goes on in PLACE: what is trained stays, and a fold that was begun is trained to the
-length that was measured for it. Runs of other hours have other names. MASKFOLD_WEIGHTS names the folder of the weights
-that both sides may use; use the machine for nothing else meanwhile, for both sides are given seconds.
+length that was measured for it; the usual loop begins again. Runs of other hours have other names. MASKFOLD_WEIGHTS
+names the folder of the weights that all sides may use; use the machine for nothing else meanwhile, for all sides are
+given seconds.
 """
 
 import argparse
@@ -16,10 +18,13 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
+
 from maskfold.competitions import open_competition
 from maskfold.config import Config, load_config, override
+from maskfold.datasets import fold_splits
 from maskfold.ensembling.submit import default_choice
-from maskfold.metrics import Evaluation, paired_bootstrap
+from maskfold.metrics import Evaluation, gathered_stats, paired_bootstrap
 from maskfold.planning import MeasuredSpeed, make_plan, take_fingerprint
 from maskfold.planning.plan import describe
 from maskfold.runs import Run
@@ -27,6 +32,7 @@ from maskfold.scoring.evaluate import evaluate_oof
 from maskfold.steps.train import train
 from plain_recipe import plain_recipe
 from timing import machine
+from usual_training import usual_training
 
 DATA = {
     "satellite": (
@@ -38,7 +44,8 @@ DATA = {
     "camvid": ("camvid", "camvid", None),
 }
 KINDS = {"satellite": "stratified-grouped", "salt": "stratified", "camvid": "given"}
-SIDES = ("plan", "plain")
+STATS = "stats.npy"
+SIDES = ("plan", "plain", "usual")
 
 
 def main() -> None:
@@ -54,12 +61,17 @@ def main() -> None:
     rows = []
     for turn, name in enumerate(options.only):
         base = base_config(name, data)
-        for side in SIDES if turn % 2 == 0 else SIDES[::-1]:
-            one_side(side, name, base, options.hours)
+        for side in SIDES[turn % 3 :] + SIDES[: turn % 3]:
+            started = time.monotonic()
+            (usual_side if side == "usual" else one_side)(side, name, base, options.hours)
+            print(f"{name}, {side}: {time.monotonic() - started:.0f} s", flush=True)
         rows.append(row(name, options.hours))
     print(f"\n{machine('torch', 'segmentation-models-pytorch')}\n")
-    print(f"| data, {options.hours:g} hours, one fold | plain recipe | plan | difference, 95 % | what was planned |")
-    print("| --- | ---: | ---: | --- | --- |")
+    print(
+        f"| data, {options.hours:g} hours, one fold | usual loop | plain recipe | plan | over the usual loop, 95 % ",
+        end="",
+    )
+    print("| over the recipe, 95 % | what was planned |\n| --- | ---: | ---: | ---: | --- | --- | --- |")
     print("\n".join(rows))
 
 
@@ -72,7 +84,7 @@ def base_config(name: str, data: Path) -> Config:
 
 
 def one_side(side: str, name: str, base: Config, hours: float) -> None:
-    """Plan, where that is the side, and train fold 0 within the hours; go on where that was begun."""
+    """A config, planned where that is the side, with which fold 0 is trained; go on where that was begun."""
     path = run_path(name, side, hours)
     if Run(path).fold(0).begun():
         train(Run.open(path), 0)
@@ -88,7 +100,20 @@ def one_side(side: str, name: str, base: Config, hours: float) -> None:
         config, spent = override(base, plain_recipe(data.side, exclusive=competition.labels.exclusive)), 0.0
     length = {"train.epochs": None, "train.hours": hours - spent / 3600, "train.trackers": []}
     train(override(config, {**length, "name": path.name}), 0)
-    print(f"{name}, {side}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def usual_side(side: str, name: str, base: Config, hours: float) -> None:
+    """The usual loop, whose masks' statistics are kept in its run's folder."""
+    run = Run(run_path(name, side, hours))
+    if (run.path / STATS).exists():
+        return
+    run.adopt(override(base, {"name": run.path.name}))
+    competition = run.competition()
+    train, valid = (competition.samples("train").select(rows["id"]) for rows in fold_splits(run.folds(), 0))
+    masks = usual_training(competition, train, valid, hours * 3600)
+    labels = map(competition.scored_label, valid)
+    rows = [competition.metric.stats_of(mask, label) for mask, label in zip(masks, labels, strict=True)]
+    np.save(run.path / STATS, gathered_stats(competition.metric, valid.ids, rows))
 
 
 def run_path(name: str, side: str, hours: float) -> Path:
@@ -97,19 +122,29 @@ def run_path(name: str, side: str, hours: float) -> Path:
 
 def row(name: str, hours: float) -> str:
     """One line of the table."""
-    found = {side: out_of_fold(Run.open(run_path(name, side, hours))) for side in SIDES}
-    plan, plain = found["plan"], found["plain"]
-    gain = paired_bootstrap(plan.stats, plain.stats, plan.metric.score, groups=plan.groups)
+    plan, plain = (out_of_fold(Run.open(run_path(name, side, hours))) for side in SIDES[:2])
+    usual = of_usual(Run.open(run_path(name, "usual", hours)), plan)
     config = Run.open(run_path(name, "plan", hours)).config
     network = f"{config.model.encoder}, {config.model.architecture}"
     what = f"{network}, scale {config.data.scale:g}, crop {config.data.crop}, {config.train.iterations} steps"
-    interval = f"{gain.difference:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
-    return f"| {name}, {plan.metric.name} | {plain.score:.3f} | {plan.score:.3f} | {interval} | {what} |"
+    scores = f"{usual.score:.3f} | {plain.score:.3f} | {plan.score:.3f}"
+    return f"| {name}, {plan.metric.name} | {scores} | {gain(plan, usual)} | {gain(plan, plain)} | {what} |"
+
+
+def gain(plan: Evaluation, other: Evaluation) -> str:
+    found = paired_bootstrap(plan.stats, other.stats, plan.metric.score, groups=plan.groups)
+    return f"{found.difference:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
 
 def out_of_fold(run: Run) -> Evaluation:
     """As the run predicts, not tuned: its best checkpoint by the config, its own views, threshold 0.5."""
     return evaluate_oof(default_choice([run]), run.competition(), folds=[0])
+
+
+def of_usual(run: Run, like: Evaluation) -> Evaluation:
+    """The usual loop's masks, of the same images in the same order as another side's."""
+    assert list(like.ids) == list(fold_splits(run.folds(), 0)[1]["id"])
+    return Evaluation(like.metric, like.ids, np.load(run.path / STATS), like.groups)
 
 
 if __name__ == "__main__":

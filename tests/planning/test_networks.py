@@ -93,6 +93,16 @@ def test_what_was_measured_scales_the_table():
     assert estimates.cost(row("resnet34", "wide U-Net", train=7.0)).train == pytest.approx(84), "of its own encoder"
 
 
+def test_memory_on_a_gpu_is_scaled_too():
+    probe, other = (
+        Network(ENCODERS[name], DECODERS["FPN"], 1.0, Cost(1.0, 0.5, kept))
+        for name, kept in (("resnet18", 2e9), ("resnet34", 3e9))
+    )
+    # The device takes 2.5e9 bytes for the probe, of which the table has 2e9.
+    assert Estimates(Device("a GPU", 1.0, gpu=True), probe).cost(other).memory == pytest.approx(3.75e9)
+    assert Estimates(Device("two cores", 1.0), probe).cost(other).memory is None
+
+
 class Counting(Device):
     """A device on which one encoder takes ten times what the table says."""
 

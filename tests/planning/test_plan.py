@@ -104,7 +104,7 @@ def test_not_one_epoch_is_no_plan_unless_the_shortest_is_asked_for():
 def test_a_cache_is_in_the_machines_memory_not_its_gpus():
     data = kind(2048, 2048, train=4000)  # 50 GB
     plans = [
-        make_plan(BASE, data, Device("a GPU", 1e-4, gpu=True, host=host), hours=9, networks=LITE)
+        make_plan(BASE, data, Device("a GPU", 1e-4, gpu=True, free=80e9, host=host), hours=9, networks=LITE)
         for host in (300e9, 100e9)
     ]
     assert [plan.values["data.cache"].value for plan in plans] == ["memory", "none"]

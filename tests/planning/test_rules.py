@@ -171,9 +171,9 @@ def test_lengths():
 
 def test_seconds_of_everything():
     data = kind(500, 1000, train=100, test=40, reading=0.01, test_pixels=2.0)
-    costs = Costs(data, Cost(8.0, 2.0), gpu=False, scale=0.5, views=4, share=0.2)
-    # 0.125 million pixels of an image.
-    assert costs.trained == pytest.approx(1.15 * 0.125 * 8 + 0.01)
+    costs = Costs(data, Cost(8.0, 2.0), gpu=False, scale=0.5, crop=200, views=4, share=0.2)
+    # 0.04 million pixels of a crop, 0.125 of an image.
+    assert costs.trained == pytest.approx(1.15 * 0.04 * 8 + 0.01)
     assert costs.predicted == pytest.approx(0.26)
     assert costs.end == pytest.approx(2 * 20 * 0.26 * 5)
     assert costs.test(3) == pytest.approx(40 * (0.125 * 2 * 2 * 4 * 3 + 0.01))
@@ -182,20 +182,27 @@ def test_seconds_of_everything():
     assert costs.total(0, 1) == pytest.approx(costs.end + COMMANDS * COMMAND + costs.test(1) + costs.tuning(1))
 
 
+def costs_of(data, scale=0.5, crop=256):
+    return Costs(data, Cost(8.0, 2.0), gpu=False, scale=scale, crop=crop, views=1, share=0.2)
+
+
 def test_what_an_option_promises():
     data = kind(512, 512)
-    base = value(data, LITE[0], 0.5, 1, 1000, 0.2)
-    assert value(data, LITE[0], 0.5, 1, 2000, 0.2) - base == pytest.approx(choice.DOUBLING)
+    base = value(LITE[0], costs_of(data), 1, 1000)
+    assert value(LITE[0], costs_of(data), 1, 2000) - base == pytest.approx(choice.DOUBLING)
     better = quality(LITE[-1]) - quality(LITE[0])
-    assert value(data, LITE[-1], 0.5, 1, 1000, 0.2) - base == pytest.approx(better)
-    assert value(data, LITE[0], 0.5, 5, 1000, 0.2) - base == pytest.approx(0.022)
-    later = value(data, LITE[0], 0.5, 1, 30_000, 0.2) - value(data, LITE[0], 0.5, 1, 20_000, 0.2)
+    assert value(LITE[-1], costs_of(data), 1, 1000) - base == pytest.approx(better)
+    assert value(LITE[0], costs_of(data), 5, 1000) - base == pytest.approx(0.022)
+    later = value(LITE[0], costs_of(data), 1, 30_000) - value(LITE[0], costs_of(data), 1, 20_000)
     assert later == pytest.approx(choice.DOUBLING / 3 * np.log2(1.5))
-    assert value(data, LITE[0], 0.5, 1, 10**6, 0.2) == value(data, LITE[0], 0.5, 1, choice.enough(data), 0.2)
+    assert value(LITE[0], costs_of(data), 1, 10**6) == value(LITE[0], costs_of(data), 1, choice.enough(costs_of(data)))
     # Half the scale costs what the true masks lose, and what 128 pixels say less than 256.
     lost = data.ceilings[0.5] - data.ceilings[0.25]
-    assert base - value(data, LITE[0], 0.25, 1, 1000, 0.2) == pytest.approx(lost + choice.SHRUNK)
-    assert value(data, LITE[0], 0.5, 1, 639, 0.2) == -np.inf, "not one epoch of 640 images"
+    assert base - value(LITE[0], costs_of(data, 0.25, 128), 1, 1000) == pytest.approx(lost + choice.SHRUNK)
+    # A crop that shows half of the image's side says less of it.
+    hidden = value(LITE[0], costs_of(data, 1.0, 512), 1, 1000) - value(LITE[0], costs_of(data, 1.0, 256), 1, 1000)
+    assert hidden == pytest.approx(choice.HIDDEN)
+    assert value(LITE[0], costs_of(data), 1, 639) == -np.inf, "not one epoch of 640 images"
     budget = choice.Budget(data, CPU, 720, [1, 5], views=["none", "d4"], share=0.2)
     best = choice.ranked(budget, LITE, CPU.cost)
     assert best[0].folds == 1
@@ -215,19 +222,22 @@ def test_views_compete_with_training_for_the_hours():
 def test_few_images_are_not_shown_without_end():
     """60 images: 150 rounds are 9000, beyond which a training gains nothing, so that further folds are trained."""
     few = kind(512, 512, train=60)
-    assert (choice.short_of(few), choice.enough(few)) == (9000, 9000)
-    assert value(few, LITE[0], 0.5, 1, 9000, 0.2) == value(few, LITE[0], 0.5, 1, 90_000, 0.2)
+    assert (choice.short_of(costs_of(few)), choice.enough(costs_of(few))) == (9000, 9000)
+    assert value(LITE[0], costs_of(few), 1, 9000) == value(LITE[0], costs_of(few), 1, 90_000)
     many = kind(512, 512, train=10_000)
-    assert (choice.short_of(many), choice.enough(many)) == (20_000, 100_000)
+    assert (choice.short_of(costs_of(many)), choice.enough(costs_of(many))) == (20_000, 100_000)
+    # Four crops show what there is to see of an image.
+    assert (choice.short_of(costs_of(many, 1.0)), choice.enough(costs_of(many, 1.0))) == (80_000, 400_000)
 
 
 def test_enlarging_gains_less_than_shrinking_loses():
     salt = kind(128, 128, steepness=0)
-    assert value(salt, LITE[0], 2.0, 1, 1000, 0.2) - value(salt, LITE[0], 1.0, 1, 1000, 0.2) == pytest.approx(0.02)
+    large, small = (value(LITE[0], costs_of(salt, scale, round(128 * scale)), 1, 1000) for scale in (2.0, 1.0))
+    assert large - small == pytest.approx(0.02)
 
 
 def test_from_scratch_the_first_images_count_most():
     data, (scratch, *_) = kind(512, 512, train=100), RESNET10
-    first = value(data, scratch, 0.5, 1, 1000, 0.2) - value(data, scratch, 0.5, 1, 500, 0.2)
-    later = value(data, scratch, 0.5, 1, 8000, 0.2) - value(data, scratch, 0.5, 1, 4000, 0.2)
+    first = value(scratch, costs_of(data), 1, 1000) - value(scratch, costs_of(data), 1, 500)
+    later = value(scratch, costs_of(data), 1, 8000) - value(scratch, costs_of(data), 1, 4000)
     assert (first, later) == (pytest.approx(0.146), pytest.approx(choice.DOUBLING))

@@ -14,6 +14,7 @@ from maskfold.planning.costs import SPARE, Costs
 from maskfold.planning.encoders import SCRATCH
 from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.networks import Cost, Network
+from maskfold.planning.rules.crop import crop
 from maskfold.planning.rules.network import quality
 from maskfold.planning.rules.scale import allowed_scales
 from maskfold.planning.rules.views import GAINS, view_count
@@ -35,6 +36,9 @@ SMALL_SIDE, SMALL = 256, 0.02
 # docs/experiments.md, progressive_scale: tiles of 512 pixels lost 0.104 at 128 pixels in half of the epochs against 256
 # pixels; 0.025 of it is the epochs', 0.030 what the true masks lose (`maskfold.planning.ceiling`).
 SHRUNK = 0.049
+# benchmarks/RESULTS.md, scale and crops: crops of 256 pixels of tiles of 500 gained 0.005 over whole tiles at half
+# their size, in as many steps, of 0.019 that the true masks gain.
+HIDDEN = 0.015
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Option:
     Attributes:
         network, scale, folds, views: what it is; ``folds`` are trained.
         costs: of it.
-        images: that each fold trains on.
+        images: that each fold trains on, or crops of them.
         value: what it promises, in units of the score; only differences mean something.
     """
 
@@ -82,10 +86,11 @@ class Budget:
         """All ways to spend it on a network."""
         found = []
         for scale, views in product(allowed_scales(self.data), self.views):
-            costs = Costs(self.data, cost, self.speed.gpu, scale, view_count(views), self.share)
+            side: int = crop(self.data, scale, memory=cost.memory, free=self.speed.free).value
+            costs = Costs(self.data, cost, self.speed.gpu, scale, side, view_count(views), self.share)
             for folds in self.folds:
                 images = costs.images(self.seconds, folds)
-                worth = value(self.data, network, scale, folds, images, self.share) + GAINS[views]
+                worth = value(network, costs, folds, images) + GAINS[views]
                 found.append(Option(network, scale, folds, views, costs, images, worth))
         return found
 
@@ -116,18 +121,23 @@ def ranked(budget: Budget, networks: Sequence[Network], cost: Callable[[Network]
     )
 
 
-def value(data: Fingerprint, network: Network, scale: float, folds: int, images: float, share: float) -> float:
-    """What an option promises: nothing where the images, without the share that is validated, are not seen once."""
-    if images < (1 - share) * data.train:
+def value(network: Network, costs: Costs, folds: int, images: float) -> float:
+    """What an option promises where each fold trains on so many images, or crops of them.
+
+    Nothing where the images, without the share that is validated, are not seen once.
+    """
+    data, scale = costs.data, costs.scale
+    if images < (1 - costs.share) * data.train:
         return -math.inf
-    short = short_of(data)
+    short = short_of(costs)
     length = DOUBLING * math.log2(min(images, short))
-    length += LATER * math.log2(min(max(images, short), enough(data)) / short)
+    length += LATER * math.log2(min(max(images, short), enough(costs)) / short)
     if network.encoder == SCRATCH:
         length += (SCRATCH_DOUBLING - DOUBLING) * math.log2(min(images, SCRATCH_SHORT) / SCRATCH_SHORT)
     halvings = math.log2(SMALL_SIDE / min(SMALL_SIDE, data.side * scale))
     small = (SHRUNK if scale < 1 else SMALL) * halvings
-    return length + quality(network) + data.ceilings[scale] + FOLDS.get(folds, FOLDS[5]) - small
+    hidden = HIDDEN * max(0.0, math.log2(data.side * scale / costs.crop))
+    return length + quality(network) + data.ceilings[scale] + FOLDS.get(folds, FOLDS[5]) - small - hidden
 
 
 def promise(network: Network, seconds: float) -> float:
@@ -138,11 +148,11 @@ def promise(network: Network, seconds: float) -> float:
     return quality(network) - DOUBLING * math.log2(seconds)
 
 
-def short_of(data: Fingerprint) -> float:
-    """Images up to which a training is short: each further one gains its share."""
-    return min(SHORT, FEW * data.train)
+def short_of(costs: Costs) -> float:
+    """Images, or crops of them, up to which a training is short: each further one gains its share."""
+    return costs.crops * min(SHORT, FEW * costs.data.train)
 
 
-def enough(data: Fingerprint) -> float:
-    """Images beyond which a fold's training gains nothing to speak of."""
-    return max(short_of(data), min(ROUNDS * data.train, MOST))
+def enough(costs: Costs) -> float:
+    """Images, or crops of them, beyond which a fold's training gains nothing to speak of."""
+    return max(short_of(costs), costs.crops * min(ROUNDS * costs.data.train, MOST))

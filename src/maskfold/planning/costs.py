@@ -20,6 +20,7 @@ class Costs:
 
     Attributes:
         data, cost, gpu, scale, views: what it is about.
+        crop: side of what a training sample shows of an image after scale, in pixels.
         share: of the images that a fold validates.
     """
 
@@ -27,6 +28,7 @@ class Costs:
     cost: Cost
     gpu: bool
     scale: float
+    crop: int
     views: int
     share: float
 
@@ -36,14 +38,19 @@ class Costs:
         return self.data.pixels * self.scale**2 / 1e6
 
     @property
+    def crops(self) -> float:
+        """How many crops an image is worth, at least one."""
+        return max(1.0, self._millions * 1e6 / self.crop**2)
+
+    @property
     def reading(self) -> float:
         """Seconds to bring an image to the network: data workers hide it behind a GPU."""
         return 0.0 if self.gpu else self.data.reading
 
     @property
     def trained(self) -> float:
-        """Training on as many pixels as an image has."""
-        return OVERHEAD * self._millions * self.cost.train + self.reading
+        """Training on one crop: an epoch has one of each image."""
+        return OVERHEAD * self.crop**2 / 1e6 * self.cost.train + self.reading
 
     @property
     def predicted(self) -> float:
@@ -75,7 +82,7 @@ class Costs:
         return (seconds * (1 - SPARE) - fixed) / folds - self.end
 
     def images(self, seconds: float, folds: int) -> float:
-        """How many images, whole or in as many crops, each fold can train on within ``seconds`` for everything."""
+        """How many images, a crop of each, every fold can train on within ``seconds`` for everything."""
         return max(0.0, self.training(seconds, folds)) * (1 - VALIDATION) / self.trained
 
     def total(self, images: float, folds: int) -> float:

@@ -28,14 +28,16 @@ class Estimates:
         self.measured[network.name] = (network, self._speed.cost(network))
 
     def cost(self, network: Network) -> Cost:
-        """Measured, or estimated; memory is only known of measured ones."""
+        """Measured, or estimated; memory is only known of a GPU."""
         if network.name in self.measured:
             return self.measured[network.name][1]
         known = list(self.measured.values())
         known = [each for each in known if each[0].encoder == network.encoder] or known
         train = _mean([cost.train / row.cost.train for row, cost in known])
         predict = _mean([cost.predict / row.cost.predict for row, cost in known])
-        return Cost(train * network.cost.train, predict * network.cost.predict)
+        memory = [cost.memory / row.cost.memory for row, cost in known if cost.memory and row.cost.memory]
+        kept = _mean(memory) * network.cost.memory if memory and network.cost.memory else None
+        return Cost(train * network.cost.train, predict * network.cost.predict, kept)
 
 
 def _mean(factors: Sequence[float]) -> float:

@@ -91,7 +91,7 @@ def make_plan(
     }
     seconds = option.costs.total(values["train.epochs"].value * train, option.folds)
     costs = {network.name: estimates.cost(network).train for network in networks}
-    full = length.is_enough(option.images, enough(data))
+    full = length.is_enough(option.images, enough(option.costs))
     return Plan(values, _facts(data, speed, hours), option, seconds, costs, full)
 
 
@@ -122,7 +122,7 @@ def _values(
     encoder, decoder = option.network.encoder, option.network.decoder
     side = crop(data, scale, memory=memory, free=speed.free)
     batch = batch_size(side.value, int(train), memory=memory, free=speed.free)
-    count = length.epochs(option.images, train, enough=enough(data), hours=hours, folds=option.folds)
+    count = length.epochs(option.images, train, enough=enough(option.costs), hours=hours, folds=option.folds)
     steps = int(count.value * train / batch.value)
     pretrained = encoder != SCRATCH
     weights = "a file of them is at hand" if pretrained else "no file is at hand: MASKFOLD_WEIGHTS names folders"
