@@ -190,6 +190,8 @@ def test_what_an_option_promises():
     data = kind(512, 512)
     base = value(LITE[0], costs_of(data), 1, 1000)
     assert value(LITE[0], costs_of(data), 1, 2000) - base == pytest.approx(choice.DOUBLING)
+    streets = costs_of(kind(512, 512, task="multiclass"))
+    assert value(LITE[0], streets, 1, 2000) - value(LITE[0], streets, 1, 1000) == pytest.approx(0.097)
     better = quality(LITE[-1]) - quality(LITE[0])
     assert value(LITE[-1], costs_of(data), 1, 1000) - base == pytest.approx(better)
     assert value(LITE[0], costs_of(data), 5, 1000) - base == pytest.approx(0.022)

@@ -54,7 +54,7 @@ def rungs(
         first: path of the first network's run.
         test: number of test images.
     """
-    found = [_second(config, networks, costs)]
+    found = [_second(config, labels, networks, costs)]
     if config.data.scale < MOST_SCALE:
         found.append(_larger(config, first))
     if test:
@@ -65,13 +65,13 @@ def rungs(
     return found
 
 
-def _second(config: Config, networks: Sequence[Network], costs: Mapping[str, float]) -> Rung:
+def _second(config: Config, labels: LabelSpec, networks: Sequence[Network], costs: Mapping[str, float]) -> Rung:
     known = [network for network in networks if network.name in costs]
     others = [network for network in known if network.encoder.name != config.model.encoder]
     others = others or [network for network in known if network.decoder.architecture != config.model.architecture]
     if not others:
         return Rung("second", "the same network from another seed errs elsewhere", {"seed": config.seed + 1})
-    best = max(others, key=lambda network: promise(network, costs[network.name]))
+    best = max(others, key=lambda network: promise(network, costs[network.name], labels.task))
     batch = config.train.batch_size
     assert isinstance(batch, int)  # the first network's was measured
     changes = {

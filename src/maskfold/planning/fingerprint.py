@@ -17,6 +17,7 @@ from maskfold.competitions import Competition, Samples
 from maskfold.config import FoldsConfig
 from maskfold.datasets.folds import load_groups
 from maskfold.errors import CompetitionError, FoldsError, first_few
+from maskfold.labels import Task
 from maskfold.picks import every_nth
 from maskfold.planning.ceiling import score_ceilings
 
@@ -53,7 +54,7 @@ class Fingerprint:
         read: training images that were looked at.
     """
 
-    task: str
+    task: Task
     metric: str
     of_sums: bool
     error_costs: tuple[float, float] | None
