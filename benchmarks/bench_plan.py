@@ -63,7 +63,10 @@ def main() -> None:
         base = base_config(name, data)
         for side in SIDES[turn % 3 :] + SIDES[: turn % 3]:
             started = time.monotonic()
-            (usual_side if side == "usual" else one_side)(side, name, base, options.hours)
+            if side == "usual":
+                usual_side(name, base, options.hours)
+            else:
+                one_side(side, name, base, options.hours)
             print(f"{name}, {side}: {time.monotonic() - started:.0f} s", flush=True)
         rows.append(row(name, options.hours))
     print(f"\n{machine('torch', 'segmentation-models-pytorch')}\n")
@@ -102,9 +105,9 @@ def one_side(side: str, name: str, base: Config, hours: float) -> None:
     train(override(config, {**length, "name": path.name}), 0)
 
 
-def usual_side(side: str, name: str, base: Config, hours: float) -> None:
+def usual_side(name: str, base: Config, hours: float) -> None:
     """The usual loop, whose masks' statistics are kept in its run's folder."""
-    run = Run(run_path(name, side, hours))
+    run = Run(run_path(name, "usual", hours))
     if (run.path / STATS).exists():
         return
     run.adopt(override(base, {"name": run.path.name}))

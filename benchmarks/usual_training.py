@@ -26,10 +26,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from maskfold.competitions import Competition, Sample
 from maskfold.models.resolve import resolve_local
-from plain_recipe import SIDE
+from plain_recipe import SIDE, plain_recipe
 
-ENCODER = "mobilenet_v2"
-BATCH, RATE, WORKERS = 8, 1e-3, 2
+RECIPE = plain_recipe(SIDE, exclusive=False)
+ENCODER, BATCH, RATE = RECIPE["model.encoder"], RECIPE["train.batch_size"], RECIPE["optim.lr"]
+WORKERS = 2
 IGNORED = 255
 TIMED = 12  # steps from which the epochs are counted that fit; the first quarter warms up
 SPARE = 0.03  # of the seconds
@@ -70,7 +71,9 @@ def usual_training(
     scored = DataLoader(Images(competition, valid, flips=False), BATCH, num_workers=WORKERS)
     epochs = fitting_epochs(network, batches, scored, seconds * (1 - SPARE), started)
     optimizer = torch.optim.AdamW(network.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=epochs * len(batches))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, RATE, total_steps=epochs * len(batches), pct_start=RECIPE["schedule.warmup"]
+    )
     best, kept = -math.inf, network.state_dict()
     for epoch in range(epochs):
         loss = statistics.fmean(train_steps(network, optimizer, batches, schedule))
