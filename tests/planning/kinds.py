@@ -58,6 +58,7 @@ KINDS = {
             given=True,
             upright=True,
             copies=85,
+            object_side=5.0,
             shift=0.8,
             steepness=0.1,
         ),

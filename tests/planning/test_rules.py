@@ -28,6 +28,9 @@ def test_scales_leave_objects_and_images_their_pixels():
     assert allowed_scales(kind(512, 700, object_side=30)) == [0.25, 0.375, 0.5, 0.75, 1.0]
     assert allowed_scales(kind(512, 700, object_side=9)) == [0.75, 1.0]
     assert allowed_scales(kind(512, 700, object_side=0)) == [0.1875, 0.25, 0.375, 0.5, 0.75, 1.0]
+    assert allowed_scales(kind(360, 480, object_side=5)) == [1.0]
+    streets = kind(360, 480, object_side=5, task="multiclass")
+    assert allowed_scales(streets) == [0.375, 0.5, 0.75, 1.0], "the ceilings speak for the classes"
     assert allowed_scales(kind(101, 101)) == [1.0, 1.2673, 1.901, 2.5347]
 
 
