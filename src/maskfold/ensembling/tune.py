@@ -13,7 +13,7 @@ without it, from the same checkpoints and weights, and it stays only if its walk
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -97,19 +97,26 @@ def tune(
     after = max(other.score for other in others)
     return configured.model_copy(
         update={
-            "runs": [
-                RunChoice(run=str(run.path), checkpoint=checkpoint, weight=weight)
-                for run, checkpoint, weight in zip(runs, chosen.checkpoints, chosen.weights, strict=True)
-            ],
-            "tta": weighing(config.tta, chosen.views),
-            "post": chosen.post,
-            "stack": chosen.stack,
+            **_decided(runs, config, chosen),
             "metric": competition.metric.name,
             "scores": {"before": before, "after": after},
-            "hashes": _hashes(runs, chosen.checkpoints),
             "refused": found[-1].refused,
         }
     )
+
+
+def _decided(runs: Sequence[Run], config: Config, chosen: Setting) -> dict[str, Any]:
+    """What prediction reads of a setting."""
+    return {
+        "runs": [
+            RunChoice(run=str(run.path), checkpoint=checkpoint, weight=weight)
+            for run, checkpoint, weight in zip(runs, chosen.checkpoints, chosen.weights, strict=True)
+        ],
+        "tta": weighing(config.tta, chosen.views),
+        "post": chosen.post,
+        "stack": chosen.stack,
+        "hashes": _hashes(runs, chosen.checkpoints),
+    }
 
 
 def run_coordinates(runs: Sequence[Run], config: Config) -> list[Coordinate[Setting]]:
