@@ -108,7 +108,7 @@ def test_unlabelled_images_have_no_label():
     assert all(p.label is None for p in predict([Pointwise()], [batch(0, 2, (4, 4))]))
 
 
-@pytest.mark.parametrize("views", ["none", "flips", "d4"])
+@pytest.mark.parametrize("views", ["none", "hflip", "flips", "d4"])
 @pytest.mark.parametrize("window", [None, 32])
 @pytest.mark.parametrize("classes", [1, 4])
 def test_views_and_windows_change_nothing_for_a_pointwise_network(views, window, classes):

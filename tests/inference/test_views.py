@@ -19,7 +19,7 @@ NUMPY = {
 }
 
 
-@pytest.mark.parametrize(("name", "count"), [("none", 1), ("flips", 4), ("d4", 8)])
+@pytest.mark.parametrize(("name", "count"), [("none", 1), ("hflip", 2), ("flips", 4), ("d4", 8)])
 def test_views_are_the_named_symmetries_all_different(name, count):
     images = torch.rand(2, 3, 5, 7)
     views = build_views(name)
@@ -88,7 +88,7 @@ def test_shrinking_averages_instead_of_skipping_pixels():
 
 @pytest.mark.parametrize(
     ("name", "scales", "message"),
-    [("d8", (1.0,), "no views d8: known are none, flips, d4"), ("d4", (), "scales are"), ("d4", (1.0, 0.0), "above 0")],
+    [("d8", (1.0,), "no views d8: known are none, hflip, flips, d4"), ("d4", (), "scales are"), ("d4", (1.0, 0.0), "above 0")],
 )
 def test_unknown_views_are_refused(name, scales, message):
     with pytest.raises(ValueError, match=message):

@@ -15,7 +15,7 @@ from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
 from maskfold.planning import MeasuredSpeed, take_fingerprint
 from maskfold.planning.ceiling import score_ceilings
-from maskfold.planning.fingerprint import candidate_scales
+from maskfold.planning.fingerprint import candidate_scales, class_frequencies
 from maskfold.planning.networks import at_hand
 
 
@@ -33,6 +33,12 @@ def test_figures_of_drawn_files(tiny, drawn):
     assert 6 < data.object_side < 20
     assert list(data.ceilings) == candidate_scales(44)
     assert 0 < data.reading < 1
+
+
+def test_frequencies_are_of_the_masks_that_have_a_class():
+    counts = np.array([[6, 2, 0, 0], [9, 0, 1, 0], [4, 4, 2, 0]])
+    # The second class is in 18 pixels of two masks, the third in 20 of two, the last in none.
+    assert class_frequencies(counts) == pytest.approx((19 / 28, 6 / 18, 3 / 20, 0))
 
 
 def test_larger_scales_are_for_small_images():

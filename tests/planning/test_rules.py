@@ -19,7 +19,7 @@ from maskfold.planning.rules.batch import batch_size, prediction_batch
 from maskfold.planning.rules.crop import crop
 from maskfold.planning.rules.input import cache
 from maskfold.planning.rules.learning_rate import encoder_factor, learning_rate
-from maskfold.planning.rules.loss import loss
+from maskfold.planning.rules.loss import class_weights, loss
 from maskfold.planning.rules.network import quality
 from maskfold.planning.rules.scale import allowed_scales
 
@@ -46,7 +46,9 @@ def test_crops():
 
 def test_batches():
     assert batch_size(256, 700, memory=None, free=0).value == 8
-    assert batch_size(96, 128, memory=None, free=0) == (12, "an epoch of 128 images keeps 10 steps")
+    assert batch_size(96, 128, memory=None, free=0) == (8, "an epoch of 128 images has 16 steps")
+    assert batch_size(96, 60, memory=None, free=0) == (6, "an epoch of 60 images has 10 steps")
+    assert batch_size(128, 367, memory=None, free=0) == (9, "an epoch of 367 images has 40 steps")
     assert batch_size(1024, 700, memory=None, free=0).value == 4
     assert batch_size(512, 5000, memory=2.5e9, free=int(80e9)).value == 32
     assert batch_size(512, 5000, memory=2.5e9, free=int(8e9)).value == 9
@@ -74,7 +76,7 @@ def test_the_rate_grows_with_the_root_of_the_batch():
         ({"coverage": 0.001}, ["bce", "dice"], "0.1%"),
         ({"of_sums": True, "metric": "global_dice"}, ["bce", "dice"], "sums over all images"),
         ({"error_costs": (0.2, 0.8), "metric": "f2"}, ["bce", "tversky"], "false negatives 0.8"),
-        ({"task": "multiclass"}, ["cross_entropy", "jml"], "overlap: +0.052"),
+        ({"task": "multiclass", "frequencies": (0.5, 0.3, 0.2)}, ["cross_entropy", "jml"], "overlap: +0.052"),
     ],
 )
 def test_losses_follow_task_and_metric(figures, names, words):
@@ -89,6 +91,13 @@ def test_losses_follow_task_and_metric(figures, names, words):
 
 def test_of_rare_foreground_dice_weighs_more():
     assert loss(kind(9, 9, coverage=0.001)).value[1]["weight"] > loss(kind(9, 9, coverage=0.2)).value[1]["weight"]
+
+
+def test_rare_classes_weigh_more():
+    streets = kind(9, 9, task="multiclass", frequencies=(0.32, 0.08, 0.02))
+    assert loss(streets).value[0]["options"] == {"class_weights": [0.25, 1.0, 4.0]}
+    assert class_weights((0.9, 0.04, 0.0004, 0.0, 0.05)) == [0.1, 1.12, 10.0, 1.0, 0.9], "within bounds, 1 where absent"
+    assert class_weights((0.0, 0.0)) == [1.0, 1.0]
 
 
 def test_folds():
@@ -131,8 +140,8 @@ def test_views_and_augmentation():
     assert views.augment(kind(9, 9)).value == "d4_color"
     assert views.augment(kind(9, 9, shift=0.9)).value == "heavy"
     upright = kind(9, 9, upright=True)
-    assert views.choices(upright) == ["none"]
-    assert "upper side" in views.views(upright, "none").why
+    assert views.choices(upright) == ["none", "hflip"]
+    assert "upper side; of none +0, hflip" in views.views(upright, "hflip").why
     assert views.augment(upright).value[0] == {"HorizontalFlip": {"p": 0.5}}
     assert (views.view_count("none"), views.view_count("d4")) == (1, 8)
 

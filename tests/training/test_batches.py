@@ -48,8 +48,10 @@ def test_what_is_used_of_what_fits(largest, used):
 def test_a_training_batch_by_the_rule():
     assert training_batch(Trial("cpu", 1000, data={"crop": 256})) == 8
     assert training_batch(Trial("cpu", 1000, data={"crop": 1024})) == 4, "batch norm"
-    assert training_batch(Trial("cpu", 200, data={"crop": 64})) == 20, "ten steps in an epoch"
-    assert training_batch(Trial("cpu", 200, data={"crop": 64}, train={"accumulate": 4})) == 5
+    assert training_batch(Trial("cpu", 200, data={"crop": 64})) == 8, "small ones are small enough"
+    assert training_batch(Trial("cpu", 1000, data={"crop": 64})) == 25, "forty steps in an epoch"
+    assert training_batch(Trial("cpu", 1000, data={"crop": 64}, train={"accumulate": 2})) == 12
+    assert training_batch(Trial("cpu", 200, data={"crop": 64}, train={"accumulate": 4})) == 5, "ten"
     assert training_batch(Trial("cpu", 12, data={"crop": 64})) == 4
 
 
@@ -58,7 +60,7 @@ def test_a_gpus_memory_is_tried():
     assert training_batch(found) == 32  # nine tenths of what was found below 40, in eights
     assert max(found.asked) > 40
     assert training_batch(Trial("cuda", 5000, room=500)) == 64
-    assert training_batch(Trial("cuda", 300, room=500)) == 30
+    assert training_batch(Trial("cuda", 1200, room=500)) == 30
     assert prediction_batch(Trial("cuda", 5000, room=6)) == 5
     assert prediction_batch(Trial("cuda", 5000, room=500)) == batches.GPU_MOST
 

@@ -27,11 +27,11 @@ class View:
     inverse: Callable[[Tensor, Size], Tensor]
 
 
-SYMMETRIES = {"none": D4[:1], "flips": D4[:4], "d4": D4}
+SYMMETRIES = {"none": D4[:1], "hflip": D4[:2], "flips": D4[:4], "d4": D4}
 
 
 def build_views(name: str, scales: Sequence[float] = (1.0,)) -> tuple[View, ...]:
-    """Every symmetry of the set ``name`` (none, flips, d4) at every scale.
+    """Every symmetry of the set ``name`` (none, hflip, flips, d4) at every scale.
 
     Raises:
         ConfigError: unknown set, no scales, or a scale that is not positive.

@@ -43,6 +43,7 @@ class Fingerprint:
         test_pixels: mean pixels of a test image relative to those of a training image.
         coverage: mean share of foreground in the masks that have any.
         empty: share of masks without foreground.
+        frequencies: of exclusive classes the share of each in the masks that have it, 0 where none has; else empty.
         object_side: square root of the area of a median object, in pixels; 0 without objects.
         groups: of images that belong together; 0: none are known.
         copies: training images that are nearly the same as another one.
@@ -65,6 +66,7 @@ class Fingerprint:
     test_pixels: float
     coverage: float
     empty: float
+    frequencies: tuple[float, ...]
     object_side: float
     groups: int
     copies: int
@@ -123,6 +125,7 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         test_pixels=_test_pixels(images),
         coverage=float(coverage[coverage > 0].mean()) if (coverage > 0).any() else 0.0,
         empty=float((coverage == 0).mean()),
+        frequencies=class_frequencies(masks.counts) if competition.labels.exclusive else (),
         object_side=_object_side(masks),
         groups=_groups(competition, whole["train"], folds),
         copies=len(copies) - len(np.unique(copies)),
@@ -157,6 +160,16 @@ def is_upright(thumbnails: np.ndarray) -> bool:
     error = max(float(difference.std(ddof=1)), 1e-6)
     effect = abs(float(difference.mean())) / error
     return bool(effect > UPRIGHT and effect * np.sqrt(len(difference)) > 3)
+
+
+def class_frequencies(counts: np.ndarray) -> tuple[float, ...]:
+    """The share of each class in the pixels of those masks that have it; 0 where none has.
+
+    Args:
+        counts: int64 (n, C), pixels of each class in each mask.
+    """
+    whole = np.where(counts > 0, counts.sum(1, keepdims=True), 0).sum(0)
+    return tuple(float(share) for share in counts.sum(0) / np.maximum(whole, 1))
 
 
 def _reading(competition: Competition, train: Samples) -> float:

@@ -12,14 +12,17 @@ CPU_PIXELS = 8 * 256**2
 CPU_MOST = 32
 GPU_MOST = 64  # a GPU is busy with that, and learning needs many steps more than large ones
 LEAST = 4  # images: batch norm learns little of fewer
-EPOCH_STEPS = 10  # that an epoch keeps
+# Steps that an epoch keeps with batches of up to eight, and with larger ones: 220 steps of 32 crops taught CamVid less
+# than 900 of 8 did, of the same images (benchmarks/RESULTS.md, street scenes).
+EPOCH_STEPS, SMALL = 10, 8
+MANY_STEPS = 40
 FILLED = 0.9  # of what fits: validation in between, pieces of memory
 
 
 def training_batch(trial: Trial) -> int:
     """Images of a training batch: on a GPU most of what fits, elsewhere by the crop's pixels.
 
-    An epoch keeps ten steps, where there are images for them.
+    An epoch keeps its steps, where there are images for them.
     """
     config = trial.session.config
     most = most_images(trial.images, config.train.accumulate)
@@ -53,8 +56,9 @@ def on_cpu(crop: int, most: int) -> int:
 
 
 def most_images(images: int, accumulate: int = 1) -> int:
-    """Images of a training batch with which an epoch of so many keeps its steps."""
-    return max(LEAST, images // (EPOCH_STEPS * accumulate))
+    """Images of a training batch with which an epoch keeps ten steps, or forty if the batch is of more than eight."""
+    images //= accumulate
+    return max(LEAST, min(SMALL, images // EPOCH_STEPS), images // MANY_STEPS)
 
 
 def by_pixels(image: int) -> int:

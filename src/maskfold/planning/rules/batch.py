@@ -2,13 +2,13 @@
 
 from maskfold.planning.reason import Reason
 from maskfold.planning.rules.crop import SHARE
-from maskfold.training.batches import EPOCH_STEPS, by_pixels, most_images, on_cpu
+from maskfold.training.batches import by_pixels, most_images, on_cpu
 
 GPU_MOST = 32
 
 
 def batch_size(crop: int, images: int, *, memory: float | None, free: int) -> Reason:
-    """On a CPU by the crop's pixels, on a GPU what fits, up to 32; an epoch keeps ten steps.
+    """On a CPU by the crop's pixels, on a GPU what fits, up to 32; an epoch keeps its steps.
 
     Source: `maskfold.training.batches`, which ``auto`` uses; nnU-Net fills the memory, and Masters & Luschi
     (arXiv 1804.07612) find batches of 32 and fewer to generalise best.
@@ -26,7 +26,7 @@ def batch_size(crop: int, images: int, *, memory: float | None, free: int) -> Re
     else:
         fits, why = max(2, _on_gpu(crop**2, memory, free)), "they fit the GPU's memory"
         used = min(fits, most)
-    return Reason(used, why if used == fits else f"an epoch of {images} images keeps {EPOCH_STEPS} steps")
+    return Reason(used, why if used == fits else f"an epoch of {images} images has {images // used} steps")
 
 
 def prediction_batch(image: int, *, memory: float | None, free: int) -> Reason:
