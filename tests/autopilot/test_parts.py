@@ -210,6 +210,14 @@ def test_rungs_that_cannot_be_climbed_are_left_out():
     build_loss(found["lovasz"].changes["loss"], labels)
 
 
+def test_weights_of_classes_stay_on_the_ladder():
+    weighted = {"name": "cross_entropy", "weight": 0.25, "options": {"class_weights": [0.5, 1.0, 4.0]}}
+    config = Config(loss=[weighted, {"name": "jml", "weight": 0.75}], model={"encoder": "mobilenet_v2"})
+    labels = LabelSpec("multiclass", ("a", "b", "c"))
+    found = rungs(config, labels, table(), {"mobilenet_v2 with narrow U-Net": 1.0}, "runs/a", test=0)[-1]
+    assert found.changes["loss"] == [{**weighted, "weight": 0.5}, {"name": "lovasz_softmax", "weight": 0.5}]
+
+
 def test_the_submission_of_last_resort_is_valid(tiny, tmp_path):
     competition = open_competition(tiny.competition)
     write_empty(competition, tmp_path / "s.csv")

@@ -88,7 +88,11 @@ def test_shrinking_averages_instead_of_skipping_pixels():
 
 @pytest.mark.parametrize(
     ("name", "scales", "message"),
-    [("d8", (1.0,), "no views d8: known are none, hflip, flips, d4"), ("d4", (), "scales are"), ("d4", (1.0, 0.0), "above 0")],
+    [
+        ("d8", (1.0,), "no views d8: known are none, hflip, flips, d4"),
+        ("d4", (), "scales are"),
+        ("d4", (1.0, 0.0), "above 0"),
+    ],
 )
 def test_unknown_views_are_refused(name, scales, message):
     with pytest.raises(ValueError, match=message):

@@ -95,10 +95,9 @@ def _larger(config: Config, first: str) -> Rung:
 
 
 def _lovasz(config: Config, labels: LabelSpec, first: str) -> Rung:
-    if labels.exclusive:
-        loss = [{"name": "cross_entropy", "weight": 0.5}, {"name": "lovasz_softmax", "weight": 0.5}]
-    else:
-        loss = [{"name": "bce", "weight": 0.5}, {"name": "lovasz_hinge", "weight": 0.5}]
+    pixels, surrogate = ("cross_entropy", "lovasz_softmax") if labels.exclusive else ("bce", "lovasz_hinge")
+    own = next((term for term in config.loss or () if term.get("name") == pixels), {"name": pixels})
+    loss = [{**own, "weight": 0.5}, {"name": surrogate, "weight": 0.5}]
     changes = {**_onwards(config, first, 5), "loss": loss}
     return Rung("lovasz", "the surrogate of the IoU, once the network knows the masks", changes, 0.35)
 

@@ -10,7 +10,7 @@ from maskfold.config.section import Areas, Batch, Count, Section, Share, Shares
 class TTAConfig(Section):
     """Test-time augmentation: how one probability map comes from several looks at an image."""
 
-    views: str = Field(default="flips", description="test-time views: none, hflip (2: mirrored left to right), flips (4), d4 (8)")
+    views: str = Field(default="flips", description="test-time views: none, hflip (2, left-right), flips (4), d4 (8)")
     scales: tuple[Annotated[float, Field(gt=0, le=8)], ...] = Field(
         default=(1.0,), description="test-time scales, each with every view"
     )
