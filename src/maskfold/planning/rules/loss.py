@@ -1,8 +1,7 @@
 """The loss, from task, metric and coverage."""
 
+import statistics
 from collections.abc import Sequence
-
-import numpy as np
 
 from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.reason import Reason
@@ -48,12 +47,12 @@ def class_weights(frequencies: Sequence[float]) -> list[float]:
     """The median frequency over each class's own, within a tenth and ten; 1 for classes that no mask has.
 
     Without weights the rare classes of short trainings are never said: CamVid's pole, sign and bicyclist had IoU 0.
-    Source: Eigen & Fergus, ICCV 2015, as SegNet trained on CamVid; benchmarks/RESULTS.md, street scenes: XXX.
+    Source: Eigen & Fergus, ICCV 2015, as SegNet trained on CamVid; benchmarks/RESULTS.md, street scenes: +0.055 (0.048
+    to 0.063).
 
     Args:
         frequencies: of each class in the masks that have it.
     """
-    own = np.asarray(frequencies, float)
-    median = np.median(own[own > 0]) if (own > 0).any() else 1.0
-    weights = np.where(own > 0, median / np.where(own > 0, own, 1), 1.0).clip(LIGHTEST, HEAVIEST)
+    median = statistics.median([own for own in frequencies if own] or [1.0])
+    weights = [min(HEAVIEST, max(LIGHTEST, median / own)) if own else 1.0 for own in frequencies]
     return [float(f"{weight:.3g}") for weight in weights]
