@@ -29,6 +29,9 @@ PASSED_ON = (
     "AWS_SESSION_TOKEN",
     "AWS_DEFAULT_REGION",
 )
+# Lines that differ in numbers alone are the same to Ray, which shows one of them: the epochs of other folds would be
+# missing. It looks at this when it is imported.
+os.environ.setdefault("RAY_DEDUP_LOGS", "0")
 # Seconds: a process of a machine that is gone may hold a fold until it notices.
 PATIENCE = 120.0
 # How often the machine or process of a task may go; it is done again elsewhere.
