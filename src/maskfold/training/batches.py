@@ -12,10 +12,10 @@ CPU_PIXELS = 8 * 256**2
 CPU_MOST = 32
 GPU_MOST = 64  # a GPU is busy with that, and learning needs many steps more than large ones
 LEAST = 4  # images: batch norm learns little of fewer
-# Steps that an epoch keeps with batches of up to eight, and with larger ones: 220 steps of 32 crops taught CamVid less
-# than 900 of 8 did, of the same images (benchmarks/RESULTS.md, street scenes).
-EPOCH_STEPS, SMALL = 10, 8
-MANY_STEPS = 40
+SMALL = 8  # images
+# Steps that an epoch keeps with small batches, and with larger ones: 220 steps of 32 crops taught CamVid less than 900
+# of 8 did, of the same images (benchmarks/RESULTS.md, street scenes).
+FEW_STEPS, MANY_STEPS = 10, 40
 FILLED = 0.9  # of what fits: validation in between, pieces of memory
 
 
@@ -58,7 +58,7 @@ def on_cpu(crop: int, most: int) -> int:
 def most_images(images: int, accumulate: int = 1) -> int:
     """Images of a training batch with which an epoch keeps ten steps, or forty if the batch is of more than eight."""
     images //= accumulate
-    return max(LEAST, min(SMALL, images // EPOCH_STEPS), images // MANY_STEPS)
+    return max(LEAST, min(SMALL, images // FEW_STEPS), images // MANY_STEPS)
 
 
 def by_pixels(image: int) -> int:
