@@ -18,7 +18,9 @@ from maskfold.cli.doorways import command
 from maskfold.competitions import open_competition
 from maskfold.competitions.validate import validate_submission
 from maskfold.config import load_config
+from maskfold.ensembling.choice import read_ensemble
 from maskfold.planning import fingerprint
+from maskfold.runs import Run
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -67,6 +69,10 @@ def test_interrupted_and_continued(here, monkeypatch):
     text = Path("runs/autopilot/mine/autopilot.md").read_text()
     assert "train-fold --config runs/autopilot/mine/first.yaml --name mine --fold 0" in text
     assert "data.scale" in text
+    run = Run.open(Path("runs/mine"))
+    trained, tuned = run.fold(0).summary(), read_ensemble(run.ensemble_path)
+    assert f"| done | dice {trained['score']:.4f} with {trained['best_checkpoint']} |" in text
+    assert f"| done | out-of-fold dice {tuned.scores['before']:.4f} before tuning, {tuned.scores['after']:.4f} " in text
     calls.clear()
     Autopilot(config, 0.2).run()
     assert calls == [], "everything is done"

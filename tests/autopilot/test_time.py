@@ -27,6 +27,9 @@ class World:
         for module in (train, after):
             monkeypatch.setattr(module, "run_command", self.run)
             monkeypatch.setattr(module, "Run", lambda path: self)
+        self.ensemble_path = folder / "ensemble.yaml"
+        tuned = {self.ensemble_path: SimpleNamespace(scored="dice 0.8000 before tuning")}
+        monkeypatch.setattr(after, "read_ensemble", tuned.__getitem__)
 
     def finished_folds(self):
         return self.trained
@@ -97,6 +100,7 @@ def test_tuning_leaves_both_predictions_their_time(world):
     until = 1000 * FINISH - PREDICTING
     assert after.tune(world.log, ["runs/a"], NEEDS)
     assert world.calls[0][2] == pytest.approx(until)
+    assert world.log.step("first: tune").note == "out-of-fold dice 0.8000 before tuning"
     world.now = until - NEEDS.tuning() + 1
     assert not after.tune(world.log, ["runs/a"], NEEDS)
     assert (len(world.calls), world.log.step("first: tune").ended) == (1, "skipped")

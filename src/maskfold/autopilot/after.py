@@ -6,7 +6,9 @@ from pathlib import Path
 from maskfold.autopilot.budget import Needs, cheapest_options, prediction_options
 from maskfold.autopilot.command import run_command
 from maskfold.autopilot.log import Log
+from maskfold.ensembling.choice import read_ensemble
 from maskfold.runs import Run
+from maskfold.steps.places import ensemble_run
 
 
 def tune(log: Log, runs: Sequence[Path], needs: Needs, rung: str = "first") -> bool:
@@ -15,7 +17,10 @@ def tune(log: Log, runs: Sequence[Path], needs: Needs, rung: str = "first") -> b
     if log.time_used() + needs.tuning() > until:
         log.end(name, "no time is left for it", ended="skipped")
         return False
-    return run_command(log, name, "tune", ["--runs", *map(str, runs)], until=until)
+    done = run_command(log, name, "tune", ["--runs", *map(str, runs)], until=until)
+    if done:
+        log.note(name, f"out-of-fold {read_ensemble(ensemble_run([Run(run) for run in runs]).ensemble_path).scored}")
+    return done
 
 
 def predict(log: Log, runs: Sequence[Path], submission: Path, needs: Needs, rung: str = "first") -> bool:

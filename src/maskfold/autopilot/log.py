@@ -159,6 +159,11 @@ class Log:
         print(f"{name}: {ended}, {note}", flush=True)
         self.save()
 
+    def note(self, name: str, text: str) -> None:
+        """Note what came of a step that said so itself."""
+        self.step(name).note = text
+        self.save()
+
     def why(self, name: str) -> str:
         """Why a step did not come to a good end."""
         entry = self.step(name)

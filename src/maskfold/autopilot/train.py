@@ -8,6 +8,7 @@ from maskfold.autopilot.budget import Needs
 from maskfold.autopilot.command import run_command
 from maskfold.autopilot.log import Log
 from maskfold.runs import Run
+from maskfold.steps.train import score_of
 
 AT_ONCE = 1e-6  # hours after which a training that has an epoch ends
 
@@ -50,6 +51,8 @@ def train_folds(log: Log, training: Training, needs: Needs, *, until: float) -> 
             log.end(step_name(training, fold), "no time is left for it", ended="skipped")
             continue
         train_fold(log, training, fold, needs, seconds=left, latest=latest)
+        if log.step(step_name(training, fold)).ended == "done":
+            log.note(step_name(training, fold), score_of(Run(training.run).fold(fold).summary()))
     return any(_finished(training, fold) for fold in range(training.folds))
 
 

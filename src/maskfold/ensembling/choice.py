@@ -95,6 +95,12 @@ class EnsembleChoice(BaseModel):
         return self.scores["after" if self.helped else "before"] if self.scores else None
 
     @property
+    def scored(self) -> str:
+        """Both scores of a choice that was tuned, for people."""
+        before, after = self.scores["before"], self.scores["after"]
+        return f"{self.metric} {before:.4f} before tuning, {after:.4f} after (cross-fitted)"
+
+    @property
     def checkpoints(self) -> list[str]:
         """The checkpoint of each run."""
         return [run.checkpoint for run in self.runs]

@@ -88,10 +88,9 @@ def show_runs(runs: list[Run], competition: Competition, config: Config, *, like
         print("Verdict: not tuned; tuning chooses checkpoints, weights and decoding on these predictions")
         return False
     choice = read_ensemble(path, [run.path for run in runs])
-    before, after = choice.scores["before"], choice.scores["after"]
-    print(f"{path}: {choice.metric} {before:.4f} before tuning, {after:.4f} after (cross-fitted){optimism(runs)}")
+    print(f"{path}: {choice.scored}{optimism(runs)}")
     if choice.helped:
-        print(f"Verdict: tuning gains {after - before:+.4f}")
+        print(f"Verdict: tuning gains {choice.scores['after'] - choice.scores['before']:+.4f}")
     else:
         print("Verdict: tuning did not help; the config's own settings predict")
     return True

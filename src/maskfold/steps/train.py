@@ -80,14 +80,15 @@ def _train_fold_of(path: Path, fold: int | str) -> None:
 def _train_fold(run: Run, fold: int | str) -> None:
     """Train what is missing of a fold, and print how it ended."""
     if run.fold(fold).finished() and not run.fold(fold).may_continue(run.config.train.max_hours):
-        score = _score(run.fold(fold).summary())
+        score = score_of(run.fold(fold).summary())
         print(f"fold {fold} of {run.path} is trained ({score}): --overwrite trains it again", flush=True)
         return
     summary = fit(run, fold)
-    print(f"fold {fold} of {run.path} done: {_score(summary)}", flush=True)
+    print(f"fold {fold} of {run.path} done: {score_of(summary)}", flush=True)
 
 
-def _score(summary: dict[str, Any]) -> str:
+def score_of(summary: dict[str, Any]) -> str:
+    """What a trained fold scores, and with which checkpoint."""
     if "score" not in summary:
         return "no validation images"
     note = OPTIMISTIC if summary.get("optimistic") else ""

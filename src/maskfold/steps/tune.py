@@ -58,8 +58,7 @@ def describe(choice: EnsembleChoice, labels: LabelSpec, post: PostConfig, note: 
     lines += [] if choice.stack is None else [choice.stack.line()]
     lines += [
         ", ".join([*(values or ["the most probable class"]), views, *passes, *adapted]),
-        f"Out-of-fold {choice.metric} {choice.scores['before']:.4f} before tuning, {choice.scores['after']:.4f} after "
-        f"(cross-fitted){note}",
+        f"Out-of-fold {choice.scored}{note}",
     ]
     if choice.refused:
         lines.append("Refused, as the gain may be chance or one fold's alone:")
