@@ -19,6 +19,8 @@ from maskfold.models import build_model
 from maskfold.runs import Run
 from maskfold.runs.history import read_epochs
 from maskfold.training import Callback, candidates, fit, loop, validation
+from maskfold.training.callbacks import TimeLimit
+from maskfold.training.length import Length
 from maskfold.training.session import mixed_seed
 
 
@@ -194,6 +196,17 @@ def test_a_time_limit_finishes_a_fold_that_may_go_on(tiny, train, capsys):
     assert "stopped" not in summary
     whole, _ = train(override(tiny, {"train.epochs": 3, "name": "whole"}))
     assert run.fold(0).digest("best") == whole.fold(0).digest("best")
+
+
+def test_a_time_limit_counts_a_short_last_epoch_by_its_steps(tiny):
+    length = Length.of(override(tiny, {"train.epochs": None, "train.iterations": 83}), batches=20)
+    at = {epoch: SimpleNamespace(epoch=epoch, step=20 * epoch, length=length) for epoch in (3, 4)}
+    for session in at.values():
+        session.elapsed = lambda: 0.9 * 3600
+    limit = TimeLimit(1.0)
+    assert limit.on_epoch(at[3]), "a quarter more of 0.9 hours passes one hour"
+    assert limit.on_epoch(at[4]) is None, "three of twenty steps more are 0.034 hours"
+    assert TimeLimit(0.93).on_epoch(at[4])
 
 
 def test_callbacks_follow_and_end_a_training(tiny, tmp_path):

@@ -26,7 +26,10 @@ class Callback:
 
 
 class TimeLimit(Callback):
-    """Ends training before the epoch that would pass ``hours`` at the mean pace so far, but not before the first."""
+    """Ends training before the epoch that would pass ``hours`` at the mean pace so far, but not before the first.
+
+    A last epoch that ``train.iterations`` cuts short counts by its steps.
+    """
 
     def __init__(self, hours: float) -> None:
         self.hours = hours
@@ -34,8 +37,9 @@ class TimeLimit(Callback):
     def on_epoch(self, session: "Session") -> str | None:
         if session.epoch == 0:
             return None
-        hours = session.elapsed() / 3600
-        if hours + hours / session.epoch <= self.hours:
+        hours, length = session.elapsed() / 3600, session.length
+        share = (length.steps_until(session.epoch + 1) - session.step) / length.steps_per_epoch
+        if hours + share * hours / session.epoch <= self.hours:
             return None
         return f"another epoch would pass train.max_hours {self.hours:g}"
 
