@@ -158,7 +158,7 @@ class TrainConfig(Section):
     )
     epoch_images: Count | None = Field(default=None, description="images drawn per epoch; null: each image once")
     max_hours: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="stop after the epoch that would pass this many hours"
+        default=None, description="stop where another epoch would pass this many hours"
     )
     save_minutes: Annotated[float, Field(gt=0)] | None = Field(
         default=None,
