@@ -29,7 +29,7 @@ def run_log():
         history=[{"valid_dice": 0.25}, {"valid_dice": 0.75}],
         epoch=0,
         step=0,
-        length=SimpleNamespace(epochs=5, batches_per_epoch=20, steps_per_epoch=20, steps=100),
+        length=SimpleNamespace(epochs=5, batches_per_epoch=20, steps=100, whole_epochs=5.0),
         run=SimpleNamespace(folds_to_train=lambda: [0, 1, 2]),
         accelerator=SimpleNamespace(num_processes=1, device=torch.device("cpu")),
         data=SimpleNamespace(valid_ids=["a", "b", "c", "d"], watched_ids=[]),
@@ -72,7 +72,7 @@ def test_the_bar_tells_loss_score_and_time(run_log, monkeypatch):
 @pytest.mark.parametrize(("steps", "left"), [(55, 12), (50, 7)])
 def test_a_last_epoch_cut_short_is_no_whole_one(run_log, monkeypatch, steps, left):
     log, session = run_log
-    session.length.epochs, session.length.steps = 3, steps
+    session.length.epochs, session.length.steps, session.length.whole_epochs = 3, steps, steps / 20
     batches = play(log, monkeypatch)
     for _ in range(10):
         next(batches)

@@ -37,8 +37,8 @@ class TimeLimit(Callback):
     def on_epoch(self, session: "Session") -> str | None:
         if session.epoch == 0:
             return None
-        hours, length = session.elapsed() / 3600, session.length
-        share = (length.steps_until(session.epoch + 1) - session.step) / length.steps_per_epoch
+        hours = session.elapsed() / 3600
+        share = min(1.0, session.length.whole_epochs - session.epoch)
         if hours + share * hours / session.epoch <= self.hours:
             return None
         return f"another epoch would pass train.max_hours {self.hours:g}"

@@ -61,6 +61,11 @@ class Length:
         )
         return cls(usable, per_epoch, epochs, steps, ends, lr_factor)
 
+    @property
+    def whole_epochs(self) -> float:
+        """The epochs, of which the last one counts by its steps."""
+        return self.steps / self.steps_per_epoch
+
     def steps_until(self, epoch: int) -> int:
         """Optimiser steps of the first ``epoch`` epochs."""
         return min(epoch * self.steps_per_epoch, self.steps)

@@ -136,11 +136,10 @@ class RunLog:
     def _left(self, epochs: float) -> str:
         """Time for the epochs to come, at the pace of those that are done, and for what follows the last one."""
         session, length = self.session, self.session.length
-        whole = length.steps / length.steps_per_epoch  # the last epoch may be cut short
-        done = min(epochs, whole)
+        done = min(epochs, length.whole_epochs)
         epoch = session.elapsed() / done
         pace = replace(session.pace, batch=epoch / length.batches_per_epoch)
-        return duration(epoch * (whole - done) + self.work.end(pace))
+        return duration(epoch * (length.whole_epochs - done) + self.work.end(pace))
 
     def _start_stopwatch(self, first: int) -> Stopwatch:
         """One that looks at this epoch's first batches, and makes a GPU wait four times."""
