@@ -1,12 +1,14 @@
 """Does the autopilot end in time, with a valid submission, also killed, also where the machine slows down?
 
-    python benchmarks/autopilot_trials.py [--trials 20] [--hours 0.05 0.5] [--killed 2] [--slow 0] [--folder PLACE]
+    python benchmarks/autopilot_trials.py [--trials 20] [--hours 0.05 0.5] [--killed 2] [--slow 0] [--parallel 1]
+        [--folder PLACE]
 
 Trials on the demo, their hours spread evenly between two. Some are killed (SIGKILL, the autopilot alone) at a moment
 drawn from the seed, and started again with the same command; the time of both counts. In slow ones every command is
 stopped half of the time from the first training on, so that the machine is half as fast as it was measured to be. A
-trial passes if it took 2 % more than its hours at most and its submission is valid. Trials that are done are not made
-again: interrupted, the same command goes on. Prints a Markdown table.
+trial passes if it took 2 % more than its hours at most and its submission is valid. With `--parallel`, several run
+beside each other, the longest first. Trials that are done are not made again: interrupted, the same command goes on.
+Prints a Markdown table.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -46,6 +49,7 @@ def main() -> None:
     )
     parser.add_argument("--killed", type=int, default=2, help="how many are killed and started again (2)")
     parser.add_argument("--slow", type=int, default=0, help="how many run on a machine that slows down (0)")
+    parser.add_argument("--parallel", type=int, default=1, help="how many run at once (1)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments at which trials are killed (0)")
     parser.add_argument(
         "--folder", type=Path, default=Path("autopilot_trials"), help="of everything (autopilot_trials)"
@@ -59,13 +63,18 @@ def main() -> None:
     competition = open_competition(load_config("demo").competition)
     print(f"{machine('torch')}\n\n| trial | hours | killed at, s | slow | took, % | steps | submission | Dice | |")
     print("| ---: | ---: | ---: | --- | ---: | --- | --- | ---: | --- |", flush=True)
-    spread = np.linspace(*options.hours, options.trials)
+    shortest, longest = options.hours
+    spread = [round(float(hours), 4) for hours in np.linspace(shortest, longest, options.trials)]
     killed = evenly(options.trials, options.killed)
     slow = [options.trials - 1 - number for number in evenly(options.trials, options.slow)]
-    for number, hours in enumerate(spread):
-        rng = np.random.default_rng([options.seed, number])
-        until = float(rng.uniform(*KILLED_WITHIN)) * hours * 3600 if number in killed else None
-        print(row(number, trial(number, round(float(hours), 4), until, number in slow, competition)), flush=True)
+    with ThreadPoolExecutor(options.parallel) as pool:
+        trials = []
+        for number, hours in reversed(list(enumerate(spread))):
+            rng = np.random.default_rng([options.seed, number])
+            until = float(rng.uniform(*KILLED_WITHIN)) * hours * 3600 if number in killed else None
+            trials.append(pool.submit(trial, number, hours, until, number in slow, competition))
+        for number, found in enumerate(reversed(trials)):
+            print(row(number, found.result()), flush=True)
 
 
 def evenly(trials: int, count: int) -> list[int]:
