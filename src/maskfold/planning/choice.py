@@ -15,6 +15,7 @@ from maskfold.planning.costs import SPARE, Costs
 from maskfold.planning.encoders import SCRATCH
 from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.networks import Cost, Network
+from maskfold.planning.reason import Reason
 from maskfold.planning.rules.crop import crop
 from maskfold.planning.rules.network import quality
 from maskfold.planning.rules.scale import allowed_scales
@@ -52,6 +53,7 @@ class Option:
 
     Attributes:
         network, scale, folds, views: what it is; ``folds`` are trained.
+        crop: side of a training sample, in pixels after scale, and why.
         costs: of it.
         images: that each fold trains on, or crops of them.
         value: what it promises, in units of the score; only differences mean something.
@@ -59,6 +61,7 @@ class Option:
 
     network: Network
     scale: float
+    crop: Reason
     folds: int
     views: str
     costs: Costs
@@ -91,12 +94,12 @@ class Budget:
         """All ways to spend it on a network."""
         found = []
         for scale, views in product(allowed_scales(self.data), self.views):
-            side: int = crop(self.data, scale, memory=cost.memory, free=self.speed.free).value
-            costs = Costs(self.data, cost, self.speed.gpu, scale, side, view_count(views), self.share)
+            side = crop(self.data, scale, memory=cost.memory, free=self.speed.free)
+            costs = Costs(self.data, cost, self.speed.gpu, scale, side.value, view_count(views), self.share)
             for folds in self.folds:
                 images = costs.images(self.seconds, folds)
                 worth = value(network, costs, folds, images) + GAINS[views]
-                found.append(Option(network, scale, folds, views, costs, images, worth))
+                found.append(Option(network, scale, side, folds, views, costs, images, worth))
         return found
 
 

@@ -13,7 +13,6 @@ from maskfold.planning.networks import Network, at_hand, of_encoders
 from maskfold.planning.reason import Reason
 from maskfold.planning.rules import folds, input, learning_rate, length, positives, views
 from maskfold.planning.rules.batch import batch_size, prediction_batch
-from maskfold.planning.rules.crop import crop
 from maskfold.planning.rules.loss import loss
 from maskfold.planning.rules.network import quality
 from maskfold.planning.rules.scale import why_scale
@@ -120,8 +119,7 @@ def _values(
 ) -> dict[str, Reason]:
     memory, scale = option.costs.cost.memory, option.scale
     encoder, decoder = option.network.encoder, option.network.decoder
-    side = crop(data, scale, memory=memory, free=speed.free)
-    batch = batch_size(side.value, int(train), memory=memory, free=speed.free)
+    batch = batch_size(option.crop.value, int(train), memory=memory, free=speed.free)
     count = length.epochs(option.images, train, enough=enough(option.costs), hours=hours, folds=option.folds)
     steps = int(count.value * train / batch.value)
     pretrained = encoder != SCRATCH
@@ -129,7 +127,7 @@ def _values(
     image = round(data.pixels * scale**2)
     return {
         "data.scale": Reason(scale, why_scale(data, scale)),
-        "data.crop": side,
+        "data.crop": option.crop,
         "data.augment": views.augment(data),
         "data.workers": input.workers(speed.gpu),
         "data.cache": input.cache(data, scale, speed.host),
