@@ -12,8 +12,8 @@ MAIN_MEMORY = (
     "inference.batch_size, or set tta.window"
 )
 SHARED_MEMORY = (
-    "the data workers ran out of shared memory (/dev/shm): in Docker, whose default is 64 MiB, start the container "
-    "with --shm-size 4g or --ipc host; or set data.workers to 0"
+    "there was no room for memory that processes share: lower train.batch_size or inference.batch_size, or set "
+    "data.workers to 0; where /dev/shm is full, in Docker of 64 MiB, start the container with --shm-size 4g"
 )
 # "Shared memory" alone is none: Triton means what is on the GPU.
 SHARED_MEMORY_SIGNS = (

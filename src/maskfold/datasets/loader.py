@@ -1,22 +1,22 @@
 """Data loaders: batches made in worker processes, with no trace of how many there are."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from maskfold.competitions import Competition, Samples
 from maskfold.config import Config
 from maskfold.datasets.cache import ImageCache
 from maskfold.datasets.dataset import EvalDataset, TrainDataset
+from maskfold.datasets.hand_over import Collate, HandOver, HandOverLoader, Item, Stack
 from maskfold.datasets.sampler import EpochSampler, size_batches
-from maskfold.datasets.shared_memory import check_shared_memory
 from maskfold.datasets.unlabelled import MixedDataset, MixedSampler
 from maskfold.resizing import scaled_size
 
-Item = dict[str, Any]
+PREFETCHED = 2  # batches of a data worker that are made or wait
 
 
 def train_loader(
@@ -56,42 +56,38 @@ def window_loader(windows: Dataset[Item], count: int, config: Config) -> DataLoa
     return _loader(windows, batches, config.data.workers, collate_eval)
 
 
-def collate_train(items: list[Item]) -> Item:
+def collate_train(items: list[Item], stack: Stack = torch.stack) -> Item:
     """A batch of `TrainDataset`: tensors stacked along a new first axis, ``index`` int64 (N,), ``id`` a list.
 
     Items without labels of a `MixedDataset` are ``unlabelled``, a batch of their own: ``weak``, ``strong``, ``valid``,
-    ``id``.
+    ``id``. ``stack`` makes the tensors.
     """
     if without := [item for item in items if "targets" not in item]:
-        stacked = {name: _stacked([item[name] for item in without]) for name in ("weak", "strong", "valid")}
-        batch = collate_train([item for item in items if "targets" in item])
+        stacked = {name: stack([item[name] for item in without]) for name in ("weak", "strong", "valid")}
+        batch = collate_train([item for item in items if "targets" in item], stack)
         return {**batch, "unlabelled": {**stacked, "id": [item["id"] for item in without]}}
-    targets = {name: _stacked([item["targets"][name] for item in items]) for name in items[0]["targets"]}
-    stacked = {name: _stacked([item[name] for item in items]) for name in ("image", "valid")}
-    places = torch.tensor([item["index"] for item in items])
-    return {**stacked, "targets": targets, "id": [item["id"] for item in items], "index": places}
+    targets = {name: stack([item["targets"][name] for item in items]) for name in items[0]["targets"]}
+    stacked = {name: stack([item[name] for item in items]) for name in ("image", "valid")}
+    return {**stacked, "targets": targets, "id": [item["id"] for item in items], "index": _indices(items, stack)}
 
 
-def collate_eval(items: list[Item]) -> Item:
+def collate_eval(items: list[Item], stack: Stack = torch.stack) -> Item:
     """A batch of `EvalDataset`: ``image`` stacked, ``index`` int64 (N,), all else lists: masks may differ in size."""
     batch = {name: [item[name] for item in items] for name in items[0]}
-    return {**batch, "image": _stacked(batch["image"]), "index": torch.tensor(batch["index"])}
+    return {**batch, "image": stack(batch["image"]), "index": _indices(items, stack)}
 
 
-def _stacked(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """`torch.stack`; in a data worker straight into the memory that the main process sees, without another copy."""
-    return default_collate(tensors)
+def _indices(items: list[Item], stack: Stack) -> Any:
+    return stack([torch.tensor(item["index"]) for item in items])
 
 
-def _loader(
-    dataset: Dataset[Item], batches: Iterable[list[Any]], workers: int, collate: Callable[[list[Item]], Item]
-) -> DataLoader:
-    check_shared_memory(workers)
-    return DataLoader(
+def _loader(dataset: Dataset[Item], batches: Iterable[list[Any]], workers: int, collate: Collate) -> DataLoader:
+    return HandOverLoader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=collate,
+        prefetch_factor=PREFETCHED if workers else None,
+        collate_fn=HandOver(collate, workers=workers, prefetch=PREFETCHED),
         worker_init_fn=_one_thread,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),

@@ -1,0 +1,192 @@
+"""How data workers hand over their batches: in memory that stays, so that a batch costs one copy.
+
+A `DataLoader` of its own makes new shared memory for every tensor of every batch: pages that the system clears, maps
+twice and takes back, which for small images takes longer than all else. Here each worker writes its batches into a few
+slots in turn, which the reading process keeps mapped. On Linux they have no name, so that they need no room in
+/dev/shm, of which containers have little.
+"""
+
+import itertools
+import math
+import mmap
+import os
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.reduction import DupFd
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, get_worker_info
+
+Item = dict[str, Any]
+# What makes one tensor of several, along a new first axis, and a batch of items by it.
+Stack = Callable[[list[Tensor]], Any]
+Collate = Callable[[list[Item], Stack], Item]
+
+ALIGNED = 64  # bytes: where tensors begin in a slot
+
+
+class HandOver:
+    """Callable ``(items) -> batch``, the ``collate_fn`` of a `HandOverLoader`; a data worker's batch is a `Handed`.
+
+    One object on both sides, each with its own view of the slots. Of a worker's batches ``prefetch`` are on their way
+    at most while one more is read: with a slot for each, none is written to before it was read.
+    """
+
+    def __init__(self, collate: Collate, *, workers: int, prefetch: int) -> None:
+        """``collate`` gives a dict, which may hold dicts, whose tensors are all made by its second argument."""
+        self.collate = collate
+        self._id = next(_ids)
+        self._made = 0
+        self._slots: dict[int, Slot] = {}
+        # Which slots the reader has, 0 or 1: a pass that is left early throws batches away unread.
+        self._count = prefetch + 1
+        self._flags = _new_slot(max(1, workers) * self._count)
+        _hand_overs[self._id] = self
+
+    def __call__(self, items: list[Item]) -> "Item | Handed":
+        """See the class."""
+        worker = get_worker_info()
+        if worker is None:
+            return self.collate(items, torch.stack)
+        if self._made == 0:
+            self._slots.clear()  # a fork brings along what the reader has of an earlier worker
+        number = worker.id * self._count + self._made % self._count
+        self._made += 1
+        groups: list[list[Tensor]] = []
+
+        def later(tensors: list[Tensor]) -> _Stacked:
+            groups.append(tensors)
+            return _Stacked(len(groups) - 1)
+
+        content = self.collate(items, later)
+        places = list(_places(groups))
+        slot = self._slots.get(number)
+        if slot is None or len(slot.memory) < places[-1].end:
+            slot = self._slots[number] = _new_slot(places[-1].end)
+            self._known[number] = 0
+        for tensors, place in zip(groups, places, strict=True):
+            torch.stack(tensors, out=place.of(slot.memory))
+        return Handed(self._id, number, None if self._known[number] else slot, places, content)
+
+    @property
+    def _known(self) -> Tensor:
+        return self._flags.memory
+
+    def read(self, handed: "Handed", copy: Callable[[Tensor], Tensor]) -> Item:
+        """The batch, in the reading process; its tensors are what ``copy`` makes of those in the slot."""
+        if handed.slot is not None:
+            self._slots[handed.number] = handed.slot
+            self._known[handed.number] = 1
+        memory = self._slots[handed.number].memory
+        return _filled(handed.content, [copy(place.of(memory)) for place in handed.places])
+
+
+# A batch that was sent finds here who reads it.
+_hand_overs: "weakref.WeakValueDictionary[int, HandOver]" = weakref.WeakValueDictionary()
+_ids = itertools.count()
+
+
+class HandOverLoader(DataLoader[Any]):
+    """A `DataLoader` whose ``collate_fn`` is a `HandOver`; batches are the caller's own."""
+
+    def __iter__(self) -> Iterator[Item]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return map(_own, super().__iter__())
+
+
+def _own(batch: "Item | Handed") -> Item:
+    return batch.read(torch.clone) if isinstance(batch, Handed) else batch
+
+
+class _Stacked(NamedTuple):
+    """Stands in a batch for a tensor in the slot."""
+
+    number: int
+
+
+class _Place(NamedTuple):
+    """Where a tensor is in a slot, and what it is."""
+
+    begin: int
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+    @property
+    def end(self) -> int:
+        return self.begin + math.prod(self.shape) * self.dtype.itemsize
+
+    def of(self, memory: Tensor) -> Tensor:
+        return memory[self.begin : self.end].view(self.dtype).view(self.shape)
+
+
+@dataclass(frozen=True)
+class Handed:
+    """A batch in a slot, as it is sent: what is not in the slot, and the slot itself, where the reader lacks it."""
+
+    to: int
+    number: int
+    slot: "Slot | None"
+    places: list[_Place]
+    content: Item
+
+    def read(self, copy: Callable[[Tensor], Tensor]) -> Item:
+        """See `HandOver.read`."""
+        return _hand_overs[self.to].read(self, copy)
+
+    def pin_memory(self) -> Item:
+        """The batch in pinned memory: so a `DataLoader` asks for it, in a thread."""
+        return self.read(Tensor.pin_memory)
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """``memory``, uint8 (size,), that processes share: what is sent to another one is the same memory there."""
+
+    memory: Tensor
+    file: int | None = None  # its descriptor, in the process that made it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Slot, (self.memory,)) if self.file is None else (_sent_slot, (DupFd(self.file), len(self.memory)))
+
+
+def _new_slot(size: int) -> Slot:
+    if not hasattr(os, "memfd_create"):
+        return Slot(torch.empty(size, dtype=torch.uint8).share_memory_())
+    file = os.memfd_create("maskfold")
+    os.ftruncate(file, size)
+    slot = Slot(_memory(file, size), file)
+    weakref.finalize(slot, os.close, file)
+    return slot
+
+
+def _sent_slot(sent: Any, size: int) -> Slot:
+    file = sent.detach()
+    try:
+        return Slot(_memory(file, size))
+    finally:
+        os.close(file)
+
+
+def _memory(file: int, size: int) -> Tensor:
+    return torch.frombuffer(mmap.mmap(file, size), dtype=torch.uint8)
+
+
+def _places(groups: list[list[Tensor]]) -> Iterator[_Place]:
+    begin = 0
+    for tensors in groups:
+        place = _Place(begin, tensors[0].dtype, (len(tensors), *tensors[0].shape))
+        yield place
+        begin = -(-place.end // ALIGNED) * ALIGNED
+
+
+def _filled(content: Item, tensors: list[Tensor]) -> Item:
+    """The content with tensors in their places."""
+
+    def own(value: Any) -> Any:
+        if isinstance(value, _Stacked):
+            return tensors[value.number]
+        return _filled(value, tensors) if isinstance(value, dict) else value
+
+    return {name: own(value) for name, value in content.items()}
