@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.data._utils.pin_memory import pin_memory
 
 from maskfold.datasets.hand_over import HandOver, HandOverLoader
 
@@ -107,7 +106,7 @@ def test_workers_that_are_spawned():
 
 
 def test_pinned_memory_is_the_only_copy(monkeypatch):
-    """The thread that pins asks each batch for itself, as it was sent."""
+    """The thread that pins memory for a GPU asks each batch for itself, as it was sent."""
     pinned = []
 
     def pin(tensor):
@@ -115,9 +114,14 @@ def test_pinned_memory_is_the_only_copy(monkeypatch):
         return pinned[-1]
 
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
-    batches = [pin_memory(handed) for handed in DataLoader.__iter__(loader_of())]
-    assert check(batches) == 30
-    assert len(pinned) == 3 * 30
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "current_device_index", lambda: 0)
+    monkeypatch.setattr(torch.accelerator, "set_device_index", lambda index: None)
+    loader = loader_of(pin_memory=True)
+    batches = [batch for _ in range(2) for batch in loader]
+    assert check(batches[:30]) == check(batches[30:]) == 30
+    assert len(pinned) == 2 * 3 * 30
     given = {id(tensor) for tensor in pinned}
     assert all(id(tensor) in given for batch in batches for tensor in (batch["image"], *batch["inner"].values()))
 
