@@ -13,7 +13,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing.reduction import DupFd
+from multiprocessing import reduction
 from typing import Any, NamedTuple
 
 import torch
@@ -40,9 +40,9 @@ class HandOver:
         self.collate = collate
         self._id = next(_ids)
         self._made = 0
+        self._count = prefetch + 1  # slots of a worker
         self._slots: dict[int, Slot] = {}
-        # Which slots the reader has, 0 or 1: a pass that is left early throws batches away unread.
-        self._count = prefetch + 1
+        # Which of all slots the reader has, 0 or 1: a pass that is left early throws batches away unread.
         self._flags = _new_slot(max(1, workers) * self._count)
         _hand_overs[self._id] = self
 
@@ -148,7 +148,9 @@ class Slot:
     file: int | None = None  # its descriptor, in the process that made it
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Slot, (self.memory,)) if self.file is None else (_sent_slot, (DupFd(self.file), len(self.memory)))
+        if self.file is None:
+            return Slot, (self.memory,)
+        return _sent_slot, (reduction.DupFd(self.file), len(self.memory))
 
 
 def _new_slot(size: int) -> Slot:
