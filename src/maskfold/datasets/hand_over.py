@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 
+from maskfold.errors import StorageError
+
 Item = dict[str, Any]
 # What makes one tensor of several, along a new first axis, and a batch of items by it.
 Stack = Callable[[list[Tensor]], Any]
@@ -29,7 +31,7 @@ ALIGNED = 64  # bytes: where tensors begin in a slot
 
 
 class HandOver:
-    """Callable ``(items) -> batch``, the ``collate_fn`` of a `HandOverLoader`; a data worker's batch is a `Handed`.
+    """Callable ``(items) -> Handed``, the ``collate_fn`` of a `HandOverLoader` in its data workers.
 
     One object on both sides, each with its own view of the slots. Of a worker's batches ``prefetch`` are on their way
     at most while one more is read: with a slot for each, none is written to before it was read.
@@ -43,14 +45,17 @@ class HandOver:
         self._count = prefetch + 1  # slots of a worker
         self._slots: dict[int, Slot] = {}
         # Which of all slots the reader has, 0 or 1: a pass that is left early throws batches away unread.
-        self._flags = _new_slot(max(1, workers) * self._count)
+        self._flags = _new_slot(workers * self._count)
         _hand_overs[self._id] = self
 
-    def __call__(self, items: list[Item]) -> "Item | Handed":
-        """See the class."""
+    def __call__(self, items: list[Item]) -> "Handed":
+        """See the class.
+
+        Raises:
+            StorageError: there is no memory for the batch.
+        """
         worker = get_worker_info()
-        if worker is None:
-            return self.collate(items, torch.stack)
+        assert worker is not None  # only data workers hand over
         if self._made == 0:
             self._slots.clear()  # a fork brings along what the reader has of an earlier worker
         number = worker.id * self._count + self._made % self._count
@@ -90,7 +95,7 @@ _ids = itertools.count()
 
 
 class HandOverLoader(DataLoader[Any]):
-    """A `DataLoader` whose ``collate_fn`` is a `HandOver`; batches are the caller's own."""
+    """A `DataLoader` whose ``collate_fn`` is a `HandOver` where it has workers; batches are the caller's own."""
 
     def __iter__(self) -> Iterator[Item]:  # pyright: ignore[reportIncompatibleMethodOverride]
         return map(_own, super().__iter__())
@@ -156,9 +161,15 @@ class Slot:
 def _new_slot(size: int) -> Slot:
     if not hasattr(os, "memfd_create"):
         return Slot(torch.empty(size, dtype=torch.uint8).share_memory_())
-    file = os.memfd_create("maskfold")
-    os.ftruncate(file, size)
-    slot = Slot(_memory(file, size), file)
+    try:
+        file = os.memfd_create("maskfold")
+        os.ftruncate(file, size)
+        slot = Slot(_memory(file, size), file)
+    except OSError as error:
+        raise StorageError(
+            f"a data worker needs {size:,} bytes of shared memory and does not get them ({error.strerror}): lower the "
+            "batch size or raise the limit (ulimit -f for the size of files), or set data.workers to 0"
+        ) from None
     weakref.finalize(slot, os.close, file)
     return slot
 

@@ -87,7 +87,9 @@ def _loader(dataset: Dataset[Item], batches: Iterable[list[Any]], workers: int, 
         batch_sampler=batches,
         num_workers=workers,
         prefetch_factor=PREFETCHED if workers else None,
-        collate_fn=HandOver(collate, workers=workers, prefetch=PREFETCHED),
+        collate_fn=HandOver(collate, workers=workers, prefetch=PREFETCHED)
+        if workers
+        else lambda items: collate(items, torch.stack),
         worker_init_fn=_one_thread,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
