@@ -41,10 +41,10 @@ def loader_of(dataset=None, workers=2, **options):
     return HandOverLoader(dataset or Numbers(), batch_size=3, num_workers=workers, collate_fn=hand_over, **options)
 
 
-def check(batches, dataset=None, first=0):
-    """All batches from the ``first`` on, each as one process would make it."""
+def check(batches, dataset=None):
+    """How many there are, each as one process would make it."""
     dataset = dataset or Numbers()
-    for number, batch in enumerate(batches, first):
+    for number, batch in enumerate(batches):
         members = range(3 * number, 3 * number + 3)
         assert batch["id"] == [f"{index:03}" for index in members]
         assert torch.equal(batch["image"], torch.stack([dataset[index]["image"] for index in members]))
@@ -62,7 +62,7 @@ def test_batches_that_are_kept_stay_what_they_are(workers):
     assert all(batches[0]["image"].any() for batches in passes[1:])
 
 
-def test_a_slot_is_not_written_to_before_it_was_read():
+def test_a_buffer_is_not_written_to_before_it_was_read():
     """As slow as a reader may be: workers make what they may in the meantime."""
     found = []
     for handed in DataLoader.__iter__(loader_of()):
@@ -80,14 +80,14 @@ def test_after_a_pass_that_was_left_early():
     assert check(list(loader)) == 30
 
 
-def test_workers_that_are_started_again_bring_slots_of_their_own():
+def test_workers_that_are_started_again_bring_buffers_of_their_own():
     loader = loader_of()
     for _ in range(3):
         assert check(list(loader)) == 30
         loader._iterator = None
 
 
-def test_a_slot_grows_with_its_batches():
+def test_a_buffer_grows_with_its_batches():
     dataset = Numbers(grown=39)
     batches = list(loader_of(dataset))
     assert check(batches, dataset) == 30
@@ -128,21 +128,21 @@ def test_pinned_memory_is_the_only_copy(monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="memory without a name is Linux's")
-def test_the_reader_maps_each_slot_once():
+def test_the_reader_maps_each_buffer_once():
     loader = loader_of()
-    before = slots()
+    before = buffers()
     list(loader)
-    kept, files = dict(loader.collate_fn._slots), len(os.listdir("/proc/self/fd"))
-    assert slots() - before == len(kept) == 2 * (PREFETCH + 1)
+    kept, files = dict(loader.collate_fn._buffers), len(os.listdir("/proc/self/fd"))
+    assert buffers() - before == len(kept) == 2 * (PREFETCH + 1)
     for _ in range(3):
         list(loader)
-    assert all(loader.collate_fn._slots[number] is slot for number, slot in kept.items()), "none was sent again"
-    assert (slots() - before, len(os.listdir("/proc/self/fd"))) == (len(kept), files)
+    assert all(loader.collate_fn._buffers[number] is buffer for number, buffer in kept.items()), "none was sent again"
+    assert (buffers() - before, len(os.listdir("/proc/self/fd"))) == (len(kept), files)
     del loader, kept
-    assert slots() <= before, "nothing is left of a loader that is gone"
+    assert buffers() <= before, "nothing is left of a loader that is gone"
 
 
-def slots() -> int:
+def buffers() -> int:
     return Path("/proc/self/maps").read_text().count("memfd:maskfold")
 
 

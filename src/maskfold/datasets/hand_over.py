@@ -2,7 +2,7 @@
 
 A `DataLoader` of its own makes new shared memory for every tensor of every batch: pages that the system clears, maps
 twice and takes back, which for small images takes longer than all else. Here each worker writes its batches into a few
-slots in turn, which the reading process keeps mapped. On Linux they have no name, so that they need no room in
+buffers in turn, which the reading process keeps mapped. On Linux they have no name, so that they need no room in
 /dev/shm, of which containers have little.
 """
 
@@ -27,14 +27,14 @@ Item = dict[str, Any]
 Stack = Callable[[list[Tensor]], Any]
 Collate = Callable[[list[Item], Stack], Item]
 
-ALIGNED = 64  # bytes: where tensors begin in a slot
+ALIGNED = 64  # bytes: where tensors begin in a buffer
 
 
 class HandOver:
     """Callable ``(items) -> Handed``, the ``collate_fn`` of a `HandOverLoader` in its data workers.
 
-    One object on both sides, each with its own view of the slots. Of a worker's batches ``prefetch`` are on their way
-    at most while one more is read: with a slot for each, none is written to before it was read.
+    One object on both sides, each with its own view of the buffers. Of a worker's batches ``prefetch`` are on their way
+    at most while one more is read: with a buffer for each, none is written to before it was read.
     """
 
     def __init__(self, collate: Collate, *, workers: int, prefetch: int) -> None:
@@ -42,10 +42,10 @@ class HandOver:
         self.collate = collate
         self._id = next(_ids)
         self._made = 0
-        self._count = prefetch + 1  # slots of a worker
-        self._slots: dict[int, Slot] = {}
-        # Which of all slots the reader has, 0 or 1: a pass that is left early throws batches away unread.
-        self._flags = _new_slot(workers * self._count)
+        self._count = prefetch + 1  # buffers of a worker
+        self._buffers: dict[int, Buffer] = {}
+        # Which of all buffers the reader has, 0 or 1: a pass that is left early throws batches away unread.
+        self._known = _new_buffer(workers * self._count)
         _hand_overs[self._id] = self
 
     def __call__(self, items: list[Item]) -> "Handed":
@@ -57,7 +57,7 @@ class HandOver:
         worker = get_worker_info()
         assert worker is not None  # only data workers hand over
         if self._made == 0:
-            self._slots.clear()  # a fork brings along what the reader has of an earlier worker
+            self._buffers.clear()  # a fork brings along what the reader has of an earlier worker
         number = worker.id * self._count + self._made % self._count
         self._made += 1
         groups: list[list[Tensor]] = []
@@ -68,24 +68,20 @@ class HandOver:
 
         content = self.collate(items, later)
         places = list(_places(groups))
-        slot = self._slots.get(number)
-        if slot is None or len(slot.memory) < places[-1].end:
-            slot = self._slots[number] = _new_slot(places[-1].end)
-            self._known[number] = 0
+        buffer = self._buffers.get(number)
+        if buffer is None or len(buffer.memory) < places[-1].end:
+            buffer = self._buffers[number] = _new_buffer(places[-1].end)
+            self._known.memory[number] = 0
         for tensors, place in zip(groups, places, strict=True):
-            torch.stack(tensors, out=place.of(slot.memory))
-        return Handed(self._id, number, None if self._known[number] else slot, places, content)
-
-    @property
-    def _known(self) -> Tensor:
-        return self._flags.memory
+            torch.stack(tensors, out=place.of(buffer.memory))
+        return Handed(self._id, number, None if self._known.memory[number] else buffer, places, content)
 
     def read(self, handed: "Handed", copy: Callable[[Tensor], Tensor]) -> Item:
-        """The batch, in the reading process; its tensors are what ``copy`` makes of those in the slot."""
-        if handed.slot is not None:
-            self._slots[handed.number] = handed.slot
-            self._known[handed.number] = 1
-        memory = self._slots[handed.number].memory
+        """The batch, in the reading process; its tensors are what ``copy`` makes of those in the buffer."""
+        if handed.buffer is not None:
+            self._buffers[handed.number] = handed.buffer
+            self._known.memory[handed.number] = 1
+        memory = self._buffers[handed.number].memory
         return _filled(handed.content, [copy(place.of(memory)) for place in handed.places])
 
 
@@ -106,13 +102,13 @@ def _own(batch: "Item | Handed") -> Item:
 
 
 class _Stacked(NamedTuple):
-    """Stands in a batch for a tensor in the slot."""
+    """Stands in a batch for a tensor in the buffer."""
 
     number: int
 
 
 class _Place(NamedTuple):
-    """Where a tensor is in a slot, and what it is."""
+    """Where a tensor is in a buffer, and what it is."""
 
     begin: int
     dtype: torch.dtype
@@ -128,11 +124,11 @@ class _Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Handed:
-    """A batch in a slot, as it is sent: what is not in the slot, and the slot itself, where the reader lacks it."""
+    """A batch as it is sent: what is not in its buffer, and the buffer itself, where the reader lacks it."""
 
     to: int
     number: int
-    slot: "Slot | None"
+    buffer: "Buffer | None"
     places: list[_Place]
     content: Item
 
@@ -146,7 +142,7 @@ class Handed:
 
 
 @dataclass(frozen=True, eq=False)
-class Slot:
+class Buffer:
     """``memory``, uint8 (size,), that processes share: what is sent to another one is the same memory there."""
 
     memory: Tensor
@@ -154,30 +150,30 @@ class Slot:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.file is None:
-            return Slot, (self.memory,)
-        return _sent_slot, (reduction.DupFd(self.file), len(self.memory))
+            return Buffer, (self.memory,)
+        return _sent_buffer, (reduction.DupFd(self.file), len(self.memory))
 
 
-def _new_slot(size: int) -> Slot:
+def _new_buffer(size: int) -> Buffer:
     if not hasattr(os, "memfd_create"):
-        return Slot(torch.empty(size, dtype=torch.uint8).share_memory_())
+        return Buffer(torch.empty(size, dtype=torch.uint8).share_memory_())
     try:
         file = os.memfd_create("maskfold")
         os.ftruncate(file, size)
-        slot = Slot(_memory(file, size), file)
+        buffer = Buffer(_memory(file, size), file)
     except OSError as error:
         raise StorageError(
             f"a data worker needs {size:,} bytes of shared memory and does not get them ({error.strerror}): lower the "
             "batch size or raise the limit (ulimit -f for the size of files), or set data.workers to 0"
         ) from None
-    weakref.finalize(slot, os.close, file)
-    return slot
+    weakref.finalize(buffer, os.close, file)
+    return buffer
 
 
-def _sent_slot(sent: Any, size: int) -> Slot:
+def _sent_buffer(sent: Any, size: int) -> Buffer:
     file = sent.detach()
     try:
-        return Slot(_memory(file, size))
+        return Buffer(_memory(file, size))
     finally:
         os.close(file)
 
