@@ -76,6 +76,16 @@ def assert_accessible(opened: Opened) -> None:
     assert [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in serious] == []
 
 
+def copy_command(page, section: str) -> None:
+    """Copy a section's first command. That the button said "copied" is kept, as a slow machine may look late."""
+    button = page.locator(f"{section} button.copy").first
+    button.evaluate("""button => new MutationObserver(() => {
+      if (button.textContent === "copied") button.dataset.copied = "";
+    }).observe(button, { childList: true })""")
+    button.click()
+    page.locator(f"{section} button.copy[data-copied]").wait_for()
+
+
 def look_at(file: Path, visit, check=lambda opened: None) -> None:
     """Open a page at 1400 and 400 pixels, light and dark: it is quiet, fits, and axe-core finds nothing serious."""
     for width in (1400, 400):

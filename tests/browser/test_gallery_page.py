@@ -1,7 +1,7 @@
 """The gallery as a visitor uses it: on a desk and on a telephone, in light and dark, its charts read."""
 
 import pytest
-from tests.browser.conftest import look_at
+from tests.browser.conftest import copy_command, look_at
 from tests.test_gallery import folder, gallery, gallery_page  # noqa: F401
 
 
@@ -27,7 +27,6 @@ def test_the_gallery(gallery_page, visit):  # noqa: F811
         page.click("#theme")
         assert page.evaluate(paper) != before
         page.click("#theme")
-        page.locator("#demo button.copy").click()
-        page.locator("#demo button.copy", has_text="copied").wait_for()
+        copy_command(page, "#demo")
 
     look_at(gallery_page, visit, check)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from tests.browser.conftest import assert_quiet, look_at
+from tests.browser.conftest import assert_quiet, copy_command, look_at
 from tests.conftest import TINY
 from tests.report.conftest import BAD_NAME, overlapping, run, soft, street, tiles  # noqa: F401
 from tests.scripts.conftest import call
@@ -315,8 +315,7 @@ def test_light_and_dark_and_commands_to_copy(drawn_page, visit):
     assert (dark, light) == ("rgb(16, 22, 29)", "rgb(245, 247, 250)")
     opened.page.reload()
     assert opened.page.evaluate(paper) == light, "remembered"
-    opened.page.locator("#next button.copy").first.click()
-    opened.page.locator("#next button.copy", has_text="copied").wait_for()
+    copy_command(opened.page, "#next")
     opened.page.fill("#search", "")
     opened.page.focus("#search")
     opened.page.keyboard.press("Control+V")
