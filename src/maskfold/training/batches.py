@@ -14,7 +14,7 @@ GPU_MOST = 64  # a GPU is busy with that, and learning needs many steps more tha
 LEAST = 4  # images: batch norm learns little of fewer
 SMALL = 8  # images
 # Steps that an epoch keeps with small batches, and with larger ones: 220 steps of 32 crops taught CamVid less than 900
-# of 8 did, of the same images (benchmarks/RESULTS.md, street scenes).
+# of 8 did, of the same images (docs/experiments.md, street_scenes).
 FEW_STEPS, MANY_STEPS = 10, 40
 FILLED = 0.9  # of what fits: validation in between, pieces of memory
 

@@ -47,7 +47,7 @@ def class_weights(frequencies: Sequence[float]) -> list[float]:
     """The median frequency over each class's own, within a tenth and ten; 1 for classes that no mask has.
 
     Without weights the rare classes of short trainings are never said: CamVid's pole, sign and bicyclist had IoU 0.
-    Source: Eigen & Fergus, ICCV 2015, as SegNet trained on CamVid; benchmarks/RESULTS.md, street scenes: +0.055 (0.048
+    Source: Eigen & Fergus, ICCV 2015, as SegNet trained on CamVid; docs/experiments.md, street_scenes: +0.055 (0.048
     to 0.063).
 
     Args:
