@@ -38,7 +38,7 @@ FOLDS = {1: 0.0, 2: 0.010, 3: 0.015, 5: 0.022}
 # 2000 images, as the demo's own 17 epochs are.
 SCRATCH_DOUBLING, SCRATCH_SHORT = 0.146, 2000
 # TGS salt's winners brought 101 pixels to 192 to 256: below that the deepest features, of stride 32, have no extent.
-# Low beside docs/experiments.md, small_images (0.054), as is DOUBLING (0.059): together they put its trainings in order.
+# Low beside docs/experiments.md, small_images (0.054), as is DOUBLING (0.059): together they order its trainings right.
 SMALL_SIDE, SMALL = 256, 0.02
 # docs/experiments.md, progressive_scale: tiles of 512 pixels lost 0.104 at 128 pixels in half of the epochs against 256
 # pixels; 0.025 of it is the epochs', 0.030 what the true masks lose (`maskfold.planning.ceiling`).
