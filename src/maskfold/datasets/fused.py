@@ -125,23 +125,23 @@ class Fused:
 
 def _done(image: np.ndarray, moves: Sequence[Move], colours: Sequence[Colour], layer: np.ndarray) -> np.ndarray:
     """Moves and colours of an image, which gets a layer's size: first what leaves the fewer pixels for the other."""
-    if layer.size > image.shape[0] * image.shape[1]:
-        return _moved(_coloured(image, colours), moves)
-    image = _moved(image, moves)
-    for colour in colours:
-        image = colour(image)
-    return image
+    if not colours or layer.size <= image.shape[0] * image.shape[1]:
+        return _coloured(_moved(image, moves), colours)
+    pixels = _coloured(_in_rows(image), colours).reshape(-1)
+    return _moved(pixels[: image.size].reshape(image.shape), moves)
+
+
+def _in_rows(image: np.ndarray) -> np.ndarray:
+    """An image's pixels in rows that OpenCV rounds as it does those of a crop; the last one is filled up."""
+    rows = np.zeros((-(-image.size // (ROW * image.shape[2])), ROW, image.shape[2]), image.dtype)
+    rows.reshape(-1)[: image.size] = image.reshape(-1)
+    return rows
 
 
 def _coloured(image: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
-    """Colours of an image's pixels, put into rows that OpenCV rounds as it does those of a crop."""
-    if not colours:
-        return image
-    rows = np.zeros((-(-image.size // (ROW * image.shape[2])), ROW, image.shape[2]), image.dtype)
-    rows.reshape(-1)[: image.size] = image.reshape(-1)
     for colour in colours:
-        rows = colour(rows)
-    return rows.reshape(-1)[: image.size].reshape(image.shape)
+        image = colour(image)
+    return image
 
 
 def _moved(image: np.ndarray, moves: Sequence[Move]) -> np.ndarray:
