@@ -30,6 +30,7 @@ from tests.drawn_rasters import draw_hubmap, draw_scenes
 from tests.scripts.conftest import call
 
 from maskfold.config import load_config, option_keys
+from maskfold.runs.run import FREE_KEYS
 from maskfold.scoring.submission_log import note_submission
 from maskfold.steps.train import train
 
@@ -186,6 +187,14 @@ def test_files_and_options_that_a_document_names_exist(path):
         keys = re.findall(rf"`(?:--)?((?:{sections})\.(?!(?:py|zip)\b)\w+(?:\.\w+)?)[ `]", text)
         assert keys
         assert [key for key in keys if key not in option_keys()] == []
+
+
+@pytest.mark.parametrize("folder", ["docs", "docs/zh"])
+def test_the_answers_name_every_key_that_may_change_in_a_run(folder):
+    text = (ROOT / folder / "faq.md").read_text()
+    _, _, after = text.partition("was made with another config (…)")
+    answer, _, _ = after.partition("--overwrite")
+    assert sorted(set(re.findall(r"`(\w+\.\w+)`", answer))) == sorted(FREE_KEYS)
 
 
 def test_python_blocks_import_what_exists():

@@ -32,9 +32,11 @@ def kind(height, width, *, steepness=0.02, **figures):
     usual = {
         "task": "binary", "metric": "dice", "of_sums": False, "error_costs": (0.5, 0.5), "train": 800, "test": 200,
         "test_pixels": 1.0, "coverage": 0.15, "empty": 0.1, "frequencies": (), "object_side": 30.0,
-        "groups": 0, "copies": 0, "shift": 0.55, "given": False, "upright": False, "reading": 0.002,
+        "groups": 0, "copies": 0, "shift": 0.55, "given": 0.0, "upright": False, "reading": 0.002,
     }  # fmt: skip
-    return Fingerprint(height=height, width=width, ceilings=ceilings, **{**usual, "read": 300, **figures})
+    whole = {**usual, "read": 300, **figures}
+    units = whole["groups"] or whole["train"] - whole["copies"]
+    return Fingerprint(height=height, width=width, ceilings=ceilings, **{"units": units, **whole})
 
 
 KINDS = {
@@ -56,7 +58,7 @@ KINDS = {
             coverage=0.81,
             empty=0.0,
             frequencies=(0.16, 0.25, 0.0094, 0.32, 0.059, 0.13, 0.012, 0.027, 0.053, 0.0077, 0.011),
-            given=True,
+            given=0.2,
             upright=True,
             copies=85,
             object_side=5.0,

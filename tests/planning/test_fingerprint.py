@@ -1,14 +1,18 @@
 """What is measured: of drawn files, of masks whose figures are known, of this device."""
 
 import math
+import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.drawn_runs import truth_of
 from tests.planning.kinds import RESNET10
 
 from maskfold.competitions import Samples, open_competition
+from maskfold.config import FoldsConfig
 from maskfold.errors import CompetitionError
 from maskfold.images import PLAIN
 from maskfold.labels import Label, LabelSpec
@@ -29,10 +33,35 @@ def test_figures_of_drawn_files(tiny, drawn):
     # Nine images of 48 x 40, nine of 40 x 56; three and two of the test split.
     assert (data.height, data.width) == (44, 48)
     assert data.test_pixels == pytest.approx((3 * 1920 + 2 * 2240) / 5 / 2080)
-    assert (data.groups, data.copies, data.given, data.shift) == (0, 0, False, None)
+    assert (data.groups, data.copies, data.units, data.given, data.shift) == (0, 0, 18, 0, None)
     assert 6 < data.object_side < 20
     assert list(data.ceilings) == candidate_scales(44)
     assert 0 < data.reading < 1
+
+
+def test_what_stays_together_and_what_the_own_split_validates(tiny, drawn, tmp_path, monkeypatch):
+    root = tmp_path / "copied"
+    shutil.copytree(drawn, root)
+    ids = open_competition(tiny.competition).samples("train").ids
+    own = pd.read_csv(root / "train_mask.csv", sep="\t", header=None, dtype=str)
+    for copy in ids[4:6]:
+        shutil.copy(root / "train" / ids[3], root / "train" / copy)
+        own.loc[own[0] == copy, 1] = own.loc[own[0] == ids[3], 1].item()
+    own.to_csv(root / "train_mask.csv", sep="\t", header=False, index=False)
+    groups = pd.DataFrame({"name": ids, "place": [f"p{number // 4}" for number in range(18)]})
+    groups.to_csv(root / "places.csv", index=False)
+    competition = open_competition(tiny.competition.model_copy(update={"root": root}))
+    found = take_fingerprint(competition, tiny.folds)
+    assert (found.groups, found.copies, found.units) == (0, 2, 16)
+    grouped = FoldsConfig(group={"file": "places.csv", "id": "name", "column": "place"})
+    found = take_fingerprint(competition, grouped)
+    assert (found.groups, found.copies, found.units) == (5, 2, 4), "images 3 and 4 are of two places"
+    samples = [
+        replace(sample, split="valid" if place < 5 else "train")
+        for place, sample in enumerate(competition.samples("train"))
+    ]
+    monkeypatch.setattr(type(competition), "samples", lambda self, split: Samples(samples))
+    assert take_fingerprint(competition, tiny.folds).given == pytest.approx(5 / 18)
 
 
 def test_frequencies_are_of_the_masks_that_have_a_class():
@@ -67,8 +96,6 @@ def test_what_the_true_masks_score():
 
 
 def test_data_that_cannot_be_used_is_not_planned_for(tiny, drawn, tmp_path):
-    import shutil
-
     root = tmp_path / "broken"
     shutil.copytree(drawn, root)
     (root / "train" / "T003.jpg").write_bytes(b"no image")

@@ -8,6 +8,7 @@ from tests.planning.kinds import ALL, CPU, LITE, Device, kind
 from benchmarks.network_table import DOCUMENT, kept, sections
 from maskfold.planning import plan as plan_module
 from maskfold.planning.choice import Budget
+from maskfold.planning.costs import Split
 from maskfold.planning.decoders import DECODERS
 from maskfold.planning.decoders import REFERENCE as NARROW
 from maskfold.planning.encoders import ENCODERS, REFERENCE
@@ -117,7 +118,7 @@ class Counting(Device):
 
 
 def budget(speed, seconds=3600):
-    return Budget(kind(512, 512), speed, seconds, [1], views=["flips"], share=0.2)
+    return Budget(kind(512, 512), speed, seconds, [1], views=["flips"], split=Split(640, 160))
 
 
 def test_only_what_may_be_best_is_measured():

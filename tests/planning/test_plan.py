@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.planning.kinds import ALL, CPU, KINDS, LITE, RESNET10, SCRATCH, Device, kind
+from tests.planning.kinds import ALL, CPU, GPU, KINDS, LITE, RESNET10, SCRATCH, Device, kind
 
 from maskfold.config import Config, load_config
 from maskfold.errors import TrainingError
@@ -87,9 +87,9 @@ def test_hours_without_room_are_refused_with_those_that_have():
         make_plan(BASE, data, CPU, hours=0.1, networks=LITE)
 
 
-def test_not_one_epoch_is_no_plan_unless_the_shortest_is_asked_for():
+def test_not_one_training_is_no_plan_unless_the_shortest_is_asked_for():
     data = kind(256, 256, train=500_000)
-    with pytest.raises(TrainingError, match=r"one epoch of the 500000 training images, .* take (\S+) hours") as refused:
+    with pytest.raises(TrainingError, match=r"20000 of the 500000 training images once, .* (\S+) hours on") as refused:
         make_plan(BASE, data, CPU, hours=1, networks=LITE)
     hours = float(str(refused.value).split(" take ")[1].split()[0])
     with pytest.raises(TrainingError):
@@ -97,8 +97,43 @@ def test_not_one_epoch_is_no_plan_unless_the_shortest_is_asked_for():
     found = make_plan(BASE, data, CPU, hours=1.1 * hours, networks=LITE)
     assert found.seconds <= 1.1 * hours * 3600
     short = make_plan(BASE, data, CPU, hours=1, networks=LITE, shortest=True)
-    assert short.values["train.epochs"] == (1, "1 hours have no room for it: the shortest training there is")
+    epochs, drawn = (short.values[f"train.{key}"] for key in ("epochs", "epoch_images"))
+    assert epochs.why == "1 hours have no room for it: the shortest training there is"
+    assert epochs.value > 4
+    assert epochs.value * drawn.value == pytest.approx(20_000, rel=0.01)
     assert (short.option.folds, short.enough, short.seconds > 3600) == (1, False, True)
+
+
+def test_many_images_are_trained_on_in_parts():
+    """192,000 images on a GPU: an epoch of all is hours, after which alone a training is stored and could end."""
+    ships = kind(768, 768, train=192_000, test=15_000, metric="airbus_f2", error_costs=(0.2, 0.8), object_side=18.0)
+    plan = make_plan(BASE, ships, GPU, hours=9, networks=ALL)
+    config = plan.config(BASE)
+    assert config.train.epochs >= 8
+    images = min(plan.option.images, 200_000)  # twice what is worth it
+    assert config.train.epochs * config.train.epoch_images == pytest.approx(images, rel=0.01)
+    assert config.train.save_minutes is None or plan.seconds / config.train.epochs > 2 * 600
+    assert plan.seconds <= 0.9 * 9 * 3600 * 1.001
+
+
+@pytest.mark.parametrize("side", [8, 28, 100])
+def test_tiny_images_grow_no_further_than_a_config_allows(side):
+    plan = make_plan(BASE, kind(side, side, train=1000, object_side=5.0), CPU, hours=100, networks=LITE)
+    assert plan.config(BASE).data.scale <= 8
+
+
+def test_more_folds_than_usual_are_trained_where_there_is_time():
+    base = Config(name="drawn", folds={"count": 10})
+    plan = make_plan(base, kind(256, 256), CPU, hours=1000, networks=LITE)
+    assert (plan.option.folds, plan.values["folds.trained"].value) == (10, None)
+
+
+def test_photographs_that_no_gpu_holds_are_predicted_in_windows():
+    small = Device("a small GPU", 0.02, gpu=True, free=4e9, host=16e9)
+    plan = make_plan(BASE, kind(4000, 6000, train=300, object_side=8.0), small, hours=9, networks=LITE)
+    config = plan.config(BASE)
+    assert config.tta.window == config.data.crop
+    assert config.inference.batch_size * config.tta.window**2 / 1e6 * 2.5e9 <= 4e9
 
 
 def test_a_cache_is_in_the_machines_memory_not_its_gpus():

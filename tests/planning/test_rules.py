@@ -1,17 +1,22 @@
 """Each rule: what it says at its ends, and the reason it gives."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tests.planning.kinds import CPU, LITE, RESNET10, kind
 
+from maskfold.competitions import Sample, Samples
 from maskfold.config import FoldsConfig
+from maskfold.datasets import make_folds
+from maskfold.datasets.copies import with_copies
+from maskfold.datasets.folds import GROUPED
 from maskfold.labels import LabelSpec
 from maskfold.losses import build_loss
 from maskfold.planning import choice
 from maskfold.planning.choice import value
-from maskfold.planning.costs import COMMAND, COMMANDS, Costs
+from maskfold.planning.costs import COMMAND, COMMANDS, Costs, Split
 from maskfold.planning.fingerprint import is_upright
 from maskfold.planning.networks import Cost
 from maskfold.planning.rules import folds, length, positives, views
@@ -22,6 +27,7 @@ from maskfold.planning.rules.learning_rate import encoder_factor, learning_rate
 from maskfold.planning.rules.loss import class_weights, loss
 from maskfold.planning.rules.network import quality
 from maskfold.planning.rules.scale import allowed_scales
+from maskfold.planning.rules.window import window, window_pixels
 
 
 def test_scales_leave_objects_and_images_their_pixels():
@@ -103,21 +109,81 @@ def test_rare_classes_weigh_more():
 def test_folds():
     assert folds.kind(kind(9, 9), FoldsConfig()).value == "stratified"
     assert folds.kind(kind(9, 9, groups=7), FoldsConfig()).value == "stratified-grouped"
-    assert folds.kind(kind(9, 9, groups=7, given=True), FoldsConfig()).value == "given"
-    assert folds.kind(kind(9, 9, given=True), FoldsConfig(kind="kfold")).value == "kfold"
-    assert folds.copies(kind(9, 9), "stratified", FoldsConfig()).value == "apart"
-    assert folds.copies(kind(9, 9, copies=85), "stratified", FoldsConfig()) == (
-        "together",
-        "85 of 300 images that were read nearly repeat another one",
-    )
-    assert folds.copies(kind(9, 9, copies=85), "given", FoldsConfig()).value == "apart"
+    assert folds.kind(kind(9, 9, groups=7, given=0.3), FoldsConfig()).value == "given"
+    assert folds.kind(kind(9, 9, given=0.3), FoldsConfig(kind="kfold")).value == "kfold"
     assert folds.count(kind(9, 9), "stratified", FoldsConfig()).value == 5
     assert folds.count(kind(9, 9, groups=3), "grouped", FoldsConfig()).value == 3
     assert folds.count(kind(9, 9), "given", FoldsConfig()).value == 1
     assert folds.counts(5, FoldsConfig()) == [1, 2, 3, 5]
     assert folds.counts(3, FoldsConfig()) == [1, 2, 3]
+    assert folds.counts(10, FoldsConfig(count=10)) == [1, 2, 3, 5, 10]
+    assert folds.counts(4, FoldsConfig(count=4)) == [1, 2, 3, 4]
     assert folds.trained(5, 5, 100, FoldsConfig()).value is None
     assert folds.trained(2, 5, 100, FoldsConfig()).value == 2
+
+
+def planned_folds(data, config):
+    split = folds.kind(data, config).value
+    return split, folds.copies(data, split, config), folds.count(data, split, config).value
+
+
+def test_near_copies_stay_together():
+    together = "85 of 300 images that were read nearly repeat another one"
+    assert planned_folds(kind(9, 9), FoldsConfig())[1].value == "apart"
+    assert planned_folds(kind(9, 9, copies=85), FoldsConfig()) == ("auto", ("together", together), 5)
+    assert planned_folds(kind(9, 9, copies=85, groups=7), FoldsConfig())[:2] == (
+        "stratified-grouped",
+        ("together", together),
+    )
+    assert planned_folds(kind(9, 9, copies=85, given=0.3), FoldsConfig())[1].value == "apart"
+    # Forty frames of three scenes, or of one.
+    assert planned_folds(kind(9, 9, train=40, copies=37, units=3), FoldsConfig())[::2] == ("auto", 3)
+    assert planned_folds(kind(9, 9, train=40, copies=39, units=1), FoldsConfig())[0] == "stratified"
+    assert planned_folds(kind(9, 9, train=40, groups=1), FoldsConfig())[::2] == ("stratified", 5)
+    kept = planned_folds(kind(9, 9, copies=85), FoldsConfig(kind="kfold"))
+    assert kept[:2] == ("kfold", ("apart", "folds.kind kfold splits 85 near-copies"))
+    # What the competition's own split cannot do, and was asked for.
+    asked = FoldsConfig(copies="together")
+    assert planned_folds(kind(9, 9, given=0.3), asked)[:2] == ("auto", ("together", "as the config has it"))
+
+
+@pytest.mark.parametrize("copied", [(), (0, 1), (2, 5, 9)])
+@pytest.mark.parametrize("groups", [None, 4, 1])
+@pytest.mark.parametrize("given", [0.0, 0.25])
+def test_planned_folds_can_be_made(copied, groups, given):
+    """Whatever is known of twelve images."""
+    config = FoldsConfig()
+    ids = [f"i{number:02}" for number in range(12)]
+    names = None if groups is None else np.array([f"g{number % groups}" for number in range(12)])
+    sets = np.array([99 if number in copied else number for number in range(12)])
+    joined = with_copies(ids, [None] * 12 if names is None else names.tolist(), sets)
+    data = kind(
+        9, 9, train=12, copies=max(0, len(copied) - 1), groups=groups or 0, given=given,
+        units=len(set(joined)) if any(joined) else 12,
+    )  # fmt: skip
+    split, copies, count = planned_folds(data, config)
+    own = ["train"] * 9 + ["valid"] * 3 if given else [None] * 12
+    samples = Samples(Sample(i, Path(i), (), split=s) for i, s in zip(ids, own, strict=True))
+    config = FoldsConfig(kind=split, copies=copies.value, count=count)
+    used = joined if copies.value == "together" else names
+    grouped = split in GROUPED and used is not None
+    table = make_folds(samples, np.linspace(0, 1, 12), config, np.array(used) if grouped else None)
+    assert table["fold"].nunique() == count
+    expected = folds.split(data, split, count, config)
+    parts = table[table["split"] == "valid"].groupby("fold").size()
+    assert parts.mean() == pytest.approx(expected.valid, rel=0.01)
+    assert expected.train + expected.valid == pytest.approx(12)
+
+
+def test_images_of_each_fold():
+    voc = kind(9, 9, train=2913, given=1449 / 2913)
+    assert folds.split(voc, "given", 1, FoldsConfig()) == pytest.approx((1464, 1449))
+    assert folds.split(voc, "holdout", 1, FoldsConfig(valid_share=0.1)) == pytest.approx((2621.7, 291.3))
+    assert folds.split(voc, "stratified", 3, FoldsConfig()) == pytest.approx((1942, 971))
+    # scikit-learn's own count of what is never drawn.
+    drawn = np.random.default_rng(3).integers(0, 2913, (200, 2913))
+    left = 2913 - np.mean([len(np.unique(row)) for row in drawn])
+    assert folds.split(voc, "bootstrap", 5, FoldsConfig()) == pytest.approx((2913, left), rel=0.01)
 
 
 def test_folds_of_the_config_hold():
@@ -166,24 +232,57 @@ def test_small_images_are_kept_in_memory():
 
 
 def test_lengths():
-    costs = SimpleNamespace(trained=0.5, valid=40, predicted=0.25)
+    costs = SimpleNamespace(trained=0.5, split=Split(100, 40), predicted=0.25)
     # An epoch of 100 images is 50 s, a validation 10: once in two epochs is a tenth.
     assert length.validate_every(costs, 100, 30).value == 2
     assert length.validate_every(costs, 100, 1).value == 1
-    assert length.epochs(1234, 100, enough=20_000, hours=1, folds=2).value == 12
-    assert length.epochs(60_000, 100, enough=20_000, hours=1, folds=2).value == 400
-    assert length.epochs(199, 100, enough=20_000, hours=1, folds=1).value == 1
-    short = length.epochs(50, 100, enough=20_000, hours=1, folds=1)
-    assert short == (1, "1 hours have no room for it: the shortest training there is")
+    found = {room: length.images(room, shortest=100, enough=20_000) for room in (50, 199, 1234, 60_000)}
+    assert list(found.values()) == [100, 199, 1234, 40_000]
+    epochs = {room: length.epochs(room, found[room], 100, enough=20_000, hours=1, folds=2) for room in found}
+    assert [epochs[room].value for room in found] == [1, 1, 12, 400]
+    assert epochs[50].why == "1 hours have no room for it: the shortest training there is"
+    assert epochs[1234].why.startswith("what 1 hours have room for: 2 folds")
+    assert epochs[60_000].why == "40000 images: more gain nothing, and the hours are not used up"
     assert (length.is_enough(40_000, 20_000), length.is_enough(40_001, 20_000)) == (False, True)
     assert length.ema(1260).value == pytest.approx(0.995, abs=5e-4)
     assert length.ema(340).value == pytest.approx(0.982, abs=5e-4)
     assert (length.ema(3).value, length.ema(10**6).value) == (0.9, 0.9995)
 
 
+def test_a_long_training_has_some_epochs():
+    """Each is stored and validated; without them a training of one epoch is lost where it ends early."""
+    costs = SimpleNamespace(trained=0.5, split=Split(154_000, 38_000), predicted=0.25)
+    drawn = length.epoch_images(200_000, costs)
+    assert drawn == (25_000, "8 epochs instead of 1.3 of all images")
+    assert length.epochs(200_000, 200_000, length.epoch(drawn, costs.split), enough=1e6, hours=9, folds=1).value == 8
+    assert length.epoch_images(8 * 154_000, costs).value is None
+    assert length.epoch(length.epoch_images(10**7, costs), costs.split) == 154_000
+    # 480 s make eight epochs of a minute, 130 s two; a hundred images are seen four times.
+    few = SimpleNamespace(trained=0.5, split=Split(900, 40), predicted=0.25)
+    assert [length.epoch_images(images, few).value for images in (960, 260, 100)] == [120, 130, None]
+    assert length.save_minutes(costs, 25_000) == (10.0, "an epoch takes 2.1e+02 min")
+    assert length.save_minutes(few, 120).value is None
+
+
+def test_images_that_do_not_fit_a_gpu_are_predicted_in_windows():
+    data = kind(4000, 6000, test_pixels=0.5, object_side=8)
+    # 24 million pixels take 60 GB in training, half of it in prediction.
+    assert window(data, 1.0, 512, memory=2.5e9, free=int(40e9)).value is None
+    assert window(data, 1.0, 512, memory=2.5e9, free=int(37e9)).value == 512
+    assert window(data, 0.5, 512, memory=2.5e9, free=int(10e9)).value is None
+    assert window(data, 1.0, 256, memory=None, free=0).value is None, "a CPU"
+    assert window(kind(4000, 6000, test_pixels=2.0), 1.0, 512, memory=2.5e9, free=int(40e9)).value == 512
+    # Every 384 pixels at least: 11 rows of 16.
+    assert window_pixels(data, 1.0, 512) == pytest.approx(11 * 16 * 512**2 / 24e6)
+    assert window_pixels(data, 1.0, None) == 1.0
+    whole, windows = (Costs(data, Cost(8, 2), True, 1.0, 512, 1, Split(9, 40), windows=w) for w in (1.0, 1.9))
+    assert windows.end == pytest.approx(1.9 * whole.end)
+    assert windows.test(2) == pytest.approx(1.9 * whole.test(2))
+
+
 def test_seconds_of_everything():
     data = kind(500, 1000, train=100, test=40, reading=0.01, test_pixels=2.0)
-    costs = Costs(data, Cost(8.0, 2.0), gpu=False, scale=0.5, crop=200, views=4, share=0.2)
+    costs = Costs(data, Cost(8.0, 2.0), gpu=False, scale=0.5, crop=200, views=4, split=fifth(data))
     # 0.04 million pixels of a crop, 0.125 of an image.
     assert costs.trained == pytest.approx(1.15 * 0.04 * 8 + 0.01)
     assert costs.predicted == pytest.approx(0.26)
@@ -194,8 +293,12 @@ def test_seconds_of_everything():
     assert costs.total(0, 1) == pytest.approx(costs.end + COMMANDS * COMMAND + costs.test(1) + costs.tuning(1))
 
 
+def fifth(data):
+    return Split(0.8 * data.train, 0.2 * data.train)
+
+
 def costs_of(data, scale=0.5, crop=256):
-    return Costs(data, Cost(8.0, 2.0), gpu=False, scale=scale, crop=crop, views=1, share=0.2)
+    return Costs(data, Cost(8.0, 2.0), gpu=False, scale=scale, crop=crop, views=1, split=fifth(data))
 
 
 def test_what_an_option_promises():
@@ -217,8 +320,9 @@ def test_what_an_option_promises():
     # A crop that shows half of the image's side says less of it.
     hidden = value(LITE[0], costs_of(data, 1.0, 512), 1, 1000) - value(LITE[0], costs_of(data, 1.0, 256), 1, 1000)
     assert hidden == pytest.approx(choice.HIDDEN)
-    assert value(LITE[0], costs_of(data), 1, 639) == -np.inf, "not one epoch of 640 images"
-    budget = choice.Budget(data, CPU, 720, [1, 5], views=["none", "d4"], share=0.2)
+    assert value(LITE[0], costs_of(data), 1, 639) == -np.inf, "640 images are not seen once"
+    assert value(LITE[0], costs_of(kind(512, 512, train=10**6)), 1, 20_000) > -np.inf, "a part of very many"
+    budget = choice.Budget(data, CPU, 720, [1, 5], views=["none", "d4"], split=fifth(data))
     best = choice.ranked(budget, LITE, CPU.cost)
     assert best[0].folds == 1
     assert [option.value for option in best] == sorted((option.value for option in best), reverse=True)
@@ -227,7 +331,8 @@ def test_what_an_option_promises():
 
 def test_views_compete_with_training_for_the_hours():
     def chosen(test, seconds):
-        budget = choice.Budget(kind(512, 512, test=test), CPU, seconds, [1], views=["none", "flips", "d4"], share=0.2)
+        data = kind(512, 512, test=test)
+        budget = choice.Budget(data, CPU, seconds, [1], views=["none", "flips", "d4"], split=fifth(data))
         return choice.ranked(budget, LITE, CPU.cost)[0].views
 
     assert chosen(test=10, seconds=7200) == "d4"

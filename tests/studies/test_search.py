@@ -8,7 +8,7 @@ import yaml
 from tests.conftest import TINY
 
 from maskfold.config import load_config
-from maskfold.errors import ConfigError
+from maskfold.errors import ConfigError, StudyError, TrainingError
 from maskfold.runs import Run
 from maskfold.studies.plan import Plan
 from maskfold.studies.study import load_study
@@ -109,6 +109,18 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(tmp_path, monkeypatch)
     module.search(plan(tmp_path / "b"), one_by_one)
     assert broken.tried[2] == rest.tried[0]
     assert [*broken.tried[:2], *rest.tried] == whole.tried
+
+
+def test_trials_that_broke_after_a_validation_are_no_result(tmp_path, monkeypatch):
+    Surface(monkeypatch)
+
+    def broken(plan, root, options, trial):
+        trial.report(0.4, 1)
+        raise TrainingError("the loss is not finite")
+
+    monkeypatch.setattr(module, "_train", broken)
+    with pytest.raises(StudyError, match="none of 4 trials of the search got to its end"):
+        module.search(plan(tmp_path), one_by_one)
 
 
 def session_of(*rows):

@@ -11,7 +11,7 @@ from itertools import product
 
 from maskfold.errors import TrainingError
 from maskfold.labels import Task
-from maskfold.planning.costs import SPARE, Costs
+from maskfold.planning.costs import SPARE, Costs, Split
 from maskfold.planning.encoders import SCRATCH
 from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.networks import Cost, Network
@@ -20,6 +20,7 @@ from maskfold.planning.rules.crop import crop
 from maskfold.planning.rules.network import quality
 from maskfold.planning.rules.scale import allowed_scales
 from maskfold.planning.rules.views import GAINS, view_count
+from maskfold.planning.rules.window import window, window_pixels
 from maskfold.planning.speed import Speed
 
 # docs/experiments.md, soft_labels_buildings: twice the epochs of short trainings gain 0.025 on real tiles with weights
@@ -32,8 +33,9 @@ ROUNDS, MOST = 40, 100_000
 # reach 0.466, 0.548 and 0.590: what is missing is so many images over those trained on, and the second doubling's gain
 # that of a training of usual length.
 CLASSES_MISSING, CLASSES_DOUBLING = 595, 0.042
-# benchmarks/RESULTS.md, demo: five folds of one network gain 0.022 over one; half of it comes with the second one.
-FOLDS = {1: 0.0, 2: 0.010, 3: 0.015, 5: 0.022}
+# benchmarks/RESULTS.md, demo: five folds of one network gain 0.022 over one. The mean of n leaves 1/n of what differs
+# between networks (Breiman, Bagging predictors, 1996), so that without end it would be 0.0275.
+FOLDS = 0.0275
 # docs/experiments.md, soft_labels_demo: from scratch, twice the epochs of 768 images gain 0.146; that lasts until some
 # 2000 images, as the demo's own 17 epochs are.
 SCRATCH_DOUBLING, SCRATCH_SHORT = 0.146, 2000
@@ -55,6 +57,7 @@ class Option:
     Attributes:
         network, scale, folds, views: what it is; ``folds`` are trained.
         crop: side of a training sample, in pixels after scale, and why.
+        window: side of those that prediction looks through, and why; None: whole images.
         costs: of it.
         images: that each fold trains on, or crops of them.
         value: what it promises, in units of the score; only differences mean something.
@@ -63,6 +66,7 @@ class Option:
     network: Network
     scale: float
     crop: Reason
+    window: Reason
     folds: int
     views: str
     costs: Costs
@@ -79,8 +83,8 @@ class Budget:
         seconds: for everything.
         folds: numbers of folds to choose from.
         views: sets of views to choose from.
-        share: of the images that a fold validates.
-        shortest: where not one epoch of anything fits, take the option whose epoch is over first.
+        split: of each fold.
+        shortest: where not one training of anything fits, take the option whose shortest one is over first.
     """
 
     data: Fingerprint
@@ -88,7 +92,7 @@ class Budget:
     seconds: float
     folds: Sequence[int]
     views: Sequence[str]
-    share: float
+    split: Split
     shortest: bool = False
 
     def options(self, network: Network, cost: Cost) -> list[Option]:
@@ -96,11 +100,15 @@ class Budget:
         found = []
         for scale, views in product(allowed_scales(self.data), self.views):
             side = crop(self.data, scale, memory=cost.memory, free=self.speed.free)
-            costs = Costs(self.data, cost, self.speed.gpu, scale, side.value, view_count(views), self.share)
+            whole = window(self.data, scale, side.value, memory=cost.memory, free=self.speed.free)
+            pixels = window_pixels(self.data, scale, whole.value)
+            costs = Costs(
+                self.data, cost, self.speed.gpu, scale, side.value, view_count(views), self.split, windows=pixels
+            )
             for folds in self.folds:
                 images = costs.images(self.seconds, folds)
                 worth = value(network, costs, folds, images) + GAINS[views]
-                found.append(Option(network, scale, side, folds, views, costs, images, worth))
+                found.append(Option(network, scale, side, whole, folds, views, costs, images, worth))
         return found
 
 
@@ -108,24 +116,24 @@ def ranked(budget: Budget, networks: Sequence[Network], cost: Callable[[Network]
     """The best option of each network, the best of all first.
 
     Raises:
-        TrainingError: not one epoch of anything fits.
+        TrainingError: not one training of anything fits.
     """
     options = [budget.options(network, cost(network)) for network in networks]
     best = [max(own, key=lambda option: option.value) for own in options]
     if max(option.value for option in best) > -math.inf:
         return sorted(best, key=lambda option: -option.value)
-    data, epoch = budget.data, (1 - budget.share) * budget.data.train
+    data, least = budget.data, shortest_training(budget.split)
 
     def total(option: Option) -> float:
-        return option.costs.total(epoch, option.folds)
+        return option.costs.total(least, option.folds)
 
     shortest = sorted((min(own, key=total) for own in options), key=total)
     if budget.shortest:
         return shortest
     hours = total(shortest[0]) / 3600 / (1 - SPARE)
     raise TrainingError(
-        f"{budget.seconds / 3600:.3g} hours have no room for a training: one epoch of the {data.train} training "
-        f"images, its scores and the prediction of {data.test} test images take {hours:.2g} hours on "
+        f"{budget.seconds / 3600:.3g} hours have no room for a training: {least:.0f} of the {data.train} training "
+        f"images once, its scores and the prediction of {data.test} test images take {hours:.2g} hours on "
         f"{budget.speed.name}; give more hours"
     )
 
@@ -133,10 +141,10 @@ def ranked(budget: Budget, networks: Sequence[Network], cost: Callable[[Network]
 def value(network: Network, costs: Costs, folds: int, images: float) -> float:
     """What an option promises where each fold trains on so many images, or crops of them.
 
-    Nothing where the images, without the share that is validated, are not seen once.
+    Nothing where they are fewer than those of the shortest training.
     """
     data, scale = costs.data, costs.scale
-    if images < (1 - costs.share) * data.train:
+    if images < shortest_training(costs.split):
         return -math.inf
     length = learned(costs, images)
     if network.encoder == SCRATCH:
@@ -144,7 +152,12 @@ def value(network: Network, costs: Costs, folds: int, images: float) -> float:
     halvings = math.log2(SMALL_SIDE / min(SMALL_SIDE, data.side * scale))
     small = (SHRUNK if scale < 1 else SMALL) * halvings
     hidden = HIDDEN * max(0.0, math.log2(data.side * scale / costs.crop))
-    return length + quality(network) + data.ceilings[scale] + FOLDS.get(folds, FOLDS[5]) - small - hidden
+    return length + quality(network) + data.ceilings[scale] + FOLDS * (1 - 1 / folds) - small - hidden
+
+
+def shortest_training(split: Split) -> float:
+    """Images of the shortest training that is planned: each once, or as many as make it long."""
+    return min(split.train, SHORT)
 
 
 def learned(costs: Costs, images: float) -> float:

@@ -1,6 +1,7 @@
 """The seconds of a whole competition, folds to submission, as a plan estimates them."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.networks import Cost
@@ -14,6 +15,18 @@ VALIDATION = 0.1  # of the training time goes into validation at most
 OVERHEAD = 1.15  # of a step: augmentation, loss, metrics of the epoch; measured on the demo
 
 
+class Split(NamedTuple):
+    """How many images a fold sees.
+
+    Attributes:
+        train: in a round of its training.
+        valid: that it validates.
+    """
+
+    train: float
+    valid: float
+
+
 @dataclass(frozen=True)
 class Costs:
     """What an encoder at a scale takes for this data on this device; all in seconds.
@@ -21,7 +34,8 @@ class Costs:
     Attributes:
         data, cost, gpu, scale, views: what it is about.
         crop: side of what a training sample shows of an image after scale, in pixels.
-        share: of the images that a fold validates.
+        split: of each fold.
+        windows: pixels of all windows of an image relative to the image's; 1 where it is predicted whole.
     """
 
     data: Fingerprint
@@ -30,7 +44,8 @@ class Costs:
     scale: float
     crop: int
     views: int
-    share: float
+    split: Split
+    windows: float = 1.0
 
     @property
     def _millions(self) -> float:
@@ -55,26 +70,21 @@ class Costs:
     @property
     def predicted(self) -> float:
         """Prediction of an image, one view."""
-        return self._millions * self.cost.predict + self.reading
-
-    @property
-    def valid(self) -> float:
-        """Images that a fold validates."""
-        return self.share * self.data.train
+        return self._millions * self.windows * self.cost.predict + self.reading
 
     @property
     def end(self) -> float:
         """What a fold does after its last epoch: scores, and out-of-fold maps."""
-        return CHECKPOINTS * self.valid * self.predicted * (1 + self.views)
+        return CHECKPOINTS * self.split.valid * self.predicted * (1 + self.views)
 
     def test(self, folds: int) -> float:
         """Prediction of the test images."""
-        image = self._millions * self.data.test_pixels * self.cost.predict * self.views * folds + self.reading
-        return self.data.test * image
+        pixels = self._millions * self.windows * self.data.test_pixels
+        return self.data.test * (pixels * self.cost.predict * self.views * folds + self.reading)
 
     def tuning(self, folds: int) -> float:
         """The choice of checkpoints and decoding."""
-        return tuning_seconds(folds, self.valid, self.data.pixels)
+        return tuning_seconds(folds, self.split.valid, self.data.pixels)
 
     def training(self, seconds: float, folds: int) -> float:
         """What is left of ``seconds`` for the epochs of each fold, validations included."""

@@ -15,6 +15,7 @@ from maskfold.checks.notes import Notes
 from maskfold.checks.shift import check_shift
 from maskfold.competitions import Competition, Samples
 from maskfold.config import FoldsConfig
+from maskfold.datasets.copies import with_copies
 from maskfold.datasets.folds import load_groups
 from maskfold.errors import CompetitionError, FoldsError, first_few
 from maskfold.labels import Task
@@ -24,7 +25,8 @@ from maskfold.planning.ceiling import score_ceilings
 MOST = {"train": 300, "test": 150}  # images that are read: their figures are means and quantiles
 TIMED = 12  # images
 SCALES = (0.125, 0.1875, 0.25, 0.375, 0.5, 0.75, 1.0)
-LARGER = (128, 192, 256)  # sides, in pixels, to which smaller images may grow
+LARGER = (128, 192, 256)  # sides, in pixels, to which smaller images may grow,
+LARGEST = 8  # by this factor at most, as configs do
 UPRIGHT = 0.35  # mean difference of the two halves, in its own standard deviations over the images
 
 
@@ -47,8 +49,10 @@ class Fingerprint:
         object_side: square root of the area of a median object, in pixels; 0 without objects.
         groups: of images that belong together; 0: none are known.
         copies: training images that are nearly the same as another one.
+        units: sets of training images that stay together: groups joined with near-copies, these of the images that
+            were looked at.
         shift: AUC of telling training and test images apart; None: not measured.
-        given: whether the competition has a validation split of its own.
+        given: share of the images that the competition's own split validates; 0: it has none.
         upright: whether the upper and the lower half of the images differ systematically, as in street scenes.
         ceilings: scale -> score of the true masks at that scale, see `maskfold.planning.ceiling`.
         reading: seconds to read an image.
@@ -70,8 +74,9 @@ class Fingerprint:
     object_side: float
     groups: int
     copies: int
+    units: int
     shift: float | None
-    given: bool
+    given: float
     upright: bool
     ceilings: Mapping[float, float]
     reading: float
@@ -110,6 +115,7 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         raise CompetitionError(f"the data has problems ({first_few(notes.problems, 2)}): check_data.py lists them all")
     copies = check_duplicates(images, notes).sets[images.rows_of("train")]
     shift = check_shift(images, notes)
+    groups = _groups(competition, whole["train"], folds)
     train = images.table[images.table["split"] == "train"]
     coverage = masks.table["coverage"].to_numpy(float)
     height, width = float(train["height"].median()), float(train["width"].median())
@@ -127,10 +133,11 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         empty=float((coverage == 0).mean()),
         frequencies=class_frequencies(masks.counts) if competition.labels.exclusive else (),
         object_side=_object_side(masks),
-        groups=_groups(competition, whole["train"], folds),
+        groups=0 if groups is None else len(np.unique(groups)),
         copies=len(copies) - len(np.unique(copies)),
+        units=_units(whole["train"], groups, copies),
         shift=None if shift is None else shift.auc,
-        given={sample.split for sample in whole["train"]} >= {"train", "valid"},
+        given=_given(whole["train"]),
         upright=is_upright(images.thumbnails[images.rows_of("train")]),
         ceilings=score_ceilings(competition, every_nth(samples["train"], 100), candidate_scales(min(height, width))),
         reading=_reading(competition, samples["train"]),
@@ -140,7 +147,7 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
 
 def candidate_scales(side: float) -> list[float]:
     """Scales that are looked at: smaller ones, 1, and larger ones where the shorter side is below 256 pixels."""
-    return [*SCALES, *(round(larger / side, 4) for larger in LARGER if larger > side)]
+    return [*SCALES, *(round(larger / side, 4) for larger in LARGER if side < larger <= LARGEST * side)]
 
 
 def is_upright(thumbnails: np.ndarray) -> bool:
@@ -201,9 +208,23 @@ def _object_side(masks: Masks) -> float:
     return float(np.sqrt(np.median(areas))) if len(areas) else 0.0
 
 
-def _groups(competition: Competition, train: Samples, config: FoldsConfig) -> int:
+def _groups(competition: Competition, train: Samples, config: FoldsConfig) -> np.ndarray | None:
     try:
-        found = load_groups(competition, train, config)
+        found = load_groups(competition, train, config, search=False)
     except FoldsError:
-        return 0  # the config's kind of folds knows none
-    return 0 if found is None else len(np.unique(found.astype(str)))
+        return None  # the config's kind of folds knows none
+    return None if found is None else found.astype(str)
+
+
+def _units(train: Samples, groups: np.ndarray | None, copies: np.ndarray) -> int:
+    """See `Fingerprint`; ``copies`` are numbers of sets of the images that were looked at."""
+    if len(np.unique(copies)) == len(copies):
+        return len(train) if groups is None else len(np.unique(groups))
+    places = every_nth(range(len(train)), MOST["train"])
+    own = [None if groups is None else str(groups[place]) for place in places]
+    return len(set(with_copies([train.ids[place] for place in places], own, copies)))
+
+
+def _given(train: Samples) -> float:
+    valid = sum(sample.split == "valid" for sample in train)
+    return valid / len(train) if {sample.split for sample in train} >= {"train", "valid"} else 0.0

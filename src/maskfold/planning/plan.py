@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from maskfold.config import Config, override
-from maskfold.planning.choice import Budget, Option, enough, ranked
+from maskfold.planning.choice import Budget, Option, enough, ranked, shortest_training
 from maskfold.planning.encoders import SCRATCH
 from maskfold.planning.estimates import Estimates
 from maskfold.planning.fingerprint import Fingerprint
@@ -65,7 +65,7 @@ def make_plan(
         data, speed: what was measured.
         hours: for folds, scores, tuning and the test images.
         networks: to choose from; None: those of the table whose weights are at hand.
-        shortest: where the hours have no room for an epoch, plan for the shortest one there is.
+        shortest: where the hours have no room for a training, plan for the shortest one there is.
 
     Raises:
         TrainingError: the hours have no room for a training.
@@ -73,22 +73,22 @@ def make_plan(
     """
     kind = folds.kind(data, base.folds)
     made = folds.count(data, kind.value, base.folds)
-    share = base.folds.valid_share if made.value == 1 else 1 / made.value
+    split = folds.split(data, kind.value, made.value, base.folds)
     counts = folds.counts(made.value, base.folds)
-    budget = Budget(data, speed, hours * 3600, counts, views.choices(data), share, shortest)
+    budget = Budget(data, speed, hours * 3600, counts, views.choices(data), split, shortest)
     networks = of_encoders(at_hand() or [SCRATCH]) if networks is None else networks
     best, estimates = choose(budget, networks)
     option = best[0]
-    train = (1 - share) * data.train
     values = {
         "folds.kind": kind,
         "folds.copies": folds.copies(data, kind.value, base.folds),
         "folds.count": made,
         "folds.trained": folds.trained(option.folds, made.value, option.images, base.folds),
-        **_values(data, speed, option, train=train, hours=hours, why=_why_network(best, estimates)),
+        **_values(data, speed, option, hours=hours, why=_why_network(best, estimates)),
         "tta.views": views.views(data, option.views),
     }
-    seconds = option.costs.total(values["train.epochs"].value * train, option.folds)
+    images = values["train.epochs"].value * length.epoch(values["train.epoch_images"], split)
+    seconds = option.costs.total(images, option.folds)
     costs = {network.name: estimates.cost(network).train for network in networks}
     full = length.is_enough(option.images, enough(option.costs))
     return Plan(values, _facts(data, speed, hours), option, seconds, costs, full)
@@ -101,7 +101,7 @@ def choose(budget: Budget, networks: Sequence[Network]) -> tuple[list[Option], E
     the best one is measured already; once the time for this is over, the choice is among those that were measured.
 
     Raises:
-        TrainingError: not one epoch of anything fits.
+        TrainingError: not one training of anything fits.
     """
     started, most = time.monotonic(), min(MEASURING, MEASURED * budget.seconds)
     estimates = Estimates(budget.speed, min(networks, key=lambda network: network.cost.train))
@@ -114,17 +114,18 @@ def choose(budget: Budget, networks: Sequence[Network]) -> tuple[list[Option], E
         estimates.measure(best[0].network)
 
 
-def _values(
-    data: Fingerprint, speed: Speed, option: Option, *, train: float, hours: float, why: str
-) -> dict[str, Reason]:
-    memory, scale = option.costs.cost.memory, option.scale
+def _values(data: Fingerprint, speed: Speed, option: Option, *, hours: float, why: str) -> dict[str, Reason]:
+    costs, memory, scale = option.costs, option.costs.cost.memory, option.scale
     encoder, decoder = option.network.encoder, option.network.decoder
-    batch = batch_size(option.crop.value, int(train), memory=memory, free=speed.free)
-    count = length.epochs(option.images, train, enough=enough(option.costs), hours=hours, folds=option.folds)
-    steps = int(count.value * train / batch.value)
+    images = length.images(option.images, shortest=shortest_training(costs.split), enough=enough(costs))
+    drawn = length.epoch_images(images, costs)
+    epoch = length.epoch(drawn, costs.split)
+    batch = batch_size(option.crop.value, int(epoch), memory=memory, free=speed.free)
+    count = length.epochs(option.images, images, epoch, enough=enough(costs), hours=hours, folds=option.folds)
+    steps = int(count.value * epoch / batch.value)
     pretrained = encoder != SCRATCH
     weights = "a file of them is at hand" if pretrained else "no file is at hand: MASKFOLD_WEIGHTS names folders"
-    image = round(data.pixels * scale**2)
+    image = round(data.pixels * scale**2) if option.window.value is None else option.window.value**2
     return {
         "data.scale": Reason(scale, why_scale(data, scale)),
         "data.crop": option.crop,
@@ -142,8 +143,11 @@ def _values(
         "optim.encoder_lr_factor": learning_rate.encoder_factor(pretrained),
         "averaging.ema": length.ema(steps),
         "train.epochs": count,
-        "train.validate_every": length.validate_every(option.costs, train, count.value),
+        "train.epoch_images": drawn,
+        "train.save_minutes": length.save_minutes(costs, epoch),
+        "train.validate_every": length.validate_every(costs, epoch, count.value),
         "train.batch_size": batch,
+        "tta.window": option.window,
         "inference.batch_size": prediction_batch(image, memory=memory, free=speed.free),
     }
 

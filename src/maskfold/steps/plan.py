@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from maskfold.config import Config, load_config
+from maskfold.config import Config
 from maskfold.errors import ConfigError
 from maskfold.files import write_file
 from maskfold.planning import MeasuredSpeed, Plan, make_plan, take_fingerprint
@@ -30,7 +30,7 @@ def plan(
         out: the file to write.
         device: such as ``cpu`` or ``cuda:1``; None: the accelerator that is there.
         overwrite: replace ``out`` if it exists.
-        shortest: where the hours have no room for an epoch, plan for the shortest one there is.
+        shortest: where the hours have no room for a training, plan for the shortest one there is.
 
     Raises:
         ConfigError: ``out`` exists, or no such device.
@@ -44,8 +44,8 @@ def plan(
     speed = MeasuredSpeed(competition.labels, competition.images, _device(device))
     print(f"Measuring {speed.name} …", flush=True)
     made = make_plan(config, data, speed, hours=hours, shortest=shortest)
+    made.config(config)  # what no config may hold is not written
     write_file(out, plan_yaml(made, config))
-    load_config(out)
     print("\n".join([*made.facts, describe(made)]))
     return made
 

@@ -54,8 +54,7 @@ def search(plan: Plan, workers: WorkThrough) -> dict[str, Any]:
         study.enqueue_trial(default)
     numbers = range(_ended(study), asked.trials)
     workers(_trial, [(plan, config.competition.root, number) for number in numbers])
-    complete = [trial for trial in study.trials if trial.value is not None]
-    if not complete:
+    if not study.get_trials(states=[_optuna().trial.TrialState.COMPLETE]):  # pruned ones have values, too
         raise StudyError(f"none of {_ended(study)} trials of the search got to its end, as said above")
     options = _options(study.best_trial.params)
     winner = override(plan.common, {**options, "name": f"{plan.folder.name}_{WINNER}"})

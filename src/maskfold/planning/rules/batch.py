@@ -15,7 +15,7 @@ def batch_size(crop: int, images: int, *, memory: float | None, free: int) -> Re
 
     Args:
         crop: side in pixels.
-        images: that a fold trains on.
+        images: of an epoch.
         memory: bytes that a million pixels take on a GPU; None: a CPU.
         free: bytes.
     """

@@ -1,54 +1,71 @@
 """How the images are split, and how many folds are trained."""
 
 from maskfold.config import FoldsConfig
+from maskfold.datasets.folds import GROUPED
+from maskfold.planning.costs import Split
 from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.reason import Reason
 
 COUNT = 5
 COUNTS = (1, 2, 3, 5)  # of folds to choose from
+NEVER_DRAWN = 0.368  # share of n images that n draws with replacement leave out: 1/e
 
 
 def kind(data: Fingerprint, config: FoldsConfig) -> Reason:
-    """The competition's own split; else groups together where there are any; else stratified by coverage."""
+    """The competition's own split; else sets of images together where there are any; else stratified by coverage."""
     if config.kind != "auto":
         return Reason(config.kind, "as the config has it")
-    if data.given:
+    asked = config.group is not None or config.copies == "together"  # which the competition's own split cannot do
+    if data.given and not asked:
         return Reason("given", "the competition has a validation split of its own")
-    if data.groups:
+    if data.groups and (data.units > 1 or asked):
         return Reason("stratified-grouped", f"{data.groups} groups of images stay together, coverage is even")
-    return Reason("stratified", "no groups are known; coverage is even")
+    if asked or (data.copies and data.units > 1):
+        return Reason("auto", "coverage is even; near-copies stay together, where there are any")
+    return Reason("stratified", "no groups are known; coverage is even" if not data.groups else "there is one group")
 
 
 def copies(data: Fingerprint, kind: str, config: FoldsConfig) -> Reason:
-    """Near-copies in one fold, where the folds are made here.
+    """Near-copies in one fold, where the folds are made here and leave two sets of images at least.
 
     Source: the winner of the kelp competition (DrivenData) gained 0.008 by it.
     """
     if config.copies == "together":
         return Reason("together", "as the config has it")
-    if data.copies and kind != "given":
-        return Reason("together", f"{data.copies} of {data.read} images that were read nearly repeat another one")
-    if data.copies:
+    if not data.copies:
+        return Reason("apart", "no near-copies were found")
+    if kind == "given":
         return Reason("apart", f"{data.copies} near-copies stay where the competition's split has them")
-    return Reason("apart", "no near-copies were found")
+    if kind not in GROUPED:
+        return Reason("apart", f"folds.kind {kind} splits {data.copies} near-copies")
+    return Reason("together", f"{data.copies} of {data.read} images that were read nearly repeat another one")
 
 
 def count(data: Fingerprint, split: str, config: FoldsConfig) -> Reason:
-    """Five folds: each trains on 80 % of the images. Fewer where there are fewer groups; the config's own number."""
+    """Five folds: each trains on 80 % of the images. Fewer where fewer sets stay together; the config's own number."""
     if split in ("given", "holdout"):
         return Reason(1, "one split")
     if config.count != COUNT:
         return Reason(config.count, "as the config has it")
-    units, what = (data.groups, "groups") if data.groups else (data.train, "images")
+    tied = split in GROUPED and (data.groups or data.copies)
+    units, what = (data.units, "sets of images that stay together") if tied else (data.train, "images")
     made = max(2, min(COUNT, units))
     return Reason(made, "each trains on 80 % of the images" if made == COUNT else f"there are {units} {what}")
+
+
+def split(data: Fingerprint, kind: str, made: int, config: FoldsConfig) -> Split:
+    """The images that each of so many folds trains on, and validates."""
+    if kind == "bootstrap":
+        return Split(data.train, NEVER_DRAWN * data.train)
+    share = data.given if kind == "given" else config.valid_share if kind == "holdout" else 1 / made
+    return Split((1 - share) * data.train, share * data.train)
 
 
 def counts(made: int, config: FoldsConfig) -> list[int]:
     """Numbers of folds that may be trained."""
     if config.trained is not None:
         return [min(config.trained, made)]
-    return sorted({min(number, made) for number in COUNTS})
+    return sorted({made, *(number for number in COUNTS if number < made)})
 
 
 def trained(chosen: int, made: int, images: float, config: FoldsConfig) -> Reason:

@@ -2,10 +2,13 @@
 
 import math
 
-from maskfold.planning.costs import SPARE, VALIDATION, Costs
+from maskfold.planning.costs import SPARE, VALIDATION, Costs, Split
 from maskfold.planning.reason import Reason
 
 MOST = 2  # times the images beyond which nothing is gained
+PARTS = 8  # epochs at least: each is stored and validated, and a training that is late stops at one
+MINUTE = 60.0  # seconds that an epoch takes at least
+SAVED = 10.0  # minutes, where an epoch takes twice as many
 
 
 def is_enough(images: float, enough: float) -> bool:
@@ -13,32 +16,63 @@ def is_enough(images: float, enough: float) -> bool:
     return images > MOST * enough
 
 
-def epochs(images: float, train: float, *, enough: float, hours: float, folds: int) -> Reason:
-    """As many as the hours have room for, but no more than twice what is worth it; one at least.
+def images(room: float, *, shortest: float, enough: float) -> float:
+    """That a fold trains on: what there is room for, but no more than twice what is worth it.
 
     Args:
-        images: that a fold can train on within the hours.
-        train: images of an epoch.
+        room: images that a fold can train on within the hours.
+        shortest: images of the shortest training.
+        enough: images beyond which nothing is gained.
+    """
+    return max(shortest, min(room, MOST * enough))
+
+
+def epoch_images(images: float, costs: Costs) -> Reason:
+    """All, or of many so few that a training has some epochs."""
+    parts = min(PARTS, int(images * costs.trained / MINUTE))
+    if images >= parts * costs.split.train:
+        return Reason(None, "each image once")
+    return Reason(int(images / parts), f"{parts} epochs instead of {images / costs.split.train:.2g} of all images")
+
+
+def epoch(drawn: Reason, split: Split) -> float:
+    """Images of an epoch of which so many are drawn."""
+    return split.train if drawn.value is None else drawn.value
+
+
+def epochs(room: float, images: float, epoch: float, *, enough: float, hours: float, folds: int) -> Reason:
+    """As many as the images make; one at least.
+
+    Args:
+        room: images that a fold can train on within the hours.
+        images: that it trains on.
+        epoch: images of an epoch.
         enough: images beyond which nothing is gained.
         hours: for everything, of which a tenth is spare.
         folds: that are trained.
     """
-    if images < train:
-        return Reason(1, f"{hours:.3g} hours have no room for it: the shortest training there is")
-    count = max(1, math.floor(min(images, MOST * enough) / train))
-    if is_enough(images, enough):
-        return Reason(count, f"{count * train:.0f} images: more gain nothing, and the hours are not used up")
+    count = max(1, math.floor(images / epoch))
+    if room < images:
+        return Reason(count, f"{hours:.3g} hours have no room for it: the shortest training there is")
+    if is_enough(room, enough):
+        return Reason(count, f"{count * epoch:.0f} images: more gain nothing, and the hours are not used up")
     fold = "fold" if folds == 1 else "folds"
     return Reason(
         count, f"what {hours:.3g} hours have room for: {folds} {fold}, scores, maps, tuning, test; {SPARE:.0%} spare"
     )
 
 
-def validate_every(costs: Costs, train: float, count: int) -> Reason:
+def validate_every(costs: Costs, epoch: float, count: int) -> Reason:
     """So seldom that validation takes a tenth of the training."""
-    epoch, validation = train * costs.trained, costs.valid * costs.predicted
-    every = min(count, max(1, math.ceil(validation * (1 - VALIDATION) / (VALIDATION * epoch))))
-    return Reason(every, f"a validation takes {validation:.3g} s, an epoch {epoch:.3g} s")
+    training, validation = epoch * costs.trained, costs.split.valid * costs.predicted
+    every = min(count, max(1, math.ceil(validation * (1 - VALIDATION) / (VALIDATION * training))))
+    return Reason(every, f"a validation takes {validation:.3g} s, an epoch {training:.3g} s")
+
+
+def save_minutes(costs: Costs, epoch: float) -> Reason:
+    """Within epochs that take long, too: what is interrupted goes on from there."""
+    minutes = epoch * costs.trained / 60
+    return Reason(SAVED if minutes > 2 * SAVED else None, f"an epoch takes {minutes:.2g} min")
 
 
 def ema(steps: int) -> Reason:

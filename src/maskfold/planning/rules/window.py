@@ -1,0 +1,33 @@
+"""Whether prediction looks at whole images or at windows of them."""
+
+from maskfold.config import TTAConfig
+from maskfold.inference.grid import window_starts
+from maskfold.planning.fingerprint import Fingerprint
+from maskfold.planning.reason import Reason
+from maskfold.planning.rules.crop import SHARE
+
+PREDICTION = 0.5  # of the memory that training takes, at most: no gradients, and only the skip connections are kept
+
+
+def window(data: Fingerprint, scale: float, crop: int, *, memory: float | None, free: int) -> Reason:
+    """Whole images, and where one does not fit a GPU windows of the crops' side, which training showed.
+
+    Args:
+        data, scale: of the images.
+        crop: side of a training sample, in pixels after scale.
+        memory: bytes that a million pixels take on a GPU in training; None: a CPU.
+        free: bytes.
+    """
+    millions = data.pixels * max(1.0, data.test_pixels) * scale**2 / 1e6
+    if memory is None or PREDICTION * memory * millions <= SHARE * free:
+        return Reason(None, f"whole images of {millions:.3g} million pixels after scale")
+    return Reason(crop, f"an image of {millions:.3g} million pixels after scale does not fit the GPU's memory")
+
+
+def window_pixels(data: Fingerprint, scale: float, side: int | None) -> float:
+    """Pixels of all windows of a median image relative to its own; 1 without windows."""
+    if side is None:
+        return 1.0
+    sizes = [round(length * scale) for length in (data.height, data.width)]
+    rows, columns = (len(window_starts(size, side, TTAConfig().overlap)) for size in sizes)
+    return rows * columns * side**2 / (sizes[0] * sizes[1])
