@@ -25,6 +25,7 @@ MOST_CHANNELS = 4  # that OpenCV pads and transposes
 ROW = 512
 
 VALUES = np.arange(256, dtype=np.uint8)
+SATURATED = np.arange(-255, 511).clip(0, 255).astype(np.uint8)  # what sums of two values are kept at
 # The eight symmetries of a square as `albumentations.D4` names them, in the order in which it draws them; arrays (H, W)
 # or (H, W, C).
 SYMMETRIES: dict[str, Move] = {
@@ -168,12 +169,18 @@ def _shifted(image: np.ndarray, params: dict[str, float]) -> np.ndarray:
     if hue == 0 and saturation == 0 and value == 0:
         return image
     hues = np.mod(VALUES.astype(np.int16) + hue, 180).astype(np.uint8) if hue else VALUES
-    saturations = albucore.add_constant(VALUES, saturation, inplace=False)
+    saturations = _plus(saturation).copy()
     saturations[0] = 0  # grey stays grey
     planes = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
-    tables = (hues, saturations, albucore.add_constant(VALUES, value, inplace=False))
+    tables = (hues, saturations, _plus(value))
     shifted = [albucore.sz_lut(plane, table, inplace=True) for plane, table in zip(planes, tables, strict=True)]
     return cv2.cvtColor(cv2.merge(shifted), cv2.COLOR_HSV2RGB)
+
+
+def _plus(value: float) -> np.ndarray:
+    """`albucore.add_constant` of all values, which adds whole numbers."""
+    first = 255 + max(-255, min(255, int(value)))
+    return SATURATED[first : first + 256]
 
 
 def _layers(label: Label) -> list[np.ndarray]:
