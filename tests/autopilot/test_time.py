@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from maskfold.autopilot import Autopilot, after, pilot, train
 from maskfold.autopilot.budget import Needs
@@ -195,3 +196,13 @@ def test_what_failed_once_is_tried_again_and_is_no_success_the_second_time(faili
         state = json.loads((tmp_path / "runs/autopilot/mine/state.json").read_text())
         assert "submission" not in [step["name"] for step in state["steps"]]
     assert (tmp_path / "submissions/mine.csv").exists(), "empty, in case that time runs out"
+
+
+def test_a_network_that_does_not_fit_the_memory_leaves_an_empty_submission(failing, tmp_path, monkeypatch):
+    def measured(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Autopilot, "_measured", measured)
+    failing()
+    assert (tmp_path / "submissions/mine.csv").exists()
+    assert "CUDA out of memory: all masks are empty" in (tmp_path / "runs/autopilot/mine/autopilot.md").read_text()

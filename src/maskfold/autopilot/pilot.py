@@ -88,7 +88,7 @@ class Autopilot:
                     self._plan()
                     first, needs = self._first()
                     self._climb(first, needs)
-            except TrainingError as error:
+            except (TrainingError, torch.OutOfMemoryError) as error:
                 if not self.submission.exists():
                     self._empty(str(error))
                 elif self.log.time_left() > 0:
