@@ -11,7 +11,7 @@ from tests.conftest import TINY
 
 from maskfold.competitions import open_competition
 from maskfold.config import load_config
-from maskfold.ensembling.checkpoints import oof_options
+from maskfold.ensembling.checkpoints import oof_facts
 from maskfold.models import build_model
 from maskfold.runs import Run
 
@@ -65,7 +65,7 @@ def make_run(root: Path, name: str, config, maps: dict, valid: dict[int, list[st
         for fold, found in folds.items():
             folder = run.fold(fold)
             folder.save_checkpoint(kind, {"a": torch.tensor([hash((name, kind)) % 97 + fold / 7])})
-            with folder.oof(kind).replace(oof_options(config.tta, size)) as store:
+            with folder.oof(kind).replace(oof_facts(folder, kind, config.tta, size)) as store:
                 for image_id, probability in found.items():
                     store.write(image_id, probability)
     for fold in sorted({fold for folds in maps.values() for fold in folds}):

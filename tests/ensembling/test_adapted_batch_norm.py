@@ -13,7 +13,7 @@ from tests.drawn_runs import random_run
 from maskfold.competitions import Samples
 from maskfold.config import override
 from maskfold.datasets import fold_splits
-from maskfold.ensembling.checkpoints import ensure_oof, load_networks, oof_options
+from maskfold.ensembling.checkpoints import ensure_oof, load_networks, oof_facts, oof_options
 from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.export import export_ensemble
 from maskfold.ensembling.rasters import RasterEnsemble
@@ -112,7 +112,7 @@ def test_maps_of_a_training_are_those_that_are_computed_later(config, tmp_path):
     run = Run.create(override(config, {**PRIOR, "train.epochs": 1, "inference.batch_size": 3}), tmp_path)
     best = fit(run, 0)["best_checkpoint"]
     store, tta = run.fold(0).oof(best), run.config.tta
-    assert store.made_with() == oof_options(tta)
+    assert store.made_with() == oof_facts(run.fold(0), best, tta)
     assert oof_options(tta)["batch_norm_prior"] == 4
     assert "batch_norm_prior" not in oof_options(tta.model_copy(update={"batch_norm_prior": None}))
     wanted = {name: store.read(name) for name in store.ids()}

@@ -3,13 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tests.drawn_runs import make_run, random_run
 
 from maskfold.competitions import open_competition
 from maskfold.config import override
 from maskfold.ensembling import checkpoints
-from maskfold.ensembling.checkpoints import ensure_oof, oof_options
+from maskfold.ensembling.checkpoints import ensure_oof, has_oof, oof_facts
 from maskfold.ensembling.oof import candidate_table, oof_images
+from maskfold.ensembling.view_weights import weighing
 from maskfold.errors import InferenceError
 from maskfold.inference.predict import Prediction
 
@@ -121,7 +123,7 @@ def test_maps_are_computed_where_they_are_missing_or_made_otherwise(two_runs, co
         counted.clear()
         store = ensure_oof(run, 1, "ema", competition, changed)
         assert sorted(name for name, _ in counted) == sorted(maps[1]), f"{key} changed: the fold's own images anew"
-        assert store.made_with() == oof_options(changed)
+        assert store.made_with() == oof_facts(run.fold(1), "ema", changed)
         assert store.ids() == sorted(maps[1])
         width = truth[store.ids()[0]].shape[1]
         assert np.array_equal(store.read(store.ids()[0])[0, 5], np.rint(np.linspace(0, 255, width)))
@@ -134,9 +136,28 @@ def test_maps_are_computed_where_they_are_missing_or_made_otherwise(two_runs, co
     assert counted == []
     # Another kind has maps of its own.
     counted.clear()
+    run.fold(0).save_checkpoint("best", {"a": torch.ones(1)})
     ensure_oof(run, 0, "best", competition, config.tta)
     assert sorted(name for name, _ in counted) == sorted(maps[0])
     assert run.fold(0).oof("ema").ids() == sorted(maps[0])
+
+
+def test_maps_of_weights_that_were_trained_further_are_made_again(two_runs, config, competition, counted):
+    """A fold that a raised ``train.max_hours`` lets go on gets other weights under the same name."""
+    run, maps = two_runs[0]
+    fold, merged = run.fold(1), override(config, {"tta.views": "hflip"}).tta
+    ways = (merged, weighing(merged, (1, 0)), weighing(merged, (0, 1)))
+    for tta in ways:
+        ensure_oof(run, 1, "ema", competition, tta)
+    counted.clear()
+    fold.reopen()
+    fold.save_checkpoint("ema", {"a": torch.ones(3)})
+    fold.finish({"candidates": {"ema": 0.5}})
+    for tta in ways:
+        assert not has_oof(run, 1, "ema", competition, tta)
+        ensure_oof(run, 1, "ema", competition, tta)
+        assert has_oof(run, 1, "ema", competition, tta)
+    assert len(counted) == len(ways) * len(maps[1])
 
 
 def test_an_interrupted_computation_leaves_the_old_maps(two_runs, config, competition, monkeypatch):
@@ -152,7 +173,7 @@ def test_an_interrupted_computation_leaves_the_old_maps(two_runs, config, compet
     with pytest.raises(InferenceError, match="no more"):
         ensure_oof(run, 1, "ema", competition, override(config, {"tta.views": "flips"}).tta)
     store = run.fold(1).oof("ema")
-    assert store.made_with() == oof_options(config.tta)
+    assert store.made_with() == oof_facts(run.fold(1), "ema", config.tta)
     assert store.read(min(maps[1])).any()
     assert len(run.storage.list("fold_1/oof/ema")) == 2, "one shard and the marker"
 

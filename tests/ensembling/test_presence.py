@@ -9,7 +9,7 @@ from tests.drawn_runs import decode, dice, make_run, read_table
 
 from maskfold.competitions import open_competition
 from maskfold.config import CRFConfig, PostConfig, TTAConfig, load_config, override
-from maskfold.ensembling.checkpoints import ensure_oof, oof_options
+from maskfold.ensembling.checkpoints import ensure_oof, oof_facts
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice, read_ensemble, write_ensemble
 from maskfold.ensembling.oof import oof_images
 from maskfold.ensembling.settings import Scorer, Setting
@@ -58,7 +58,8 @@ def run_with(root, name, config, truth, presence, probability=false_alarms):
     run = make_run(root, name, config, maps, valid)
     if presence is not None:
         for fold, ids in valid.items():
-            with run.fold(fold).oof("best").replace(oof_options(config.tta)) as store:
+            folder = run.fold(fold)
+            with folder.oof("best").replace(oof_facts(folder, "best", config.tta)) as store:
                 for i in ids:
                     store.write(i, maps["best"][fold][i], np.array([presence(i)], np.float32))
     return run

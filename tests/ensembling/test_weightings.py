@@ -6,7 +6,7 @@ from tests.drawn_runs import make_run, random_run
 from tests.ensembling.test_tune import by_fold, thirds
 
 from maskfold.config import override
-from maskfold.ensembling.checkpoints import drop_damaged_oof, ensure_oof, oof_options
+from maskfold.ensembling.checkpoints import drop_damaged_oof, ensure_oof, oof_facts
 from maskfold.ensembling.oof import oof_images
 from maskfold.ensembling.settings import Setting
 from maskfold.ensembling.submit import default_choice
@@ -48,7 +48,8 @@ def store_views(run, seen, valid, tta):
     for view, weights in enumerate(np.eye(4)):
         alone = weighing(tta, weights.tolist())
         for fold, ids in valid.items():
-            with run.fold(fold).oof(f"best.view_{view}").replace(oof_options(alone)) as store:
+            folder = run.fold(fold)
+            with folder.oof(f"best.view_{view}").replace(oof_facts(folder, "best", alone)) as store:
                 for name in ids:
                     store.write(name, seen[view][fold][name])
 
@@ -129,7 +130,7 @@ def test_prediction_weighs_views_as_tuning_did(config, tmp_path):
         np.testing.assert_allclose(merged, expected, atol=1.01 / 255)
         assert np.ptp([store.read(name) for store in views], axis=0).max() > 5, "views differ"
     choice = default_choice([run]).model_copy(update={"tta": weighing(config.tta, weights)})
-    assert whole.made_with() == oof_options(choice.tta)
+    assert whole.made_with() == oof_facts(run.fold(0), "best", choice.tta)
     assert evaluate_oof(choice, competition).score >= 0
 
 

@@ -13,7 +13,7 @@ from tests.conftest import TINY, reference_rle, write_tianchi
 from maskfold.competitions import Competition, open_competition
 from maskfold.config import load_config
 from maskfold.datasets import fold_splits
-from maskfold.ensembling.checkpoints import oof_options
+from maskfold.ensembling.checkpoints import oof_facts
 from maskfold.labels import LabelSpec
 from maskfold.runs import Run
 from maskfold.runs.history import write_epochs
@@ -52,7 +52,7 @@ def _write_fold(run: Run, competition: Competition, fold: int, ids, rng, noise: 
     folder.path.mkdir()
     for kind in ("best", "ema"):
         folder.save_checkpoint(kind, {"a": torch.tensor([fold + len(kind) / 7])})
-        with folder.oof(kind).replace(oof_options(run.config.tta)) as store:
+        with folder.oof(kind).replace(oof_facts(folder, kind, run.config.tta)) as store:
             for image_id in ids:
                 sample = samples[image_id]
                 truth = competition.label(sample.masks, competition.size(sample.image)).values

@@ -81,7 +81,7 @@ def adapt_networks(
 
 
 def oof_options(tta: TTAConfig, size: tuple[int, int] | float | None = None) -> dict[str, Any]:
-    """What out-of-fold maps depend on apart from the weights, as it is stored next to them.
+    """What out-of-fold maps depend on apart from the weights.
 
     Args:
         tta: how they are made.
@@ -92,6 +92,17 @@ def oof_options(tta: TTAConfig, size: tuple[int, int] | float | None = None) -> 
     return tta.model_dump(mode="json", exclude=left_out) | asked
 
 
+def oof_facts(
+    fold: FoldFolder, checkpoint: str, tta: TTAConfig, size: tuple[int, int] | float | None = None
+) -> dict[str, Any]:
+    """All that a fold's out-of-fold maps of a checkpoint depend on, as it is stored next to them.
+
+    Raises:
+        RunError: the fold has no such checkpoint, or its manifest is damaged.
+    """
+    return {"weights": fold.digests(checkpoint), **oof_options(tta, size)}
+
+
 def oof_place(checkpoint: str, tta: TTAConfig) -> str:
     """How the out-of-fold maps of a checkpoint are called: those of single views are apart from the merged ones."""
     weighing = [view for view, weight in enumerate(tta.view_weights or ()) if weight > 0]
@@ -99,14 +110,18 @@ def oof_place(checkpoint: str, tta: TTAConfig) -> str:
 
 
 def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta: TTAConfig) -> bool:
-    """Whether a fold's out-of-fold maps of a checkpoint are stored as made with ``tta``, at the scored size.
+    """Whether a fold's out-of-fold maps of a checkpoint's weights are stored as made with ``tta``, at the scored size.
 
     Where the files of some are gone, or the list of them is damaged, they are not: they are made again. What is in the
     files is looked at when they are read.
+
+    Raises:
+        RunError: as `oof_facts`.
     """
     store = run.fold(fold).oof(oof_place(checkpoint, tta))
+    facts = oof_facts(run.fold(fold), checkpoint, tta, competition.submission_size)
     try:
-        return store.whole(oof_options(tta, competition.submission_size))
+        return store.whole(facts)
     except RunError as error:
         logger.warning("%s", str(error).partition(": ")[0])
         return False
@@ -165,6 +180,8 @@ def _compute_oof(
         raise InferenceError(f"fold {fold} of {run.path} has no validation images: nothing to score")
     images = samples.select(sorted(valid["id"]))
     device = choose_device()
+    # Before the weights are loaded: should a training replace them in between, these maps are not taken for theirs.
+    facts = oof_facts(run.fold(fold), checkpoint, tta, competition.submission_size)
     networks = load_networks(run, run.fold(fold), checkpoint, competition)
     adapt_networks(networks, images, competition, config, tta)
     predictions = predict_batches(
@@ -178,6 +195,6 @@ def _compute_oof(
         device=device,
         precision=choose_precision(run.config.train.precision, device),
     )
-    with store.replace(oof_options(tta, competition.submission_size)) as new:
+    with store.replace(facts) as new:
         for prediction in progress(predictions, f"{run.name} fold {fold} {checkpoint}", total=len(images)):
             new.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)

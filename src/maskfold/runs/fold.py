@@ -207,6 +207,14 @@ class FoldFolder:
         """
         return self.manifest.digest(f"{checkpoint}{WEIGHTS}") if self.finished() else None
 
+    def digests(self, checkpoint: str) -> list[str | None]:
+        """SHA-256 of the weights that make up a checkpoint, see `weights_of`; at the end of training, too.
+
+        Raises:
+            RunError: the fold has no such checkpoint, or the list of digests is damaged.
+        """
+        return [self.manifest.digest(f"{name}{WEIGHTS}") for name in self.weights_of(checkpoint)]
+
     def clear(self) -> None:
         """Remove everything that training left; the caller holds the lock."""
         self.reopen()

@@ -12,7 +12,7 @@ from accelerate.utils import broadcast, gather_object
 from torch import nn
 
 from maskfold.config import TTAConfig
-from maskfold.ensembling.checkpoints import adapt_networks, oof_options, oof_place
+from maskfold.ensembling.checkpoints import adapt_networks, oof_facts, oof_place
 from maskfold.errors import InferenceError
 from maskfold.inference.decoding import build_chain, telling_apart
 from maskfold.inference.predict import Prediction, predict_batches
@@ -71,11 +71,11 @@ def store_oof(session: Session, networks: Sequence[nn.Module], checkpoint: str) 
     adapt_networks(networks, images, competition, session.config, session.config.tta)
     tta, label = session.config.tta, f"out-of-fold maps of {checkpoint}"
     predictions = _shown(session, label, _predictions(session, networks, tta, session.data.valid_whole))
-    place, made_with = oof_place(checkpoint, tta), oof_options(tta, competition.submission_size)
+    place, facts = oof_place(checkpoint, tta), oof_facts(session.fold, checkpoint, tta, competition.submission_size)
     maps = session.fold.oof(place)
     with session.fold.lock("oof", place, wait=True):
         maps.sweep()
-        with maps.replace(made_with) as store:
+        with maps.replace(facts) as store:
             for prediction in predictions:
                 store.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)
                 found.append((prediction.index, _stats(session, prediction)))
