@@ -103,6 +103,31 @@ def test_a_session_is_saved_and_found_whole(tiny, begin):
     assert list(second.averages.begun()) == ["ema"], "SWA has not begun"
 
 
+@pytest.mark.parametrize("scaled", ["before", "after"])
+def test_a_fold_goes_on_on_a_device_of_another_precision(tiny, begin, scaled):
+    """With ``train.precision: auto`` the T4 of a free session computes in fp16, with fused kernels, others do not."""
+    sessions = {
+        when: begin(override(tiny, {"name": when, "optim.name": "adamw", "optim.options.fused": when == scaled}))
+        for when in ("before", "after")
+    }
+    sessions[scaled].accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    first, second = sessions["before"], sessions["after"]
+    for session in sessions.values():
+        session.train_step.begin_epoch(1)
+    batch = next(iter(first.data.train))
+    first.train_step(batch)
+    first.save()
+    second.fold.save_state(first.fold.load_state())
+    second.resume()
+    assert torch.equal(weights(first), weights(second))
+    optimizer = second.train_step.optimizers["network"]
+    assert [bool(group["fused"]) for group in optimizer.param_groups] == [scaled == "after"] * 4
+    former = weights(second)
+    second.train_step(batch)
+    assert not torch.equal(weights(second), former)
+    assert {int(found["step"]) for found in optimizer.state_dict()["state"].values()} == {2}
+
+
 def test_without_a_state_nothing_is_resumed(tiny, begin):
     session = begin(tiny)
     session.resume()

@@ -16,6 +16,8 @@ from maskfold.models import SegmentationModel
 
 # timm's names of torch's own optimisers.
 FUSED = ("adam", "adamw", "sgd", "momentum")
+# Options that say by which kernels an optimiser steps.
+KERNELS = ("fused", "foreach")
 
 
 def build_optimizer(model: SegmentationModel, config: OptimConfig) -> torch.optim.Optimizer:
@@ -54,6 +56,19 @@ def _decay_groups(parameters: Iterable[nn.Parameter], config: OptimConfig, lr: f
     vectors = [p for p in parameters if p.ndim <= 1]
     groups = [(matrices, config.weight_decay), (vectors, 0.0)]
     return [{"params": params, "lr": lr, "weight_decay": decay} for params, decay in groups if params]
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Load an optimiser's ``state``, but not its kernels: those that this device has may be others.
+
+    Raises:
+        ValueError: the state of other parameters.
+    """
+    groups = [
+        saved | {name: own[name] for name in KERNELS if name in own}
+        for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    optimizer.load_state_dict({**state, "param_groups": groups})
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from maskfold.training.forecast import Pace
 from maskfold.training.length import Length
 from maskfold.training.mean_teacher import MeanTeacher, check_ramp
 from maskfold.training.midway import batches_done
+from maskfold.training.optim import restore_optimizer
 from maskfold.training.optimism import optimistic
 from maskfold.training.processes import build_accelerator, processes
 from maskfold.training.start import start_network
@@ -173,10 +174,10 @@ class Session:
             for name, module in self.train_step.modules.items():
                 module.load_state_dict(state["modules"][name])
             for name, optimizer in self.train_step.optimizers.items():
-                optimizer.load_state_dict(state["optimizers"][name])
+                restore_optimizer(optimizer, state["optimizers"][name])
             self.averages.load_state_dict(state["averages"])
-            if state["scaler"]:
-                assert self.accelerator.scaler is not None  # the same precision made the state
+            # Where the precision is auto, a device without fp16 may have made the state, or be here now.
+            if self.accelerator.scaler is not None and state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             for name in ("epoch", "seconds", "best", "history", "midway"):
                 setattr(self, name, state[name])
