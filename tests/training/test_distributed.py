@@ -33,6 +33,15 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
+# How many seconds one of the processes waits for another at most.
+PATIENT = """
+import torch
+from maskfold.training.processes import processes
+found = processes()
+print(torch.distributed.group.WORLD._get_backend(torch.device("cpu")).options._timeout.total_seconds(), flush=True)
+found.destroy_process_group()
+"""
+
 
 def torchrun(folder: Path, *words, script: Path | None = None) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -109,6 +118,14 @@ def test_two_processes_leave_one_fold_and_resume(here):
     assert "going on after epoch 3 of 3" in again.stdout
     assert fold.finished()
     assert [path for path, content in wanted.items() if path.read_bytes() != content] == []
+
+
+@pytest.mark.slow
+def test_processes_wait_for_the_main_one_for_hours(tmp_path):
+    """It computes teachers' maps and scores candidates alone, for longer than what backends wait by default."""
+    (tmp_path / "patient.py").write_text(PATIENT)
+    done = torchrun(tmp_path, script=Path("patient.py"))
+    assert [float(line) for line in done.stdout.split()] == [86400, 86400], done.stderr[-3000:]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import cast
@@ -19,12 +20,15 @@ from maskfold.errors import TrainingError, first_few
 logger = logging.getLogger(__name__)
 
 DEFAULT_TRACKER = "tensorboard"  # nobody has to have asked for it
+# The main process does alone what may take hours, such as teachers' maps and a fold's end. The others wait, which NCCL
+# would have them do for ten minutes and gloo for thirty. Where one dies, torchrun ends them all the same.
+PATIENCE = timedelta(days=1)
 PRECISION_NAMES = {None: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 def processes() -> PartialState:
     """This process among the others. Where there is no accelerator they speak by gloo, if told that it is the CPU."""
-    return PartialState(cpu=choose_device().type == "cpu")
+    return PartialState(cpu=choose_device().type == "cpu", timeout=PATIENCE)
 
 
 def build_accelerator(config: Config, *, project_dir: Path) -> tuple[torch.dtype | None, Accelerator]:
