@@ -1,9 +1,11 @@
 """States inside an epoch: killed and resumed there, the end is the same bit for bit."""
 
 import pytest
+import torch
 from tests.drill.ends import differences, end_of
 
 from maskfold.config import override
+from maskfold.errors import TrainingError
 from maskfold.runs import Run
 from maskfold.training import fit, midway
 from maskfold.training.step import Supervised
@@ -49,3 +51,30 @@ def test_killed_inside_an_epoch_it_goes_on_there_and_ends_the_same(tiny, tmp_pat
     batches = 12 // config.train.batch_size
     assert len(seen) == batches - 4 + batches, "what was stored is not trained again"
     assert differences(end_of(tmp_path / "whole"), end_of(tmp_path / "broken")) == []
+
+
+@pytest.mark.parametrize("broken", ["loss", "weights"])
+def test_nothing_is_stored_of_an_epoch_that_broke(tiny, tmp_path, monkeypatch, broken):
+    """Batches are many between two of them: both states that are kept would be of the broken epoch."""
+    config = override(tiny, {**NETWORK, "train.batch_size": "2", "train.save_minutes": "0.0000001", "name": "r"})
+    run = Run(tmp_path / "runs" / "r")
+    run.adopt(config)
+    learned, batches = Supervised.__call__, []
+
+    def breaks(self, batch):
+        terms = learned(self, batch)
+        batches.append(batch)
+        if len(batches) == 3 and broken == "weights":  # of a finite loss whose gradient is not
+            torch.nn.init.constant_(next(self.network.parameters()), float("nan"))
+        if len(batches) == 3 and broken == "loss":
+            terms["loss"] = terms["loss"] * float("nan")
+        return terms
+
+    monkeypatch.setattr(Supervised, "__call__", breaks)
+    with pytest.raises(TrainingError, match="nothing of this epoch was kept"):
+        fit(run, 1)
+    assert len(batches) == 6
+    monkeypatch.undo()
+    assert run.fold(1).load_state()["midway"]["batch"] == 2
+    fit(run, 1)
+    assert run.fold(1).summary()["epochs"] == 3

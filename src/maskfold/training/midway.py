@@ -18,7 +18,10 @@ ASKED_EVERY = 10
 
 
 def save_if_due(session: "Session", log: "EpochLog", seen: "Seen", batch: int) -> None:
-    """Store the state after a batch of the present epoch, counted from 1, where the last one is old enough."""
+    """Store the state after a batch of the present epoch, counted from 1, where the last one is old enough.
+
+    Nothing is stored of an epoch that broke: it ends with an error, and goes on before it broke.
+    """
     minutes, length = session.config.train.save_minutes, session.length
     accumulate, alone = session.config.train.accumulate, session.accelerator.num_processes == 1
     if minutes is None or batch % (accumulate if alone else ASKED_EVERY * accumulate):
@@ -27,6 +30,9 @@ def save_if_due(session: "Session", log: "EpochLog", seen: "Seen", batch: int) -
         return
     due = time.monotonic() - session.saved_at >= 60 * minutes
     if not (due if alone else broadcast_object_list([due])[0]):
+        return
+    if not all(gather_object([_sound(session, log)])):
+        session.saved_at = time.monotonic()  # looking makes a GPU wait: not at each step from now on
         return
     session.save(
         {
@@ -62,6 +68,12 @@ def batches_done(session: "Session", found: dict[str, Any]) -> int:
     """The batches of a state inside an epoch, as this number of processes counts them: whole optimiser steps."""
     batch = found["batch"] * session.length.batches_per_epoch // found["batches"]
     return batch - batch % session.config.train.accumulate
+
+
+def _sound(session: "Session", log: "EpochLog") -> bool:
+    """Whether this process's losses of the epoch, and what its networks have learned, are numbers."""
+    learned = (value for module in session.train_step.modules.values() for value in module.parameters())
+    return all(bool(torch.isfinite(value).all()) for value in (*log.sums.values(), *learned))
 
 
 def _random_state() -> dict[str, Any]:
