@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
@@ -101,12 +101,14 @@ def _sizes(config: Config, keys: list[str], ways: list[str]) -> dict[str, int]:
 
 def _fastest(config: Config, keys: list[str]) -> dict[str, bool]:
     print(f"Timing a few steps for {' and '.join(keys)} …", flush=True)
-    with ExitStack() as stack:
-        trials = {}
-        for values in product(*(WAYS[key] for key in keys)):
-            changed = override(config, dict(zip(keys, values, strict=True)))
-            trials[values] = stack.enter_context(Trial(stack.enter_context(trial_run(changed))))
-        found = dict(zip(keys, fastest(trials, config.train.batch_size), strict=True))
+
+    @contextmanager
+    def opened(way: tuple[bool, ...]) -> Iterator[Trial]:
+        with trial_run(override(config, dict(zip(keys, way, strict=True)))) as run, Trial(run) as trial:
+            yield trial
+
+    ways = list(product(*(WAYS[key] for key in keys)))
+    found = dict(zip(keys, fastest(ways, opened, config.train.batch_size), strict=True))
     print(", ".join(f"{key}: {str(way).lower()}" for key, way in found.items()) + ", faster on this device", flush=True)
     return found
 

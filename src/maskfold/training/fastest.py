@@ -1,10 +1,12 @@
 """Which memory layout trains faster on this device, and whether the compiled network does."""
 
 import logging
+import math
 import statistics
 import time
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 
 from maskfold.device import steady_shapes
 from maskfold.training.trial import Trial
@@ -18,36 +20,56 @@ LONGEST = 120.0  # seconds of all ways together, their first steps left aside
 GAIN = 1.02  # what is hardly faster is noise
 
 
-def fastest(trials: Mapping[Way, Trial], images: int) -> Way:
+def fastest(ways: Sequence[Way], opened: Callable[[Way], AbstractContextManager[Trial]], images: int) -> Way:
     """The way whose median training step is the shortest; the first one unless another gains more than 2 %.
 
-    All take turns on the same batch, so that what else the machine does slows all of them alike. A way that fails, for
-    want of a compiler say, is left out.
+    Each takes turns with the usual one on the same batch, so that what else the machine does slows both alike. No more
+    than these two are open at a time, since the batch may fill the device's memory. A way that fails, for want of a
+    compiler say, or of memory for both, is left out.
 
     Args:
-        trials: by way, the usual one first.
+        ways: the usual one first.
+        opened: opens a training in a way, to be measured.
         images: of the batch.
     """
-    usual = next(iter(trials))
-    batch = trials[usual].batch(images)
-    seconds: dict[Way, list[float]] = {}
-    with steady_shapes():
-        for way, trial in trials.items():
-            try:
-                trial.step_seconds(batch)
-                trial.step_seconds(batch)  # the first step made the optimiser's state and compiled
-            except RuntimeError as error:
-                if way == usual:
-                    raise
-                logger.info("%s cannot be had here: %s", way, str(error).partition("\n")[0])
-            else:
-                seconds[way] = []
-        started = time.monotonic()
-        while len(seconds) > 1 and len(seconds[usual]) < STEPS:
-            if len(seconds[usual]) >= ENOUGH and time.monotonic() - started > LONGEST:
-                break
-            for way, found in seconds.items():
-                found.append(trials[way].step_seconds(batch))
-    medians = {way: statistics.median(found or [0.0]) for way, found in seconds.items()}
-    best = min(medians, key=lambda way: medians[way])
-    return best if medians[best] * GAIN < medians[usual] else usual
+    usual, *others = ways
+    with steady_shapes(), opened(usual) as trial:
+        batch = trial.batch(images)
+        if others:
+            _warm_up(trial, batch)
+        shares = {way: _share(way, opened, trial, batch, longest=LONGEST / len(others)) for way in others}
+    best = min(shares, key=lambda way: shares[way], default=usual)
+    return best if shares.get(best, 1.0) * GAIN < 1 else usual
+
+
+def _share(
+    way: Way,
+    opened: Callable[[Way], AbstractContextManager[Trial]],
+    usual: Trial,
+    batch: dict[str, Any],
+    *,
+    longest: float,
+) -> float:
+    """Median seconds of a step in a way, as a share of the usual one's; infinite where the way cannot be had."""
+    try:
+        with opened(way) as trial:
+            _warm_up(trial, batch)
+            return _compared(trial, usual, batch, longest)
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        logger.info("%s cannot be had here: %s", way, str(error).partition("\n")[0])
+    usual.free()  # the error is gone, and with it what kept the other one's memory
+    return math.inf
+
+
+def _warm_up(trial: Trial, batch: dict[str, Any]) -> None:
+    for _ in range(2):  # the first step makes the optimiser's state and compiles
+        trial.step_seconds(batch)
+
+
+def _compared(trial: Trial, usual: Trial, batch: dict[str, Any], longest: float) -> float:
+    taken: list[tuple[float, float]] = []
+    started = time.monotonic()
+    while len(taken) < ENOUGH or (len(taken) < STEPS and time.monotonic() - started <= longest):
+        taken.append((usual.step_seconds(batch), trial.step_seconds(batch)))
+    usually, here = map(statistics.median, zip(*taken, strict=True))
+    return here / usually
