@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from maskfold.config import AveragingConfig
 from maskfold.models import SegmentationModel
@@ -29,6 +30,25 @@ def test_ema_follows_its_recursion():
             decay = min(0.9, (1 + step) / (10 + step))
             expected = decay * expected + (1 - decay) * network.weight.item()
     assert averages.begun()["ema"].module.weight.item() == pytest.approx(expected)
+
+
+def test_ema_neither_asks_the_device_nor_waits_for_it():
+    """The meta device has no values to ask for."""
+
+    class Noted(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            called.add(func.overloadpacket)
+            return func(*args, **(kwargs or {}))
+
+    called = set()
+    network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3)).to("meta")
+    averages = WeightAverages(network, AveragingConfig(ema=0.9))
+    with Noted():
+        for _ in range(3):
+            averages.after_step(network)
+    assert torch.ops.aten._foreach_lerp_ in called
+    assert torch.ops.aten._to_copy not in called
+    assert averages.models["ema"].n_averaged == 3
 
 
 def test_swa_is_the_mean_of_the_late_epochs():

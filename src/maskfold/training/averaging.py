@@ -1,6 +1,6 @@
 """Averages of weights: EMA per step, SWA per epoch; batch-norm statistics recomputed for both."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -22,14 +22,14 @@ class WeightAverages:
         self.config = config
         self.models: dict[str, AveragedModel] = {}
         if config.ema is not None:
-            self.models["ema"] = AveragedModel(model, multi_avg_fn=_ema_with_warmup(config.ema))
+            self.models["ema"] = AveragedModel(model)
         if config.swa_start is not None:
             self.models["swa"] = AveragedModel(model)
 
     def after_step(self, model: nn.Module) -> None:
         """To be called after every optimiser step."""
-        if "ema" in self.models:
-            self.models["ema"].update_parameters(model)
+        if self.config.ema is not None:
+            _follow(self.models["ema"], model, self.config.ema)
 
     def after_epoch(self, model: nn.Module, progress: float) -> None:
         """To be called after every epoch; ``progress`` is the share of the run that is done."""
@@ -78,9 +78,15 @@ class _AroundFrozenEncoder(nn.Module):
         self._run(images)
 
 
-def _ema_with_warmup(decay: float) -> Callable:
-    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor | int) -> None:
-        step = float(count)
-        get_ema_multi_avg_fn(min(decay, (1 + step) / (10 + step)))(averaged, current, count)
+@torch.no_grad()
+def _follow(average: AveragedModel, model: nn.Module, most: float) -> None:
+    """A step of the EMA, whose decay is ``most`` at most.
 
-    return update
+    `AveragedModel.update_parameters` sends its count to the GPU and waits for it, at each step.
+    """
+    step = int(average.n_averaged)  # on the CPU
+    decay = min(most, (1 + step) / (10 + step)) if step else 0.0
+    get_ema_multi_avg_fn(decay)(list(average.module.parameters()), list(model.parameters()), step)
+    for kept, present in zip(average.module.buffers(), model.buffers(), strict=True):
+        kept.copy_(present)
+    average.n_averaged += 1
