@@ -53,6 +53,28 @@ def test_killed_inside_an_epoch_it_goes_on_there_and_ends_the_same(tiny, tmp_pat
     assert differences(end_of(tmp_path / "whole"), end_of(tmp_path / "broken")) == []
 
 
+def test_weights_that_the_last_step_of_an_epoch_broke_are_not_stored(tiny, tmp_path, monkeypatch):
+    """No loss shows it: the next epoch would begin with them, and so would every try after it."""
+    run = Run(tmp_path / "runs" / "r")
+    run.adopt(override(tiny, {**NETWORK, "train.batch_size": "4", "name": "r"}))
+    learned, batches = Supervised.__call__, []
+
+    def breaks(self, batch):
+        terms = learned(self, batch)
+        batches.append(batch)
+        if len(batches) == 6:
+            torch.nn.init.constant_(next(self.network.parameters()), float("nan"))
+        return terms
+
+    monkeypatch.setattr(Supervised, "__call__", breaks)
+    with pytest.raises(TrainingError, match="the weights became nan in epoch 2: nothing of this epoch was kept"):
+        fit(run, 1)
+    monkeypatch.undo()
+    assert run.fold(1).load_state()["epoch"] == 1
+    fit(run, 1)
+    assert run.fold(1).summary()["epochs"] == 3
+
+
 @pytest.mark.parametrize("broken", ["loss", "weights"])
 def test_nothing_is_stored_of_an_epoch_that_broke(tiny, tmp_path, monkeypatch, broken):
     """Batches are many between two of them: both states that are kept would be of the broken epoch."""

@@ -1,9 +1,14 @@
-"""Which batch broke first: the images behind a loss that is not a number."""
+"""What is no longer a number, and which batch broke first: the images behind such a loss."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
+
+
+def sound(values: Iterable[Tensor]) -> bool:
+    """Whether tensors of one device hold finite numbers only; a GPU is waited for once."""
+    return bool(torch.stack([torch.isfinite(value).all() for value in values]).all())
 
 
 class FirstBroken:

@@ -12,7 +12,7 @@ from maskfold.errors import LISTED, TrainingError, first_few
 from maskfold.runs import Run
 from maskfold.runs.fold import ALL
 from maskfold.runs.history import VALID_LOSS
-from maskfold.training.broken import FirstBroken
+from maskfold.training.broken import FirstBroken, sound
 from maskfold.training.callbacks import Callback
 from maskfold.training.candidates import finish
 from maskfold.training.logging import EpochLog, RunLog
@@ -132,7 +132,10 @@ def is_better(score: float, best: float | None) -> bool:
 
 
 def _check_finite(session: Session, means: dict[str, float], first: FirstBroken) -> None:
-    # Checked per epoch, before anything is saved: a check per step would make a GPU wait.
+    # Checked per epoch, before anything is saved: a check per step would make a GPU wait. The last step may break the
+    # weights, which no loss shows.
+    if not sound(session.learned()):
+        means = {**means, "the weights": float("nan")}
     broken = [name for name, value in means.items() if value != value or abs(value) == float("inf")]
     if broken:
         images = f", first in the batch of {first_few(first.ids(), LISTED)}" if first.ids() else ""

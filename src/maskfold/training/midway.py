@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
 
+from maskfold.training.broken import sound
+
 if TYPE_CHECKING:
     from maskfold.training.logging import EpochLog
     from maskfold.training.nothing import Seen
@@ -72,8 +74,7 @@ def batches_done(session: "Session", found: dict[str, Any]) -> int:
 
 def _sound(session: "Session", log: "EpochLog") -> bool:
     """Whether this process's losses of the epoch, and what its networks have learned, are numbers."""
-    learned = (value for module in session.train_step.modules.values() for value in module.parameters())
-    return all(bool(torch.isfinite(value).all()) for value in (*log.sums.values(), *learned))
+    return sound([*log.sums.values(), *session.learned()])
 
 
 def _random_state() -> dict[str, Any]:

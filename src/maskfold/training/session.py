@@ -129,6 +129,10 @@ class Session:
         """
         set_seed(mixed_seed(self.config.seed, epoch, self.accelerator.process_index))
 
+    def learned(self) -> list[torch.Tensor]:
+        """The parameters of all networks that are trained."""
+        return [value for module in self.train_step.modules.values() for value in module.parameters()]
+
     def save(self, midway: dict[str, Any] | None = None) -> None:
         """Store the complete state after an epoch, or ``midway`` through one; the former one is kept beside it."""
         self.saved_at = time.monotonic()
