@@ -52,6 +52,13 @@ def test_touching_discs_are_told_apart_where_components_are_not():
     assert len(np.unique(apart)) == 6
 
 
+def test_a_part_that_hangs_on_by_a_corner_belongs_to_the_object():
+    """Components have 8 neighbours, and so does the growth from a marker: a part without one of its own is reached."""
+    cells = np.zeros((10, 12), np.int32)
+    cells[1:6, 1:6] = cells[6:8, 6:9] = 1
+    np.testing.assert_array_equal(decode(cells=cells), cells)
+
+
 def test_without_it_a_mask_stays_a_mask():
     probability = (CELLS > 0)[None].astype(np.float32)
     assert build_chain(PostConfig(), BINARY).decode(probability).dtype == np.uint8
