@@ -125,6 +125,18 @@ def test_pixels_that_do_not_count_belong_to_no_object():
     assert metric.stats_of((truth == 1).astype(np.int32), label)[:3].tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize("name", ["dsb_map", "airbus_f2"])
+def test_what_is_predicted_where_nothing_counts_does_not_matter(name):
+    """The label has two objects, with pixels that do not count between them: whether a prediction joins them there."""
+    metric = build_metric(name, BINARY)
+    values = np.array([[1, 1, 0, 1, 1, 1, 0], [1, 1, 0, 0, 1, 1, 0]], np.uint8)
+    valid = np.ones(values.shape, bool)
+    valid[:, 2] = False
+    for between in (0, 1):
+        predicted = np.where(valid, values, between).astype(np.uint8)
+        assert metric.stats_of(predicted, Label(values, valid)).tolist() == [2] * 12  # all found
+
+
 def test_only_binary_tasks_have_objects():
     with pytest.raises(MaskfoldError, match="dsb_map scores binary masks"):
         build_metric("dsb_map", LabelSpec("multilabel", ("a", "b")))

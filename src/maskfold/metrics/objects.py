@@ -18,8 +18,8 @@ class _ObjectsMetric(CompetitionMetric):
 
     An object is found at t where its IoU with a labelled one is greater than t, 0.5 <= t: so nothing is found twice.
     Objects are the instances of the masks, components of masks that do not tell them apart. Pixels that do not count
-    belong to none. Stats: predicted objects, labelled ones, and those found at each of the ten thresholds; nan for an
-    image without a valid pixel.
+    belong to none and join none. Stats: predicted objects, labelled ones, and those found at each of the ten
+    thresholds; nan for an image without a valid pixel.
     """
 
     tasks = ("binary",)
@@ -30,7 +30,7 @@ class _ObjectsMetric(CompetitionMetric):
             return np.full(2 + len(TWENTIETHS), np.nan)
         as_image_pair(mask, label.values)
         truth = label.values if label.instances is None else label.instances
-        shared = shared_pixels(*(np.where(label.valid, numbered(one), 0) for one in (mask, truth)))
+        shared = shared_pixels(*(numbered(np.where(label.valid, one, 0)) for one in (mask, truth)))
         found = shared[1:, 1:]
         union = shared[1:].sum(1)[:, None] + shared[:, 1:].sum(0) - found
         hits = [np.count_nonzero(20 * found > t * union) for t in TWENTIETHS]
