@@ -207,6 +207,7 @@ def test_the_default_follows_from_the_task():
         ([{"name": "dice", "wieght": 1}], "did you mean weight"),
         ([{"name": "dice", "options": {"smoth": 1}}], "option of dice 'smoth': did you mean smooth"),
         ([{"name": "dice", "options": {"smooth": -1}}], "loss dice: smooth is -1"),
+        ([{"name": "dice", "options": {"squared": True, "beta": 0.5}}], "loss dice: beta is 0.5 and squared is true"),
         ([{"name": "dice", "options": {"per_image": "yes"}}], "per_image of dice is 'yes'"),
         ([{"name": "dice", "options": [1]}], "options of dice"),
         ([{"name": "dice", "options": {"task": "multilabel"}}], "unknown option of dice 'task'"),

@@ -193,3 +193,10 @@ def test_an_absent_class_of_a_multilabel_task_counts():
 def test_bad_options(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         DiceLoss(**options)
+
+
+@pytest.mark.parametrize("beta", [0.5, 2])
+def test_sums_of_squares_have_no_beta(beta):
+    """Below 1 the loss would be negative, and smallest at p = beta; above 1 the same of soft labels."""
+    with pytest.raises(ValueError, match=f"beta is {beta} and squared is true"):
+        DiceLoss(squared=True, beta=beta)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from maskfold.errors import MaskfoldError
 from maskfold.labels import Task
 from maskfold.losses._common import (
     SegmentationLoss,
@@ -93,8 +94,9 @@ class DiceLoss(RegionLoss):
     """``1 - (2 I + s) / (P + Y + s)``: I = sum p y, P = sum p, Y = sum y (Milletari et al., 3DV 2016).
 
     With ``beta``: ``1 - ((1 + b^2) I + s) / (P + b^2 Y + s)``, one minus the soft F-beta score; b above 1
-    favours recall. ``squared`` has sums of squares for P and Y, as in V-Net. The inner product I makes it
-    exact for 0/1 labels only; for soft ones see `DiceSemimetricLoss`.
+    favours recall. ``squared`` has sums of squares for P and Y, as in V-Net, and no beta: the loss would be
+    smallest at p = b y. The inner product I makes it exact for 0/1 labels only; for soft ones see
+    `DiceSemimetricLoss`.
 
     An empty mask gives ``P / (P + s)``: with smooth 1 it saturates near 1, and its gradient vanishes, as
     soon as a few pixels fire. Add BCE for those. With smooth 0 it is 1 with a zero gradient.
@@ -109,6 +111,9 @@ class DiceLoss(RegionLoss):
             with what was wrongly predicted of it.
 
     Shapes: logits (N, C, H, W); target as for every loss. Returns a scalar in [0, 1].
+
+    Raises:
+        MaskfoldError: an option out of range, or ``squared`` with a beta other than 1.
     """
 
     def __init__(
@@ -121,6 +126,11 @@ class DiceLoss(RegionLoss):
         classes: Classes = "present",
     ) -> None:
         check_number("beta", beta, 0)
+        if squared and beta != 1:
+            raise MaskfoldError(
+                f"beta is {beta:g} and squared is true: the loss would be smallest at p = {beta:g} y, so give one of "
+                "the two only"
+            )
         share = 1 / (1 + beta**2)
         super().__init__(
             task,
