@@ -117,8 +117,16 @@ def test_targets():
         ("multiclass", ("a",), "expected two or more"),
         ("multilabel", (), "expected one or more"),
         ("multilabel", ("a", "b", "a"), "not distinct"),
+        ("multiclass", tuple(f"c{i}" for i in range(256)), "256 class names: expected at most 255"),
     ],
 )
 def test_refused(task, names, message):
     with pytest.raises(MaskfoldError, match=message):
         LabelSpec(task, names)
+
+
+def test_as_many_classes_as_a_mask_can_hold():
+    labels = LabelSpec("multiclass", tuple(f"c{i}" for i in range(255)))
+    mask = np.array([[254, 0, 253], [1, 128, 254]], np.uint8)
+    np.testing.assert_array_equal(labels.decide(labels.layers(mask).astype(np.float32)), mask)
+    assert LabelSpec("multilabel", tuple(f"c{i}" for i in range(300))).channels == 300  # a layer each

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Task = Literal["binary", "multiclass", "multilabel"]
 # Of more classes than these people are shown the first and the last, not a list of all.
 MANY_CLASSES = 24
+# Masks are uint8, and in files 255 stands for pixels that are not scored.
+MOST_EXCLUSIVE = 255
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class LabelSpec:
             there is one; multilabel: of all classes, without a background.
 
     Raises:
-        MaskfoldError: an unknown task, a number of names that does not fit it, a name that occurs twice.
+        MaskfoldError: an unknown task, a number of names that does not fit it (exclusive classes: at most 255), a name
+            that occurs twice.
     """
 
     task: Task
@@ -75,6 +78,11 @@ class LabelSpec:
             expected = {"binary": "one name", "multiclass": "two or more", "multilabel": "one or more"}[self.task]
             raise MaskfoldError(
                 f"a {self.task} task has {count} class names {list(self.class_names)}: expected {expected}"
+            )
+        if self.exclusive and count > MOST_EXCLUSIVE:
+            raise MaskfoldError(
+                f"a multiclass task has {count} class names: expected at most {MOST_EXCLUSIVE}, since masks hold "
+                "8 bits and 255 is what is not scored; name fewer, the rare ones as one class"
             )
         if len(set(self.class_names)) != count:
             raise MaskfoldError(f"the class names {', '.join(self.class_names)} are not distinct: name each class once")
