@@ -88,6 +88,34 @@ def test_ties_of_decimals_are_ties():
     assert_is(ops.vote([a, b, c], [0.1, 0.2, 0.3]), np.array([[0, 0, 1, 0]]), "F")
 
 
+@pytest.mark.parametrize("count", [3, 7, 19])
+def test_ties_of_shares_are_ties(count):
+    """Numbers whose decimals do not end."""
+    votes = np.arange(count + 1)[None].repeat(2, 0)
+    runs = [Runs.of_mask((votes > k).astype(np.uint8)) for k in range(count)]
+    equal = [1 / count] * count
+    for least in range(1, count + 1):
+        assert_is(ops.vote(runs, equal, least=least / count), (votes >= least).astype(np.uint8), "F")
+
+
+def test_a_millionth_decides():
+    a, b = Runs.of_mask(np.array([[1, 1, 0]])), Runs.of_mask(np.array([[0, 1, 1]]))
+    for weights in ([0.5, 0.500001], [1 / 3, 1 / 3 + 1e-6]):
+        assert_is(ops.vote([a, b], weights), b.mask(), "F")
+        assert_is(ops.plurality([[a], [b]], weights)[0], b.mask(), "F")
+        assert_is(ops.vote([a, b], weights, least=weights[1]), b.mask(), "F")
+
+
+def test_half_of_thirds_is_not_more_than_half():
+    thirds = [1 / 3, 1 / 3, 2 / 3]
+    values = np.array([[1, 2, 0, 2], [1, 2, 1, 2], [2, 1, 1, 2]])
+    runs = [Runs.of_mask(row[None] == 1) for row in values]
+    assert_is(ops.vote(runs, thirds), np.array([[0, 0, 1, 0]]), "F")
+    first, second = ops.plurality([[Runs.of_mask(row[None] == k) for k in (1, 2)] for row in values], thirds)
+    assert_is(first, np.array([[1, 1, 1, 0]]), "F")  # the first of equals
+    assert_is(second, np.array([[0, 0, 0, 1]]), "F")
+
+
 @settings(max_examples=120, deadline=None)
 @given(SHAPES.flatmap(lambda shape: st.lists(hnp.arrays(np.uint8, shape, elements=st.integers(0, 3)), min_size=1,
                                              max_size=5)), ORDERS, st.data())  # fmt: skip
@@ -209,6 +237,9 @@ def test_markers_of_the_dialect():
         (lambda a, b: ops.vote([a, a], [1.0, float("nan")]), "the weights are 1, nan"),
         (lambda a, b: ops.vote([a, a], least=3), "least is 3: expected more than 0 and at most .* 2"),
         (lambda a, b: ops.vote([a, a], least=0), "least is 0"),
+        (lambda a, b: ops.vote([a, a], least=float("nan")), "least is nan"),
+        (lambda a, b: ops.vote([]), "there is no mask"),
+        (lambda a, b: ops.vote([a, a], [1.0, 1e13]), "the weights are 1, 1e[+]13: expected 2 numbers"),
         (lambda a, b: ops.plurality([[a], [a, a]]), r"the voters have \[1, 2\] classes"),
         (lambda a, b: ops.plurality([[], []]), r"the voters have \[0\] classes"),
         (lambda a, b: RLEDialect(order="C").text(a), "the runs are in order F, the dialect writes order C"),

@@ -3,6 +3,7 @@
 Components need a step more for each line of the mask (a column where pixels are numbered down the columns).
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,10 @@ from maskfold.rle.runs import Runs
 from maskfold.rle.tokens import RLEError
 
 _NEVER = np.array([np.iinfo(np.int64).max])
-UNIT = 10**6  # weights count in millionths, as whole numbers: ties are ties
+# Weights are whole numbers of billionths, and sums are equal up to half a millionth: ties are ties, of thirds too.
+UNIT = 10**9
+EQUAL = 500
+LIGHTEST, HEAVIEST = 1e-6, 1e6
 
 
 def bounding_box(runs: Runs) -> tuple[int, int, int, int] | None:
@@ -61,7 +65,8 @@ def vote(masks: Sequence[Runs], weights: Sequence[float] | None = None, *, least
 
     Args:
         masks: one or more, of one shape.
-        weights: of each mask, above 0; to six decimals, so that equal sums are equal. `None`: 1 each.
+        weights: of each mask, from a millionth to a million; sums of them are equal that differ by less than half a
+            millionth. `None`: 1 each.
         least: weight that is enough, in the same units (with no weights: votes). `None`: more than half of all.
 
     Raises:
@@ -70,10 +75,11 @@ def vote(masks: Sequence[Runs], weights: Sequence[float] | None = None, *, least
     """
     units = _units(weights, len(masks))
     total = sum(units)
-    enough = total // 2 + 1 if least is None else round(least * UNIT)
-    if not 0 < enough <= total:
+    if least is None:
+        return _select(masks, units, (total + EQUAL) // 2 + 1, total)
+    if not 0 < (enough := least * UNIT - EQUAL) <= total:
         raise RLEError(f"least is {least:g}: expected more than 0 and at most the sum of all weights, {total / UNIT:g}")
-    return _select(masks, units, enough, total)
+    return _select(masks, units, math.ceil(enough), total)
 
 
 def plurality(voters: Sequence[Sequence[Runs]], weights: Sequence[float] | None = None) -> list[Runs]:
@@ -95,7 +101,7 @@ def plurality(voters: Sequence[Sequence[Runs]], weights: Sequence[float] | None 
     bounds, firsts, like = _together(masks)
     begins, winners = np.empty(bounds.size + 1, np.int64), np.empty(bounds.size, np.int64)
     each = np.repeat(np.array(units, np.int64), count)
-    changes = set_kernels.most_voted(bounds, firsts, each, count, begins, winners)
+    changes = set_kernels.most_voted(bounds, firsts, each, EQUAL, count, begins, winners)
     begins[changes] = like.pixels  # a winner that is there to the end; after it nobody is asked
     ends = begins[1 : changes + 1]
     found = []
@@ -199,10 +205,9 @@ def _check_alike(masks: Sequence[Runs]) -> None:
 def _units(weights: Sequence[float] | None, count: int) -> list[int]:
     if weights is None:
         return [UNIT] * count
-    units = [round(weight * UNIT) if np.isfinite(weight) else 0 for weight in weights]
-    if len(units) != count or min(units, default=0) < 1:
+    if len(weights) != count or not all(LIGHTEST <= weight <= HEAVIEST for weight in weights):
         shown = ", ".join(f"{weight:g}" for weight in weights)
         raise RLEError(
-            f"the weights are {shown}: expected {count} numbers, one for each mask, of at least {1 / UNIT:g}"
+            f"the weights are {shown}: expected {count} numbers, one for each mask, from {LIGHTEST:g} to {HEAVIEST:g}"
         )
-    return units
+    return [round(weight * UNIT) for weight in weights]

@@ -111,12 +111,19 @@ def select_runs(
 
 @compiled_later
 def most_voted(
-    bounds: np.ndarray, firsts: np.ndarray, weights: np.ndarray, classes: int, begins: np.ndarray, winners: np.ndarray
+    bounds: np.ndarray,
+    firsts: np.ndarray,
+    weights: np.ndarray,
+    equal: int,
+    classes: int,
+    begins: np.ndarray,
+    winners: np.ndarray,
 ) -> int:
     """Write where the class with the largest weight changes: its first pixel, and the class from there on.
 
     Masks are as in `select_runs`, mask k one of class `k % classes + 1`; a voter that has no class at a pixel is for
-    class 0, so 0 has what is left of all weights. Of equals the first class wins. Returns how many changes there are.
+    class 0, so 0 has what is left of all weights. Of equals, which differ by at most `equal`, the first class wins.
+    Returns how many changes there are.
     """
     at, signed, never = firsts.copy(), weights.copy(), np.iinfo(np.int64).max
     upcoming, votes = bounds[firsts], np.zeros(classes + 1, np.int64)
@@ -126,7 +133,9 @@ def most_voted(
         first = upcoming.argmin()
         nearest = upcoming[first]
         if nearest != place:
-            best = votes.argmax()
+            best = 0
+            for k in range(1, classes + 1):
+                best = k if votes[k] > votes[best] + equal else best
             if best != winner:
                 begins[count], winners[count] = place, best
                 count, winner = count + 1, best
