@@ -1,9 +1,13 @@
 """How logits and targets are read, and what is refused."""
 
+from typing import Any, ClassVar
+
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from maskfold.errors import MaskfoldError
+from maskfold.losses import LOSSES
 from maskfold.losses._common import SegmentationLoss, masked_mean, mean_over_ranks
 
 
@@ -88,3 +92,37 @@ def test_means():
     weights = torch.tensor([[1.0, 3, 5], [7, 7, 7]])
     assert mean_over_ranks(values * weights, counted, weights) == 7 / 4
     assert mean_over_ranks(values, torch.zeros_like(counted)) == 0
+
+
+class Waits(TorchDispatchMode):
+    """Refuses what makes a CPU wait for its device: numbers that are copied there, and ones that are read."""
+
+    ops: ClassVar[set] = {torch.ops.aten.lift_fresh, torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert func.overloadpacket not in self.ops, f"{func} waits"
+        return func(*args, **(kwargs or {}))
+
+
+OPTIONS = {
+    "bce": {"pos_weight": 2.0, "label_smoothing": 0.1, "smoothing": "boundary"},
+    "cross_entropy": {"class_weights": [0.5, 1, 3], "label_smoothing": 0.1},
+    "focal": {"gamma": 0.5, "alpha": 0.7},
+    "tversky": {"gamma": 0.75},
+}
+
+
+# Those that sort errors or look for boundaries have to know how many there are.
+@pytest.mark.parametrize("name", sorted(LOSSES.keys() - {"lovasz_hinge", "lovasz_softmax", "active_boundary"}))
+def test_no_step_waits_for_the_device(name):
+    """On the device without memory, which takes the way of every device but the CPU."""
+    kind = LOSSES[name]
+    for task in kind.tasks:
+        shape = (2, 3 if task == "multiclass" else 1, 6, 5)
+        with torch.device("meta"):
+            logits = torch.zeros(shape, requires_grad=True)
+            target = torch.zeros((2, 6, 5), dtype=torch.long) if task == "multiclass" else torch.zeros(shape)
+            valid, further = torch.ones(2, 1, 6, 5, dtype=torch.bool), dict.fromkeys(kind.needs, torch.zeros(shape))
+        loss = kind(task, **OPTIONS.get(name, {})).to("meta")
+        with Waits():
+            loss(logits, target, valid, **further).backward()

@@ -82,7 +82,7 @@ def test_bce_is_not_for_exclusive_classes():
         BCEWithLogitsLoss("multiclass")
 
 
-@pytest.mark.parametrize("weights", [None, [0.2, 1.0, 3.0, 0.5]])
+@pytest.mark.parametrize("weights", [None, [0.25, 1.0, 3.0, 0.5]])
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_cross_entropy(multiclass, agree, image_pixels, weights, smoothing):
     hard = multiclass.target.ndim == 3
@@ -150,6 +150,16 @@ def test_cross_entropy_refuses_weights_of_other_classes():
 def test_bad_options(kind, options, key):
     with pytest.raises(ValueError, match=key):
         kind(**options)
+
+
+def test_class_weights_follow_the_loss_and_the_logits():
+    """They are moved with the loss, belong to no state, and take the logits' dtype and device where it was not."""
+    loss, logits = CrossEntropyLoss(class_weights=[1, 3]), torch.randn(1, 2, 3, 4)
+    classes = torch.tensor([[[0, 1, 1, 1], [0, 0, 1, 0], [1, 1, 0, 1]]])
+    assert loss.state_dict() == {}
+    torch.testing.assert_close(loss(logits.double(), classes).float(), loss(logits, classes))
+    assert loss(logits.to("meta"), classes.to("meta")).device.type == "meta"
+    assert loss.to("meta").class_weights.device.type == "meta"
 
 
 def test_gradcheck():

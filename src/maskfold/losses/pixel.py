@@ -60,7 +60,7 @@ class BCEWithLogitsLoss(SegmentationLoss):
         values = F.binary_cross_entropy_with_logits(
             pixels.logits,
             self._smoothed(pixels.target, pixels.valid),
-            pos_weight=pixels.logits.new_tensor(self.pos_weight),
+            pos_weight=pixels.logits.new_full((), self.pos_weight),
             reduction="none",
         )
         return mean_over_ranks(values, pixels.valid)
@@ -94,7 +94,7 @@ class CrossEntropyLoss(SegmentationLoss):
 
     Args:
         task: multiclass, and no other.
-        class_weights: one weight per class, or None.
+        class_weights: one weight per class, or None; kept in float32.
         label_smoothing: share of the label spread evenly over all classes, in [0, 1].
 
     Shapes: logits (N, C, H, W); target classes (N, H, W) or soft labels (N, C, H, W). Returns a scalar.
@@ -105,6 +105,7 @@ class CrossEntropyLoss(SegmentationLoss):
 
     tasks: ClassVar[tuple[Task, ...]] = ("multiclass",)
     instead: ClassVar[str] = "bce"
+    class_weights: Tensor | None
 
     def __init__(
         self,
@@ -118,7 +119,9 @@ class CrossEntropyLoss(SegmentationLoss):
             if not isinstance(class_weights, Sequence) or not class_weights:
                 raise MaskfoldError(f"class_weights is {class_weights!r}: expected a list, one number per class")
             class_weights = [check_number("a class weight", weight, 0) for weight in class_weights]
-        self.class_weights = class_weights
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        # Moved with the loss: numbers that are copied to a device at every step would make the CPU wait for it.
+        self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor, valid: Tensor | None = None, **targets: Any) -> Tensor:
         weights = self._weights(logits)
@@ -141,4 +144,4 @@ class CrossEntropyLoss(SegmentationLoss):
                 f"there are {len(self.class_weights)} class_weights and {channels} logit channels: "
                 "give one weight per class"
             )
-        return logits.new_tensor(self.class_weights)
+        return self.class_weights.to(logits)
