@@ -57,7 +57,15 @@ def test_polygons_along_pixels_and_beyond_the_image():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("01 3", r"holds ' '"), ("01~", "holds '~'"), ("0P", "cut off"), ("P" * 13 + "0", "60 bits")]
+    ("text", "message"),
+    [
+        ("01 3", r"holds ' '"),
+        ("01~", "holds '~'"),
+        ("52é0", "holds 'é'"),
+        ("5\ud8002", r"holds '\\ud800'"),  # half of a pair, which JSON can hold
+        ("0P", "cut off"),
+        ("P" * 13 + "0", "60 bits"),
+    ],
 )
 def test_strings_that_are_none(text, message):
     with pytest.raises(RLEError, match=message):

@@ -23,7 +23,7 @@ def counts_of_string(text: str) -> list[int]:
     Raises:
         RLEError: characters that cannot be in such a string, or one that ends within a number.
     """
-    codes = np.frombuffer(text.encode("ascii", "replace"), np.uint8).astype(np.int64) - 48
+    codes = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
     strange = np.flatnonzero((codes < 0) | (codes > 63))
     if strange.size:
         raise RLEError(f"compressed RLE holds {text[int(strange[0])]!r}, expected the characters '0' to 'o'")
