@@ -6,6 +6,7 @@ import pytest
 from maskfold.labels import LabelSpec
 from maskfold.metrics import CompetitionMetric, bootstrap_interval, build_metric, paired_bootstrap, resampled_scores
 from maskfold.metrics.bootstrap import percentiles
+from maskfold.metrics.resamples import weighted_score
 
 BINARY = LabelSpec("binary", ("a",))
 CLASSES = LabelSpec("multiclass", ("ground", "a", "b"))
@@ -64,3 +65,11 @@ def test_a_set_without_a_score_has_none():
     found = resampled_scores(metric_of("dice"), [np.full((6, 3), np.nan), np.ones((6, 3))])
     assert np.isnan(found[0]).all()
     assert (found[1] == 0.5).all()
+
+
+@pytest.mark.parametrize("name", ["dice", "miou", "lowest"])
+def test_images_without_weight_have_no_part_in_a_score(name):
+    """Nor in its interval: a resample that holds no others has no score."""
+    metric, stats = metric_of(name), drawn_sets(name)[1][:3]
+    own = metric.score(stats[1:2])
+    assert weighted_score(metric, stats, np.array([0.0, 0.7, 0.0])) == pytest.approx((own, own, own))

@@ -56,7 +56,8 @@ def weighted_score(
 ) -> tuple[float, float, float]:
     """The score of images that count more or less, and its 95 % bootstrap interval (NaN of a single image or group).
 
-    A score that is neither a mean over images nor one of sums is that of images repeated by their weights.
+    A score that is neither a mean over images nor one of sums is that of images repeated by their weights. Resamples
+    of images without weight have no score and are left out.
 
     Args:
         metric: what scores.
@@ -74,8 +75,8 @@ def weighted_score(
             return _of_sums(metric, [stats], scaled)[0]
         if type(metric).score is CompetitionMetric.score:
             return _of_means(metric, [stats], scaled)[0]
-        rows = (stats[_repeated(row)] for chunk in scaled for row in chunk)
-        return np.array([float(metric.score(each)) for each in rows])
+        rows = (row for chunk in scaled for row in chunk)
+        return np.array([float(metric.score(stats[_repeated(row)])) if row.any() else np.nan for row in rows])
 
     own = float(score(iter([np.ones((1, count))]))[0])
     if count < 2 or (groups is not None and len(set(groups)) < 2):
@@ -85,7 +86,10 @@ def weighted_score(
 
 
 def _repeated(weights: np.ndarray, times: int = 20) -> np.ndarray:
-    """Rows repeated by their weights, ``times`` as many as there are, each rounded up or down (systematic sampling)."""
+    """Rows repeated by their weights, ``times`` as many as there are, each rounded up or down (systematic sampling).
+
+    The weights have a sum above 0.
+    """
     ends = np.cumsum(weights)
     places = (np.arange(times * len(weights)) + 0.5) * (ends[-1] / (times * len(weights)))
     return np.searchsorted(ends, places, side="right").clip(0, len(weights) - 1)
