@@ -94,6 +94,17 @@ def test_means():
     assert mean_over_ranks(values, torch.zeros_like(counted)) == 0
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_batch_without_images_costs_nothing(name):
+    kind = LOSSES[name]
+    for task in kind.tasks:
+        logits = torch.zeros(0, 3 if task == "multiclass" else 1, 6, 5, requires_grad=True)
+        loss = kind(task)(logits, torch.zeros_like(logits), **dict.fromkeys(kind.needs, torch.zeros_like(logits)))
+        loss.backward()
+        assert loss == 0
+        assert logits.grad is not None
+
+
 class Waits(TorchDispatchMode):
     """Refuses what makes a CPU wait for its device: numbers that are copied there, and ones that are read."""
 

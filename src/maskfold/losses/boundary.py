@@ -171,8 +171,11 @@ def _distance_to_true_boundary(classes: Tensor, valid: Tensor) -> Tensor:
     boundary = torch.zeros_like(valid)
     for dim in (1, 2):
         boundary |= valid & _next(valid, dim) & (classes != _next(classes, dim))
-    maps = [_distance_to(b) if b.any() else np.zeros(b.shape, np.float32) for b in boundary.cpu().numpy()]
-    return torch.from_numpy(np.stack(maps))
+    maps = np.zeros(boundary.shape, np.float32)
+    for distance, pixels in zip(maps, boundary.cpu().numpy(), strict=True):
+        if pixels.any():
+            distance[:] = _distance_to(pixels)
+    return torch.from_numpy(maps)
 
 
 def _predicted_boundary(log_p: Tensor, valid: Tensor, share: float) -> Tensor:
