@@ -6,6 +6,7 @@ import pickle
 import shutil
 from dataclasses import replace
 from multiprocessing import get_context
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -134,8 +135,7 @@ def test_changed_masks_are_read_again(copied, folder):
 
 def test_what_does_not_fit_is_read_each_time(copied, folder, monkeypatch, caplog):
     samples = copied.samples("train")
-    sizes = [copied.size(sample.image) for sample in samples]
-    limit = sum(h * w * 3 + h * w // 4 + 400 for h, w in sizes[:5])
+    limit = part_of(copied, samples, 5)
     with caplog.at_level(logging.INFO, logger="maskfold"):
         cache = ImageCache(copied, samples, scale=1.0, limit=limit, folder=folder)
     assert f"data.cache holds 5 of {len(samples)} images" in caplog.text
@@ -144,6 +144,50 @@ def test_what_does_not_fit_is_read_each_time(copied, folder, monkeypatch, caplog
         for sample in samples:
             cache.pair(sample)
     assert len(read) == 5 + 2 * (len(samples) - 5)
+
+
+def part_of(competition, samples, images):
+    """Bytes that so many images and their labels take, of some samples."""
+    sizes = [competition.size(sample.image) for sample in samples[:images]]
+    return sum(h * w * 3 + h * w // 4 + 400 for h, w in sizes)
+
+
+def test_half_of_what_is_free_is_the_same_for_the_next_fold_and_run(copied, tmp_path, monkeypatch):
+    samples, folder = copied.samples("train"), tmp_path / "cache"
+    disk = 2 * part_of(copied, samples, 5)
+
+    def usage(place):
+        return SimpleNamespace(free=disk - sum(file.stat().st_size for file in folder.iterdir()))
+
+    monkeypatch.setattr("maskfold.datasets.cache.shutil.disk_usage", usage)
+    first = ImageCache(copied, samples, scale=1.0, limit=None, folder=folder)
+    for sample in samples:
+        first.pair(sample)
+    files = sorted(folder.iterdir())
+    sizes = [file.stat().st_size for file in files]
+    second = ImageCache(copied, samples, scale=1.0, limit=None, folder=folder)
+    assert sorted(folder.iterdir()) == files
+    assert [file.stat().st_size for file in files] == sizes
+    read = count_reads(copied, monkeypatch)
+    for sample in samples:
+        second.pair(sample)
+    assert read == [sample.image for sample in samples[5:]]
+
+
+def test_a_file_never_shrinks_and_grows_below_those_who_read_it(copied, tmp_path, monkeypatch):
+    samples, folder = copied.samples("train"), tmp_path / "cache"
+    small, smaller, whole = (
+        ImageCache(copied, samples, scale=1.0, limit=part_of(copied, samples, images), folder=folder)
+        for images in (5, 3, len(samples))
+    )
+    assert len(list(folder.iterdir())) == 2
+    expected = [copied.image(sample.image) for sample in samples]
+    read = count_reads(copied, monkeypatch)
+    for cache, held in ((small, 0), (smaller, 5), (whole, 5), (small, 5), (whole, len(samples))):
+        read.clear()
+        for sample, image in zip(samples, expected, strict=True):
+            np.testing.assert_array_equal(cache.image(sample), image)
+        assert read == [sample.image for sample in samples[held:]]
 
 
 def test_classes_and_pixels_that_do_not_count(tmp_path, folder):
@@ -229,6 +273,24 @@ def test_a_full_disk_is_told_at_once(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"needs 3\.0 GiB, which could not be had \(No space left on device\)"):
         Slots([3 * 2**30], tmp_path / "x.images")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_a_file_as_it_was(tmp_path, monkeypatch):
+    def full(handle, start, length):
+        os.ftruncate(handle, start + length // 2)
+        raise OSError(28, "No space left on device")
+
+    path, key = tmp_path / "x.images", b"k" * 16
+    slots = Slots([40, 70, 900], path, count=2)
+    slots.write(1, key, [np.arange(70, dtype=np.uint8)])
+    size = path.stat().st_size
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ConfigError, match="could not be had"):
+        Slots([40, 70, 900], path)
+    assert path.stat().st_size == size
+    found = Slots([40, 70, 900], path, count=1)
+    assert found.count == 2
+    np.testing.assert_array_equal(found.read(1, key), np.arange(70))
 
 
 def test_where_files_are_kept(monkeypatch, tmp_path):

@@ -2,6 +2,8 @@
 
 import logging
 import math
+import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -10,7 +12,7 @@ import numpy as np
 
 from maskfold.competitions import Competition, Sample, Samples
 from maskfold.datasets.dataset import resize_image, resize_label
-from maskfold.datasets.slots import KEY, SLOT, Slots
+from maskfold.datasets.slots import ALIGNED, HEAD, KEY, Slots
 from maskfold.labels import Label
 from maskfold.resizing import scaled_size
 
@@ -27,7 +29,13 @@ class ImageCache:
     """
 
     def __init__(
-        self, competition: Competition, samples: Samples, *, scale: float, limit: float, folder: Path | None = None
+        self,
+        competition: Competition,
+        samples: Samples,
+        *,
+        scale: float,
+        limit: float | None,
+        folder: Path | None = None,
     ) -> None:
         """See the class.
 
@@ -35,7 +43,8 @@ class ImageCache:
             competition: reads the images and masks.
             samples: the images that may be asked for.
             scale: factor by which they are resized, beside `Competition.resampling`.
-            limit: bytes that may be used.
+            limit: bytes that may be used; files of the same samples that hold more keep it. None, with a folder: half
+                of what is free on its disk, where what these files take counts as free.
             folder: of files that stay for the next run; None: in memory, while the cache is used.
 
         Raises:
@@ -45,18 +54,22 @@ class ImageCache:
         sizes = {sample.id: scaled_size(competition.size(sample.image), self._factor(sample)) for sample in samples}
         pixel = competition.images.channels * np.dtype(competition.images.dtype).itemsize
         room = np.array([[size[0] * size[1] * pixel, self._label_bytes(size)] for size in sizes.values()], np.int64)
-        slots = (room + SLOT).reshape(-1, 2)
-        kept = list(sizes)[: int(np.searchsorted(slots.sum(1).cumsum(), limit, side="right"))]
-        self._places = {name: place for place, name in enumerate(kept)}
-        self._shapes = [sizes[name] for name in kept]
-        name = None if folder is None else folder / self._name(samples)
+        room = room.reshape(-1, 2)
+        self._shapes = list(sizes.values())
+        files = () if folder is None else self._files(folder, samples)
+        if limit is None:
+            assert folder is not None
+            limit = _half_free(folder, files)
+        ends = (room + ALIGNED).sum(1).cumsum() + 2 * HEAD * len(sizes)
+        kept = int(np.searchsorted(ends, limit, side="right"))
         self._images, self._labels = (
-            Slots(room[: len(kept), column].tolist(), None if name is None else name.with_suffix(suffix))
-            for column, suffix in enumerate((".images", ".labels"))
+            Slots(column.tolist(), file, count=kept) for column, file in zip(room.T, files or (None, None), strict=True)
         )
-        if len(kept) < len(sizes):
+        kept = min(self._images.count, self._labels.count)
+        self._places = {name: place for place, name in enumerate(list(sizes)[:kept])}
+        if kept < len(sizes):
             logger.info(
-                f"data.cache holds {len(kept)} of {len(sizes)} images in {limit / 2**30:.1f} GiB (data.cache_gib); the "
+                f"data.cache holds {kept} of {len(sizes)} images in {limit / 2**30:.1f} GiB (data.cache_gib); the "
                 "others are read each time"
             )
 
@@ -113,11 +126,21 @@ class ImageCache:
         values = math.prod(labels.mask_shape(size))
         return 1 + (-(-values // 8) if labels.highest == 1 else values) + -(-size[0] * size[1] // 8)
 
-    def _name(self, samples: Samples) -> str:
-        """Of the files: all that the slots' places and contents depend on, but not the content of images and masks."""
+    def _files(self, folder: Path, samples: Samples) -> tuple[Path, Path]:
+        """Of images and labels, named after what the slots depend on but not the content of images and masks.
+
+        How many slots a file holds is not in its name: all folds and later runs use the same one.
+        """
         competition = self.competition
         facts = VERSION, str(competition.root.resolve()), self.scale, competition.profile, competition.labels
-        return _digest(facts, [(sample.id, sample.image) for sample in samples], self._shapes).hex()
+        name = _digest(facts, [(sample.id, sample.image) for sample in samples], self._shapes).hex()
+        return folder / f"{name}.images", folder / f"{name}.labels"
+
+
+def _half_free(folder: Path, files: Iterable[Path]) -> float:
+    """Half of the bytes that would be free on the disk without ``files``: as much for the next run as for the first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return (shutil.disk_usage(folder).free + sum(file.stat().st_size for file in files if file.exists())) / 2
 
 
 def _digest(*facts: object) -> bytes:

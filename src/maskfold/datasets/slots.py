@@ -3,6 +3,7 @@
 import mmap
 import os
 import zlib
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import numpy as np
 from maskfold.errors import ConfigError
 
 KEY = 16  # bytes of a digest
-SLOT = KEY + 4 + 64  # bytes that a slot takes beside its content, at most
+HEAD = KEY + 4  # bytes that a slot takes at the beginning, whether it is held or not
+ALIGNED = 64  # slots begin at multiples of it
 
 
 class Slots:
@@ -22,22 +24,26 @@ class Slots:
     Windows and macOS, have one each); or in a file that all processes share and that stays.
     A slot is filled before its key is written, and files, which a crash may leave half written, have a checksum that
     every process looks at once.
+
+    Attributes:
+        count: of slots that are held, from the first on.
     """
 
-    def __init__(self, sizes: Sequence[int], path: Path | None = None) -> None:
+    def __init__(self, sizes: Sequence[int], path: Path | None = None, *, count: int | None = None) -> None:
         """See the class.
 
         Args:
             sizes: bytes of each slot.
-            path: the file; it is made where it is not there, or has another length. None: in memory.
+            path: the file; it is made where it is not there, and grows where it holds too little. It never shrinks,
+                since other processes may read it. None: in memory.
+            count: how many slots there is to be room for, None: all. A file that holds more keeps them.
 
         Raises:
             ConfigError: the disk has no room.
         """
-        self.path, self.count = path, len(sizes)
-        keys = len(sizes) * (KEY + 4)
-        aligned = [-(-size // 64) * 64 for size in sizes]
-        self._ends = np.cumsum([-(-keys // 64) * 64, *aligned]).tolist()
+        self.path, self.count = path, len(sizes) if count is None else count
+        lengths = np.array([len(sizes) * HEAD, *sizes], np.int64)
+        self._ends = (-(-lengths // ALIGNED) * ALIGNED).cumsum().tolist()
         self._sizes = list(sizes)
         self._attach()
 
@@ -49,11 +55,6 @@ class Slots:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._attach()
-
-    @property
-    def total(self) -> int:
-        """Bytes of all slots."""
-        return self._ends[-1]
 
     def read(self, number: int, key: bytes) -> np.ndarray | None:
         """What was stored, uint8, not to be written to; None: nothing, or under another key."""
@@ -82,33 +83,37 @@ class Slots:
         return self._bytes[self._ends[number] : self._ends[number] + self._sizes[number]]
 
     def _attach(self) -> None:
+        slots, total = len(self._sizes), max(1, self._ends[self.count])
         if self.path is None:
-            shared = mmap.mmap(-1, max(1, self.total))
-            self._bytes = np.frombuffer(shared, np.uint8)
+            self._bytes = np.frombuffer(mmap.mmap(-1, total), np.uint8)
         else:
-            self._bytes = np.memmap(_allocated(self.path, max(1, self.total)), np.uint8, mode="r+")
-        self._keys = self._bytes[: self.count * KEY].reshape(self.count, KEY)
-        self._sums = self._bytes[self.count * KEY : self.count * (KEY + 4)].view("<u4")
-        self._seen = np.zeros(self.count, bool)
+            total = _allocated(self.path, total)
+            self._bytes = np.memmap(self.path, np.uint8, mode="r+", shape=(total,))
+            self.count = bisect_right(self._ends, total) - 1
+        self._keys = self._bytes[: slots * KEY].reshape(slots, KEY)
+        self._sums = self._bytes[slots * KEY : slots * HEAD].view("<u4")
+        self._seen = np.zeros(slots, bool)
 
 
-def _allocated(path: Path, size: int) -> Path:
-    """The file with room for all of it: to find a full disk while it is written would end the process."""
+def _allocated(path: Path, size: int) -> int:
+    """The length of the file, at least ``size``, all of which has room: a full disk, found later, ends the process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    held = os.fstat(handle).st_size
     try:
-        if os.fstat(handle).st_size != size:
-            os.ftruncate(handle, 0)
+        if held < size:
             if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(handle, 0, size)
+                os.posix_fallocate(handle, held, size - held)
             else:
                 os.ftruncate(handle, size)
     except OSError as error:
-        path.unlink(missing_ok=True)
+        os.ftruncate(handle, held)
+        if not held:
+            path.unlink()
         raise ConfigError(
             f"{path} needs {size / 2**30:.1f} GiB, which could not be had ({error.strerror}): set data.cache_gib "
             "lower, or data.cache to memory or none"
         ) from None
     finally:
         os.close(handle)
-    return path
+    return max(held, size)

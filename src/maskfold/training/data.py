@@ -1,6 +1,5 @@
 """What one fold trains and validates on."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -129,13 +128,9 @@ def _cache(competition: Competition, data: DataConfig) -> ImageCache | None:
     if data.cache == "none":
         return None
     folder = cache_folder() if data.cache == "disk" else None
-    if data.cache_gib is not None:
-        limit = data.cache_gib * 2**30
-    elif folder is None:
+    limit = None if data.cache_gib is None else data.cache_gib * 2**30
+    if limit is None and folder is None:
         limit = free_memory() / 2
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        limit = shutil.disk_usage(folder).free / 2
     return ImageCache(competition, competition.samples("train"), scale=data.scale, limit=limit, folder=folder)
 
 
