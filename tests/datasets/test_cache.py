@@ -6,6 +6,7 @@ import pickle
 import shutil
 from dataclasses import replace
 from multiprocessing import get_context
+from threading import Thread
 from types import SimpleNamespace
 
 import cv2
@@ -273,6 +274,25 @@ def test_a_full_disk_is_told_at_once(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"needs 3\.0 GiB, which could not be had \(No space left on device\)"):
         Slots([3 * 2**30], tmp_path / "x.images")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_process_waits_for_the_room_that_the_first_one_takes(tmp_path, monkeypatch):
+    path, sizes, taken, others = tmp_path / "x.images", [40, 70, 900], os.posix_fallocate, []
+
+    def slowly(handle, start, length):
+        monkeypatch.setattr(os, "posix_fallocate", taken)
+        taken(handle, start, length // 2)
+        others.append(Thread(target=Slots, args=(sizes, path)))
+        others[0].start()
+        others[0].join(0.5)
+        assert others[0].is_alive()
+        taken(handle, start, length)
+
+    monkeypatch.setattr(os, "posix_fallocate", slowly)
+    slots = Slots(sizes, path)
+    others[0].join(60)
+    slots.write(2, b"k" * 16, [np.arange(900).astype(np.uint8)])
+    np.testing.assert_array_equal(Slots(sizes, path).read(2, b"k" * 16), np.arange(900).astype(np.uint8))
 
 
 def test_a_full_disk_leaves_a_file_as_it_was(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskfold.errors import ConfigError
+from maskfold.locks import exclusive
 
 KEY = 16  # bytes of a digest
 HEAD = KEY + 4  # bytes that a slot takes at the beginning, whether it is held or not
@@ -87,7 +88,8 @@ class Slots:
         if self.path is None:
             self._bytes = np.frombuffer(mmap.mmap(-1, total), np.uint8)
         else:
-            total = _allocated(self.path, total)
+            with exclusive(self.path.with_suffix(f"{self.path.suffix}.lock"), self.path, wait=True):
+                total = _allocated(self.path, total)
             self._bytes = np.memmap(self.path, np.uint8, mode="r+", shape=(total,))
             self.count = bisect_right(self._ends, total) - 1
         self._keys = self._bytes[: slots * KEY].reshape(slots, KEY)
