@@ -16,7 +16,7 @@ import torch
 import maskfold
 from maskfold import parallel
 from maskfold.errors import ConfigError, TrainingError
-from maskfold.parallel import default_processes, gpus, worker_pool
+from maskfold.parallel import default_processes, gpus, processes_here, worker_pool
 
 SRC = Path(__file__).parents[1] / "src"
 
@@ -28,7 +28,7 @@ def side_by_side(work, tasks, processes: int) -> None:
 
 def note(folder: str, task: int) -> None:
     Path(folder, f"{task}_{os.getpid()}").write_text(
-        f"{os.environ['OMP_NUM_THREADS']} {os.environ['CUDA_VISIBLE_DEVICES']}"
+        f"{os.environ['OMP_NUM_THREADS']} {os.environ['CUDA_VISIBLE_DEVICES']} {processes_here()}"
     )
     time.sleep(0.3)
 
@@ -64,7 +64,7 @@ def test_every_task_is_done_once_by_few_processes_that_share_the_cores(tmp_path,
     assert sorted(int(task) for task, _ in names) == [0, 1, 2, 3, 4]
     assert len({process for _, process in names}) == 2
     cores = len(os.sched_getaffinity(0))
-    assert {path.read_text() for path in tmp_path.iterdir()} == {f"{max(1, cores // 2)} {gpu}" for gpu in (3, 5)}
+    assert {path.read_text() for path in tmp_path.iterdir()} == {f"{max(1, cores // 2)} {gpu} 2" for gpu in (3, 5)}
 
 
 def test_the_first_error_ends_the_others_at_once():

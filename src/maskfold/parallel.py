@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 LEAVING = 60.0  # seconds that a process without work may take to end, which drivers and libraries can keep it from
 HEARING = 10.0  # and one whose parent has gone
+PROCESSES = "MASKFOLD_PROCESSES"  # tells those of a pool or group how many they are
 
 Task = tuple[Any, ...]
 Work = Callable[..., object]
@@ -64,6 +65,11 @@ def gpus() -> list[str]:
 def default_processes() -> int:
     """A process for each GPU; one where there is none."""
     return max(1, len(gpus()))
+
+
+def processes_here() -> int:
+    """How many processes share this machine, as far as is known: those of a pool, or torchrun's; 1: this one alone."""
+    return int(os.environ.get(PROCESSES) or os.environ.get("LOCAL_WORLD_SIZE") or 1)
 
 
 @dataclass
@@ -229,6 +235,7 @@ def _begin(place: int, processes: int, devices: Sequence[str], level: int, paren
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends this process
     Thread(target=_end_with, args=(parent,), daemon=True).start()
     os.environ["TQDM_POSITION"] = str(place)
+    os.environ[PROCESSES] = str(processes)
     if len(devices) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[place % len(devices)]
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // processes)))

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from maskfold.config import override
+from maskfold.datasets import ImageCache
 from maskfold.runs import Run
 from maskfold.runs.history import read_epochs
 from maskfold.training import fit
+from maskfold.training.data import fold_data
 
 CHANGES = {
     "plain": {},
@@ -38,3 +40,19 @@ def test_the_same_weights_with_every_cache(tiny, tmp_path, monkeypatch, what):
         assert all(torch.equal(weights[key], value) for key, value in expected.items()), name
         assert epochs.equals(history), name
     assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".images", ".labels"}
+
+
+def test_processes_of_one_machine_share_half_of_the_free_memory(tiny, tmp_path, monkeypatch):
+    limits = {}
+
+    def held(*arguments, limit, **further):
+        limits[here] = limit
+        return ImageCache(*arguments, limit=limit, **further)
+
+    monkeypatch.setattr("maskfold.training.data.ImageCache", held)
+    monkeypatch.setattr("maskfold.training.data.free_memory", lambda: 12 * 2**30)
+    run = Run.create(override(tiny, {"data.cache": "memory"}), tmp_path / "run")
+    for here in (1, 3):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(here))
+        fold_data(run, 1, needs=frozenset(), rank=0, world=here)
+    assert limits == {1: 6 * 2**30, 3: 2 * 2**30}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from maskfold.cluster.workers import DEATHS, PATIENCE, enter, gone
 from maskfold.errors import BusyError, ClusterError, MaskfoldError
-from maskfold.parallel import Executor, Task, Work
+from maskfold.parallel import PROCESSES, Executor, Task, Work
 
 
 class Groups(Executor):
@@ -172,9 +172,9 @@ def _address() -> tuple[str, int]:
 
 def _member(address: tuple[str, int], rank: int, size: int, folder: str, work: Work, task: Task) -> None:
     """What a process of a group does. The first one speaks, as of torchrun's."""
-    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-    # Ray shows each process its own GPUs only, so that its first one is the first.
-    os.environ |= dict(zip(names, map(str, (rank, 0, size, *address)), strict=True))
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", PROCESSES)
+    # Ray shows each process its own GPUs only, so that its first one is the first, and puts a group on few machines.
+    os.environ |= dict(zip(names, map(str, (rank, 0, size, *address, size)), strict=True))
     if rank:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     enter(folder)

@@ -25,6 +25,7 @@ from maskfold.datasets import (
     train_loader,
 )
 from maskfold.files import cache_folder
+from maskfold.parallel import processes_here
 from maskfold.picks import evenly_spaced
 from maskfold.runs import Run
 from maskfold.training.extra import extra_images
@@ -130,7 +131,7 @@ def _cache(competition: Competition, data: DataConfig) -> ImageCache | None:
     folder = cache_folder() if data.cache == "disk" else None
     limit = None if data.cache_gib is None else data.cache_gib * 2**30
     if limit is None and folder is None:
-        limit = free_memory() / 2
+        limit = free_memory() / 2 / processes_here()
     return ImageCache(competition, competition.samples("train"), scale=data.scale, limit=limit, folder=folder)
 
 
