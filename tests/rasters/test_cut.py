@@ -1,5 +1,7 @@
 import json
 import os
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,11 @@ from maskfold.errors import RasterError
 from maskfold.images import ImageSpec
 from maskfold.labels import LabelSpec
 from maskfold.rasters import cut as cutting
-from maskfold.rasters.cut import CutOptions, Scene, cut_tiles
+from maskfold.rasters.cut import CutOptions, Scene, cut_tiles, standing
 from maskfold.rasters.forms import LabelFilesForm
 from maskfold.rasters.masks import open_mask
 from maskfold.rasters.raster import Raster
-from maskfold.steps.tile import cut_competition
+from maskfold.steps.tile import cut_competition, cut_files
 
 RNG = np.random.default_rng(6)
 IMAGE = RNG.integers(1, 256, (90, 141, 3), np.uint8)
@@ -28,7 +30,8 @@ BINARY = LabelSpec("binary", ("roof",))
 
 def scene(folder, image=IMAGE, mask=MASK, labels=BINARY, **options):
     raster = Raster([write_tif(folder / "in/a.tif", image, **options)])
-    return Scene("a", raster, open_mask(write_tif(folder / "in/mask.tif", mask[..., None]), raster, labels))
+    path = write_tif(folder / "in/mask.tif", mask[..., None])
+    return Scene("a", raster, open_mask(path, raster, labels), standing(path))
 
 
 def cut(folder, options, own=None, labels=BINARY, spec=None, **named):
@@ -203,6 +206,69 @@ def test_an_interrupted_cut_goes_on_and_ends_the_same(tmp_path, monkeypatch):
     assert {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.*")} == files
 
 
+@pytest.fixture
+def stops(monkeypatch):
+    """Inside, a cut is interrupted at the third tile."""
+
+    @contextmanager
+    def interrupted():
+        numbers, real = count(), cutting.write_image
+        with monkeypatch.context() as patch, pytest.raises(Broken):
+            patch.setattr(cutting, "write_image", lambda *given: real(*given) if next(numbers) < 2 else fail())
+            yield
+
+    def fail():
+        raise Broken
+
+    return interrupted
+
+
+@pytest.mark.parametrize("other", ["masks", "bands", "classes", "a changed raster", "a changed mask", "nothing"])
+def test_an_interrupted_cut_of_files_does_not_go_on_with_others(tmp_path, stops, other):
+    image, mask = write_tif(tmp_path / "in/a.tif", IMAGE), write_tif(tmp_path / "in/mask.tif", MASK[..., None])
+    given = {"masks": [mask], "bands": (1, 2, 3), "class_names": ("roof",)}
+    with stops():
+        cut_files([image], out=tmp_path / "out", options=CutOptions(side=64), **given)
+    if other == "masks":
+        given["masks"] = [write_tif(tmp_path / "in/other.tif", MASK[::-1, ..., None])]
+    elif other == "bands":
+        given["bands"] = (3, 2, 1)
+    elif other == "classes":
+        given["class_names"] = ("ground", "roof")
+    elif other == "a changed raster":
+        write_tif(image, IMAGE[::-1])
+    elif other == "a changed mask":
+        write_tif(mask, MASK[::-1, ..., None])
+    if other == "nothing":
+        cut_files([image], out=tmp_path / "out", options=CutOptions(side=64), **given)
+        return
+    with pytest.raises(RasterError, match="of a cut of other options, rasters or masks, or these have changed"):
+        cut_files([image], out=tmp_path / "out", options=CutOptions(side=64), **given)
+
+
+def test_an_interrupted_cut_does_not_go_on_with_a_changed_table(tmp_path, stops):
+    write_tif(tmp_path / "data/train/a.tif", IMAGE)
+    write_tif(tmp_path / "data/test/x.tif", IMAGE)
+    (tmp_path / "data/sample.csv").write_text("id,rle\nx,\n")
+    (tmp_path / "data/train.csv").write_text("id,rle\na,7 50\n")
+    (tmp_path / "own.yaml").write_text(
+        """layout: csv
+metric: dice
+train: {table: train.csv, image: "train/{id}.tif"}
+test: {table: sample.csv, image: "test/{id}.tif"}
+columns: {id: id, mask: rle}
+"""
+    )
+    places = {"competition.profile": str(tmp_path / "own.yaml"), "competition.root": tmp_path / "data"}
+    with stops():
+        cut_competition(load_config(None, places), None, CutOptions(side=64))
+    (tmp_path / "data/train.csv").write_text("id,rle\na,7 51\n")
+    with pytest.raises(RasterError, match="of a cut of other options, rasters or masks"):
+        cut_competition(load_config(None, places), None, CutOptions(side=64))
+    (tmp_path / "data/train.csv").write_text("id,rle\na,7 50\n")
+    cut_competition(load_config(None, places), None, CutOptions(side=64))
+
+
 def test_tiles_are_on_the_disk_before_their_row_is_written_down_and_flushed_once(tmp_path, monkeypatch):
     events, flush, name = [], os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda opened: (events.append(os.fstat(opened).st_ino), flush(opened)))
@@ -228,7 +294,7 @@ def test_what_is_there_is_not_overwritten_unasked(tmp_path):
     assert len(opened(tmp_path).samples("train")) == 15
     assert len(list((tmp_path / "out/images").iterdir())) == 15
     (tmp_path / "out/out.yaml").unlink()
-    with pytest.raises(RasterError, match="the beginning of a cut with other options"):
+    with pytest.raises(RasterError, match="the beginning of a cut of other options"):
         cut(tmp_path, options)
     (tmp_path / "out/cut.json").unlink()
     with pytest.raises(RasterError, match="holds other files than tiles"):

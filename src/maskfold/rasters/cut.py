@@ -12,7 +12,7 @@ import numpy as np
 
 from maskfold.errors import RasterError
 from maskfold.files import FileBatch, write_file
-from maskfold.labels import Label
+from maskfold.labels import Label, LabelSpec
 from maskfold.progress import progress
 from maskfold.rasters.forms import Form, write_image
 from maskfold.rasters.masks import ReadLabel, resized_label
@@ -50,11 +50,12 @@ class CutOptions:
 
 @dataclass(frozen=True)
 class Scene:
-    """A raster, its name, and its mask."""
+    """A raster, its name, its mask, and what tells the mask from others, for JSON: `standing` of its file, a digest."""
 
     name: str
     raster: Raster
     label: ReadLabel
+    mask: Any
 
 
 @dataclass
@@ -73,15 +74,15 @@ def cut_tiles(scenes: Sequence[Scene], form: Form, folder: Path, options: CutOpt
     Args:
         scenes: rasters and masks, of distinct names.
         form: how masks are written.
-        folder: is made; one that an interrupted cut with the same options left is continued.
+        folder: is made; one that an interrupted cut with the same options, rasters and masks left is continued.
         options: how rasters are cut.
         overwrite: replace tiles that an earlier cut wrote.
 
     Raises:
-        RasterError: the folder holds a finished cut, one with other options, or something else; nothing is left of the
-            rasters; a file cannot be read.
+        RasterError: the folder holds a finished cut, one of other options, rasters or masks, or something else; nothing
+            is left of the rasters; a file cannot be read.
     """
-    _prepare(folder, _settings(scenes, options), form.profile_path, overwrite=overwrite)
+    _prepare(folder, _settings(scenes, form.labels, options), form.profile_path, overwrite=overwrite)
     counts, records = Counts(), []
     rows = list(planned(scenes, options))
     total = sum(len(tiles) for _, tiles in rows)
@@ -99,6 +100,12 @@ def cut_tiles(scenes: Sequence[Scene], form: Form, folder: Path, options: CutOpt
     form.finish(records, "block" if options.block else "scene")
     shutil.rmtree(folder / PARTS)
     return counts
+
+
+def standing(path: Path) -> list[Any]:
+    """A file's path, size and time of the last change: another list after its content changed."""
+    found = path.stat()
+    return [str(path), found.st_size, found.st_mtime_ns]
 
 
 def planned(scenes: Sequence[Scene], options: CutOptions) -> Iterator[tuple[Scene, list[Tile]]]:
@@ -166,9 +173,18 @@ def _kept(name: str, share: float) -> bool:
     return number < share * 2**64
 
 
-def _settings(scenes: Sequence[Scene], options: CutOptions) -> dict[str, Any]:
-    rasters = {scene.name: [str(path) for path in scene.raster.paths] for scene in scenes}
-    return json.loads(json.dumps({"options": asdict(options), "rasters": rasters}))
+def _settings(scenes: Sequence[Scene], labels: LabelSpec, options: CutOptions) -> dict[str, Any]:
+    """All that tiles depend on: of what an interrupted cut left they would be mixed with those of other settings."""
+    rasters = {
+        scene.name: {
+            "files": [standing(path) for path in scene.raster.paths],
+            "bands": scene.raster.bands,
+            "pixels": str(scene.raster.spec),
+            "mask": scene.mask,
+        }
+        for scene in scenes
+    }
+    return json.loads(json.dumps({"options": asdict(options), "labels": asdict(labels), "rasters": rasters}))
 
 
 def _prepare(folder: Path, settings: dict[str, Any], profile: Path, *, overwrite: bool) -> None:
@@ -181,6 +197,7 @@ def _prepare(folder: Path, settings: dict[str, Any], profile: Path, *, overwrite
         raise RasterError(f"{profile} exists, these tiles are cut: choose another --out, or give --overwrite")
     if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) != settings:
         raise RasterError(
-            f"{folder} holds the beginning of a cut with other options: give --overwrite, or the same ones"
+            f"{folder} holds the beginning of a cut of other options, rasters or masks, or these have changed since: "
+            "give --overwrite, or the same ones"
         )
     write_file(marker, json.dumps(settings, indent=1))

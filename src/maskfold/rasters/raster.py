@@ -39,7 +39,7 @@ class Raster:
         Raises:
             RasterError: rasterio is not installed, a file cannot be read, the files do not fit each other or ``spec``.
         """
-        self.paths, self._asked, self._numbers = [Path(path) for path in paths], spec, tuple(bands)
+        self.paths, self._asked, self.bands = [Path(path) for path in paths], spec, tuple(bands)
         self._opened: tuple[int, list[tuple[Any, int]]] | None = None
         self.spec = spec or self._own_spec()
         check_fits(self.read((slice(0, 1), slice(0, 1))), self.name, self.spec)
@@ -147,8 +147,8 @@ class Raster:
                     f"{first.height}x{first.width}: the files of a raster must be of one size"
                 )
         bands = [(dataset, band) for dataset in datasets for band in dataset.indexes]
-        if self._numbers:
-            return [_numbered(bands, number, self.name) for number in self._numbers]
+        if self.bands:
+            return [_numbered(bands, number, self.name) for number in self.bands]
         colours = [(dataset, band) for dataset, band in bands if not _is_alpha(dataset, band)]
         wanted = None if self._asked is None else self._asked.channels
         return bands if wanted == len(bands) else colours or bands

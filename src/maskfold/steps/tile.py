@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from maskfold.competitions.csv_layout import CsvLayout
 from maskfold.config import Config
 from maskfold.errors import RasterError, first_few, repeated
 from maskfold.labels import Label, LabelSpec
-from maskfold.rasters.cut import CutOptions, Scene, cut_tiles, planned
+from maskfold.rasters.cut import CutOptions, Scene, cut_tiles, planned, standing
 from maskfold.rasters.forms import Form, LabelFilesForm, RunLengthForm
 from maskfold.rasters.masks import ReadLabel, open_mask
 from maskfold.rasters.raster import Raster, raster_files
@@ -112,7 +113,7 @@ def cut_files(
         )
     readers = [open_mask(mask, raster, labels) for mask, raster in zip(masks, rasters, strict=True)]
     names = _distinct(_names(images))
-    scenes = [Scene(*parts) for parts in zip(names, rasters, readers, strict=True)]
+    scenes = [Scene(*parts) for parts in zip(names, rasters, readers, map(standing, masks), strict=True)]
     spec = rasters[0].spec
     form = LabelFilesForm(out, labels, replace(spec, scale=white), options.scale)
     return _cut(scenes, form, out, options, group, overwrite=overwrite), out
@@ -139,7 +140,9 @@ def _blocks(scenes: Sequence[Scene], options: CutOptions) -> set[str]:
 
 
 def _scene(name: str, raster: Raster, competition: Competition, sample: Sample) -> Scene:
-    return Scene(name, raster, _drawn(competition, sample, raster))
+    facts = competition.profile, competition.masks_stand(sample.masks)
+    told = blake2b(repr(facts).encode(), digest_size=16).hexdigest()
+    return Scene(name, raster, _drawn(competition, sample, raster), told)
 
 
 def _drawn(competition: Competition, sample: Sample, raster: Raster) -> ReadLabel:
