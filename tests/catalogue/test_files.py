@@ -1,6 +1,7 @@
 """What each profile reads of its competition's files, and what it writes: the files are drawn in their genuine form."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from tests.conftest import TINY
 from maskfold.checks import check_data
 from maskfold.competitions import SubmissionWriter, find_competitions, open_competition, validate_submission
 from maskfold.competitions.find import fitting_profile
-from maskfold.config import CompetitionConfig, load_config
-from maskfold.datasets import EvalDataset, image_loader
+from maskfold.config import CompetitionConfig, SemiConfig, load_config
+from maskfold.datasets import Draw, EvalDataset, TrainDataset, UnlabelledDataset, image_loader
 from maskfold.errors import CompetitionError
+from maskfold.labels import Label
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_submission
+from maskfold.training.unlabelled import unlabelled_factors, unlabelled_samples
 
 PROFILES = [form.profile for form in CATALOGUE]
 
@@ -144,6 +147,26 @@ def test_pixels_of_all_images_are_seen_at_one_size(opened):
     assert {competition.resampling(sample) for sample in competition.samples("train")} == {1.0}
     batches = image_loader(competition, samples, load_config(None, {**TINY, "data.scale": 0.5}, name="x"))
     assert [batch["id"] for batch in batches] == [["10078"], ["11"]]
+
+
+def test_images_beside_the_training_images_are_seen_at_that_size_too(opened):
+    _, competition = opened("hubmap-hpa")
+    train, test = competition.samples("train"), competition.samples("test")
+    unlabelled = unlabelled_samples(competition, SemiConfig(), train[:1])
+    factors = unlabelled_factors(competition, unlabelled)
+    assert factors == [2.0, pytest.approx(0.5725), 1.0]
+    looks = {"weak": lambda image, label, seed: (image, label), "strong": lambda image, seed: image}
+    items = UnlabelledDataset(competition, unlabelled, scale=0.5, factors=factors, **looks)
+    assert [tuple(items[Draw(0, place)]["weak"].shape[1:]) for place in range(2)] == [(36, 52), (10, 15)]
+    extra = SimpleNamespace(
+        samples=test,
+        image=lambda sample: competition.image(sample.image),
+        label=lambda sample, size: Label.whole(np.eye(*size, dtype=np.uint8)),
+    )
+    dataset = TrainDataset(competition, train, scale=0.5, extra=[extra])
+    items = [dataset[Draw(0, len(train) + place)] for place in range(2)]
+    assert [tuple(item["image"].shape) for item in items] == [(3, 36, 52), (3, 10, 15)]
+    assert [tuple(item["targets"]["mask"].shape[-2:]) for item in items] == [(36, 52), (10, 15)]
 
 
 def test_what_tables_of_pixel_sizes_must_hold(twin, tmp_path):

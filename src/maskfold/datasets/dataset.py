@@ -112,8 +112,9 @@ class TrainDataset(Dataset[dict[str, Any]]):
         labels = self.competition.labels
         if key.index >= len(self.samples):
             sample, image, label = self._extra(key.index - len(self.samples))
-            label = resize_label(self._moved_back(label), self.scale, labels)
-            return sample.id, resize_image(image, self.scale), label
+            factor = self.scale * self.competition.resampling(sample)
+            label = resize_label(self._moved_back(label), factor, labels)
+            return sample.id, resize_image(image, factor), label
         sample = self.samples[key.index]
         if self.cache is None:
             native, factor = self.competition.image(sample.image), self.scale * self.competition.resampling(sample)

@@ -1,6 +1,6 @@
 """Images without labels beside those with labels: the same crop in two looks, and batches that hold both kinds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,6 +33,7 @@ class UnlabelledDataset(Dataset[dict[str, Any]]):
         weak: "Augmentation",
         strong: "StrongColours",
         scale: float = 1.0,
+        factors: Sequence[float] | None = None,
         seed: int = 0,
     ) -> None:
         """See the class.
@@ -43,9 +44,11 @@ class UnlabelledDataset(Dataset[dict[str, Any]]):
             weak: moves and crops the scaled image.
             strong: changes the colours of the result.
             scale: factor by which images are resized.
+            factors: of each image beside ``scale``, see `Competition.resampling`; None: 1.
             seed: of both.
         """
-        self.competition, self.samples, self.scale, self.seed = competition, samples, scale, seed
+        self.competition, self.samples, self.seed = competition, samples, seed
+        self.scales = [scale * factor for factor in factors or [1.0] * len(samples)]
         self.weak, self.strong = weak, strong
 
     def __len__(self) -> int:
@@ -56,7 +59,7 @@ class UnlabelledDataset(Dataset[dict[str, Any]]):
         sample = self.samples[index]
         # The last number tells them from the seeds of images with labels.
         seeds = np.random.SeedSequence([self.seed, epoch, index, repeat, 1]).generate_state(2, np.uint64)
-        image = resize_image(self.competition.image(sample.image), self.scale)
+        image = resize_image(self.competition.image(sample.image), self.scales[index])
         weak, label = self.weak(image, Label.whole(np.zeros(image.shape[:2], np.uint8)), int(seeds[0]))
         return {
             "weak": image_tensor(weak),

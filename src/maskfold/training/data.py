@@ -31,7 +31,7 @@ from maskfold.runs import Run
 from maskfold.training.extra import extra_images
 from maskfold.training.memory import free_memory
 from maskfold.training.targets import smoothing, target_sources
-from maskfold.training.unlabelled import unlabelled_samples
+from maskfold.training.unlabelled import unlabelled_factors, unlabelled_samples
 from maskfold.training.weights import image_weights
 
 
@@ -150,7 +150,13 @@ def _unlabelled(competition: Competition, samples: Samples, config: Config) -> U
     data, images = config.data, competition.images
     weak = build_augmentation(data.augment, crop=data.crop, images=images, colours=False)
     return UnlabelledDataset(
-        competition, samples, weak=weak, strong=StrongColours(images), scale=data.scale, seed=config.seed
+        competition,
+        samples,
+        weak=weak,
+        strong=StrongColours(images),
+        scale=data.scale,
+        factors=unlabelled_factors(competition, samples),
+        seed=config.seed,
     )
 
 

@@ -41,6 +41,18 @@ def unlabelled_samples(competition: Competition, config: SemiConfig, rest: Sampl
     return Samples(Sample("+".join(paths_of(image)), image) for image in images)
 
 
+def unlabelled_factors(competition: Competition, samples: Samples) -> list[float]:
+    """`Competition.resampling` of each of the `unlabelled_samples`.
+
+    Raises:
+        CompetitionError: pixels differ in size, and nothing tells those of an image that is none of the competition's.
+    """
+    if competition.profile.pixel_size is None:
+        return [1.0] * len(samples)
+    own = {sample.image: sample for split in ("train", "test") for sample in competition.samples(split)}
+    return [competition.resampling(own.get(sample.image, sample)) for sample in samples]
+
+
 def _images(competition: Competition, name: str) -> Iterator[ImagePath]:
     if name == TEST:
         samples = competition.samples("test")
