@@ -169,6 +169,26 @@ def test_slices_beside_are_channels(tmp_path):
         images.image("a-09")
 
 
+@pytest.mark.parametrize(
+    ("there", "offsets", "expected"),
+    [
+        ("8 9 10 11", [-1, 0, 1], {"9": "8 9 10", "10": "9 10 11", "11": "10 11 11"}),
+        ("9 10 11 99 100", [-2, 1], {"11": "9 11", "100": "99 100", "99": "99 100", "10": "9 11"}),
+        ("08 09 10 99 100", [-2, 91], {"10": "08 100", "100": "99 100", "09": "08 100", "08": "08 99"}),
+    ],
+)
+def test_slices_follow_each_other_by_their_numbers_however_many_digits_these_have(tmp_path, there, offsets, expected):
+    found = profile(
+        tmp_path, BASE, id_pattern="{case}_{z:d}", slices={"field": "z", "offsets": offsets},
+        train={"table": "t.csv", "image": "v/{id}.png"}, test={"table": "s.csv", "image": "v/{id}.png"},
+    )  # fmt: skip
+    for number in there.split():
+        write_image(tmp_path / f"v/p_{number}.png", 0, SIZE)
+    images = CsvImages(found, found.train, CompetitionFiles(tmp_path))
+    for number, wanted in expected.items():
+        assert images.image(f"p_{number}") == tuple(f"v/p_{each}.png" for each in wanted.split())
+
+
 def multilabel(tmp_path, **changes):
     tables = {"train.csv": "id,kind,rle\na,dent,1 4\n", "sample.csv": "id,kind,rle\nx,dent,\nx,hole,\n"}
     return opened(tmp_path, CLASSES, tables, ("train/a", "test/x"), **{"task": "multilabel", **changes})

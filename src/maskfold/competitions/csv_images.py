@@ -74,16 +74,15 @@ class CsvImages:
     def _shifted(self, lookups: Sequence[PathLookup], values: Mapping[str, str], distance: int) -> str | None:
         assert self._slices is not None
         assert self._id is not None
-        digits = values[self._slices.field]
-        number = int(digits) + distance
-        if number < 0:
-            return None
-        moved = {**values, self._slices.field: f"{number:0{len(digits)}d}"}
-        try:
-            path = self._path(lookups, {**moved, "id": self._id.fill(moved)})
-        except CompetitionError:
-            return None
-        return path if self._files.exists(path) else None
+        for text in _moved(values[self._slices.field], distance):
+            moved = {**values, self._slices.field: text}
+            try:
+                path = self._path(lookups, {**moved, "id": self._id.fill(moved)})
+            except CompetitionError:
+                continue
+            if self._files.exists(path):
+                return path
+        return None
 
     def _path(self, lookups: Sequence[PathLookup], values: Mapping[str, str]) -> str:
         if len(lookups) == 1:
@@ -100,3 +99,12 @@ class CsvImages:
             where = ", ".join(self._split.roots)
             raise CompetitionError(f"{values['id']}: {len(found)} of its files below {where}, expected one")
         return found[0]
+
+
+def _moved(digits: str, distance: int) -> list[str]:
+    """How the number so many away may be written: whether 10 follows 09 or 9 cannot be told from it."""
+    number = int(digits) + distance
+    if number < 0:
+        return []
+    least = len(digits) if digits[0] == "0" else 1
+    return list(dict.fromkeys(f"{number:0{width}d}" for width in range(len(digits), least - 1, -1)))
