@@ -47,6 +47,24 @@ def test_archives_appear_as_folders(tmp_path):
     assert not files.exists("images/a.png")
 
 
+def test_many_folders_are_listed_in_one_pass_over_the_archives(tmp_path):
+    zipped(tmp_path / "train.zip", {f"{day}/{slice}.png": b"" for day in "abc" for slice in range(ord(day) - 95)})
+    (tmp_path / "train/b").mkdir(parents=True)
+    (tmp_path / "train/b/more.png").write_bytes(b"")
+    files, passes = CompetitionFiles(tmp_path), []
+
+    class Counted(dict):
+        def __iter__(self):
+            passes.append(len(self))
+            return super().__iter__()
+
+    files.__dict__["_members"] = Counted(files._members)
+    found = [files.names(f"train/{day}") for day in "abcd"]
+    assert found == [["0.png", "1.png"], ["0.png", "1.png", "2.png", "more.png"], [f"{i}.png" for i in range(4)], []]
+    assert files.names("train") == []
+    assert passes == [9]
+
+
 def test_plain_files_go_before_archives(tmp_path):
     zipped(tmp_path / "train.zip", {"a.txt": b"archived", "b.txt": b"only archived"})
     (tmp_path / "train").mkdir()

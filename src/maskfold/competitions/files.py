@@ -121,7 +121,7 @@ class CompetitionFiles:
 
     def names(self, folder: str) -> list[str]:
         """Sorted names of the files directly in ``folder``; hidden files are left out."""
-        found = {PurePosixPath(path).name for path in self._members if str(PurePosixPath(path).parent) == folder}
+        found = set(self._archived_names.get(folder, ()))
         if os.path.isdir(f"{self.root}/{folder}"):
             found.update(entry.name for entry in os.scandir(self.root / folder) if _is_file(entry))
         return sorted(name for name in found if not name.startswith("."))
@@ -266,6 +266,14 @@ class CompetitionFiles:
     @cached_property
     def _archived_folders(self) -> set[str]:
         return {str(parent) for path in self._members for parent in PurePosixPath(path).parents}
+
+    @cached_property
+    def _archived_names(self) -> dict[str, list[str]]:
+        """Folder -> names of the archived files directly in it."""
+        names: dict[str, list[str]] = {}
+        for path in map(PurePosixPath, self._members):
+            names.setdefault(str(path.parent), []).append(path.name)
+        return names
 
     def _safe_names(self, archive: str) -> list[str]:
         """The names of an archive's members; a CompetitionError where one leads out of the folder."""
