@@ -1,12 +1,17 @@
 """Drafts of run-length competitions, in the forms that competitions use: what they read is what was drawn."""
 
+import csv
+
 import numpy as np
 import pytest
 import yaml
 from tests.drawn_folders import decoded, encode, picture, same, save, shapes, write_csv
 
 from maskfold.checks.draft import draft_profile
+from maskfold.checks.draft.places import ImagePaths
+from maskfold.checks.draft.tables import mask_column, read_tables
 from maskfold.competitions import SubmissionWriter, load_profile
+from maskfold.competitions.files import CompetitionFiles
 from maskfold.errors import CompetitionError
 
 COUNT = 16
@@ -89,6 +94,18 @@ def test_pictures_that_show_nothing_leave_the_order_open(tmp_path, drafted):
         save(path, np.full((60, 60, 3), 99, np.uint8))
     found, _ = drafted(root)
     assert any("dialect.order" in doubt for doubt in found.draft.doubts)
+
+
+@pytest.mark.parametrize("runs", [30_000, 200_000])  # longer than a field of Python's reader, than what is looked at
+def test_the_header_is_told_however_long_the_first_mask_is(tmp_path, runs):
+    limit, long = csv.field_size_limit(), " ".join(f"{3 * run + 1} 2" for run in range(runs))
+    write_csv(tmp_path / "train.csv", [("a", long), ("b", "1 4"), ("c", "")], header=("id", "rle"))
+    (table,) = read_tables(CompetitionFiles(tmp_path), ImagePaths([]))
+    assert table.header == ("id", "rle")
+    assert table.values(0) == ["a", "b", "c"]
+    assert table.values(1) == [long, "1 4", ""]
+    assert mask_column(table) == 1
+    assert csv.field_size_limit() == limit
 
 
 def test_a_headerless_table_of_tabs(tmp_path, drafted):

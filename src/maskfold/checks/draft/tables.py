@@ -3,9 +3,10 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import islice
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -18,7 +19,7 @@ from maskfold.picks import every_nth
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 SEPARATORS = (",", "\t", ";", "|")
-# Rows by which a table's separator and header are told; characters of it that are looked at before it is read.
+# Rows by which a table's separator and header are told; characters after which, behind two rows, no more are looked at.
 ROWS, HEAD = 60, 1 << 20
 # Cells of a column that are looked at.
 CELLS = 3000
@@ -91,8 +92,7 @@ def _read_table(files: CompetitionFiles, path: str, images: ImagePaths) -> Table
         text = decode_text(files.read(path), path)
     except CompetitionError:
         return None
-    lines = text[:HEAD].splitlines()
-    lines = lines[: -1 if len(text) > HEAD else None][:ROWS]
+    lines = _first_lines(text)
     separator = _separator(lines)
     if separator is None:
         return None
@@ -112,6 +112,17 @@ def _read_table(files: CompetitionFiles, path: str, images: ImagePaths) -> Table
     return None if cells.shape[1] != len(rows[0]) else Table(path, separator, header, cells)
 
 
+def _first_lines(text: str) -> list[str]:
+    lines: list[str] = []
+    length = 0
+    for line in islice(StringIO(text, newline=None), ROWS):
+        if length > HEAD and len(lines) > 1:
+            break
+        lines.append(line)
+        length += len(line)
+    return lines
+
+
 def _separator(lines: Sequence[str]) -> str | None:
     """The character that cuts all lines into the same number of fields, of several the one that cuts most."""
     widths = {separator: {len(row) for row in _rows(lines, separator)} for separator in SEPARATORS}
@@ -120,14 +131,11 @@ def _separator(lines: Sequence[str]) -> str | None:
 
 
 def _rows(lines: Sequence[str], separator: str) -> list[list[str]]:
-    return [row for row in _parsed(lines, separator) if row]
-
-
-def _parsed(lines: Sequence[str], separator: str) -> Iterator[list[str]]:
+    limit = csv.field_size_limit(sum(map(len, lines)))  # Python's own, of all readers: shorter than some masks
     try:
-        yield from csv.reader(lines, delimiter=separator)
-    except csv.Error:
-        return
+        return [row for row in csv.reader(lines, delimiter=separator) if row]
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _is_header(rows: Sequence[Sequence[str]], images: ImagePaths) -> bool:
