@@ -153,6 +153,44 @@ def test_all_categories_or_one(coco, tmp_path):
     np.testing.assert_array_equal(competition.label(sample.masks, (40, 52)).values, expected)
 
 
+@pytest.mark.parametrize("place", ["annotations image_id", "annotations category_id", "images id"])
+def test_ids_are_numbers_or_texts_in_each_list(coco, tmp_path, place):
+    (competition, _), (part, key) = coco, place.split()
+    expected = competition.samples("train")
+    path = tmp_path / "coco/annotations/instances_train2017.json"
+    content = json.loads(path.read_text())
+    for entry in content[part]:
+        entry[key] = str(entry[key])
+    path.write_text(json.dumps(content))
+    config = CompetitionConfig(profile=str(tmp_path / "coco.yaml"), root=tmp_path / "coco")
+    found = open_competition(config).samples("train")
+    assert [sample.masks for sample in found] == [sample.masks for sample in expected]
+
+
+def test_categories_follow_each_other_by_their_numbers(coco, tmp_path):
+    path = tmp_path / "coco/annotations/instances_train2017.json"
+    content = json.loads(path.read_text())
+    for category in content["categories"][::2]:
+        category["id"] = str(category["id"])
+    path.write_text(json.dumps(content))
+    profile = tmp_path / "coco.yaml"
+    profile.write_text(PROFILE.replace("class_names: [background, person, backpack, toothbrush]\n", ""))
+    names = open_competition(CompetitionConfig(profile=str(profile), root=tmp_path / "coco")).labels.class_names
+    assert names == ("background", "person", "car", "backpack", "toothbrush")
+
+
+def test_annotations_of_what_the_file_does_not_list_are_told(coco, tmp_path):
+    path = tmp_path / "coco/annotations/instances_train2017.json"
+    content = json.loads(path.read_text())
+    content["annotations"][1]["image_id"], content["annotations"][2]["category_id"] = 77, "kite"
+    path.write_text(json.dumps(content))
+    competition = open_competition(CompetitionConfig(profile=str(tmp_path / "coco.yaml"), root=tmp_path / "coco"))
+    with pytest.raises(CompetitionError) as caught:
+        competition.samples("train")
+    assert "has annotations whose image_id is not among its images: 77" in str(caught.value)
+    assert "has annotations whose category_id is not among its categories: kite" in str(caught.value)
+
+
 def test_what_cannot_be_read(coco, tmp_path):
     competition, _ = coco
     for text, message in (

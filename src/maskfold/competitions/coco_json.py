@@ -24,7 +24,8 @@ class CocoJson(SourcesLayout):
 
     A sample's masks are one text for each annotation: JSON of its class and its segmentation. Areas of a crowd
     (``iscrowd``) are part of their class; what belongs to no class is background. Pixels of several classes do not
-    count, as in torchvision's reference for semantic segmentation on COCO.
+    count, as in torchvision's reference for semantic segmentation on COCO. The ids of images and categories are
+    compared as texts, since some writers have numbers in one list and texts in another.
     """
 
     profile: CocoJsonProfile
@@ -70,43 +71,60 @@ class CocoJson(SourcesLayout):
         """See `SourcesLayout.samples_of`."""
         content = _read(self.files, source.annotations)
         masks = self._masks(content, source.annotations) if labelled else {}
+        problems = _strays(content, source.annotations) if labelled else []
         found, failures = [], []
         for image in content["images"]:
             try:
                 name = str(image["file_name"])
                 path = Pattern(source.image).fill({"file_name": name, "image_id": str(image["id"])})
-                own_masks = tuple(masks.get(image["id"], ())) if labelled else None
+                own_masks = tuple(masks.get(str(image["id"]), ())) if labelled else None
                 found.append(Sample(name, path, own_masks, split=own))
             except CompetitionError as error:
                 failures.append(str(error))
             except KeyError as error:
                 failures.append(f"{source.annotations} has an image without {error}")
-        return found, together(failures, "images cannot be used")
+        return found, [*problems, *together(failures, "images cannot be used")]
 
-    def _masks(self, content: Mapping[str, Any], name: str) -> dict[Any, list[str]]:
+    def _masks(self, content: Mapping[str, Any], name: str) -> dict[str, list[str]]:
         """Image id -> its annotations of the classes, as texts."""
-        names = {category["id"]: category["name"] for category in content.get("categories", [])}
+        names = {str(category["id"]): str(category["name"]) for category in content.get("categories", [])}
         unknown = [own for own in self._values if own not in names.values()]
         if unknown:
             raise CompetitionError(
                 f"{name} has no categories {first_few(unknown)} (class_names): it has {first_few(names.values(), 8)}"
             )
         values = {number: self._values[own] for number, own in names.items() if own in self._values}
-        masks: dict[Any, list[str]] = {}
+        masks: dict[str, list[str]] = {}
         for annotation in content.get("annotations", []):
-            if annotation["category_id"] in values and annotation.get("segmentation"):
-                text = json.dumps(
-                    [values[annotation["category_id"]], annotation["segmentation"]], separators=(",", ":")
-                )
-                masks.setdefault(annotation["image_id"], []).append(text)
+            value, segmentation = values.get(str(annotation["category_id"])), annotation.get("segmentation")
+            if value is not None and segmentation:
+                text = json.dumps([value, segmentation], separators=(",", ":"))
+                masks.setdefault(str(annotation["image_id"]), []).append(text)
         return masks
+
+
+def _strays(content: Mapping[str, Any], name: str) -> list[str]:
+    """What is wrong with the annotations' ids."""
+    problems = []
+    for key, part in (("image_id", "images"), ("category_id", "categories")):
+        known = {str(entry["id"]) for entry in content.get(part, [])}
+        ids = dict.fromkeys(str(annotation[key]) for annotation in content.get("annotations", []))
+        if unknown := [own for own in ids if own not in known]:
+            problems.append(f"{name} has annotations whose {key} is not among its {part}: {first_few(unknown)}")
+    return problems
 
 
 def _all_classes(content: Mapping[str, Any]) -> tuple[str, ...]:
     """All categories in the order of their ids, after a background where there are several."""
-    ordered = sorted(content.get("categories", []), key=lambda category: category["id"])
+    ordered = sorted(content.get("categories", []), key=_order)
     names = tuple(str(category["name"]) for category in ordered)
     return names if len(names) < 2 else ("background", *names)
+
+
+def _order(category: Mapping[str, Any]) -> tuple[bool, int, str]:
+    """By the id: numbers, also where they are written as texts, before names."""
+    text, number = str(category["id"]), str(category["id"]).isdecimal()
+    return not number, len(text) if number else 0, text
 
 
 def _read(files: CompetitionFiles, name: str) -> dict[str, Any]:
