@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from maskfold.competitions import find_competitions, open_competition
-from maskfold.competitions.find import describe_stranger
+from maskfold.competitions.find import describe_stranger, fitting_profile
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
 
@@ -67,6 +67,16 @@ def test_beside_another_competition_what_was_asked_for_is_told_too(tgs, tianchi,
         open_competition(CompetitionConfig(), data_root=tmp_path)
     told = f"{tgs.root} fits tgs-salt: set competition.profile; {tianchi.root} lacks test_a/. python src/check_data.py"
     assert told in str(error.value)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lines_of_tables_end_as_on_any_system(tgs, end, encoding):
+    path = tgs.root / "train.csv"
+    path.write_bytes(end.join(path.read_text().splitlines()).encode(encoding))
+    assert fitting_profile(tgs.root) == "tgs-salt"
+    path.write_bytes(end.join(["id,mask", "a,1 1"]).encode(encoding))
+    assert fitting_profile(tgs.root) is None
 
 
 def test_columns_that_a_table_lacks_are_named(tgs):

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+from io import StringIO
 
 from maskfold.competitions.files import CompetitionFiles, decode_text
 from maskfold.competitions.profile import CsvProfile, Profile
@@ -30,9 +31,9 @@ def _first_line(files: CompetitionFiles, table: str, separator: str) -> list[str
     with files.open(table) as stream:
         data = stream.read(LONGEST)
     if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        data = data.partition(b"\n")[0]
+        data = next(iter(data.splitlines()), b"")
     try:
-        line = decode_text(data, table).partition("\n")[0]
+        line = StringIO(decode_text(data, table), newline=None).readline()
     except CompetitionError:
         return []
-    return [name.strip() for name in next(csv.reader([line.strip("\r")], delimiter=separator), [])]
+    return [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
