@@ -10,9 +10,11 @@ from PIL import Image
 
 from maskfold.competitions import open_competition
 from maskfold.competitions.images import _is_colour_jpeg, decode_image, image_size
+from maskfold.competitions.label_images import LabelReader
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
 from maskfold.images import PLAIN, ImageSpec
+from maskfold.labels import LabelSpec
 
 
 def png(array):
@@ -49,13 +51,13 @@ def npy(array, **options):
     return stream.getvalue()
 
 
-def tif(bands, planar=1):
+def tif(bands, planar=1, orientation=1):
     """A tif as geographic programs write it, byte by byte: bands uint16 (H, W, C) in file order, none of it colours."""
     height, width, channels = bands.shape
     data = bands.astype("<u2").tobytes()
     rows = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, None), (259, 3, 1, 1), (262, 3, 1, 1),
-            (273, 4, 1, 8), (277, 3, 1, channels), (278, 4, 1, height), (279, 4, 1, len(data)), (284, 3, 1, planar),
-            (338, 3, channels - 1, None)]  # fmt: skip
+            (273, 4, 1, 8), (274, 3, 1, orientation), (277, 3, 1, channels), (278, 4, 1, height),
+            (279, 4, 1, len(data)), (284, 3, 1, planar), (338, 3, channels - 1, None)]  # fmt: skip
     end = 8 + len(data)
     extra = end + 2 + 12 * len(rows) + 4
     directory, values = struct.pack("<H", len(rows)), b""
@@ -209,6 +211,19 @@ def test_exif_rotation_changes_neither_pixels_nor_size():
     Image.fromarray(RGB).save(stream, "jpeg", exif=exif)
     assert decode_image(stream.getvalue(), "a.jpg").shape == (7, 11, 3)
     assert image_size(io.BytesIO(stream.getvalue()), "a.jpg") == (7, 11)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])  # to be shown turned by 180 and by 90 degrees
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_images_and_masks_in_tifs_that_are_to_be_turned_stay_as_they_are_stored(channels, orientation):
+    image = np.random.default_rng(channels).integers(0, 65536, (7, 11, channels), np.uint16)
+    data, spec = tif(image, orientation=orientation), ImageSpec(channels, "uint16")
+    np.testing.assert_array_equal(decode_image(data, "a.tif", spec), image)
+    assert image_size(io.BytesIO(data), "a.tif") == (7, 11)
+    mask = image[..., :1] // 32768
+    reader = LabelReader(LabelSpec("binary", ("road",)))
+    label = reader.decode_for(tif(mask, orientation=orientation), "a_mask.tif", (7, 11))
+    np.testing.assert_array_equal(label.values, mask[..., 0])
 
 
 def test_tifs_of_colours_are_read_as_pillow_reads_them():

@@ -15,7 +15,7 @@ from PIL import Image, Jpeg2KImagePlugin, UnidentifiedImageError
 from maskfold.competitions.channels import Channel, make_channels
 from maskfold.competitions.decoders import decoding
 from maskfold.competitions.dicom import DICOM_SUFFIXES, dicom_size, read_dicom
-from maskfold.competitions.tif import TIF_SUFFIXES, has_fourth_band, read_bands, readable_tif, tif_size
+from maskfold.competitions.tif import TIF_SUFFIXES, as_stored, has_fourth_band, read_bands, readable_tif, tif_size
 from maskfold.errors import CompetitionError
 from maskfold.images import PLAIN, ImageSpec, PixelType
 from maskfold.program import command_line
@@ -115,7 +115,7 @@ def image_size(stream: IO[bytes], name: str) -> tuple[int, int]:
             return shape[0], shape[1]
         if _suffix(name) in DICOM_SUFFIXES:
             return dicom_size(stream, name)
-        if _suffix(name) in RASTER_SUFFIXES and (size := _raster_size(stream)) and is_large(size, MOST_PIXELS):
+        if _suffix(name) in RASTER_SUFFIXES and (size := _raster_size(stream)):
             return size
         stream.seek(0)
         try:
@@ -198,7 +198,7 @@ def _read_picture(data: bytes, name: str) -> np.ndarray:
         bands = read_bands(data, name)
         if bands is not None:
             return bands
-        data = readable_tif(data)
+        data = readable_tif(as_stored(data))
     flags = COLOUR if _is_colour_jpeg(data) else cv2.IMREAD_UNCHANGED
     with decoding(f"{name} is not an image that OpenCV can read"):
         whole = bool(data) and _has_its_chunks(data)

@@ -10,6 +10,7 @@ from PIL import Image
 from maskfold.competitions.decoders import decoding
 from maskfold.competitions.images import read_npy
 from maskfold.competitions.label_map import NOT_SCORED, LabelMap
+from maskfold.competitions.tif import as_stored
 from maskfold.errors import CompetitionError, first_few
 from maskfold.labels import Label, LabelSpec
 
@@ -113,7 +114,7 @@ def _read_image(data: bytes, name: str, palette: Palette, shape: tuple[int, int]
 
     With ``greys`` a palette means its colours where all are grey, or else its indices.
     """
-    with decoding(f"{name} cannot be read as a mask"), Image.open(BytesIO(data)) as image:
+    with decoding(f"{name} cannot be read as a mask"), Image.open(BytesIO(as_stored(data))) as image:
         if shape is not None:
             _check_size((image.height, image.width), shape, name)
         if palette == "colours":

@@ -13,6 +13,8 @@ from maskfold.errors import CompetitionError
 TIF_SUFFIXES = frozenset({".tif", ".tiff"})
 # Values of a tif's tag PhotometricInterpretation.
 BLACK_IS_ZERO, RGB = 1, 2
+# A tif's tag of how it is to be turned to be looked at, and its value for: not at all.
+ORIENTATION, AS_STORED = 274, 1
 
 
 def read_bands(data: bytes, name: str) -> np.ndarray | None:
@@ -45,6 +47,15 @@ def read_bands(data: bytes, name: str) -> np.ndarray | None:
             return np.moveaxis(raster.read(), 0, -1)
     except rasterio.errors.RasterioError as error:
         raise CompetitionError(f"{name}, a tif of {how}, cannot be read: {error}") from None
+
+
+def as_stored(data: bytes) -> bytes:
+    """A tif, or anything else, of which OpenCV and Pillow give the stored pixels; rasterio turns nothing anyway."""
+    try:
+        orientation = _tif_tags(data).get(ORIENTATION)
+    except struct.error:
+        return data  # who decodes it tells what is wrong
+    return data if orientation is None else orientation.set(data, AS_STORED)
 
 
 def readable_tif(data: bytes) -> bytes:
