@@ -182,12 +182,20 @@ def test_categories_follow_each_other_by_their_numbers(coco, tmp_path):
 def test_annotations_of_what_the_file_does_not_list_are_told(coco, tmp_path):
     path = tmp_path / "coco/annotations/instances_train2017.json"
     content = json.loads(path.read_text())
-    content["annotations"][1]["image_id"], content["annotations"][2]["category_id"] = 77, "kite"
+    config = CompetitionConfig(profile=str(tmp_path / "coco.yaml"), root=tmp_path / "coco")
+    listed, ids = content["images"], [image["id"] for image in content["images"]]
+    content["images"] = listed[:1]
     path.write_text(json.dumps(content))
-    competition = open_competition(CompetitionConfig(profile=str(tmp_path / "coco.yaml"), root=tmp_path / "coco"))
+    cut = listed[-1]["file_name"]
+    assert cut not in open_competition(config).samples("train").ids, "the list was cut short"
+    content["images"] = listed
+    for annotation in content["annotations"]:
+        annotation["image_id"] = 76 + ids.index(annotation["image_id"])
+    content["annotations"][2]["category_id"] = "kite"
+    path.write_text(json.dumps(content))
     with pytest.raises(CompetitionError) as caught:
-        competition.samples("train")
-    assert "has annotations whose image_id is not among its images: 77" in str(caught.value)
+        open_competition(config).samples("train")
+    assert "has annotations whose image_id is not among its images: 76" in str(caught.value)
     assert "has annotations whose category_id is not among its categories: kite" in str(caught.value)
 
 

@@ -22,7 +22,8 @@ def kind(data: Fingerprint, config: FoldsConfig) -> Reason:
         return Reason("stratified-grouped", f"{data.groups} groups of images stay together, coverage is even")
     if asked or (data.copies and data.units > 1):
         return Reason("auto", "coverage is even; near-copies stay together, where there are any")
-    return Reason("stratified", "no groups are known; coverage is even" if not data.groups else "there is one group")
+    known = "all images are of one group" if data.groups else "no groups are known"
+    return Reason("stratified", f"{known}; coverage is even")
 
 
 def copies(data: Fingerprint, kind: str, config: FoldsConfig) -> Reason:
