@@ -191,7 +191,7 @@ def test_annotations_of_what_the_file_does_not_list_are_told(coco, tmp_path):
     content["images"] = listed
     for annotation in content["annotations"]:
         annotation["image_id"] = 76 + ids.index(annotation["image_id"])
-    content["annotations"][2]["category_id"] = "kite"
+        annotation["category_id"] = "kite"
     path.write_text(json.dumps(content))
     with pytest.raises(CompetitionError) as caught:
         open_competition(config).samples("train")

@@ -25,9 +25,12 @@ from maskfold.datasets import (
     build_augmentation,
     train_loader,
 )
+from maskfold.datasets import slots as module
+from maskfold.datasets.cache import _taken as taken_by
 from maskfold.datasets.slots import Slots
 from maskfold.errors import ConfigError
 from maskfold.files import cache_folder
+from maskfold.locks import exclusive
 
 MANY = 2**30
 
@@ -244,6 +247,31 @@ def test_a_process_that_is_not_forked(copied, folder):
     child.start()
     np.testing.assert_array_equal(answers.get(timeout=120), cache.image(samples[0]))
     child.join()
+
+
+def test_a_file_that_is_large_enough_waits_for_nobody(tmp_path):
+    """Data workers read it while another process lets it grow, which may take long."""
+    path, image = tmp_path / "x.images", np.arange(30, dtype=np.uint8)
+    slots = Slots([40, 70, 5000], path, count=2)
+    slots.write(1, b"k" * 16, [image])
+    with exclusive(path.with_suffix(".images.lock"), path), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "exclusive", None)
+        for other in (pickle.loads(pickle.dumps(slots)), Slots([40, 70, 5000], path, count=1)):
+            found = other.read(1, b"k" * 16)
+            assert found is not None
+            assert found[:30].tolist() == image.tolist()
+            assert other.count == 2
+
+
+def test_room_that_a_file_does_not_have_yet_is_not_free(tmp_path):
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.truncate(2**20)
+        file.write(b"x" * 10_000)
+    taken = taken_by(path.stat())
+    assert 10_000 <= taken < 2**20
+    os.posix_fallocate(os.open(path, os.O_RDWR), 0, 2**20)
+    assert taken_by(path.stat()) == 2**20
 
 
 def test_a_file_that_a_crash_left_half_written(tmp_path):

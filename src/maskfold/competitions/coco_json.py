@@ -104,13 +104,13 @@ class CocoJson(SourcesLayout):
 
 
 def _strays(content: Mapping[str, Any], name: str) -> list[str]:
-    """What is wrong with the annotations' ids; a list of images that was cut short leaves some of its own behind."""
+    """What is wrong with the annotations' ids; lists that were cut short leave some behind."""
     problems, annotations = [], content.get("annotations", [])
     for key, part in (("image_id", "images"), ("category_id", "categories")):
         known = {str(entry["id"]) for entry in content.get(part, [])}
         ids = dict.fromkeys(str(annotation[key]) for annotation in annotations)
         unknown = [own for own in ids if own not in known]
-        if unknown and (part == "categories" or len(unknown) == len(ids)):
+        if unknown and len(unknown) == len(ids):
             problems.append(f"{name} has annotations whose {key} is not among its {part}: {first_few(unknown)}")
     return problems
 
@@ -124,8 +124,11 @@ def _all_classes(content: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _order(category: Mapping[str, Any]) -> tuple[bool, int, str]:
     """By the id: numbers, also where they are written as texts, before names."""
-    text, number = str(category["id"]), str(category["id"]).isdecimal()
-    return not number, len(text) if number else 0, text
+    text = str(category["id"])
+    try:
+        return False, int(text), ""
+    except ValueError:
+        return True, 0, text
 
 
 def _read(files: CompetitionFiles, name: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def as_stored(data: bytes) -> bytes:
         orientation = _tif_tags(data).get(ORIENTATION)
     except struct.error:
         return data  # who decodes it tells what is wrong
-    return data if orientation is None else orientation.set(data, AS_STORED)
+    return data if orientation is None or orientation.value == AS_STORED else orientation.set(data, AS_STORED)
 
 
 def readable_tif(data: bytes) -> bytes:

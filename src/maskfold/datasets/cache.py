@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import replace
@@ -17,7 +18,7 @@ from maskfold.labels import Label
 from maskfold.resizing import scaled_size
 
 logger = logging.getLogger(__name__)
-VERSION = 1  # of how pixels are stored; raise it with every change of what reading or scaling gives
+VERSION = 2  # of how pixels are stored; raise it with every change of what reading or scaling gives
 
 
 class ImageCache:
@@ -68,8 +69,9 @@ class ImageCache:
         kept = min(self._images.count, self._labels.count)
         self._places = {name: place for place, name in enumerate(list(sizes)[:kept])}
         if kept < len(sizes):
+            taken = ends[kept - 1] if kept else 0
             logger.info(
-                f"data.cache holds {kept} of {len(sizes)} images in {limit / 2**30:.1f} GiB (data.cache_gib); the "
+                f"data.cache holds {kept} of {len(sizes)} images in {taken / 2**30:.1f} GiB (data.cache_gib); the "
                 "others are read each time"
             )
 
@@ -140,7 +142,12 @@ class ImageCache:
 def _half_free(folder: Path, files: Iterable[Path]) -> float:
     """Half of the bytes that would be free on the disk without ``files``: as much for the next run as for the first."""
     folder.mkdir(parents=True, exist_ok=True)
-    return (shutil.disk_usage(folder).free + sum(file.stat().st_size for file in files if file.exists())) / 2
+    return (shutil.disk_usage(folder).free + sum(_taken(file.stat()) for file in files if file.exists())) / 2
+
+
+def _taken(file: os.stat_result) -> int:
+    """Bytes of the disk that a file takes: not all of its length where room is given as it is written."""
+    return min(file.st_size, file.st_blocks * 512) if hasattr(file, "st_blocks") else file.st_size
 
 
 def _digest(*facts: object) -> bytes:

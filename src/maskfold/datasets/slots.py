@@ -88,8 +88,8 @@ class Slots:
         if self.path is None:
             self._bytes = np.frombuffer(mmap.mmap(-1, total), np.uint8)
         else:
-            with exclusive(self.path.with_suffix(f"{self.path.suffix}.lock"), self.path, wait=True):
-                total = _allocated(self.path, total)
+            held = self.path.stat().st_size if self.path.exists() else 0
+            total = held if held >= total else _allocated(self.path, total)
             self._bytes = np.memmap(self.path, np.uint8, mode="r+", shape=(total,))
             self.count = bisect_right(self._ends, total) - 1
         self._keys = self._bytes[: slots * KEY].reshape(slots, KEY)
@@ -100,6 +100,11 @@ class Slots:
 def _allocated(path: Path, size: int) -> int:
     """The length of the file, at least ``size``, all of which has room: a full disk, found later, ends the process."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(path.with_suffix(f"{path.suffix}.lock"), path, wait=True):
+        return _grown(path, size)
+
+
+def _grown(path: Path, size: int) -> int:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     held = os.fstat(handle).st_size
     try:

@@ -23,12 +23,15 @@ from maskfold.planning.rules.views import GAINS, view_count
 from maskfold.planning.rules.window import window, window_pixels
 from maskfold.planning.speed import Speed
 
-# docs/experiments.md, soft_labels_buildings: twice the epochs of short trainings gain 0.025 on real tiles with weights
-# of ImageNet. Beyond 20,000 images, or 150 rounds of few, a third of it is expected; beyond 40 rounds, or 100,000,
-# nothing (configs that were tuned by hand: 16 epochs of 633, 40 of 2720, 60 of 367).
-DOUBLING, SHORT, FEW = 0.025, 20_000, 150
-LATER = 1 / 3
-ROUNDS, MOST = 40, 100_000
+# docs/experiments.md: twice the images of short trainings with weights of ImageNet gain 0.025 on tiles
+# (soft_labels_buildings, to 4.6 rounds of the images) and 0.059 on salt (small_images, to 8 rounds). That lasts for 8
+# rounds, of few for 2000 images, of many for 20,000 or two rounds. Then a tenth is expected, for on salt 16 rounds
+# gained 0.005 more, on tiles 20 rounds 0.003 (benchmarks/RESULTS.md, plans); and nothing beyond 40 rounds or 100,000,
+# of few beyond 150 rounds or 20,000 (configs that were tuned by hand: 16 epochs of 633, 40 of 2720, 60 of 367).
+DOUBLING, FIRST, SHORT = 0.042, 2000, 20_000
+LATER = 0.1
+FIRST_ROUNDS, FIRST_OF_MANY = 8, 2
+ROUNDS, ROUNDS_OF_FEW, MOST = 40, 150, 100_000
 # docs/experiments.md, street_scenes: of eleven classes the rare ones come late. 10, 20 and 40 epochs of 367 images
 # reach 0.466, 0.548 and 0.590: what is missing is so many images over those trained on, and the second doubling's gain
 # that of a training of usual length.
@@ -39,15 +42,13 @@ FOLDS = 0.0275
 # docs/experiments.md, soft_labels_demo: from scratch, twice the epochs of 768 images gain 0.146; that lasts until some
 # 2000 images, as the demo's own 17 epochs are.
 SCRATCH_DOUBLING, SCRATCH_SHORT = 0.146, 2000
-# TGS salt's winners brought 101 pixels to 192 to 256: below that the deepest features, of stride 32, have no extent.
-# Low beside docs/experiments.md, small_images (0.054), as is DOUBLING (0.059): together they order its trainings right.
-SMALL_SIDE, SMALL = 256, 0.02
-# docs/experiments.md, progressive_scale: tiles of 512 pixels lost 0.104 at 128 pixels in half of the epochs against 256
-# pixels; 0.025 of it is the epochs', 0.030 what the true masks lose (`maskfold.planning.ceiling`).
-SHRUNK = 0.049
-# benchmarks/RESULTS.md, scale and crops: where crops hide half of an image's side, the mean of 0.015 (tiles) and 0.137
-# (streets) is lost of what the true masks gain by the larger scale, in as many steps.
-HIDDEN = 0.076
+# Below 256 pixels the deepest features, of stride 32, have little extent: half of a side loses 0.049 on tiles
+# (docs/experiments.md, progressive_scale: 0.104, of which 0.025 are the epochs', 0.030 what the true masks lose) and
+# 0.054 on salt (small_images: 0.032 from 192 to 128 pixels).
+SMALL_SIDE, SMALL = 256, 0.05
+# benchmarks/RESULTS.md, scale and crops: so much of what the true masks gain by the larger scale is lost, in as many
+# steps, where crops hide half of an image's side: on tiles, and on streets, whose classes are known by their place.
+HIDDEN, CLASSES_HIDDEN = 0.015, 0.137
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,9 @@ def value(network: Network, costs: Costs, folds: int, images: float) -> float:
     if network.encoder == SCRATCH:
         length += (SCRATCH_DOUBLING - DOUBLING) * math.log2(min(images, SCRATCH_SHORT) / SCRATCH_SHORT)
     halvings = math.log2(SMALL_SIDE / min(SMALL_SIDE, data.side * scale))
-    small = (SHRUNK if scale < 1 else SMALL) * halvings
-    hidden = HIDDEN * max(0.0, math.log2(data.side * scale / costs.crop))
-    return length + quality(network) + data.ceilings[scale] + FOLDS * (1 - 1 / folds) - small - hidden
+    hidden = max(0.0, math.log2(data.side * scale / costs.crop))
+    lost = SMALL * halvings + (CLASSES_HIDDEN if data.task == "multiclass" else HIDDEN) * hidden
+    return length + quality(network) + data.ceilings[scale] + FOLDS * (1 - 1 / folds) - lost
 
 
 def shortest_training(split: Split) -> float:
@@ -180,9 +181,11 @@ def promise(network: Network, seconds: float, task: Task) -> float:
 
 def short_of(costs: Costs) -> float:
     """Images, or crops of them, up to which a training is short: each further one gains its share."""
-    return costs.crops * min(SHORT, FEW * costs.data.train)
+    train = costs.split.train
+    return costs.crops * min(max(FIRST, FIRST_ROUNDS * train), max(SHORT, FIRST_OF_MANY * train), MOST)
 
 
 def enough(costs: Costs) -> float:
     """Images, or crops of them, beyond which a fold's training gains nothing to speak of."""
-    return max(short_of(costs), costs.crops * min(ROUNDS * costs.data.train, MOST))
+    train = costs.split.train
+    return costs.crops * max(min(ROUNDS_OF_FEW * train, SHORT), min(ROUNDS * train, MOST))

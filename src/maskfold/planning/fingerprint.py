@@ -36,6 +36,7 @@ class Fingerprint:
 
     Attributes:
         task: binary, multiclass or multilabel.
+        channels: maps of an image.
         metric: its name.
         of_sums: whether the metric is of sums over the set, not a mean over images.
         error_costs: of a false positive and a false negative, see `maskfold.metrics.CompetitionMetric`; None: another
@@ -60,6 +61,7 @@ class Fingerprint:
     """
 
     task: Task
+    channels: int
     metric: str
     of_sums: bool
     error_costs: tuple[float, float] | None
@@ -121,6 +123,7 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
     height, width = float(train["height"].median()), float(train["width"].median())
     return Fingerprint(
         task=competition.labels.task,
+        channels=competition.labels.channels,
         metric=competition.metric.name,
         of_sums=competition.metric.of_sums,
         error_costs=competition.metric.costs,

@@ -12,10 +12,11 @@ from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.networks import Network, at_hand, of_encoders
 from maskfold.planning.reason import Reason
 from maskfold.planning.rules import folds, input, learning_rate, length, positives, views
-from maskfold.planning.rules.batch import batch_size, prediction_batch
+from maskfold.planning.rules.batch import GPU_MOST, batch_size, prediction_batch
 from maskfold.planning.rules.loss import loss
 from maskfold.planning.rules.network import quality
 from maskfold.planning.rules.scale import why_scale
+from maskfold.planning.rules.window import images_held
 from maskfold.planning.speed import Speed
 from maskfold.training.forecast import duration
 
@@ -72,7 +73,8 @@ def make_plan(
         ModelError: a network that cannot be built.
     """
     kind = folds.kind(data, base.folds)
-    made = folds.count(data, kind.value, base.folds)
+    copies = folds.copies(data, kind.value, base.folds)
+    made = folds.count(data, kind.value, copies.value, base.folds)
     split = folds.split(data, kind.value, made.value, base.folds)
     counts = folds.counts(made.value, base.folds)
     budget = Budget(data, speed, hours * 3600, counts, views.choices(data), split, shortest)
@@ -81,7 +83,7 @@ def make_plan(
     option = best[0]
     values = {
         "folds.kind": kind,
-        "folds.copies": folds.copies(data, kind.value, base.folds),
+        "folds.copies": copies,
         "folds.count": made,
         "folds.trained": folds.trained(option.folds, made.value, option.images, base.folds),
         **_values(data, speed, option, hours=hours, why=_why_network(best, estimates)),
@@ -126,6 +128,7 @@ def _values(data: Fingerprint, speed: Speed, option: Option, *, hours: float, wh
     pretrained = encoder != SCRATCH
     weights = "a file of them is at hand" if pretrained else "no file is at hand: MASKFOLD_WEIGHTS names folders"
     image = round(data.pixels * scale**2) if option.window.value is None else option.window.value**2
+    held = GPU_MOST if option.window.value is None else images_held(data, scale, speed.free)
     return {
         "data.scale": Reason(scale, why_scale(data, scale)),
         "data.crop": option.crop,
@@ -148,7 +151,7 @@ def _values(data: Fingerprint, speed: Speed, option: Option, *, hours: float, wh
         "train.validate_every": length.validate_every(costs, epoch, count.value),
         "train.batch_size": batch,
         "tta.window": option.window,
-        "inference.batch_size": prediction_batch(image, memory=memory, free=speed.free),
+        "inference.batch_size": prediction_batch(image, memory=memory, free=speed.free, most=held),
     }
 
 

@@ -20,10 +20,10 @@ class FirstBroken:
 
     def look(self, ids: Sequence[str], loss: Tensor) -> None:
         """Look at the loss of a batch of these images."""
-        sound = torch.isfinite(loss.detach()).all()
-        first = torch.full_like(sound, -1, dtype=torch.int64) if self._first is None else self._first
+        broken = ~torch.isfinite(loss.detach()).all()
+        first = torch.full_like(broken, -1, dtype=torch.int64) if self._first is None else self._first
         here = torch.full_like(first, len(self._batches))
-        self._first = torch.where((first < 0) & ~sound, here, first)
+        self._first = torch.where((first < 0) & broken, here, first)
         self._batches.append(ids)
 
     def ids(self) -> list[str]:

@@ -29,18 +29,20 @@ def batch_size(crop: int, images: int, *, memory: float | None, free: int) -> Re
     return Reason(used, why if used == fits else f"an epoch of {images} images has {images // used} steps")
 
 
-def prediction_batch(image: int, *, memory: float | None, free: int) -> Reason:
-    """Of images of so many pixels after scale; a number, for several processes cannot settle ``auto``.
+def prediction_batch(image: int, *, memory: float | None, free: int, most: int = GPU_MOST) -> Reason:
+    """Of images, or windows, of so many pixels after scale; a number, for several processes cannot settle ``auto``.
 
     Args:
         image: pixels.
         memory, free: see `batch_size`; prediction takes less memory than training.
+        most: images that a GPU may hold.
     """
     if memory is None:
         return Reason(by_pixels(image), f"images of {image} pixels after scale")
-    return Reason(
-        max(1, _on_gpu(image, memory, free)), f"images of {image} pixels after scale: they could even train together"
-    )
+    fits = _on_gpu(image, memory, free)
+    if most < fits:
+        return Reason(most, "so many maps of whole images fit the GPU's memory beside the windows")
+    return Reason(max(1, fits), f"images of {image} pixels after scale: they could even train together")
 
 
 def _on_gpu(image: int, memory: float, free: int) -> int:

@@ -8,6 +8,7 @@ from maskfold.planning.reason import Reason
 
 COUNT = 5
 COUNTS = (1, 2, 3, 5)  # of folds to choose from
+SEARCHED = 20_000  # images that are read and compared with each other, before folds are made, within minutes
 NEVER_DRAWN = 0.368  # share of n images that n draws with replacement leave out: 1/e
 
 
@@ -18,9 +19,9 @@ def kind(data: Fingerprint, config: FoldsConfig) -> Reason:
     asked = config.group is not None or config.copies == "together"  # which the competition's own split cannot do
     if data.given and not asked:
         return Reason("given", "the competition has a validation split of its own")
-    if data.groups and (data.units > 1 or asked):
+    if data.groups > 1 or (data.groups and asked):
         return Reason("stratified-grouped", f"{data.groups} groups of images stay together, coverage is even")
-    if asked or (data.copies and data.units > 1):
+    if asked or (not data.groups and _worth_a_search(data)):
         return Reason("auto", "coverage is even; near-copies stay together, where there are any")
     known = "all images are of one group" if data.groups else "no groups are known"
     return Reason("stratified", f"{known}; coverage is even")
@@ -39,17 +40,27 @@ def copies(data: Fingerprint, kind: str, config: FoldsConfig) -> Reason:
         return Reason("apart", f"{data.copies} near-copies stay where the competition's split has them")
     if kind not in GROUPED:
         return Reason("apart", f"folds.kind {kind} splits {data.copies} near-copies")
+    if not _worth_a_search(data):
+        why = "they join all images" if data.units < 2 else f"a search would compare {data.train} images"
+        return Reason("apart", f"{data.copies} near-copies of {data.read} images that were read: {why}")
     return Reason("together", f"{data.copies} of {data.read} images that were read nearly repeat another one")
 
 
-def count(data: Fingerprint, split: str, config: FoldsConfig) -> Reason:
+def _worth_a_search(data: Fingerprint) -> bool:
+    return data.copies > 0 and data.units > 1 and data.train <= SEARCHED
+
+
+def count(data: Fingerprint, kind: str, copies: str, config: FoldsConfig) -> Reason:
     """Five folds: each trains on 80 % of the images. Fewer where fewer sets stay together; the config's own number."""
-    if split in ("given", "holdout"):
+    if kind in ("given", "holdout"):
         return Reason(1, "one split")
     if config.count != COUNT:
         return Reason(config.count, "as the config has it")
-    tied = split in GROUPED and (data.groups or data.copies)
-    units, what = (data.units, "sets of images that stay together") if tied else (data.train, "images")
+    units, what = data.train, "images"
+    if kind in GROUPED and copies == "together":
+        units, what = data.units, "sets of images that stay together"
+    elif kind in GROUPED and data.groups:
+        units, what = data.groups, "groups"
     made = max(2, min(COUNT, units))
     return Reason(made, "each trains on 80 % of the images" if made == COUNT else f"there are {units} {what}")
 

@@ -6,6 +6,7 @@ from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.reason import Reason
 from maskfold.planning.rules.crop import SHARE
 
+MAPS = 6  # float32, of the images' size: sums, weights, views, the merged ones
 PREDICTION = 0.5  # of the memory that training takes, at most: no gradients, and only the skip connections are kept
 
 
@@ -22,6 +23,12 @@ def window(data: Fingerprint, scale: float, crop: int, *, memory: float | None, 
     if memory is None or PREDICTION * memory * millions <= SHARE * free:
         return Reason(None, f"whole images of {millions:.3g} million pixels after scale")
     return Reason(crop, f"an image of {millions:.3g} million pixels after scale does not fit the GPU's memory")
+
+
+def images_held(data: Fingerprint, scale: float, free: int) -> int:
+    """Images whose maps a GPU holds at once, while windows of them are merged; one at least."""
+    maps = MAPS * 4 * data.channels * data.pixels * max(1.0, data.test_pixels) * scale**2
+    return max(1, int(free * SHARE / 2 / maps))
 
 
 def window_pixels(data: Fingerprint, scale: float, side: int | None) -> float:
