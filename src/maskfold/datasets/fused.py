@@ -25,6 +25,7 @@ MOST_CHANNELS = 4  # that OpenCV pads and transposes
 ROW = 512
 
 VALUES = np.arange(256, dtype=np.uint8)
+HUES = VALUES.astype(np.float64)
 SATURATED = np.arange(-255, 511).clip(0, 255).astype(np.uint8)  # what sums of two values are kept at
 # The eight symmetries of a square as `albumentations.D4` names them, in the order in which it draws them; arrays (H, W)
 # or (H, W, C).
@@ -168,7 +169,7 @@ def _shifted(image: np.ndarray, params: dict[str, float]) -> np.ndarray:
     hue, saturation, value = (params[f"{name}_shift"] for name in ("hue", "sat", "val"))
     if hue == 0 and saturation == 0 and value == 0:
         return image
-    hues = np.mod(VALUES.astype(np.int16) + hue, 180).astype(np.uint8) if hue else VALUES
+    hues = np.mod(HUES + hue, 180).astype(np.uint8) if hue else VALUES
     saturations = _plus(saturation).copy()
     saturations[0] = 0  # grey stays grey
     planes = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
