@@ -248,7 +248,7 @@ def test_lengths():
     # An epoch of 100 images is 50 s, a validation 10: once in two epochs is a tenth.
     assert length.validate_every(costs, 100, 30).value == 2
     assert length.validate_every(costs, 100, 1).value == 1
-    found = {room: length.images(room, shortest=100, enough=20_000) for room in (50, 199, 1234, 60_000)}
+    found = {room: length.trained_images(room, shortest=100, enough=20_000) for room in (50, 199, 1234, 60_000)}
     assert list(found.values()) == [100, 199, 1234, 40_000]
     epochs = {room: length.epochs(room, found[room], 100, enough=20_000, hours=1, folds=2) for room in found}
     assert [epochs[room].value for room in found] == [1, 1, 12, 400]
@@ -266,9 +266,9 @@ def test_a_long_training_has_some_epochs():
     costs = SimpleNamespace(trained=0.5, split=Split(154_000, 38_000), predicted=0.25)
     drawn = length.epoch_images(200_000, costs)
     assert drawn == (25_000, "8 epochs instead of 1.3 of all images")
-    assert length.epochs(200_000, 200_000, length.epoch(drawn, costs.split), enough=1e6, hours=9, folds=1).value == 8
+    assert length.epochs(200_000, 200_000, length.images_of_epoch(drawn, costs.split), enough=1e6, hours=9, folds=1).value == 8
     assert length.epoch_images(8 * 154_000, costs).value is None
-    assert length.epoch(length.epoch_images(10**7, costs), costs.split) == 154_000
+    assert length.images_of_epoch(length.epoch_images(10**7, costs), costs.split) == 154_000
     # 480 s make eight epochs of a minute, 130 s two; a hundred images are seen four times.
     few = SimpleNamespace(trained=0.5, split=Split(900, 40), predicted=0.25)
     assert [length.epoch_images(images, few).value for images in (960, 260, 100)] == [120, 130, None]

@@ -89,7 +89,7 @@ def make_plan(
         **_values(data, speed, option, hours=hours, why=_why_network(best, estimates)),
         "tta.views": views.views(data, option.views),
     }
-    images = values["train.epochs"].value * length.epoch(values["train.epoch_images"], split)
+    images = values["train.epochs"].value * length.images_of_epoch(values["train.epoch_images"], split)
     seconds = option.costs.total(images, option.folds)
     costs = {network.name: estimates.cost(network).train for network in networks}
     full = length.is_enough(option.images, enough(option.costs))
@@ -119,9 +119,9 @@ def choose(budget: Budget, networks: Sequence[Network]) -> tuple[list[Option], E
 def _values(data: Fingerprint, speed: Speed, option: Option, *, hours: float, why: str) -> dict[str, Reason]:
     costs, memory, scale = option.costs, option.costs.cost.memory, option.scale
     encoder, decoder = option.network.encoder, option.network.decoder
-    images = length.images(option.images, shortest=shortest_training(costs.split), enough=enough(costs))
+    images = length.trained_images(option.images, shortest=shortest_training(costs.split), enough=enough(costs))
     drawn = length.epoch_images(images, costs)
-    epoch = length.epoch(drawn, costs.split)
+    epoch = length.images_of_epoch(drawn, costs.split)
     batch = batch_size(option.crop.value, int(epoch), memory=memory, free=speed.free)
     count = length.epochs(option.images, images, epoch, enough=enough(costs), hours=hours, folds=option.folds)
     steps = int(count.value * epoch / batch.value)

@@ -16,7 +16,7 @@ def is_enough(images: float, enough: float) -> bool:
     return images > MOST * enough
 
 
-def images(room: float, *, shortest: float, enough: float) -> float:
+def trained_images(room: float, *, shortest: float, enough: float) -> float:
     """That a fold trains on: what there is room for, but no more than twice what is worth it.
 
     Args:
@@ -35,7 +35,7 @@ def epoch_images(images: float, costs: Costs) -> Reason:
     return Reason(int(images / parts), f"{parts} epochs instead of {images / costs.split.train:.2g} of all images")
 
 
-def epoch(drawn: Reason, split: Split) -> float:
+def images_of_epoch(drawn: Reason, split: Split) -> float:
     """Images of an epoch of which so many are drawn."""
     return split.train if drawn.value is None else drawn.value
 
