@@ -156,7 +156,7 @@ def test_images_beside_the_training_images_are_seen_at_that_size_too(opened):
     factors = unlabelled_factors(competition, unlabelled)
     assert factors == [2.0, pytest.approx(0.5725), 1.0]
     looks = {"weak": lambda image, label, seed: (image, label), "strong": lambda image, seed: image}
-    items = UnlabelledDataset(competition, unlabelled, scale=0.5, factors=factors, **looks)
+    items = UnlabelledDataset(competition, unlabelled, scales=[0.5 * factor for factor in factors], **looks)
     assert [tuple(items[Draw(0, place)]["weak"].shape[1:]) for place in range(2)] == [(36, 52), (10, 15)]
     extra = SimpleNamespace(
         samples=test,

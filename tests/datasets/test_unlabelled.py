@@ -30,7 +30,10 @@ def competition(tiny):
 
 def unlabelled(competition, spec="d4_color", seed=3):
     weak = build_augmentation(spec, crop=32, colours=False)
-    return UnlabelledDataset(competition, competition.samples("test"), weak=weak, strong=StrongColours(), seed=seed)
+    samples = competition.samples("test")
+    return UnlabelledDataset(
+        competition, samples, weak=weak, strong=StrongColours(), scales=[1.0] * len(samples), seed=seed
+    )
 
 
 def test_the_weak_image_is_moved_only_and_the_strong_one_has_other_colours_in_the_same_places(competition):

@@ -266,7 +266,10 @@ def test_a_long_training_has_some_epochs():
     costs = SimpleNamespace(trained=0.5, split=Split(154_000, 38_000), predicted=0.25)
     drawn = length.epoch_images(200_000, costs)
     assert drawn == (25_000, "8 epochs instead of 1.3 of all images")
-    assert length.epochs(200_000, 200_000, length.images_of_epoch(drawn, costs.split), enough=1e6, hours=9, folds=1).value == 8
+    assert (
+        length.epochs(200_000, 200_000, length.images_of_epoch(drawn, costs.split), enough=1e6, hours=9, folds=1).value
+        == 8
+    )
     assert length.epoch_images(8 * 154_000, costs).value is None
     assert length.images_of_epoch(length.epoch_images(10**7, costs), costs.split) == 154_000
     # 480 s make eight epochs of a minute, 130 s two; a hundred images are seen four times.

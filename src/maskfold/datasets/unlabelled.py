@@ -32,8 +32,7 @@ class UnlabelledDataset(Dataset[dict[str, Any]]):
         *,
         weak: "Augmentation",
         strong: "StrongColours",
-        scale: float = 1.0,
-        factors: Sequence[float] | None = None,
+        scales: Sequence[float],
         seed: int = 0,
     ) -> None:
         """See the class.
@@ -43,12 +42,10 @@ class UnlabelledDataset(Dataset[dict[str, Any]]):
             samples: with or without masks.
             weak: moves and crops the scaled image.
             strong: changes the colours of the result.
-            scale: factor by which images are resized.
-            factors: of each image beside ``scale``, see `Competition.resampling`; None: 1.
+            scales: of each image the factor by which it is resized.
             seed: of both.
         """
-        self.competition, self.samples, self.seed = competition, samples, seed
-        self.scales = [scale * factor for factor in factors or [1.0] * len(samples)]
+        self.competition, self.samples, self.scales, self.seed = competition, samples, scales, seed
         self.weak, self.strong = weak, strong
 
     def __len__(self) -> int:

@@ -154,8 +154,7 @@ def _unlabelled(competition: Competition, samples: Samples, config: Config) -> U
         samples,
         weak=weak,
         strong=StrongColours(images),
-        scale=data.scale,
-        factors=unlabelled_factors(competition, samples),
+        scales=[data.scale * factor for factor in unlabelled_factors(competition, samples)],
         seed=config.seed,
     )
 
