@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 from tests.competitions.conftest import slow_rle
 
+from maskfold.competitions import open_competition
 from maskfold.competitions import windows as module
 from maskfold.competitions.competition import Competition
+from maskfold.competitions.encoded import MaskEncoder
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.windows import MaskWindows
-from maskfold.errors import CompetitionError
+from maskfold.errors import SubmissionError
 
 
 def layout(tmp_path, order, **changed):
@@ -51,6 +53,14 @@ def test_classes_have_a_row_each(tmp_path, monkeypatch, task):
     }
 
 
-def test_instances_are_refused(tmp_path):
-    with pytest.raises(CompetitionError, match=r"rows: instance, and the components .* are not known"):
-        layout(tmp_path, "F", rows="instance").encode_windows(windows(mask_of((5, 6), 1)))
+def test_rows_of_instances_are_refused(airbus):
+    mask = mask_of((18, 18), 1)
+    with pytest.raises(SubmissionError, match=r"rows: instance, and the components .* are not known"):
+        MaskEncoder(airbus.open())("t0.jpg", windows(mask))
+
+
+def test_large_image_files_are_refused(png_masks):
+    competition = open_competition(png_masks.config().model_copy(update={"max_pixels": 300}))
+    name, size = next(iter(png_masks.test.items()))
+    with pytest.raises(SubmissionError, match=rf"{size[0]}x{size[1]} pixels is too large for a png: write tifs"):
+        MaskEncoder(competition)(name, windows(mask_of(size, 1)))

@@ -173,7 +173,7 @@ def test_the_card(run, competition):
     front = yaml.safe_load(text.split("---")[1])
     assert (front["license"], front["pipeline_tag"]) == ("other", "image-segmentation")
     assert evaluation.line() in text
-    assert "before tuning 0.7000, after it 0.7500, cross-fitted" in text
+    assert "dice 0.7000 before tuning, 0.7500 after (cross-fitted)" in text
     assert "18 training images" in text
     assert 'smp.from_pretrained("runs/small/fold_0/best")' in text
     assert "## Licence\n\nTo fill in" in text

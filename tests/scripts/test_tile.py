@@ -6,6 +6,7 @@ import rasterio
 from tests.drawn_rasters import LOCAL, draw_scenes, random_run, tile_config
 
 from maskfold.cli.values import above_zero, band_list, below_one, count_from, share
+from maskfold.ensembling.rasters import RasterEnsemble
 
 
 @pytest.fixture
@@ -117,6 +118,19 @@ def test_gates_that_see_a_whole_image_are_refused(cut_kidneys, tmp_path, monkeyp
     done = script("predict", "--runs", "runs/local", "--post.top_mean", "{threshold: 0.5, pixels: 25}")
     assert done.code == 1
     assert "post.top_mean looks at a whole image" in done.err
+
+
+def test_rows_of_instances_are_refused_before_anything_is_predicted(cut_kidneys, tmp_path, monkeypatch, script):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(cut_kidneys, tmp_path / "cut")
+    with (tmp_path / "cut/data/tiles/profile_tiles.yaml").open("a") as profile:
+        profile.write("rows: instance\n")
+    random_run(tile_config(tmp_path / "cut", "local", **LOCAL), tmp_path / "runs")
+    monkeypatch.setattr(RasterEnsemble, "masks", lambda *_, **__: pytest.fail("a raster is predicted"))
+    done = script("predict", "--runs", "runs/local")
+    assert done.code == 1
+    assert "rows: instance, and the components of a mask that is read by windows are not known" in done.err
+    assert not list((tmp_path / "submissions").glob("*.csv"))
 
 
 def test_numbers_of_the_command_line():

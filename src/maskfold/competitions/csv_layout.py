@@ -187,16 +187,7 @@ class CsvLayout:
         return {"": [self.dialect.encode(mask)]}
 
     def encode_windows(self, mask: MaskWindows) -> dict[str, list[str]]:
-        """`encode` of a mask that is read strip by strip.
-
-        Raises:
-            CompetitionError: rows of instances, which are components of a whole mask.
-        """
-        if self.instances:
-            raise CompetitionError(
-                f"the profile {self.profile.name} has rows: instance, and the components of a mask that is read by "
-                "windows are not known: write tifs or polygons instead (tile predict)"
-            )
+        """`encode` of a mask that is read strip by strip; its rows are not instances."""
         first = 1 if self.labels.exclusive else 0
         values = self.profile.csv_classes if self.profile.rows == "class" else ("",)
         return {value: [self._encode_layer(mask, first + place)] for place, value in enumerate(values)}

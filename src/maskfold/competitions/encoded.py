@@ -45,7 +45,7 @@ class MaskEncoder:
         It may be a mask of instances (`maskfold.instances`), which are rows where the competition wants them.
 
         Raises:
-            SubmissionError: an unknown id, another size, values that are not classes, a file that would be too large.
+            SubmissionError: an unknown id, another size, values that are not classes; as `check_windows`.
         """
         if id not in self._samples:
             raise SubmissionError(f"{id} is not a test image of this competition: it cannot be part of a submission")
@@ -59,6 +59,23 @@ class MaskEncoder:
         self._check_values(id, mask, numbered=numbered)
         return EncodedMask(id, size, bool(mask.any()), self._whole(mask if numbered else mask.astype(np.uint8)))
 
+    def check_windows(self, size: tuple[int, int]) -> None:
+        """Whether a mask of this size that is read by windows can be written.
+
+        Raises:
+            SubmissionError: rows of instances, which are components of a whole mask; a file that would be too large.
+        """
+        if self.competition.instances:
+            raise SubmissionError(
+                f"the profile {self.competition.profile.name} has rows: instance, and the components of a mask that is "
+                f"read by windows are not known: write tifs or polygons instead, with {command_line('tile', 'predict')}"
+            )
+        if self.competition.submission_kind != "csv" and is_large(size, self.competition.max_pixels):
+            raise SubmissionError(
+                f"a mask of {size[0]}x{size[1]} pixels is too large for a png: write tifs with "
+                f"{command_line('tile', 'predict')}"
+            )
+
     def _whole(self, mask: np.ndarray) -> Rows | bytes:
         layout = self.competition.layout
         if self.competition.submission_kind == "csv":
@@ -69,13 +86,9 @@ class MaskEncoder:
         return cv2.imencode(Path(layout.profile.submission.file).suffix, pixels)[1].tobytes()
 
     def _windows(self, mask: MaskWindows) -> Rows | bytes:
+        self.check_windows(mask.size)
         if self.competition.submission_kind == "csv":
             return self.competition.layout.encode_windows(mask)
-        if is_large(mask.size, self.competition.max_pixels):
-            raise SubmissionError(
-                f"a mask of {mask.size[0]}x{mask.size[1]} pixels is too large for a png: write tifs with "
-                f"{command_line('tile', 'predict')}"
-            )
         return self._whole(mask.whole())
 
     def _check_shape(self, id: str, mask: np.ndarray | MaskWindows, size: tuple[int, int]) -> None:

@@ -82,10 +82,7 @@ def _scores(choice: EnsembleChoice, evaluation: Evaluation | None) -> str:
     lines = [f"Out of fold, {len(evaluation.ids)} images, each by the networks that did not see it in training:", ""]
     lines += [f"- {line.strip()}" for line in (evaluation.line() + evaluation.class_lines()).splitlines()]
     if choice.helped:
-        lines += [
-            f"- before tuning {choice.scores['before']:.4f}, after it {choice.scores['after']:.4f}, cross-fitted; the "
-            "score above is that of settings which were chosen on the same images"
-        ]
+        lines += [f"- {choice.scored}; the score above is that of settings which were chosen on the same images"]
     return "\n".join(lines)
 
 

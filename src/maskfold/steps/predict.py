@@ -215,10 +215,11 @@ def _apart(shards: Shards, path: Path) -> tuple[Shards, Iterator[Decoded]]:
             f"{len(large)} images are predicted by windows, whose maps are not kept: leave out --save-probabilities, "
             f"or use {command_line('tile', 'predict', '--probabilities')}"
         )
-    rasters = RasterEnsemble(shards.ensemble)
+    rasters, encode = RasterEnsemble(shards.ensemble), MaskEncoder(shards.ensemble.competition)
+    for sample in large:  # before hours of prediction, not after them
+        encode.check_windows(encode.competition.mask_size(sample))
     left_out = {sample.id for sample in large}
     whole = Samples(sample for sample in samples if sample.id not in left_out)
-    encode = MaskEncoder(shards.ensemble.competition)
     return replace(shards, samples=whole), (Decoded(encode(*found)) for found in rasters.masks(large, path))
 
 
