@@ -12,6 +12,8 @@ import torch
 from maskfold.errors import ConfigError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # glibc's malloc.h
+# What ends one training, and says nothing of the next.
+OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

@@ -68,6 +68,33 @@ def write_file(path: Path, content: str | bytes) -> None:
         temporary.write_bytes(data)
 
 
+def allocate(handle: int, size: int) -> None:
+    """Give an open file ``size`` bytes at least, zeros where it had none, which the disk has room for, if it can say.
+
+    Raises:
+        OSError: it has not.
+    """
+    held = os.fstat(handle).st_size
+    if held < size and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, held, size - held)
+    elif held < size:
+        os.ftruncate(handle, size)
+
+
+@contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """A folder for what is needed while ``beside`` is made, on its disk; removed afterwards, after a kill by `sweep`.
+
+    Raises:
+        StorageError: the place cannot be written to.
+    """
+    with writable(beside):
+        make_folder(beside.parent)
+        made = tempfile.TemporaryDirectory(prefix=f".{beside.stem}.{UNFINISHED}", dir=beside.parent)
+    with made as folder:
+        yield Path(folder)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those around it, each flushed to the disk."""
     if not folder.is_dir():
@@ -167,13 +194,13 @@ def sweep(folder: Path, name: str = "") -> None:
 
 
 @contextmanager
-def writable(path: Path) -> Iterator[None]:
-    """Inside, what keeps ``path`` from being written is told as a `StorageError`."""
+def writable(path: Path, *, size: int | None = None) -> Iterator[None]:
+    """Inside, what keeps ``path`` from being written, ``size`` bytes of it, is told as a `StorageError`."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise _full(path, error, None) from None
+            raise _full(path, error, size) from None
         if error.errno not in UNWRITABLE:
             raise
         raise StorageError(

@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -115,7 +116,11 @@ class LocalStorage:
         sweep(self.root / checked_key(folder) if folder else self.root)
 
     def size(self, prefix: str = "") -> int:
-        return sum((self.root / key).stat().st_size for key in self.list(prefix))
+        total = 0
+        for key in self.list(prefix):
+            with suppress(FileNotFoundError):  # a training that runs replaces its states
+                total += (self.root / key).stat().st_size
+        return total
 
 
 class Content(NamedTuple):

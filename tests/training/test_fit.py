@@ -200,13 +200,16 @@ def test_a_time_limit_finishes_a_fold_that_may_go_on(tiny, train, capsys):
 
 def test_a_time_limit_counts_a_short_last_epoch_by_its_steps(tiny):
     length = Length.of(override(tiny, {"train.epochs": None, "train.iterations": 83}), batches=20)
-    at = {epoch: SimpleNamespace(epoch=epoch, length=length) for epoch in (3, 4)}
+    at = {epoch: SimpleNamespace(epoch=epoch, step=20 * epoch, length=length) for epoch in (3, 4)}
     for session in at.values():
         session.elapsed = lambda: 0.9 * 3600
     limit = TimeLimit(1.0)
     assert limit.on_epoch(at[3]), "a quarter more of 0.9 hours passes one hour"
     assert limit.on_epoch(at[4]) is None, "three of twenty steps more are 0.034 hours"
     assert TimeLimit(0.93).on_epoch(at[4])
+    begun = SimpleNamespace(epoch=3, step=75, length=length, elapsed=at[3].elapsed)
+    assert limit.on_epoch(begun) is None, "of an epoch that was begun five steps are left, 0.06 hours"
+    assert TimeLimit(0.95).on_epoch(begun)
 
 
 def test_callbacks_follow_and_end_a_training(tiny, tmp_path):

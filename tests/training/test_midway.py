@@ -53,6 +53,34 @@ def test_killed_inside_an_epoch_it_goes_on_there_and_ends_the_same(tiny, tmp_pat
     assert differences(end_of(tmp_path / "whole"), end_of(tmp_path / "broken")) == []
 
 
+def test_a_time_limit_that_has_passed_ends_a_training_inside_an_epoch(tiny, tmp_path, monkeypatch):
+    """What a late training is asked for are the scores of the epochs that it has, not the rest of a long one."""
+    config = override(tiny, {**NETWORK, "train.batch_size": "2", "name": "r"})
+    whole, broken = (Run(tmp_path / name / "runs" / "r") for name in ("whole", "broken"))
+    whole.adopt(config)
+    fit(whole, 1)
+    broken.adopt(override(config, {"train.save_minutes": "0.0000001"}))
+    original = midway.save_if_due
+
+    def save(session, log, seen, batch):
+        original(session, log, seen, batch)
+        if batch == 4 and session.epoch == 2:
+            raise Dies
+
+    with monkeypatch.context() as patched, pytest.raises(Dies):
+        patched.setattr("maskfold.training.loop.save_if_due", save)
+        fit(broken, 1)
+    broken.adopt(override(broken.config, {"train.max_hours": "0.0000001"}))
+    with monkeypatch.context() as patched:
+        patched.setattr(Supervised, "__call__", lambda *_: pytest.fail("a batch is trained"))
+        summary = fit(broken, 1)
+    assert (summary["epochs"], summary["stopped"][:13]) == (1, "another epoch")
+    assert broken.fold(1).finished()
+    broken.adopt(override(broken.config, {"train.max_hours": None}))
+    fit(broken, 1)
+    assert differences(end_of(tmp_path / "whole"), end_of(tmp_path / "broken")) == [], "what was begun was kept"
+
+
 def test_weights_that_the_last_step_of_an_epoch_broke_are_not_stored(tiny, tmp_path, monkeypatch):
     """No loss shows it: the next epoch would begin with them, and so would every try after it."""
     run = Run(tmp_path / "runs" / "r")

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from maskfold.errors import RunError
+from maskfold.errors import RunError, StorageError
 from maskfold.files import write_file
 
 BEAT = 1.0  # seconds between two notes of the time
@@ -112,7 +112,7 @@ class Log:
 
         def beat() -> None:
             while not over.wait(BEAT):
-                with suppress(OSError):  # a full disk: the next `save` says so
+                with suppress(OSError, StorageError):  # a full disk: the next `save` says so
                     self._write()
 
         thread = threading.Thread(target=beat, daemon=True)

@@ -5,8 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from maskfold.autopilot.after import predict, report, tune
 from maskfold.autopilot.alarm import ended_after
 from maskfold.autopilot.budget import RUNG, Needs, for_training
@@ -19,6 +17,7 @@ from maskfold.autopilot.log import Log
 from maskfold.autopilot.page import write_page
 from maskfold.autopilot.train import Training, train_folds
 from maskfold.config import Config, config_yaml, load_config, override
+from maskfold.device import OUT_OF_MEMORY
 from maskfold.errors import InferenceError, MaskfoldError, RunError, TrainingError
 from maskfold.files import write_file
 from maskfold.locks import exclusive
@@ -88,7 +87,7 @@ class Autopilot:
                     self._plan()
                     first, needs = self._first()
                     self._climb(first, needs)
-            except (TrainingError, torch.OutOfMemoryError) as error:
+            except (TrainingError, *OUT_OF_MEMORY) as error:
                 if not self.submission.exists():
                     self._empty(str(error))
                 elif self.log.time_left() > 0:
@@ -216,7 +215,7 @@ class Autopilot:
             if not self.log.ended(rung.name):
                 try:
                     self._try(rung, config, kept, first, needs)
-                except (MaskfoldError, torch.OutOfMemoryError) as error:
+                except (MaskfoldError, *OUT_OF_MEMORY) as error:
                     self.log.end(rung.name, str(error), ended="failed")
             if self.log.step(rung.name).ended == "kept":
                 kept.append(RUNS / f"{self.base.name}_{rung.name}")

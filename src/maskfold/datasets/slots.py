@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskfold.errors import ConfigError
+from maskfold.files import allocate
 from maskfold.locks import exclusive
 
 KEY = 16  # bytes of a digest
@@ -108,11 +109,7 @@ def _grown(path: Path, size: int) -> int:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     held = os.fstat(handle).st_size
     try:
-        if held < size:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(handle, held, size - held)
-            else:
-                os.ftruncate(handle, size)
+        allocate(handle, size)
     except OSError as error:
         os.ftruncate(handle, held)
         if not held:

@@ -13,7 +13,7 @@ from maskfold import __version__
 from maskfold.competitions import Competition
 from maskfold.config import TTAConfig
 from maskfold.ensembling.same_output import Probabilities, check_same, example_images
-from maskfold.errors import ExportError
+from maskfold.errors import ExportError, StorageError
 from maskfold.labels import LabelSpec
 from maskfold.models.onnx import Named, OnnxNetwork, check_onnx, onnx_bytes
 from maskfold.runs import FoldFolder, Run
@@ -68,7 +68,7 @@ def _twin(
     twin = OnnxNetwork(content, path)
     for name in names:
         check_same(_probabilities(network, name, labels), _probabilities(twin, name, labels), images, path)
-    with suppress(OSError):
+    with suppress(OSError, StorageError):
         fold.storage.publish(key, content)
     return twin
 

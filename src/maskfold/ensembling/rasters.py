@@ -13,6 +13,7 @@ from maskfold.datasets.loader import window_loader
 from maskfold.ensembling.checkpoints import with_batch_size
 from maskfold.ensembling.ensemble import Ensemble, Predictor
 from maskfold.errors import CompetitionError, ConfigError
+from maskfold.files import scratch_folder
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
 from maskfold.inference.predict import Prediction
@@ -21,7 +22,7 @@ from maskfold.progress import progress
 from maskfold.rasters.predicted import RasterPrediction, decode_raster
 from maskfold.rasters.raster import Raster
 from maskfold.rasters.resampling import Size
-from maskfold.rasters.scratch import DiskArray, scratch_folder
+from maskfold.rasters.scratch import DiskArray
 from maskfold.rasters.windows import RasterWindows
 from maskfold.resizing import Shift, moved, scaled_size
 

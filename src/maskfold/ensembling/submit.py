@@ -165,6 +165,7 @@ def write_masks(
         maps = store = None
         if probabilities is not None:
             maps = MapStore(LocalStorage(probabilities), "")
+            maps.sweep()
             store = stack.enter_context(maps.replace(choice.model_dump(mode="json")))
         # Entered last, so left first: maps are kept only beside a submission that is valid.
         writer = stack.enter_context(SubmissionWriter(competition, path, ids))

@@ -1,9 +1,7 @@
 """Writing a pack: the weights, configs and choices that predict, and nothing else of the runs."""
 
 import json
-import os
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +17,8 @@ from maskfold.competitions import Competition
 from maskfold.config import Config, config_yaml
 from maskfold.ensembling.choice import EnsembleChoice, write_ensemble
 from maskfold.errors import PackError
-from maskfold.files import atomic_path, file_digest
+from maskfold.files import atomic_path, exchange_folder, file_digest, scratch_folder, sweep
+from maskfold.locks import exclusive
 from maskfold.models import build_model
 from maskfold.models.published import pretrained_names
 from maskfold.packing.layout import (
@@ -71,7 +70,8 @@ def write_pack(
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         raise PackError(f"the runs are called {', '.join(names)}: in a pack each needs a name of its own; rename one")
-    with _beside(out) as folder:
+    lock = out.with_name(f".{out.name}.lock")
+    with exclusive(lock, out), _beside(out) as folder:
         profile = competition.profile.model_dump(mode="json", exclude_defaults=True)
         (folder / PROFILE).write_text(yaml.safe_dump(profile, sort_keys=False, allow_unicode=True), encoding="utf-8")
         hashes: dict[str, str | None] = {}
@@ -91,7 +91,7 @@ def write_pack(
         if out.suffix == ".zip":
             _zip(folder, out)
         else:
-            _replace(folder, out)
+            exchange_folder(folder, out)
 
 
 def check_out(out: Path, *, overwrite: bool) -> None:
@@ -190,18 +190,10 @@ def texts(tree: Any) -> Iterator[str]:
 @contextmanager
 def _beside(out: Path) -> Iterator[Path]:
     """A hidden folder beside ``out``, on its disk, removed in the end."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.stem}.") as folder:
-        inner = Path(folder, "pack")
-        inner.mkdir()
-        yield inner
-
-
-def _replace(folder: Path, out: Path) -> None:
-    if out.exists():
-        os.replace(out, folder.parent / "old")
-    os.replace(folder, out)
-    shutil.rmtree(folder.parent / "old", ignore_errors=True)
+    sweep(out.parent, out.name)
+    with scratch_folder(out) as folder:
+        (folder / "pack").mkdir()
+        yield folder / "pack"
 
 
 def _zip(folder: Path, out: Path) -> None:

@@ -192,7 +192,7 @@ def _prepare(folder: Path, settings: dict[str, Any], profile: Path, *, overwrite
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
         raise RasterError(f"{folder} holds other files than tiles: choose another --out")
     if marker.exists() and overwrite:
-        shutil.rmtree(folder)
+        _clear(folder)
     if profile.exists():
         raise RasterError(f"{profile} exists, these tiles are cut: choose another --out, or give --overwrite")
     if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) != settings:
@@ -201,3 +201,13 @@ def _prepare(folder: Path, settings: dict[str, Any], profile: Path, *, overwrite
             "give --overwrite, or the same ones"
         )
     write_file(marker, json.dumps(settings, indent=1))
+
+
+def _clear(folder: Path) -> None:
+    """Remove an earlier cut: first what says which tiles are there, and last what says that these are tiles."""
+    shutil.rmtree(folder / PARTS, ignore_errors=True)
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == SETTINGS):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

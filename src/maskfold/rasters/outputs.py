@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from maskfold.competitions.windows import MaskWindows
-from maskfold.files import atomic_path
+from maskfold.files import atomic_path, scratch_folder
 from maskfold.labels import LabelSpec
 from maskfold.rasters.masks import LONGITUDE_LATITUDE
 from maskfold.rasters.opening import rasterio
 from maskfold.rasters.predicted import RasterPrediction
 from maskfold.rasters.raster import Raster
-from maskfold.rasters.scratch import scratch_folder
 
 # Side of a tif's blocks, and so many rows are written at a time, in pixels.
 BLOCK = 512

@@ -1,13 +1,11 @@
 """Arrays of a raster's size that are on disk while they are worked on, and in memory by parts."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from maskfold.files import UNFINISHED
+from maskfold.files import allocate, writable
 from maskfold.rasters.resampling import Part, Size
 
 
@@ -15,9 +13,15 @@ class DiskArray:
     """An array (C, H, W) in a file. What is read and written is copied, so that no more of it stays in memory."""
 
     def __init__(self, path: Path, channels: int, size: Size, dtype: type[np.generic]) -> None:
-        """Make the file, which holds zeros."""
+        """Make the file, which holds zeros.
+
+        Raises:
+            StorageError: the disk has no room for all of it: found later, through the mapping, it ends the process.
+        """
         self.path, self.shape, self.dtype = path, (channels, *size), np.dtype(dtype)
-        self._open("w+")
+        size = math.prod(self.shape) * self.dtype.itemsize
+        with writable(path, size=size), path.open("wb") as file:
+            allocate(file.fileno(), size)
 
     @property
     def size(self) -> Size:
@@ -34,11 +38,3 @@ class DiskArray:
 
     def _open(self, mode: str) -> np.memmap:
         return np.memmap(self.path, self.dtype, mode, shape=self.shape)  # pyright: ignore[reportCallIssue, reportArgumentType]
-
-
-@contextmanager
-def scratch_folder(beside: Path) -> Iterator[Path]:
-    """A folder for such files, on the disk that ``beside`` is or will be on; removed afterwards."""
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{beside.stem}.{UNFINISHED}", dir=beside.parent) as folder:
-        yield Path(folder)

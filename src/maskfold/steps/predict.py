@@ -1,7 +1,6 @@
 """From trained runs to a submission: which ensemble, which folds, which file."""
 
 import secrets
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +21,7 @@ from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.shards import Shards, shard_count
 from maskfold.ensembling.submit import Decoded, has_maps, test_samples, write_masks
 from maskfold.errors import SubmissionError
-from maskfold.files import UNFINISHED
+from maskfold.files import scratch_folder
 from maskfold.packing.read import Pack
 from maskfold.parallel import default_processes
 from maskfold.program import command_line
@@ -193,9 +192,8 @@ def _place(path: Path, ensemble: Ensemble) -> Iterator[Path]:
     """Where shards are kept until they are put together: beside the submission or, of runs elsewhere, beside these."""
     runs = _runs(ensemble)[0].path.parent
     if url_of(runs) is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.stem}.{UNFINISHED}", dir=path.parent) as folder:
-            yield Path(folder).resolve()
+        with scratch_folder(path) as folder:
+            yield folder.resolve()
         return
     folder = runs / f"shards-{secrets.token_hex(6)}"
     try:

@@ -9,6 +9,8 @@ from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.errors import RasterError, first_few, repeated
+from maskfold.files import sweep
+from maskfold.locks import exclusive
 from maskfold.rasters.outputs import write_geojson, write_mask_tif, write_probability_tif
 from maskfold.rasters.raster import Raster, raster_files
 from maskfold.runs import Run
@@ -71,15 +73,21 @@ def predict_rasters(
     ensemble = RasterEnsemble(Ensemble(choice, competition, folds, batch_size=size, runs=runs))
     scale = competition.profile.raster_scale if scale is None else scale
     for path, raster in zip(paths, opened, strict=True):
-        name = raster.paths[0].stem
-        if probabilities:
-            with ensemble.predicted(raster, name, scale=scale, beside=path) as prediction:
-                write_probability_tif(prediction, competition.labels, path)
-            continue
-        with ensemble.mask(raster, name, scale=scale, beside=path) as mask:
-            write = write_geojson if SUFFIXES[path.suffix.lower()] == "geojson" else write_mask_tif
-            write(mask, raster, competition.labels, path)
+        with exclusive(path.with_name(f".{path.name}.lock"), path):
+            sweep(path.parent, path.name)
+            _predict(ensemble, raster, path, scale=scale, probabilities=probabilities)
     return paths
+
+
+def _predict(ensemble: RasterEnsemble, raster: Raster, path: Path, *, scale: float, probabilities: bool) -> None:
+    name, labels = raster.paths[0].stem, ensemble.competition.labels
+    if probabilities:
+        with ensemble.predicted(raster, name, scale=scale, beside=path) as prediction:
+            write_probability_tif(prediction, labels, path)
+        return
+    with ensemble.mask(raster, name, scale=scale, beside=path) as mask:
+        write = write_geojson if SUFFIXES[path.suffix.lower()] == "geojson" else write_mask_tif
+        write(mask, raster, labels, path)
 
 
 def _paths(rasters: Sequence[Path], out: Path, form: RasterFile) -> list[Path]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from maskfold.cluster import Cluster, workers_of
 from maskfold.config import changed_keys, override
-from maskfold.errors import MaskfoldError
+from maskfold.device import OUT_OF_MEMORY
+from maskfold.errors import MaskfoldError, StudyError
 from maskfold.parallel import Task, Work
 from maskfold.runs import Run
 from maskfold.runs.pseudo import PseudoFolder
@@ -66,14 +67,31 @@ def prepare(plan: Plan) -> None:
     """Write down the config and the folds of every run; the competition's files are looked at once.
 
     Raises:
-        MaskfoldError: no such competition, or a run that was trained with another config.
+        MaskfoldError: no such competition, a run that was trained with another config, pseudo-labels of other rules.
     """
+    for name in plan.trained:
+        for seed in plan.study.seeds:
+            _refuse_other_labels(plan, name, seed)
     root = with_root(plan.common, open_competition(plan.common)).competition
     for name in plan.trained:
         for seed in plan.study.seeds:
             run = plan.run(name, seed)
             run.adopt(plan.config(name, seed).model_copy(update={"competition": root}))
             run.folds()
+
+
+def _refuse_other_labels(plan: Plan, name: str, seed: int) -> None:
+    """Refuse pseudo-labels of a variant that were made by other rules than the study asks for now."""
+    asked, folder = plan.study.variants[name].pseudo, PseudoFolder(plan.pseudo_path(name, seed))
+    if asked is None or not folder.exists():
+        return
+    made = folder.manifest()
+    now, then = (asked.rules, asked.images and str(asked.images)), (made.rules, made.images)
+    if now != then:
+        raise StudyError(
+            f"{folder.path} holds pseudo-labels of other rules than the study asks for variant {name} "
+            f"(rules, folder of images: {then}, now {now}): give another --name, or undo the change"
+        )
 
 
 def done(plan: Plan, job: Job) -> bool:
@@ -133,7 +151,7 @@ def _do(plan: Plan, job: Job) -> None:
             _label(plan, job)
         else:
             train(Run.open(plan.run(job.variant, job.seed).path), job.fold)
-    except MaskfoldError as error:
+    except (MaskfoldError, *OUT_OF_MEMORY) as error:
         print(f"error: {job.variant}, seed {job.seed}: {error}", file=sys.stderr, flush=True)
 
 

@@ -16,7 +16,7 @@ from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.ensemble import refuse_without_presence
 from maskfold.ensembling.oof import groups_of
 from maskfold.ensembling.submit import default_choice, predict_samples, test_samples
-from maskfold.files import atomic_path
+from maskfold.files import atomic_path, file_digest
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.predict import Prediction
 from maskfold.labels import Label
@@ -136,7 +136,13 @@ def _key(plan: Plan, name: str, seed: int) -> str:
     of_folds = [plan.run(name, seed).fold(fold) for fold in folds]
     weights = [fold.digest(checkpoint) for fold in of_folds for checkpoint in fold.checkpoints()]
     sections = [getattr(config, section).model_dump(mode="json") for section in ("tta", "post")]
-    told = json.dumps([weights, sections, config.inference.checkpoint, folds, plan.study.columns, plan.study.truth])
+    competition, truth = plan.run(name, seed).competition(), plan.study.truth
+    judged = [
+        competition.profile.metric.model_dump(mode="json"),
+        plan.study.columns,
+        None if truth is None else file_digest(competition.root / truth),
+    ]
+    told = json.dumps([weights, sections, config.inference.checkpoint, folds, judged])
     return hashlib.sha256(told.encode()).hexdigest()
 
 

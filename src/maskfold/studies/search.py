@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskfold.config import Config, config_yaml, override
-from maskfold.errors import ConfigError, MaskfoldError, StudyError
+from maskfold.device import OUT_OF_MEMORY
+from maskfold.errors import BusyError, ConfigError, MaskfoldError, StorageError, StudyError
 from maskfold.files import write_file
 from maskfold.parallel import Task, Work
 from maskfold.runs import Run
@@ -44,6 +45,7 @@ def search(plan: Plan, workers: WorkThrough) -> dict[str, Any]:
     Raises:
         StudyError: optuna is not installed, or no trial got to its end.
         ConfigError: a key or a value of the space does not fit.
+        BusyError, StorageError: a trial is trained elsewhere, or cannot be stored: it goes on with the same call.
     """
     asked = _asked(plan)
     _refuse_what_does_not_fit(plan, asked)
@@ -111,7 +113,9 @@ def _trial(plan: Plan, root: Path, number: int) -> None:
     except _optuna().TrialPruned as pruned:
         study.tell(trial, state=_optuna().trial.TrialState.PRUNED)
         print(f"{said}: pruned {pruned}", flush=True)
-    except MaskfoldError as error:
+    except (BusyError, StorageError):
+        raise  # it says nothing of the options: the trial stays interrupted, and is not used up
+    except (MaskfoldError, *OUT_OF_MEMORY) as error:
         # Not "failed": that is what interrupted trials are, which do not count.
         study.tell(trial, state=_optuna().trial.TrialState.PRUNED)
         print(f"{said}: {error}", flush=True)

@@ -20,7 +20,8 @@ class Callback:
     def on_epoch(self, session: "Session") -> str | None:
         """Before each epoch, when all of the epochs before it is saved: why training should end here, or None.
 
-        It is asked again when a training goes on, so its answer must follow from the session alone.
+        It is asked again when a training goes on, also inside an epoch, so its answer must follow from the session
+        alone.
         """
         return None
 
@@ -28,7 +29,7 @@ class Callback:
 class TimeLimit(Callback):
     """Ends training before the epoch that would pass ``hours`` at the mean pace so far, but not before the first.
 
-    A last epoch that ``train.iterations`` cuts short counts by its steps.
+    A last epoch that ``train.iterations`` cuts short counts by its steps, and so does one that was begun.
     """
 
     def __init__(self, hours: float) -> None:
@@ -38,8 +39,8 @@ class TimeLimit(Callback):
         if session.epoch == 0:
             return None
         hours = session.elapsed() / 3600
-        share = min(1.0, session.length.whole_epochs - session.epoch)
-        if hours + share * hours / session.epoch <= self.hours:
+        steps = session.length.steps_until(session.epoch + 1) - session.step
+        if hours + steps * hours / session.step <= self.hours:
             return None
         return f"another epoch would pass train.max_hours {self.hours:g}"
 

@@ -49,7 +49,7 @@ def fit(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> dict:
         log = RunLog(session)
         check_start(session)
         while session.epoch < session.length.epochs:
-            session.stopped = None if session.midway else session.stop_reason()
+            session.stopped = session.stop_reason()
             if session.stopped:
                 log.tell(f"fold {fold}: stopped after epoch {session.epoch}: {session.stopped}")
                 break

@@ -15,7 +15,7 @@ from maskfold.cli.arguments import (
     runs_parser,
 )
 from maskfold.cli.options import DATA_OPTIONS
-from maskfold.cli.script import next_command, starting
+from maskfold.cli.script import if_interrupted, next_command, starting
 from maskfold.cli.values import above_zero, band_list, below_one, count_from, share
 from maskfold.config import Config, override
 from maskfold.ensembling.finished import folds_of
@@ -58,6 +58,8 @@ def _cut() -> None:
         nodata=arguments.nodata,
         block=arguments.block,
     )
+    again = "the same command without --overwrite" if arguments.overwrite else "the same command"
+    if_interrupted(f"rows of tiles that are done stay, {again} goes on after them")
     if config is not None:
         profile, root = cut_competition(
             config, arguments.out, options, group=arguments.group, overwrite=arguments.overwrite
