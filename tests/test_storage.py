@@ -54,6 +54,12 @@ class TestStorage:
         assert storage.list() == ["fold_10/c"]
         assert storage.read("fold_10/c") == b"fold_10/c"
 
+    def test_what_is_replaced_meanwhile_does_not_count(self, tmp_path, monkeypatch):
+        storage = LocalStorage(tmp_path)
+        storage.publish("fold_1/last.pt", b"123")
+        monkeypatch.setattr(storage, "list", lambda prefix="": ["fold_1/last.pt", "fold_1/gone.pt"])
+        assert storage.size() == 3
+
     def test_what_is_not_there(self, storage):
         assert storage.list() == []
         assert not storage.exists("fold_1/a")

@@ -19,7 +19,7 @@ from maskfold.autopilot.log import FINISH, Log, Step
 from maskfold.autopilot.page import page
 from maskfold.competitions import open_competition
 from maskfold.config import Config, override
-from maskfold.errors import RunError, TrainingError
+from maskfold.errors import RunError, StorageError, TrainingError
 from maskfold.labels import LabelSpec
 from maskfold.losses import build_loss
 from maskfold.planning.networks import table
@@ -52,6 +52,25 @@ def test_the_time_is_noted_while_a_step_works_in_this_process(tmp_path, monkeypa
             time.sleep(0.02)
     assert 50 <= Log.open(tmp_path, 1).used < 60
     assert Log.open(tmp_path, 1).facts == {}
+
+
+def test_a_full_disk_does_not_end_the_notes_of_the_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(log_module, "BEAT", 0.02)
+    log, write = Log(tmp_path, 1), log_module.write_file
+    full = iter([False, True, True])  # the note at the start, and two of the beats
+
+    def sometimes(path, content):
+        if next(full, False):
+            raise StorageError("the disk is full")
+        write(path, content)
+
+    monkeypatch.setattr(log_module, "write_file", sometimes)
+    with log.beating():
+        log._since -= 50
+        deadline = time.monotonic() + 10
+        while Log.open(tmp_path, 1).used < 50 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert 50 <= Log.open(tmp_path, 1).used < 60
 
 
 def test_other_hours_and_damaged_files_are_refused(tmp_path):

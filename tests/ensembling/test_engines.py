@@ -10,7 +10,7 @@ from torch import nn
 from maskfold.config import override
 from maskfold.ensembling import engines
 from maskfold.ensembling.engines import onnx_networks
-from maskfold.errors import ExportError
+from maskfold.errors import ExportError, StorageError
 from maskfold.models import Outputs
 
 
@@ -67,9 +67,10 @@ def test_a_twin_that_differs_is_not_kept(run, competition, made):
     assert not (run.path / "fold_1/onnx").exists()
 
 
-def test_a_run_that_cannot_be_written_to_predicts_all_the_same(run, competition, made, monkeypatch):
+@pytest.mark.parametrize("error", [StorageError, PermissionError])  # a folder's, a pack's
+def test_a_run_that_cannot_be_written_to_predicts_all_the_same(run, competition, made, monkeypatch, error):
     def refuse(key, content):
-        raise PermissionError(key)
+        raise error(key)
 
     monkeypatch.setattr(run.storage, "publish", refuse)
     for _ in range(2):

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import signal
 import zipfile
 from pathlib import Path
 
@@ -140,6 +141,17 @@ def test_a_pack_is_written_whole_or_not_at_all(run, competition, tmp_path, monke
         written(run, competition, out)
     assert (content(out) if out.is_dir() else out.read_bytes()) == before
     assert list((tmp_path / "out").iterdir()) == [out]
+
+
+def test_what_a_kill_left_is_removed_by_the_next_pack(run, competition, tmp_path, monkeypatch):
+    out = tmp_path / "out/pack"
+    if (child := os.fork()) == 0:
+        monkeypatch.setattr(write, "write_ensemble", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        written(run, competition, out)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert [path for path in out.parent.iterdir() if path.is_dir()], "something is left"
+    written(run, competition, out)
+    assert list(out.parent.iterdir()) == [out]
 
 
 def test_configs_that_name_places(run, competition):

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -301,6 +302,23 @@ def test_what_is_there_is_not_overwritten_unasked(tmp_path):
         cut(tmp_path, options, overwrite=True)
     with pytest.raises(RasterError, match=r"none of 6 tiles is kept \(0 empty, 6 without data\)"):
         cut(tmp_path / "none", CutOptions(side=64), scene(tmp_path / "none", IMAGE * 0, nodata=0))
+
+
+def test_a_removal_that_was_interrupted_is_gone_on_with(tmp_path, monkeypatch):
+    cut(tmp_path, CutOptions(side=64))
+    removed, original = [], shutil.rmtree
+
+    def dies(path, **options):
+        if removed:
+            raise KeyboardInterrupt
+        removed.append(path)
+        original(path, **options)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(shutil, "rmtree", dies)
+        cut(tmp_path, CutOptions(side=32), overwrite=True)
+    cut(tmp_path, CutOptions(side=32), overwrite=True)
+    assert len(opened(tmp_path).samples("train")) == len(list((tmp_path / "out/images").iterdir())) == 15
 
 
 def test_the_settings_are_written_first(tmp_path):

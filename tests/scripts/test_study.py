@@ -97,6 +97,13 @@ def test_a_chain_of_variants_is_trained_once_and_goes_on(study, script, here, mo
     assert {path: states(here)[path] for path in after} == after
     assert set(states(here)) - set(after) == {here / PLACE / "plain_b_seed0/fold_1/summary.json"}
 
+    # Figures of labels that were made otherwise are no answer.
+    changed = {**VARIANTS, "second round": {"pseudo": {**VARIANTS["second round"]["pseudo"], "confidence": 0.6}}}
+    refused = script("study", study(changed))
+    assert refused.code == 1
+    assert "pseudo-labels of other rules than the study asks for variant second round" in refused.err
+    assert "pixel 0.5, now 0.6" in refused.err
+
 
 @pytest.mark.slow
 def test_scores_are_those_of_evaluate(study, script, here):
@@ -156,3 +163,9 @@ def test_on_test_images_it_is_the_submissions_score_that_counts(study, script, h
     assert text.startswith("# Mine\n\n## chain\n\nA & B?\n")
     assert text.endswith("## other\n\nstays\n")
     assert "\nold\n" not in text
+    truth = here / "data/mine/test_a_truth.csv"
+    rows = [row.split("\t") for row in truth.read_text().splitlines()]
+    truth.write_text("".join(f"{name}\t{'' if mask else '1 9'}\n" for name, mask in rows))
+    again = re.findall(r"^\| ([^|]+) \| (\d\.\d{4}) \|", script("study", file).out, re.MULTILINE)
+    assert [name for name, _ in again] == list(variants)
+    assert all(on_tests != now for (_, on_tests, _), (_, now) in zip(found, again, strict=True))

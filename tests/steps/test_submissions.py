@@ -77,10 +77,12 @@ def test_killed_between_submission_and_maps_the_same_command_makes_the_maps(run,
         predict(run, out, save_probabilities=True, overwrite=True, parallel=1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     assert len(out.read_text()) > 20
+    (left := maps / "0123456789abcdef.pngs").write_bytes(b"a shard that no list names")
     assert MapStore(LocalStorage(maps), "").made_with() is None, "those of the former one are not this one's"
     predict(run, out, save_probabilities=True, overwrite=True, parallel=1)
     assert passes == [1]
     assert MapStore(LocalStorage(maps), "").ids() == sorted(to_predict(run.competition()).ids)
+    assert not left.exists()
     assert read_log(LOG)["sha256"].tolist() == [file_digest(out)]
 
 

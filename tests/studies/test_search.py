@@ -4,11 +4,12 @@ import copy
 from types import SimpleNamespace
 
 import pytest
+import torch
 import yaml
 from tests.conftest import TINY
 
 from maskfold.config import load_config
-from maskfold.errors import ConfigError, StudyError, TrainingError
+from maskfold.errors import BusyError, ConfigError, StorageError, StudyError, TrainingError
 from maskfold.runs import Run
 from maskfold.studies.plan import Plan
 from maskfold.studies.study import load_study
@@ -121,6 +122,44 @@ def test_trials_that_broke_after_a_validation_are_no_result(tmp_path, monkeypatc
     monkeypatch.setattr(module, "_train", broken)
     with pytest.raises(StudyError, match="none of 4 trials of the search got to its end"):
         module.search(plan(tmp_path), one_by_one)
+
+
+@pytest.mark.parametrize("error", [StorageError("the disk is full"), BusyError("another process works on it")])
+def test_trials_are_not_used_up_by_what_says_nothing_of_them(tmp_path, monkeypatch, error):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole = Surface(monkeypatch)
+    module.search(plan(tmp_path / "a"), one_by_one)
+    broken = Surface(monkeypatch)
+
+    def trained(plan, root, options, trial):
+        if len(broken.tried) == 2:
+            raise error
+        return broken(plan, root, options, trial)
+
+    monkeypatch.setattr(module, "_train", trained)
+    with pytest.raises(type(error)):
+        module.search(plan(tmp_path / "b"), one_by_one)
+    assert module.trials_ended(plan(tmp_path / "b")) == 2
+    rest = Surface(monkeypatch)
+    module.search(plan(tmp_path / "b"), one_by_one)
+    assert [*broken.tried, *rest.tried] == whole.tried
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_a_trial_that_no_memory_holds_ends_alone(tmp_path, monkeypatch, error, capsys):
+    surface = Surface(monkeypatch)
+
+    def trained(plan, root, options, trial):
+        score = surface(plan, root, options, trial)
+        if len(surface.tried) == 2:
+            raise error
+        return score
+
+    monkeypatch.setattr(module, "_train", trained)
+    module.search(plan(tmp_path), one_by_one)
+    assert len(surface.tried) == module.trials_ended(plan(tmp_path)) == 4
+    assert "Best of 4 trials" in capsys.readouterr().out
 
 
 def session_of(*rows):

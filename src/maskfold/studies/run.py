@@ -86,11 +86,12 @@ def _refuse_other_labels(plan: Plan, name: str, seed: int) -> None:
     if asked is None or not folder.exists():
         return
     made = folder.manifest()
-    now, then = (asked.rules, asked.images and str(asked.images)), (made.rules, made.images)
-    if now != then:
+    now = {**asked.rules.model_dump(), "images": asked.images and str(asked.images)}
+    then = {**made.rules.model_dump(), "images": made.images}
+    if changed := [f"{key} {then[key]}, now {now[key]}" for key in now if now[key] != then[key]]:
         raise StudyError(
             f"{folder.path} holds pseudo-labels of other rules than the study asks for variant {name} "
-            f"(rules, folder of images: {then}, now {now}): give another --name, or undo the change"
+            f"({', '.join(changed)}): give another --name, or undo the change"
         )
 
 
