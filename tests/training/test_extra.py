@@ -243,6 +243,19 @@ def test_the_mark_stays_where_the_first_weights_are_gone(labelling, learning, tm
 
 
 @pytest.mark.slow
+def test_a_training_does_not_go_on_with_other_labels_than_it_was_begun_with(labelling, learning, tmp_path):
+    source = labelling()
+    folder = pseudo_label(source, tmp_path / "pseudo", confidence=0.6)
+    run = learning(folder, **{"train.epochs": 2})
+    fit(run, 0, [StopAfterOne()])
+    pseudo_label(source, folder, confidence=0.7, overwrite=True)
+    with pytest.raises(RunError, match=r"begun with other predictions of the runs of data\.extra, number 1"):
+        fit(run, 0)
+    pseudo_label(source, folder, confidence=0.6, overwrite=True)
+    assert fit(run, 0)["epochs"] == 2
+
+
+@pytest.mark.slow
 def test_several_classes_taught_extra_stopped_and_resumed(streets, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config, _ = streets

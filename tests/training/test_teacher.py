@@ -10,7 +10,7 @@ from tests.drawn_runs import constant_run, write_folds_csv
 
 from maskfold.config import override
 from maskfold.datasets import Draw, fold_splits
-from maskfold.errors import FoldsError, MaskfoldError, TrainingError
+from maskfold.errors import FoldsError, MaskfoldError, RunError, TrainingError
 from maskfold.labels import Label, LabelSpec
 from maskfold.runs import MapStore, Run
 from maskfold.steps.predict import predict
@@ -190,6 +190,21 @@ def test_maps_that_were_not_made_to_the_end_are_made_again(teacher, student, mon
 class StopAfterOne(Callback):
     def on_epoch(self, session):
         return "enough" if session.epoch == 1 else None
+
+
+@pytest.mark.slow
+def test_a_training_does_not_go_on_with_other_teachers_than_it_was_begun_with(teacher, student):
+    def trained(logit):
+        torch.manual_seed(3)
+        return teacher(logits={0: logit})
+
+    run = student(trained(1.0))
+    fit(run, 0, [StopAfterOne()])
+    trained(1.5)
+    with pytest.raises(RunError, match=r"begun with other predictions of the runs of targets\.teacher"):
+        fit(run, 0)
+    trained(1.0)
+    assert fit(run, 0)["epochs"] == 2
 
 
 @pytest.mark.slow

@@ -8,10 +8,11 @@ from tests.drawn_runs import constant_run, dice, truth_of, write_folds_csv
 
 from maskfold.config import Config, WeightsConfig, override
 from maskfold.datasets import fold_splits
-from maskfold.errors import ConfigError, TrainingError
+from maskfold.errors import ConfigError, RunError, TrainingError
 from maskfold.inference.predict import Prediction
 from maskfold.labels import Label, LabelSpec
 from maskfold.runs import Run
+from maskfold.training import Callback, fit
 from maskfold.training.data import fold_data
 from maskfold.training.optimism import optimistic
 from maskfold.training.weights import agreement_of, weights_of
@@ -93,6 +94,21 @@ def test_what_was_asked_is_kept(config, weighed, tmp_path, monkeypatch):
     monkeypatch.setattr("maskfold.training.weights.predict_samples", lambda *a, **k: pytest.fail("asked again"))
     assert (fold_data(run, 0, needs=frozenset()).sampler.weights == first).all()
     assert set(first) == {0.25, 1.0}
+
+
+@pytest.mark.slow
+def test_a_training_does_not_go_on_with_other_weights_of_images_than_it_was_begun_with(config, weighed, tmp_path):
+    class StopAfterOne(Callback):
+        def on_epoch(self, session):
+            return "enough" if session.epoch == 1 else None
+
+    two = override(config, {"train.epochs": 2})
+    source = constant_run(tmp_path / "runs", "a", two, {0: 1.0, 1: 1.0, 2: 1.0})
+    run = weighed(source, hard=1.0)
+    fit(run, 0, [StopAfterOne()])
+    constant_run(tmp_path / "runs", "a", two, {0: -2.0, 1: 1.0, 2: 1.0})
+    with pytest.raises(RunError, match=r"begun with other predictions of the runs of data\.weights"):
+        fit(run, 0)
 
 
 def test_runs_that_saw_validation_images_are_refused(config, weighed, tmp_path):

@@ -34,6 +34,7 @@ from maskfold.training.optimism import optimistic
 from maskfold.training.processes import build_accelerator, processes
 from maskfold.training.start import start_network
 from maskfold.training.step import Parts, Supervised, TrainStep
+from maskfold.training.taught import refuse_other_teaching, taught_by
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Session:
         pace: of validation, once its first batches were timed.
         stored: names of the checkpoints that training has stored so far.
         midway: how far the epoch after ``epoch`` was trained by an earlier session, see `maskfold.training.midway`.
+        taught_by: digests of what other runs predicted and this fold learns from, see `maskfold.training.taught`.
         saved_at: when the state was stored last.
     """
 
@@ -73,6 +75,7 @@ class Session:
     pace: Pace = field(default_factory=Pace)
     stored: list[str] = field(default_factory=list)
     midway: dict[str, Any] | None = None
+    taught_by: dict[str, str] = field(default_factory=dict)
     saved_at: float = field(default_factory=time.monotonic)
     started: float = field(default_factory=time.monotonic)
 
@@ -152,6 +155,7 @@ class Session:
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
                 "averages": self.averages.state_dict(),
                 "optimistic": self.optimistic,
+                "taught_by": self.taught_by,
             }
         )
 
@@ -166,12 +170,13 @@ class Session:
 
         Raises:
             RunError: the state is damaged, or of another network or optimiser; a checkpoint that it had stored is
-                damaged or gone.
+                damaged or gone; what other runs predicted and the fold learns from is no longer the same.
         """
         with processes().main_process_first():  # it removes a state that is damaged
             state = self.fold.load_state()
         if state is None:
             return
+        refuse_other_teaching(self.fold.name, state.get("taught_by", {}), self.taught_by)
         if self.is_main:
             self.fold.check_weights(state["weights"])
         try:
@@ -225,7 +230,7 @@ def open_session(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) 
     session = Session(
         run, run.fold(fold), accelerator, precision, data, length, averages, [*stop_rules(config.train), *callbacks]
     )
-    session.optimistic = optimistic(run, fold)
+    session.optimistic, session.taught_by = optimistic(run, fold), taught_by(run, fold)
     session.train_step = _train_step(session, network, loss)
     return session
 
