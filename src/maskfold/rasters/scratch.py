@@ -19,9 +19,9 @@ class DiskArray:
             StorageError: the disk has no room for all of it: found later, through the mapping, it ends the process.
         """
         self.path, self.shape, self.dtype = path, (channels, *size), np.dtype(dtype)
-        size = math.prod(self.shape) * self.dtype.itemsize
-        with writable(path, size=size), path.open("wb") as file:
-            allocate(file.fileno(), size)
+        needed = math.prod(self.shape) * self.dtype.itemsize
+        with writable(path, size=needed), path.open("wb") as file:
+            allocate(file.fileno(), needed)
 
     @property
     def size(self) -> Size:
