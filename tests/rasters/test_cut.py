@@ -247,6 +247,52 @@ def test_an_interrupted_cut_of_files_does_not_go_on_with_others(tmp_path, stops,
         cut_files([image], out=tmp_path / "out", options=CutOptions(side=64), **given)
 
 
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("dice", {"name": "pooled_dice"}),
+        ("{name: f_beta, beta: 0.5, empty: 0}", {"name": "pooled_f_beta", "beta": 0.5}),
+        ("{name: iou, empty: null}", {"name": "pooled_iou"}),
+        ("tgs_map", {"name": "tgs_map"}),
+    ],
+)
+def test_tiles_are_scored_as_their_raster_is(tmp_path, metric, expected):
+    write_tif(tmp_path / "data/train/a.tif", IMAGE)
+    write_tif(tmp_path / "data/test/x.tif", IMAGE)
+    (tmp_path / "data/sample.csv").write_text("id,rle\nx,\n")
+    (tmp_path / "data/train.csv").write_text("id,rle\na,7 50 2000 31\n")
+    (tmp_path / "own.yaml").write_text(
+        f"""layout: csv
+metric: {metric}
+train: {{table: train.csv, image: "train/{{id}}.tif"}}
+test: {{table: sample.csv, image: "test/{{id}}.tif"}}
+columns: {{id: id, mask: rle}}
+medals: {{source: x, winner: 0.9}}
+"""
+    )
+    places = {"competition.profile": str(tmp_path / "own.yaml"), "competition.root": tmp_path / "data"}
+    whole = load_config(None, places)
+    profile, root = cut_competition(whole, None, CutOptions(side=32))
+    tiles = open_competition(CompetitionConfig(profile=str(profile), root=root))
+    assert {"name": tiles.profile.metric.name, **tiles.profile.metric.options} == expected
+    assert tiles.profile.medals is None
+    if metric == "tgs_map":
+        return
+    # Predicted: all of the upper third, whose tiles are of one row; the truth is in two of them.
+    raster, seen = open_competition(whole.competition), np.zeros(IMAGE.shape[:2], np.uint8)
+    seen[:32] = 1
+    (sample,) = raster.samples("train")
+    of_raster = raster.metric.stats_of(seen, raster.label(sample.masks, seen.shape))
+    places = pd.read_csv(root / "tiles/tiles.csv", index_col="id")
+    of_tiles = []
+    for sample in tiles.samples("train"):
+        top, left = places.loc[sample.id, ["top", "left"]]
+        tile = seen[top : top + 32, left : left + 32]
+        of_tiles.append(tiles.metric.stats_of(tile, tiles.label(sample.masks, tile.shape)))
+    assert 0 < raster.metric.score(of_raster[None]) < 0.5
+    assert tiles.metric.score(np.stack(of_tiles)) == pytest.approx(raster.metric.score(of_raster[None]), abs=0.01)
+
+
 def test_an_interrupted_cut_does_not_go_on_with_a_changed_table(tmp_path, stops):
     write_tif(tmp_path / "data/train/a.tif", IMAGE)
     write_tif(tmp_path / "data/test/x.tif", IMAGE)

@@ -1,5 +1,7 @@
 """Prediction of rasters by windows against the same networks on images that are held whole."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -15,15 +17,16 @@ from maskfold.ensembling.choice import RunChoice
 from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.submit import default_choice, predict_samples
-from maskfold.errors import ConfigError, InferenceError
+from maskfold.errors import ConfigError, InferenceError, RasterError
 from maskfold.inference import Prediction, build_chain
 from maskfold.inference.grid import window_starts
 from maskfold.labels import Label, LabelSpec
-from maskfold.rasters import Raster, predicted
+from maskfold.rasters import CutOptions, Raster, predicted
 from maskfold.rasters.predicted import RasterPrediction, decode_raster
 from maskfold.rasters.scratch import DiskArray
 from maskfold.resizing import fit_label
 from maskfold.steps.predict import predict
+from maskfold.steps.tile import cut_competition
 from maskfold.training.unlabelled import unlabelled_samples
 
 BINARY = LabelSpec("binary", ("roof",))
@@ -204,6 +207,24 @@ def test_a_submission_of_large_images(kidneys, cut_kidneys, tmp_path, monkeypatc
                 Raster.of_sample(competition, sample), sample.id, scale=0.5, beside=tmp_path / "x"
             ) as windows:
                 np.testing.assert_array_equal(windows.whole(), mask)
+
+
+def test_large_images_of_pixels_of_several_sizes_are_brought_to_one(kidneys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = shutil.copytree(kidneys, tmp_path / "kidneys")
+    (own / "data/sizes.csv").write_text("id,pixel_size\naa1,1.0\nbb2,1.0\ncc3,0.6\ndd4,1.0\n")
+    with (own / "profile.yaml").open("a") as profile:
+        profile.write("pixel_size: {wanted: 1.0, train: sizes.csv, test: sizes.csv}\n")
+    run = random_run(config_of(own, "local", **LOCAL, **{"tta.window": 512}), tmp_path / "runs")
+    held = predict(run, tmp_path / "held.csv").read_text()
+    run.adopt(override(run.config, {"competition.max_pixels": 10_000}))
+    competition = open_competition(run.config.competition)
+    assert [competition.by_windows(sample) for sample in competition.samples("test")] == [True, False]
+    found = predict(run, tmp_path / "windows.csv").read_text()
+    masks = [decode(text.splitlines()[1].split(",")[1], (141, 190)) for text in (held, found)]
+    assert (masks[0] != masks[1]).mean() < 0.01
+    with pytest.raises(RasterError, match="has a pixel_size of each image, to which tiles would all be cut alike"):
+        cut_competition(run.config, None, CutOptions(side=32))
 
 
 def test_large_images_are_refused_where_images_are_held_whole(kidneys, tmp_path):

@@ -100,11 +100,11 @@ class RasterEnsemble:
 
     def masks(self, samples: Sequence[Sample], beside: Path) -> Iterator[tuple[str, MaskWindows]]:
         """Id and mask of test images as they are submitted, which can be read until the next one is asked for."""
-        scale = self.competition.profile.raster_scale
         for sample in samples:
             raster = Raster.of_sample(self.competition, sample)
-            asked = self.competition.scored_size(sample)
-            size = None if asked == raster.size else asked
+            factor, asked = self.competition.resampling(sample), self.competition.scored_size(sample)
+            scale = self.competition.profile.raster_scale * factor
+            size = None if asked == raster.size and factor == 1 else asked  # areas mean the same as in whole images
             with self.mask(raster, sample.id, scale=scale, beside=beside, size=size) as mask:
                 yield sample.id, mask
 

@@ -12,6 +12,7 @@ import yaml
 from maskfold.competitions import Competition
 from maskfold.competitions.label_map import NOT_SCORED
 from maskfold.competitions.profile import CsvProfile
+from maskfold.competitions.profile_base import MetricChoice
 from maskfold.competitions.table import write_table
 from maskfold.files import FileBatch, atomic_path, write_file
 from maskfold.images import ImageSpec
@@ -21,6 +22,9 @@ TILES = "tiles.csv"
 # Where each tile is; `maskfold.checks.tiles` reads them too.
 PLACES = ("id", "scene", "block", "top", "left", "height", "width")
 Records = Sequence[Mapping[str, Any]]
+# A tile is none of the images that a competition takes a mean over: an empty one would count as much as all that is in
+# a raster. So tiles are scored by the pixels of all of them together.
+POOLED = {"dice": "pooled_dice", "iou": "pooled_iou", "f_beta": "pooled_f_beta"}
 
 
 class Form(Protocol):
@@ -69,10 +73,11 @@ class RunLengthForm:
             write_table(profile.form("train"), rows, temporary)
         write_places(self.folder, records)
         # The tiles' masks are run lengths, also where those of the rasters are files, which a label_map reads.
-        tree = profile.model_dump(mode="json", exclude_defaults=True, exclude={"name", "label_map"})
+        tree = profile.model_dump(mode="json", exclude_defaults=True, exclude={"name", "label_map", "medals"})
         kept = {key: value for key, value in tree["train"].items() if key in ("columns", "class_separator")}
         tree |= {
             "title": f"{profile.title or profile.name}: tiles".strip(),
+            "metric": metric_of_tiles(profile.metric),
             "train": {
                 "table": f"{inside}/train.csv",
                 "image": f"{inside}/images/{{id}}{suffix(profile.image_spec)}",
@@ -105,7 +110,7 @@ class LabelFilesForm:
         tree: dict[str, Any] = {
             "layout": "file-list" if self.labels.exclusive else "png-masks",
             "title": f"tiles of {len({record['scene'] for record in records})} rasters",
-            "metric": "miou" if self.labels.exclusive else "dice",
+            "metric": "miou" if self.labels.exclusive else POOLED["dice"],
             "class_names": list(self.labels.class_names),
             "group": {"file": TILES, "id": "id", "column": group},
             "tile_scale": self.scale,
@@ -120,6 +125,12 @@ class LabelFilesForm:
             lines = [f"images/{record['id']}{suffix(self.images)} {record['masks']}\n" for record in records]
             write_file(self.folder / "train.txt", "".join(lines))
         write_profile(self.profile_path, tree)
+
+
+def metric_of_tiles(metric: MetricChoice) -> dict[str, Any]:
+    """A competition's metric as tiles are scored by it, see `POOLED`: a class that is nowhere has no score then."""
+    options = {key: value for key, value in metric.options.items() if key != "empty" or metric.name not in POOLED}
+    return {"name": POOLED.get(metric.name, metric.name), **options}
 
 
 def suffix(spec: ImageSpec) -> str:

@@ -64,6 +64,11 @@ def cut_competition(
             f"{competition.name} has an id_pattern, which the ids of tiles do not fit: cut its files with --images and "
             "--masks, into a folder of their own"
         )
+    if competition.profile.pixel_size is not None:
+        raise RasterError(
+            f"{competition.name} has a pixel_size of each image, to which tiles would all be cut alike: train on the "
+            "images themselves, of which data.crop takes parts"
+        )
     samples = competition.samples("train")
     names = _distinct([sample.id.replace("/", "_") for sample in samples])
     scenes = [
