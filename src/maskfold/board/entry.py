@@ -10,7 +10,7 @@ from maskfold.config import Config
 from maskfold.ensembling.choice import read_ensemble
 from maskfold.ensembling.finished import OPTIMISTIC
 from maskfold.errors import MaskfoldError
-from maskfold.runs.run import FOLDS, Run
+from maskfold.runs.run import Run
 from maskfold.runs.statistics import FoldStatistics, read_statistics
 
 
@@ -86,7 +86,7 @@ def read_entry(run: Run) -> Entry:
 
 def _read_folds(run: Run, entry: Entry) -> None:
     numbers = run.finished_folds()
-    entry.planned = _planned(run)
+    entry.planned = len(run.fold_numbers())
     summaries = {fold.name: fold.summary() for fold in run.finished()}
     entry.finished = list(summaries)
     entry.optimistic = any(bool(summary.get("optimistic")) for summary in summaries.values())
@@ -102,14 +102,6 @@ def _read_folds(run: Run, entry: Entry) -> None:
     scored = [summaries[str(number)] for number in numbers]
     if entry.statistics is None and scored:
         entry.score, entry.images = _stored_score(scored, checkpoint)
-
-
-def _planned(run: Run) -> int:
-    """Number of folds, as written down or as the config asks for."""
-    if not run.storage.exists(FOLDS):
-        return run.config.folds.made
-    lines = run.storage.read(FOLDS).splitlines()[1:]
-    return len({line.partition(b",")[0] for line in lines if line})
 
 
 def joined(parts: Sequence[FoldStatistics]) -> FoldStatistics:

@@ -39,8 +39,15 @@ def find_competitions(data_root: Path) -> list[tuple[Path, str]]:
     return [(folder, name) for folder, name in found if name is not None]
 
 
-def open_competition(config: CompetitionConfig, *, data_root: Path = Path("data")) -> "Competition":
+def open_competition(
+    config: CompetitionConfig, *, data_root: Path = Path("data"), predicting: bool = False
+) -> "Competition":
     """Open the competition that ``config`` names; without a root, the one folder below ``data_root`` that fits.
+
+    Args:
+        config: names it.
+        data_root: where it is looked for.
+        predicting: its test images are all that is needed.
 
     Raises:
         CompetitionError: no data, several folders that fit, files of the profile missing (and which profile
@@ -48,7 +55,7 @@ def open_competition(config: CompetitionConfig, *, data_root: Path = Path("data"
     """
     from maskfold.competitions.competition import Competition
 
-    profile, root = locate_competition(config, data_root=data_root)
+    profile, root = locate_competition(config, data_root=data_root, predicting=predicting)
     return Competition(
         profile,
         root,
@@ -58,8 +65,12 @@ def open_competition(config: CompetitionConfig, *, data_root: Path = Path("data"
     )
 
 
-def locate_competition(config: CompetitionConfig, *, data_root: Path = Path("data")) -> tuple[Profile, Path]:
+def locate_competition(
+    config: CompetitionConfig, *, data_root: Path = Path("data"), predicting: bool = False
+) -> tuple[Profile, Path]:
     """The profile that ``config`` names and the folder (or URL) that fits it, of which only the names are looked at.
+
+    Args as of `open_competition`.
 
     Raises:
         CompetitionError: as `open_competition`, but for the class names.
@@ -72,7 +83,8 @@ def locate_competition(config: CompetitionConfig, *, data_root: Path = Path("dat
             f"competition.root is {root}: there is no such folder{_windows_hint(root)}; give its folder with "
             "--competition.root"
         )
-    missing = missing_files(profile, files)
+    needed = profile.needs_to_predict if predicting else (*profile.needs, *profile.signs)
+    missing = [name for name in needed if not _is_there(name, files)]
     if missing:
         fitting = fitting_profile(root)
         raise CompetitionError(

@@ -1,5 +1,6 @@
 """The keys of profiles whose masks are label files."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -40,7 +41,11 @@ class PngMasksProfile(LabelProfile):
 
     @property
     def needs(self) -> list[str]:
-        return [f"{self.images}/", f"{self.masks}/"]
+        return [*self.needs_to_predict, f"{self.masks}/"]
+
+    @property
+    def needs_to_predict(self) -> list[str]:
+        return [f"{self.images}/"]
 
 
 class FileListProfile(LabelProfile):
@@ -57,6 +62,10 @@ class FileListProfile(LabelProfile):
     @property
     def needs(self) -> list[str]:
         return [self.train]
+
+    @property
+    def needs_to_predict(self) -> list[str]:
+        return [self.test]
 
 
 class LabelSource(Section):
@@ -109,7 +118,11 @@ class LabelFilesProfile(LabelProfile):
 
     @property
     def needs(self) -> list[str]:
-        return list(dict.fromkeys(name for source in self.train for name in source.needs))
+        return _needs_of(self.train)
+
+    @property
+    def needs_to_predict(self) -> list[str]:
+        return _needs_of(self.test)
 
 
 class CocoSource(Section):
@@ -124,6 +137,11 @@ class CocoSource(Section):
         if not pattern.fixed or not pattern.fields or set(pattern.fields) - {"file_name", "image_id"}:
             raise ValueError(f"image is '{self.image}': expected {{file_name}} or {{image_id}}, and nothing open")
         return self
+
+    @property
+    def needs(self) -> list[str]:
+        folder = Pattern(self.image).folder
+        return [self.annotations, *([f"{folder}/"] if folder else [])]
 
 
 CocoSources = Annotated[tuple[CocoSource, ...], BeforeValidator(listed)]
@@ -142,5 +160,12 @@ class CocoJsonProfile(LabelProfile):
 
     @property
     def needs(self) -> list[str]:
-        folders = (Pattern(source.image).folder for source in self.train)
-        return [*(source.annotations for source in self.train), *(f"{folder}/" for folder in folders if folder)]
+        return _needs_of(self.train)
+
+    @property
+    def needs_to_predict(self) -> list[str]:
+        return _needs_of(self.test)
+
+
+def _needs_of(sources: Sequence[LabelSource] | Sequence[CocoSource]) -> list[str]:
+    return list(dict.fromkeys(name for source in sources for name in source.needs))

@@ -135,8 +135,15 @@ class CsvProfile(BaseProfile):
     @property
     def needs(self) -> list[str]:
         tables = [table for table in (self.train.table, self.test.table) if table is not None]
-        folders = [*sorted(self.train.folders), *(() if self.test.hidden else sorted(self.test.folders))]
-        return [*tables, *(f"{folder}/" for folder in folders)]
+        return [*tables, *(f"{folder}/" for folder in sorted(self.train.folders)), *self._test_folders]
+
+    @property
+    def needs_to_predict(self) -> list[str]:
+        return [*([] if self.test.table is None else [self.test.table]), *self._test_folders]
+
+    @property
+    def _test_folders(self) -> list[str]:
+        return [] if self.test.hidden else [f"{folder}/" for folder in sorted(self.test.folders)]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -177,13 +184,18 @@ def shipped_profiles() -> tuple[Profile, ...]:
     return tuple(sorted(profiles, key=order))
 
 
+def own_profile(name: str) -> bool:
+    """Whether ``competition.profile`` is the path of a user's own profile, not the name of a shipped one."""
+    return name.endswith((".yaml", ".yml"))
+
+
 def load_profile(name: str) -> Profile:
     """A shipped profile by its name, or a user's by the path of its YAML.
 
     Raises:
         CompetitionError: no such profile (the nearest is named), or one that does not fit the schema.
     """
-    if name.endswith((".yaml", ".yml")):
+    if own_profile(name):
         return read_profile(Path(name))
     known = sorted(path.stem for path in SHIPPED.glob("*.yaml"))
     if name not in known:

@@ -99,6 +99,9 @@ class BaseProfile(Section):
         description="scale at which training tiles were cut; test images are then rasters, predicted by windows at it; "
         "null: training images are no tiles",
     )
+    tile_side: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="side of these tiles, as large as which the windows are; null: that of the first tile"
+    )
     group: Group | None = Field(None, description="which images belong together: table, or pattern with {group}")
     medals: Medals | None = Field(None, description="what scores its closed board gave medals for")
     signs: tuple[str, ...] = Field(
@@ -109,6 +112,11 @@ class BaseProfile(Section):
     @abstractmethod
     def needs(self) -> list[str]:
         """What a folder must have: files, folders (with a trailing /), patterns of which there must be a file."""
+
+    @property
+    @abstractmethod
+    def needs_to_predict(self) -> list[str]:
+        """The same of a folder whose test images are predicted by networks that were trained elsewhere."""
 
     @property
     def raster_scale(self) -> float:

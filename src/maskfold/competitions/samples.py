@@ -203,13 +203,16 @@ def _other_case(files: CompetitionFiles, path: str) -> str:
 def read_groups(files: CompetitionFiles, group: GroupConfig | str, samples: Samples) -> list[str | None]:
     """The group of every sample: from a CSV, its rows named by id, file name or stem; or what {group} is in its path.
 
-    Test images need none: `None` stands for those that have no row, or a path of another form.
+    Test images need none: `None` stands for those that have no row, or a path of another form, and for all of them
+    where the CSV is not there.
 
     Raises:
         CompetitionError: missing file or columns, a name with two groups, training images without a group.
     """
     if isinstance(group, str):
         return _groups_of_paths(Pattern(group), samples)
+    if not files.exists(group.file) and all(sample.masks is None for sample in samples):
+        return [None] * len(samples)
     names = read_pairs(files, group.file, group.id, group.column)
     problems = duplicates((name for name, _ in names), group.file)
     groups = dict(names)

@@ -130,7 +130,9 @@ class RasterEnsemble:
 
     @cached_property
     def _tile_side(self) -> int:
-        """The larger side of the first training image, which validation saw whole; of a large one a usual side."""
+        """The larger side of the training images, which validation saw whole; of large ones a usual side."""
+        if self.competition.profile.tile_side is not None:
+            return min(self.competition.profile.tile_side, MOST_WINDOW)
         try:
             samples = self.competition.samples("train")
             side = max(self.competition.size(samples[0].image)) if samples else WINDOW

@@ -86,6 +86,7 @@ class RunLengthForm:
             "class_names": list(self.labels.class_names),
             "group": {"file": f"{inside}/{TILES}", "id": "id", "column": group},
             "tile_scale": self.scale,
+            "tile_side": max(max(record["height"], record["width"]) for record in records),
         }
         write_profile(self.profile_path, tree)
 
@@ -114,6 +115,7 @@ class LabelFilesForm:
             "class_names": list(self.labels.class_names),
             "group": {"file": TILES, "id": "id", "column": group},
             "tile_scale": self.scale,
+            "tile_side": max(max(record["height"], record["width"]) for record in records),
             "image_spec": {
                 "channels": self.images.channels,
                 "dtype": self.images.dtype,

@@ -7,7 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from maskfold.competitions.find import open_competition
+from maskfold.competitions.profile import load_profile, own_profile
 from maskfold.config import MADE_WITH, Config, changed_keys, config_from_tree, config_yaml
 from maskfold.config.load import flatten
 from maskfold.errors import RunError, YamlError, first_few
@@ -27,7 +30,7 @@ if TYPE_CHECKING:  # a run is opened without what reads images and tables
 
 logger = logging.getLogger(__name__)
 
-CONFIG, FOLDS = "config.yaml", "folds.csv"
+CONFIG, FOLDS, PROFILE = "config.yaml", "folds.csv", "profile.yaml"
 # They change speed, comfort or place, never a result: a run may go on with other values.
 FREE_KEYS = (
     "competition.root",
@@ -98,8 +101,16 @@ class Run:
         if changes or not known:
             made = self.made_with() if known and not real else made_with()
             self.storage.publish(CONFIG, config_yaml(config, **made).encode())
-            self.__dict__.pop("config", None)
+            self._keep_profile(config.competition.profile)
+            for known_of_it in ("config", "_written"):
+                self.__dict__.pop(known_of_it, None)
             self._competition = self._folds = self._annotations = None
+
+    def _keep_profile(self, profile: str) -> None:
+        """A copy of a profile of one's own, so that the run predicts where the profile is not."""
+        if own_profile(profile) and Path(profile).exists() and Path(profile) != self.path / PROFILE:
+            tree = load_profile(profile).model_dump(mode="json", exclude_defaults=True)
+            self.storage.publish(PROFILE, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode())
 
     def restart(self, folds: Collection[int | str], config: Config) -> None:
         """Remove the training of ``folds``, so that they start again with ``config``.
@@ -145,7 +156,15 @@ class Run:
 
     @cached_property
     def config(self) -> Config:
-        """The resolved config that the run was made with."""
+        """The resolved config that the run was made with; a profile of one's own that is gone is the run's copy."""
+        own, profile = self.path / PROFILE, self._written.competition.profile
+        if not own_profile(profile) or Path(profile).exists() or not own.exists():
+            return self._written
+        section = self._written.competition.model_copy(update={"profile": str(own)})
+        return self._written.model_copy(update={"competition": section})
+
+    @cached_property
+    def _written(self) -> Config:
         tree = self._tree()
         tree.pop(MADE_WITH, None)
         return config_from_tree(tree, source=str(self.config_path))
@@ -200,6 +219,13 @@ class Run:
             self._folds = read_folds(written, self.folds_path, samples.ids, groups=groups)
         return self._folds
 
+    def fold_numbers(self) -> list[int]:
+        """The folds that are written down, or that the config asks for; the competition's images are not looked at."""
+        if not self.storage.exists(FOLDS):
+            return list(range(self.config.folds.made))
+        lines = self.storage.read(FOLDS).decode().splitlines()[1:]
+        return sorted({int(number) for line in lines if (number := line.partition(",")[0]).isdecimal()})
+
     def bind(self, fold: int | str) -> None:
         """Write down with which folds and config a fold is trained; the caller holds its lock.
 
@@ -213,7 +239,7 @@ class Run:
             folder.manifest.bind(**now)
 
     def _facts(self, folds: bytes) -> dict[str, Any]:
-        tree = flatten(self.config.model_dump(mode="json"))
+        tree = flatten(self._written.model_dump(mode="json"))
         return facts(folds, {key: value for key, value in tree if key not in FREE_KEYS})
 
     def fold_samples(self, fold: int | str) -> "tuple[Samples, np.ndarray | None, Samples]":

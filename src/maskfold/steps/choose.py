@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, has_ensemble, read_ensemble
 from maskfold.ensembling.finished import optimism
@@ -42,9 +41,9 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
     return changed_choice(choice, config, changed)
 
 
-def describe_folds(runs: Sequence[Run], competition: Competition, folds: Sequence[int | str]) -> str:
+def describe_folds(runs: Sequence[Run], folds: Sequence[int | str]) -> str:
     """Which folds predict, and which do not."""
-    rest = sorted(set(runs[0].folds(competition)["fold"].astype(str)) - set(map(str, folds)))
+    rest = [str(number) for number in runs[0].fold_numbers() if str(number) not in set(map(str, folds))]
     missing = f"; without {', '.join(rest)}" if rest and list(folds) != ["all"] else ""
     trained = "" if not missing else " (not trained to the end, or not asked for)"
     return f"Folds: {', '.join(map(str, folds))}{missing}{trained}"

@@ -11,18 +11,24 @@ if TYPE_CHECKING:
     from maskfold.competitions.competition import Competition
 
 
-def check_competition(config: Config) -> None:
+def check_competition(config: Config, *, predicting: bool = False) -> None:
     """Refuse a config whose competition is not there; nothing is read, and nothing slow imported.
+
+    Args:
+        config: names it.
+        predicting: its test images are all that is needed.
 
     Raises:
         CompetitionError: see `maskfold.competitions.find.locate_competition`.
     """
     if not _demo_is_to_be_drawn(config):
-        find.locate_competition(config.competition, data_root=DATA)
+        find.locate_competition(config.competition, data_root=DATA, predicting=predicting)
 
 
-def open_competition(config: Config) -> "Competition":
+def open_competition(config: Config, *, predicting: bool = False) -> "Competition":
     """Open the competition of a config; the demo's files are drawn into ``data/demo`` where they are not there yet.
+
+    Args as of `check_competition`.
 
     Raises:
         CompetitionError: no data, several folders that fit, missing files (and which profile would fit), class
@@ -34,7 +40,7 @@ def open_competition(config: Config) -> "Competition":
         print(f"Drawing the demo data into {DEMO} ({command_line('make-demo')} does the same).", flush=True)
         annotators = config.targets.annotators
         make_demo(DEMO, annotators=0 if annotators is None else len(annotators.masks))
-    return find.open_competition(config.competition, data_root=DATA)
+    return find.open_competition(config.competition, data_root=DATA, predicting=predicting)
 
 
 def with_root(config: Config, competition: "Competition") -> Config:

@@ -20,7 +20,7 @@ from maskfold.ensembling.finished import folds_of, optimism
 from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.shards import Shards, shard_count
 from maskfold.ensembling.submit import Decoded, has_maps, test_samples, write_masks
-from maskfold.errors import SubmissionError
+from maskfold.errors import CompetitionError, FoldsError, SubmissionError
 from maskfold.files import scratch_folder
 from maskfold.packing.read import Pack
 from maskfold.parallel import default_processes
@@ -77,10 +77,10 @@ def predict(
     """
     runs = as_runs(runs)
     config = with_batch(override(runs[0].config, overrides or {}))
-    competition = open_competition(config)
+    competition = open_competition(config, predicting=True)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
     used = folds or folds_of(runs[0])
-    print(describe_folds(runs, competition, used), flush=True)
+    print(describe_folds(runs, used), flush=True)
     size = config.inference.batch_size
     ensemble = Ensemble(choice, competition, folds, batch_size=size, engine=engine, runs=runs)
     shards = Shards(ensemble, test_samples(competition), save_probabilities)
@@ -111,7 +111,7 @@ def predict_pack(
         MaskfoldError: as `predict`.
     """
     config = with_batch(override(pack.config, overrides or {}))
-    competition = open_competition(config)
+    competition = open_competition(config, predicting=True)
     choice = changed_choice(pack.choice, config, set(overrides or {}))
     used = folds or folds_of(pack.runs[0])
     known = "" if choice.score is None else f" (out-of-fold {choice.metric} {choice.score:.4f}){optimism(pack.runs)}"
@@ -283,4 +283,8 @@ def _stored_score(
             f"{command_line('predict', '--runs', names, '--oof')}, with the same options."
         )
         return None
-    return evaluate_oof(choice, competition, folds=numbers).score
+    try:
+        return evaluate_oof(choice, competition, folds=numbers).score
+    except (CompetitionError, FoldsError) as error:
+        print(f"Note: the log has no score beside it, for the training images are not those of the run: {error}.")
+        return None

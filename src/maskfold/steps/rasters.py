@@ -60,7 +60,7 @@ def predict_rasters(
     """
     runs = as_runs(runs)
     config = with_batch(override(runs[0].config, overrides or {}))
-    competition = open_competition(config)
+    competition = open_competition(config, predicting=True)
     paths = _paths(rasters, out or RASTERS / ensemble_run(runs).name, "tif" if probabilities else form)
     if existing := [path for path in paths if path.exists() and not overwrite]:
         raise RasterError(f"{first_few(existing)} exists: choose another --out, or give --overwrite")
@@ -68,7 +68,7 @@ def predict_rasters(
     for path, raster in zip(paths, opened, strict=True):
         _check_form(path, raster, probabilities)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
-    print(describe_folds(runs, competition, folds or folds_of(runs[0])), flush=True)
+    print(describe_folds(runs, folds or folds_of(runs[0])), flush=True)
     size = config.inference.batch_size
     ensemble = RasterEnsemble(Ensemble(choice, competition, folds, batch_size=size, runs=runs))
     scale = competition.profile.raster_scale if scale is None else scale

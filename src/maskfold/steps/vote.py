@@ -49,7 +49,7 @@ def vote(
     paths = [Path(path) for path in submissions]
     if len(paths) < 2:
         raise SubmissionError(f"{len(paths)} submissions were given: a vote needs two or more, better three")
-    competition = open_competition(config)
+    competition = open_competition(config, predicting=True)
     if least is not None and competition.labels.exclusive:
         raise SubmissionError("the classes exclude each other, so the one with the most votes wins: leave least out")
     masks = [competition.read_masks(path) for path in paths]

@@ -65,7 +65,7 @@ def _from_runs(arguments: argparse.Namespace, overrides: dict[str, Any], parser:
         parser.error("--oof goes without --engine onnx: out-of-fold maps are made with torch")
     runs = open_runs(arguments.runs)
     folds = {run.path: arguments.folds or folds_of(run) for run in runs}
-    check_competition(override(runs[0].config, overrides))
+    check_competition(override(runs[0].config, overrides), predicting=not arguments.oof)
     listed = " and ".join(f"{path} (folds {', '.join(map(str, numbers))})" for path, numbers in folds.items())
     starting(f"Predicting with {listed} …")
     from maskfold.steps.predict import predict, predict_out_of_fold
@@ -81,7 +81,7 @@ def _from_pack(arguments: argparse.Namespace, overrides: dict[str, Any], parser:
     if arguments.runs or arguments.oof or arguments.untuned:
         parser.error("--pack goes without --runs, --oof and --untuned: it holds its runs and what was chosen for them")
     with open_pack(arguments.pack) as pack:
-        check_competition(override(pack.config, overrides))
+        check_competition(override(pack.config, overrides), predicting=True)
         starting(f"Predicting with {arguments.pack} …")
         from maskfold.steps.predict import predict_pack
 

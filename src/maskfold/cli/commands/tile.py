@@ -175,7 +175,7 @@ def _predict() -> None:
     for path in arguments.rasters:
         if not path.exists():
             raise RasterError(f"there is no file {path}: give a raster")
-    check_competition(override(runs[0].config, overrides))
+    check_competition(override(runs[0].config, overrides), predicting=True)
     starting(f"Predicting with {' + '.join(str(run.path) for run in runs)} …")
     from maskfold.steps.rasters import predict_rasters
 

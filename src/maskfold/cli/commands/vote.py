@@ -39,7 +39,7 @@ def main() -> None:
         parser.error(f"--weights has {len(arguments.weights)} numbers, there are {len(submissions)} submissions")
     check_submissions(*submissions)
     config = competition_config(arguments)
-    check_competition(config)
+    check_competition(config, predicting=True)
     starting(f"Voting between {', '.join(map(str, submissions))} …")
     from maskfold.steps.vote import vote
 
