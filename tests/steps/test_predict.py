@@ -106,13 +106,13 @@ def test_out_of_fold_maps_are_made_as_the_choice_predicts(run, monkeypatch, caps
 
 
 def test_folds_that_do_not_predict_are_named(run):
-    competition = run.competition()
-    assert describe_folds([run], competition, range(5)) == "Folds: 0, 1, 2, 3, 4"
+    run.folds()
+    assert describe_folds([run], range(5)) == "Folds: 0, 1, 2, 3, 4"
     assert (
-        describe_folds([run], competition, ["2", "4", "0"])
+        describe_folds([run], ["2", "4", "0"])
         == "Folds: 2, 4, 0; without 1, 3 (not trained to the end, or not asked for)"
     )
-    assert describe_folds([run], competition, ["all"]) == "Folds: all"
+    assert describe_folds([run], ["all"]) == "Folds: all"
 
 
 def reserve(name, competition, out=None, *, overwrite=False, made_of="x"):
