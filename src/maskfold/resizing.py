@@ -61,9 +61,10 @@ def moved(values: np.ndarray, shift: Shift) -> np.ndarray:
 def moved_label(label: Label, shift: Shift, labels: LabelSpec) -> Label:
     """A label moved by ``shift`` pixels; what comes in does not count.
 
-    Moved by parts of a pixel a mask becomes shares of classes, means over the pixels that count. Numbers of instances
-    move by whole pixels, the nearest ones.
+    Moved by parts of a pixel a mask becomes shares of classes, means over the pixels that count; by exactly half a one
+    each straight edge goes to one side, see `_decided`. Numbers of instances move by whole pixels, the nearest ones.
     """
+    shift = _decided(shift[0]), _decided(shift[1])
     whole = not any(distance % 1 for distance in shift)
     counted = moved(label.valid.astype(np.float32), shift)
     rows, columns = (
@@ -80,6 +81,15 @@ def moved_label(label: Label, shift: Shift, labels: LabelSpec) -> Label:
     if label.instances is not None:
         instances = np.where(valid, moved(label.instances, (round(shift[0]), round(shift[1]))), 0)
     return Label(np.where(valid, values, values.dtype.type(0)), valid, instances)
+
+
+def _decided(distance: float) -> float:
+    """Half a pixel beside whole ones a hundredth further.
+
+    Halves would make shares of exactly one half along both sides of an object. Who then decides for a class above one
+    half would see the object a pixel too narrow, who decides from one half on a pixel too wide.
+    """
+    return distance + 0.01 if distance % 1 == 0.5 else distance
 
 
 def _fitted(label: Label, size: Size, labels: LabelSpec) -> Label:

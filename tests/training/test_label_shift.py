@@ -63,13 +63,41 @@ def test_a_moved_label(labels):
     np.testing.assert_array_equal(hard.valid[1:, :-2], valid[:-1, 2:])
     assert not hard.valid[0].any(), "nobody knows what came in"
     assert not hard.valid[:, -2:].any()
-    soft = moved_label(label, (-0.5, 0), labels)
-    shares = labels.shares(label)
-    counted = np.stack([valid[:-1], valid[1:]]).astype(float)
-    expected = (shares[:, :-1] * counted[0] + shares[:, 1:] * counted[1]) / np.maximum(counted.sum(0), 1)
-    assert (soft.valid[:-1] == (counted.sum(0) >= 1)).all()
-    assert not soft.valid[-1].any()
-    np.testing.assert_allclose(soft.values[:, :-1], np.where(soft.valid[:-1], expected, 0), atol=1e-6)
+    for distance, above in ((-0.3, 0.7), (-0.5, 0.51)):
+        soft = moved_label(label, (distance, 0), labels)
+        shares = labels.shares(label)
+        counted = valid[:-1] * above, valid[1:] * (1 - above)
+        expected = (shares[:, :-1] * counted[0] + shares[:, 1:] * counted[1]) / np.maximum(sum(counted), 1e-6)
+        assert (soft.valid[:-1] == valid[:-1]).all(), "the nearer of the two decides what counts"
+        assert not soft.valid[-1].any()
+        np.testing.assert_allclose(soft.values[:, :-1], np.where(soft.valid[:-1], expected, 0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shift", "corners"),
+    [((0.5, 0.5), 2), ((-0.5, -0.5), 2), ((0.5, -0.5), 2), ((-1.5, 2.5), 2), ((0.5, 0), 0), ((0, -1.5), 0)],
+)
+@pytest.mark.parametrize("labels", [BINARY, STREETS, CLOUDS], ids=lambda labels: labels.task)
+def test_half_a_pixel_keeps_areas(labels, shift, corners):
+    """Whether a loss decides above one half or from one half on; of two rectangles one corner each may go."""
+    there = np.zeros((40, 50), np.uint8)
+    there[8:21, 10:29] = 1
+    there[25:28, 35:40] = 1
+    mask = np.stack([there, there[:, ::-1]]) if labels.task == "multilabel" else there
+    label = moved_label(Label(mask, np.ones(there.shape, bool), there.astype(np.int32)), shift, labels)
+    layer = 1 if labels.exclusive else 0
+    values, decided = label.values[layer], labels.layers(labels.hard(label))[layer]
+    assert (values > 0.5).sum() == (values >= 0.5).sum() == 13 * 19 + 3 * 5 - corners
+    np.testing.assert_array_equal(decided, values > 0.5)
+    assert ((label.instances > 0) != (values > 0.5)).sum() == corners, "objects go where their masks do"
+
+
+def test_other_parts_of_a_pixel_are_moved_exactly():
+    mask = (np.random.default_rng(3).random((9, 13)) < 0.4).astype(np.uint8)
+    found = moved_label(Label.whole(mask), (-0.25, 0), BINARY).values[0, :-1]
+    np.testing.assert_array_equal(found, np.float32(0.75) * mask[:-1] + np.float32(0.25) * mask[1:])
+    found = moved_label(Label.whole(mask), (0, -0.75), BINARY).values[0, :, :-1]
+    np.testing.assert_array_equal(found, np.float32(0.25) * mask[:, :-1] + np.float32(0.75) * mask[:, 1:])
 
 
 class Bright(nn.Module):
@@ -147,7 +175,7 @@ def test_training_sees_masks_where_the_images_show_objects():
 def test_half_a_pixel_makes_all_labels_soft():
     competition = Beside((0, 0))
     item = TrainDataset(competition, competition.samples(), label_shift=(0.5, 0.0))[Draw(0, 0)]
-    assert set(item["targets"]["mask"].unique().tolist()) == {0.0, 0.5, 1.0}
+    assert item["targets"]["mask"].unique().tolist() == pytest.approx([0, 0.49, 0.51, 1])
     assert item["targets"]["mask"].dtype == torch.float32
 
 
