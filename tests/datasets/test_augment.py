@@ -15,7 +15,7 @@ from maskfold.datasets.augment import PRESETS, STEP_SCALES, build_augmentation
 from maskfold.datasets.transforms import build_transforms, known_transforms
 from maskfold.errors import AugmentationError
 from maskfold.images import ImageSpec
-from maskfold.labels import Label
+from maskfold.labels import Label, LabelSpec
 
 GEOMETRIC = ("none", "flips", "d4")
 LISTS = {
@@ -203,6 +203,42 @@ def test_a_fill_of_0_is_background_and_one_of_255_does_not_count():
         _, label = build_augmentation(spec, crop=20)(image, ones, 0)
         assert np.count_nonzero(~label.valid) == uncounted
         assert np.count_nonzero(label.values == 0) == 80
+
+
+def test_a_fill_of_0_is_background_in_soft_labels_of_exclusive_classes():
+    """What is uncovered by any angle, also where an edge of what does not count is mixed with it."""
+    labels = LabelSpec("multiclass", ("ground", "road", "car"))
+    spec = [{"Affine": {"translate_px": {"x": 4, "y": 0}, "p": 1.0}}]
+    hard, valid = np.full((20, 20), 2, np.uint8), np.ones((20, 20), bool)
+    hard[:, 9:] = 1
+    valid[5:8, 2:6] = False
+    image, label = np.full((20, 20, 3), 9, np.uint8), Label(np.where(valid, hard, 0).astype(np.uint8), valid)
+    soft = Label(labels.shares(label) * valid, valid)
+    augmentation = build_augmentation(spec, crop=20, exclusive=True)
+    (_, expected), (_, found) = augmentation(image, label, 0), augmentation(image, soft, 0)
+    np.testing.assert_array_equal(found.valid, expected.valid)
+    np.testing.assert_allclose(found.values, labels.shares(expected) * expected.valid, atol=1e-6)
+    assert found.values[0, :, :4].min() > 1 - 1e-6
+    turned = build_augmentation([{"Affine": {"rotate": [-40, 40], "p": 1.0}}], crop=20, exclusive=True)
+    thirds = np.stack([np.full((20, 20), share, np.float32) for share in (0.2, 0.3, 0.5)])
+    plain = build_augmentation([{"Affine": {"rotate": [-40, 40], "p": 1.0}}], crop=20)
+    for seed in range(9):
+        _, found = turned(image, Label(thirds * valid, valid), seed)
+        _, before = plain(image, Label(thirds * valid, valid), seed)
+        np.testing.assert_allclose(found.values.sum(0)[found.valid], 1, atol=1e-4)
+        np.testing.assert_array_equal(found.values[1:], before.values[1:])
+        assert not found.values[:, ~found.valid].any()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_uncover_nothing(preset):
+    shares = np.random.default_rng(7).dirichlet((1, 1, 1), (50, 44)).transpose(2, 0, 1).astype(np.float32)
+    image = np.zeros((50, 44, 3), np.uint8)
+    plain, exclusive = (build_augmentation(preset, crop=64, exclusive=each) for each in (False, True))
+    for seed in range(4):
+        _, label = exclusive(image, Label.whole(shares), seed)
+        np.testing.assert_allclose(label.values.sum(0), 1, atol=1e-5)
+        np.testing.assert_array_equal(label.values, plain(image, Label.whole(shares), seed)[1].values)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from maskfold.inference.predict import predict_batches
 from maskfold.labels import Label, LabelSpec
 from maskfold.models import Outputs
 from maskfold.resizing import moved, moved_label
+from maskfold.runs import Run
+from maskfold.training.data import fold_data
 
 BINARY = LabelSpec("binary", ("roof",))
 STREETS = LabelSpec("multiclass", ("ground", "road", "car"))
@@ -236,3 +238,15 @@ def test_cached_images_have_moved_labels(config, shifted, competition):
     for index in range(4):
         for _ in range(2):  # read, then found
             assert torch.equal(plain[Draw(0, index)]["targets"]["mask"], cached[Draw(0, index)]["targets"]["mask"])
+
+
+def test_what_an_augmentation_uncovers_is_the_background_of_soft_classes(streets, tmp_path):
+    config, _ = streets
+    away = [{"Affine": {"translate_px": {"x": 100, "y": 0}, "p": 1.0}}]
+    config = override(config, {"data.label_shift": [0.5, 0], "data.augment": away, "data.workers": 0})
+    batch = next(iter(fold_data(Run.create(config, tmp_path), 0, needs=frozenset()).train))
+    mask, valid = batch["targets"]["mask"], batch["valid"][:, 0]
+    assert mask.dtype == torch.float32
+    assert valid.any()
+    assert (mask[:, 0][valid] > 1 - 1e-6).all()
+    assert (mask[:, 1:] == 0).all()

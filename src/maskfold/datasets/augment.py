@@ -49,10 +49,20 @@ class Augmentation:
     """
 
     def __init__(
-        self, before: Transforms, after: Transforms, *, crop: int, images: ImageSpec, preset: bool = False
+        self,
+        before: Transforms,
+        after: Transforms,
+        *,
+        crop: int,
+        images: ImageSpec,
+        preset: bool = False,
+        exclusive: bool = False,
     ) -> None:
-        """``before`` sees the whole image, ``after`` only the crop. Those of a preset are fused where they can be."""
-        self.crop, self.images = crop, images
+        """See `build_augmentation`.
+
+        ``before`` sees the whole image, ``after`` only the crop. Those of a preset are fused where they can be.
+        """
+        self.crop, self.images, self.exclusive = crop, images, exclusive
         # What does not count is moved as a second mask, which holds 255 there, as a fill of 255 does.
         self.transforms = A.Compose(
             [*before, *_random_crop(crop), *after],
@@ -98,13 +108,15 @@ class Augmentation:
         # What does not count is 255, as a fill may be, and has its part in values that were interpolated. The second
         # channel of each layer tells how large a part, to be taken out again: the same, since the two move as one.
         uncounted = np.where(label.valid, np.float32(0), np.float32(FILLED))
-        layers = np.stack([np.maximum(label.values, uncounted), np.broadcast_to(uncounted, label.values.shape)], -1)
+        shares = _without_first(label.values) if self.exclusive else label.values
+        layers = np.stack([np.maximum(shares, uncounted), np.broadcast_to(uncounted, shares.shape)], -1)
         result = self._transformed(self.soft_transforms, image=image, masks=layers)
         moved = np.asarray(result["masks"])
         self._check(result["image"], moved[0], layers[0])
         values, parts = moved[..., 0], moved[..., 1]
         valid = parts[0] < np.float32(FILLED) / 2
         values = (values - parts) / np.where(valid, 1 - parts / np.float32(FILLED), np.float32(1))
+        values = _without_first(values) if self.exclusive else values
         return result["image"], Label(np.where(valid, values, np.float32(0)).clip(0, 1), valid)
 
     def _transformed(self, transforms: A.Compose, **arrays: Any) -> dict[str, np.ndarray]:
@@ -144,7 +156,12 @@ class StrongColours:
 
 
 def build_augmentation(
-    spec: str | list[Any], *, crop: int, images: ImageSpec = PLAIN, colours: bool = True
+    spec: str | list[Any],
+    *,
+    crop: int,
+    images: ImageSpec = PLAIN,
+    colours: bool = True,
+    exclusive: bool = False,
 ) -> Augmentation:
     """Build the augmentation of ``data.augment``: a preset's name or a list (see `maskfold.datasets.transforms`).
 
@@ -153,6 +170,8 @@ def build_augmentation(
         crop: side of the square crop in pixels.
         images: what is augmented. Presets leave out what needs other channels or values.
         colours: False leaves out whatever changes the image and not the mask.
+        exclusive: whether soft labels have a layer of the background, class 0: where a list's transforms uncover what
+            was not in the image, it is 1. Presets uncover nothing.
 
     Raises:
         AugmentationError: unknown preset or transform (the nearest is named), or arguments it does not take.
@@ -160,13 +179,18 @@ def build_augmentation(
     if not isinstance(spec, str):
         before = build_transforms(spec)
         before = before if colours else _without_colours(before)
-        return Augmentation(in_units(before, images), [], crop=crop, images=images)
+        return Augmentation(in_units(before, images), [], crop=crop, images=images, exclusive=exclusive)
     if spec not in PRESETS:
         raise AugmentationError(f"data.augment is the unknown preset {spec}: {nearest(spec, list(PRESETS))}")
     before, after, colour = PRESETS[spec]()
     if colours:
         after = [*after, *in_units(_applicable(colour, images), images)]
     return Augmentation(before, after, crop=crop, images=images, preset=True)
+
+
+def _without_first(shares: np.ndarray) -> np.ndarray:
+    """Layers (C, H, W) with what is not class 0 in its place, so that a fill of 0 is class 0; its own inverse."""
+    return np.concatenate([1 - shares[:1], shares[1:]])
 
 
 def _bilinear(transforms: A.Compose) -> A.Compose:

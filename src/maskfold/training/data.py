@@ -85,11 +85,17 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         world=world,
     )
     cache = _cache(competition, config.data)
+    augment = build_augmentation(
+        config.data.augment,
+        crop=config.data.crop,
+        images=competition.images,
+        exclusive=competition.labels.exclusive,
+    )
     dataset = TrainDataset(
         competition,
         train,
         scale=config.data.scale,
-        augment=build_augmentation(config.data.augment, crop=config.data.crop, images=competition.images),
+        augment=augment,
         seed=config.seed,
         needs=needs,
         sources=target_sources(run, fold),
