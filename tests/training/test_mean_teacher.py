@@ -133,6 +133,23 @@ def test_the_term_pulls_the_network_and_reaches_only_it(tiny, begin):
         assert torch.allclose(after, decay * before + (1 - decay) * network, atol=1e-6)
 
 
+def test_running_statistics_are_of_the_labelled_images_alone(tiny, begin):
+    """They are what the same batch leaves without the others, which batch norms normalise by themselves."""
+    plain, semi = begin(tiny, changes={"averaging.ema": 0.8}), begin(tiny, "now", SECTION)
+    before, (batch,) = state(semi.network), islice(semi.data.train, 1)
+    with torch.no_grad():
+        expected = semi.network(batch["unlabelled"]["strong"]).logits
+    semi.network.load_state_dict(before)
+    seen = []
+    semi.network.register_forward_hook(lambda network, given, found: seen.append(found.logits.detach()))
+    semi.train_step(batch)
+    trained(plain, 1)
+    for name, buffer in plain.network.named_buffers():
+        assert torch.equal(semi.network.get_buffer(name), buffer), name
+    assert any(not torch.equal(buffer, before[name]) for name, buffer in plain.network.named_buffers())
+    assert torch.equal(seen[1], expected)
+
+
 def guessing(step, teacher_says, student_says, monkeypatch):
     """Let teacher and student predict what a test chose.
 

@@ -6,11 +6,13 @@ threshold: Sohn et al. (2020), FixMatch, arXiv 2001.07685.
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskfold.config import SemiConfig
 from maskfold.training.step import Parts, Supervised
@@ -23,9 +25,9 @@ class MeanTeacher(Supervised):
 
     The teacher, the moving average of the network's weights, sees an image as it is; the network, the student, sees the
     same pixels in other colours, and is to predict the teacher's probabilities: see `consistency`. The two kinds of
-    images go through the student one after the other, so that batch norms take each by itself: the strong colours would
-    make the statistics of the labelled ones others than those of images to come. ``confident`` is the share of the
-    pixels that count.
+    images go through the student one after the other, so that batch norms normalise each by itself. What they keep for
+    images to come, and validation and the teacher use, is of the labelled ones alone: nothing to come has such colours.
+    ``confident`` is the share of the pixels that count.
 
     The teacher is the average that `maskfold.training.averaging` keeps, so what it ends as is the checkpoint ``ema``;
     it is saved with the averages. It predicts without dropout, and with the student's statistics of batch norms, which
@@ -52,7 +54,8 @@ class MeanTeacher(Supervised):
         self.accelerator.backward(loss)
         unlabelled = batch["unlabelled"]
         expected = self._expected(unlabelled["weak"])
-        found = self.labels.activate(self.wrapped["network"](unlabelled["strong"]).logits.float())
+        with _untracked(self.network):
+            found = self.labels.activate(self.wrapped["network"](unlabelled["strong"]).logits.float())
         term, confident = consistency(
             found, expected, unlabelled["valid"], self.options.threshold, exclusive=self.labels.exclusive
         )
@@ -65,6 +68,19 @@ class MeanTeacher(Supervised):
         """The teacher's probabilities, (N, C, H, W) float32."""
         with self.accelerator.autocast():
             return self.labels.activate(self.teacher(images).logits.float())
+
+
+@contextmanager
+def _untracked(module: nn.Module) -> Iterator[None]:
+    """Inside, batch norms in training mode normalise by the batch, as ever, and leave their running statistics."""
+    norms = [each for each in module.modules() if isinstance(each, _BatchNorm) and each.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def consistency(
