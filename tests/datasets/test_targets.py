@@ -153,3 +153,21 @@ def test_distances_are_of_the_decided_mask(fake):
     )[Draw(0, 0)]
     assert mask.values.any()
     assert torch.equal(hard["targets"]["distance"], smooth["targets"]["distance"])
+
+
+@pytest.mark.parametrize("classes", [None, 3])
+def test_further_targets_are_of_the_label_before_smoothing(fake, classes):
+    """Four pixels, which a blur makes so faint that they would be of no object."""
+    competition = fake([(40, 50)], classes=classes)
+    there = np.zeros((40, 50), np.uint8)
+    there[8:10, 11:13] = 1
+    competition.arrays["000.png"] = competition.arrays["000.png"][0], there
+    needs = {"distance", "presence", *(() if classes else ("inner",))}
+    blurred = Smoothing(competition.labels, boundary=2.0, uniform=0.1)
+    found = TrainDataset(competition, competition.samples(), needs=needs, smoothing=blurred)[Draw(0, 0)]["targets"]
+    layer = 1 if classes else 0
+    assert 0.1 < found["mask"][layer].max() < 0.3
+    assert found["presence"].tolist() == ([1, 1, 0] if classes else [1])
+    assert found["distance"][layer].max().item() == pytest.approx(math.hypot(39 - 9, 49 - 12)), "of the far corner"
+    if not classes:
+        np.testing.assert_array_equal(found["inner"][0].numpy(), there)

@@ -73,7 +73,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
             seed: of the augmentation.
             needs: further targets that the loss asks for, keys of `EXTRAS`.
             sources: change the label of each image in turn, see `maskfold.datasets.targets`.
-            smoothing: applied to the augmented label.
+            smoothing: applied to the augmented label, for the target ``mask`` alone.
             extra: further images, whose indices follow those of ``samples``.
             cache: of ``samples`` at ``scale``; it changes no pixel.
             mixing: of augmented images, which must all have one size.
@@ -98,8 +98,6 @@ class TrainDataset(Dataset[dict[str, Any]]):
         if self.mixing is not None:
             crop = self.mixing(key, len(self), crop, lambda draw, seed: self._augmented(draw, seed)[1])
         image, label = crop
-        if self.smoothing is not None:
-            label = self.smoothing(label)
         return {"image": image_tensor(image), "id": image_id, "index": index, **self._truth(label)}
 
     def _augmented(self, key: Draw, seed: int) -> tuple[str, Crop]:
@@ -148,7 +146,10 @@ class TrainDataset(Dataset[dict[str, Any]]):
 
     def _truth(self, label: Label) -> dict[str, Any]:
         labels = self.competition.labels
+        # Before smoothing, which makes of a small object one that is hardly there.
         further = {name: torch.from_numpy(EXTRAS[name](label, labels)) for name in sorted(self.needs)}
+        if self.smoothing is not None:
+            label = self.smoothing(label)
         # Where some labels may be soft all are, or they would not fit into one batch.
         mixed_soft = self.mixing is not None and self.mixing.soft
         between = any(distance % 1 for distance in self.back)

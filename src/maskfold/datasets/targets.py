@@ -2,7 +2,7 @@
 
 A target is a probability per pixel and class, wherever it comes from. *Sources* change the label of an image at its
 own size: other annotators, a teacher's maps. They are asked in turn, before scaling and augmentation, which move soft
-values with the image. *Smoothing* comes last, on the crop.
+values with the image. *Smoothing* comes last, on the crop, and leaves alone what is told of the mask beside it.
 """
 
 from dataclasses import replace
