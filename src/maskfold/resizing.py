@@ -29,10 +29,10 @@ def fit_image(image: np.ndarray, size: Size) -> np.ndarray:
 def fit_label(label: Label, size: Size, labels: LabelSpec) -> Label:
     """A label at ``size`` (H, W); the pixel centres are those of `fit_image`.
 
-    Soft values are resized like an image, as a mean over the pixels that count. Of
-    masks, exclusive classes go by nearest neighbour; others are resized like an image class by class and cut at one
-    half, which keeps the area of thin shapes that nearest neighbour would break up. What counts goes by nearest
-    neighbour, and so do the numbers of instances.
+    Soft values are resized like an image, as a mean over the pixels that count. Of masks, exclusive classes go by
+    nearest neighbour; others are resized like an image class by class and cut at one half of what counts, which keeps
+    the area of thin shapes that nearest neighbour would break up. What counts goes by nearest neighbour, and so do the
+    numbers of instances.
     """
     if label.valid.shape == tuple(size):
         return label
@@ -101,7 +101,9 @@ def _fitted(label: Label, size: Size, labels: LabelSpec) -> Label:
         return Label(np.where(valid, np.stack(layers), np.float32(0)).clip(0, 1), valid)
     if labels.exclusive:
         return Label(_resized(label.values, size, cv2.INTER_NEAREST_EXACT), valid)
-    shares = [fit_image(np.where(layer, np.uint8(200), np.uint8(0)), size) for layer in labels.layers(label.values)]
+    # What does not count has one half, so that among what counts at least half decides.
+    rest = np.uint8(0) if label.valid.all() else np.where(label.valid, np.uint8(0), np.uint8(100))
+    shares = [fit_image(np.where(layer, np.uint8(200), rest), size) for layer in labels.layers(label.values)]
     return Label(labels.mask(np.stack([(share >= 100) & valid for share in shares])), valid)
 
 

@@ -210,8 +210,8 @@ def test_binary_masks_scale_by_area_and_keep_255():
     mask[30:60, 40:100] = 1
     mask[:21, :51] = 255
     small = marked(resize_label(unmarked(mask), 0.5, BINARY))
-    quarters = (mask == 1).reshape(45, 2, 65, 2).mean(axis=(1, 3))
-    expected = (quarters >= 0.5).astype(np.uint8)
+    there, counted = ((mask == 1).reshape(45, 2, 65, 2).sum((1, 3)), (mask != 255).reshape(45, 2, 65, 2).sum((1, 3)))
+    expected = (2 * there >= counted).astype(np.uint8)
     assert np.array_equal(small[small != 255], expected[small != 255])
     assert (small[:10, :25] == 255).all()
     assert (small[11:] != 255).all()
@@ -221,6 +221,26 @@ def test_binary_masks_scale_by_area_and_keep_255():
     layered = resize_label(Label(np.stack([label.values, label.values.T.copy().T]), label.valid), 0.5, OVERLAPPING)
     assert np.array_equal(layered.values[0], np.where(small == 255, 0, small))
     assert layered.values.shape == (2, *small.shape)
+
+
+@pytest.mark.parametrize("block", [3, 4, 5])
+def test_what_does_not_count_is_no_background_when_masks_shrink(block):
+    """Of each block the pixels that count vote; elsewhere nothing changes by what does not count here."""
+    rng = np.random.default_rng(block)
+    height, width = 14 * block, 19 * block
+    valid = rng.random((height, width)) < 0.6
+    valid[:, width // 2 :] = True
+    layers = (rng.random((2, height, width)) < 0.45) & valid
+    found = resize_label(Label(layers.astype(np.uint8), valid), 1 / block, OVERLAPPING)
+    there = layers.reshape(2, 14, block, 19, block).sum((2, 4))
+    counted = valid.reshape(14, block, 19, block).sum((1, 3))
+    expected = (2 * there >= counted) & found.valid
+    assert 0.2 < found.valid[:, :9].mean() < 0.8
+    assert np.array_equal(found.values, expected)
+    one = resize_label(Label(layers[1].astype(np.uint8), valid), 1 / block, BINARY)
+    assert np.array_equal(one.values, expected[1])
+    whole = resize_label(Label.whole(layers.astype(np.uint8)), 1 / block, OVERLAPPING)
+    assert np.array_equal(found.values[..., 10:], whole.values[..., 10:])
 
 
 @pytest.mark.parametrize("scale", [0.3, 0.5, 0.8, 1.5, 2.5])

@@ -150,3 +150,17 @@ def test_parts_of_resized_labels_are_those_of_the_whole(size, labels):
             np.testing.assert_array_equal(part.valid, whole.valid[rows, columns])
     # Where a class covers exactly half of a pixel, or a centre is right between two, rounding decides.
     assert (found != whole.values).mean() < 0.01
+
+
+def test_what_does_not_count_is_no_background_of_smaller_labels():
+    """Of blocks of three by three the pixels that count vote."""
+    valid = RNG.random((42, 57)) < 0.6
+    layers = (RNG.random((2, 42, 57)) < 0.45) & valid
+
+    def read(part):
+        return Label(layers[..., *part].astype(np.uint8), valid[part])
+
+    found = resized_label(read, (42, 57), (14, 19), (slice(2, 13), slice(0, 19)), OVERLAPPING)
+    there, counted = layers.reshape(2, 14, 3, 19, 3).sum((2, 4)), valid.reshape(14, 3, 19, 3).sum((1, 3))
+    np.testing.assert_array_equal(found.valid, valid[1::3, 1::3][2:13])
+    np.testing.assert_array_equal(found.values, (2 * there >= counted)[:, 2:13] & found.valid)

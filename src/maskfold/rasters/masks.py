@@ -51,7 +51,8 @@ def resized_label(read: ReadLabel, size: Size, wanted: Size, part: Part, labels:
         return Label(values, valid)
 
     def layers(own: Part) -> np.ndarray:
-        return np.moveaxis(labels.layers(read(own).values), 0, -1)
+        label = read(own)
+        return np.moveaxis(np.where(label.valid, labels.layers(label.values), np.float32(0.5)), 0, -1)
 
     shares = read_resized(layers, size, wanted, part, "image")
     return Label(labels.mask((np.moveaxis(shares, -1, 0) >= 0.5 - 1e-6) & valid), valid)
