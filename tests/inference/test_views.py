@@ -80,6 +80,34 @@ def test_scaled_views_keep_linear_ramps_in_place():
     assert plain[0, 0, 5, 9].item() == pytest.approx(10 * (5.5 / 2 - 0.5) + 3 * (9.5 / 2 - 0.5), abs=1e-4)
 
 
+def enlarged(values, size):
+    """Bilinear by `numpy.interp`, one axis after the other; the pixels' centres agree, the edge is repeated."""
+    for axis, wanted in enumerate(size):
+        length = values.shape[axis]
+        centres = (np.arange(wanted) + 0.5) * length / wanted - 0.5
+        values = np.apply_along_axis(lambda line, at: np.interp(at, np.arange(len(line)), line), axis, values, centres)
+    return values
+
+
+@pytest.mark.parametrize(("size", "scale", "small"), [((8, 14), 0.5, (4, 7)), ((10, 15), 0.4, (4, 6))])
+def test_scaled_symmetries_are_undone_where_the_network_saw_them(size, scale, small):
+    """Of a network that tells where a pixel of what it sees stands, each pixel at the place that it was taken from."""
+    images = torch.rand(1, 1, *size)
+    plain = build_views("none", (scale,))[0].forward(images)[0, 0].numpy()
+    assert plain.shape == small
+    taken = np.arange(plain.size).reshape(small)
+    for view in build_views("d4", (scale,)):
+        symmetry = NUMPY[view.name.removesuffix(f"_x{scale:g}")]
+        seen = view.forward(images)
+        np.testing.assert_array_equal(seen[0, 0].numpy(), symmetry(plain))
+        rows, columns = np.indices(seen.shape[-2:])
+        told = rows**2 + 0.3 * columns
+        expected = np.empty(plain.size)
+        expected[symmetry(taken).ravel()] = told.ravel()
+        found = view.inverse(torch.from_numpy(told)[None, None].float(), size)[0, 0].numpy()
+        np.testing.assert_allclose(found, enlarged(expected.reshape(small), size), atol=1e-4, err_msg=view.name)
+
+
 def test_shrinking_averages_instead_of_skipping_pixels():
     stripes = torch.zeros(1, 1, 16, 16)
     stripes[..., ::4] = 1.0
