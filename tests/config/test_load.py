@@ -180,6 +180,32 @@ def test_changed_keys_names_both_values(file):
     ]
 
 
+ANNOTATOR = {"targets.annotators.masks": "[a.csv]"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "soft"),
+    [
+        ({}, False),
+        (ANNOTATOR, True),
+        ({**ANNOTATOR, "targets.annotators.merge": "random"}, False),
+        ({"targets.smoothing.uniform": 0.1}, True),
+        ({"targets.smoothing.boundary": 2}, True),
+        ({"targets.sources": {"a:B": {}}}, True),
+        ({"targets.teacher.runs": "[runs/large]"}, True),
+        ({"data.label_shift": "[-2, 3]"}, False),
+        ({"data.label_shift": "[-2, 3.3]"}, True),
+        ({"data.label_shift": "[-0.5, 0]"}, True),
+        ({"data.mix.recipe": "mixup"}, True),
+        ({"data.mix.recipe": "cutmix"}, False),
+        ({"data.extra": "[pseudo]"}, True),
+    ],
+    ids=str,
+)
+def test_which_targets_are_soft(changes, soft):
+    assert load_config(None, changes).soft_targets is soft
+
+
 def test_a_loaded_config_cannot_be_changed():
     config = Config(name="x")
     with pytest.raises(ValueError, match="frozen"):

@@ -184,16 +184,6 @@ def test_configs_that_make_no_sense(overrides, message):
         load_config(None, {f"targets.annotators.{key}": value for key, value in overrides.items()})
 
 
-def test_which_targets_are_soft():
-    one = {"targets.annotators.masks": "[a.csv]"}
-    soft = [
-        load_config(None, changes).targets.soft
-        for changes in ({}, one, {**one, "targets.annotators.merge": "random"}, {"targets.smoothing.uniform": 0.1},
-                        {"targets.smoothing.boundary": 2}, {"targets.sources": {"a:B": {}}})
-    ]  # fmt: skip
-    assert soft == [False, True, False, True, True, True]
-
-
 def label(rows, void=()):
     values = np.array(rows, np.uint8)
     valid = np.ones(values.shape[-2:], bool)

@@ -104,6 +104,9 @@ def test_soft_labels_and_an_inner_product(findings):
     assert "dml is smallest where both are equal, and it fits the metric dice" in text
     inner = [{"name": "jaccard"}, {"name": "tversky"}, {"name": "jaccard", "output": "mask"}]
     assert "jaccard and tversky in the loss" in asked(inner, **{"targets.smoothing.uniform": 0.1})[0]
+    for change in ({"data.label_shift": [0, 0.5]}, {"data.mix.recipe": "mixup"}, {"data.extra": ["pseudo"]}):
+        assert len(asked(None, **change)) == 1, change
+    assert asked(None, **{"data.label_shift": [2, -1], "data.mix.recipe": "mosaic"}) == []
     assert asked([{"name": "bce"}, {"name": "jml"}], **annotators) == []
     assert asked(None) == []
     assert asked(None, **annotators, **{"targets.annotators.merge": "random"}) == []

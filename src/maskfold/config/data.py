@@ -248,9 +248,3 @@ class TargetsConfig(Section):
         default_factory=dict,
         description="what changes the labels of training images: package.module:Name, and the options of each",
     )
-
-    @property
-    def soft(self) -> bool:
-        """Whether training aims at shares of classes rather than at masks."""
-        merged = self.annotators is not None and self.annotators.merge != "random"
-        return bool(self.smoothing.uniform or self.smoothing.boundary or merged or self.sources or self.teacher)

@@ -54,6 +54,19 @@ class Config(Section):
     post: PostConfig = PostConfig()
     tune: TuneConfig = TuneConfig()
 
+    @property
+    def soft_targets(self) -> bool:
+        """Whether training aims at shares of classes rather than at masks.
+
+        Pseudo-labels are taken for shares, which they are unless they were made hard; a config does not say.
+        """
+        data, targets = self.data, self.targets
+        merged = targets.annotators is not None and targets.annotators.merge != "random"
+        smoothed = targets.smoothing.uniform or targets.smoothing.boundary
+        mixed = data.mix is not None and data.mix.recipe == "mixup"
+        between = any(distance % 1 for distance in data.label_shift)
+        return bool(smoothed or merged or targets.sources or targets.teacher or data.extra or mixed or between)
+
     @model_validator(mode="after")
     def _cross_checks(self) -> "Config":
         if self.schedule.cycles > 1 and self.schedule.name != "snapshot":

@@ -67,7 +67,7 @@ def soft_labels(findings: Findings) -> Iterator[Advice]:
         config = training.run.config
         names = [str(term["name"]) for term in config.loss or default_loss(metric.labels)]
         inner = [name for name in dict.fromkeys(names) if name in INNER_PRODUCTS]
-        if config.targets.soft and inner:
+        if config.soft_targets and inner:
             wanted = soft_loss(metric)
             form, fits = wanted[1]["name"], f", and it fits the metric {metric.name}" if metric.costs else ""
             yield Advice(
