@@ -15,6 +15,7 @@ from maskfold.cli.arguments import (
 from maskfold.config import Config, override
 from maskfold.errors import ConfigError, RunError
 from maskfold.runs import Run
+from maskfold.runs.run import LOCAL
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ def here(tmp_path, monkeypatch):
 
 def make_runs(**roots):
     for name, root in roots.items():
-        Run.create(override(Config(name=name), {"competition.root": root}))
+        Run.create(override(Config(name=name), {"competition.root": root}), LOCAL)
 
 
 def test_runs_are_named_or_the_only_one(here, capsys):

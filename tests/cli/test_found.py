@@ -9,6 +9,7 @@ from maskfold.cli.found import competition_of_submissions, default_config
 from maskfold.config import Config, load_config
 from maskfold.errors import CompetitionError
 from maskfold.runs import Run
+from maskfold.runs.run import LOCAL
 
 
 @pytest.fixture
@@ -86,13 +87,13 @@ def test_a_profile_brings_its_own_config_not_the_demos(here):
 def test_submissions_are_of_the_competition_under_data_else_of_the_runs(here, one, capsys):
     own = load_config("demo", {"competition.profile": "own.yaml", "competition.root": "data/own"}, name="a")
     for name in ("a", "b"):
-        Run.create(own.model_copy(update={"name": name}))
+        Run.create(own.model_copy(update={"name": name}), LOCAL)
     assert competition_of_submissions().name == "tianchi_buildings"
     (one / "train_mask.csv").unlink()
     found = competition_of_submissions({"tta.views": "d4"})
     assert (found.competition, found.tta.views) == (own.competition, "d4")
     assert capsys.readouterr().out.endswith("Competition: data/own (own.yaml), that of the runs\n")
-    Run.create(load_config("tgs_salt", {"competition.root": "data/salt"}))
+    Run.create(load_config("tgs_salt", {"competition.root": "data/salt"}), LOCAL)
     with pytest.raises(CompetitionError, match="nothing under data/ fits"):
         competition_of_submissions()
     shutil.rmtree(here / "runs")

@@ -56,13 +56,17 @@ def test_killed_and_continued_in_a_bucket_it_ends_with_the_files_of_a_local_run(
     )
     place = f"{bucket}/{tmp_path.name}"
     fold = ("train_fold", "--config", "tiny.yaml", "--fold", "1")
+    done = call(tmp_path, "make_folds", "--config", "tiny.yaml", runs=place)
+    assert done.returncode == 0, done.stderr
+    remote = open_storage(Path(place))
+    assert sorted(remote.list()) == ["tiny/config.yaml", "tiny/folds.csv"]
     done = call(tmp_path, *fold, runs=place, killed=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    remote = open_storage(Path(place))
     assert "tiny/fold_1/last.pt" in remote.list()
     for words in (fold, ("tune",), ("predict", "--out", "remote.csv")):
         done = call(tmp_path, *words, runs=place)
         assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "runs").exists()
     assert f"Run: s3:/maskfold/{tmp_path.name}/tiny (the only one)" in done.stdout
     run = train(load_config(config), 1)
     tune(run)

@@ -18,7 +18,7 @@ from maskfold.runs import Run
 from maskfold.scoring.submission_log import read_log
 from maskfold.steps import predict
 from maskfold.steps.choose import choose, describe_folds
-from maskfold.steps.places import ensemble_run, joined_name
+from maskfold.steps.places import LOCAL, ensemble_run, joined_name
 from maskfold.steps.predict import compute_oof, submission_row
 from maskfold.steps.submissions import log_file, reserved
 
@@ -32,7 +32,7 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def run(here, drawn):
     keys = {"competition.root": drawn, "tta.views": "none", "post.threshold": 0.45}
-    return Run.create(load_config(None, keys, name="mine"))
+    return Run.create(load_config(None, keys, name="mine"), LOCAL)
 
 
 def tuned(*runs):
@@ -80,7 +80,7 @@ def test_the_command_line_changes_the_tuned_choice_and_forgets_its_score(run, ca
 
 
 def test_several_runs_need_tuning(run, drawn):
-    other = Run.create(load_config(None, {"competition.root": drawn}, name="other"))
+    other = Run.create(load_config(None, {"competition.root": drawn}, name="other"), LOCAL)
     with pytest.raises(RunError, match=r"there is no runs/mine\+other/ensemble\.yaml: run python src/tune\.py --runs"):
         choose([run, other], run.config, set(), untuned=False)
     path = ensemble_run([run, other]).ensemble_path

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # a run is opened without what reads images and tables
 logger = logging.getLogger(__name__)
 
 CONFIG, FOLDS, PROFILE = "config.yaml", "folds.csv", "profile.yaml"
+LOCAL = Path("runs")  # pages about runs, and runs where nobody asks for another place
 # They change speed, comfort or place, never a result: a run may go on with other values.
 FREE_KEYS = (
     "competition.root",
@@ -77,7 +78,7 @@ class Run:
         return run
 
     @classmethod
-    def create(cls, config: Config, root: Path = Path("runs")) -> "Run":
+    def create(cls, config: Config, root: Path) -> "Run":
         """The run of this config in ``root``: see `adopt`."""
         run = cls(root / config.name)
         run.adopt(config)
@@ -137,7 +138,7 @@ class Run:
     @property
     def local_path(self) -> Path:
         """Where pages, exported files and trackers' logs go: `path`, or ``runs/NAME`` here where that is a URL."""
-        return self.path if url_of(self.path) is None else Path("runs") / self.name
+        return self.path if url_of(self.path) is None else LOCAL / self.name
 
     @property
     def config_path(self) -> Path:

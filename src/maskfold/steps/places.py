@@ -6,13 +6,12 @@ from pathlib import Path
 
 from maskfold.errors import ExportError, RunError
 from maskfold.program import command_line
-from maskfold.runs.run import Run
+from maskfold.runs.run import LOCAL, Run
 from maskfold.storage import open_storage, url_of
 
 DATA = Path("data")
 DEMO = DATA / "demo"
 PSEUDO = DATA / "pseudo"
-LOCAL = Path("runs")  # pages about runs, wherever these are
 RUNS = Path(os.environ.get("MASKFOLD_RUNS") or LOCAL)  # a folder, or a URL as in `maskfold.storage`
 STUDIES = LOCAL / "studies"
 AUTOPILOTS = LOCAL / "autopilot"

@@ -6,6 +6,7 @@ from maskfold.cli.script import next_command, starting
 from maskfold.program import command_line
 from maskfold.runs.run import Run
 from maskfold.steps.competition import check_competition, open_competition, with_root
+from maskfold.steps.places import RUNS
 
 
 def main() -> None:
@@ -14,7 +15,7 @@ def main() -> None:
     check_competition(config)
     starting("Splitting the training images into folds …")
     competition = open_competition(config)
-    run = Run.create(with_root(config, competition))
+    run = Run.create(with_root(config, competition), RUNS)
     folds = run.folds(competition)
     for fold, rows in folds.groupby("fold"):
         count = rows.groupby("split")["times"].sum()
