@@ -164,6 +164,14 @@ def test_miou_of_a_binary_task_is_over_background_and_foreground():
     assert Evaluation(metric, ["a"], stats).class_lines().split() == ["roof", "0.3333", "background", "0.5000"]
 
 
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_says_whether_its_score_follows_from_sums_over_the_images(name):
+    metric = build_metric(name, BINARY, OPTIONS.get(name))
+    stats = rows_of(metric, *make_masks())
+    of_sums = metric.score(np.nansum(stats, axis=0, keepdims=True))
+    assert metric.of_sums == (metric.score(stats) == pytest.approx(of_sums))
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", METRICS)
 def test_only_void_has_no_score(name):

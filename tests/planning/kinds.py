@@ -53,6 +53,7 @@ KINDS = {
             480,
             task="multiclass",
             metric="miou",
+            of_sums=True,
             error_costs=(1, 1),
             train=468,
             test=233,

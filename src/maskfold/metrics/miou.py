@@ -21,6 +21,7 @@ class MeanIoUMetric(CountedMetric):
 
     name = "miou"
     costs = (1.0, 1.0)
+    of_sums = True
 
     def __init__(self, labels: LabelSpec, *, weights: Weights = None) -> None:
         super().__init__(labels)
