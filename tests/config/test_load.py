@@ -219,30 +219,6 @@ def test_every_option_is_explained():
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("inference.views", "tta.views"),
-        ("inference.overlap", "tta.overlap"),
-        ("inference.member", "inference.checkpoint"),
-        ("train.oof_members", "train.oof_checkpoints"),
-        ("tune.members", "tune.checkpoints"),
-        ("tune.thresholds", "tune.tried.threshold"),
-        ("tune.min_areas", "tune.tried.min_area"),
-    ],
-)
-def test_keys_of_earlier_versions_say_what_they_are_called_now(old, new):
-    with pytest.raises(ConfigError, match=re.escape(f"{old} is now called {new}: rename it")):
-        load_config(None, {old: "none"})
-    load_config(None, {new: RIGHT.get(new, "best")})
-
-
-RIGHT = {
-    "tta.views": "d4", "tta.overlap": "0.5", "train.oof_checkpoints": "3", "tune.checkpoints": "1",
-    "tune.tried.threshold": "[0.5]", "tune.tried.min_area": "[0]",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
     ("value", "read"),
     [("0.4", 0.4), ("[0.4, 1]", (0.4, 1.0)), ("{fog: 0.4, haze: 0}", {"fog": 0.4, "haze": 0.0})],
 )

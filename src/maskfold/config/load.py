@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from maskfold.config.schema import RENAMED, Config
+from maskfold.config.schema import Config
 from maskfold.config.section import PER_CLASS_TAGS
 from maskfold.config.shipped import find_config
 from maskfold.errors import ConfigError, YamlError, nearest, os_reason
@@ -214,8 +214,6 @@ def _key(item: Mapping[str, Any]) -> str:
 def _explain(item: Mapping[str, Any], known: Sequence[str], what: str) -> str:
     key = _key(item)
     if item["type"] == "extra_forbidden":
-        if key in RENAMED:
-            return f"{key} is now called {RENAMED[key]}: rename it"
         return f"unknown key {key}: {nearest(key, known, otherwise=_keys_beside(key, known, what))}"
     if item["type"] == "missing":
         return f"{key} is missing"

@@ -17,16 +17,6 @@ from maskfold.config.training import (
     TrainConfig,
 )
 
-# Keys of earlier versions and what they are called now.
-RENAMED = {
-    **{f"inference.{key}": f"tta.{key}" for key in TTAConfig.model_fields},
-    "inference.member": "inference.checkpoint",
-    "train.oof_members": "train.oof_checkpoints",
-    "tune.members": "tune.checkpoints",
-    "tune.thresholds": "tune.tried.threshold",
-    "tune.min_areas": "tune.tried.min_area",
-}
-
 
 class Config(Section):
     """One experiment. ``configs/<name>.yaml`` holds what differs from these defaults."""
