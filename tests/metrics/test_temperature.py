@@ -36,6 +36,16 @@ def test_it_is_what_networks_logits_give(labels):
 
 
 @pytest.mark.parametrize("labels", [BINARY, MULTICLASS, MULTILABEL], ids=lambda labels: labels.task)
+def test_with_no_least_probability_what_is_certain_stays_so(labels):
+    logits = 4 * drawn(labels, 3)[0]
+    certain = np.eye(labels.channels, dtype=np.float32)[:, None]
+    for temperature in (0.5, 1.0, 4.0):
+        found = tempered(activated(labels, logits), temperature, labels, least=0)
+        np.testing.assert_allclose(found, activated(labels, logits / temperature), atol=1e-4)
+        assert np.array_equal(tempered(certain, temperature, labels, least=0), certain)
+
+
+@pytest.mark.parametrize("labels", [BINARY, MULTICLASS, MULTILABEL], ids=lambda labels: labels.task)
 def test_the_log_loss_is_torchs(labels):
     logits, label = drawn(labels, 2)
     sums, pixels = log_losses(activated(labels, logits), label, labels, (0.5, 1, 2))

@@ -18,7 +18,7 @@ from maskfold.storage import LocalStorage
 from maskfold.training import Callback, fit
 from maskfold.training import teacher as module
 from maskfold.training.data import fold_data
-from maskfold.training.teacher import TeacherMaps, soften
+from maskfold.training.teacher import TeacherMaps
 
 BINARY = LabelSpec("binary", ("roof",))
 CLASSES = LabelSpec("multiclass", ("sky", "road", "car"))
@@ -49,19 +49,6 @@ def teacher(tiny, tmp_path):
 
 def sigmoid(logit):
     return 1 / (1 + math.exp(-logit))
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
-def test_temperature_divides_the_logits(temperature):
-    logits = torch.from_numpy(np.random.default_rng(2).normal(0, 3, (1, 3, 5, 7)))
-    for labels in (BINARY, CLASSES, LabelSpec("multilabel", ("a", "b", "c"))):
-        seen = logits[:, : labels.channels]
-        found = soften(labels.activate(seen)[0].numpy(), labels, temperature)
-        expected = labels.activate(seen / temperature)[0].numpy()
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, expected, atol=1e-6)
-    certain = np.array([[[0.0, 1.0]]], np.float32)
-    assert np.array_equal(soften(certain, BINARY, temperature), certain)
 
 
 def test_the_target_is_a_mixture_over_what_counts(tmp_path):
@@ -106,6 +93,12 @@ def test_several_teachers_are_averaged_before_the_temperature(teacher, student):
     mean = (sigmoid(-1) + sigmoid(2)) / 2
     expected = sigmoid(math.log(mean / (1 - mean)) / 3)
     assert np.unique(run.fold(0).teacher().read("T000.jpg")) == round(255 * expected)
+
+
+def test_what_teachers_are_certain_of_stays_certain(teacher, student):
+    run = student(teacher(logits={0: 100.0}), temperature=4.0)
+    fold_data(run, 0, needs=frozenset())
+    assert np.unique(run.fold(0).teacher().read("T000.jpg")) == 255
 
 
 @pytest.mark.parametrize(
@@ -179,7 +172,7 @@ def test_maps_are_made_once_and_again_where_what_made_them_changed(teacher, stud
 def test_maps_that_were_not_made_to_the_end_are_made_again(teacher, student, monkeypatch):
     run = student(teacher())
     with monkeypatch.context() as patch:
-        patch.setattr(module, "soften", lambda *args: 1 / 0)
+        patch.setattr(module, "tempered", lambda *args, **options: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             fold_data(run, 0, needs=frozenset())
     assert run.fold(0).teacher().ids() == []

@@ -6,27 +6,28 @@ import numpy as np
 
 from maskfold.labels import Label, LabelSpec
 
-# Stored maps have 8 bits: what they call 0 or 1 is nearer to it than this.
 LEAST = 1 / 510
+"""Stored maps have 8 bits: what they call 0 or 1 is nearer to it than this."""
 TEMPERATURES = tuple(2 ** (step / 8) for step in range(-16, 17))
 """Temperatures that are tried: 1/4 to 4, each 9 % above the one before."""
 PIXELS = 4096
 
 
-def tempered(probability: np.ndarray, temperature: float, labels: LabelSpec) -> np.ndarray:
+def tempered(probability: np.ndarray, temperature: float, labels: LabelSpec, *, least: float = LEAST) -> np.ndarray:
     """Probabilities whose logits are divided by ``temperature``: above 1 less certain, below 1 more.
 
     Args:
-        probability: float (C, ...) in [0, 1], or uint8 v that stands for v / 255. 0 and 1 count as 1/510 and 509/510.
+        probability: float (C, ...) in [0, 1], or uint8 v that stands for v / 255.
         temperature: above 0.
         labels: by a softmax where classes exclude each other, else by a sigmoid for each class.
+        least: probabilities are at least this and at most 1 - this. With 0, what is certain stays so.
 
     Returns:
         float32 of the same shape.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
-    logits = logits_of(probability, exclusive=labels.exclusive) / np.float32(temperature)
+    logits = logits_of(probability, exclusive=labels.exclusive, least=least) / np.float32(temperature)
     return probabilities_of(logits, exclusive=labels.exclusive)
 
 
@@ -58,11 +59,12 @@ def _log_loss(logits: np.ndarray, truth: np.ndarray, labels: LabelSpec) -> float
     return float(np.logaddexp(0, np.where(truth, -logits, logits)).sum()) / labels.channels
 
 
-def logits_of(probability: np.ndarray, *, exclusive: bool) -> np.ndarray:
-    """Numbers whose softmax or sigmoid the probabilities are, float32 of the same shape."""
+def logits_of(probability: np.ndarray, *, exclusive: bool, least: float = LEAST) -> np.ndarray:
+    """Numbers whose softmax or sigmoid the probabilities are, float32 of the same shape; ``least``: see `tempered`."""
     scale = 255 if probability.dtype == np.uint8 else 1
-    values = (probability.astype(np.float32) / np.float32(scale)).clip(LEAST, 1 - LEAST)
-    return np.log(values) if exclusive else np.log(values) - np.log1p(-values)
+    values = (probability.astype(np.float32) / np.float32(scale)).clip(least, 1 - least)
+    with np.errstate(divide="ignore"):  # -inf and inf are what 0 and 1 are
+        return np.log(values) if exclusive else np.log(values) - np.log1p(-values)
 
 
 def probabilities_of(logits: np.ndarray, *, exclusive: bool) -> np.ndarray:

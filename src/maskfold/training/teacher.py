@@ -27,6 +27,7 @@ from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.finished import weight_hashes
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.labels import Label, LabelSpec
+from maskfold.metrics.temperature import tempered
 from maskfold.progress import progress
 from maskfold.resizing import fit_label
 from maskfold.runs import FoldFolder, MapStore, Run
@@ -80,14 +81,6 @@ def teacher_maps(run: Run, fold: int | str, config: TeacherConfig) -> TeacherMap
     return TeacherMaps(folder.teacher(), competition.labels, config.weight)
 
 
-def soften(probability: np.ndarray, labels: LabelSpec, temperature: float) -> np.ndarray:
-    """Probabilities (C, H, W) of logits divided by ``temperature``: sigmoid(logit(p) / T) or softmax(log(p) / T)."""
-    power = probability.astype(np.float64) ** (1 / temperature)
-    rest = (1 - probability.astype(np.float64)) ** (1 / temperature)
-    total = power.sum(0) if labels.exclusive else power + rest
-    return (power / total).astype(np.float32)
-
-
 def _training_samples(run: Run, fold: int | str) -> Samples:
     return Samples(replace(sample, masks=None) for sample in run.fold_samples(fold)[0])
 
@@ -127,4 +120,5 @@ def _compute(
     predictions = predict_samples(choice, competition, samples, folds, batch_size=batch_size)
     with folder.teacher().replace(made_with) as new:
         for prediction in progress(predictions, f"fold {folder.name}: teachers' maps", total=len(samples)):
-            new.write(prediction.id, soften(prediction.probability, competition.labels, config.temperature))
+            taught = tempered(prediction.probability, config.temperature, competition.labels, least=0)
+            new.write(prediction.id, taught)
