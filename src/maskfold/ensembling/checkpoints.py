@@ -1,8 +1,8 @@
 """The networks of a run's checkpoints, and their out-of-fold maps."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,8 @@ from maskfold.datasets import fold_splits, image_loader
 from maskfold.device import choose_device, choose_precision
 from maskfold.errors import InferenceError, RunError, first_few
 from maskfold.inference.batch_norm import TOGETHER, adapt_batch_norm
-from maskfold.inference.predict import predict_batches
+from maskfold.inference.predict import Prediction, predict_batches
+from maskfold.labels import LabelSpec
 from maskfold.models import build_model
 from maskfold.progress import progress
 from maskfold.runs import FoldFolder, MapStore, Run
@@ -78,6 +79,40 @@ def adapt_networks(
         device=device,
         precision=choose_precision(config.train.precision, device),
     )
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Networks of a run, ready to predict batches.
+
+    Attributes:
+        run: the run.
+        networks: of its folds, on any engine.
+        weights: of the networks; None: they weigh the same.
+        labels: the classes.
+        batch_size: images, or windows, that go through a network together.
+    """
+
+    run: Run
+    networks: Sequence[nn.Module]
+    weights: Sequence[float] | None
+    labels: LabelSpec
+    batch_size: int
+
+    def __call__(self, loader: Iterable[Mapping[str, Any]], tta: TTAConfig) -> Iterator[Prediction]:
+        """See `predict_batches`."""
+        device = choose_device()
+        return predict_batches(
+            self.networks,
+            loader,
+            labels=self.labels,
+            tta=tta,
+            window_batch=self.batch_size,
+            weights=self.weights,
+            seed=self.run.config.seed,
+            device=device,
+            precision=choose_precision(self.run.config.train.precision, device),
+        )
 
 
 def oof_options(tta: TTAConfig, size: tuple[int, int] | float | None = None) -> dict[str, Any]:
@@ -179,22 +214,12 @@ def _compute_oof(
     if valid.empty:
         raise InferenceError(f"fold {fold} of {run.path} has no validation images: nothing to score")
     images = samples.select(sorted(valid["id"]))
-    device = choose_device()
     # Before the weights are loaded: should a training replace them in between, these maps are not taken for theirs.
     facts = oof_facts(run.fold(fold), checkpoint, tta, competition.submission_size)
     networks = load_networks(run, run.fold(fold), checkpoint, competition)
     adapt_networks(networks, images, competition, config, tta)
-    predictions = predict_batches(
-        networks,
-        image_loader(competition, images, config),
-        labels=competition.labels,
-        tta=tta,
-        window_batch=config.inference.batch_size,
-        weights=None,
-        seed=run.config.seed,
-        device=device,
-        precision=choose_precision(run.config.train.precision, device),
-    )
+    predictor = Predictor(run, networks, None, competition.labels, config.inference.batch_size)
+    predictions = predictor(image_loader(competition, images, config), tta)
     with store.replace(facts) as new:
         for prediction in progress(predictions, f"{run.name} fold {fold} {checkpoint}", total=len(images)):
             new.write(prediction.id, prediction.probability, prediction.presence, prediction.inside)

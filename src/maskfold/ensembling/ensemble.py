@@ -1,19 +1,17 @@
 """The networks of an ensemble, ready to predict."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskfold.competitions import Competition, Samples
-from maskfold.config import TTAConfig
 from maskfold.datasets import image_loader
-from maskfold.device import choose_device, choose_precision
-from maskfold.ensembling.checkpoints import adapt_networks, run_networks, with_batch_size
+from maskfold.ensembling.checkpoints import Predictor, adapt_networks, run_networks, with_batch_size
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.ensembling.engines import check_graph, onnx_networks
 from maskfold.ensembling.finished import folds_of
@@ -21,8 +19,7 @@ from maskfold.ensembling.stack_layer import stacked_map
 from maskfold.inference.batch_norm import batch_norm_statistics
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_presence
-from maskfold.inference.predict import Prediction, predict_batches
-from maskfold.labels import LabelSpec
+from maskfold.inference.predict import Prediction
 from maskfold.runs import Run
 
 Engine = Literal["torch", "onnx"]
@@ -36,39 +33,6 @@ def refuse_without_presence(choice: EnsembleChoice, competition: Competition, ru
     weights = [part.weight for part in choice.runs]
     available = any(run.config.model.presence for run, weight in zip(runs, weights, strict=True) if weight > 0)
     build_chain(choice.post, competition.labels, competition.images).check_presence(available)
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """The networks of a run's folds, ready to predict batches.
-
-    Attributes:
-        run: the run.
-        networks, weights: as `maskfold.ensembling.checkpoints.run_networks` has them, on the engine that was asked for.
-        labels: the classes.
-        batch_size: images, or windows, that go through a network together.
-    """
-
-    run: Run
-    networks: Sequence[nn.Module]
-    weights: Sequence[float]
-    labels: LabelSpec
-    batch_size: int
-
-    def __call__(self, loader: Iterable[Mapping[str, Any]], tta: TTAConfig) -> Iterator[Prediction]:
-        """See `predict_batches`."""
-        device = choose_device()
-        return predict_batches(
-            self.networks,
-            loader,
-            labels=self.labels,
-            tta=tta,
-            window_batch=self.batch_size,
-            weights=self.weights,
-            seed=self.run.config.seed,
-            device=device,
-            precision=choose_precision(self.run.config.train.precision, device),
-        )
 
 
 @dataclass

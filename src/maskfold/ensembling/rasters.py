@@ -10,8 +10,8 @@ import numpy as np
 from maskfold.competitions import Sample
 from maskfold.competitions.windows import MaskWindows
 from maskfold.datasets.loader import window_loader
-from maskfold.ensembling.checkpoints import with_batch_size
-from maskfold.ensembling.ensemble import Ensemble, Predictor
+from maskfold.ensembling.checkpoints import Predictor, with_batch_size
+from maskfold.ensembling.ensemble import Ensemble
 from maskfold.errors import CompetitionError, ConfigError
 from maskfold.files import scratch_folder
 from maskfold.inference.decoding import build_chain
