@@ -25,14 +25,18 @@ from maskfold.runs import Run
 Engine = Literal["torch", "onnx"]
 
 
+def predicts_presence(runs: Sequence[Run], weights: Sequence[float]) -> bool:
+    """Whether one of the runs that weigh something predicts a presence."""
+    return any(run.config.model.presence for run, weight in zip(runs, weights, strict=True) if weight > 0)
+
+
 def refuse_without_presence(choice: EnsembleChoice, competition: Competition, runs: Sequence[Run]) -> None:
     """Raise a ConfigError where the decoding asks for a presence that no run predicts that weighs something.
 
     ``runs`` are those of the choice, in its order.
     """
-    weights = [part.weight for part in choice.runs]
-    available = any(run.config.model.presence for run, weight in zip(runs, weights, strict=True) if weight > 0)
-    build_chain(choice.post, competition.labels, competition.images).check_presence(available)
+    chain = build_chain(choice.post, competition.labels, competition.images)
+    chain.check_presence(predicts_presence(runs, choice.weights))
 
 
 @dataclass

@@ -22,7 +22,7 @@ from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, Refused, RunChoice
 from maskfold.ensembling.crossfit import Coordinate, Part, Walked, cross_fitted, walk
-from maskfold.ensembling.ensemble import refuse_without_presence
+from maskfold.ensembling.ensemble import predicts_presence, refuse_without_presence
 from maskfold.ensembling.finished import finished_folds, weight_hashes
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
@@ -219,9 +219,8 @@ def _with_presence(
     """The same without options whose decoding asks for a presence that no run predicts that weighs something."""
 
     def possible(setting: Setting) -> bool:
-        if not build_chain(setting.post, competition.labels, competition.images).needs_presence:
-            return True
-        return any(run.config.model.presence for run, weight in zip(runs, setting.weights, strict=True) if weight > 0)
+        chain = build_chain(setting.post, competition.labels, competition.images)
+        return not chain.needs_presence or predicts_presence(runs, setting.weights)
 
     def options(coordinate: Coordinate[Setting], now: Setting, part: Part) -> list[Setting]:
         return [setting for setting in coordinate.options(now, part) if possible(setting)]
