@@ -12,6 +12,7 @@ from maskfold.competitions import Competition, ImagePath, Sample
 from maskfold.config import FoldsConfig, TTAConfig
 from maskfold.datasets import fold_splits, load_groups
 from maskfold.ensembling.checkpoints import ensure_oof, has_oof
+from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.finished import finished_folds
 from maskfold.ensembling.stack import Stack
 from maskfold.ensembling.stack_layer import stacked_map
@@ -53,11 +54,17 @@ class OofImage:
         """`levels` of a view's maps; None: of those that are merged of all."""
         return (self if view is None else self.views[view]).levels(run, checkpoint)
 
-    def probability(
-        self, checkpoints: Sequence[str], weights: Sequence[float], stack: Stack | None = None
-    ) -> np.ndarray:
+    def probability(self, checkpoints: Sequence[str], weights: Sequence[float]) -> np.ndarray:
         """What runs say together, as `merged_map` has it: float32 (C, H, W)."""
-        return merged_map(self.read, checkpoints, weights, stack=stack)
+        return merged_map(self.read, checkpoints, weights)
+
+    def probability_of(self, choice: EnsembleChoice) -> np.ndarray:
+        """What the runs of a choice say together: float32 (C, H, W)."""
+        return merged_map(self.read, choice.checkpoints, choice.weights, stack=choice.stack)
+
+    def prediction_of(self, choice: EnsembleChoice, competition: Competition) -> Prediction:
+        """What the decoding chain of a choice takes."""
+        return self.prediction(self.probability_of(choice), choice.checkpoints, choice.weights, competition)
 
     def presence(self, checkpoints: Sequence[str], weights: Sequence[float]) -> np.ndarray | None:
         """Mean over those runs that have one of the mean over folds: float32 (C,)."""

@@ -108,9 +108,8 @@ def _decode(
     image: OofImage, competition: Competition, choice: EnsembleChoice, chain: Chain
 ) -> tuple[Prediction, np.ndarray, np.ndarray]:
     """What the chain takes, the probabilities that it decides on, and its mask, with instances where it has them."""
-    merged = image.probability(choice.checkpoints, choice.weights, choice.stack)
-    prediction = image.prediction(merged, choice.checkpoints, choice.weights, competition)
-    refined = chain.refine(merged, prediction.image, prediction.presence)
+    prediction = image.prediction_of(choice, competition)
+    refined = chain.refine(prediction.probability, prediction.image, prediction.presence)
     return prediction, refined, chain.decide(refined, prediction.image, prediction.presence, prediction.inside)
 
 

@@ -61,7 +61,7 @@ def calibration_oof(choice: EnsembleChoice, competition: Competition, *, batch_s
     fit = _fitted(images, choice, competition)
     before, after = CalibrationMetrics(labels), CalibrationMetrics(labels)
     for place, image in zip(fit.places, images, strict=True):
-        probability, truth = _probability(image, choice), image.truth(competition)
+        probability, truth = image.probability_of(choice), image.truth(competition)
         before.update(probability, truth)
         after.update(tempered(probability, TEMPERATURES[place], labels), truth)
     return Calibration(
@@ -110,7 +110,7 @@ def _fitted(images: Sequence[OofImage], choice: EnsembleChoice, competition: Com
     parts = parts_of(images, groups_of(competition, [image.id for image in images], folds))
     losses, pixels = np.zeros((len(images), len(TEMPERATURES))), 0
     for row, image in zip(losses, images, strict=True):
-        sums, count = log_losses(_probability(image, choice), image.truth(competition), competition.labels)
+        sums, count = log_losses(image.probability_of(choice), image.truth(competition), competition.labels)
         row += sums
         pixels += count
     of_part = {part: _best(losses[parts != part]) for part in np.unique(parts)}
@@ -131,10 +131,6 @@ def _best(losses: np.ndarray) -> int:
     """Place of the temperature with the lowest sum, of equal ones the nearest to 1."""
     sums = losses.sum(0)
     return min(range(len(sums)), key=lambda place: (sums[place], abs(math.log(TEMPERATURES[place]))))
-
-
-def _probability(image: OofImage, choice: EnsembleChoice) -> np.ndarray:
-    return image.probability(choice.checkpoints, choice.weights, choice.stack)
 
 
 def _figures(errors: dict[str, float]) -> str:

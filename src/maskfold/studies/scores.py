@@ -91,9 +91,7 @@ def _out_of_fold(
     competition = run.competition()
     images = choice_images(choice, competition, folds=folds, batch_size=batch_size)
     for image in progress(images, f"{run.name}: statistics", total=len(images)):
-        probability = image.probability(choice.checkpoints, choice.weights, choice.stack)
-        prediction = image.prediction(probability, choice.checkpoints, choice.weights, competition)
-        yield prediction, image.truth(competition)
+        yield image.prediction_of(choice, competition), image.truth(competition)
 
 
 def _tests(
