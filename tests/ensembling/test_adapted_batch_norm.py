@@ -128,6 +128,6 @@ def test_what_keeps_the_statistics_of_training_is_refused(run, tmp_path):
     with pytest.raises(ExportError, match=said):
         export_ensemble(choice, [run], competition, tmp_path / "x.pt", kind="torchscript")
     with pytest.raises(ExportError, match=said):
-        next(predict_samples(choice, competition, competition.samples("test"), batch_size=2, engine="onnx"))
+        next(replace(ensemble_of(run), engine="onnx").predict(competition.samples("test")))
     with pytest.raises(ConfigError, match=said):
         RasterEnsemble(replace(ensemble_of(run), batch_size=3))

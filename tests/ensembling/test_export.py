@@ -11,9 +11,10 @@ from torch import nn
 from maskfold.config import override
 from maskfold.ensembling import export
 from maskfold.ensembling.checkpoints import load_networks
+from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.export import EnsembleNetwork, export_ensemble, read_exported
 from maskfold.ensembling.same_output import check_same, example_images
-from maskfold.ensembling.submit import default_choice, predict_samples
+from maskfold.ensembling.submit import default_choice
 from maskfold.errors import ExportError
 from maskfold.inference.merge import build_merge
 from maskfold.labels import LabelSpec
@@ -113,8 +114,9 @@ def test_what_is_no_function_of_an_image_is_refused(run, config, competition, tm
     noisy = default_choice([run], override(run.config, {"tta.dropout_passes": 3}))
     with pytest.raises(ExportError, match=r"tta\.dropout_passes is 3"):
         export_ensemble(noisy, [run], competition, tmp_path / "x.pt", kind="torchscript")
+    ensemble = Ensemble(noisy, competition, batch_size=2, runs=[run], engine="onnx")
     with pytest.raises(ExportError, match=r"tta\.dropout_passes is 3"):
-        next(predict_samples(noisy, competition, competition.samples("test"), batch_size=2, engine="onnx"))
+        next(ensemble.predict(competition.samples("test")))
     other = random_run(tmp_path, override(config, {"name": "half", "data.scale": 0.5}))
     with pytest.raises(ExportError, match=r"data\.scale 0\.5, 1\.0"):
         export_ensemble(default_choice([run, other]), [run, other], competition, tmp_path / "x.pt", kind="torchscript")

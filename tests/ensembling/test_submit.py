@@ -180,22 +180,22 @@ def retrain(run, fold, value):
 
 def test_weights_must_be_those_of_the_tuning(tuned):
     run, choice = tuned
-    assert check_hashes(choice) == []
+    assert check_hashes(choice, [run]) == []
     run.fold(1).save_checkpoint("best", {"a": torch.tensor([5.0])})
     run.fold(1).finish({"candidates": {"ema": 0.5}})
-    assert check_hashes(choice) == [], "another kind's weights do not matter"
+    assert check_hashes(choice, [run]) == [], "another kind's weights do not matter"
     retrain(run, 2, 3.0)
-    assert check_hashes(choice) == [str(run.fold(2).checkpoint_path("ema"))], "a fold more is told, not refused"
+    assert check_hashes(choice, [run]) == [str(run.fold(2).checkpoint_path("ema"))], "a fold more is told, not refused"
     retrain(run, 1, 4.0)
     with pytest.raises(InferenceError, match=r"fold_1/ema\.safetensors is not what the ensemble was tuned on"):
-        check_hashes(choice)
+        check_hashes(choice, [run])
 
 
 def test_a_fold_that_is_gone_or_trained_again_is_told(tuned):
     run, choice = tuned
     (run.fold(0).path / "summary.json").unlink()
     with pytest.raises(InferenceError, match=r"fold_0/ema\.safetensors is not what the ensemble was tuned on"):
-        check_hashes(choice)
+        check_hashes(choice, [run])
 
 
 def maps_of(drawn, seed=0):

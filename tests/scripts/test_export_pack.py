@@ -15,7 +15,8 @@ from maskfold.competitions import open_competition
 from maskfold.config import TTAConfig, load_config
 from maskfold.ensembling.checkpoints import run_networks
 from maskfold.ensembling.engines import onnx_networks
-from maskfold.ensembling.submit import default_choice, predict_samples
+from maskfold.ensembling.ensemble import Ensemble
+from maskfold.ensembling.submit import default_choice
 from maskfold.runs import Run
 
 
@@ -28,8 +29,8 @@ def run(here):
 
 def maps(choice, run, engine):
     competition = run.competition()
-    stream = predict_samples(choice, competition, competition.samples("test"), batch_size=2, engine=engine)
-    return np.concatenate([prediction.probability.ravel() for prediction in stream])
+    ensemble = Ensemble(choice, competition, batch_size=2, runs=[run], engine=engine)
+    return np.concatenate([found.probability.ravel() for found in ensemble.predict(competition.samples("test"))])
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from maskfold.config import PostConfig, TTAConfig
 from maskfold.ensembling.stack import Stack
 from maskfold.errors import RunError, YamlError
 from maskfold.program import command_line
+from maskfold.runs import Run
 from maskfold.storage import open_storage
 from maskfold.yaml_text import load_yaml
 
@@ -110,6 +111,14 @@ class EnsembleChoice(BaseModel):
         """The weights of the runs, which sum to 1."""
         total = sum(run.weight for run in self.runs)
         return tuple(run.weight / total for run in self.runs)
+
+    def open_runs(self) -> list[Run]:
+        """The runs, where the choice says that they are.
+
+        Raises:
+            RunError: one is not there.
+        """
+        return [Run.open(Path(part.run)) for part in self.runs]
 
     def moved_to(self, runs: Sequence[Path]) -> "EnsembleChoice":
         """The same choice with its runs where they are now, in the same order."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -44,8 +43,10 @@ class Ensemble:
     """The networks of a choice, loaded when they are first asked for; what is pickled before that holds none.
 
     Attributes:
-        choice, competition, folds, engine, runs: as for `maskfold.ensembling.submit.predict_samples`.
+        choice, competition, folds: as for `maskfold.ensembling.submit.predict_samples`.
         batch_size: images, or windows, per batch.
+        runs: of the choice, in its order.
+        engine: what the networks run on; ``onnx``: onnxruntime, in float32, see `maskfold.ensembling.engines`.
         statistics: of the batch norms of each run's networks, where they were adapted to images; None: they were not.
     """
 
@@ -54,8 +55,8 @@ class Ensemble:
     folds: Sequence[int | str] | None = None
     _: KW_ONLY
     batch_size: int
+    runs: Sequence[Run]
     engine: Engine = "torch"
-    runs: Sequence[Run] | None = None
     statistics: Sequence[Sequence[Mapping[str, Tensor]]] | None = None
 
     @cached_property
@@ -67,9 +68,8 @@ class Ensemble:
         """
         if self.engine == "onnx":
             check_graph(self.choice.tta)
-        opened = self.runs or [Run.open(Path(part.run)) for part in self.choice.runs]
-        refuse_without_presence(self.choice, self.competition, opened)
-        pairs = zip(opened, self.choice.runs, strict=True)
+        refuse_without_presence(self.choice, self.competition, self.runs)
+        pairs = zip(self.runs, self.choice.runs, strict=True)
         found = [(part.weight, self._load(run, part)) for run, part in pairs if part.weight > 0 or self.choice.stack]
         for (_, predictor), statistics in zip(found, self.statistics or (), strict=self.statistics is not None):
             for network, own in zip(predictor.networks, statistics, strict=True):

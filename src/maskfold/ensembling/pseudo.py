@@ -80,7 +80,7 @@ def write_pseudo_labels(
     folder.clear()
     rows = []
     for name, folds in used.items():
-        predictions = predict_samples(choice, competition, images.samples, folds, batch_size=batch_size)
+        predictions = predict_samples(choice, competition, images.samples, folds, batch_size=batch_size, runs=runs)
         if name in temperatures:
             predictions = _tempered(predictions, temperatures[name], competition.labels)
         rows += _write_maps(predictions, name, images, folder, rules)

@@ -11,7 +11,7 @@ from maskfold.competitions import Competition, Samples, SubmissionWriter
 from maskfold.competitions.encoded import EncodedMask, MaskEncoder
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
-from maskfold.ensembling.ensemble import Engine, Ensemble
+from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.finished import weight_hashes
 from maskfold.errors import InferenceError, RunError, first_few
 from maskfold.inference.decoding import build_chain
@@ -48,16 +48,17 @@ def default_choice(runs: Sequence[Run], config: Config | None = None) -> Ensembl
     )
 
 
-def check_hashes(choice: EnsembleChoice) -> list[str]:
+def check_hashes(choice: EnsembleChoice, runs: Sequence[Run]) -> list[str]:
     """Refuse a choice whose weights changed since it was made; returns files of folds trained since then.
+
+    ``runs`` are those of the choice, in its order.
 
     Raises:
         InferenceError: weights are gone, or others than those it was tuned on.
     """
     now: dict[str, str | None] = {}
-    for part in choice.runs:
-        run = Run.open(Path(part.run))
-        now |= weight_hashes(run, part.checkpoint, run.finished_folds())
+    for run, checkpoint in zip(runs, choice.checkpoints, strict=True):
+        now |= weight_hashes(run, checkpoint, run.finished_folds())
     changed = [path for path, digest in choice.hashes.items() if now.get(path) != digest]
     if changed:
         raise InferenceError(
@@ -74,7 +75,6 @@ def predict_samples(
     folds: Sequence[int | str] | None = None,
     *,
     batch_size: int,
-    engine: Engine = "torch",
     runs: Sequence[Run] | None = None,
 ) -> Iterator[Prediction]:
     """Stream the ensemble's probabilities at `Competition.scored_size`, each run reading the images once.
@@ -85,7 +85,6 @@ def predict_samples(
     Args:
         folds: of each run; `None`: its finished folds, else ``all`` where only that is trained.
         batch_size: images per batch.
-        engine: what the networks run on; ``onnx``: onnxruntime, in float32, see `maskfold.ensembling.engines`.
         runs: of the choice, in its order; `None`: opened where the choice says.
 
     Raises:
@@ -97,7 +96,7 @@ def predict_samples(
             f"{len(large)} images are read by windows only, which {command_line('predict')} and "
             f"{command_line('tile', 'predict')} do: {first_few(large)}"
         )
-    ensemble = Ensemble(choice, competition, folds, batch_size=batch_size, engine=engine, runs=runs)
+    ensemble = Ensemble(choice, competition, folds, batch_size=batch_size, runs=runs or choice.open_runs())
     yield from ensemble.predict(samples)
 
 

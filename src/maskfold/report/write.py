@@ -71,6 +71,6 @@ def read_choice(runs: Sequence[Run], ensemble_path: Path) -> EnsembleChoice:
     """
     if has_ensemble(ensemble_path):
         choice = read_ensemble(ensemble_path, [run.path for run in runs])
-        check_hashes(choice)
+        check_hashes(choice, runs)
         return choice
     return default_choice(runs)

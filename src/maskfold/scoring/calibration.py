@@ -3,18 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from maskfold.competitions import Competition
+from maskfold.config import FoldsConfig
 from maskfold.ensembling.choice import EnsembleChoice
 from maskfold.ensembling.oof import OofImage, groups_of
 from maskfold.ensembling.tune import parts_of
 from maskfold.errors import InferenceError
 from maskfold.metrics import CalibrationMetrics
 from maskfold.metrics.temperature import TEMPERATURES, log_losses, tempered
-from maskfold.runs import Run
 from maskfold.scoring.evaluate import choice_images
 
 
@@ -57,8 +56,9 @@ def calibration_oof(choice: EnsembleChoice, competition: Competition, *, batch_s
         competition: the runs'.
         batch_size: images per batch where maps are computed; `None`: as in each run's config.
     """
-    images, labels = choice_images(choice, competition, batch_size=batch_size), competition.labels
-    fit = _fitted(images, choice, competition)
+    runs, labels = choice.open_runs(), competition.labels
+    images = choice_images(choice, runs, competition, batch_size=batch_size)
+    fit = _fitted(images, choice, competition, runs[0].config.folds)
     before, after = CalibrationMetrics(labels), CalibrationMetrics(labels)
     for place, image in zip(fit.places, images, strict=True):
         probability, truth = image.probability_of(choice), image.truth(competition)
@@ -83,14 +83,15 @@ def fold_temperatures(
     Raises:
         InferenceError: only one fold is finished.
     """
-    images = choice_images(choice, competition, batch_size=batch_size)
+    runs = choice.open_runs()
+    images = choice_images(choice, runs, competition, batch_size=batch_size)
     folds = sorted({image.fold for image in images})
     if len(folds) == 1:
         raise InferenceError(
             f"only fold {folds[0]} is finished, and a fold's temperature is fitted to the images of others: train "
             "another fold, or do without the temperature"
         )
-    fit = _fitted(images, choice, competition)
+    fit = _fitted(images, choice, competition, runs[0].config.folds)
     chosen = {str(image.fold): TEMPERATURES[place] for place, image in zip(fit.places, images, strict=True)}
     return chosen if fit.after < fit.before else {}
 
@@ -105,8 +106,7 @@ class _Fit:
     temperature: float
 
 
-def _fitted(images: Sequence[OofImage], choice: EnsembleChoice, competition: Competition) -> _Fit:
-    folds = Run.open(Path(choice.runs[0].run)).config.folds
+def _fitted(images: Sequence[OofImage], choice: EnsembleChoice, competition: Competition, folds: FoldsConfig) -> _Fit:
     parts = parts_of(images, groups_of(competition, [image.id for image in images], folds))
     losses, pixels = np.zeros((len(images), len(TEMPERATURES))), 0
     for row, image in zip(losses, images, strict=True):

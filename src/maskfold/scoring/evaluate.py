@@ -40,9 +40,9 @@ def evaluate_oof(
     Raises:
         ConfigError: the decoding asks for a presence that no run predicts.
     """
-    runs = [Run.open(Path(run.run)) for run in choice.runs]
+    runs = choice.open_runs()
     refuse_without_presence(choice, competition, runs)
-    images = choice_images(choice, competition, folds=folds, batch_size=batch_size, cluster=cluster)
+    images = choice_images(choice, runs, competition, folds=folds, batch_size=batch_size, cluster=cluster)
     ids = [image.id for image in images]
     stats = Scorer(images, competition).stats(Setting.of(choice))
     groups = groups_of(competition, ids, runs[0].config.folds)
@@ -51,14 +51,14 @@ def evaluate_oof(
 
 def choice_images(
     choice: EnsembleChoice,
+    runs: Sequence[Run],
     competition: Competition,
     *,
     folds: Collection[int] | None = None,
     batch_size: int | None = None,
     cluster: Cluster | None = None,
 ) -> list[OofImage]:
-    """The out-of-fold images of a choice, as for `evaluate_oof`."""
-    runs = [Run.open(Path(run.run)) for run in choice.runs]
+    """The out-of-fold images of a choice, whose ``runs`` are in its order; see `evaluate_oof`."""
     names = [[name] for name in choice.checkpoints]
     tta = [choice.tta] * len(runs)
     return oof_images(runs, names, competition, tta, folds=folds, batch_size=batch_size, cluster=cluster)

@@ -15,7 +15,6 @@ always stands beside the objects, such as the shadow under a car. What both say 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -28,7 +27,6 @@ from maskfold.metrics.bootstrap import Groups
 from maskfold.picks import every_nth
 from maskfold.progress import progress
 from maskfold.resizing import Shift, fit_image
-from maskfold.runs import Run
 from maskfold.scoring.evaluate import choice_images
 from maskfold.scoring.registration import REACH, SIDE, agreement, edge_agreement, register
 
@@ -115,10 +113,11 @@ def label_shift_oof(
     choice: EnsembleChoice, competition: Competition, *, batch_size: int | None = None
 ) -> LabelShift | None:
     """`measure_label_shift` of a choice; maps are made, where they are missing, only if anything can be said."""
-    configs = [Run.open(Path(run.run)).config for run in choice.runs]
+    runs = choice.open_runs()
+    configs = [run.config for run in runs]
     if undone_shift(choice, configs) is None:
         return None
-    images = choice_images(choice, competition, batch_size=batch_size)
+    images = choice_images(choice, runs, competition, batch_size=batch_size)
     groups = groups_of(competition, [image.id for image in images], configs[0].folds)
     return measure_label_shift(images, choice, competition, configs, groups=groups)
 

@@ -26,7 +26,7 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
     if has_ensemble(path) and not untuned:
         choice = read_ensemble(path, [run.path for run in runs])
         print(f"Ensemble: {path} (out-of-fold {choice.metric} {choice.score:.4f}){optimism(runs)}")
-        if added := check_hashes(choice):
+        if added := check_hashes(choice, runs):
             again = f"{command_line('tune')} tunes on all"
             print(f"Note: trained since tuning and used as well: {', '.join(added)}; {again}.")
     elif len(runs) > 1:

@@ -133,21 +133,16 @@ def _submitted(
     cluster: Cluster | None,
 ) -> Path:
     """Write the submission and its line in the log; returns where it is."""
-    competition, name = shards.ensemble.competition, joined_name(_runs(shards.ensemble))
+    competition, name = shards.ensemble.competition, joined_name(shards.ensemble.runs)
     with reserved(name, competition, out, overwrite=overwrite, made_of=_made_of(shards), row=row) as place:
         _write(place, shards, parallel, cluster)
     return place.path
 
 
-def _runs(ensemble: Ensemble) -> Sequence[Run]:
-    assert ensemble.runs is not None  # whoever predicts a submission has opened them
-    return ensemble.runs
-
-
 def _made_of(shards: Shards) -> dict[str, Any]:
     """What decides what is written: not images, which nobody changes, but weights, which training does."""
     ensemble = shards.ensemble
-    parts = zip(_runs(ensemble), ensemble.choice.checkpoints, strict=True)
+    parts = zip(ensemble.runs, ensemble.choice.checkpoints, strict=True)
     used = [(run.fold(fold), name) for run, name in parts for fold in ensemble.folds or folds_of(run)]
     return {
         "choice": ensemble.choice.model_dump(mode="json"),
@@ -190,7 +185,7 @@ def _write(place: Reserved, shards: Shards, parallel: int | None, cluster: Clust
 @contextmanager
 def _place(path: Path, ensemble: Ensemble) -> Iterator[Path]:
     """Where shards are kept until they are put together: beside the submission or, of runs elsewhere, beside these."""
-    runs = _runs(ensemble)[0].path.parent
+    runs = ensemble.runs[0].path.parent
     if url_of(runs) is None:
         with scratch_folder(path) as folder:
             yield folder.resolve()

@@ -89,7 +89,7 @@ def _out_of_fold(
 ) -> Iterator[tuple[Prediction, Label]]:
     """What the folds predict of the images that they validate, and the truth."""
     competition = run.competition()
-    images = choice_images(choice, competition, folds=folds, batch_size=batch_size)
+    images = choice_images(choice, [run], competition, folds=folds, batch_size=batch_size)
     for image in progress(images, f"{run.name}: statistics", total=len(images)):
         yield image.prediction_of(choice, competition), image.truth(competition)
 

@@ -77,7 +77,7 @@ def _agreements(
     found: dict[str, list[float]] = {name: [] for name in samples.ids}
     for source in sources:
         choice = default_choice([source]).model_copy(update={"tta": TTAConfig(views="none")})
-        predictions = predict_samples(choice, competition, unmasked, folds, batch_size=batch_size)
+        predictions = predict_samples(choice, competition, unmasked, folds, batch_size=batch_size, runs=[source])
         for prediction in progress(predictions, f"agreement with {source.name}", total=len(samples)):
             found[prediction.id].append(agreement_of(prediction, competition, samples))
     return found
