@@ -1,5 +1,5 @@
 import pickle
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -76,6 +76,11 @@ def test_selected_samples_are_in_the_order_of_the_ids():
     assert SAMPLES.select(["NA", "b"]) == Samples([SAMPLES[2], SAMPLES[0]])
     with pytest.raises(CompetitionError, match="2 ids are not among the 3 images: c, d"):
         SAMPLES.select(["a", "c", "d"])
+
+
+def test_samples_without_their_masks():
+    assert SAMPLES[0].masks == ("1 2",)
+    assert list(SAMPLES.unmasked()) == [replace(sample, masks=None) for sample in SAMPLES]
 
 
 def test_the_table_of_samples_is_for_people():

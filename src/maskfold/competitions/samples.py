@@ -88,6 +88,10 @@ class Samples(Sequence[Sample]):
     def __repr__(self) -> str:
         return f"Samples({len(self)}: {first_few(self.ids)})"
 
+    def unmasked(self) -> "Samples":
+        """The same without masks, for those who only predict."""
+        return Samples(replace(sample, masks=None) for sample in self)
+
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """The ids, in order."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -69,7 +69,7 @@ def adapt_networks(
     """
     if tta.batch_norm_prior is None:
         return
-    images = Samples(replace(sample, masks=None) for sample in samples.select(sorted(samples.ids)))
+    images = samples.select(sorted(samples.ids)).unmasked()
     loader = image_loader(competition, images, with_batch_size(config, TOGETHER))
     device = choose_device()
     adapt_batch_norm(

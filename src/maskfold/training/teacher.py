@@ -15,7 +15,6 @@ losses that are zero only where prediction and soft label agree).
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,16 +72,12 @@ def teacher_maps(run: Run, fold: int | str, config: TeacherConfig) -> TeacherMap
             teacher, run, fold, what="the teacher", key="targets.teacher.runs", use="learning from its probabilities"
         )
     choice, folds = default_choice(teachers), learning_folds(teachers, fold)
-    samples = _training_samples(run, fold)
+    samples = run.fold_samples(fold)[0].unmasked()
     made_with = _fingerprint(teachers, choice, folds, samples, config, competition.submission_size)
     with processes().main_process_first():
         if folder.teacher().made_with() != made_with:
             _compute(folder, run, choice, folds, samples, config, made_with)
     return TeacherMaps(folder.teacher(), competition.labels, config.weight)
-
-
-def _training_samples(run: Run, fold: int | str) -> Samples:
-    return Samples(replace(sample, masks=None) for sample in run.fold_samples(fold)[0])
 
 
 def _fingerprint(

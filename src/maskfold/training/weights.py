@@ -8,7 +8,6 @@ networks of the same fold, about its own training images: those of other folds w
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +72,7 @@ def _agreements(
 ) -> dict[str, list[float]]:
     """Image -> its agreement with each of the other runs, seen in one view."""
     competition, batch_size = run.competition(), run.config.inference.batch_size
-    unmasked = Samples(replace(sample, masks=None) for sample in samples)
+    unmasked = samples.unmasked()
     found: dict[str, list[float]] = {name: [] for name in samples.ids}
     for source in sources:
         choice = default_choice([source]).model_copy(update={"tta": TTAConfig(views="none")})
