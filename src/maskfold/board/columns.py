@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from maskfold.errors import first_few
+
 if TYPE_CHECKING:  # the columns' names are known before anything is read
     from maskfold.board.board import Board
     from maskfold.board.entry import Entry
@@ -64,9 +66,8 @@ def changes_text(entry: "Entry", most: int | None = MOST_KEYS) -> str:
     if entry.parent is None:
         return UNKNOWN
     keys = entry.parent.keys
-    shown = keys if most is None else keys[:most]
-    more = f" and {len(keys) - len(shown)} more" if len(keys) > len(shown) else ""
-    return f"{', '.join(shown)}{more} of {entry.parent.name}" if keys else f"as {entry.parent.name}"
+    shown = first_few(keys, len(keys) if most is None else most)
+    return f"{shown} of {entry.parent.name}" if keys else f"as {entry.parent.name}"
 
 
 COLUMNS = (
@@ -124,8 +125,9 @@ def _notes(board: "Board") -> list[str]:
         notes.append("*: optimistic, learned from networks that saw the validation images")
     without = [entry.name for entry in board.entries if entry.score is not None and entry.low is None]
     if without:
-        shown = ", ".join(without[:3]) + (f" and {len(without) - 3} more" if len(without) > 3 else "")
-        notes.append(f"no interval: {shown}, one image or group only, or trained before statistics were kept")
+        notes.append(
+            f"no interval: {first_few(without)}, one image or group only, or trained before statistics were kept"
+        )
     return notes + [f"{entry.name}: {entry.problem}" for entry in board.entries if entry.problem]
 
 

@@ -162,9 +162,7 @@ class CompetitionFiles:
         with suppress(OSError, ValueError):
             found = os.stat(f"{self.root}/{path}")
             return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
-        if path not in self._members:
-            raise CompetitionError(f"there is no file {path} in {self.root}, nor in an archive there")
-        archive, member = self._members[path]
+        archive, member = self._member(path)
         whole, info = os.stat(self.root / archive), self._archive(archive).getinfo(member)
         return whole.st_size, whole.st_mtime_ns, info.file_size, info.CRC
 
@@ -192,9 +190,7 @@ class CompetitionFiles:
             except OSError as error:
                 raise CompetitionError(f"{path} cannot be read: {os_reason(error)}") from None
             return
-        if path not in self._members:
-            raise CompetitionError(f"there is no file {path} in {self.root}, nor in an archive there")
-        archive, member = self._members[path]
+        archive, member = self._member(path)
         try:
             check_member(self._archive(archive).getinfo(member))
             with self._archive(archive).open(member) as stream:
@@ -233,6 +229,12 @@ class CompetitionFiles:
             "it is not opened. If the link is your own, set competition.follow_links, or link the folder as a whole, "
             f"directly in {self.root}"
         )
+
+    def _member(self, path: str) -> tuple[str, str]:
+        """The archive that a file is in, and its name there."""
+        if path not in self._members:
+            raise CompetitionError(f"there is no file {path} in {self.root}, nor in an archive there")
+        return self._members[path]
 
     @cached_property
     def _members(self) -> dict[str, tuple[str, str]]:

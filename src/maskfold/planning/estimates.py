@@ -1,7 +1,6 @@
 """What networks cost on this device: by the table, scaled by those that were measured here."""
 
-import math
-from collections.abc import Sequence
+from statistics import geometric_mean
 
 from maskfold.planning.networks import Cost, Network
 from maskfold.planning.speed import Speed
@@ -33,12 +32,8 @@ class Estimates:
             return self.measured[network.name][1]
         known = list(self.measured.values())
         known = [each for each in known if each[0].encoder == network.encoder] or known
-        train = _mean([cost.train / row.cost.train for row, cost in known])
-        predict = _mean([cost.predict / row.cost.predict for row, cost in known])
+        train = geometric_mean([cost.train / row.cost.train for row, cost in known])
+        predict = geometric_mean([cost.predict / row.cost.predict for row, cost in known])
         memory = [cost.memory / row.cost.memory for row, cost in known if cost.memory and row.cost.memory]
-        kept = _mean(memory) * network.cost.memory if memory and network.cost.memory else None
+        kept = geometric_mean(memory) * network.cost.memory if memory and network.cost.memory else None
         return Cost(train * network.cost.train, predict * network.cost.predict, kept)
-
-
-def _mean(factors: Sequence[float]) -> float:
-    return math.exp(sum(map(math.log, factors)) / len(factors))

@@ -1,7 +1,7 @@
 """The end of a fold's training: every candidate is scored, the best ones' out-of-fold maps are stored."""
 
 import copy
-from collections.abc import Mapping, Sized
+from collections.abc import Iterator, Mapping, Sized
 from datetime import datetime
 from itertools import islice
 from typing import Any, cast
@@ -57,7 +57,7 @@ def _store_averages(session: Session) -> None:
         session.fold.save_checkpoint(name, network.state_dict())
 
 
-def _training_images(session: Session):  # noqa: ANN202
+def _training_images(session: Session) -> Iterator[torch.Tensor]:
     # Augmented as in training, as an epoch of its own, so that the result depends on the seed alone.
     session.data.sampler.epoch = session.length.epochs + 1
     count = min(session.config.averaging.bn_batches, len(session.data.sampler))
