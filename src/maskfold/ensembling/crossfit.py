@@ -12,22 +12,13 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from maskfold.ensembling.choice import Refused
+from maskfold.metrics.bootstrap import Score
 
 Part = Hashable | None
 Chosen = TypeVar("Chosen")
 LookedAt = TypeVar("LookedAt", contravariant=True)
-
-
-class Score(Protocol):
-    """`CompetitionMetric.score`."""
-
-    def __call__(self, stats: np.ndarray, /) -> np.ndarray | float: ...
-
-
-class Trial(Protocol):
-    """`maskfold.ensembling.traps.Trial`."""
-
-    def __call__(self, name: str, before: np.ndarray, after: np.ndarray, /) -> Refused | None: ...
+# `maskfold.ensembling.traps.Trial`: of the name of a choice, and the statistics before it and after it.
+Trial = Callable[[str, np.ndarray, np.ndarray], Refused | None]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from maskfold.errors import MaskfoldError
 
-Score = Callable[[np.ndarray], Any]
+Score = Callable[[np.ndarray], np.ndarray | float]  # `CompetitionMetric.score`
 Groups = Sequence[Any] | np.ndarray  # a label of each image
 # An interval over fewer says little: a coin shows the same side five times in a row in one of sixteen trials.
 FEWEST_GROUPS = 6

@@ -19,13 +19,13 @@ import numpy as np
 from maskfold.instances import plain
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import CalibrationMetrics, CompetitionMetric, SegmentationMetrics, build_metric, gathered_stats
+from maskfold.metrics.bootstrap import Score
 from maskfold.metrics.fine_grained import mask_counts, mean_c, mean_i, of_present
 from maskfold.metrics.streaming import SCORES
 
 BY_IMAGE = re.compile(r"m(iou|dice)_(i|c)(?:_worst([1-9]|[1-9]\d|100))?")
 CALIBRATION = ("ece", "sce", "brier")
 _Stats = Callable[[np.ndarray, np.ndarray, Label], np.ndarray]
-Score = Callable[[np.ndarray], np.ndarray | float]
 
 
 def _stacked(ids: Sequence[str], found: Sequence[np.ndarray]) -> np.ndarray:
