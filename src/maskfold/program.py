@@ -1,5 +1,6 @@
 """How commands are called: ``python src/train_fold.py`` in the repository, ``maskfold train-fold`` once installed."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -7,17 +8,17 @@ PROGRAM = "maskfold"
 _SCRIPTS = Path(__file__).parents[1]  # beside the package in the repository; a wheel leaves them out
 
 
-def command_line(name: str, *options: str) -> str:
+def command_line(name: str, *words: str) -> str:
     """What to type to run a command, for messages: in the form in which the program was started.
 
     Args:
         name: of the command, such as ``train-fold``.
-        options: put behind it, empty ones left out.
+        words: what follows it, each quoted where a shell needs that.
     """
     script = script_of(name)
     installed = sys.argv[0].startswith(f"{PROGRAM} ") or not script.exists()
     start = f"{PROGRAM} {name}" if installed else f"python src/{script.name}"
-    return " ".join([start, *(option.strip() for option in options if option.strip())])
+    return f"{start} {shlex.join(words)}" if words else start
 
 
 def script_of(name: str) -> Path:

@@ -14,6 +14,7 @@ from maskfold.cli.arguments import (
 )
 from maskfold.config import Config, override
 from maskfold.errors import ConfigError, RunError
+from maskfold.program import command_line
 from maskfold.runs import Run
 from maskfold.runs.run import LOCAL
 
@@ -112,7 +113,7 @@ def test_config_errors(command, words, text):
 def test_the_next_command_says_the_same(command):
     words = ["--name", "my run", "--optim.options", "{momentum: 0.9, note: it's}", "--train.epochs=4"]
     arguments, config = command(*words)
-    flags = shlex.split(config_flags(arguments))
+    flags = shlex.split(command_line("train-all", *config_flags(arguments)))[2:]
     again, same = command(*flags[flags.index("--name") :])
     assert same == config
     assert again.overrides == arguments.overrides

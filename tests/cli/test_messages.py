@@ -22,24 +22,28 @@ def texts(node: ast.AST) -> list[str]:
 
 
 def named() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What every call of `command_line` may name: a command and its options."""
+    """What every call of `command_line` may name: a command and the texts behind it."""
     for path in SRC.rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "command_line":
                 options = [text for argument in call.args[1:] for text in texts(argument)]
-                flags = tuple(flag for text in options for flag in re.findall(r"--([\w.-]+\w)", text))
-                yield from ((name, flags) for name in texts(call.args[0]))
+                yield from ((name, tuple(options)) for name in texts(call.args[0]))
 
 
 NAMED = sorted(set(named()))
 
 
-@pytest.mark.parametrize(("name", "flags"), NAMED)
-def test_named_commands_exist(name, flags):
+@pytest.mark.parametrize(("name", "words"), NAMED)
+def test_named_commands_exist(name, words):
     assert name in COMMANDS
     assert (SRC / f"{name.replace('-', '_')}.py").exists()
-    for flag in flags:
+    for flag in (flag for word in words for flag in re.findall(r"--([\w.-]+\w)", word)):
         assert flag in option_keys() or f'"--{flag}"' in CLI
+
+
+@pytest.mark.parametrize(("name", "words"), NAMED)
+def test_words_are_given_one_by_one(name, words):
+    assert not any(" " in text for text in (name, *words)), "it would be quoted as one word"
 
 
 def test_messages_are_read():
@@ -55,8 +59,8 @@ def test_nothing_names_a_command_in_one_of_its_forms_only():
 def test_commands_are_named_as_the_program_was_started(monkeypatch, tmp_path):
     for start, expected in (("src/tune.py", "python src/train_all.py"), ("maskfold tune", "maskfold train-all")):
         monkeypatch.setattr(sys, "argv", [start, "--runs", "x"])
-        assert command_line("train-all") == command_line("train-all", "", " ") == expected
-        assert command_line("train-all", " --name x", "", "--folds 1") == f"{expected} --name x --folds 1"
+        assert command_line("train-all") == expected
+        assert command_line("train-all", "--name", "my run", "--folds", "1") == f"{expected} --name 'my run' --folds 1"
     # A wheel has no scripts.
     monkeypatch.setattr("maskfold.program._SCRIPTS", tmp_path)
     monkeypatch.setattr(sys, "argv", ["notebook.py"])

@@ -8,9 +8,9 @@ USUAL = {"folds": None, "parallel": 1, "engine": "local", "workers_per_fold": 1,
 
 
 def test_options_are_repeated():
-    assert _own_flags(Namespace(**USUAL)) == ""
+    assert _own_flags(Namespace(**USUAL)) == []
     given = {"folds": [0, 3], "parallel": 2, "overwrite": True}
-    assert _own_flags(Namespace(**{**USUAL, **given})) == "--folds 0 3 --parallel 2 --overwrite"
+    assert _own_flags(Namespace(**{**USUAL, **given})) == ["--folds", "0", "3", "--parallel", "2", "--overwrite"]
     ray = {"engine": "ray", "address": "a:1", "gpus": 0.5, "workers_per_fold": 2}
     found = _own_flags(Namespace(**{**USUAL, **ray}))
-    assert found == "--engine ray --address a:1 --gpus-per-fold 0.5 --workers-per-fold 2"
+    assert found == ["--engine", "ray", "--address", "a:1", "--gpus-per-fold", "0.5", "--workers-per-fold", "2"]

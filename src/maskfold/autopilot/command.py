@@ -1,7 +1,6 @@
 """Commands of maskfold in processes of their own, with a time at which they are ended."""
 
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -32,7 +31,7 @@ def run_command(log: Log, step: str, name: str, words: Sequence[str], *, until: 
         Whether it came to a good end.
     """
     print()
-    entry = log.begin(step, command_line(name, shlex.join(words)))
+    entry = log.begin(step, command_line(name, *words))
     log.save()
     started = time.monotonic()
     with tempfile.TemporaryFile("w+") as errors:

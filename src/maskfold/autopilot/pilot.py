@@ -1,6 +1,7 @@
 """The autopilot: plan, folds, training, tuning, prediction, report, ladder, each step within what is left."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class Autopilot:
     Killed at any instant, the same call goes on; the time that was used counts.
     """
 
-    def __init__(self, config: Config, hours: float, *, flags: str = "", spent: float = 0.0) -> None:
+    def __init__(self, config: Config, hours: float, *, flags: Sequence[str] = (), spent: float = 0.0) -> None:
         """See the class.
 
         Args:
@@ -107,7 +108,8 @@ class Autopilot:
         log = self.log
         if log.ended("plan") and self.config_path.exists():
             return
-        entry = log.begin("plan", command_line("plan", self.flags, f"--hours {self.hours:g} --out {self.config_path}"))
+        words = (*self.flags, "--hours", f"{self.hours:g}", "--out", str(self.config_path))
+        entry = log.begin("plan", command_line("plan", *words))
         started, hours = log.time_used(), log.time_left() / 3600
         with ended_after(log.time_left()):
             made = plan(self.base, hours, self.config_path, overwrite=True, shortest=True)
@@ -151,7 +153,7 @@ class Autopilot:
         if self.log.ended("folds"):
             return
         started = self.log.time_used()
-        entry = self.log.begin("folds", command_line("make-folds", " ".join(training.words)))
+        entry = self.log.begin("folds", command_line("make-folds", *training.words))
         folds = Run.create(load_config(Path(training.words[1]), name=training.run.name), training.run.parent).folds()
         entry.seconds = self.log.time_used() - started
         self.log.end("folds", f"{folds['fold'].nunique()} folds")

@@ -1,7 +1,6 @@
 """What commands take: a config or runs, with dotted overrides."""
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,10 +73,10 @@ def dotted_overrides(words: list[str], parser: argparse.ArgumentParser) -> dict[
     return overrides
 
 
-def config_flags(arguments: argparse.Namespace) -> str:
+def config_flags(arguments: argparse.Namespace) -> list[str]:
     """What the user gave that makes the config, for the next command."""
     flags = [("config", arguments.config), ("name", arguments.name), *arguments.overrides.items()]
-    return "".join(f" --{flag} {shlex.quote(str(value))}" for flag, value in flags if value is not None)
+    return [word for flag, value in flags if value is not None for word in (f"--{flag}", str(value))]
 
 
 def runs_parser(description: str | None, sections: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -120,10 +119,10 @@ def open_runs(paths: Sequence[Path] | None) -> list[Run]:
     return runs
 
 
-def run_flags(runs: Sequence[Run], overrides: dict[str, Any]) -> str:
+def run_flags(runs: Sequence[Run], overrides: dict[str, Any]) -> list[str]:
     """``--runs …`` for the next command, and where the competition is if the user said it."""
-    place = f" --{ROOT} {shlex.quote(str(overrides[ROOT]))}" if ROOT in overrides else ""
-    return " --runs " + " ".join(shlex.quote(str(run.path)) for run in runs) + place
+    place = [f"--{ROOT}", str(overrides[ROOT])] if ROOT in overrides else []
+    return ["--runs", *(str(run.path) for run in runs), *place]
 
 
 def check_submissions(*paths: Path | None) -> None:

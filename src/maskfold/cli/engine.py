@@ -1,7 +1,6 @@
 """Where the work is done: on this machine, or on a Ray cluster."""
 
 import argparse
-import shlex
 
 from maskfold.cluster import Cluster
 
@@ -38,5 +37,5 @@ def cluster_of(arguments: argparse.Namespace) -> Cluster | None:
 
 def cluster_flags(arguments: argparse.Namespace) -> list[str]:
     """The options that name the cluster for folds, as they were given."""
-    flags = ["--engine ray", f"--address {shlex.quote(arguments.address)}"]
-    return flags + ([] if arguments.gpus is None else [f"--gpus-per-fold {arguments.gpus:g}"])
+    flags = ["--engine", "ray", "--address", arguments.address]
+    return flags + ([] if arguments.gpus is None else ["--gpus-per-fold", f"{arguments.gpus:g}"])

@@ -9,13 +9,14 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
 
 from maskfold.cli.failures import file_message, memory_message
 from maskfold.cli.terminal import plain_output, printable
+from maskfold.program import command_line
 
 # What the backends of torch.distributed say in a process whose partner is gone.
 PARTNER_GONE = re.compile(r"connection (?:reset|closed|refused)|broken pipe|timed? ?out|NCCL|gloo", re.IGNORECASE)
@@ -136,6 +137,17 @@ def starting(what: str) -> None:
 def next_command(command: str) -> None:
     """Name the command that follows: the last line of every command."""
     print(f"Next: {command}")
+
+
+def next_scores(submission: Path, flags: Sequence[str] = ()) -> None:
+    """Name the command that scores a submission, here or once the leaderboard has."""
+    scored = command_line("evaluate", *flags, "--submission", str(submission), "--truth", "TRUTH")
+    next_command(f"{scored} (or upload it, then --note-lb SCORE)")
+
+
+def next_note(submission: Path) -> None:
+    """Name the command that notes the leaderboard's score of a submission."""
+    next_command(command_line("evaluate", "--submission", str(submission), "--note-lb", "SCORE"))
 
 
 def _fail(message: str, code: int = 1) -> None:

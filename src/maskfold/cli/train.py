@@ -22,7 +22,7 @@ def fold_argument(text: str) -> int | str:
 def train_and_tell(
     config: Config,
     folds: Sequence[int | str] | None,
-    flags: str,
+    flags: Sequence[str],
     *,
     overwrite: bool,
     parallel: int = 1,
@@ -39,9 +39,9 @@ def train_and_tell(
     _tell_next(train(config, folds, overwrite=overwrite, parallel=parallel, cluster=cluster), flags)
 
 
-def _tell_next(run: Run, flags: str) -> None:
+def _tell_next(run: Run, flags: Sequence[str]) -> None:
     missing = sorted(set(run.folds_to_train()) - set(run.finished_folds()))
     if missing:
-        next_command(command_line("train-fold", flags, f"--fold {missing[0]}"))
+        next_command(command_line("train-fold", *flags, "--fold", str(missing[0])))
     else:
-        next_command(command_line("tune", f"--runs {run.path}"))
+        next_command(command_line("tune", "--runs", str(run.path)))

@@ -5,7 +5,6 @@ it imports what reads them.
 """
 
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,8 +101,8 @@ def _draft_hint(profile: Profile, root: Path) -> str:
 
 def how_to_describe(folders: Sequence[Path]) -> str:
     """The command that drafts a profile of the one folder that is meant, or of any of several."""
-    folder = shlex.quote(str(folders[0])) if len(folders) == 1 else "FOLDER"
-    command = command_line("check-data", f"--draft profile.yaml --competition.root {folder}")
+    folder = str(folders[0]) if len(folders) == 1 else "FOLDER"
+    command = command_line("check-data", "--draft", "profile.yaml", "--competition.root", folder)
     return f"{command} drafts a profile of its own, docs/competitions.md says what each profile needs"
 
 

@@ -23,7 +23,7 @@ def finished_folds(run: Run) -> list[int]:
     """
     folds = run.finished_folds()
     if not folds:
-        first = command_line("train-fold", "--fold 0")
+        first = command_line("train-fold", "--fold", "0")
         raise InferenceError(f"{run.path} has no finished fold: run {first} first")
     return folds
 

@@ -73,7 +73,7 @@ class Run:
         """
         run = cls(path)
         if not run.storage.exists(CONFIG):
-            first = command_line("train-fold", "--fold 0")
+            first = command_line("train-fold", "--fold", "0")
             raise RunError(f"{path} is not a run (no config.yaml): train first, {first}")
         return run
 

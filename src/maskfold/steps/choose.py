@@ -30,8 +30,8 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
             again = f"{command_line('tune')} tunes on all"
             print(f"Note: trained since tuning and used as well: {', '.join(added)}; {again}.")
     elif len(runs) > 1:
-        names = " ".join(str(run.path) for run in runs)
-        raise RunError(f"there is no {path}: run {command_line('tune', '--runs', names)} first")
+        paths = [str(run.path) for run in runs]
+        raise RunError(f"there is no {path}: run {command_line('tune', '--runs', *paths)} first")
     else:
         choice = default_choice(runs)
         print(

@@ -30,7 +30,7 @@ def all_runs() -> list[Run]:
     """
     folders = _run_folders(RUNS)
     if not folders:
-        raise RunError(f"there is no run under {RUNS}/: train first, {command_line('train-fold', '--fold 0')}")
+        raise RunError(f"there is no run under {RUNS}/: train first, {command_line('train-fold', '--fold', '0')}")
     return [Run(folder) for folder in folders]
 
 

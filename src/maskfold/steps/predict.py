@@ -272,10 +272,10 @@ def _stored_score(
         return None
     parts = zip(runs, choice.checkpoints, strict=True)
     if not all(has_oof(run, fold, name, competition, choice.tta) for run, name in parts for fold in numbers):
-        names = " ".join(str(run.path) for run in runs)
+        paths = [str(run.path) for run in runs]
         print(
             f"Note: without out-of-fold maps of these settings the log has no score beside it. To have one next time: "
-            f"{command_line('predict', '--runs', names, '--oof')}, with the same options."
+            f"{command_line('predict', '--runs', *paths, '--oof')}, with the same options."
         )
         return None
     try:

@@ -72,7 +72,7 @@ def refuse_unfit(source: Run, run: Run, fold: int | str, *, what: str, key: str,
         raise TrainingError(f"{key} names {run.path} itself: give the new run another --name")
     refuse_leak(source, str(fold), run, fold, use=use)
     if fold != ALL and not source.fold(fold).finished():
-        first = command_line("train-fold", f"--name {source.name} --fold {fold}")
+        first = command_line("train-fold", "--name", source.name, "--fold", str(fold))
         raise TrainingError(f"{what} {source.path} has no finished fold {fold}: train it first, {first}")
 
 

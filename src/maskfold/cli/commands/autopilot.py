@@ -5,8 +5,7 @@ import time
 from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.commands.plan import add_hours, refuse_decided
 from maskfold.cli.options import DATA_OPTIONS
-from maskfold.cli.script import next_command, starting
-from maskfold.program import command_line
+from maskfold.cli.script import next_scores, starting
 from maskfold.steps.competition import check_competition
 
 
@@ -28,5 +27,4 @@ def main() -> None:
     pilot = Autopilot(config, arguments.hours, flags=config_flags(arguments), spent=spent)
     path = pilot.run()
     print(f"What it did and why: {pilot.folder / 'autopilot.md'}\nSubmission: {path}")
-    scored = command_line("evaluate", f"--submission {path} --truth TRUTH")
-    next_command(f"{scored} (or upload it, then --note-lb SCORE)")
+    next_scores(path)

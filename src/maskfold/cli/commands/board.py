@@ -54,9 +54,9 @@ def main() -> None:
         write_board_page(board, path, arguments.sort)
         print(f"Page: {path}")
     if board.reference is None:
-        next_command(command_line("train-fold", "--fold 0"))
+        next_command(command_line("train-fold", "--fold", "0"))
     else:
-        next_command(command_line("report", f"--runs {board.reference.path}"))
+        next_command(command_line("report", "--runs", str(board.reference.path)))
 
 
 def _named(name: str, runs: Sequence[Run]) -> Run:

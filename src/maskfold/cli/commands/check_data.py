@@ -1,6 +1,5 @@
 """Show what a competition's files hold and everything that is wrong with them, before a night is lost."""
 
-import shlex
 import sys
 from pathlib import Path
 
@@ -58,7 +57,7 @@ def main() -> None:
         path = Path(arguments.html or LOCAL / config.name / "data.html")
         write_data_page(report, competition, path)
         print(f"Page: {path} ({path.stat().st_size / 1e6:.1f} MB)")
-    again = command_line("check-data", config_flags(arguments))
+    again = command_line("check-data", *config_flags(arguments))
     if not report.ok:
         found = "what is listed as a problem" if len(report.problems) == 1 else f"the {len(report.problems)} problems"
         next_command(f"repair {found} above; then {again}")
@@ -66,7 +65,7 @@ def main() -> None:
     if arguments.fit and (changes := measure(config)):
         next_command(f"{'; '.join(changes)}; then {again} --fit")
         sys.exit(1)
-    next_command(command_line("make-folds", config_flags(arguments)))
+    next_command(command_line("make-folds", *config_flags(arguments)))
 
 
 def _draft(path: Path, folder: Path, *, overwrite: bool) -> None:
@@ -82,9 +81,9 @@ def _draft(path: Path, folder: Path, *, overwrite: bool) -> None:
     write_file(path, drafted.text)
     print(drafted.summary())
     print(f"Draft: {path}")
-    place = f" --competition.profile {shlex.quote(str(path))} --competition.root {shlex.quote(str(folder))}"
+    place = ("--competition.profile", str(path), "--competition.root", str(folder))
     left = [f"fill in {' and '.join(drafted.draft.open)} in {path}"] if drafted.draft.open else []
     wrong = [f"correct {path}"] if drafted.trial.problems else []
-    next_command("; then ".join([*wrong, *left, command_line("check-data", place)]))
+    next_command("; then ".join([*wrong, *left, command_line("check-data", *place)]))
     if drafted.trial.problems:
         sys.exit(1)

@@ -1,12 +1,10 @@
 """Compare two submissions: where they differ, as figures and as a picture; with the truth, which one is better."""
 
 import argparse
-import shlex
 from pathlib import Path
 
 from maskfold.cli.arguments import add_competition, check_submissions, competition_config
-from maskfold.cli.script import next_command, starting
-from maskfold.program import command_line
+from maskfold.cli.script import next_note, starting
 from maskfold.steps.competition import check_competition, open_competition
 from maskfold.steps.places import SUBMISSIONS
 
@@ -40,4 +38,4 @@ def main() -> None:
     masks = competition.read_masks(truth) if truth else None
     if save_differences(agreement, competition, picture, count=arguments.images, truth=masks):
         print(f"Picture: {picture}")
-    next_command(command_line("evaluate", "--submission", shlex.quote(str(best)), "--note-lb SCORE"))
+    next_note(best)

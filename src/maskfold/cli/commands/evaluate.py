@@ -1,12 +1,11 @@
 """Score a run out of fold, or a submission whose truth is at hand; validate one; note the leaderboard's score."""
 
 import argparse
-import shlex
 from pathlib import Path
 
 from maskfold.cli.arguments import check_submissions, open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.found import competition_of_submissions
-from maskfold.cli.script import next_command, starting
+from maskfold.cli.script import next_command, next_note, next_scores, starting
 from maskfold.cli.values import finite
 from maskfold.config import Config, override
 from maskfold.ensembling.finished import finished_folds
@@ -75,8 +74,7 @@ def _validate(arguments: argparse.Namespace, config: Config) -> None:
 
     validate_submission(arguments.submission, open_competition(config))
     print(f"Valid submission: {arguments.submission}")
-    scored = command_line("evaluate", "--submission", shlex.quote(str(arguments.submission)), "--truth TRUTH")
-    next_command(f"{scored} (or upload it)")
+    next_scores(arguments.submission)
 
 
 def _evaluate_submission(arguments: argparse.Namespace, config: Config) -> None:
@@ -85,7 +83,7 @@ def _evaluate_submission(arguments: argparse.Namespace, config: Config) -> None:
     from maskfold.steps.evaluate import show_submission
 
     best = show_submission(arguments.submission, arguments.truth, arguments.against, open_competition(config))
-    next_command(command_line("evaluate", "--submission", shlex.quote(str(best)), "--note-lb SCORE"))
+    next_note(best)
 
 
 def _evaluate_runs(paths: list[Path] | None, overrides: dict, *, like_test: bool) -> None:
@@ -98,4 +96,4 @@ def _evaluate_runs(paths: list[Path] | None, overrides: dict, *, like_test: bool
     from maskfold.steps.evaluate import show_runs
 
     tuned = show_runs(runs, open_competition(config), config, like_test=like_test)
-    next_command(command_line("predict" if tuned else "tune", run_flags(runs, overrides)))
+    next_command(command_line("predict" if tuned else "tune", *run_flags(runs, overrides)))

@@ -52,5 +52,5 @@ def main() -> None:
         overrides=overrides,
         overwrite=arguments.overwrite,
     )
-    engine = "--engine onnx" if arguments.format == "onnx" else ""
-    next_command(command_line("predict", run_flags(runs, overrides), engine))
+    engine = ["--engine", "onnx"] if arguments.format == "onnx" else []
+    next_command(command_line("predict", *run_flags(runs, overrides), *engine))

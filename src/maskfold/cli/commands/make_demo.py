@@ -34,4 +34,4 @@ def main() -> None:
     make_demo(args.out, seed=args.seed, **counts, annotators=args.annotators, overwrite=args.overwrite)
     drawn = f", training masks by {args.annotators} annotators too" if args.annotators else ""
     print(f"{args.out}: {args.tiles} training and {args.test_tiles} test tiles, {args.size} pixels a side{drawn}")
-    next_command(command_line("train-fold", "--fold 0"))
+    next_command(command_line("train-fold", "--fold", "0"))

@@ -21,4 +21,4 @@ def main() -> None:
         count = rows.groupby("split")["times"].sum()
         print(f"fold {fold}: {count.get('train', 0)} images to train on, {count.get('valid', 0)} to validate on")
     print(f"Folds: {run.folds_path}")
-    next_command(command_line("train-fold", config_flags(arguments), "--fold 0"))
+    next_command(command_line("train-fold", *config_flags(arguments), "--fold", "0"))

@@ -1,6 +1,5 @@
 """Pack finished runs as one folder or archive that predicts elsewhere, with a model card."""
 
-import shlex
 from pathlib import Path
 
 from maskfold.cli.arguments import open_runs, parse_sections, runs_parser
@@ -37,5 +36,5 @@ def main() -> None:
         overrides=overrides,
         overwrite=arguments.overwrite,
     )
-    root = shlex.quote(str(override(runs[0].config, overrides).competition.root))
-    next_command(command_line("predict", f"--pack {shlex.quote(str(path))} --competition.root {root}"))
+    root = str(override(runs[0].config, overrides).competition.root)
+    next_command(command_line("predict", "--pack", str(path), "--competition.root", root))

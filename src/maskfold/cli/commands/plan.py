@@ -1,7 +1,6 @@
 """Write a config for so many hours, made from the data and this device, every value with its reason."""
 
 import argparse
-import shlex
 from pathlib import Path
 
 from maskfold.cli.arguments import config_parser, parse
@@ -34,7 +33,7 @@ def main() -> None:
 
     plan(config, arguments.hours, path, device=arguments.device, overwrite=arguments.overwrite)
     print(f"Plan: {path}")
-    next_command(command_line("train-all", f"--config {shlex.quote(str(path))}"))
+    next_command(command_line("train-all", "--config", str(path)))
 
 
 def add_hours(parser: argparse.ArgumentParser) -> None:

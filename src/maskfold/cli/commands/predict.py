@@ -6,7 +6,7 @@ from typing import Any
 
 from maskfold.cli.arguments import open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.engine import add_cluster, cluster_of
-from maskfold.cli.script import next_command, starting
+from maskfold.cli.script import next_command, next_scores, starting
 from maskfold.cli.values import count_from
 from maskfold.config import override
 from maskfold.ensembling.finished import folds_of
@@ -72,9 +72,9 @@ def _from_runs(arguments: argparse.Namespace, overrides: dict[str, Any], parser:
 
     if arguments.oof:
         predict_out_of_fold(runs, untuned=arguments.untuned, overrides=overrides, cluster=cluster_of(arguments))
-        return next_command(command_line("tune", run_flags(runs, overrides)))
+        return next_command(command_line("tune", *run_flags(runs, overrides)))
     path = predict(runs, untuned=arguments.untuned, **_shared(arguments, overrides))
-    return _scored(path, run_flags(runs, overrides))
+    return next_scores(path, run_flags(runs, overrides))
 
 
 def _from_pack(arguments: argparse.Namespace, overrides: dict[str, Any], parser: argparse.ArgumentParser) -> None:
@@ -85,7 +85,7 @@ def _from_pack(arguments: argparse.Namespace, overrides: dict[str, Any], parser:
         starting(f"Predicting with {arguments.pack} …")
         from maskfold.steps.predict import predict_pack
 
-        _scored(predict_pack(pack, **_shared(arguments, overrides)))
+        next_scores(predict_pack(pack, **_shared(arguments, overrides)))
 
 
 def _shared(arguments: argparse.Namespace, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -98,8 +98,3 @@ def _shared(arguments: argparse.Namespace, overrides: dict[str, Any]) -> dict[st
         "cluster": cluster,
         **{name: getattr(arguments, name) for name in names},
     }
-
-
-def _scored(path: Path, flags: str = "") -> None:
-    scored = command_line("evaluate", flags, f"--submission {path} --truth TRUTH")
-    next_command(f"{scored} (or upload it, then --note-lb SCORE)")

@@ -1,6 +1,5 @@
 """Label images without masks by a run's networks, and write what is sure enough as a folder to train on."""
 
-import shlex
 from pathlib import Path
 
 from maskfold.cli.arguments import open_runs, parse_sections, runs_parser
@@ -78,5 +77,5 @@ def main() -> None:
         overrides=overrides,
         overwrite=arguments.overwrite,
     )
-    config = f"--config {shlex.quote(str(runs[0].config_path))} --name {shlex.quote(runs[0].name)}_pseudo"
-    next_command(command_line("train-all", config, f"--data.extra {shlex.quote(f'[{path}]')}"))
+    config = ("--config", str(runs[0].config_path), "--name", f"{runs[0].name}_pseudo")
+    next_command(command_line("train-all", *config, "--data.extra", f"[{path}]"))

@@ -57,7 +57,7 @@ def main() -> None:
     report = make_report(runs, open_competition(config), choice, path, count=arguments.images, board=board)
     print(f"Report: {report.path} ({report.shown} images, {report.path.stat().st_size / 1e6:.1f} MB)")
     following = "predict" if report.findings.tuned else "tune"
-    next_command(command_line(following, run_flags(runs, overrides)))
+    next_command(command_line(following, *run_flags(runs, overrides)))
 
 
 def _live(runs: list[Run], path: Path, every: float) -> None:
@@ -69,4 +69,4 @@ def _live(runs: list[Run], path: Path, every: float) -> None:
 
     follow(runs, path, every, time.sleep)
     print(f"Page: {path} (all folds are finished)")
-    next_command(command_line("report", run_flags(runs, {})))
+    next_command(command_line("report", *run_flags(runs, {})))

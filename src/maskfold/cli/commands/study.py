@@ -1,6 +1,5 @@
 """Compare variants of a config on the same folds and seeds; interrupted, the same command goes on where it stopped."""
 
-import shlex
 import sys
 from pathlib import Path
 
@@ -62,7 +61,7 @@ def main() -> None:
     plan = Plan(study, folder, overrides)
     if arguments.dry_run:
         print(forecast(plan))
-        return next_command(command_line("study", *(shlex.quote(word) for word in sys.argv[1:] if word != "--dry-run")))
+        return next_command(command_line("study", *(word for word in sys.argv[1:] if word != "--dry-run")))
     results = run_study(plan, parallel=arguments.parallel, cluster=cluster_of(arguments))
     print(f"\n{markdown(plan, results)}\nResults: {folder / 'results.md'}, {folder / 'results.html'}")
     if arguments.document is not None:
@@ -72,6 +71,4 @@ def main() -> None:
         raise StudyError(
             f"{', '.join(results.missing)}: not trained to the end, for the reasons above; the same command tries again"
         )
-    return next_command(
-        command_line("report", f"--runs {shlex.quote(str(plan.run(study.first, study.seeds[0]).path))}")
-    )
+    return next_command(command_line("report", "--runs", str(plan.run(study.first, study.seeds[0]).path)))

@@ -1,7 +1,6 @@
 """Cut large rasters into tiles to train on; predict rasters by windows, as masks or polygons."""
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 
@@ -76,8 +75,8 @@ def _cut() -> None:
             group=arguments.group,
             overwrite=arguments.overwrite,
         )
-    flags = ((f"--competition.{name}", shlex.quote(str(path))) for name, path in (("profile", profile), ("root", root)))
-    next_command(command_line("train-all", " ".join(" ".join(flag) for flag in flags)))
+    flags = ("--competition.profile", str(profile), "--competition.root", str(root))
+    next_command(command_line("train-all", *flags))
 
 
 def _cut_parser() -> argparse.ArgumentParser:
@@ -193,4 +192,4 @@ def _predict() -> None:
         overwrite=arguments.overwrite,
     )
     print("\n".join(map(str, paths)))
-    next_command(f"open {paths[0]} in a GIS program, or {command_line('report', run_flags(runs, overrides))}")
+    next_command(f"open {paths[0]} in a GIS program, or {command_line('report', *run_flags(runs, overrides))}")

@@ -48,7 +48,7 @@ def main() -> None:
     if arguments.dry_run:
         check_competition(config)
         folds = None if arguments.folds is None else len(arguments.folds)
-        dry_run(config, command_line("train-all", config_flags(arguments), _own_flags(arguments)), folds)
+        dry_run(config, command_line("train-all", *config_flags(arguments), *_own_flags(arguments)), folds)
         return
     train_and_tell(
         config,
@@ -60,10 +60,10 @@ def main() -> None:
     )
 
 
-def _own_flags(arguments: argparse.Namespace) -> str:
+def _own_flags(arguments: argparse.Namespace) -> list[str]:
     """The options of this command that were given, for the next one."""
-    flags = [f"--folds {' '.join(map(str, arguments.folds))}"] if arguments.folds is not None else []
-    flags += [f"--parallel {arguments.parallel}"] if arguments.parallel > 1 else []
+    flags = ["--folds", *map(str, arguments.folds)] if arguments.folds is not None else []
+    flags += ["--parallel", str(arguments.parallel)] if arguments.parallel > 1 else []
     flags += cluster_flags(arguments) if arguments.engine != "local" else []
-    flags += [f"--workers-per-fold {arguments.workers_per_fold}"] if arguments.workers_per_fold > 1 else []
-    return " ".join([*flags, *(["--overwrite"] if arguments.overwrite else [])])
+    flags += ["--workers-per-fold", str(arguments.workers_per_fold)] if arguments.workers_per_fold > 1 else []
+    return [*flags, "--overwrite"] if arguments.overwrite else flags

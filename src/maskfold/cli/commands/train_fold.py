@@ -24,7 +24,7 @@ def main() -> None:
         check_competition(config)
         again = ["--overwrite"] if arguments.overwrite else []
         dry_run(
-            config, command_line("train-fold", config_flags(arguments), f"--fold {arguments.fold}", *again), folds=1
+            config, command_line("train-fold", *config_flags(arguments), "--fold", str(arguments.fold), *again), folds=1
         )
         return
     train_and_tell(config, [arguments.fold], config_flags(arguments), overwrite=arguments.overwrite)

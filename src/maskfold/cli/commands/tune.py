@@ -23,4 +23,4 @@ def main() -> None:
     from maskfold.steps.tune import tune
 
     tune(runs, overrides=overrides, cluster=cluster_of(arguments))
-    next_command(command_line("predict", run_flags(runs, overrides)))
+    next_command(command_line("predict", *run_flags(runs, overrides)))

@@ -1,7 +1,6 @@
 """Merge submissions by vote, pixel by pixel, into one that is validated."""
 
 import argparse
-import shlex
 from pathlib import Path
 
 from maskfold.cli.arguments import add_competition, check_submissions, competition_config
@@ -51,4 +50,4 @@ def main() -> None:
         least=arguments.least,
         overwrite=arguments.overwrite,
     )
-    next_command(command_line("compare", shlex.quote(str(submissions[0])), shlex.quote(str(path))))
+    next_command(command_line("compare", str(submissions[0]), str(path)))

@@ -1,7 +1,6 @@
 """One piece of advice, and the commands that it may end in."""
 
 import json
-import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +25,7 @@ def train_command(run: Run, suffix: str = "", **changes: Any) -> str:
         words += ["--name", f"{run.name}_{suffix}"]
     for key, value in changes.items():
         words += [f"--{key.replace('__', '.')}", value if isinstance(value, str) else json.dumps(value)]
-    return command_line("train-all", shlex.join(words))
+    return command_line("train-all", *words)
 
 
 def tune_command(findings: Findings, **changes: Any) -> str:
@@ -34,10 +33,10 @@ def tune_command(findings: Findings, **changes: Any) -> str:
     words = ["--runs", *(str(training.run.path) for training in findings.trainings)]
     for key, value in changes.items():
         words += [f"--{key.replace('__', '.')}", value if isinstance(value, str) else json.dumps(value)]
-    return command_line("tune", shlex.join(words))
+    return command_line("tune", *words)
 
 
 def check_command(findings: Findings) -> str:
     """A page of what the data hold: copies, groups, suspicious masks."""
     words = ["--config", str(findings.trainings[0].run.config_path), "--html"]
-    return command_line("check-data", shlex.join(words))
+    return command_line("check-data", *words)

@@ -1,6 +1,5 @@
 """What checkpoints, views and settings suggest."""
 
-import shlex
 from collections.abc import Iterator
 
 from maskfold.program import command_line
@@ -51,7 +50,7 @@ def views(findings: Findings) -> Iterator[Advice]:
             yield Advice(
                 "Try test-time views",
                 f"{training.run.name}: predictions are made from one view only (tta.views none).",
-                command_line("predict", "--runs", shlex.quote(str(training.run.path)), "--oof --tta.views flips"),
+                command_line("predict", "--runs", str(training.run.path), "--oof", "--tta.views", "flips"),
             )
         elif gain < -0.002:
             yield Advice(
@@ -59,7 +58,7 @@ def views(findings: Findings) -> Iterator[Advice]:
                 f"{training.run.name}: with views '{tta.views}' checkpoint '{training.checkpoint}' scores "
                 f"{gain:+.4f} "
                 f"(mean of folds {', '.join(map(str, folds))}, threshold 0.5).",
-                command_line("tune", "--runs", shlex.quote(str(training.run.path)), "--tta.views none"),
+                command_line("tune", "--runs", str(training.run.path), "--tta.views", "none"),
             )
 
 
