@@ -200,7 +200,7 @@ def test_who_is_waited_for_is_said_once_and_an_interrupted_wait_holds_nothing(tm
     monkeypatch.setattr(locks, "SETTLE", "interrupted")
     with pytest.raises(TypeError), exclusive(file, "x"):
         pass
-    assert "a sign of life of who works on x (None: process 7 on away" in caplog.messages[1]
+    assert "whether the process working on x (None: process 7 on away" in caplog.messages[1]
     monkeypatch.setattr(locks, "SETTLE", 0.05)
     with exclusive(file, "x"):
         pass

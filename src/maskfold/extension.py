@@ -31,7 +31,7 @@ def load_named(
     module, colon, attribute = str(name).partition(":")
     if not colon:
         hint = nearest(str(name), list(table))
-        raise MaskfoldError(f"there is no {what} {name!r}: {hint} One of your own is given as package.module:Name.")
+        raise MaskfoldError(f"there is no {what} {name!r}: {hint} (one of your own is given as package.module:Name)")
     parts = module.split(".")
     if parts[0] in sys.stdlib_module_names or not all(part.isidentifier() for part in parts):
         # A config may be a stranger's: importing some of these does things, and none of them holds a loss.

@@ -196,7 +196,12 @@ def _lives(notice: Notice, gone: str | None, what: object, tell: Callable[..., o
     said, holder = notice.read(), _holder(notice)
     if not said or (gone is not None and holder is not None and holder.get("machine") == gone):
         return False
-    tell("waiting for a sign of life of who works on %s%s, up to %.0f seconds", what, _named(holder), SILENCE)
+    tell(
+        "waiting to see whether the process working on %s%s is still alive, up to %.0f seconds",
+        what,
+        _named(holder),
+        SILENCE,
+    )
     until = time.monotonic() + SILENCE
     while time.monotonic() < until:
         time.sleep(SETTLE)

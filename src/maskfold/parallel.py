@@ -194,8 +194,8 @@ class Workers(Executor):
         self._deaths -= 1
         if self._deaths < 0:
             raise TrainingError(
-                f"the system ended one of the {self._processes} processes, most likely for want of memory: the same "
-                "command goes on where they stopped; with --parallel 1 it needs less memory"
+                f"the system ended one of the {self._processes} processes, most likely because memory ran out: the "
+                "same command goes on where they stopped; with --parallel 1 it needs less memory"
             )
 
     def _start(self, place: int) -> _Process:

@@ -151,7 +151,7 @@ def _packed():
 
 
 WEIGHTS = {
-    "a page": (b"\n<!DOCTYPE html><html>Sign in</html>", "is no weights file but a page of the web"),
+    "a page": (b"\n<!DOCTYPE html><html>Sign in</html>", "is not a weights file but a page of the web"),
     "a pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS"),
     "an error": (b'{"error": "Not found"}', "a server's error"),
     "text": (b"Dear user, please sign in first.\n" * 20, "damaged"),

@@ -144,7 +144,7 @@ def test_help_of_a_section_has_its_options_only(capsys):
     assert "--folds.group.file  (text; no default)" in short_help(capsys, "folds")[1].out
     code, shown = short_help(capsys, "trian")
     assert code == 2
-    assert "--help trian: there is no such section here, known are all, name, seed, " in shown.err
+    assert "--help trian: there is no such section here: known are all, name, seed, " in shown.err
 
 
 def test_options_of_a_run_are_those_that_the_command_takes(capsys):

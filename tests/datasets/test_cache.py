@@ -299,7 +299,7 @@ def test_a_full_disk_is_told_at_once(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(ConfigError, match=r"needs 3\.0 GiB, which could not be had \(No space left on device\)"):
+    with pytest.raises(ConfigError, match=r"needs 3\.0 GiB, which could not be allocated \(No space left on device\)"):
         Slots([3 * 2**30], tmp_path / "x.images")
     assert list(tmp_path.iterdir()) == []
 
@@ -333,7 +333,7 @@ def test_a_full_disk_leaves_a_file_as_it_was(tmp_path, monkeypatch):
     slots.write(1, key, [np.arange(70, dtype=np.uint8)])
     size = path.stat().st_size
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(ConfigError, match="could not be had"):
+    with pytest.raises(ConfigError, match="could not be allocated"):
         Slots([40, 70, 900], path)
     assert path.stat().st_size == size
     found = Slots([40, 70, 900], path, count=1)

@@ -66,7 +66,7 @@ def test_a_group_on_both_sides_is_a_leak(folds):
     assert_frame_equal(read_folds(write_folds(folds), PATH, IDS, sound), read_folds(write_folds(folds), PATH, IDS))
     leaking = [sound[0] + " north", *sound[1:]]
     leaking[next(k for k in range(1, 10) if sound[k] != sound[0])] = leaking[0]
-    with pytest.raises(FoldsError, match=r"1 groups stand in train and in valid: place \d north"):
+    with pytest.raises(FoldsError, match=r"1 groups are both in train and in valid: place \d north"):
         read_folds(write_folds(folds), PATH, IDS, np.array(leaking))
 
 

@@ -83,7 +83,7 @@ def test_sure_and_right_pixels_keep_their_digits():
 
 
 def test_balanced_alpha_weighs_foreground_and_background():
-    with pytest.raises(ValueError, match=r"balanced.*take 'scalar'"):
+    with pytest.raises(ValueError, match=r"balanced.*use 'scalar'"):
         FocalLoss("multiclass", alpha=0.25, alpha_form="balanced")
 
 

@@ -187,5 +187,5 @@ def test_one_trial_is_as_without():
 
 def test_trials_need_a_group_of_every_row():
     a, b, _, trials = rows_of_trials([0.1, 0.2])
-    with pytest.raises(MaskfoldError, match="need a group each"):
+    with pytest.raises(MaskfoldError, match="need one label for each"):
         paired_bootstrap(a, b, mean_score, trials=trials)

@@ -108,7 +108,7 @@ def test_fewer_than_nine_tenths_of_the_tensors_are_refused_and_change_nothing(tm
     save_file({name: state[name] for name in names[:89]}, tmp_path / "few.safetensors")
     save_file({name: state[name] for name in names[:90]}, tmp_path / "enough.safetensors")
     before = {name: value.clone() for name, value in model.net.encoder.state_dict().items()}
-    with pytest.raises(ModelError, match=r"89 of the encoder's 100 .*model\.partial_weights: true"):
+    with pytest.raises(ModelError, match=r"89 of the encoder's 100 .*model\.partial_weights to true"):
         load_encoder_weights(model, tmp_path / "few.safetensors")
     assert_equal_states(model.net.encoder.state_dict(), before)
     report = load_encoder_weights(model, tmp_path / "enough.safetensors")

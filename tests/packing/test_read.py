@@ -64,7 +64,7 @@ def test_a_pack_is_opened(folder, tmp_path, zipped):
         assert pack.config.competition.profile == str(place / "profile.yaml")
         assert pack.choice.runs[0].run == str(run.path)
         assert (place == folder) != zipped
-        with pytest.raises(OSError, match="a pack is not written to"):
+        with pytest.raises(OSError, match="a pack is read-only"):
             run.storage.publish("fold_1/onnx/x.onnx", b"")
     assert place.exists() != zipped
 
@@ -75,7 +75,7 @@ def test_what_is_no_pack_is_refused(folder, tmp_path):
     for source in (folder, archive(tmp_path / "a.zip", folder)):
         assert refused(source) == f"{source} is not a pack (no pack.json): python src/pack.py writes one"
     (tmp_path / "b.zip").write_bytes(b"PK no")
-    assert "b.zip is damaged or no zip archive" in refused(tmp_path / "b.zip")
+    assert "b.zip is damaged, or not a zip archive" in refused(tmp_path / "b.zip")
 
 
 @pytest.mark.parametrize("zipped", [False, True])

@@ -335,7 +335,7 @@ def test_tiles_are_on_the_disk_before_their_row_is_written_down_and_flushed_once
 def test_what_is_there_is_not_overwritten_unasked(tmp_path):
     options = CutOptions(side=64)
     cut(tmp_path, options)
-    with pytest.raises(RasterError, match=r"out\.yaml exists, these tiles are cut: .*--overwrite"):
+    with pytest.raises(RasterError, match=r"out\.yaml exists, so these tiles were cut already: .*--overwrite"):
         cut(tmp_path, options)
     cut(tmp_path, CutOptions(side=32), overwrite=True)
     assert len(opened(tmp_path).samples("train")) == 15

@@ -263,7 +263,7 @@ def test_several_classes(tmp_path):
 
 
 def test_the_name_must_be_a_page(busy, tmp_path):
-    with pytest.raises(ReportError, match=r"out\.txt: choose a name that ends in \.html"):
+    with pytest.raises(ReportError, match=r"out\.txt: expected one ending in \.html"):
         write_data_page(busy[0], None, tmp_path / "out.txt")
 
 

@@ -55,7 +55,7 @@ def test_it_is_written_again_until_all_folds_are_finished(going_on, run, tmp_pat
     last = Page(path.read_text()).root
     assert refreshes(last) == []
     assert "All folds are finished" in last.one("header").text
-    with pytest.raises(ReportError, match=r"ends in \.html"):
+    with pytest.raises(ReportError, match=r"ending in \.html"):
         follow([run], tmp_path / "live.txt", 7, sleep)
 
 

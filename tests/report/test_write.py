@@ -330,9 +330,9 @@ def test_calibration_of_the_weights_chosen_beside_that_of_equal_ones(run, weaker
 def test_what_cannot_be_written(run, tmp_path):
     competition = open_competition(run.config.competition)
     choice = read_choice([run], tmp_path / "none.yaml")
-    with pytest.raises(ReportError, match=r"choose a name that ends in \.html"):
+    with pytest.raises(ReportError, match=r"expected one ending in \.html"):
         make_report([run], competition, choice, tmp_path / "train.csv")
-    with pytest.raises(ReportError, match="give 1 to 500"):
+    with pytest.raises(ReportError, match="expected 1 to 500"):
         make_report([run], competition, choice, tmp_path / "a.html", count=501)
     (tmp_path / "ensemble.yaml").write_text("checkpoints: 3")
     with pytest.raises(RunError, match="damaged"):

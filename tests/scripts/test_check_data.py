@@ -49,7 +49,7 @@ def test_the_page_is_written_though_there_are_problems(here, script):
 def test_a_page_needs_the_name_of_a_page(here, script):
     done = script("check_data", *CONFIG, "--html", "look.pdf")
     assert done.code == 1
-    assert "look.pdf: choose a name that ends in .html" in done.err
+    assert "look.pdf: expected one ending in .html" in done.err
     assert not (here / "look.pdf").exists()
 
 
@@ -130,7 +130,7 @@ def test_a_draft_replaces_nothing_and_takes_nothing_but_a_folder(here, script):
     for words, message in (
         (("x.yml", "--folds.count", 3), "--draft takes --competition.root alone, not --folds.count"),
         (("x.csv",), "--draft is x.csv: a profile's name ends in .yaml"),
-        (("x.yaml", "--competition.root", "data/none"), "data/none is no folder"),
+        (("x.yaml", "--competition.root", "data/none"), "data/none is not a folder"),
     ):
         done = script("check_data", "--draft", *words)
         assert (done.code, message in done.err) == (1, True), done.err

@@ -105,7 +105,7 @@ def test_packs_predict_as_their_runs_do(here, run, script):
     assert "packed is damaged, runs/tiny/fold_1/best/model.safetensors is not what was packed" in refused.err
     wrong = script("predict", "--pack", "packed", "--runs", "runs/tiny")
     assert wrong.code == 2
-    assert "--pack goes without --runs" in wrong.err
+    assert "--pack cannot be combined with --runs" in wrong.err
 
 
 def yaml_of_profile(run):

@@ -36,7 +36,7 @@ def test_two_runs(runs, script):
 
 
 def test_errors_are_one_message(runs, script):
-    assert "choose a name that ends in .html" in script("report", "--runs", "runs/a", "--out", "a.csv").err
+    assert "expected one ending in .html" in script("report", "--runs", "runs/a", "--out", "a.csv").err
     assert "runs/c is not a run" in script("report", "--runs", "runs/c").err
     fake_run(runs, "part", folds=(1,), **{"competition.root": "data/mine"})
     done = script("report", "--runs", "runs/a", "runs/part")

@@ -29,7 +29,7 @@ def test_cut_and_what_comes_next(hubmap, script):
     )
     again = script("tile", "cut", *OWN, "--size", 64, "--keep-empty", 0)
     assert again.code == 1
-    assert "these tiles are cut: choose another --out, or give --overwrite" in again.err
+    assert "these tiles were cut already: choose another --out, or give --overwrite" in again.err
     assert script("tile", "cut", *OWN, "--size", 48, "--overwrite").code == 0
     outside = script("tile", "cut", *OWN, "--out", "tiles")
     assert outside.code == 1
@@ -42,9 +42,9 @@ def test_cut_and_what_comes_next(hubmap, script):
         (("slice",), "invalid choice: 'slice'"),
         (("cut", "--size", "20"), "'20' is not a whole number from 32"),
         (("cut", "--overlap", "1"), "'1' is not a number from 0 to below 1"),
-        (("cut", "--masks", "a.tif"), "--masks, --classes, --bands and --white go with --images"),
+        (("cut", "--masks", "a.tif"), "--masks, --classes, --bands and --white need --images"),
         (("cut", "--images", "a.tif"), "--images needs --masks and --out"),
-        (("cut", "--images", "a.tif", "--seed", "3"), "--images goes without a competition"),
+        (("cut", "--images", "a.tif", "--seed", "3"), "--images cannot be combined with a competition"),
         (("cut", "--bands", "0-2"), "'0-2' names no band"),
     ],
 )

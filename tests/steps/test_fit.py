@@ -58,7 +58,7 @@ def test_what_does_not_fit_and_what_to_change():
 def test_where_not_one_image_fits():
     found = capacity(Load(8, 800, largest=0, stopped="memory"), Load(4, 80, largest=0, stopped="memory"))
     assert "largest batch  none                    none" in describe_fit(found)
-    assert advice(found) == ["lower data.crop or data.scale, or take a smaller model.encoder", "set tta.window"]
+    assert advice(found) == ["lower data.crop or data.scale, or choose a smaller model.encoder", "set tta.window"]
 
 
 def test_what_was_not_measured_is_not_advised_about():

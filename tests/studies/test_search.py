@@ -64,7 +64,7 @@ class Surface:
     [
         ({"space": {"optim.lr": {"low": 0.1, "high": 0.01}}}, "low is 0.1 and high is 0.01"),
         ({"space": {"optim.lr": {"low": 0, "high": 1, "log": True}}}, "with log it must be above 0"),
-        ({"space": {"optim.lr": [0.1, 0.1]}}, "one of the choices is there twice"),
+        ({"space": {"optim.lr": [0.1, 0.1]}}, "a choice is given twice"),
         ({"folds": [1, 2]}, r"search.folds is \[1, 2\] and folds is \(1,\)"),
         ({"trails": 3}, "unknown key search.trails: did you mean search.trials"),
     ],
@@ -120,7 +120,7 @@ def test_trials_that_broke_after_a_validation_are_no_result(tmp_path, monkeypatc
         raise TrainingError("the loss is not finite")
 
     monkeypatch.setattr(module, "_train", broken)
-    with pytest.raises(StudyError, match="none of 4 trials of the search got to its end"):
+    with pytest.raises(StudyError, match="none of 4 trials of the search finished"):
         module.search(plan(tmp_path), one_by_one)
 
 

@@ -286,5 +286,5 @@ def test_an_epoch_that_never_comes_is_refused_and_one_that_comes_late_is_told(ti
     with caplog.at_level(logging.WARNING, "maskfold"):
         begin(tiny, changes={**SECTION, "adversarial.ramp_epochs": 8})
     assert caplog.messages == [
-        "adversarial.weight reaches 25 % of 0.5 only: from_epoch 1 and 8 ramp_epochs do not fit in 2 epochs"
+        "adversarial.weight reaches only 25 % of 0.5: from_epoch 1 and 8 ramp_epochs do not fit in 2 epochs"
     ]

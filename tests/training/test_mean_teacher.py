@@ -286,7 +286,7 @@ def test_what_does_not_go_together_is_refused(tiny):
 def test_a_ramp_that_does_not_fit_is_told(tiny, begin, caplog):
     with caplog.at_level(logging.WARNING, "maskfold"):
         begin(tiny, changes={**SECTION, "semi.ramp_epochs": 4})
-    assert caplog.messages == ["semi.weight reaches 29 % of 0.5 only: 4 ramp_epochs do not fit in 2 epochs"]
+    assert caplog.messages == ["semi.weight reaches only 29 % of 0.5: 4 ramp_epochs do not fit in 2 epochs"]
 
 
 def test_a_trial_keeps_the_number_of_images_without_labels(tiny, tmp_path, monkeypatch):

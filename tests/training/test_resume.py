@@ -56,7 +56,7 @@ def test_a_damaged_state_gives_way_to_the_one_before_and_says_what_is_lost(begun
     with caplog.at_level(logging.WARNING):
         fit(begun, 1)
     assert "last.pt is damaged" in caplog.text
-    assert "previous.pt, is taken; what was trained since is repeated" in caplog.text
+    assert "previous.pt; what was trained since is repeated" in caplog.text
     whole = Run(tmp_path / "whole" / "runs" / "r")
     whole.adopt(config)
     fit(whole, 1)

@@ -83,7 +83,7 @@ def test_what_no_run_has_is_said(first, tiny, tmp_path):
         start(override(tiny, {"name": "second", "model.encoder_weights": "runs/none"}), tmp_path)
     copy = tmp_path / "copy"
     shutil.copytree(first.path, copy, ignore=shutil.ignore_patterns("folds.csv"))
-    with pytest.raises(TrainingError, match=r"there is no .*folds\.csv, so nobody knows"):
+    with pytest.raises(TrainingError, match=r"there is no .*folds\.csv, so it is not known"):
         start(override(tiny, {"name": "second", "model.encoder_weights": str(copy)}), tmp_path)
 
 

@@ -4,15 +4,15 @@ import errno
 import re
 
 OUT_OF_MEMORY = (
-    "the GPU's memory does not suffice: in training lower train.batch_size (train.accumulate makes up for it) or "
+    "the GPU ran out of memory: in training lower train.batch_size (train.accumulate makes up for it) or "
     "data.crop; in validation and prediction lower inference.batch_size, or set tta.window"
 )
 MAIN_MEMORY = (
-    "the machine's memory does not suffice: lower data.workers, set data.cache to none, lower train.batch_size or "
+    "the machine ran out of memory: lower data.workers, set data.cache to none, lower train.batch_size or "
     "inference.batch_size, or set tta.window"
 )
 SHARED_MEMORY = (
-    "there was no room for memory that processes share: lower train.batch_size or inference.batch_size, or set "
+    "shared memory ran out: lower train.batch_size or inference.batch_size, or set "
     "data.workers to 0; where /dev/shm is full, in Docker of 64 MiB, start the container with --shm-size 4g"
 )
 # "Shared memory" alone is none: Triton means what is on the GPU.

@@ -72,7 +72,7 @@ class _Help(argparse.Action):
             print(_explain(lambda key: self._takes(key) and key.split(".")[0] == values))
             parser.exit()
         else:
-            parser.error(f"--help {values}: there is no such section here, known are all, {', '.join(sections)}")
+            parser.error(f"--help {values}: there is no such section here: known are all, {', '.join(sections)}")
         parser.print_help()
         parser.exit()
 

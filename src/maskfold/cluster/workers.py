@@ -103,8 +103,8 @@ def _workers(cluster: Cluster) -> Executor:
     gpus = (1 if ray.cluster_resources().get("GPU") else 0) if cluster.gpus is None else cluster.gpus
     if cluster.together > 1 and 0 < gpus < 1:
         raise ClusterError(
-            f"--gpus-per-fold {gpus:g} is less than a GPU, and each process that trains a fold with others needs "
-            "a whole one: give 1, or leave out --workers-per-fold"
+            f"--gpus-per-fold {gpus:g} is less than a whole GPU, which each process needs where several train a "
+            "fold together: give 1, or leave out --workers-per-fold"
         )
     return ClusterWorkers(gpus) if cluster.together == 1 else Groups(gpus, cluster.together)
 
@@ -152,7 +152,7 @@ def gone(error: Exception) -> TrainingError:
     """What is raised when a task's machines went too often."""
     reason = " ".join(str(error).split())[:200]
     return TrainingError(
-        f"the machine or process of a task went {DEATHS + 1} times ({reason}): the same command goes on where it "
+        f"the machine or process of a task was lost {DEATHS + 1} times ({reason}): the same command goes on where it "
         "stopped"
     )
 

@@ -112,7 +112,7 @@ def _windows_hint(root: Path) -> str:
 
 
 def fitting_profile(folder: Path) -> str | None:
-    """Name of the profile that comes with maskfold and fits a folder, None where no one does."""
+    """Name of the profile that comes with maskfold and fits a folder, None if none does."""
     files = CompetitionFiles(folder)
     fits = (profile for profile in shipped_profiles() if not missing_files(profile, files))
     return next((profile.name for profile in fits if not other_columns(profile, files)), None)

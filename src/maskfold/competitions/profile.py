@@ -200,7 +200,7 @@ def load_profile(name: str) -> Profile:
     known = sorted(path.stem for path in SHIPPED.glob("*.yaml"))
     if name not in known:
         raise CompetitionError(
-            f"competition.profile is '{name}', no profile of that name: {nearest(name, known)}; "
+            f"competition.profile is '{name}': there is no profile of that name; {nearest(name, known)}; "
             "a profile of your own is given as a path that ends in .yaml"
         )
     return read_profile(SHIPPED / f"{name}.yaml")

@@ -232,8 +232,8 @@ def read_cells(text: str, source: str, *, sep: str = ",", header: int | None = 0
     """
     if (place := text.find("\0")) >= 0:
         raise CompetitionError(
-            f"{source}, line {text.count(chr(10), 0, place) + 1}, holds a NUL character: it is damaged or no text, get "
-            "it again"
+            f"{source}, line {text.count(chr(10), 0, place) + 1}, holds a NUL character: it is damaged, or not "
+            "text: get it again"
         )
     try:
         cells = pd.read_csv(StringIO(text), sep=sep, header=header, **AS_TEXT)

@@ -192,7 +192,7 @@ class SmoothingConfig(Section):
         default=0.0, description="share of each label that is given to all classes alike"
     )
     boundary: Annotated[float, Field(ge=0, le=50)] = Field(
-        default=0.0, description="standard deviation, in pixels after scale, by which labels are blurred; 0: not"
+        default=0.0, description="standard deviation, in pixels after scale, by which labels are blurred; 0: no blur"
     )
 
 
@@ -239,7 +239,7 @@ class TargetsConfig(Section):
 
     smoothing: SmoothingConfig = SmoothingConfig()
     annotators: AnnotatorsConfig | None = Field(
-        default=None, description="masks by several annotators in the place of the competition's own; null: none"
+        default=None, description="masks by several annotators instead of the competition's own; null: none"
     )
     teacher: TeacherConfig | None = Field(
         default=None, description="runs whose probabilities are learned beside the masks; null: none"

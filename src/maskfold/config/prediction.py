@@ -16,7 +16,7 @@ class TTAConfig(Section):
     )
     view_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(
         default=None,
-        description="weight of each view, scale by scale: of flips the image's, left to right, top to bottom, both; "
+        description="weight of each view, scale by scale; for flips: as it is, left to right, top to bottom, both; "
         "null: all the same",
     )
     merge: Literal["probabilities", "logits", "vote"] = Field(
@@ -31,7 +31,8 @@ class TTAConfig(Section):
     dropout_passes: int = Field(
         default=0,
         ge=0,
-        description="passes of each network and view with its dropout on (Monte Carlo), all averaged; 0: one, without",
+        description="passes of each network and view with its dropout on (Monte Carlo), all averaged; 0: one pass, no "
+        "dropout",
     )
     batch_norm_prior: Count | None = Field(
         default=None,
@@ -70,7 +71,7 @@ class CertainConfig(Section):
 
     threshold: Shares = Field(default=0.75, description="probability from which a pixel is certain; 0: off")
     area: Areas = Field(
-        default=1, description="so many pixels have to be; 1: a rule on the largest probability; 0: off"
+        default=1, description="how many pixels have to be certain; 1: a rule on the largest probability; 0: off"
     )
 
 
@@ -85,7 +86,9 @@ class SmallConfig(Section):
     """Another threshold for a class of which little is predicted."""
 
     threshold: Shares = Field(default=0.5, description="probability from which a pixel is of the class then")
-    area: Areas = Field(default=400, description="so many pixels at the chain's threshold are no longer little; 0: off")
+    area: Areas = Field(
+        default=400, description="pixels at the chain's threshold from which it is no longer little; 0: off"
+    )
 
 
 class WatershedConfig(Section):
@@ -157,7 +160,7 @@ class TuneConfig(Section):
     )
     stacking: bool = Field(
         default=False,
-        description="try a fitted 3 x 3 layer in the place of the weighted mean of runs, on their out-of-fold maps",
+        description="try a fitted 3 x 3 layer instead of the weighted mean of runs, on their out-of-fold maps",
     )
     tried: dict[str, tuple[Any, ...] | dict[str, tuple[Any, ...]]] = Field(
         default_factory=dict,

@@ -34,7 +34,7 @@ class Config(Section):
     adversarial: AdversarialConfig | None = Field(
         default=None, description="a second network that the predictions must fool; null: none"
     )
-    semi: SemiConfig | None = Field(default=None, description="training on images without labels as well; null: not")
+    semi: SemiConfig | None = Field(default=None, description="training on images without labels as well; null: none")
     optim: OptimConfig = OptimConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     averaging: AveragingConfig = AveragingConfig()

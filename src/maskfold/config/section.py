@@ -13,7 +13,7 @@ def _batch(value: Any) -> Any:
     if value == "auto":
         return AUTO
     if isinstance(value, int) and value < 1:
-        raise ValueError(f"{value} is neither a number from 1 on nor auto")
+        raise ValueError(f"{value} is neither a number of 1 or more nor auto")
     return value
 
 

@@ -87,7 +87,7 @@ def check_groups(folds: pd.DataFrame, group_of: dict[str, str], source: object) 
         leaks = sorted(sides[0] & sides[1])
         if leaks:
             raise FoldsError(
-                f"{source}, fold {fold}: {len(leaks)} groups stand in train and in valid: {first_few(leaks)}; their "
+                f"{source}, fold {fold}: {len(leaks)} groups are both in train and in valid: {first_few(leaks)}; their "
                 "validation score would be too good, so make the folds again with these groups"
             )
 
@@ -139,7 +139,7 @@ def _check_numbers(folds: pd.DataFrame, path: Path) -> None:
 def _check_parts(rows: pd.DataFrame, where: str) -> None:
     twice = sorted(rows.loc[rows["id"].duplicated(), "id"].unique())
     if twice:
-        raise FoldsError(f"{where}: {len(twice)} ids stand in two rows: {first_few(twice)}")
+        raise FoldsError(f"{where}: {len(twice)} ids are in two rows: {first_few(twice)}")
     for split in ("train", "valid"):
         if not (rows["split"] == split).any():
             raise FoldsError(f"{where} has no {split} images: expected both splits")

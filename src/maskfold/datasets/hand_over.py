@@ -163,7 +163,7 @@ def _new_buffer(size: int) -> Buffer:
         buffer = Buffer(_memory(file, size), file)
     except OSError as error:
         raise StorageError(
-            f"a data worker needs {size:,} bytes of shared memory and does not get them ({error.strerror}): lower the "
+            f"a data worker could not allocate {size:,} bytes of shared memory ({error.strerror}): lower the "
             "batch size or raise the limit (ulimit -f for the size of files), or set data.workers to 0"
         ) from None
     weakref.finalize(buffer, os.close, file)

@@ -115,7 +115,7 @@ def _grown(path: Path, size: int) -> int:
         if not held:
             path.unlink()
         raise ConfigError(
-            f"{path} needs {size / 2**30:.1f} GiB, which could not be had ({error.strerror}): set data.cache_gib "
+            f"{path} needs {size / 2**30:.1f} GiB, which could not be allocated ({error.strerror}): set data.cache_gib "
             "lower, or data.cache to memory or none"
         ) from None
     finally:

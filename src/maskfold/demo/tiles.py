@@ -76,16 +76,16 @@ def _check(**values: int) -> None:
     for name, value in values.items():
         least, most = LIMITS[name]
         if not least <= value <= most:
-            raise DemoError(f"{name} is {value}; choose a number from {least} to {most}.")
+            raise DemoError(f"{name} is {value}; choose a number from {least} to {most}")
 
 
 def _check_replaceable(folder: Path, overwrite: bool) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not is_demo(folder):
-        raise DemoError(f"{folder} holds other files than the demo data; choose another folder or empty it.")
+        raise DemoError(f"{folder} holds other files than the demo data; choose another folder or empty it")
     if not overwrite:
-        raise DemoError(f"{folder} already holds the demo data; use it, or replace it with --overwrite.")
+        raise DemoError(f"{folder} already holds the demo data; use it, or replace it with --overwrite")
 
 
 def is_demo(folder: Path) -> bool:
@@ -171,7 +171,7 @@ def _names(rng: np.random.Generator, number: int) -> list[str]:
 def _write_jpeg(path: Path, image: np.ndarray) -> None:
     written, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not written:
-        raise DemoError(f"OpenCV could not encode {path.name} as JPEG.")
+        raise DemoError(f"OpenCV could not encode {path.name} as JPEG")
     path.write_bytes(data.tobytes())
 
 

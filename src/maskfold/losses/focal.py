@@ -43,7 +43,7 @@ class FocalLoss(SegmentationLoss):
         self.gamma = check_number("gamma", gamma, 0)
         self.alpha_form = check_choice("alpha_form", alpha_form, ("scalar", "balanced"))
         if self.exclusive and alpha_form == "balanced":
-            raise MaskfoldError("alpha_form is 'balanced', which weighs foreground and background: take 'scalar'")
+            raise MaskfoldError("alpha_form is 'balanced', which weighs foreground and background: use 'scalar'")
         self.alpha = check_number("alpha", alpha, 0, 1 if alpha_form == "balanced" else float("inf"))
 
     def forward(self, logits: Tensor, target: Tensor, valid: Tensor | None = None, **targets: Any) -> Tensor:

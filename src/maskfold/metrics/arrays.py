@@ -16,7 +16,7 @@ def as_labels(array: Any, name: str) -> np.ndarray:
     if array.dtype.kind not in "biu":
         raise MaskfoldError(
             f"{name} is {array.dtype}, expected integer labels or bool: "
-            "threshold probabilities (or take the argmax over the classes) first."
+            "threshold probabilities (or take the argmax over the classes) first"
         )
     return array
 
@@ -25,9 +25,9 @@ def as_pair(pred: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     """Both masks as integer or bool arrays of one shape, (H, W) or (N, H, W); else a MaskfoldError."""
     pred, target = as_labels(pred, "pred"), as_labels(target, "target")
     if pred.shape != target.shape:
-        raise MaskfoldError(f"pred is {pred.shape} and target {target.shape}: expected masks of one shape.")
+        raise MaskfoldError(f"pred is {pred.shape} and target {target.shape}: expected masks of one shape")
     if pred.ndim not in (2, 3):
-        raise MaskfoldError(f"the masks are {pred.shape}, expected (H, W) or (N, H, W): drop the channels.")
+        raise MaskfoldError(f"the masks are {pred.shape}, expected (H, W) or (N, H, W): drop the channels")
     return pred, target
 
 
@@ -35,7 +35,7 @@ def as_image_pair(pred: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     """Both masks of one image (H, W), as in `as_pair`."""
     pred, target = as_pair(pred, target)
     if pred.ndim != 2:
-        raise MaskfoldError(f"the masks are {pred.shape}, expected one image (H, W): call once per image.")
+        raise MaskfoldError(f"the masks are {pred.shape}, expected one image (H, W): call once per image")
     return pred, target
 
 
@@ -49,7 +49,7 @@ def as_valid(valid: Any, shape: tuple[int, ...]) -> np.ndarray | None:
         return None
     valid = as_labels(valid, "valid")
     if valid.dtype != bool or valid.shape != shape:
-        raise MaskfoldError(f"valid is {valid.dtype} {valid.shape}: expected bool {shape}, False where nothing counts.")
+        raise MaskfoldError(f"valid is {valid.dtype} {valid.shape}: expected bool {shape}, False where nothing counts")
     return None if valid.all() else valid
 
 

@@ -73,7 +73,7 @@ def paired_bootstrap(
     _check_confidence(confidence)
     stats_a, stats_b = np.asarray(stats_a), np.asarray(stats_b)
     if stats_a.shape != stats_b.shape:
-        raise MaskfoldError(f"the statistics are {stats_a.shape} and {stats_b.shape}: expected the same images.")
+        raise MaskfoldError(f"the statistics are {stats_a.shape} and {stats_b.shape}: expected the same images")
     drawn_a, drawn_b = _bootstrap((stats_a, stats_b), score, repeats, seed, groups, trials)
     difference = drawn_a - drawn_b
     difference = difference[~np.isnan(difference)]
@@ -91,15 +91,15 @@ def _bootstrap(
 ) -> np.ndarray:
     """Scores (len(sets), repeats) of shared resamples."""
     if sets[0].ndim != 2 or not len(sets[0]):
-        raise MaskfoldError(f"the statistics are {sets[0].shape}, expected (n, k) with at least one image.")
+        raise MaskfoldError(f"the statistics are {sets[0].shape}, expected (n, k) with at least one image")
     if repeats < 1:
-        raise MaskfoldError(f"repeats is {repeats}, expected at least 1.")
+        raise MaskfoldError(f"repeats is {repeats}, expected at least 1")
     n = len(sets[0])
     if n == 1 or (groups is not None and len(groups) == n and len(set(groups)) == 1):
         return np.full((len(sets), 1), np.nan)
     if trials is not None and len(set(trials)) > 1:
         if groups is None or not len(groups) == len(trials) == n:
-            raise MaskfoldError(f"{n} rows of several trials need a group each, the image's own say, and a trial.")
+            raise MaskfoldError(f"with several trials, groups and trials need one label for each of the {n} rows")
         draws = _draw_crossed(groups, trials, repeats, np.random.default_rng(seed))
     else:
         draws = resamples(n, repeats, seed, groups, max(1, CHUNK_VALUES // sets[0].size))
@@ -116,7 +116,7 @@ def resamples(n: int, repeats: int, seed: int, groups: Groups | None, chunk: int
     if groups is None:
         return _draw_images(n, repeats, chunk, rng)
     if len(groups) != n:
-        raise MaskfoldError(f"there are {len(groups)} groups for {n} images: expected one label per image.")
+        raise MaskfoldError(f"there are {len(groups)} groups for {n} images: expected one label per image")
     return _draw_groups(groups, repeats, rng)
 
 
@@ -149,7 +149,7 @@ def _score_rows(sets: tuple[np.ndarray, ...], rows: np.ndarray, score: Score) ->
     scores = np.array([score(stats[rows]) for stats in sets], dtype=np.float64)
     if scores.shape != (len(sets), len(rows)):
         found, r = scores.shape[1:], len(rows)
-        raise MaskfoldError(f"score gave the shape {found} for (r, n, k) with r = {r}, expected ({r},).")
+        raise MaskfoldError(f"score gave the shape {found} for (r, n, k) with r = {r}, expected ({r},)")
     return scores
 
 
@@ -164,4 +164,4 @@ def percentiles(values: np.ndarray, confidence: float = 0.95) -> tuple[float, fl
 
 def _check_confidence(confidence: float) -> None:
     if not 0 < confidence < 1:
-        raise MaskfoldError(f"confidence is {confidence}, expected a share between 0 and 1 such as 0.95.")
+        raise MaskfoldError(f"confidence is {confidence}, expected a share between 0 and 1 such as 0.95")

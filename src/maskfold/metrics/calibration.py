@@ -90,9 +90,9 @@ class CalibrationMetrics:
         ece: expected calibration error of decisions: the mean over pixels of how far confidence (the probability of
             what is decided at 0.5, or of the most probable class) is from the share of decisions that are right.
         sce: static, class-wise calibration error: the same of each class's probability and its share of the pixels,
-            meant over classes.
+            averaged over classes.
         brier: squared difference between probability and truth, summed over the classes of a multiclass task (as
-            Brier did), else meant over classes.
+            Brier did), else averaged over classes.
         """
         errors = self._errors()
         brier = ratio(self.squares, self.sums[0, :-1].sum(1))

@@ -46,7 +46,7 @@ class CompetitionMetric(ABC):
         if labels.task not in self.tasks:
             raise MaskfoldError(
                 f"the metric {self.name} scores {' and '.join(self.tasks)} masks, and the task is {labels.task}: "
-                "use miou, or a metric of your own as package.module:Name."
+                "use miou, or a metric of your own as package.module:Name"
             )
         self.labels = labels
         self.class_names: tuple[str, ...] = ()

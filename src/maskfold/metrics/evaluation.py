@@ -88,10 +88,12 @@ class Evaluation:
         """One line: by how much this is better than ``other`` on the same images, and how sure that is.
 
         Raises:
-            MaskfoldError: they do not hold the same images.
+            MaskfoldError: they cover different images.
         """
         if list(self.ids) != list(other.ids):
-            raise MaskfoldError("the two do not hold the same images: only the same images can be compared")
+            raise MaskfoldError(
+                "the two evaluations cover different images: only scores of the same images can be compared"
+            )
         result = paired_bootstrap(self.stats, other.stats, self.metric.score, groups=self.groups)
         if np.isnan(result.low):
             return f"difference {result.difference:+.4f} (no interval: one image or group tells nothing about others)"

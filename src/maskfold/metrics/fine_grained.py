@@ -100,5 +100,5 @@ def _check_range(labels: np.ndarray, classes: int, name: str, void: np.ndarray |
     if len(wrong):
         found = ", ".join(map(str, wrong[:6]))
         raise MaskfoldError(
-            f"{name} holds the labels {found}: expected 0 to {classes - 1} (mark what does not count in valid)."
+            f"{name} holds the labels {found}: expected 0 to {classes - 1} (mark what does not count in valid)"
         )

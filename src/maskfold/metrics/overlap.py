@@ -103,5 +103,5 @@ def _as_mask(array: np.ndarray, name: str) -> np.ndarray:
         return array
     if array.max(initial=0) > 1 or array.min(initial=0) < 0:
         found = ", ".join(map(str, np.unique(array)[:6]))
-        raise MaskfoldError(f"{name} holds the values {found}: expected 0 and 1 (mark what does not count in valid).")
+        raise MaskfoldError(f"{name} holds the values {found}: expected 0 and 1 (mark what does not count in valid)")
     return array.view(bool) if array.itemsize == 1 else array.astype(bool)

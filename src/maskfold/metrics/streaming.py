@@ -43,7 +43,7 @@ class SegmentationMetrics:
 
     def __init__(self, labels: LabelSpec, worst: Sequence[int] = (1, 5)) -> None:
         if any(q != int(q) or not 1 <= q <= 100 for q in worst):
-            raise MaskfoldError(f"worst is {tuple(worst)}, expected whole per cent from 1 to 100.")
+            raise MaskfoldError(f"worst is {tuple(worst)}, expected whole per cent from 1 to 100")
         self.labels = labels
         self.worst = tuple(int(q) for q in worst)
         self._counts: list[np.ndarray] = []
@@ -71,7 +71,7 @@ class SegmentationMetrics:
         if pred.ndim == len(self.labels.mask_shape((1, 1))):
             pred, target, valid = pred[None], target[None], None if valid is None else as_labels(valid, "valid")[None]
         if pred.shape != target.shape:
-            raise MaskfoldError(f"pred is {pred.shape} and target {target.shape}: expected masks of one shape.")
+            raise MaskfoldError(f"pred is {pred.shape} and target {target.shape}: expected masks of one shape")
         valids = [None] * len(pred) if valid is None else as_labels(valid, "valid")
         images = zip(pred, target, valids, strict=True)
         self._counts += [mask_counts(self.labels, *image) for image in images]
@@ -79,7 +79,7 @@ class SegmentationMetrics:
     def merge(self, other: "SegmentationMetrics") -> "SegmentationMetrics":
         """Appends the images of `other`, which stays as it was; returns self."""
         if self.labels != other.labels:
-            raise MaskfoldError(f"cannot merge {self.labels} and {other.labels}: task and names must agree.")
+            raise MaskfoldError(f"cannot merge {self.labels} and {other.labels}: task and names must agree")
         self._counts = self._counts + other._counts
         return self
 

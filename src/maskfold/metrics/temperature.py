@@ -43,7 +43,7 @@ def log_losses(
         temperatures: those asked for.
 
     Returns:
-        (T,) sums over pixels of -log p of the true class, or of the binary form meant over classes that do not exclude
+        (T,) sums over pixels of -log p of the true class, or of the binary form averaged over classes not excluding
         each other; and the number of pixels.
     """
     truth = labels.layers(label.values)[:, label.valid]

@@ -42,7 +42,7 @@ class PyramidVit(nn.Module, EncoderMixin):
             raise ModelError(f"encoder_depth is {depth}: transformers as encoders have 2 to 5 stages")
         if output_stride != 32:
             raise ValueError(
-                "it dilates its encoder, which a plain transformer cannot be: use upernet, fpn, unet or dpt"
+                "it dilates its encoder, which a plain transformer does not allow: use upernet, fpn, unet or dpt"
             )
         self.name = name
         self.model: Any = timm.create_model(name, **options)

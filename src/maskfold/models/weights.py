@@ -109,8 +109,8 @@ def load_encoder_weights(model: SegmentationModel, path: Path, *, partial: bool 
     )
     if not report.matched or not (report.enough or partial):
         raise ModelError(
-            f"{report}: this is not a file of the encoder that model.encoder names (model.partial_weights: true takes "
-            f"what there is, where fewer than {ENOUGH:.0%} are meant)"
+            f"{report}: this is not a file of the encoder that model.encoder names (if fewer than {ENOUGH:.0%} are "
+            "meant, set model.partial_weights to true)"
         )
     with torch.no_grad():
         for name in report.matched:
@@ -238,7 +238,7 @@ def _refuse_no_weights(path: Path) -> None:
     ):
         if start.startswith(sign):
             raise ModelError(
-                f"{path} is no weights file but {what}, saved under its name: download the file itself again"
+                f"{path} is not a weights file but {what}, saved under its name: download the file itself again"
             )
     if path.suffix != ".safetensors" and raw.startswith(b"PK\x03\x04"):  # as torch.load tells that it is an archive
         try:

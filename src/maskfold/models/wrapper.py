@@ -128,8 +128,8 @@ class SegmentationModel(nn.Module):
         norms = [module for module in self.net.encoder.modules() if isinstance(module, _BatchNorm)]
         if not norms:
             raise ModelError(
-                "optim.freeze_statistics_epochs is set, but the encoder has no batch norm: set it to 0, or take an "
-                "encoder that has"
+                "optim.freeze_statistics_epochs is set, but the encoder has no batch norm: set it to 0, or choose an "
+                "encoder that has one"
             )
         for module in norms:
             module.eval()

@@ -71,4 +71,4 @@ class PackedRun(Run):
 
 class _ReadOnly(LocalStorage):
     def publish(self, key: str, content: bytes) -> None:
-        raise PermissionError(f"a pack is not written to: {self.root / key}")
+        raise PermissionError(f"a pack is read-only: {self.root / key}")

@@ -110,7 +110,7 @@ def _unpack(archive: Path, folder: Path) -> None:
     except UnsafeArchiveError as error:
         raise PackError(f"{archive} is not unpacked: {error}") from None
     except DAMAGED as error:
-        raise PackError(f"{archive} is damaged or no zip archive ({error}): copy the pack again") from None
+        raise PackError(f"{archive} is damaged, or not a zip archive ({error}): copy the pack again") from None
 
 
 def _check_room(size: int, folder: Path, archive: Path) -> None:

@@ -105,7 +105,7 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
     if len(whole["train"]) < 2:
         raise CompetitionError(
             f"{len(whole['train'])} training images are too few for a plan, which trains on some and validates others: "
-            "give two at least"
+            "give at least two"
         )
     samples = {split: Samples(every_nth(own, MOST[split])) for split, own in whole.items()}
     _refuse_large(competition, samples["train"])

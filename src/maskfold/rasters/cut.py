@@ -194,7 +194,9 @@ def _prepare(folder: Path, settings: dict[str, Any], profile: Path, *, overwrite
     if marker.exists() and overwrite:
         _clear(folder)
     if profile.exists():
-        raise RasterError(f"{profile} exists, these tiles are cut: choose another --out, or give --overwrite")
+        raise RasterError(
+            f"{profile} exists, so these tiles were cut already: choose another --out, or give --overwrite"
+        )
     if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) != settings:
         raise RasterError(
             f"{folder} holds the beginning of a cut of other options, rasters or masks, or these have changed since: "

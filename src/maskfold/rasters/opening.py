@@ -22,6 +22,6 @@ def rasterio() -> ModuleType:
         import rasterio.warp
     except ImportError as error:
         raise RasterError(
-            f"large rasters are read with rasterio, which is not there ({error}): pip install 'maskfold[rasters]'"
+            f"large rasters are read with rasterio, which is not installed ({error}): pip install 'maskfold[rasters]'"
         ) from None
     return rasterio

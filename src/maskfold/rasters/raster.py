@@ -59,12 +59,12 @@ class Raster:
             competition.files.check_link(path)
         if competition.profile.channels:
             raise RasterError(
-                f"{competition.name} makes channels of those of its files, which windows do not: cut and "
-                "predict its files with --images and --bands"
+                f"{competition.name} makes its channels of those of its files, which is not done by "
+                "windows: cut and predict its files with --images and --bands"
             )
         for path in paths:
             if not path.is_file():
-                raise RasterError(f"{path} is in an archive, of which no windows can be read: unpack it there")
+                raise RasterError(f"{path} is in an archive, from which windows cannot be read: unpack it there")
         return cls(paths, competition.images)
 
     @property

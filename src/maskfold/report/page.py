@@ -73,7 +73,7 @@ def report_page(findings: Findings, cards: list[Card]) -> str:
 def refuse_other_suffix(path: Path) -> None:
     """Raise a `ReportError` unless a page's name ends in .html or .htm."""
     if path.suffix.lower() not in (".html", ".htm"):
-        raise ReportError(f"the page cannot be called {path}: choose a name that ends in .html")
+        raise ReportError(f"the page's name is {path}: expected one ending in .html")
 
 
 def render_page(template: str | Path, *, script: str = "", **context: Any) -> str:

@@ -51,7 +51,7 @@ def make_report(
     """
     refuse_other_suffix(path)
     if not 1 <= count <= MOST_IMAGES:
-        raise ReportError(f"the gallery is to have {count} images: give 1 to {MOST_IMAGES}")
+        raise ReportError(f"--images is {count}: expected 1 to {MOST_IMAGES}")
     findings = gather(runs, competition, choice, board)
     picked = pick_images(findings.table, count, findings.failed)
     annotators = runs[0].config.targets.annotators

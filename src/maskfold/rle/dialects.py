@@ -58,7 +58,9 @@ class RLEDialect:
             raise RLEError(f"also_empty is {self.also_empty!r}; expected a tuple of texts")
         for marker in self._markers:
             if marker and all(token.isdigit() for token in marker.split()) and self._may_be_runs(marker):
-                raise RLEError(f"empty marker {marker!r} would be read as runs; use a text that is no run, such as -1")
+                raise RLEError(
+                    f"empty marker {marker!r} would be read as runs; use a text that is not a run, such as -1"
+                )
 
     def encode(self, mask: np.ndarray) -> str:
         """The canonical text of `mask` (H, W): runs sorted, as long as possible, one blank between numbers.

@@ -81,7 +81,7 @@ class FoldFolder:
             try:
                 self.manifest.settle(path.name)
             except FileNotFoundError:
-                raise RunError(f"{path} is gone, which this training had stored: restore it, or {AGAIN}") from None
+                raise RunError(f"{path}, which this training had stored, is gone: restore it, or {AGAIN}") from None
 
     def checkpoints(self) -> list[str]:
         """Names of all stored checkpoints: best, ema, snapshot_1 … Of a finished fold those that it ended with."""
@@ -134,7 +134,9 @@ class FoldFolder:
             problem = str(error).partition(": ")[0]
         state = state_from_bytes(self.manifest.read(PREVIOUS), self.path / PREVIOUS)
         self.manifest.remove(LAST)
-        logger.warning("%s: the state before it, %s, is taken; what was trained since is repeated", problem, PREVIOUS)
+        logger.warning(
+            "%s: going on from the state before it, %s; what was trained since is repeated", problem, PREVIOUS
+        )
         return state
 
     def save_preview(self, epoch: int, picture: bytes) -> None:

@@ -314,5 +314,5 @@ class Run:
             advice = "restore it, or train under a new --name"
             raise RunError(f"{self.config_path} is damaged ({error}): {advice}") from None
         if not isinstance(tree, dict):
-            raise RunError(f"{self.config_path} is damaged (no mapping of sections): restore it")
+            raise RunError(f"{self.config_path} is damaged (not a mapping of sections): restore it")
         return tree

@@ -57,7 +57,7 @@ def measure_likeness(competition: Competition) -> Likeness:
     train, test = (images.table[images.table["split"] == split] for split in ("train", "test"))
     if min(len(train), len(test)) < FEWEST:
         raise InferenceError(
-            f"likeness to the test images is told by {FEWEST} images of each split and more, there are {len(train)} "
+            f"likeness to the test images needs at least {FEWEST} images of each split, and there are {len(train)} "
             f"and {len(test)}: leave out --like-test"
         )
     weights, auc = likeness_to_test(*(table[images.colours].to_numpy(float) for table in (train, test)))

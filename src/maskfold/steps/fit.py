@@ -48,7 +48,7 @@ def advice(found: Capacity) -> list[str]:
             more = -(-train.batch * found.work.config.train.accumulate // train.largest)
             texts.append(f"set train.batch_size to {train.largest} and train.accumulate to {more}")
         else:
-            texts.append("lower data.crop or data.scale, or take a smaller model.encoder")
+            texts.append("lower data.crop or data.scale, or choose a smaller model.encoder")
     if too_large(predict):
         texts.append(f"set inference.batch_size to {predict.largest}" if predict.largest else "set tta.window")
     return texts

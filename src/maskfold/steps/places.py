@@ -75,7 +75,7 @@ def export_path(runs: Sequence[Run], kind: str, out: Path | None, *, overwrite: 
     place = ensemble_run(runs)
     path = out or place.local_path / f"{place.name}{suffix}"
     if path.suffix != suffix:
-        raise ExportError(f"{path} is to hold {kind}: give a name that ends in {suffix}, or another --format")
+        raise ExportError(f"--out is {path}: expected a name ending in {suffix} for {kind}, or give another --format")
     if path.exists() and not overwrite:
         raise ExportError(f"{path} exists: choose another --out, or give --overwrite")
     return path

@@ -48,7 +48,7 @@ def settle(config: Config, *, known: Config | None = None, folds: int = 1, alone
     if keys and not alone:
         raise ConfigError(
             f"{', '.join(keys)} would have to be measured, which one process does on the machine that it trains on: "
-            "give values for them, and train.epochs in the place of train.hours"
+            "give values for them, and train.epochs instead of train.hours"
         )
     if sizes := [key for key in keys if key in BATCHES]:
         config = override(config, _sizes(config, sizes, [key for key in keys if key in WAYS]))

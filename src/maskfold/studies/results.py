@@ -79,7 +79,7 @@ def gather(plan: Plan, names: Sequence[str]) -> Results:
     """
     study, columns = plan.study, columns_of(plan)
     if not names:
-        raise StudyError("no variant of the study got to its end, as said above: the same command tries again")
+        raise StudyError("no variant of the study finished, for the reasons above: the same command tries again")
     found = {name: [score(plan, name, seed) for seed in study.seeds] for name in names}
     first = found[names[0]][0]
     rows = tuple(_row(plan, name, found, columns) for name in names)

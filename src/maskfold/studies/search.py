@@ -57,7 +57,7 @@ def search(plan: Plan, workers: WorkThrough) -> dict[str, Any]:
     numbers = range(_ended(study), asked.trials)
     workers(_trial, [(plan, config.competition.root, number) for number in numbers])
     if not study.get_trials(states=[_optuna().trial.TrialState.COMPLETE]):  # pruned ones have values, too
-        raise StudyError(f"none of {_ended(study)} trials of the search got to its end, as said above")
+        raise StudyError(f"none of {_ended(study)} trials of the search finished, for the reasons above")
     options = _options(study.best_trial.params)
     winner = override(plan.common, {**options, "name": f"{plan.folder.name}_{WINNER}"})
     write_file(plan.folder / f"{WINNER}.yaml", config_yaml(winner))

@@ -31,7 +31,7 @@ class Range(Section):
 
 def _different(choices: tuple[Any, ...]) -> tuple[Any, ...]:
     if len({json.dumps(choice) for choice in choices}) < len(choices):
-        raise ValueError("one of the choices is there twice")
+        raise ValueError("a choice is given twice")
     return choices
 
 

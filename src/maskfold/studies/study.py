@@ -20,7 +20,7 @@ PREDICTION = ("tta", "inference", "post")
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) < len(values):
-        raise ValueError(f"{list(values)} names one twice")
+        raise ValueError(f"{list(values)} names a value twice")
     return values
 
 

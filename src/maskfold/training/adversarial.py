@@ -136,7 +136,7 @@ def check_reached(options: AdversarialConfig, epochs: int) -> None:
     reached = ramp(epochs, options.from_epoch, options.ramp_epochs)
     if reached < 1:
         logger.warning(
-            "adversarial.weight reaches %.0f %% of %g only: from_epoch %d and %d ramp_epochs do not fit in %d epochs",
+            "adversarial.weight reaches only %.0f %% of %g: from_epoch %d and %d ramp_epochs do not fit in %d epochs",
             100 * reached, options.weight, options.from_epoch, options.ramp_epochs, epochs,
         )  # fmt: skip
 

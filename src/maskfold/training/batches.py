@@ -44,7 +44,7 @@ def _tried(trial: Trial, attempt: Callable[[int], None], *, least: int, most: in
     largest = largest_batch(fits(trial, attempt, least=least), LEAST, most)
     if not largest:
         raise TrainingError(
-            "not even one image fits the GPU's memory: lower data.crop or data.scale, set tta.window, or take a "
+            "not even one image fits the GPU's memory: lower data.crop or data.scale, set tta.window, or choose a "
             "smaller model.encoder"
         )
     return filled(largest, most)

@@ -56,7 +56,7 @@ def _share(
             _warm_up(trial, batch)
             return _compared(trial, usual, batch, longest)
     except RuntimeError as error:  # torch.OutOfMemoryError is one
-        logger.info("%s cannot be had here: %s", way, str(error).partition("\n")[0])
+        logger.info("%s is not available here: %s", way, str(error).partition("\n")[0])
     usual.free()  # the error is gone, and with it what kept the other one's memory
     return math.inf
 

@@ -29,8 +29,8 @@ def refuse_leak(source: Run, theirs: str, run: Run, fold: int | str, *, use: str
         content = source.storage.read(source.folds_path.name)
     except FileNotFoundError:
         raise TrainingError(
-            f"there is no {source.folds_path}, so nobody knows whether fold {theirs} was trained on images that fold "
-            f"{fold} of {run.path} validates on: bring the file"
+            f"there is no {source.folds_path}, so it is not known whether fold {theirs} was trained on images that "
+            f"fold {fold} of {run.path} validates on: restore the file"
         ) from None
     refuse_trained(content, source.folds_path, theirs, run, fold, use=use)
 

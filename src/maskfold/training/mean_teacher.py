@@ -131,6 +131,6 @@ def check_ramp(options: SemiConfig, epochs: int) -> None:
     reached = ramp_up(epochs, options.ramp_epochs)
     if reached < 1:
         logger.warning(
-            "semi.weight reaches %.0f %% of %g only: %d ramp_epochs do not fit in %d epochs",
+            "semi.weight reaches only %.0f %% of %g: %d ramp_epochs do not fit in %d epochs",
             100 * reached, options.weight, options.ramp_epochs, epochs,
         )  # fmt: skip

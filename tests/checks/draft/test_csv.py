@@ -420,7 +420,7 @@ def test_names_with_line_breaks_stay_in_their_comment(tmp_path):
 
 
 def test_folders_without_images_or_masks(tmp_path):
-    with pytest.raises(CompetitionError, match="is no folder"):
+    with pytest.raises(CompetitionError, match="is not a folder"):
         draft_profile(tmp_path / "none")
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(CompetitionError, match="holds no image"):

@@ -46,7 +46,7 @@ def draft_profile(root: Path) -> Drafted:
         CompetitionError: no such folder; no images, or nothing that looks like masks.
     """
     if not root.is_dir():
-        raise CompetitionError(f"{root} is no folder: give the competition's with --competition.root")
+        raise CompetitionError(f"{root} is not a folder: give the competition's with --competition.root")
     files = CompetitionFiles(root)
     paths = files.below("")
     images = ImagePaths(path for path in paths if is_image(path))

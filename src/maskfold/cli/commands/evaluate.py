@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument(
         "--like-test",
         action="store_true",
-        help="of runs also the score with images weighted by how much they look like test images; reads every image",
+        help="for runs, also the score with images weighted by how much they look like test images; reads every image",
     )
     parser.add_argument(
         "--note-lb", type=finite, metavar="SCORE", help="leaderboard score of FILE (default: the latest)"

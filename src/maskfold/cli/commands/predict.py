@@ -41,7 +41,7 @@ def main() -> None:
     )
     add_cluster(parser, "--gpus-per-shard")
     parser.add_argument(
-        "--pack", type=Path, metavar="PACK", help="predict with a pack, a folder or .zip of pack.py, instead of runs"
+        "--pack", type=Path, metavar="PACK", help="predict with a pack, a folder or .zip by pack.py, instead of runs"
     )
     parser.add_argument(
         "--parallel",
@@ -60,9 +60,9 @@ def main() -> None:
 
 def _from_runs(arguments: argparse.Namespace, overrides: dict[str, Any], parser: argparse.ArgumentParser) -> None:
     if arguments.oof and arguments.parallel:
-        parser.error("--oof goes without --parallel: out-of-fold maps are made on all GPUs by themselves")
+        parser.error("--oof cannot be combined with --parallel: out-of-fold maps use all GPUs anyway")
     if arguments.oof and arguments.engine == "onnx":
-        parser.error("--oof goes without --engine onnx: out-of-fold maps are made with torch")
+        parser.error("--oof cannot be combined with --engine onnx: out-of-fold maps are made with torch")
     runs = open_runs(arguments.runs)
     folds = {run.path: arguments.folds or folds_of(run) for run in runs}
     check_competition(override(runs[0].config, overrides), predicting=not arguments.oof)
@@ -79,7 +79,10 @@ def _from_runs(arguments: argparse.Namespace, overrides: dict[str, Any], parser:
 
 def _from_pack(arguments: argparse.Namespace, overrides: dict[str, Any], parser: argparse.ArgumentParser) -> None:
     if arguments.runs or arguments.oof or arguments.untuned:
-        parser.error("--pack goes without --runs, --oof and --untuned: it holds its runs and what was chosen for them")
+        parser.error(
+            "--pack cannot be combined with --runs, --oof or --untuned: a pack holds its runs and what was chosen for "
+            "them"
+        )
     with open_pack(arguments.pack) as pack:
         check_competition(override(pack.config, overrides), predicting=True)
         starting(f"Predicting with {arguments.pack} …")

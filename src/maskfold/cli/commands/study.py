@@ -36,7 +36,7 @@ def main() -> None:
     )
     add_engine(parser)
     add("--document", type=Path, metavar="FILE", help="put the results into this Markdown file too, as a section")
-    add("--dry-run", action="store_true", help="tell what would be trained, and how long it takes as far as known")
+    add("--dry-run", action="store_true", help="print what would be trained and, as far as is known, how long it takes")
     arguments, rest = parser.parse_known_args()
     overrides = dotted_overrides(rest, parser)
     if arguments.root is not None:

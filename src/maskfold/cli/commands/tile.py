@@ -36,7 +36,7 @@ def main() -> None:
     """Run the command."""
     steps = {"cut": _cut, "predict": _predict}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step", choices=steps, help="what to do; its own options follow, STEP --help tells them")
+    parser.add_argument("step", choices=steps, help="what to do; its own options follow, STEP --help lists them")
     step = parser.parse_args(sys.argv[1:2]).step
     sys.argv = [f"{sys.argv[0]} {step}", *sys.argv[2:]]
     steps[step]()
@@ -137,12 +137,14 @@ def _parse_cut(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Con
     arguments, rest = parser.parse_known_args()
     if arguments.images is None:
         if arguments.masks or arguments.classes or arguments.bands or arguments.white:
-            parser.error("--masks, --classes, --bands and --white go with --images: a competition's profile says them")
+            parser.error(
+                "--masks, --classes, --bands and --white need --images: for a competition its profile says them"
+            )
         arguments, config = parse(parser)
         check_competition(config)
         return arguments, config
     if dotted_overrides(rest, parser) or arguments.config:
-        parser.error("--images goes without a competition and its options")
+        parser.error("--images cannot be combined with a competition or its options")
     if arguments.masks is None or arguments.out is None:
         parser.error("--images needs --masks and --out")
     for path in (*arguments.images, *arguments.masks):
