@@ -17,7 +17,7 @@ from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.stack_layer import stacked_map
 from maskfold.inference.batch_norm import batch_norm_statistics
 from maskfold.inference.decoding import build_chain
-from maskfold.inference.merge import mean_presence
+from maskfold.inference.merge import mean_of_known
 from maskfold.inference.predict import Prediction
 from maskfold.runs import Run
 
@@ -100,8 +100,8 @@ class Ensemble:
         weights = [weight for weight, _ in parts]
         for together in zip(*streams, strict=True):
             mean = self._together([prediction.probability for prediction in together], weights)
-            presence = mean_presence((weight, p.presence) for p, weight in zip(together, weights, strict=True))
-            inside = mean_presence((weight, p.inside) for p, weight in zip(together, weights, strict=True))
+            presence = mean_of_known((weight, p.presence) for p, weight in zip(together, weights, strict=True))
+            inside = mean_of_known((weight, p.inside) for p, weight in zip(together, weights, strict=True))
             first = together[0]
             image = partial(self.competition.image, samples.by_id[first.id].image)
             yield replace(first, probability=mean, presence=presence, inside=inside, image=image)

@@ -17,7 +17,7 @@ from maskfold.ensembling.finished import finished_folds
 from maskfold.ensembling.stack import Stack
 from maskfold.ensembling.stack_layer import stacked_map
 from maskfold.errors import InferenceError
-from maskfold.inference.merge import mean_presence
+from maskfold.inference.merge import mean_of_known
 from maskfold.inference.predict import Prediction
 from maskfold.labels import Label
 from maskfold.parallel import default_processes
@@ -69,18 +69,18 @@ class OofImage:
     def presence(self, checkpoints: Sequence[str], weights: Sequence[float]) -> np.ndarray | None:
         """Mean over those runs that have one of the mean over folds: float32 (C,)."""
         of_runs = [
-            mean_presence((1, store.presence(self.id)) for store in stores[checkpoint])
+            mean_of_known((1, store.presence(self.id)) for store in stores[checkpoint])
             for stores, checkpoint in zip(self.stores, checkpoints, strict=True)
         ]
-        return mean_presence(zip(weights, of_runs, strict=True))
+        return mean_of_known(zip(weights, of_runs, strict=True))
 
     def inside(self, checkpoints: Sequence[str], weights: Sequence[float]) -> np.ndarray | None:
         """Mean over those runs that have one of the mean over folds of `Prediction.inside`: float32 (H, W)."""
         of_runs = [
-            mean_presence((1, _in_units(store.inside(self.id))) for store in stores[checkpoint])
+            mean_of_known((1, _in_units(store.inside(self.id))) for store in stores[checkpoint])
             for stores, checkpoint in zip(self.stores, checkpoints, strict=True)
         ]
-        return mean_presence(zip(weights, of_runs, strict=True))
+        return mean_of_known(zip(weights, of_runs, strict=True))
 
     def prediction(
         self,
@@ -101,8 +101,8 @@ class OofImage:
             0,
             probability,
             image=cache(partial(competition.image, self.image)),
-            presence=mean_presence((share, look.presence(checkpoints, weights)) for share, look in looks),
-            inside=mean_presence((share, look.inside(checkpoints, weights)) for share, look in looks),
+            presence=mean_of_known((share, look.presence(checkpoints, weights)) for share, look in looks),
+            inside=mean_of_known((share, look.inside(checkpoints, weights)) for share, look in looks),
         )
 
     def truth(self, competition: Competition) -> Label:

@@ -15,7 +15,7 @@ from maskfold.ensembling.ensemble import Ensemble
 from maskfold.errors import CompetitionError, ConfigError
 from maskfold.files import scratch_folder
 from maskfold.inference.decoding import build_chain
-from maskfold.inference.merge import mean_presence
+from maskfold.inference.merge import mean_of_known
 from maskfold.inference.predict import Prediction
 from maskfold.inference.stitch import WindowGrid, stitch
 from maskfold.progress import progress
@@ -83,7 +83,7 @@ class RasterEnsemble:
                 for place, (weight, predictor) in enumerate(self.ensemble.parts)
             ]
             total = sum(weight for weight, *_ in found)
-            presence = mean_presence((weight, presence) for weight, _, presence in found)
+            presence = mean_of_known((weight, presence) for weight, _, presence in found)
             maps = [(weight / total, held) for weight, held, _ in found]
             yield RasterPrediction(raster, size or tiles, maps, presence)
 

@@ -38,13 +38,13 @@ MERGES: dict[str, Callable[[LabelSpec], Merge]] = {
 }
 
 
-def mean_presence(found: Iterable[tuple[float, Values | None]]) -> Values | None:
-    """Weighted mean of ``(weight, presence)`` over those that have one and weigh something; None: there is none."""
-    there = [(weight, presence) for weight, presence in found if presence is not None and weight > 0]
-    if not there:
+def mean_of_known(found: Iterable[tuple[float, Values | None]]) -> Values | None:
+    """Weighted mean of ``(weight, values)``, of those that have values and weigh something; None if none does."""
+    known = [(weight, values) for weight, values in found if values is not None and weight > 0]
+    if not known:
         return None
-    total = sum(weight for weight, _ in there)
-    first, *others = [presence * (weight / total) for weight, presence in there]
+    total = sum(weight for weight, _ in known)
+    first, *others = [values * (weight / total) for weight, values in known]
     return sum(others, start=first)
 
 

@@ -15,7 +15,7 @@ from maskfold.config import TTAConfig
 from maskfold.errors import InferenceError
 from maskfold.inference.batch_norm import check_batch_norm
 from maskfold.inference.dropout import check_dropout, dropped, noise_seed
-from maskfold.inference.merge import build_merge, mean_presence, normalised_weights
+from maskfold.inference.merge import build_merge, mean_of_known, normalised_weights
 from maskfold.inference.views import resize, weighted_views
 from maskfold.inference.window import window_logits
 from maskfold.labels import Label, LabelSpec
@@ -160,7 +160,7 @@ def _merged(
             finite = finite & logits.isfinite().flatten(1).all(1)
             finite = finite if presence is None else finite & presence.isfinite().all(1)
             total = total + merge.vote(logits) * (share * weight / len(views))
-    return merge.finish(total), mean_presence(presences), finite
+    return merge.finish(total), mean_of_known(presences), finite
 
 
 def _logits(
