@@ -13,7 +13,7 @@ from tests.bad_input import spoiled
 from maskfold import archives
 from maskfold.competitions import Competition, open_competition
 from maskfold.competitions.files import CompetitionFiles, safe_path
-from maskfold.competitions.label_layouts import read_pngs
+from maskfold.competitions.label_layouts import read_mask_files
 from maskfold.competitions.profile import read_profile
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
@@ -185,14 +185,14 @@ def test_a_zip_of_masks_is_not_believed(root):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", b"mask" * 99)
         archive.writestr("b.png", b"mask" * 99)
-    assert list(read_pngs(path)) == [("a.png", b"mask" * 99), ("b.png", b"mask" * 99)]
+    assert list(read_mask_files(path)) == [("a.png", b"mask" * 99), ("b.png", b"mask" * 99)]
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"a.png", b"x.png", 1))
     with pytest.raises(CompetitionError, match=r"masks\.zip cannot be read: .*x\.png"):
-        list(read_pngs(path))
+        list(read_mask_files(path))
     link = zipfile.ZipInfo("c.png")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(CompetitionError, match=r"masks\.zip is not read: it is a link"):
-        list(read_pngs(path))
+        list(read_mask_files(path))

@@ -103,7 +103,7 @@ def test_given_sizes_count(tianchi, tmp_path):
 def test_no_submission_at_all(tianchi, png_masks, tmp_path):
     assert "No such file" in problems(tianchi, tmp_path / "absent.csv")[0]
     (problem,) = problems(png_masks, tmp_path / "absent")
-    assert problem.startswith(f"{tmp_path / 'absent'} is neither a folder nor a zip archive of pngs: give one, or name")
+    assert problem.startswith(f"{tmp_path / 'absent'} is not a folder or zip archive of mask files: give one, or name")
 
 
 def test_rows_per_class(clouds, tmp_path):

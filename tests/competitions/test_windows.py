@@ -62,5 +62,5 @@ def test_rows_of_instances_are_refused(airbus):
 def test_large_image_files_are_refused(png_masks):
     competition = open_competition(png_masks.config().model_copy(update={"max_pixels": 300}))
     name, size = next(iter(png_masks.test.items()))
-    with pytest.raises(SubmissionError, match=rf"{size[0]}x{size[1]} pixels is too large for a png: write tifs"):
+    with pytest.raises(SubmissionError, match=rf"{size[0]}x{size[1]} pixels is too large for a mask file: write tifs"):
         MaskEncoder(competition)(name, windows(mask_of(size, 1)))

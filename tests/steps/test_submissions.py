@@ -95,7 +95,7 @@ def test_a_place_that_is_taken_is_refused_before_anything_is_computed(run, compe
     folder.mkdir()
     (folder / "x.jpg").write_text("")
     monkeypatch.setattr(submissions, "file_digest", lambda _: pytest.fail("read"))
-    files = SimpleNamespace(submission_kind="files")
+    files = SimpleNamespace(submission_suffix=".zip")
     with (
         pytest.raises(SubmissionError, match=r"photos is not the folder of an earlier submission"),
         reserved("mine", files, folder, overwrite=True, made_of={}, row=dict),

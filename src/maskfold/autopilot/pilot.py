@@ -58,8 +58,7 @@ class Autopilot:
         self.base = with_root(config, self.competition)
         self.folder = AUTOPILOTS / config.name
         self.config_path = self.folder / f"{config.name}.yaml"
-        suffix = ".csv" if self.competition.submission_kind == "csv" else ".zip"
-        self.submission = SUBMISSIONS / f"{config.name}{suffix}"
+        self.submission = SUBMISSIONS / f"{config.name}{self.competition.submission_suffix}"
         self.hours, self.flags = hours, flags
 
     def run(self) -> Path:

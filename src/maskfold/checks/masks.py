@@ -83,7 +83,7 @@ def _measure(
     layers = labels.value_layers(label.values) & label.valid
     pixels = layers.sum((1, 2))
     # Class 0 is the background, except in label files of several classes, where it is a class like the others.
-    label_files = labels.exclusive and competition.submission_kind == "png"
+    label_files = labels.exclusive and competition.submission_kind == "files"
     first = 0 if label_files or labels.task == "multilabel" else 1
     statistics = {int(value): _components(layers[value]) for value in np.flatnonzero(pixels) if value >= first}
     areas = {value: stats[:, cv2.CC_STAT_AREA] for value, stats in statistics.items()}

@@ -79,8 +79,13 @@ class Competition(StoredImages):
 
     @property
     def submission_kind(self) -> str:
-        """``csv``: one CSV of run lengths; ``png``: a folder (or zip archive) of mask files."""
+        """``csv``: one CSV of run lengths; ``files``: a folder or zip archive of mask files."""
         return self.layout.submission_kind
+
+    @property
+    def submission_suffix(self) -> str:
+        """What a submission's name ends in where nobody named it: mask files go into an archive then."""
+        return ".csv" if self.submission_kind == "csv" else ".zip"
 
     @property
     def instances(self) -> bool:

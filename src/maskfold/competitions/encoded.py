@@ -72,7 +72,7 @@ class MaskEncoder:
             )
         if self.competition.submission_kind != "csv" and is_large(size, self.competition.max_pixels):
             raise SubmissionError(
-                f"a mask of {size[0]}x{size[1]} pixels is too large for a png: write tifs with "
+                f"a mask of {size[0]}x{size[1]} pixels is too large for a mask file: write tifs with "
                 f"{command_line('tile', 'predict')}"
             )
 

@@ -23,7 +23,7 @@ from maskfold.rle import Runs
 class LabelLayout(ABC):
     """Masks that are files: paths inside the competition's folder, or contents where `read_masks` read them."""
 
-    submission_kind = "png"
+    submission_kind = "files"
     submission_size = None
     instances = False
     profile: LabelProfile
@@ -51,7 +51,7 @@ class LabelLayout(ABC):
     def read_masks(self, path: Path) -> dict[str, bytes]:
         """See `Competition.read_masks`."""
         ids = {name: image_id for image_id, name in self.file_names().items()}
-        labels = list(read_pngs(path))
+        labels = list(read_mask_files(path))
         problems = duplicates((name for name, _ in labels), str(path))
         unknown = [name for name, _ in labels if name not in ids]
         if unknown:
@@ -99,8 +99,8 @@ class LabelLayout(ABC):
         """See `Competition.survey`; raises a CompetitionError where a list cannot be read at all."""
 
 
-def read_pngs(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(file name, content) of what is in a folder or a zip archive of label files, one at a time.
+def read_mask_files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """(file name, content) of what is in a folder or zip archive of mask files, one at a time.
 
     Raises:
         CompetitionError: there is no such folder or archive; an archive that is damaged or may not be read.
@@ -112,8 +112,8 @@ def read_pngs(path: Path) -> Iterator[tuple[str, bytes]]:
         yield from _archived(path)
     else:
         raise CompetitionError(
-            f"{path} is neither a folder nor a zip archive of pngs: give one, or name its competition with --config or "
-            "--runs"
+            f"{path} is not a folder or zip archive of mask files: give one, or name its competition with --config "
+            "or --runs"
         )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from maskfold.competitions.competition import Competition
 from maskfold.competitions.csv_layout import CsvLayout
-from maskfold.competitions.label_layouts import read_pngs
+from maskfold.competitions.label_layouts import read_mask_files
 from maskfold.competitions.table import Key, key_name, keys, read_pieces
 from maskfold.errors import CompetitionError, SubmissionError, first_few, repeated
 
@@ -45,7 +45,7 @@ def submission_problems(path: Path, competition: Competition, *, sizes: Mapping[
     def size_of(image_id: str) -> Size:
         return competition.mask_size(samples[image_id]) if sizes is None else sizes[image_id]
 
-    check = {"csv": _csv_problems, "png": _png_problems}[competition.submission_kind]
+    check = {"csv": _csv_problems, "files": _file_problems}[competition.submission_kind]
     try:
         return list(check(Path(path), competition, size_of))
     except (CompetitionError, OSError) as error:
@@ -139,10 +139,10 @@ def _empty_problem(layout: CsvLayout, rle: str, size: Size, key: Key) -> str | N
     return None
 
 
-def _png_problems(path: Path, competition: Competition, size_of: SizeOf) -> Iterator[str]:
+def _file_problems(path: Path, competition: Competition, size_of: SizeOf) -> Iterator[str]:
     ids = {name: image_id for image_id, name in competition.layout.file_names().items()}
     found, unreadable = [], []
-    for name, content in read_pngs(path):
+    for name, content in read_mask_files(path):
         found.append(name)
         if name in ids:
             unreadable.append(_mask_problem(competition, content, size_of(ids[name]), name))

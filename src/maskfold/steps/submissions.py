@@ -106,7 +106,7 @@ def note_score(score: float, submission: Path | None) -> str:
 
 
 def _places(name: str, competition: Competition, out: Path | None) -> Iterator[Path]:
-    suffix = ".csv" if competition.submission_kind == "csv" else ".zip"
+    suffix = competition.submission_suffix
     if out is None:
         yield from chain([SUBMISSIONS / f"{name}{suffix}"], (SUBMISSIONS / f"{name}-{n}{suffix}" for n in count(2)))
     elif out.is_dir() and (suffix == ".csv" or out.suffix == ".zip"):
