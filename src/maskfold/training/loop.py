@@ -12,12 +12,12 @@ from maskfold.errors import LISTED, TrainingError, first_few
 from maskfold.runs import Run
 from maskfold.runs.fold import ALL
 from maskfold.runs.history import VALID_LOSS
-from maskfold.training.broken import FirstBroken, sound
 from maskfold.training.callbacks import Callback
 from maskfold.training.candidates import finish
+from maskfold.training.empty_labels import Seen, refuse_empty_labels
+from maskfold.training.finite import FirstBroken, all_finite
 from maskfold.training.logging import EpochLog, RunLog
 from maskfold.training.midway import go_on, save_if_due
-from maskfold.training.nothing import Seen, refuse_nothing
 from maskfold.training.processes import processes
 from maskfold.training.session import Session, open_session
 from maskfold.training.validation import check_start, score_training, validate
@@ -98,7 +98,7 @@ def train_epoch(session: Session, log: RunLog) -> dict:
         save_if_due(session, epoch_log, seen, number)
     session.data.sampler.first = 0
     if session.epoch == 1:
-        refuse_nothing(session, seen)
+        refuse_empty_labels(session, seen)
     means = epoch_log.means(session.accelerator)
     _check_finite(session, means, broken)
     optimizer = next(iter(session.train_step.optimizers.values()))
@@ -134,7 +134,7 @@ def is_better(score: float, best: float | None) -> bool:
 def _check_finite(session: Session, means: dict[str, float], first: FirstBroken) -> None:
     # Checked per epoch, before anything is saved: a check per step would make a GPU wait. The last step may break the
     # weights, which no loss shows.
-    if not sound(session.learned()):
+    if not all_finite(session.learned()):
         means = {**means, "the weights": float("nan")}
     broken = [name for name, value in means.items() if value != value or abs(value) == float("inf")]
     if broken:

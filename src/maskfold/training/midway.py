@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
 
-from maskfold.training.broken import sound
+from maskfold.training.finite import all_finite
 
 if TYPE_CHECKING:
+    from maskfold.training.empty_labels import Seen
     from maskfold.training.logging import EpochLog
-    from maskfold.training.nothing import Seen
     from maskfold.training.session import Session
 
 # Of several processes the main one's clock decides, which it tells after so many optimiser steps.
@@ -74,7 +74,7 @@ def batches_done(session: "Session", found: dict[str, Any]) -> int:
 
 def _sound(session: "Session", log: "EpochLog") -> bool:
     """Whether this process's losses of the epoch, and what its networks have learned, are numbers."""
-    return sound([*log.sums.values(), *session.learned()])
+    return all_finite([*log.sums.values(), *session.learned()])
 
 
 def _random_state() -> dict[str, Any]:

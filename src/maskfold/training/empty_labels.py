@@ -50,7 +50,7 @@ class Seen:
         return any(valid), any(foreground)
 
 
-def refuse_nothing(session: "Session", seen: Seen) -> None:
+def refuse_empty_labels(session: "Session", seen: Seen) -> None:
     """Refuse to go on after an epoch in which there was nothing to learn.
 
     Raises:

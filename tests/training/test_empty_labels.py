@@ -12,8 +12,8 @@ from maskfold.datasets import Smoothing
 from maskfold.errors import TrainingError
 from maskfold.labels import Label, LabelSpec
 from maskfold.runs import Run
-from maskfold.training import fit, nothing
-from maskfold.training.nothing import Seen
+from maskfold.training import empty_labels, fit
+from maskfold.training.empty_labels import Seen
 
 NETWORK = {"model.architecture": "tests.drill.network:Tiny", "model.options": "{}"}
 
@@ -70,5 +70,5 @@ def test_smoothed_labels_of_empty_masks_hold_no_object(labels):
 
 
 def test_what_one_process_saw_counts_for_all(monkeypatch):
-    monkeypatch.setattr(nothing, "gather_object", lambda own: [(True, False), *own, (False, True)])
+    monkeypatch.setattr(empty_labels, "gather_object", lambda own: [(True, False), *own, (False, True)])
     assert Seen(LabelSpec("binary", ("a",))).of_all() == (True, True)

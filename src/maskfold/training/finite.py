@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def sound(values: Iterable[Tensor]) -> bool:
+def all_finite(values: Iterable[Tensor]) -> bool:
     """Whether tensors of one device hold finite numbers only; a GPU is waited for once."""
     return bool(torch.stack([torch.isfinite(value).all() for value in values]).all())
 

@@ -1,6 +1,6 @@
 import torch
 
-from maskfold.training.broken import FirstBroken
+from maskfold.training.finite import FirstBroken
 
 
 def test_the_first_broken_batch_is_named():
