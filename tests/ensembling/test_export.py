@@ -44,7 +44,7 @@ def softmax(x):
     ("labels", "activate"),
     [(LabelSpec("binary", ("a",)), sigmoid), (LabelSpec("multiclass", ("a", "b", "c")), softmax)],
 )
-def test_members_and_runs_are_weighted_as_prediction_weights_them(labels, activate):
+def test_networks_and_runs_are_weighted_as_prediction_weights_them(labels, activate):
     """Two runs, weights 0.3 and 0.7; in the first a fold with two snapshots, each of half its weight."""
     rng = np.random.default_rng(0)
     images = rng.normal(size=(2, 3, 5, 4)).astype(np.float32)

@@ -29,30 +29,30 @@ class EnsembleNetwork(nn.Module):
     """Images (N, K, H, W) -> probabilities float32 (N, C, H, W), merged as prediction merges them, without views.
 
     Args:
-        members: of each run, modules that return logits.
-        shares: of each run, the weight of each member; they need not sum to 1.
+        networks: of each run, modules that return logits.
+        shares: of each run, the weight of each network; they need not sum to 1.
         weights: of the runs; they sum to 1.
-        merge: of the members of one run.
+        merge: of the networks of one run.
     """
 
     def __init__(
         self,
-        members: Sequence[Sequence[nn.Module]],
+        networks: Sequence[Sequence[nn.Module]],
         shares: Sequence[Sequence[float]],
         weights: Sequence[float],
         merge: Merge,
     ) -> None:
         super().__init__()
-        self.members = nn.ModuleList(nn.ModuleList(of_run) for of_run in members)
+        self.networks = nn.ModuleList(nn.ModuleList(of_run) for of_run in networks)
         self.shares = [[share / sum(of_run) for share in of_run] for of_run in shares]
         self.weights, self.merge = weights, merge
 
     def forward(self, images: Tensor) -> Tensor:
-        runs = [self._run(*part, images) for part in zip(self.members, self.shares, strict=True)]
+        runs = [self._run(*part, images) for part in zip(self.networks, self.shares, strict=True)]
         return _weighted(runs, self.weights)
 
-    def _run(self, members: Any, shares: Sequence[float], images: Tensor) -> Tensor:
-        votes = [self.merge.vote(member(images).float()) for member in members]
+    def _run(self, networks: Any, shares: Sequence[float], images: Tensor) -> Tensor:
+        votes = [self.merge.vote(network(images).float()) for network in networks]
         return self.merge.finish(_weighted(votes, shares))
 
 
@@ -118,8 +118,8 @@ def export_ensemble(
     merge = build_merge(choice.tta.merge, competition.labels)
 
     def together(wrap: Callable[[Any], nn.Module]) -> EnsembleNetwork:
-        members = [[wrap(network) for network in networks] for networks, _ in loaded]
-        return EnsembleNetwork(members, shares, choice.weights, merge).eval()
+        wrapped = [[wrap(network) for network in networks] for networks, _ in loaded]
+        return EnsembleNetwork(wrapped, shares, choice.weights, merge).eval()
 
     facts = _facts(choice, runs, competition, folds, [networks for networks, _ in loaded])
     images = example_images(competition, scale)

@@ -21,7 +21,7 @@ from maskfold.metrics.temperature import tempered
 from maskfold.progress import progress
 from maskfold.runs import Run
 from maskfold.runs.fold import ALL
-from maskfold.runs.pseudo import Manifest, PseudoFolder, Rules, image_row
+from maskfold.runs.pseudo import PseudoFolder, PseudoManifest, Rules, image_row
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def write_pseudo_labels(
     all_folds: bool,
     temperatures: Mapping[str, float],
     batch_size: int,
-) -> Manifest:
+) -> PseudoManifest:
     """Predict ``images`` and write the folder; returns what it holds.
 
     Args:
@@ -87,7 +87,7 @@ def write_pseudo_labels(
     if not any(row["kept"] for row in rows):
         folder.clear()
         raise _unsure(rows, len(images.samples))
-    manifest = Manifest(
+    manifest = PseudoManifest(
         task=competition.labels.task,
         class_names=competition.labels.class_names,
         images=images.folder,

@@ -1,4 +1,4 @@
-"""An ensemble's prediction of rasters by windows: members, folds and views as for other images."""
+"""An ensemble's prediction of rasters by windows: networks, folds and views as for other images."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

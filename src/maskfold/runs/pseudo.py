@@ -67,7 +67,7 @@ class Rules(BaseModel):
         return Label(np.where(valid, shares, 0).astype(np.float32), valid)
 
 
-class Manifest(BaseModel):
+class PseudoManifest(BaseModel):
     """What a folder holds.
 
     Attributes:
@@ -113,7 +113,7 @@ class PseudoFolder:
         """Whether the folder is there as a whole."""
         return self.storage.exists(MANIFEST)
 
-    def manifest(self) -> Manifest:
+    def manifest(self) -> PseudoManifest:
         """What the folder holds.
 
         Raises:
@@ -124,7 +124,7 @@ class PseudoFolder:
         if found is None:
             raise RunError(f"{self.path} holds no pseudo-labels (no {MANIFEST}): {again}")
         try:
-            return Manifest.model_validate(found)
+            return PseudoManifest.model_validate(found)
         except ValidationError as error:
             reason = " ".join(str(error).split())[:200]
             raise RunError(f"{self.path / MANIFEST} is damaged ({reason}): {again}") from None
@@ -167,7 +167,7 @@ class PseudoFolder:
         for key in (MANIFEST, *self.storage.list()):
             self.storage.remove(key)
 
-    def finish(self, manifest: Manifest, rows: list[dict[str, Any]], folds: bytes) -> None:
+    def finish(self, manifest: PseudoManifest, rows: list[dict[str, Any]], folds: bytes) -> None:
         """Publish the tables, then the manifest."""
         import pandas as pd
 

@@ -12,7 +12,7 @@ from maskfold.ensembling.pseudo import Unlabelled, write_pseudo_labels
 from maskfold.ensembling.submit import default_choice, test_samples
 from maskfold.errors import CompetitionError, InferenceError, RunError
 from maskfold.runs import Run
-from maskfold.runs.pseudo import Manifest, PseudoFolder, Rules
+from maskfold.runs.pseudo import PseudoFolder, PseudoManifest, Rules
 from maskfold.scoring.calibration import fold_temperatures
 from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
@@ -81,7 +81,7 @@ def pseudo_label(
     return folder.path
 
 
-def describe(folder: PseudoFolder, manifest: Manifest) -> str:
+def describe(folder: PseudoFolder, manifest: PseudoManifest) -> str:
     """How many images each fold keeps, and what the labels may be used for."""
     table = folder.table()
     lines = []

@@ -13,7 +13,7 @@ from maskfold.resizing import fit_label
 from maskfold.runs import MapStore, Run
 from maskfold.runs.fold import ALL
 from maskfold.runs.maps import dequantise
-from maskfold.runs.pseudo import FOLDS, Manifest, PseudoFolder, Rules
+from maskfold.runs.pseudo import FOLDS, PseudoFolder, PseudoManifest, Rules
 from maskfold.training.leaks import refuse_trained
 
 
@@ -84,7 +84,7 @@ def _of_folder(folder: PseudoFolder, run: Run, fold: int | str) -> PseudoImages:
     return PseudoImages(reader, samples, rows["coverage"].to_numpy() > 0, stores, manifest.rules)
 
 
-def _sources(folder: PseudoFolder, manifest: Manifest, run: Run, fold: int | str) -> tuple[str, ...]:
+def _sources(folder: PseudoFolder, manifest: PseudoManifest, run: Run, fold: int | str) -> tuple[str, ...]:
     """The folds whose networks label for a fold; refused where these saw its validation images unasked."""
     if manifest.folds == (ALL,) or fold == ALL:
         return manifest.folds
