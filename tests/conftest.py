@@ -39,6 +39,13 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """An empty folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 def draw_scene(rng: np.random.Generator, height: int, width: int, buildings: int) -> tuple[np.ndarray, np.ndarray]:
     """A noisy dull ground with bright reddish rectangles, and their mask: uint8 (H, W, 3) RGB and (H, W)."""
     image = rng.normal((70, 90, 60), 12, (height, width, 3))

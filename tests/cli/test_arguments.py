@@ -136,12 +136,6 @@ def test_only_some_sections_can_be_changed_of_a_run(monkeypatch, capsys):
     assert "(only tta, post, competition.root)" in error
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def make_runs(**roots):
     for name, root in roots.items():
         Run.create(override(Config(name=name), {"competition.root": root}), LOCAL)

@@ -13,12 +13,6 @@ from maskfold.runs.run import LOCAL
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def one(here):
     return write_tianchi(here / "data" / "one", train=2, test=1)
 

@@ -18,8 +18,7 @@ FLAGS = ["--config", "my config.yaml", "--name", "my run"]
 
 
 @pytest.fixture
-def run(tiny, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def run(tiny, here):
     return Run.create(tiny.model_copy(update={"name": "my run"}))
 
 

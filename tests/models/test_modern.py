@@ -43,9 +43,14 @@ def timms_file(encoder, path):
     return network.state_dict()
 
 
-def check(architecture, encoder, multiple, channels, folder, monkeypatch, caplog):
-    state = timms_file(encoder, folder)
-    monkeypatch.setenv("MASKFOLD_WEIGHTS", str(folder))
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize(
+    ("architecture", "encoder", "multiple"),
+    [*SMALL, *(pytest.param(*each, marks=pytest.mark.slow) for each in LARGE)],
+)
+def test_families(architecture, encoder, multiple, channels, tmp_path, monkeypatch, caplog):
+    state = timms_file(encoder, tmp_path)
+    monkeypatch.setenv("MASKFOLD_WEIGHTS", str(tmp_path))
     options = SMALLER.get(architecture, {})
     config = ModelConfig(architecture=architecture, encoder=encoder, encoder_weights="imagenet", options=options)
     with caplog.at_level("INFO"):
@@ -70,19 +75,6 @@ def check(architecture, encoder, multiple, channels, folder, monkeypatch, caplog
     assert changed > 0.8 * len(before)
     with torch.inference_mode():
         assert torch.isfinite(model.eval()(images[:1, :, :33, :40]).logits).all()
-
-
-@pytest.mark.parametrize("channels", [3, 4])
-@pytest.mark.parametrize(("architecture", "encoder", "multiple"), SMALL)
-def test_families(architecture, encoder, multiple, channels, tmp_path, monkeypatch, caplog):
-    check(architecture, encoder, multiple, channels, tmp_path, monkeypatch, caplog)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("channels", [3, 4])
-@pytest.mark.parametrize(("architecture", "encoder", "multiple"), LARGE)
-def test_published_members(architecture, encoder, multiple, channels, tmp_path, monkeypatch, caplog):
-    check(architecture, encoder, multiple, channels, tmp_path, monkeypatch, caplog)
 
 
 @pytest.fixture

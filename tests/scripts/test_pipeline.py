@@ -6,22 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.drawn_runs import dice, read_table
 
 from maskfold.rle import rle_decode
 from maskfold.runs import MapStore, Run
 from maskfold.storage import LocalStorage
 
 CONFIG = ("--config", "tiny.yaml")
-
-
-def dice(a, b):
-    total = a.sum() + b.sum()
-    return 1.0 if total == 0 else 2 * (a & b).sum() / total
-
-
-def table(path):
-    rows = pd.read_csv(path, sep="\t", header=None, dtype=str, keep_default_na=False)
-    return dict(zip(rows[0], rows[1], strict=True))
 
 
 @pytest.fixture
@@ -49,12 +40,12 @@ def test_from_files_to_a_scored_submission(trained, script, drawn):
     assert predicted.out.splitlines()[-1].startswith(after)
     path = trained / "submissions/tiny.csv"
     assert f"Valid submission: {path.relative_to(trained)}" in predicted.out
-    submission = table(path)
-    assert list(submission) == list(table(drawn / "test_a_samplesubmit.csv"))
+    submission = read_table(path)
+    assert list(submission) == list(read_table(drawn / "test_a_samplesubmit.csv"))
 
     # The masks are the stored probabilities at the tuned threshold (8 bits: away from the border).
     maps = MapStore(LocalStorage(trained / "submissions/tiny_probabilities"), "")
-    truth, scores = table(drawn / "test_a_truth.csv"), []
+    truth, scores = read_table(drawn / "test_a_truth.csv"), []
     for name, rle in submission.items():
         probability = maps.read(name)[0] / 255
         mask = rle_decode(rle, probability.shape)

@@ -9,12 +9,6 @@ from maskfold.training.forecast import Pace
 from maskfold.training.trial import Trial
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def words(drawn):
     return ["--competition.profile", "tianchi-buildings", "--competition.root", str(drawn)]
 

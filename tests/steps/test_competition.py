@@ -8,12 +8,6 @@ from maskfold.errors import CompetitionError
 from maskfold.steps.competition import check_competition, open_competition, with_root
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_the_competitions_folder_is_written_into_the_config(here, drawn):
     config = override(Config(name="a"), {"competition.root": drawn})
     assert with_root(Config(name="a"), open_competition(config)) == config

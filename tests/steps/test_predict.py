@@ -24,12 +24,6 @@ from maskfold.steps.submissions import log_file, reserved
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def run(here, drawn):
     keys = {"competition.root": drawn, "tta.views": "none", "post.threshold": 0.45}
     return Run.create(load_config(None, keys, name="mine"), LOCAL)

@@ -20,12 +20,6 @@ from maskfold.training.trial import Trial
 OPEN = {"train.batch_size": "auto", "inference.batch_size": "auto", "train.hours": 0.05, "train.epochs": None}
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_what_is_open(tiny):
     assert open_keys(tiny) == []
     opened = override(tiny, OPEN)

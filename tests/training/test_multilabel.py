@@ -8,6 +8,7 @@ import pytest
 import yaml
 from scipy import ndimage
 from tests.clouds import NAMES, clouds_config, write_clouds
+from tests.drawn_runs import dice
 
 from maskfold.checks import check_data
 from maskfold.competitions import open_competition, validate_submission
@@ -38,11 +39,6 @@ def trained(clouds, tmp_path_factory):
     competition = open_competition(config.competition)
     run = Run.create(config, tmp_path_factory.mktemp("runs"))
     return run, competition, fit(run, 0)
-
-
-def dice(a, b):
-    total = int(a.sum()) + int(b.sum())
-    return 1.0 if total == 0 else 2 * int((a & b).sum()) / total
 
 
 def test_samples_and_labels(clouds):
