@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from maskfold.instances import REACH, borders, components, depths, numbered, plain
+from maskfold.instances import REACH, borders, components, depths, drawn, numbered, plain
 
 
 def touching(seed=0, shape=(23, 31)):
@@ -59,3 +59,13 @@ def test_depths_are_distances_to_what_is_not_the_object():
             np.testing.assert_allclose(found[own], (distance / distance[own].max())[own], atol=2e-3)
         assert (found[instances == 0] == 0).all()
     assert depths(np.zeros((3, 5), np.int32)).max() == 0
+
+
+def test_objects_drawn_over_each_other():
+    first, second, third = np.zeros((3, 4, 5), np.uint8)
+    first[0:3, 0:2] = second[2:4, 1:5] = third[0, 3] = 1
+    expected = [[1, 1, 0, 3, 0], [1, 1, 0, 0, 0], [1, 2, 2, 2, 2], [0, 2, 2, 2, 2]]
+    found = drawn([first, second, third], (4, 5))
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, expected)
+    assert not drawn([], (4, 5)).any()

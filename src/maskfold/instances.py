@@ -4,7 +4,7 @@ A mask of instances is int32 (H, W): 0 where none is, else the number of the ins
 A plain mask is uint8 or bool of 0 and 1; its instances are its components of 8-connected pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -21,6 +21,14 @@ def components(mask: np.ndarray) -> np.ndarray:
 def numbered(mask: np.ndarray) -> np.ndarray:
     """The instances of a mask (H, W): int32, a mask of instances as it is, the `components` of a plain one."""
     return mask if mask.dtype == np.int32 else components(mask)
+
+
+def drawn(objects: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """A mask of instances (H, W) of the masks of objects, numbered from 1; where they overlap, it is the last one."""
+    found = np.zeros(shape, np.int32)
+    for number, own in enumerate(objects, start=1):
+        found[own != 0] = number
+    return found
 
 
 def plain(mask: np.ndarray) -> np.ndarray:

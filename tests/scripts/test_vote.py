@@ -163,3 +163,77 @@ def test_label_files(tmp_path, monkeypatch):
 def test_one_submission_is_no_vote(tmp_path):
     with pytest.raises(SubmissionError, match="1 submissions were given"):
         vote(["a.csv"], Config())
+
+
+SHIPS = {"left": (2, 1, 6, 5), "right": (2, 6, 6, 7), "far": (9, 15, 3, 4), "ghost": (0, 14, 2, 3)}  # y, x, h, w
+
+
+@pytest.fixture
+def ships(tmp_path, monkeypatch):
+    """Airbus's form: two images of 13 x 21 pixels, on one two ships touch; ``write(name, {image: [ship, …]})``."""
+    import cv2
+
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "data/ships"
+    (root / "images").mkdir(parents=True)
+    for image in "pq":
+        cv2.imwrite(str(root / f"images/{image}.png"), np.zeros((13, 21, 3), np.uint8))
+    rows = {**PROFILE, "metric": "airbus_f2", "rows": "instance", "columns": {"id": "id", "mask": "rle"}}
+    for split in ("train", "test"):
+        rows[split] = {**PROFILE[split], "image": "images/{id}.png"}
+    Path("ships.yaml").write_text(yaml.safe_dump(rows))
+
+    def write(name, drawn):
+        lines = [f"{image},{rle}\n" for image, found in drawn.items() for rle in map(rle_of_box, found or [None])]
+        Path(name).write_text("id,rle\n" + "".join(lines))
+        return Path(name)
+
+    for table in ("train.csv", "sample.csv"):
+        write(root / table, {"p": [], "q": []})
+    Path("config.yaml").write_text("competition: {profile: ships.yaml, root: data/ships}\n")
+    return write, ["--config", "config.yaml"]
+
+
+def rle_of_box(place):
+    if place is None:
+        return ""
+    top, left, height, width = place
+    mask = np.zeros((13, 21), np.uint8)
+    mask[top : top + height, left : left + width] = 1
+    return reference_rle(mask)
+
+
+def test_ships_that_touch_stay_apart(ships, script):
+    write, competition = ships
+    mine = {"p": [SHIPS["right"], SHIPS["far"], SHIPS["left"]], "q": []}
+    paths = [write(f"{name}.csv", mine) for name in "abc"]
+    done = script("vote", *paths, "--out", "v.csv", *competition)
+    assert done.code == 0, done.err
+    assert Path("v.csv").read_bytes() == paths[0].read_bytes()
+    assert "a.csv: F1 of objects (IoU > 0.5) with the result 1.0000" in done.out
+    write("other.csv", {"p": [(2, 1, 6, 12)], "q": []})
+    done = script("compare", "other.csv", "v.csv", "--truth", "a.csv", *competition)
+    assert "v.csv: airbus_f2 1.0000" in done.out
+    assert "Rows are objects: those of an image were compared as one mask" in done.out
+
+
+def test_ships_are_kept_by_votes(ships, script):
+    write, competition = ships
+    left, right, far, ghost = SHIPS.values()
+    joined = (2, 1, 6, 12)
+    paths = [
+        write("a.csv", {"p": [left, right], "q": [far]}),
+        write("b.csv", {"p": [joined, far], "q": []}),
+        write("c.csv", {"p": [ghost, left, far, right], "q": []}),
+    ]
+    script("vote", *paths, "--out", "v.csv", *competition)
+    write("expected.csv", {"p": [left, right, far], "q": []})
+    assert Path("v.csv").read_text() == Path("expected.csv").read_text()
+    done = script("vote", *paths, "--least", 1, "--out", "one.csv", *competition)
+    assert done.code == 0, done.err
+    write("expected.csv", {"p": [left, right, far, ghost], "q": [far]})
+    assert Path("one.csv").read_text() == Path("expected.csv").read_text(), "right and the joined ones are the same"
+    done = script("vote", *paths, "--weights", 1, 3, 1, "--out", "w.csv", *competition)
+    assert Path("w.csv").read_text() == paths[1].read_text()
+    assert "b.csv: F1 of objects (IoU > 0.5) with the result 1.0000" in done.out
+    assert "a.csv: F1 of objects (IoU > 0.5) with the result 0.2500" in done.out, "IoU 42 / 72 on p, none on q"

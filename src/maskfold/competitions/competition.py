@@ -214,6 +214,21 @@ class Competition(StoredImages):
         """
         return self._named(id, self.layout.runs, masks, shape)
 
+    def objects(self, masks: Any, shape: tuple[int, int], *, id: str = "") -> tuple[Runs, ...]:
+        """The objects of one image as runs, which `maskfold.rle.objects` compares, one for each row that has pixels.
+
+        Only where `instances` is true.
+
+        Args:
+            masks: a value of `read_masks`.
+            shape, id: as in `label`.
+
+        Raises:
+            CompetitionError: a row that does not fit ``shape``, malformed run lengths.
+        """
+        assert isinstance(self.layout, CsvLayout)
+        return self._named(id, self.layout.objects, masks, shape)
+
     def scored_label(self, sample: Sample, shape: tuple[int, int] | None = None, *, masks: Any = None) -> Label:
         """The truth of a sample, or another mask of it, at its `scored_size`, see `maskfold.resizing.fit_label`.
 

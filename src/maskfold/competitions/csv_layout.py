@@ -18,7 +18,7 @@ from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
 from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
 from maskfold.competitions.windows import MaskWindows
 from maskfold.errors import CompetitionError, first_few, together
-from maskfold.instances import numbered, plain
+from maskfold.instances import drawn, numbered, plain
 from maskfold.labels import Label, LabelSpec
 from maskfold.rle import RLEError, Runs, ops
 
@@ -135,17 +135,25 @@ class CsvLayout:
             layers = self.labels.layers(self.label(masks, shape).values)
             return tuple(Runs.of_mask(layer, self.dialect.order) for layer in layers)
         try:
-            drawn = [self.dialect.runs(rle, shape) for rle in masks]
+            rows = [self.dialect.runs(rle, shape) for rle in masks]
         except RLEError as error:
             raise _unreadable(error, shape) from None
         if self.labels.task == "multilabel":
-            return tuple(drawn)
-        covered = ops.union(*drawn)
+            return tuple(rows)
+        covered = ops.union(*rows)
         if not self.labels.exclusive:
             return (covered,)
-        if sum(runs.area for runs in drawn) > covered.area:
+        if sum(runs.area for runs in rows) > covered.area:
             self.label(masks, shape)  # raises: it names the classes that overlap
-        return (ops.complement(covered), *drawn)
+        return (ops.complement(covered), *rows)
+
+    def objects(self, masks: tuple[str, ...], shape: tuple[int, int]) -> tuple[Runs, ...]:
+        """See `Competition.objects`."""
+        try:
+            rows = [self.dialect.runs(rle, shape) for rle in masks]
+        except RLEError as error:
+            raise _unreadable(error, shape) from None
+        return tuple(runs for runs in rows if len(runs))
 
     def windows(self, masks: tuple[str, ...], shape: tuple[int, int]) -> Callable[[slice, slice], np.ndarray]:
         """Draws what `label` has at rows and columns, without ever drawing the rest; the runs are read once."""
@@ -199,8 +207,8 @@ class CsvLayout:
 
     def overlaps(self, masks: Sequence[str], shape: tuple[int, int]) -> bool:
         """Whether masks of one image share pixels; they can be read."""
-        drawn = [self.dialect.runs(rle, shape) for rle in masks]
-        return bool(drawn) and sum(runs.area for runs in drawn) > ops.union(*drawn).area
+        rows = [self.dialect.runs(rle, shape) for rle in masks]
+        return bool(rows) and sum(runs.area for runs in rows) > ops.union(*rows).area
 
     def _table(self, split: Split) -> pd.DataFrame:
         name = self.profile.train.table if split == "train" else self.profile.test.table
@@ -209,10 +217,8 @@ class CsvLayout:
         return read_table(self.profile.form(split), self.files.read(name), name, rowless=rowless)
 
     def _instances(self, layers: Iterable[np.ndarray], shape: tuple[int, int]) -> Label:
-        """Of rows that are instances; where they overlap, a pixel belongs to the last."""
-        found = np.zeros(shape, np.int32)
-        for number, layer in enumerate(layers, start=1):
-            found[layer != 0] = number
+        """Of rows that are instances."""
+        found = drawn(layers, shape)
         return Label(plain(found), np.ones(shape, bool), found)
 
     def _gather(self, layers: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Several submissions merged into one: each pixel gets what most of them say."""
+"""Several submissions merged into one: each pixel, or each object, is what most of them say."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,8 +9,9 @@ import numpy as np
 from maskfold.competitions import Competition, SubmissionWriter
 from maskfold.config import Config
 from maskfold.errors import SubmissionError
+from maskfold.instances import drawn
 from maskfold.progress import progress
-from maskfold.rle import ops
+from maskfold.rle import objects, ops
 from maskfold.scoring.evaluate import refuse_other_images
 from maskfold.scoring.runs import Layers, runs_agreement
 from maskfold.steps.competition import open_competition
@@ -31,12 +32,16 @@ def vote(
     A class is at a pixel where more than half of all votes are for it. Of classes that exclude each other the one with
     the most votes wins, of equals the first one. No score and no probability is looked at.
 
+    Where rows are instances, votes are for objects, which are the same where their IoU is greater than 0.5, see
+    `maskfold.rle.objects`: those that more than half of all votes are for, each where most of those votes are.
+
     Args:
         submissions: two or more files (or folders of masks) for the same images.
         config: of the competition.
         out: file to write; None: ``submissions/vote.csv`` (label files: ``.zip``), with a number if that exists.
         weights: of each submission, above 0; None: 1 each.
-        least: votes (of weighted submissions: weight) that are enough instead of more than half of all.
+        least: votes (of weighted submissions: weight) for a pixel or an object that are enough instead of more than
+            half of all.
         overwrite: replace ``out`` if it exists.
 
     Returns:
@@ -61,22 +66,23 @@ def vote(
     where = reserved("vote", competition, out, overwrite=overwrite, made_of=made_of, row=lambda: row)
     # Quick enough to be done again where a killed command had written it.
     with where as place, SubmissionWriter(competition, place.path, masks[0]) as writer:
-        elected = _elected(competition, masks, weights, least)
-        for image_id, layers, agreed in progress(elected, "images", total=len(masks[0])):
-            writer.write(image_id, competition.labels.mask(np.stack([runs.mask() for runs in layers])))
+        elect = _elected_objects if competition.instances else _elected
+        elected = elect(competition, masks, weights, least)
+        for image_id, mask, agreed in progress(elected, "images", total=len(masks[0])):
+            writer.write(image_id, mask)
             agreement.append(agreed)
+    measure = "F1 of objects (IoU > 0.5)" if competition.instances else "Dice"
     for source, mean in zip(paths, np.mean(agreement, axis=0), strict=True):
-        print(f"{source}: Dice with the result {mean:.4f}")
+        print(f"{source}: {measure} with the result {mean:.4f}")
     print(f"{len(agreement)} images. Valid submission: {place.path}")
     return place.path
 
 
 def _elected(
     competition: Competition, masks: Sequence[dict[str, Any]], weights: Sequence[float] | None, least: float | None
-) -> Iterator[tuple[str, Layers, list[float]]]:
-    """(id, what most are for, how far each submission agrees with it) of every image."""
-    samples = competition.samples("test").select(masks[0])
-    for sample in samples:
+) -> Iterator[tuple[str, np.ndarray, list[float]]]:
+    """(id, mask of what most are for, how far each submission agrees with it) of every image."""
+    for sample in competition.samples("test").select(masks[0]):
         size = competition.mask_size(sample)
         voters = [competition.runs(part[sample.id], size, id=sample.id) for part in masks]
         if competition.labels.exclusive:
@@ -84,4 +90,17 @@ def _elected(
             layers: Layers = (ops.complement(ops.union(*classes)), *classes)
         else:
             layers = [ops.vote(channel, weights, least=least) for channel in zip(*voters, strict=True)]
-        yield sample.id, layers, [runs_agreement(own, layers) for own in voters]
+        mask = competition.labels.mask(np.stack([runs.mask() for runs in layers]))
+        yield sample.id, mask, [runs_agreement(own, layers) for own in voters]
+
+
+def _elected_objects(
+    competition: Competition, masks: Sequence[dict[str, Any]], weights: Sequence[float] | None, least: float | None
+) -> Iterator[tuple[str, np.ndarray, list[float]]]:
+    """As `_elected`, masks of instances (`maskfold.instances`)."""
+    for sample in competition.samples("test").select(masks[0]):
+        size = competition.mask_size(sample)
+        voters = [competition.objects(part[sample.id], size, id=sample.id) for part in masks]
+        found = objects.vote(voters, weights, least=least)
+        mask = drawn((runs.mask() for runs in found), size)
+        yield sample.id, mask, [objects.agreement(own, found) for own in voters]

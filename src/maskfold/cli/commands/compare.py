@@ -33,6 +33,8 @@ def main() -> None:
     competition = open_competition(config)
     agreement = compare_masks(a, b, competition)
     print(agreement.text())
+    if competition.instances:
+        print("Rows are objects: those of an image were compared as one mask; only a --truth is scored by objects")
     best = show_submission(a, truth, b, competition) if truth else a
     picture = arguments.picture or SUBMISSIONS / f"{a.stem}_{b.stem}.png"
     masks = competition.read_masks(truth) if truth else None

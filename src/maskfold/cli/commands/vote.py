@@ -1,4 +1,4 @@
-"""Merge submissions by vote, pixel by pixel, into one that is validated."""
+"""Merge submissions by vote, pixel by pixel (rows of instances: object by object), into one that is validated."""
 
 import argparse
 from pathlib import Path
@@ -21,8 +21,8 @@ def main() -> None:
         "--least",
         type=float,
         metavar="VOTES",
-        help="votes from which a pixel is foreground; default: more than half of all; not for classes that exclude "
-        "each other, of which the one with the most votes wins",
+        help="votes from which a pixel is foreground (rows of instances: an object is kept); default: more than half "
+        "of all; not for classes that exclude each other, of which the one with the most votes wins",
     )
     add_competition(parser)
     parser.add_argument(
