@@ -239,6 +239,63 @@ def test_a_row_for_each_instance(tmp_path, drafted):
     same(decoded(competition), truth)
 
 
+def with_class(root, form, rows_of):
+    """Rows of (id, rle, class, species); ``rows_of(seed)`` are the classes of an image's rows."""
+    rows = []
+    for seed in range(COUNT):
+        drawn = [shapes(seed * 5 + place, (44, 57), 1) for place, _ in enumerate(rows_of(seed))]
+        save(root / "train" / f"n{seed:02d}.png", picture(np.max(drawn, axis=0), seed))
+        rows += [form(f"n{seed:02d}", encode(mask), value) for mask, value in zip(drawn, rows_of(seed), strict=True)]
+    return rows
+
+
+def test_instances_of_several_classes_are_said_not_to_be_supported(tmp_path, drafted):
+    """As in iMaterialist: an image's rows are objects, several of one class."""
+    root = tmp_path / "own"
+    rows = with_class(
+        root, lambda *row: (*row, f"sp{int(row[0][1:]) % 3}"), lambda seed: ["7", "23", "7"][: 2 + seed % 2]
+    )
+    write_csv(root / "train.csv", rows, header=("ImageId", "EncodedPixels", "ClassId", "species"))
+    sample_submission(root, suffix=".png", header=("ImageId", "EncodedPixels"))
+    found, competition = drafted(root)
+    assert (competition.profile.rows, competition.labels.task) == ("instance", "binary")
+    (doubt,) = [text for text in found.draft.doubts if text.startswith("rows: ")]
+    assert "ClassId looks like a class, but (image, class) repeats: instances of several classes are not" in doubt
+    assert "unite the rows of a class in each image" in doubt
+    assert "no column of a class" not in found.text
+    (remark,) = [text for text in found.draft.remarks if "column " in text]
+    assert "column species: 3 values, one for each image: taken for an attribute" in remark
+    assert "group" not in remark, "tables of groups have one row for an image"
+
+
+def test_what_is_said_of_an_image_is_not_the_class_of_its_mask(tmp_path, drafted):
+    """As in HuBMAP + HPA: a row for each image, with its organ; a submission has none."""
+    root = tmp_path / "own"
+    rows = with_class(root, lambda name, rle, organ: (name, organ, rle), lambda seed: [("kidney", "lung")[seed % 2]])
+    write_csv(root / "train.csv", rows, header=("id", "organ", "rle"))
+    sample_submission(root)
+    found, competition = drafted(root)
+    assert (competition.profile.rows, competition.profile.columns) == ("image", {"id": "id", "mask": "rle"})
+    (remark,) = [text for text in found.draft.remarks if "organ" in text]
+    assert "train.csv, column organ: 2 values, one for each image: taken for an attribute" in remark
+    assert "add group: {file: train.csv, id: id, column: organ}" in remark
+    _, competition = drafted(root, group={"file": "train.csv", "id": "id", "column": "organ"})
+    assert competition.samples("train")[3].group == "lung"
+
+
+def test_a_class_of_images_with_one_row_that_a_submission_has_too(tmp_path, drafted):
+    root = tmp_path / "own"
+    rows = with_class(root, lambda name, rle, kind: (name, kind, rle), lambda seed: [("cat", "dog")[seed % 2]])
+    write_csv(root / "train.csv", rows, header=("id", "kind", "rle"))
+    for name in ("te0", "te1"):
+        save(root / f"test/{name}.png", picture(shapes(4, (40, 52)), 1))
+    sample = [(name, kind, "1 1") for name in ("te0", "te1") for kind in ("cat", "dog")]
+    write_csv(root / "sample_submission.csv", sample, header=("id", "kind", "rle"))
+    _, competition = drafted(root, metric="miou")
+    assert competition.profile.class_names == ("background", "cat", "dog")
+    assert competition.profile.columns["class"] == "kind"
+
+
 def test_sixteen_bit_images_and_bands_in_files_of_their_own(tmp_path, drafted):
     root = tmp_path / "own"
     truth = draw(root, dtype=np.uint16, channels=1)

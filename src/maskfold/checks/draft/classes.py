@@ -51,11 +51,36 @@ def add_classes(draft: Draft, train: Roles, test: Roles | None, masks: MasksByIm
 
 def _add_rows_without_class(draft: Draft, train: Roles) -> None:
     images, rows = len(set(train.images)), len(train.images)
-    if train.rows == "instance":
-        draft.add("rows", "instance", f"{rows} rows of {images} images: several for an image, and no column of a class")
-    else:
+    repeating = [column for column in train.like_classes if train.differs(column)]
+    if train.rows == "image":
         draft.add("rows", "image", f"each of the {images} images has one row")
+    else:
+        without = "" if repeating else ", and no column of a class"
+        draft.add("rows", "instance", f"{rows} rows of {images} images: several for an image{without}")
     draft.add("class_names", ["foreground"], "names are free: write the competition's own")
+    draft.doubts += [_several_classes(train.table.name(column)) for column in repeating]
+    draft.remarks += [_attribute(train, column) for column in train.like_classes if column not in repeating]
+
+
+def _several_classes(name: str) -> str:
+    return (
+        f"rows: {name} looks like a class, but (image, class) repeats: instances of several classes are not supported, "
+        "and here all rows are objects of one class. For a mask of classes unite the rows of a class in each image, "
+        "in a copy of the table"
+    )
+
+
+def _attribute(train: Roles, column: int) -> str:
+    """What is said of an image as a whole, and may be a group of the profile where the image has one row."""
+    table, name = train.table, train.table.name(column)
+    text = (
+        f"{table.path}, column {name}: {len(set(table.values(column)))} values, one for each image: taken for an "
+        "attribute of the images, not for the class of their masks"
+    )
+    if train.several or table.separator != ",":
+        return text
+    group = f"{{file: {table.path}, id: {table.name(train.id)}, column: {name}}}"
+    return f"{text}. Where images of one value belong together, folds should not part them: add group: {group}"
 
 
 def _compare_classes(draft: Draft, train: Roles, test: Roles | None) -> None:

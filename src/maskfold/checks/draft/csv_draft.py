@@ -67,7 +67,7 @@ def find_csv(files: CompetitionFiles, tables: Sequence[Table], images: ImagePath
         train, test = (
             replace(roles, places=composed_places(roles.images, images.paths, id_pattern)) for roles in (train, test)
         )
-    return CsvFindings(files, images, train, test)
+    return CsvFindings(files, images, train.settled(test), test)
 
 
 def _of_test_images(roles: Roles) -> bool:

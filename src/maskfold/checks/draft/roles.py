@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -64,7 +64,33 @@ class Roles:
         """What a row is of."""
         if self.value is not None or self.separator is not None:
             return "class"
-        return "image" if len(set(self.images)) == len(self.images) else "instance"
+        return "instance" if self.several else "image"
+
+    @property
+    def several(self) -> bool:
+        """Whether an image has several rows."""
+        return len(set(self.images)) < len(self.images)
+
+    @property
+    def like_classes(self) -> list[int]:
+        """Columns that are called like a class and have as few values as one, but are not taken for it."""
+        others = [column for column in self.table.columns if column not in (self.id, self.mask, self.value)]
+        return [column for column in others if _named(self.table, column) and _few(self.table.values(column))]
+
+    def differs(self, column: int) -> bool:
+        """Whether rows of one image have several values there."""
+        pairs = zip(self.images, self.table.values(column), strict=True)
+        return len(set(pairs)) > len(set(self.images))
+
+    def settled(self, test: "Roles | None") -> "Roles":
+        """The training table's, when the table of a submission is known.
+
+        What is said of images that have one row each is the mask's class only where a submission has classes, too; else
+        it may be anything, such as the organ that an image shows.
+        """
+        if self.value is None or self.several or (test is not None and test.rows == "class"):
+            return self
+        return replace(self, value=None)
 
     @cached_property
     def _split(self) -> list[tuple[str, str]]:
@@ -116,11 +142,18 @@ def _class_column(table: Table, image: int, others: Sequence[int]) -> int | None
     repeated = len(set(ids)) < len(ids)
     for column in others:
         values = table.values(column)
-        few = 1 < len(set(values)) <= min(MOST_CLASSES, max(2, len(values) // 2))
-        if not few or any(RUNS.fullmatch(value) for value in every_nth(values, 100)):
-            continue
-        named = CLASS_WORD.search(table.name(column)) is not None
         distinct = len(set(zip(ids, values, strict=True))) == len(ids)
-        if distinct and (repeated or named):
+        if distinct and _few(values) and (repeated or _named(table, column)):
             return column
     return None
+
+
+def _few(values: Sequence[str]) -> bool:
+    """Whether these may be classes: several, but few of them, and no run lengths."""
+    few = 1 < len(set(values)) <= min(MOST_CLASSES, max(2, len(values) // 2))
+    return few and not any(RUNS.fullmatch(value) for value in every_nth(values, 100))
+
+
+def _named(table: Table, column: int) -> bool:
+    """Whether a column is called like a class."""
+    return CLASS_WORD.search(table.name(column)) is not None
