@@ -102,3 +102,50 @@ def test_fields_that_could_be_read_in_several_ways(tmp_path):
     for none in ("b_08", "a_0", "a_07_9"):
         with pytest.raises(CompetitionError, match="no file"):
             lookup.path({"id": none})
+
+
+class Counting:
+    """An expression that counts how often it is matched."""
+
+    def __init__(self, expression, counts):
+        self.expression, self.counts = expression, counts
+
+    def fullmatch(self, text):
+        self.counts.append(text)
+        return self.expression.fullmatch(text)
+
+
+@pytest.mark.parametrize("text", ["scans/*/{id}.dcm", "scans/**/{id}.dcm", "{case}/*/{id}.dcm"])
+def test_values_without_a_file_are_told_without_a_look_at_the_files(tmp_path, monkeypatch, text):
+    """As where images are spread over roots: of each, all ids but its own have no file below it."""
+    for number in range(30):
+        (tmp_path / f"scans/s{number % 7}").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"scans/s{number % 7}/i{number}.dcm").touch()
+    known, counts = Pattern.known, []
+
+    def counted(self, values):
+        prefix, expression = known(self, values)
+        return prefix, Counting(expression, counts)
+
+    monkeypatch.setattr(Pattern, "known", counted)
+    lookup = PathLookup(Pattern(text), CompetitionFiles(tmp_path))
+    assert lookup.path({"id": "i9"}) == "scans/s2/i9.dcm"
+    for number in range(30, 90):
+        with pytest.raises(CompetitionError, match=f"no file of the pattern .* with id i{number}"):
+            lookup.path({"id": f"i{number}"})
+    assert counts == []
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "path"),
+    [
+        ("**/{id}.png", {"id": "c2/n"}, "a/b/c2/n.png"),  # an id with folders
+        ("**/{x}/**/{id}.png", {"id": "n", "x": "b"}, "a/b/c2/n.png"),
+        ("a/b/{x}{n}/*.png", {"x": "c2"}, "a/b/c23/m.png"),
+    ],
+)
+def test_values_that_are_read_otherwise_than_the_index_does(tmp_path, text, values, path):
+    for name in ("a/b/c2/n.png", "a/b/c23/m.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert PathLookup(Pattern(text), CompetitionFiles(tmp_path)).path(values) == path

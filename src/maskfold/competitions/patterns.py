@@ -63,6 +63,12 @@ class Pattern:
         """Whether the fields' values say the whole path."""
         return "*" not in self.text
 
+    @cached_property
+    def unambiguous(self) -> bool:
+        """Whether paths can be read in one way only: no name has two parts that vary, nor are there two ``**/``."""
+        names = self.text.replace("**/", "").split("/")
+        return self.text.count("**/") < 2 and all(len(_TOKEN.findall(name)) < 2 for name in names)
+
     @property
     def folder(self) -> str:
         """The folders before the first that depends on anything; empty where there are none."""
@@ -178,8 +184,7 @@ class PathLookup:
             return self.pattern.fill(values)
         known = tuple(name for name in self.pattern.fields if name in values)
         key = tuple(values[name] for name in known)
-        # Where fields could be read in several ways ({id}_*.png), the index knows only one of them.
-        found = self._index(known).get(key) or self._fitting(values)
+        found = self._index(known).get(key) or self._read_otherwise(values)
         if len(found) != 1:
             shown = ", ".join(f"{name} {value}" for name, value in zip(known, key, strict=True))
             what = f"{len(found)} files ({first_few(found)})" if found else "no file"
@@ -193,7 +198,14 @@ class PathLookup:
                 index.setdefault(tuple(values[name] for name in fields), []).append(path)
         return self._by_values[fields]
 
-    def _fitting(self, values: Mapping[str, str]) -> list[str]:
+    def _read_otherwise(self, values: Mapping[str, str]) -> list[str]:
+        """Files of values that the index does not have: it knows one reading of a path, of {id}_*.png may be several.
+
+        Looking costs a pass through many files. Where there is no other reading nothing is to be found, unless a value
+        holds folders, as ids may.
+        """
+        if self.pattern.unambiguous and not any("/" in value for value in values.values()):
+            return []
         prefix, expression = self.pattern.known(values)
         start = bisect_left(self._paths, prefix)
         near = takewhile(lambda path: path.startswith(prefix), islice(self._paths, start, None))
