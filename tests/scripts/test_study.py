@@ -102,7 +102,7 @@ def test_a_chain_of_variants_is_trained_once_and_goes_on(study, script, here, mo
     refused = script("study", study(changed))
     assert refused.code == 1
     assert "pseudo-labels of other rules than the study asks for variant second round" in refused.err
-    assert "pixel 0.5, now 0.6" in refused.err
+    assert "confidence 0.5, now 0.6" in refused.err
 
 
 @pytest.mark.slow

@@ -68,18 +68,18 @@ def test_confidence_and_rules():
     assert confidence_of(three, CLASSES) == pytest.approx(np.array([[0.5, 0.8]]))
     confidence = confidence_of(probability, BINARY)  # mean 0.7625, half of them from 0.8 on
     for rules, kept in (
-        (Rules(share=0.5), True),
-        (Rules(share=0.51), False),
-        (Rules(share=0.51, mean=0.76), True),
-        (Rules(share=None, mean=0.77), False),
-        (Rules(share=None), True),
+        (Rules(confident_share=0.5), True),
+        (Rules(confident_share=0.51), False),
+        (Rules(confident_share=0.51, mean_confidence=0.76), True),
+        (Rules(confident_share=None, mean_confidence=0.77), False),
+        (Rules(confident_share=None), True),
     ):
         assert rules.keeps(confidence) is kept, rules
-    soft, hard = (Rules(pixel=0.85, hard=each).label(probability, BINARY) for each in (False, True))
+    soft, hard = (Rules(confidence=0.85, hard=each).label(probability, BINARY) for each in (False, True))
     assert soft.values[0] == pytest.approx(np.array([[0.05, 0], [0.9, 0]]))
     assert hard.values[0].tolist() == [[0, 0], [1, 0]]
     assert soft.valid.tolist() == hard.valid.tolist() == [[True, False], [True, False]]
-    hard = Rules(pixel=0.6, hard=True).label(three, CLASSES)
+    hard = Rules(confidence=0.6, hard=True).label(three, CLASSES)
     assert hard.values[:, 0].T.tolist() == [[0, 0, 0], [0, 0, 1]]
 
 
@@ -188,7 +188,7 @@ def test_nothing_is_overwritten_unasked_and_nothing_else_ever(labelling, tmp_pat
     with pytest.raises(RunError, match="give --overwrite"):
         pseudo_label(run, folder)
     assert pseudo_label(run, folder, overwrite=True, confidence=0.6) == folder
-    assert PseudoFolder(folder).manifest().rules.pixel == 0.6
+    assert PseudoFolder(folder).manifest().rules.confidence == 0.6
     (folder / "mine.txt").write_text("precious")
     with pytest.raises(RunError, match="holds other files"):
         pseudo_label(run, folder, overwrite=True)

@@ -42,27 +42,28 @@ class Rules(BaseModel):
     classes it is the probability of the most probable one.
 
     Attributes:
-        pixel: confidence below which a pixel does not count.
-        share: an image is kept if this share of its pixels counts; None: that is not asked.
-        mean: or if the mean confidence of its pixels is so high; None: that is not asked.
+        confidence: of a pixel, below which it does not count.
+        confident_share: an image is kept if this share of its pixels counts; None: that is not asked.
+        mean_confidence: or if the mean confidence of its pixels is so high; None: that is not asked.
         hard: whether what counts is decided (0 or 1) and not left as probabilities.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    pixel: float = 0.8
-    share: float | None = 0.8
-    mean: float | None = None
+    confidence: float = 0.8
+    confident_share: float | None = 0.8
+    mean_confidence: float | None = None
     hard: bool = False
 
     def keeps(self, confidence: np.ndarray) -> bool:
         """Whether an image of these confidences (H, W) is kept; without a rule every image is."""
-        sure = [] if self.share is None else [bool((confidence >= self.pixel).mean() >= self.share)]
-        sure += [] if self.mean is None else [bool(confidence.mean() >= self.mean)]
+        share, mean = self.confident_share, self.mean_confidence
+        sure = [] if share is None else [bool((confidence >= self.confidence).mean() >= share)]
+        sure += [] if mean is None else [bool(confidence.mean() >= mean)]
         return any(sure) or not sure
 
     def label(self, probability: np.ndarray, labels: LabelSpec) -> Label:
         """The label of a probability map (C, H, W)."""
-        valid = confidence_of(probability, labels) >= self.pixel
+        valid = confidence_of(probability, labels) >= self.confidence
         shares = labels.layers(labels.decide(probability)) if self.hard else probability
         return Label(np.where(valid, shares, 0).astype(np.float32), valid)
 
@@ -205,7 +206,7 @@ def image_row(fold: int | str, sample: Sample, probability: np.ndarray, rules: R
         "id": sample.id,
         "kept": rules.keeps(confidence),
         "mean": round(float(confidence.mean()), 6),
-        "share": round(float((confidence >= rules.pixel).mean()), 6),
+        "share": round(float((confidence >= rules.confidence).mean()), 6),
         "coverage": round(float(labels.foreground(labels.decide(probability)).mean()), 6),
         **files,
     }

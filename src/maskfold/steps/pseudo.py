@@ -69,7 +69,7 @@ def pseudo_label(
     _refuse_to_replace(folder, runs, overwrite=overwrite)
     competition = open_competition(config)
     found = Unlabelled(competition, test_samples(competition)) if images is None else _images_in(images, competition)
-    rules = Rules(pixel=confidence, share=confident_share, mean=mean_confidence, hard=hard)
+    rules = Rules(confidence=confidence, confident_share=confident_share, mean_confidence=mean_confidence, hard=hard)
     choice = default_choice(runs, config)
     size = config.inference.batch_size
     print(f"{len(found.samples)} images of {images or competition.root}", flush=True)

@@ -85,8 +85,7 @@ def _refuse_other_labels(plan: Plan, name: str, seed: int) -> None:
     asked, folder = plan.study.variants[name].pseudo, PseudoFolder(plan.pseudo_path(name, seed))
     if asked is None or not folder.exists():
         return
-    made = folder.manifest()
-    now = {**asked.rules.model_dump(), "images": asked.images and str(asked.images)}
+    made, now = folder.manifest(), asked.model_dump(mode="json", exclude={"runs"})
     then = {**made.rules.model_dump(), "images": made.images}
     if changed := [f"{key} {then[key]}, now {now[key]}" for key in now if now[key] != then[key]]:
         raise StudyError(

@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from maskfold.config import find_config, list_problems, read_yaml
 from maskfold.config.section import Section, Share
 from maskfold.errors import ConfigError, nearest
-from maskfold.runs.pseudo import Rules
 from maskfold.studies.space import Range, Search
 
 RUN, EPOCHS = "run", "epochs"  # placeholders, see `Variant.options`
@@ -40,11 +39,6 @@ class PseudoRound(Section):
         default=None, description="or if its pixels have this mean confidence; null: that is not asked"
     )
     hard: bool = Field(default=False, description="labels of 0 and 1, not probabilities")
-
-    @property
-    def rules(self) -> Rules:
-        """Which pixels and images are sure enough."""
-        return Rules(pixel=self.confidence, share=self.confident_share, mean=self.mean_confidence, hard=self.hard)
 
 
 class Variant(Section):
