@@ -77,7 +77,8 @@ def grey_as_rgb(root, path, scene):
 
 
 def grey_16_bits(root, path, scene):
-    return picture(root / path, grey(scene).astype(np.uint16) * 190)
+    """As scans of magnetic resonance are: of 16 bits they use a small part."""
+    return picture(root / path, grey(scene).astype(np.uint16) * 60)
 
 
 def layers(root, path, scene):

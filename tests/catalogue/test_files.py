@@ -15,6 +15,7 @@ from maskfold.competitions.find import fitting_profile
 from maskfold.config import CompetitionConfig, SemiConfig, load_config
 from maskfold.datasets import Draw, EvalDataset, TrainDataset, UnlabelledDataset, image_loader
 from maskfold.errors import CompetitionError
+from maskfold.images import to_rgb
 from maskfold.labels import Label
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_submission
@@ -193,3 +194,14 @@ def test_how_many_have_no_row_is_said_by_check_data_and_when_folds_are_made(open
     assert check_data(competition, config.folds).facts["of the train images"] == said
     Run.create(config, tmp_path).folds()
     assert said in caplog.text
+
+
+def test_scans_that_use_a_part_of_16_bits_are_as_light_as_others(opened):
+    """Values up to 15,300, of 16,000."""
+    twin, competition = opened("gi-tract")
+    samples = competition.samples("train")
+    assert len(samples) > 0
+    for sample in samples:
+        image = competition.image(sample.image)
+        expected = twin.images[sample.id] / 16000 * 255
+        np.testing.assert_allclose(to_rgb(image, competition.images), expected, atol=0.6)
