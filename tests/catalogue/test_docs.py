@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from maskfold.cli.found import default_config
 from maskfold.competitions.profile import shipped_profiles
 
 DOCS = Path(__file__).parents[2] / "docs/catalogue.md"
@@ -53,3 +54,12 @@ def test_sources_are_named():
     for profile in PROFILES:
         text = (Path(__file__).parents[2] / f"src/maskfold/competitions/profiles/{profile.name}.yaml").read_text()
         assert re.match(r"# (Kaggle|Tianchi|DACON) ", text), profile.name
+
+
+def test_runs_that_are_not_called_after_their_profile_are_told():
+    text = DOCS.read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(.+?)` \|", text, re.MULTILINE)
+    runs = {profile: default_config({"competition.profile": profile}).name for profile in listed}
+    other = {profile: run for profile, run in runs.items() if run != profile}
+    assert len(other) == 2
+    assert {run for run in other.values() if f"`runs/{run}`" not in text} == set()
