@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 SIDE = 64  # pixels of a stamp
+CROWNS = 12  # of a scene
 
 
 class Crown(NamedTuple):
@@ -15,9 +16,9 @@ class Crown(NamedTuple):
     shade: np.ndarray  # 1 = the leaves' own colour
 
 
-def make_crowns(rng: np.random.Generator, sun: np.ndarray, number: int = 12) -> list[Crown]:
-    """Draw `number` crowns lit by the scene's sun, a (3,) unit vector towards it."""
-    return [_crown(rng, sun) for _ in range(number)]
+def make_crowns(rng: np.random.Generator, sun: np.ndarray) -> list[Crown]:
+    """Draw `CROWNS` crowns lit by the scene's sun, a (3,) unit vector towards it."""
+    return [_crown(rng, sun) for _ in range(CROWNS)]
 
 
 def _crown(rng: np.random.Generator, sun: np.ndarray) -> Crown:

@@ -14,6 +14,7 @@ Score = Callable[[np.ndarray], np.ndarray | float]  # `CompetitionMetric.score`
 Groups = Sequence[Any] | np.ndarray  # a label of each image
 # An interval over fewer says little: a coin shows the same side five times in a row in one of sixteen trials.
 FEWEST_GROUPS = 6
+REPEATS, SEED = 1000, 0  # of the resamples, where nobody asks for others
 CHUNK_VALUES = 1_000_000  # statistics gathered at once: 8 MB, whatever the number of images and repeats
 
 
@@ -31,8 +32,8 @@ def bootstrap_interval(
     score: Score,
     *,
     confidence: float = 0.95,
-    repeats: int = 1000,
-    seed: int = 0,
+    repeats: int = REPEATS,
+    seed: int = SEED,
     groups: Groups | None = None,
 ) -> tuple[float, float]:
     """(low, high) of the score over sets of images drawn with replacement; the same for the same seed.
@@ -55,8 +56,8 @@ def paired_bootstrap(
     score: Score,
     *,
     confidence: float = 0.95,
-    repeats: int = 1000,
-    seed: int = 0,
+    repeats: int = REPEATS,
+    seed: int = SEED,
     groups: Groups | None = None,
     trials: Groups | None = None,
 ) -> PairedResult:

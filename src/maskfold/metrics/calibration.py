@@ -76,9 +76,9 @@ class CalibrationMetrics:
         return np.concatenate([self.sums.ravel(), self.squares])
 
     @classmethod
-    def of_rows(cls, labels: LabelSpec, rows: np.ndarray, bins: int = 15) -> "CalibrationMetrics":
-        """The metrics of a set of images, from the `row` of each: (n, k)."""
-        found = cls(labels, bins)
+    def of_rows(cls, labels: LabelSpec, rows: np.ndarray) -> "CalibrationMetrics":
+        """The metrics of a set of images, from the `row` of each, (n, k), of the default number of bins."""
+        found = cls(labels)
         total = rows.sum(0)
         found.sums = total[: found.sums.size].reshape(found.sums.shape)
         found.squares = total[found.sums.size :]

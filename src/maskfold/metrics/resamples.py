@@ -5,19 +5,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from maskfold.metrics.arrays import ratio
-from maskfold.metrics.bootstrap import CHUNK_VALUES, Groups, percentiles, resamples
+from maskfold.metrics.bootstrap import CHUNK_VALUES, REPEATS, SEED, Groups, percentiles, resamples
 from maskfold.metrics.competition import CompetitionMetric
+
+COPIES = 20  # of an image of mean weight, where a score needs whole images
 
 
 def resampled_scores(
-    metric: CompetitionMetric,
-    sets: Sequence[np.ndarray],
-    *,
-    groups: Groups | None = None,
-    repeats: int = 1000,
-    seed: int = 0,
+    metric: CompetitionMetric, sets: Sequence[np.ndarray], *, groups: Groups | None = None
 ) -> np.ndarray:
-    """The score of each set on the resamples that `bootstrap_interval` and `paired_bootstrap` draw.
+    """The score of each set on the resamples that `bootstrap_interval` and `paired_bootstrap` draw by default.
 
     A mean over images, or a score of sums over them, follows from how often a resample holds each image: one product of
     these counts with all sets. Another score is computed resample by resample.
@@ -26,17 +23,15 @@ def resampled_scores(
         metric: what scores.
         sets: each (n, k), of the same images in the same order.
         groups: of the images, see `bootstrap_interval`.
-        repeats: resamples.
-        seed: of the resamples.
 
     Returns:
-        float64 (len(sets), repeats), a column for each resample; NaN where one has no score, and everywhere where there
+        float64 (len(sets), 1000), a column for each resample; NaN where one has no score, and everywhere where there
         is a single image or group.
     """
     count = len(sets[0])
     if count < 2 or (groups is not None and len(set(groups)) < 2):
-        return np.full((len(sets), repeats), np.nan)
-    drawn = resamples(count, repeats, seed, groups, max(1, CHUNK_VALUES // count))
+        return np.full((len(sets), REPEATS), np.nan)
+    drawn = resamples(count, REPEATS, SEED, groups, max(1, CHUNK_VALUES // count))
     if metric.of_sums:
         return _of_sums(metric, sets, _counts(drawn, count))
     if type(metric).score is CompetitionMetric.score:
@@ -51,8 +46,7 @@ def weighted_score(
     weights: np.ndarray,
     *,
     groups: Groups | None = None,
-    repeats: int = 1000,
-    seed: int = 0,
+    repeats: int = REPEATS,
 ) -> tuple[float, float, float]:
     """The score of images that count more or less, and its 95 % bootstrap interval (NaN of a single image or group).
 
@@ -65,7 +59,6 @@ def weighted_score(
         weights: (n,) how much each image counts, not negative, with a sum above 0.
         groups: of the images, see `bootstrap_interval`.
         repeats: resamples.
-        seed: of the resamples.
     """
     count, weights = len(stats), np.asarray(weights, float)
 
@@ -81,17 +74,18 @@ def weighted_score(
     own = float(score(iter([np.ones((1, count))]))[0])
     if count < 2 or (groups is not None and len(set(groups)) < 2):
         return own, float("nan"), float("nan")
-    drawn = resamples(count, repeats, seed, groups, max(1, CHUNK_VALUES // count))
+    drawn = resamples(count, repeats, SEED, groups, max(1, CHUNK_VALUES // count))
     return own, *percentiles(score(_counts(drawn, count)))
 
 
-def _repeated(weights: np.ndarray, times: int = 20) -> np.ndarray:
-    """Rows repeated by their weights, ``times`` as many as there are, each rounded up or down (systematic sampling).
+def _repeated(weights: np.ndarray) -> np.ndarray:
+    """Rows repeated by their weights, `COPIES` times as many as there are, each rounded up or down.
 
-    The weights have a sum above 0.
+    The weights have a sum above 0. Systematic sampling.
     """
     ends = np.cumsum(weights)
-    places = (np.arange(times * len(weights)) + 0.5) * (ends[-1] / (times * len(weights)))
+    drawn = COPIES * len(weights)
+    places = (np.arange(drawn) + 0.5) * (ends[-1] / drawn)
     return np.searchsorted(ends, places, side="right").clip(0, len(weights) - 1)
 
 

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 
 from maskfold.labels import Label, LabelSpec
-from maskfold.metrics.bootstrap import CHUNK_VALUES, FEWEST_GROUPS, Groups, percentiles, resamples
+from maskfold.metrics.bootstrap import CHUNK_VALUES, FEWEST_GROUPS, SEED, Groups, percentiles, resamples
 
 REACH = 3  # pixels in each direction that are tried
 SMOOTHING = 1.0  # standard deviation, pixels, of the blur that rounds the summit off
+REPEATS = 2000  # resamples
 FEWEST = 20  # images: fewer show nothing
 CONFIDENCE = 0.999  # two offsets are looked at in each of many runs
 OUTLINE = 0.02  # of a blurred mask's gradient, where it counts as the outline; a straight edge has 0.4
@@ -84,9 +85,7 @@ def _gradient(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return down, right
 
 
-def register(
-    surfaces: np.ndarray, *, groups: Groups | None = None, repeats: int = 2000, seed: int = 0
-) -> np.ndarray | None:
+def register(surfaces: np.ndarray, *, groups: Groups | None = None) -> np.ndarray | None:
     """Where the sum of agreements (n, 7, 7) is largest, and the ends of its interval: float64 (3, 2), (down, right).
 
     None where fewer than 20 images, or six groups, have an edge.
@@ -97,7 +96,7 @@ def register(
     if len(surfaces) < FEWEST or (own is not None and len(set(own)) < FEWEST_GROUPS):
         return None
     chunk = max(1, CHUNK_VALUES // surfaces.size)
-    sums = [surfaces[rows].sum(1) for rows in resamples(len(surfaces), repeats, seed, own, chunk)]
+    sums = [surfaces[rows].sum(1) for rows in resamples(len(surfaces), REPEATS, SEED, own, chunk)]
     drawn = np.array([summit(each) for each in np.concatenate(sums)])
     low, high = np.transpose([percentiles(drawn[:, axis], CONFIDENCE) for axis in (0, 1)])
     return np.stack([summit(surfaces.sum(0)), low, high])
