@@ -19,7 +19,7 @@ FLAGS = ["--config", "my config.yaml", "--name", "my run"]
 
 @pytest.fixture
 def run(tiny, here):
-    return Run.create(tiny.model_copy(update={"name": "my run"}))
+    return Run.create(tiny.model_copy(update={"name": "my run"}), Path("runs"))
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_of_a_board(run, typed, monkeypatch):
 
 
 def test_in_an_error(run):
-    other = Run.create(run.config.model_copy(update={"name": "other"}))
+    other = Run.create(run.config.model_copy(update={"name": "other"}), Path("runs"))
     with pytest.raises(RunError) as error:
         choose([run, other], run.config, set(), untuned=False)
     assert "tune.py --runs 'runs/my run' runs/other first" in str(error.value)
