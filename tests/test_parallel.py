@@ -75,7 +75,7 @@ def test_the_first_error_ends_the_others_at_once():
 
 
 def test_a_process_that_the_system_ended_is_named():
-    with pytest.raises(TrainingError, match=r"want of memory.*--parallel 1"):
+    with pytest.raises(TrainingError, match=r"memory ran out.*--parallel 1"):
         side_by_side(die, [(0,)], 1)
 
 

@@ -154,7 +154,7 @@ def test_items_that_do_not_fit_together_are_an_error():
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="memory without a name is Linux's")
 def test_where_there_is_no_memory_the_message_says_what_to_do():
     loader = loader_of(Numbers(grown=0), worker_init_fn=small_files)
-    with pytest.raises(StorageError, match=r"needs 44,\d+ bytes of shared memory .*File too large.*data.workers to 0"):
+    with pytest.raises(StorageError, match=r"allocate 44,\d+ bytes of shared memory .*File too large.*workers to 0"):
         list(loader)
 
 

@@ -71,7 +71,7 @@ def test_a_checkpoint_that_is_damaged_or_gone_is_not_taken_over(begun, checkpoin
     with pytest.raises(RunError, match=rf"{checkpoint}\.safetensors is damaged .*--overwrite, or restore the file"):
         fit(begun, 1)
     path.unlink()
-    with pytest.raises(RunError, match=rf"{checkpoint}\.safetensors is gone, .*restore it, or train the fold again"):
+    with pytest.raises(RunError, match=rf"{checkpoint}\.safetensors, .* is gone: restore it, or train the fold again"):
         fit(begun, 1)
     path.write_bytes(content)
     fit(begun, 1)
