@@ -110,6 +110,24 @@ def test_incomplete_label_competitions(request, fixture, part, lacks):
         twin.open()
 
 
+def test_predicting_needs_what_is_predicted_alone(tianchi, tgs, png_masks, file_list):
+    for twin, unneeded in (
+        (tianchi, ("train", "train_mask.csv")),
+        (tgs, ("train", "train.csv")),
+        (png_masks, ("masks",)),
+        (file_list, ("train.txt", "test.txt")),
+    ):
+        for name in unneeded:
+            path = twin.root / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with pytest.raises(CompetitionError, match="it lacks "):
+            open_competition(twin.config())
+        open_competition(twin.config(), predicting=True)
+    shutil.rmtree(tianchi.root / "test_a")
+    with pytest.raises(CompetitionError, match=r"it lacks test_a/\. If it is another competition: "):
+        open_competition(tianchi.config(), predicting=True)
+
+
 def test_root_that_is_not_there(tmp_path):
     with pytest.raises(CompetitionError, match="there is no such folder"):
         open_competition(CompetitionConfig(root=tmp_path / "absent"))

@@ -86,9 +86,10 @@ def locate_competition(
     missing = [name for name in needed if not _is_there(name, files)]
     if missing:
         fitting = fitting_profile(root)
+        fits_another = fitting not in (None, profile.name)
         raise CompetitionError(
             f"{root} does not fit the profile {profile.name}: it lacks {', '.join(missing)}"
-            + (f"; it fits {fitting}: set competition.profile" if fitting else _draft_hint(profile, root))
+            + (f"; it fits {fitting}: set competition.profile" if fits_another else _draft_hint(profile, root))
         )
     return profile, root
 
