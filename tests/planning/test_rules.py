@@ -333,6 +333,14 @@ def test_what_an_option_promises():
     # Half the scale costs what the true masks lose, and what 128 pixels say less than 256.
     lost = data.ceilings[0.5] - data.ceilings[0.25]
     assert base - value(LITE[0], costs_of(data, 0.25, 128), 1, 1000) == pytest.approx(lost + choice.SMALL)
+    # Beyond twice their own side small images gain nothing by being larger.
+    small = kind(101, 101)
+    once, twice, more = (
+        value(LITE[0], costs_of(small, scale, round(101 * scale)), 1, 1000) - small.ceilings[scale]
+        for scale in (1.0, 1.901, 2.5347)
+    )
+    assert twice - once == pytest.approx(choice.SMALL * np.log2(1.901), abs=1e-6)
+    assert more - twice == pytest.approx(choice.SMALL * np.log2(2 / 1.901), abs=1e-6)
     # A crop that shows half of the image's side says less of it.
     hidden = value(LITE[0], costs_of(data, 1.0, 512), 1, 1000) - value(LITE[0], costs_of(data, 1.0, 256), 1, 1000)
     assert hidden == pytest.approx(choice.HIDDEN)

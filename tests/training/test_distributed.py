@@ -125,7 +125,8 @@ def test_processes_wait_for_the_main_one_for_hours(tmp_path):
     """It computes teachers' maps and scores candidates alone, for longer than what backends wait by default."""
     (tmp_path / "patient.py").write_text(PATIENT)
     done = torchrun(tmp_path, script=Path("patient.py"))
-    assert [float(line) for line in done.stdout.split()] == [86400, 86400], done.stderr[-3000:]
+    # Both write to one pipe, and the end of a line may come after the other's text.
+    assert done.stdout.count("86400.0") == 2, done.stdout + done.stderr[-3000:]
 
 
 @pytest.mark.slow

@@ -44,8 +44,10 @@ FOLDS = 0.0275
 SCRATCH_DOUBLING, SCRATCH_SHORT = 0.146, 2000
 # Below 256 pixels the deepest features, of stride 32, have little extent: half of a side loses 0.049 on tiles
 # (docs/experiments.md, progressive_scale: 0.104, of which 0.025 are the epochs', 0.030 what the true masks lose) and
-# 0.054 on salt (small_images: 0.032 from 192 to 128 pixels).
-SMALL_SIDE, SMALL = 256, 0.05
+# 0.054 on salt (small_images: 0.032 from 192 to 128 pixels). Images that are enlarged more than twice gain no more:
+# salt's 101 pixels as 256 reach 0.714 after ten rounds, as 192 they did 0.724 after eight (benchmarks/RESULTS.md, one
+# hour each).
+SMALL_SIDE, ENLARGED, SMALL = 256, 2, 0.05
 # benchmarks/RESULTS.md, scale and crops: so much of what the true masks gain by the larger scale is lost, in as many
 # steps, where crops hide half of an image's side: on tiles, and on streets, whose classes are known by their place.
 HIDDEN, CLASSES_HIDDEN = 0.015, 0.137
@@ -150,7 +152,8 @@ def value(network: Network, costs: Costs, folds: int, images: float) -> float:
     length = learned(costs, images)
     if network.encoder == SCRATCH:
         length += (SCRATCH_DOUBLING - DOUBLING) * math.log2(min(images, SCRATCH_SHORT) / SCRATCH_SHORT)
-    halvings = math.log2(SMALL_SIDE / min(SMALL_SIDE, data.side * scale))
+    enough = min(SMALL_SIDE, ENLARGED * data.side)
+    halvings = math.log2(enough / min(enough, data.side * scale))
     hidden = max(0.0, math.log2(data.side * scale / costs.crop))
     lost = SMALL * halvings + (CLASSES_HIDDEN if data.task == "multiclass" else HIDDEN) * hidden
     return length + quality(network) + data.ceilings[scale] + FOLDS * (1 - 1 / folds) - lost
