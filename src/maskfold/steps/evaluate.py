@@ -44,7 +44,7 @@ def evaluate(
     if isinstance(what, Path | str):
         if truth is None or config is None:
             raise ValueError("a submission is scored against a truth, in a competition: give truth and config")
-        return evaluate_submission(Path(what), Path(truth), open_competition(config))
+        return evaluate_submission(Path(what), Path(truth), open_competition(config, predicting=True))
     runs = as_runs(what)
     config = config or runs[0].config
     path = ensemble_run(runs).ensemble_path

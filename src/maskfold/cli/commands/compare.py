@@ -24,13 +24,13 @@ def main() -> None:
     a, b, truth = arguments.a, arguments.b, arguments.truth
     check_submissions(a, b, truth)
     config = competition_config(arguments)
-    check_competition(config)
+    check_competition(config, predicting=True)
     starting(f"Comparing {a} and {b} …")
     from maskfold.report.differences import save_differences
     from maskfold.scoring.agreement import compare_masks
     from maskfold.steps.evaluate import show_submission
 
-    competition = open_competition(config)
+    competition = open_competition(config, predicting=True)
     agreement = compare_masks(a, b, competition)
     print(agreement.text())
     if competition.instances:

@@ -68,21 +68,22 @@ def _note(score: float, submission: Path | None) -> None:
 
 def _validate(arguments: argparse.Namespace, config: Config) -> None:
     """Compare a submission with the sample submission, or the test split, as `predict` does with its own."""
-    check_competition(config)
+    check_competition(config, predicting=True)
     starting(f"Validating {arguments.submission} …")
     from maskfold.competitions import validate_submission
 
-    validate_submission(arguments.submission, open_competition(config))
+    validate_submission(arguments.submission, open_competition(config, predicting=True))
     print(f"Valid submission: {arguments.submission}")
     next_scores(arguments.submission)
 
 
 def _evaluate_submission(arguments: argparse.Namespace, config: Config) -> None:
-    check_competition(config)
+    check_competition(config, predicting=True)
     starting(f"Scoring {arguments.submission} against {arguments.truth} …")
     from maskfold.steps.evaluate import show_submission
 
-    best = show_submission(arguments.submission, arguments.truth, arguments.against, open_competition(config))
+    competition = open_competition(config, predicting=True)
+    best = show_submission(arguments.submission, arguments.truth, arguments.against, competition)
     next_note(best)
 
 

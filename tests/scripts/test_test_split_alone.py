@@ -57,3 +57,17 @@ def test_a_run_that_was_trained_on_tiles_predicts_where_there_are_none(cut_kidne
     run = Run.open(tmp_path / "runs/tiles")
     assert predict(run, Path("only.csv")).read_bytes() == whole
     assert run.config.competition.profile.endswith("runs/tiles/profile.yaml")
+
+
+def test_submissions_are_judged_where_the_test_split_is_alone(trained, kidneys, script):
+    shutil.copytree(kidneys / "data/test", "data/test")
+    for name in ("sample_submission.csv", "truth.csv"):
+        shutil.copy(kidneys / "data" / name, "data")
+    path = str(predict(Run.open(trained), Path("a.csv")))
+    done = script("evaluate", "--runs", trained, "--submission", path, "--truth", "data/truth.csv")
+    assert (done.code, "a.csv: dice " in done.out) == (0, True)
+    Path("own.yaml").write_text("competition: {profile: runs/own/profile.yaml, root: data}\n")
+    assert script("compare", path, "data/truth.csv", "--config", "own.yaml").code == 0
+    assert script("vote", path, path, "data/truth.csv", "--config", "own.yaml").code == 0
+    done = script("evaluate", "--runs", trained, "--submission", path)
+    assert "Valid submission: a.csv" in done.out
