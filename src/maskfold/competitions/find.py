@@ -82,8 +82,7 @@ def locate_competition(
             f"competition.root is {root}: there is no such folder{_windows_hint(root)}; give its folder with "
             "--competition.root"
         )
-    needed = profile.needs_to_predict if predicting else (*profile.needs, *profile.signs)
-    missing = [name for name in needed if not _is_there(name, files)]
+    missing = missing_files(profile, files, predicting=predicting)
     if missing:
         fitting = fitting_profile(root)
         fits_another = fitting not in (None, profile.name)
@@ -127,8 +126,10 @@ class Needs:
     lacking: list[str]
 
 
-def missing_files(profile: Profile, files: CompetitionFiles) -> list[str]:
-    """Files and folders (with a trailing /) that the profile needs and a competition's folder lacks."""
+def missing_files(profile: Profile, files: CompetitionFiles, *, predicting: bool = False) -> list[str]:
+    """Files and folders (with a trailing /) that the profile needs (to predict) and a competition's folder lacks."""
+    if predicting:
+        return [name for name in profile.needs_to_predict if not _is_there(name, files)]
     return _needs(profile, files).lacking
 
 

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from maskfold.competitions.channels import Channel
@@ -204,6 +205,11 @@ def load_profile(name: str) -> Profile:
             "a profile of your own is given as a path that ends in .yaml"
         )
     return read_profile(SHIPPED / f"{name}.yaml")
+
+
+def profile_yaml(profile: Profile) -> str:
+    """A profile as the content of a file, with its name, for `read_profile`."""
+    return yaml.safe_dump(profile.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True)
 
 
 def read_profile(path: Path) -> Profile:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as smp
-import yaml
 
 from maskfold import __version__
 from maskfold.archives import new_member
 from maskfold.competitions import Competition
+from maskfold.competitions.profile import profile_yaml
 from maskfold.config import Config, config_yaml
 from maskfold.ensembling.choice import EnsembleChoice, write_ensemble
 from maskfold.errors import PackError
@@ -72,8 +72,7 @@ def write_pack(
         raise PackError(f"the runs are called {', '.join(names)}: in a pack each needs a name of its own; rename one")
     lock = out.with_name(f".{out.name}.lock")
     with exclusive(lock, out), _beside(out) as folder:
-        profile = competition.profile.model_dump(mode="json", exclude_defaults=True)
-        (folder / PROFILE).write_text(yaml.safe_dump(profile, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        (folder / PROFILE).write_text(profile_yaml(competition.profile), encoding="utf-8")
         hashes: dict[str, str | None] = {}
         for run, part, numbers in zip(runs, choice.runs, folds, strict=True):
             packed = _write_run(run, part.checkpoint, numbers, competition, folder / RUNS / run.name)

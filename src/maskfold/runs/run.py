@@ -7,16 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from maskfold.competitions.find import open_competition
-from maskfold.competitions.profile import load_profile, own_profile
 from maskfold.config import MADE_WITH, Config, changed_keys, config_from_tree, config_yaml
 from maskfold.config.load import flatten
 from maskfold.errors import RunError, YamlError, first_few
 from maskfold.program import command_line
 from maskfold.runs.begun import facts, refuse_changed
 from maskfold.runs.fold import ALL, FoldFolder
+from maskfold.runs.profile import keep_profile, with_kept_profile
 from maskfold.runs.versions import made_with
 from maskfold.storage import Storage, open_storage, url_of
 from maskfold.yaml_text import load_yaml
@@ -30,7 +28,7 @@ if TYPE_CHECKING:  # a run is opened without what reads images and tables
 
 logger = logging.getLogger(__name__)
 
-CONFIG, FOLDS, PROFILE = "config.yaml", "folds.csv", "profile.yaml"
+CONFIG, FOLDS = "config.yaml", "folds.csv"
 LOCAL = Path("runs")  # pages about runs, and runs where nobody asks for another place
 # They change speed, comfort or place, never a result: a run may go on with other values.
 FREE_KEYS = (
@@ -102,16 +100,10 @@ class Run:
         if changes or not known:
             made = self.made_with() if known and not real else made_with()
             self.storage.publish(CONFIG, config_yaml(config, **made).encode())
-            self._keep_profile(config.competition.profile)
+            keep_profile(config, self.storage, self.path)
             for known_of_it in ("config", "_written"):
                 self.__dict__.pop(known_of_it, None)
             self._competition = self._folds = self._annotations = None
-
-    def _keep_profile(self, profile: str) -> None:
-        """A copy of a profile of one's own, so that the run predicts where the profile is not."""
-        if own_profile(profile) and Path(profile).exists() and Path(profile) != self.path / PROFILE:
-            tree = load_profile(profile).model_dump(mode="json", exclude_defaults=True)
-            self.storage.publish(PROFILE, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode())
 
     def restart(self, folds: Collection[int | str], config: Config) -> None:
         """Remove the training of ``folds``, so that they start again with ``config``.
@@ -158,11 +150,7 @@ class Run:
     @cached_property
     def config(self) -> Config:
         """The resolved config that the run was made with; a profile of one's own that is gone is the run's copy."""
-        own, profile = self.path / PROFILE, self._written.competition.profile
-        if not own_profile(profile) or Path(profile).exists() or not own.exists():
-            return self._written
-        section = self._written.competition.model_copy(update={"profile": str(own)})
-        return self._written.model_copy(update={"competition": section})
+        return with_kept_profile(self._written, self.path)
 
     @cached_property
     def _written(self) -> Config:

@@ -66,8 +66,7 @@ def vote(
     where = reserved("vote", competition, out, overwrite=overwrite, made_of=made_of, row=lambda: row)
     # Quick enough to be done again where a killed command had written it.
     with where as place, SubmissionWriter(competition, place.path, masks[0]) as writer:
-        elect = _elected_objects if competition.instances else _elected
-        elected = elect(competition, masks, weights, least)
+        elected = _elected(competition, masks, weights, least)
         for image_id, mask, agreed in progress(elected, "images", total=len(masks[0])):
             writer.write(image_id, mask)
             agreement.append(agreed)
@@ -81,26 +80,30 @@ def vote(
 def _elected(
     competition: Competition, masks: Sequence[dict[str, Any]], weights: Sequence[float] | None, least: float | None
 ) -> Iterator[tuple[str, np.ndarray, list[float]]]:
-    """(id, mask of what most are for, how far each submission agrees with it) of every image."""
+    """(id, mask of what most are for, how far each submission agrees with it) of every image.
+
+    Where rows are instances the masks are of them (`maskfold.instances`).
+    """
+    labels, instances = competition.labels, competition.instances
+    read = competition.objects if instances else competition.runs
     for sample in competition.samples("test").select(masks[0]):
         size = competition.mask_size(sample)
-        voters = [competition.runs(part[sample.id], size, id=sample.id) for part in masks]
-        if competition.labels.exclusive:
-            classes = ops.plurality([layers[1:] for layers in voters], weights)
-            layers: Layers = (ops.complement(ops.union(*classes)), *classes)
+        voters = [read(part[sample.id], size, id=sample.id) for part in masks]
+        if instances:
+            found = objects.vote(voters, weights, least=least)
+            mask = drawn((runs.mask() for runs in found), size)
+            yield sample.id, mask, [objects.agreement(own, found) for own in voters]
         else:
-            layers = [ops.vote(channel, weights, least=least) for channel in zip(*voters, strict=True)]
-        mask = competition.labels.mask(np.stack([runs.mask() for runs in layers]))
-        yield sample.id, mask, [runs_agreement(own, layers) for own in voters]
+            layers = _layers(voters, weights, least, exclusive=labels.exclusive)
+            mask = labels.mask(np.stack([runs.mask() for runs in layers]))
+            yield sample.id, mask, [runs_agreement(own, layers) for own in voters]
 
 
-def _elected_objects(
-    competition: Competition, masks: Sequence[dict[str, Any]], weights: Sequence[float] | None, least: float | None
-) -> Iterator[tuple[str, np.ndarray, list[float]]]:
-    """As `_elected`, masks of instances (`maskfold.instances`)."""
-    for sample in competition.samples("test").select(masks[0]):
-        size = competition.mask_size(sample)
-        voters = [competition.objects(part[sample.id], size, id=sample.id) for part in masks]
-        found = objects.vote(voters, weights, least=least)
-        mask = drawn((runs.mask() for runs in found), size)
-        yield sample.id, mask, [objects.agreement(own, found) for own in voters]
+def _layers(
+    voters: Sequence[Layers], weights: Sequence[float] | None, least: float | None, *, exclusive: bool
+) -> Layers:
+    """What most are for, pixel by pixel."""
+    if not exclusive:
+        return [ops.vote(channel, weights, least=least) for channel in zip(*voters, strict=True)]
+    classes = ops.plurality([layers[1:] for layers in voters], weights)
+    return (ops.complement(ops.union(*classes)), *classes)
