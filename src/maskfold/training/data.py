@@ -85,33 +85,14 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
         world=world,
     )
     cache = _cache(competition, config.data)
-    augment = build_augmentation(
-        config.data.augment,
-        crop=config.data.crop,
-        images=competition.images,
-        exclusive=competition.labels.exclusive,
-    )
-    dataset = TrainDataset(
-        competition,
-        train,
-        scale=config.data.scale,
-        augment=augment,
-        seed=config.seed,
-        needs=needs,
-        sources=target_sources(run, fold),
-        smoothing=smoothing(config.targets, competition.labels),
-        extra=extra,
-        cache=cache,
-        label_shift=config.data.label_shift,
-        mixing=None if config.data.mix is None else Mixing(config.data.mix, competition.labels, config.seed),
-    )
+    dataset = _train_dataset(run, fold, train, extra, cache, needs)
     unlabelled = Samples() if config.semi is None else unlabelled_samples(competition, config.semi, rest)
     if config.semi is not None:
         dataset = MixedDataset(dataset, _unlabelled(competition, unlabelled, config))
         sampler = MixedSampler(sampler, len(unlabelled), config.semi.unlabelled_per_batch)
     shared = image_loader(competition, valid, config, rank=rank, world=world, cache=cache) if len(valid) else None
     alone = world == 1 or shared is None
-    watched = _watched(train, config.train.watched_images) if len(valid) else train[:0]
+    watched = Samples(evenly_spaced(train, config.train.watched_images)) if len(valid) else train[:0]
     own = config.model_copy(update={"data": config.data.model_copy(update={"workers": 0})})  # few images: no processes
     return FoldData(
         train=train_loader(dataset, sampler, config.data.workers),
@@ -125,9 +106,36 @@ def fold_data(run: Run, fold: int | str, *, needs: frozenset[str], rank: int = 0
     )
 
 
-def _watched(train: Samples, count: int) -> Samples:
-    """Some training images, spread over all of them."""
-    return Samples(evenly_spaced(train, count))
+def _train_dataset(
+    run: Run,
+    fold: int | str,
+    train: Samples,
+    extra: Sequence[ExtraImages],
+    cache: ImageCache | None,
+    needs: frozenset[str],
+) -> TrainDataset:
+    """The labelled images, augmented, with their targets."""
+    competition, config = run.competition(), run.config
+    augment = build_augmentation(
+        config.data.augment,
+        crop=config.data.crop,
+        images=competition.images,
+        exclusive=competition.labels.exclusive,
+    )
+    return TrainDataset(
+        competition,
+        train,
+        scale=config.data.scale,
+        augment=augment,
+        seed=config.seed,
+        needs=needs,
+        sources=target_sources(run, fold),
+        smoothing=smoothing(config.targets, competition.labels),
+        extra=extra,
+        cache=cache,
+        label_shift=config.data.label_shift,
+        mixing=None if config.data.mix is None else Mixing(config.data.mix, competition.labels, config.seed),
+    )
 
 
 def _cache(competition: Competition, data: DataConfig) -> ImageCache | None:

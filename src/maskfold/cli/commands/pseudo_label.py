@@ -1,5 +1,6 @@
 """Label images without masks by a run's networks, and write what is sure enough as a folder to train on."""
 
+import argparse
 from pathlib import Path
 
 from maskfold.cli.arguments import open_runs, parse_sections, runs_parser
@@ -17,6 +18,35 @@ SHARE = 0.8
 
 def main() -> None:
     """Run the command."""
+    arguments, overrides = parse_sections(_parser(), SECTIONS)
+    runs = open_runs(arguments.runs)
+    for run in runs:
+        (folds_of if arguments.all_folds else finished_folds)(run)
+    if arguments.images is not None and not arguments.images.is_dir():
+        raise CompetitionError(f"there is no folder {arguments.images}: give --images a folder of images")
+    check_competition(override(runs[0].config, overrides))
+    starting(f"Labelling with {' + '.join(str(run.path) for run in runs)} …")
+    from maskfold.steps.pseudo import pseudo_label
+
+    least = SHARE if arguments.mean_confidence is None else None
+    path = pseudo_label(
+        runs,
+        arguments.out,
+        images=arguments.images,
+        confidence=arguments.confidence,
+        confident_share=least if arguments.confident_share is None else arguments.confident_share,
+        mean_confidence=arguments.mean_confidence,
+        hard=arguments.hard,
+        calibrated=arguments.calibrated,
+        all_folds=arguments.all_folds,
+        overrides=overrides,
+        overwrite=arguments.overwrite,
+    )
+    config = ("--config", str(runs[0].config_path), "--name", f"{runs[0].name}_pseudo")
+    next_command(command_line("train-all", *config, "--data.extra", f"[{path}]"))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = runs_parser(__doc__, SECTIONS)
     parser.add_argument(
         "--images", type=Path, metavar="DIR", help="folder of images to label; default: the competition's test images"
@@ -53,29 +83,4 @@ def main() -> None:
         help="label by the networks of all folds: surer, but out-of-fold scores are optimistic from then on",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace DIR if it holds pseudo-labels")
-    arguments, overrides = parse_sections(parser, SECTIONS)
-    runs = open_runs(arguments.runs)
-    for run in runs:
-        (folds_of if arguments.all_folds else finished_folds)(run)
-    if arguments.images is not None and not arguments.images.is_dir():
-        raise CompetitionError(f"there is no folder {arguments.images}: give --images a folder of images")
-    check_competition(override(runs[0].config, overrides))
-    starting(f"Labelling with {' + '.join(str(run.path) for run in runs)} …")
-    from maskfold.steps.pseudo import pseudo_label
-
-    least = SHARE if arguments.mean_confidence is None else None
-    path = pseudo_label(
-        runs,
-        arguments.out,
-        images=arguments.images,
-        confidence=arguments.confidence,
-        confident_share=least if arguments.confident_share is None else arguments.confident_share,
-        mean_confidence=arguments.mean_confidence,
-        hard=arguments.hard,
-        calibrated=arguments.calibrated,
-        all_folds=arguments.all_folds,
-        overrides=overrides,
-        overwrite=arguments.overwrite,
-    )
-    config = ("--config", str(runs[0].config_path), "--name", f"{runs[0].name}_pseudo")
-    next_command(command_line("train-all", *config, "--data.extra", f"[{path}]"))
+    return parser
