@@ -6,7 +6,7 @@ from tests.scripts.conftest import call
 
 from maskfold.config import load_config
 from maskfold.training.forecast import Pace
-from maskfold.training.trial import Trial
+from maskfold.training.tried import Trial
 
 
 def words(drawn):

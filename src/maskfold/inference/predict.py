@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -98,14 +98,12 @@ def predict_batches(
     if tta.batch_norm_prior is not None:
         check_batch_norm(models)
     shares = normalised_weights(weights, len(models))
-    merge = partial(
-        _merged, models, shares, labels=labels, tta=tta, window_batch=window_batch, precision=precision, seed=seed
-    )
+    ensemble = _Ensemble(models, shares, labels, tta, window_batch, seed, precision)
     for model in models:
         model.to(device)
 
     def queued(batch: Mapping[str, Any]) -> Callable[[], Iterator[Prediction]]:
-        found = _on_host(batch["size"], *merge(batch["image"].to(device, non_blocking=True), batch["id"]))
+        found = _on_host(batch["size"], *ensemble.merged(batch["image"].to(device, non_blocking=True), batch["id"]))
         return partial(_predictions, batch, found, labels, precision)
 
     with _evaluating(models):
@@ -123,75 +121,60 @@ def one_ahead(items: Iterator[Item]) -> Iterator[Item]:
     yield from held
 
 
-@torch.inference_mode()
-def _merged(
-    models: Sequence[nn.Module],
-    shares: Sequence[float],
-    images: Tensor,
-    ids: Sequence[str],
-    *,
-    labels: LabelSpec,
-    tta: TTAConfig,
-    window_batch: int,
-    precision: torch.dtype | None,
-    seed: int,
-) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Probability (N, C, h, w), presence (N, C), and for each image whether all its logits were finite."""
-    merge, views = build_merge(tta.merge, labels), weighted_views(tta)
-    passes = max(1, tta.dropout_passes)
-    networks = [
-        partial(
-            _logits, model, ids=ids, noise=(seed, number, turn), tta=tta, window_batch=window_batch, precision=precision
-        )
-        for number, model in enumerate(models)
-        for turn in range(passes)
-    ]
-    shares = [share / passes for share in shares for _ in range(passes)]
-    height, width = images.shape[-2:]
-    total = images.new_zeros((), dtype=torch.float32)
-    presences: list[tuple[float, Tensor | None]] = []
-    finite = images.new_ones(len(images), dtype=torch.bool)
-    for view, weight in views:
-        seen = view.forward(images)
-        for network, share in zip(networks, shares, strict=True):
-            found, presence = network(seen, view.name)
-            logits = view.inverse(found, (height, width))
-            presences.append((share * weight, presence))
-            finite = finite & logits.isfinite().flatten(1).all(1)
-            finite = finite if presence is None else finite & presence.isfinite().all(1)
-            total = total + merge.vote(logits) * (share * weight / len(views))
-    return merge.finish(total), mean_of_known(presences), finite
+@dataclass(frozen=True)
+class _Ensemble:
+    """Weighted models, the views they look at, and how: see `predict_batches`."""
 
+    models: Sequence[nn.Module]
+    shares: Sequence[float]
+    labels: LabelSpec
+    tta: TTAConfig
+    window_batch: int
+    seed: int
+    precision: torch.dtype | None
 
-def _logits(
-    model: nn.Module,
-    images: Tensor,
-    view: str,
-    *,
-    ids: Sequence[str],
-    noise: tuple[int, ...],
-    tta: TTAConfig,
-    window_batch: int,
-    precision: torch.dtype | None,
-) -> tuple[Tensor, Tensor | None]:
-    """Float32 logits of one pass of one model for one view; its presence (N, C), `None` where it has no such head."""
-    presences: list[Tensor] = []
+    @torch.inference_mode()
+    def merged(self, images: Tensor, ids: Sequence[str]) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Probability (N, C, h, w), presence (N, C), and for each image whether all its logits were finite."""
+        merge, views = build_merge(self.tta.merge, self.labels), weighted_views(self.tta)
+        passes = max(1, self.tta.dropout_passes)
+        height, width = images.shape[-2:]
+        total = images.new_zeros((), dtype=torch.float32)
+        presences: list[tuple[float, Tensor | None]] = []
+        finite = images.new_ones(len(images), dtype=torch.bool)
+        for view, weight in views:
+            seen = view.forward(images)
+            for number, turn in product(range(len(self.models)), range(passes)):
+                seeds = [noise_seed(self.seed, number, turn, view.name, image_id) for image_id in ids]
+                found, presence = self._logits(self.models[number], seen, seeds)
+                logits, share = view.inverse(found, (height, width)), self.shares[number] / passes * weight
+                presences.append((share, presence))
+                finite = finite & logits.isfinite().flatten(1).all(1)
+                finite = finite if presence is None else finite & presence.isfinite().all(1)
+                total = total + merge.vote(logits) * (share / len(views))
+        return merge.finish(total), mean_of_known(presences), finite
 
-    def network(images: Tensor) -> Tensor:
-        found = model(images)
-        if "presence" in found.aux:
-            presences.append(found.aux["presence"].float().sigmoid())
-        return logits_of(found)
+    def _logits(self, model: nn.Module, images: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+        """Float32 logits of one pass; its presence (N, C), `None` where the model has no such head."""
+        presences: list[Tensor] = []
 
-    seeds = [noise_seed(*noise, view, image_id) for image_id in ids]
-    dropping = dropped(model, seeds) if tta.dropout_passes else nullcontext()
-    with dropping, torch.autocast(images.device.type, dtype=precision, enabled=precision is not None):
-        if tta.window is None:
-            logits = network(images).float()
-        else:
-            logits = window_logits(network, images, window=tta.window, overlap=tta.overlap, batch_size=window_batch)
-    # A batch of windows holds one place of all images after the other.
-    return logits, torch.cat(presences).unflatten(0, (-1, len(images))).amax(0) if presences else None
+        def network(images: Tensor) -> Tensor:
+            found = model(images)
+            if "presence" in found.aux:
+                presences.append(found.aux["presence"].float().sigmoid())
+            return logits_of(found)
+
+        tta = self.tta
+        dropping = dropped(model, seeds) if tta.dropout_passes else nullcontext()
+        with dropping, torch.autocast(images.device.type, dtype=self.precision, enabled=self.precision is not None):
+            if tta.window is None:
+                logits = network(images).float()
+            else:
+                logits = window_logits(
+                    network, images, window=tta.window, overlap=tta.overlap, batch_size=self.window_batch
+                )
+        # A batch of windows holds one place of all images after the other.
+        return logits, torch.cat(presences).unflatten(0, (-1, len(images))).amax(0) if presences else None
 
 
 def logits_of(found: Any) -> Tensor:

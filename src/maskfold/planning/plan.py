@@ -12,7 +12,7 @@ from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.networks import Network, at_hand, of_encoders
 from maskfold.planning.reason import Reason
 from maskfold.planning.rules import folds, input, learning_rate, length, positives, views
-from maskfold.planning.rules.batch import GPU_MOST, batch_size, prediction_batch
+from maskfold.planning.rules.batch import PLANNED_MOST, batch_size, prediction_batch
 from maskfold.planning.rules.loss import loss
 from maskfold.planning.rules.network import quality
 from maskfold.planning.rules.scale import why_scale
@@ -128,7 +128,7 @@ def _values(data: Fingerprint, speed: Speed, option: Option, *, hours: float, wh
     pretrained = encoder != SCRATCH
     weights = "a file of them is at hand" if pretrained else "no file is at hand: MASKFOLD_WEIGHTS names folders"
     image = round(data.pixels * scale**2) if option.window.value is None else option.window.value**2
-    held = GPU_MOST if option.window.value is None else images_held(data, scale, speed.free)
+    held = PLANNED_MOST if option.window.value is None else images_held(data, scale, speed.free)
     return {
         "data.scale": Reason(scale, why_scale(data, scale)),
         "data.crop": option.crop,

@@ -67,32 +67,32 @@ def _training_images(session: Session) -> Iterator[torch.Tensor]:
 
 
 def _score(session: Session, log: RunLog) -> dict[str, Any]:
-    kinds = checkpoint_names(session.fold.checkpoints())
-    found = {kind: validate(session, _networks(session, kind), shared=False) for kind in kinds}
+    checkpoints = checkpoint_names(session.fold.checkpoints())
+    found = {checkpoint: validate(session, _networks(session, checkpoint), shared=False) for checkpoint in checkpoints}
     _store_statistics(session, found)
-    scores = {kind: result.score for kind, result in found.items()}
-    ranked = sorted(scores, key=lambda kind: (-np.nan_to_num(scores[kind], nan=-np.inf), kind))
+    scores = {checkpoint: result.score for checkpoint, result in found.items()}
+    ranked = sorted(scores, key=lambda checkpoint: (-np.nan_to_num(scores[checkpoint], nan=-np.inf), checkpoint))
     kept = ranked[: session.config.train.oof_checkpoints]
-    stored = {kind: store_oof(session, _networks(session, kind), kind).score for kind in kept}
-    note = OPTIMISTIC if session.optimistic else ""
-    for kind in ranked:
-        with_views = f", with views {session.config.tta.views} {stored[kind]:.4f}" if kind in stored else ""
-        log.tell(f"fold {session.fold.name} {kind}: {session.metric.name} {scores[kind]:.4f}{with_views}{note}")
+    stored = {checkpoint: store_oof(session, _networks(session, checkpoint), checkpoint).score for checkpoint in kept}
+    fold, note = f"fold {session.fold.name}", OPTIMISTIC if session.optimistic else ""
+    for checkpoint in ranked:
+        with_views = f", with views {session.config.tta.views} {stored[checkpoint]:.4f}" if checkpoint in stored else ""
+        log.tell(f"{fold} {checkpoint}: {session.metric.name} {scores[checkpoint]:.4f}{with_views}{note}")
     if classes := found[ranked[0]].class_lines():
-        log.tell(f"fold {session.fold.name} {ranked[0]}, class by class:{classes}")
+        log.tell(f"{fold} {ranked[0]}, class by class:{classes}")
     return {"best_checkpoint": ranked[0], "score": scores[ranked[0]], "candidates": scores, "oof": stored}
 
 
 def _store_statistics(session: Session, found: Mapping[str, Evaluation]) -> None:
     competition, ids = session.competition, session.data.valid_ids
     groups, metric = groups_of(competition, ids, session.config.folds), competition.profile.metric
-    for kind, result in found.items():
+    for checkpoint, result in found.items():
         facts = metric.name, competition.labels, ids, result.stats, groups, metric.options
-        write_statistics(session.fold, kind, FoldStatistics(*facts))
+        write_statistics(session.fold, checkpoint, FoldStatistics(*facts))
 
 
-def _networks(session: Session, kind: str) -> list[nn.Module]:
-    return load_networks(session.run, session.fold, kind, session.competition)
+def _networks(session: Session, checkpoint: str) -> list[nn.Module]:
+    return load_networks(session.run, session.fold, checkpoint, session.competition)
 
 
 def _stop(session: Session) -> dict[str, Any]:

@@ -11,7 +11,7 @@ def drafted(tmp_path):
 
     def open_draft(root, metric="dice", **changes):
         found = draft_profile(root)
-        assert found.trial.problems == []
+        assert found.tried.problems == []
         path = tmp_path / "drafted.yaml"
         assert found.text.count("FILL-IN") == 2, "the metric, and the word in the heading"
         path.write_text(found.text.replace("metric: FILL-IN", f"metric: {metric}"))

@@ -15,6 +15,6 @@ UNKNOWABLE = {"submission.overlap", "submission.size", "group"}
 )
 def test_a_twin_is_recognised(tmp_path, name):
     found = draft_profile(draw_twin(FORMS[name], tmp_path / "data").root)
-    assert found.trial.problems == []
-    assert found.trial.nearest.name == name
-    assert {text.partition(" is ")[0] for text in found.trial.nearest.differences} <= UNKNOWABLE
+    assert found.tried.problems == []
+    assert found.tried.nearest.name == name
+    assert {text.partition(" is ")[0] for text in found.tried.nearest.differences} <= UNKNOWABLE

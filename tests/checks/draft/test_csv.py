@@ -443,7 +443,7 @@ def test_the_nearest_profile_and_what_differs(tmp_path):
         save(root / "pictures" / f"{seed}.jpg", picture(mask, seed))
         rows += [(f"{seed}.jpg", encode(mask)), (f"{seed}.jpg", encode(shapes(seed + 40, (50, 64))))]
     write_csv(root / "train_ship_segmentations_v2.csv", rows, header=("ImageId", "EncodedPixels"))
-    nearest = draft_profile(root).trial.nearest
+    nearest = draft_profile(root).tried.nearest
     assert (nearest.name, nearest.metric) == ("airbus-ships", "airbus_f2")
     assert any(text.startswith("train.image is pictures/{id}, there train") for text in nearest.differences)
     assert not any("test." in text for text in nearest.differences)
@@ -459,9 +459,9 @@ def test_ids_without_an_image_and_strings_that_cannot_be_read_are_said(tmp_path)
     (root / "train.csv").write_text("\n".join(text))
     found = draft_profile(root)
     assert any("1 of 16 ids" in doubt for doubt in found.draft.doubts)
-    assert len(found.trial.problems) == 2
-    assert "tr004" in found.trial.problems[0]
-    assert "tr002" in found.trial.problems[1]
+    assert len(found.tried.problems) == 2
+    assert "tr004" in found.tried.problems[0]
+    assert "tr002" in found.tried.problems[1]
 
 
 def test_names_with_line_breaks_stay_in_their_comment(tmp_path):

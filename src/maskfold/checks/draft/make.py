@@ -13,7 +13,7 @@ from maskfold.checks.draft.list_draft import draft_lists
 from maskfold.checks.draft.mask_file_draft import draft_mask_files, find_mask_files
 from maskfold.checks.draft.places import ImagePaths
 from maskfold.checks.draft.tables import Table, read_tables
-from maskfold.checks.draft.trial import Trial, try_out
+from maskfold.checks.draft.try_out import Tried, try_out
 from maskfold.checks.draft.write import as_yaml
 from maskfold.checks.notes import wrap
 from maskfold.competitions.files import CompetitionFiles
@@ -28,14 +28,14 @@ class Drafted:
 
     draft: Draft
     text: str
-    trial: Trial
+    tried: Tried
 
     def summary(self) -> str:
         """What a person should know before they open the file."""
-        facts = [self.trial.facts, _resemblance(self.trial), *self.draft.remarks]
+        facts = [self.tried.facts, _resemblance(self.tried), *self.draft.remarks]
         marked = [("", text) for text in facts if text]
         marked += [("Not certain: ", text) for text in self.draft.doubts]
-        marked += [("Problem: ", text) for text in self.trial.problems]
+        marked += [("Problem: ", text) for text in self.tried.problems]
         return "\n".join(wrap(f"{mark}{text}", "  ") for mark, text in marked)
 
 
@@ -62,18 +62,18 @@ def draft_profile(root: Path) -> Drafted:
             "file is called after masks or labels and has the names of the images. For COCO's annotation files write a "
             "profile of layout: coco-json by hand"
         )
-    trial = try_out(draft, root)
+    tried = try_out(draft, root)
     heading = (
         f"Draft of a profile for {root.name}, by {command_line('check-data', '--draft')}: every value with what it was "
         "told from. Correct what is wrong, replace FILL-IN, and remove what you do not need."
     )
-    return Drafted(draft, as_yaml(draft, heading), trial)
+    return Drafted(draft, as_yaml(draft, heading), tried)
 
 
-def _resemblance(trial: Trial) -> str:
-    nearest = trial.nearest
-    if trial.fits is not None and (nearest is None or nearest.differences):
-        return f"the files also fit maskfold's profile {trial.fits}: --competition.profile {trial.fits}"
+def _resemblance(tried: Tried) -> str:
+    nearest = tried.nearest
+    if tried.fits is not None and (nearest is None or nearest.differences):
+        return f"the files also fit maskfold's profile {tried.fits}: --competition.profile {tried.fits}"
     if nearest is None:
         return "none of maskfold's profiles is like it"
     if not nearest.differences:

@@ -83,7 +83,7 @@ def _draft(path: Path, folder: Path, *, overwrite: bool) -> None:
     print(f"Draft: {path}")
     place = ("--competition.profile", str(path), "--competition.root", str(folder))
     left = [f"fill in {' and '.join(drafted.draft.open)} in {path}"] if drafted.draft.open else []
-    wrong = [f"correct {path}"] if drafted.trial.problems else []
+    wrong = [f"correct {path}"] if drafted.tried.problems else []
     next_command("; then ".join([*wrong, *left, command_line("check-data", *place)]))
-    if drafted.trial.problems:
+    if drafted.tried.problems:
         sys.exit(1)

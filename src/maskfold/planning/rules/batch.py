@@ -4,7 +4,7 @@ from maskfold.planning.reason import Reason
 from maskfold.planning.rules.crop import SHARE
 from maskfold.training.batches import by_pixels, most_images, on_cpu
 
-GPU_MOST = 32
+PLANNED_MOST = 32  # images on a GPU
 
 
 def batch_size(crop: int, images: int, *, memory: float | None, free: int) -> Reason:
@@ -29,7 +29,7 @@ def batch_size(crop: int, images: int, *, memory: float | None, free: int) -> Re
     return Reason(used, why if used == fits else f"an epoch of {images} images has {images // used} steps")
 
 
-def prediction_batch(image: int, *, memory: float | None, free: int, most: int = GPU_MOST) -> Reason:
+def prediction_batch(image: int, *, memory: float | None, free: int, most: int = PLANNED_MOST) -> Reason:
     """Of images, or windows, of so many pixels after scale; a number, for several processes cannot settle ``auto``.
 
     Args:
@@ -46,4 +46,4 @@ def prediction_batch(image: int, *, memory: float | None, free: int, most: int =
 
 
 def _on_gpu(image: int, memory: float, free: int) -> int:
-    return min(GPU_MOST, int(free * SHARE / (memory * image / 1e6)))
+    return min(PLANNED_MOST, int(free * SHARE / (memory * image / 1e6)))

@@ -21,7 +21,7 @@ DRAWN = 100
 
 
 @dataclass
-class Trial:
+class Tried:
     """What came of it.
 
     Attributes:
@@ -37,9 +37,9 @@ class Trial:
     fits: str | None = None
 
 
-def try_out(draft: Draft, root: Path) -> Trial:
+def try_out(draft: Draft, root: Path) -> Tried:
     """Load the draft, with a score that fits its task where none is filled in; read samples and masks with it."""
-    found = Trial(fits=fitting_profile(root))
+    found = Tried(fits=fitting_profile(root))
     try:
         profile = _loaded(_filled(draft))
         found.nearest = nearest_profile(profile, draft.open)
@@ -73,7 +73,7 @@ def _loaded(tree: dict[str, Any]) -> Profile:
             raise CompetitionError(str(error).replace(f"profile {path}: ", "the draft cannot be loaded: ")) from None
 
 
-def _read(competition: Competition, found: Trial) -> None:
+def _read(competition: Competition, found: Tried) -> None:
     counts = {}
     for split in ("train", "test"):
         survey = competition.survey(split)
