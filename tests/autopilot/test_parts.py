@@ -8,11 +8,12 @@ import time
 import psutil
 import pytest
 
-from maskfold.autopilot import command
+from maskfold.autopilot import command, compare
 from maskfold.autopilot import log as log_module
 from maskfold.autopilot.alarm import ended_after
 from maskfold.autopilot.budget import Needs, cheapest_options, for_training, prediction_options
 from maskfold.autopilot.command import run_command
+from maskfold.autopilot.compare import too_few
 from maskfold.autopilot.empty import write_empty
 from maskfold.autopilot.ladder import rungs
 from maskfold.autopilot.log import FINISH, Log, Step
@@ -23,6 +24,7 @@ from maskfold.errors import RunError, StorageError, TrainingError
 from maskfold.labels import LabelSpec
 from maskfold.losses import build_loss
 from maskfold.planning.networks import table
+from maskfold.runs import Run
 
 BINARY = LabelSpec("binary", ("a",))
 LITE = "tu-tf_efficientnet_lite"
@@ -254,3 +256,17 @@ def test_the_page_tells_steps_commands_and_reasons(tmp_path):
     assert "90 of 360 s used (25.0%)" in text
     assert "- data.scale 0.5: why\n" in text
     assert ", not written yet." in text
+
+
+def test_a_ladder_needs_images_that_can_show_a_gain(tiny, tmp_path, monkeypatch):
+    """Eighteen images in six folds: one fold has too few, two have enough, unless they are of two scenes."""
+    run = Run.create(override(tiny, {"folds.count": 6}), tmp_path)
+    competition, finished = run.competition(), [1]
+    monkeypatch.setattr(Run, "finished_folds", lambda self: finished)
+    assert too_few(run, competition) == (
+        "3 validated images cannot tell a gain from chance: train folds with 6 or more"
+    )
+    finished.append(2)
+    assert too_few(run, competition) == ""
+    monkeypatch.setattr(compare, "groups_of", lambda _, ids, __: [f"scene {place % 2}" for place in range(len(ids))])
+    assert "2 validated groups of images cannot tell" in too_few(run, competition)

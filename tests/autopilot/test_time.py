@@ -55,7 +55,7 @@ def world(tmp_path, monkeypatch):
 
 
 def training(folds=2):
-    return Training("first", "runs/a", ["--config", "a.yaml"], folds)
+    return Training("first", "runs/a", ["--config", "a.yaml"], range(folds))
 
 
 def test_a_fold_stops_itself_before_it_is_ended(world):
@@ -127,10 +127,10 @@ def test_with_little_time_the_small_one_has_all_of_it(world, tmp_path):
 
 def test_a_rung_predicts_whole_or_not_at_all(world, tmp_path):
     runs = ["runs/a", "runs/a_second"]
-    assert after.predict(world.log, runs, tmp_path / "s.csv", NEEDS, "second")
+    assert after.predict(world.log, runs, tmp_path / "s.csv", NEEDS, "second", whole=True)
     assert world.calls[0][1][-1] == "--overwrite"
     world.now = 990.0 - NEEDS.prediction(3, 4)
-    assert not after.predict(world.log, runs, tmp_path / "s.csv", NEEDS, "second")
+    assert not after.predict(world.log, runs, tmp_path / "s.csv", NEEDS, "second", whole=True)
     assert (len(world.calls), world.log.step("second: predict").ended) == (1, "skipped")
 
 
@@ -206,3 +206,48 @@ def test_a_network_that_does_not_fit_the_memory_leaves_an_empty_submission(faili
     failing()
     assert (tmp_path / "submissions/mine.csv").exists()
     assert "CUDA out of memory: all masks are empty" in (tmp_path / "runs/autopilot/mine/autopilot.md").read_text()
+
+
+@pytest.fixture
+def flight(tiny, tmp_path, monkeypatch):
+    """An autopilot of two folds, whose steps only say what they would do: (what was done, folds that are trained)."""
+    done, trained = [], []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        Autopilot, "_plan", lambda self: self.log.facts.update(plan={"folds": 2, "epochs": 1, "enough": False})
+    )
+
+    def measured(self, rung, config, folds, **_):
+        self.log.facts.setdefault("trainings", {})[rung] = {"config": "first.yaml", "run": "runs/mine"}
+        return Training(rung, tmp_path, [], list(folds)), NEEDS
+
+    monkeypatch.setattr(Autopilot, "_measured", measured)
+    monkeypatch.setattr(Autopilot, "_folds", lambda *_: None)
+    monkeypatch.setattr(Autopilot, "_climb", lambda self, first, needs: done.append(("climb", first.finished())))
+    monkeypatch.setattr(Training, "finished", lambda self: sorted(trained))
+    monkeypatch.setattr(pilot, "load_config", lambda *_, **__: tiny)
+    monkeypatch.setattr(pilot, "move_to", lambda *_: None)
+    monkeypatch.setattr(pilot, "report", lambda *_: done.append(("report", sorted(trained))))
+    monkeypatch.setattr(pilot, "tune", lambda *_: done.append(("tune", sorted(trained))) or True)
+    monkeypatch.setattr(pilot, "predict", lambda *_, whole=False: done.append(("predict", whole)) or True)
+    return done, trained, lambda: Autopilot(tiny.model_copy(update={"name": "mine"}), 1.0).run()
+
+
+def test_a_fold_that_failed_is_trained_again_before_the_ladder_and_predicts(flight, monkeypatch):
+    done, trained, fly = flight
+    fails = iter([[0], [0, 1]])
+    monkeypatch.setattr(pilot, "train_folds", lambda *_, **__: trained.extend({*next(fails)} - {*trained}) or True)
+    fly()
+    first, second = [("tune", [0]), ("predict", False)], [("tune", [0, 1]), ("predict", True)]
+    assert done == [*first, *second, ("report", [0, 1]), ("climb", [0, 1])]
+
+
+def test_a_fold_that_fails_again_changes_nothing_and_is_tried_when_started_again(flight, monkeypatch):
+    done, trained, fly = flight
+    fails = iter([[0], [], [1]])
+    monkeypatch.setattr(pilot, "train_folds", lambda *_, **__: trained.extend(next(fails)) or True)
+    fly()
+    assert done == [("tune", [0]), ("predict", False), ("report", [0]), ("climb", [0])]
+    done.clear()
+    fly()
+    assert done == [("tune", [0, 1]), ("predict", True), ("report", [0, 1]), ("climb", [0, 1])]

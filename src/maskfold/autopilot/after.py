@@ -23,17 +23,19 @@ def tune(log: Log, runs: Sequence[Path], needs: Needs, rung: str = "first") -> b
     return done
 
 
-def predict(log: Log, runs: Sequence[Path], submission: Path, needs: Needs, rung: str = "first") -> bool:
+def predict(
+    log: Log, runs: Sequence[Path], submission: Path, needs: Needs, rung: str = "first", *, whole: bool = False
+) -> bool:
     """Write the submission; whether that was done.
 
-    Where that would take too long, the first network predicts without views, or with one fold. It predicts once more,
-    with as little as can be, where that failed or did not end in time. Several networks predict with all folds and
-    views, as they were compared, or not at all: less of them may be worse than the submission that there is.
+    Where that would take too long, a network predicts without views, or with one fold. It predicts once more, with as
+    little as can be, where that failed or did not end in time. ``whole`` is with all folds and views or not at all:
+    less may be worse than the submission that there is.
     """
     last, name = log.last, f"{rung}: predict"
     common = ["--runs", *map(str, runs), "--out", str(submission), "--overwrite"]
     cheapest = cheapest_options(Run(runs[0]).finished_folds()[0])
-    if len(runs) > 1:
+    if whole:
         if prediction_options(last - log.time_used(), needs, cheapest):
             log.end(name, "no time is left for all folds and views", ended="skipped")
             return False

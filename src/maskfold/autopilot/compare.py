@@ -1,10 +1,13 @@
-"""Whether a further network gains anything out of fold."""
+"""Whether a further network gains anything out of fold, and whether that could be seen."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from maskfold.competitions import Competition
+from maskfold.ensembling.oof import groups_of
 from maskfold.metrics import paired_bootstrap
+from maskfold.metrics.bootstrap import FEWEST_GROUPS
 from maskfold.runs import Run
 from maskfold.steps.evaluate import evaluate
 
@@ -36,3 +39,15 @@ def compare(candidate: Sequence[Path], reference: Sequence[Path]) -> Gain:
         f"({found.low:+.4f} to {found.high:+.4f})"
     )
     return Gain(found.low > 0, text)
+
+
+def too_few(run: Run, competition: Competition) -> str:
+    """Why no gain could be told from chance on the images that a run's finished folds validate; "" where it could."""
+    folds = run.folds(competition)
+    validated = folds["fold"].isin(run.finished_folds()) & (folds["split"] == "valid")
+    ids = folds.loc[validated, "id"].unique().tolist()
+    groups = groups_of(competition, ids, run.config.folds)
+    found, units = (len(ids), "images") if groups is None else (len(set(groups)), "groups of images")
+    if found >= FEWEST_GROUPS:
+        return ""
+    return f"{found} validated {units} cannot tell a gain from chance: validate {FEWEST_GROUPS} or more"

@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from maskfold.autopilot.after import predict, report, tune
 from maskfold.autopilot.alarm import ended_after
+from maskfold.autopilot.begun import move_to, same_as_begun
 from maskfold.autopilot.budget import RUNG, Needs, for_training
 from maskfold.autopilot.command import run_command
-from maskfold.autopilot.compare import compare
+from maskfold.autopilot.compare import compare, too_few
 from maskfold.autopilot.empty import write_empty
 from maskfold.autopilot.ladder import Rung, rungs
 from maskfold.autopilot.length import Timed, timed
@@ -65,7 +66,8 @@ class Autopilot:
         """Do what is left to do; returns the submission's path.
 
         Raises:
-            RunError: what was begun under this name is damaged or had other hours, or another autopilot is at work.
+            RunError: what was begun under this name is damaged, or had other hours or options, or another autopilot is
+                at work.
             MaskfoldError: data that cannot be used, no test images.
         """
         if not len(self.competition.samples("test")):
@@ -78,6 +80,8 @@ class Autopilot:
             self.log = Log.open(self.folder, self.hours, spent=spent)
             if not self.log.steps:
                 self._refuse_to_replace()
+            same_as_begun(self.log, self.base)
+            move_to(self.base.competition.root, self.log)
             self.log.end_child()
             self.log.save()
             try:
@@ -126,10 +130,10 @@ class Autopilot:
 
     def _first(self) -> tuple[Training, Needs]:
         """The first network and its submission."""
-        config = load_config(self.config_path)
+        config = with_root(load_config(self.config_path), self.competition)
         folds, epochs = (self.log.facts["plan"][key] for key in ("folds", "epochs"))
         most = epochs if self.log.facts["plan"]["enough"] else None
-        training, needs = self._measured("first", config, folds, most=most)
+        training, needs = self._measured("first", config, range(folds), most=most)
         if not self.log.ended("submission"):
             self._folds(training)
             end = self.log.time_used() + for_training(self.log.time_left(), needs)
@@ -142,10 +146,29 @@ class Autopilot:
                     self._empty("nothing was predicted in time")
                 if failed := [step.note for step in self.log.steps if step.ended == "failed"]:
                     raise TrainingError(failed[0])  # once it is mended, the same call tries again
+            self.log.facts["predicted"] = training.finished()
             self.log.end("submission", f"{self.submission}")
-        if not self.log.ended("report") and self._finished(training):
+        self._complete(training, needs)
+        if not self.log.ended("report") and training.finished():
             report(self.log, training.run, needs)
         return training, needs
+
+    def _complete(self, training: Training, needs: Needs) -> None:
+        """Before the ladder, train folds that failed, or had no time, where there is time now; then all predict."""
+        log = self.log
+        if not training.finished() or len(log.facts["trainings"]) > 1:
+            return
+        until = log.last - needs.after()
+        if training.finished() != list(training.folds) and until - log.time_used() > needs.command + needs.end:
+            train_folds(log, training, needs, until=until)
+        found = training.finished()
+        if (
+            found != log.facts["predicted"]
+            and tune(log, [training.run], needs)
+            and predict(log, [training.run], self.submission, needs, whole=True)
+        ):
+            log.facts["predicted"] = found
+            log.end("submission", f"{self.submission}, with all of {len(found)} folds")
 
     def _folds(self, training: Training) -> None:
         """Write the folds down; in this process, too."""
@@ -158,7 +181,13 @@ class Autopilot:
         self.log.end("folds", f"{folds['fold'].nunique()} folds")
 
     def _measured(
-        self, rung: str, config: Config, folds: int, *, most: int | None = None, seconds: float | None = None
+        self,
+        rung: str,
+        config: Config,
+        folds: Sequence[int],
+        *,
+        most: int | None = None,
+        seconds: float | None = None,
     ) -> tuple[Training, Needs]:
         """The training of a config that fits the time, and what follows it; measured once, then written down.
 
@@ -171,23 +200,24 @@ class Autopilot:
         if known is None:
             with ended_after(log.time_left()):
                 found = timed(config, longest=min(LONGEST, MEASURING * self.hours * 3600))
-            needs = found.needs(self.command, folds)
+            needs = found.needs(self.command, len(folds))
             budget = for_training(log.time_left(), needs) if seconds is None else seconds
-            folds, steps = found.steps(budget, folds, needs.command)
+            count, steps = found.steps(budget, len(folds), needs.command)
             steps = steps if most is None else min(steps, found.steps_of(most))
             known = {
-                "folds": folds,
+                "folds": list(folds[:count]),
                 "steps": steps,
-                "seconds": folds * found.fold(steps),
-                "needs": asdict(found.needs(self.command, folds)),
+                "seconds": count * found.fold(steps),
+                "needs": asdict(found.needs(self.command, count)),
                 "config": str(self._written(rung, found, steps)),
+                "run": str(RUNS / (self.base.name if rung == "first" else f"{self.base.name}_{rung}")),
             }
             log.facts["trainings"][rung] = known
             log.save()
-            print(f"{rung}: {folds} folds of {steps} steps, about {known['seconds']:.0f} s", flush=True)
-        name = self.base.name if rung == "first" else f"{self.base.name}_{rung}"
-        words = ["--config", known["config"], "--name", name]
-        return Training(rung, RUNS / name, words, known["folds"]), Needs(**known["needs"])
+            print(f"{rung}: {count} folds of {steps} steps, about {known['seconds']:.0f} s", flush=True)
+        run = Path(known["run"])
+        words = ["--config", known["config"], "--name", run.name]
+        return Training(rung, run, words, known["folds"]), Needs(**known["needs"])
 
     def _written(self, rung: str, found: Timed, steps: int) -> Path:
         """The config of a training, with its length, as a file that a user could train."""
@@ -207,7 +237,11 @@ class Autopilot:
     # The ladder.
 
     def _climb(self, first: Training, needs: Needs) -> None:
-        if not self._finished(first):
+        if not first.finished():
+            return
+        first = replace(first, folds=first.finished())  # one that failed is no fold of a rung
+        if why := too_few(Run.open(first.run), self.competition):
+            self.log.end("ladder", why, ended="skipped")
             return
         config = load_config(Path(self.log.facts["trainings"]["first"]["config"]))
         kept = [first.run]
@@ -219,8 +253,9 @@ class Autopilot:
                 except (MaskfoldError, *OUT_OF_MEMORY) as error:
                     self.log.end(rung.name, str(error), ended="failed")
             if self.log.step(rung.name).ended == "kept":
-                kept.append(RUNS / f"{self.base.name}_{rung.name}")
-                needs = needs.beside(Needs(**self.log.facts["trainings"][rung.name]["needs"]))
+                known = self.log.facts["trainings"][rung.name]
+                kept.append(Path(known["run"]))
+                needs = needs.beside(Needs(**known["needs"]))
 
     def _try(self, rung: Rung, config: Config, kept: list[Path], first: Training, needs: Needs) -> None:
         """Train a rung, compare with and without it, and predict with it where the gain is real."""
@@ -243,11 +278,11 @@ class Autopilot:
         training, own = self._measured(
             rung.name, override(config, changes), first.folds, seconds=min(left, max(wanted, needs.command))
         )
-        if training.folds < first.folds:
+        if len(training.folds) < len(first.folds):
             return log.end(rung.name, "the time left has no room for all folds", ended="skipped")
         together = needs.beside(own)
         train_folds(log, training, own, until=log.last - together.after())
-        if not self._finished(training, first.folds):
+        if training.finished() != training.folds:
             return log.end(rung.name, "not all folds were trained in time", ended="dropped")
         runs = [*kept, training.run]
         if not tune(log, runs, together, rung.name):
@@ -256,9 +291,6 @@ class Autopilot:
             gain = compare(runs, kept)
         if not gain.real:
             return log.end(rung.name, gain.text, ended="dropped")
-        if not predict(log, runs, self.submission, together, rung.name):
+        if not predict(log, runs, self.submission, together, rung.name, whole=True):
             return log.end(rung.name, f"{gain.text}; {log.why(f'{rung.name}: predict')}", ended="dropped")
         return log.end(rung.name, gain.text, ended="kept")
-
-    def _finished(self, training: Training, folds: int = 1) -> bool:
-        return len(Run(training.run).finished_folds()) >= folds

@@ -21,13 +21,17 @@ class Training:
         rung: what it is called in the log: ``first``, or a rung of the ladder.
         run: its folder.
         words: options of the command that trains it, without the fold.
-        folds: how many are trained, from 0 on.
+        folds: numbers of those that are trained.
     """
 
     rung: str
     run: Path
     words: Sequence[str]
-    folds: int
+    folds: Sequence[int]
+
+    def finished(self) -> list[int]:
+        """Those that are trained to their end."""
+        return [fold for fold in self.folds if Run(self.run).fold(fold).finished()]
 
 
 def train_folds(log: Log, training: Training, needs: Needs, *, until: float) -> bool:
@@ -43,17 +47,17 @@ def train_folds(log: Log, training: Training, needs: Needs, *, until: float) -> 
         Whether a fold is trained to its end.
     """
     latest = log.last - needs.prediction(1, 1)
-    for fold in range(training.folds):
-        if log.ended(step_name(training, fold)) and _finished(training, fold):
+    for place, fold in enumerate(training.folds):
+        if log.ended(step_name(training, fold)) and fold in training.finished():
             continue
-        left = (until - log.time_used()) / (training.folds - fold)
-        if fold and left < needs.command + needs.end:
+        left = (until - log.time_used()) / (len(training.folds) - place)
+        if place and left < needs.command + needs.end:
             log.end(step_name(training, fold), "no time is left for it", ended="skipped")
             continue
         train_fold(log, training, fold, needs, seconds=left, latest=latest)
         if log.step(step_name(training, fold)).ended == "done":
             log.note(step_name(training, fold), score_of(Run(training.run).fold(fold).summary()))
-    return any(_finished(training, fold) for fold in range(training.folds))
+    return bool(training.finished())
 
 
 def train_fold(log: Log, training: Training, fold: int, needs: Needs, *, seconds: float, latest: float) -> None:
@@ -81,10 +85,6 @@ def train_fold(log: Log, training: Training, fold: int, needs: Needs, *, seconds
 def step_name(training: Training, fold: int) -> str:
     """What the training of a fold is called in the log."""
     return f"{training.rung}: train fold {fold}"
-
-
-def _finished(training: Training, fold: int) -> bool:
-    return Run(training.run).fold(fold).finished()
 
 
 def _elapsed(training: Training, fold: int) -> float:

@@ -38,6 +38,11 @@ class Evaluation:
         """The competition's number; NaN where no image can be scored."""
         return float(self.metric.score(self.stats))
 
+    @property
+    def units(self) -> int:
+        """What intervals are over: so many groups, or images where no groups are known."""
+        return len(self.ids) if self.groups is None else len(set(self.groups))
+
     def interval(self) -> tuple[float, float]:
         """95 % bootstrap interval of the score, over images or over groups."""
         return bootstrap_interval(self.stats, self.metric.score, groups=self.groups)
@@ -55,10 +60,9 @@ class Evaluation:
 
     def _figures(self) -> str:
         units = "images" if self.groups is None else "groups"
-        count = len(self.ids) if self.groups is None else len(set(self.groups))
         if np.isnan(self.score):
             return f"{self.metric.name} cannot be computed: no pixel of the {len(self.ids)} images counts"
-        if count < 2:
+        if self.units < 2:
             return f"{self.metric.name} {self.score:.4f} (no interval: there is one of the {units} only)"
         low, high = self.interval()
         return f"{self.metric.name} {self.score:.4f} (95 % of bootstraps over {units}: {low:.4f} to {high:.4f})"

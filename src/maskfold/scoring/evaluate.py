@@ -15,6 +15,7 @@ from maskfold.ensembling.oof import OofImage, groups_of, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.errors import InferenceError, first_few
 from maskfold.metrics import Evaluation, gathered_stats, paired_bootstrap
+from maskfold.metrics.bootstrap import FEWEST_GROUPS
 from maskfold.metrics.competition import CountedMetric
 from maskfold.runs import Run
 from maskfold.scoring.runs import count_runs
@@ -94,9 +95,10 @@ def _stats(competition: Competition, sample: Sample, predicted: Any, true: Any) 
 def better(a: Evaluation, b: Evaluation) -> bool | None:
     """Whether ``a`` is better than ``b`` on the same images; `None`: the images do not show a difference.
 
-    A difference is shown where the 95 % interval of the paired bootstrap, over images or over groups, leaves out 0.
+    A difference is shown where the 95 % interval of the paired bootstrap, over images or over groups, leaves out 0:
+    over `FEWEST_GROUPS` or more, for an interval over fewer leaves it out by chance too often.
     """
-    if len(set(a.groups if a.groups is not None else a.ids)) < 2:
+    if a.units < FEWEST_GROUPS:
         return None
     result = paired_bootstrap(a.stats, b.stats, a.metric.score, groups=a.groups)
     return True if result.low > 0 else False if result.high < 0 else None
@@ -106,7 +108,7 @@ def verdict(a: Evaluation, b: Evaluation, names: tuple[str, str]) -> str:
     """Which of two is better, in one line."""
     found = better(a, b)
     if found is None:
-        units = f"{len(a.ids)} images" if a.groups is None else f"{len(set(a.groups))} groups of images"
+        units = f"{a.units} images" if a.groups is None else f"{a.units} groups of images"
         return f"Verdict: no difference between {names[0]} and {names[1]} that {units} can show"
     first, second = names if found else names[::-1]
     return f"Verdict: {first} is better than {second}"
