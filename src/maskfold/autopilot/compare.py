@@ -50,4 +50,4 @@ def too_few(run: Run, competition: Competition) -> str:
     found, units = (len(ids), "images") if groups is None else (len(set(groups)), "groups of images")
     if found >= FEWEST_GROUPS:
         return ""
-    return f"{found} validated {units} cannot tell a gain from chance: validate {FEWEST_GROUPS} or more"
+    return f"{found} validated {units} cannot tell a gain from chance, {FEWEST_GROUPS} can: train more folds"
