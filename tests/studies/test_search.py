@@ -30,9 +30,11 @@ SEARCH = {
 }
 
 
+OPTIONS = {key: value for key, value in TINY.items() if key != "tune.tried"}
+
+
 def plan(folder, search=None, **more):
-    options = {key: value for key, value in TINY.items() if key != "tune.tried"}
-    tree = {"about": "x", "config": "demo", "options": options, "folds": [1], "variants": {"default": {}}, **more}
+    tree = {"about": "x", "config": "demo", "options": OPTIONS, "folds": [1], "variants": {"default": {}}, **more}
     (folder / "s.yaml").write_text(yaml.safe_dump({**tree, "search": {**copy.deepcopy(SEARCH), **(search or {})}}))
     return Plan(load_study(folder / "s.yaml"), folder / "runs")
 
@@ -95,6 +97,30 @@ def test_the_configs_own_values_come_first_and_the_best_is_written(tmp_path, mon
     # Asked again, there is nothing to try.
     assert module.search(asked, one_by_one) == chosen
     assert len(surface.tried) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"options": {"optim.weight_decay": 0.5}}, r"optim.weight_decay: 0.01 -> 0.5"),
+        ({"search": {"folds": [2]}}, r"search.folds: \[0\] -> \[2\]"),
+        (
+            {"search": {"space": {"optim.lr": {"low": 1e-5, "high": 1e-4}}}},
+            r"search.space.optim.lr.high: 0.1 -> 0.0001",
+        ),
+        ({"search": {"prune": False}}, "search.prune: true -> false"),
+    ],
+)
+def test_trials_that_were_made_otherwise_are_not_ranked_together(changes, message, tmp_path, monkeypatch):
+    surface = Surface(monkeypatch)
+    module.search(plan(tmp_path, {"trials": 2}), one_by_one)
+    options = {**OPTIONS, **changes.get("options", {})}
+    with pytest.raises(StudyError, match=rf"made otherwise \(.*{message}.*another --name"):
+        module.search(plan(tmp_path, changes.get("search"), options=options), one_by_one)
+    assert len(surface.tried) == 2
+    # More trials, and what changes no result, are the same search.
+    module.search(plan(tmp_path, {"trials": 3}, options={**OPTIONS, "data.workers": 1}), one_by_one)
+    assert len(surface.tried) == 3
 
 
 @pytest.mark.slow

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskfold.config import Config, config_yaml, override
+from maskfold.config.load import flatten
 from maskfold.device import OUT_OF_MEMORY
 from maskfold.errors import BusyError, ConfigError, MaskfoldError, StorageError, StudyError
 from maskfold.files import write_file
 from maskfold.parallel import Task, Work
 from maskfold.runs import Run
 from maskfold.runs.history import read_epochs
+from maskfold.runs.run import FREE_KEYS
 from maskfold.steps.competition import open_competition, with_root
 from maskfold.studies.plan import Plan
 from maskfold.studies.space import Range, Search
@@ -28,6 +30,7 @@ from maskfold.studies.study import WINNER
 from maskfold.training import Callback, fit
 
 DATABASE = "search.db"
+MADE_WITH = "made_with"  # attribute of a search: what its trials have in common
 WorkThrough = Callable[[Work, Iterable[Task]], None]  # calls the work with each task, and waits until all are done
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ def search(plan: Plan, workers: WorkThrough) -> dict[str, Any]:
     the search then ends as if it had not been.
 
     Raises:
-        StudyError: optuna is not installed, or no trial got to its end.
+        StudyError: optuna is not installed, the trials so far were made with other options, or none got to its end.
         ConfigError: a key or a value of the space does not fit.
         BusyError, StorageError: a trial is trained elsewhere, or cannot be stored: it goes on with the same call.
     """
@@ -51,6 +54,7 @@ def search(plan: Plan, workers: WorkThrough) -> dict[str, Any]:
     _refuse_what_does_not_fit(plan, asked)
     config = with_root(plan.common, open_competition(plan.common))
     study = _open(plan)
+    _refuse_other_trials(study, plan)
     _resume_interrupted(study)
     if not study.trials and (default := _default(plan, asked)) is not None:
         study.enqueue_trial(default)
@@ -161,6 +165,24 @@ def _refuse_what_does_not_fit(plan: Plan, asked: Search) -> None:
                 override(plan.common, {key: value})
             except ConfigError as error:
                 raise ConfigError(f"search.space: {error}") from None
+
+
+def _refuse_other_trials(study: "optuna.Study", plan: Plan) -> None:
+    """Trials can be ranked only with those of the same config, folds and space; only their number may grow."""
+    tree = plan.common.model_dump(mode="json", exclude={"name"})
+    common = {key: value for key, value in flatten(tree) if key not in FREE_KEYS}
+    asked = {f"search.{key}": value for key, value in flatten(_asked(plan).model_dump(mode="json", exclude={"trials"}))}
+    now = {key: json.dumps(value, sort_keys=True) for key, value in {**common, **asked}.items()}
+    made = study.user_attrs.get(MADE_WITH)
+    if made is None:
+        study.set_user_attr(MADE_WITH, now)
+    elif changes := [
+        f"{key}: {made.get(key)} -> {now.get(key)}" for key in {**made, **now} if made.get(key) != now.get(key)
+    ]:
+        raise StudyError(
+            f"the trials in {plan.folder / DATABASE} were made otherwise ({'; '.join(changes)}): undo that, or give "
+            "another --name"
+        )
 
 
 def _default(plan: Plan, asked: Search) -> dict[str, Any] | None:
