@@ -36,7 +36,11 @@ class World:
         return self.trained
 
     def fold(self, number):
-        return SimpleNamespace(finished=lambda: number in self.trained, load_state=lambda: {"seconds": 30})
+        return SimpleNamespace(
+            finished=lambda: number in self.trained,
+            load_state=lambda: {"seconds": 30},
+            summary=lambda: {"metric": "dice", "score": 0.7 + number, "best_checkpoint": "ema"},
+        )
 
     def run(self, log, step, name, words, *, until):
         """The next entry of the script: seconds that it takes, and whether it fails."""
@@ -95,6 +99,14 @@ def test_later_folds_are_left_out_where_no_time_is_left(world):
     assert train_folds(world.log, training(2), NEEDS, until=208)
     assert world.calls == []
     assert Log.open(world.log.folder, world.log.hours).step("first: train fold 1").ended == "skipped", "written down"
+
+
+def test_a_fold_that_was_finished_after_the_autopilot_was_killed_is_not_begun_again(world):
+    world.trained, world.now = [0], 100.0
+    world.log.begin("first: train fold 0", "train-fold …")
+    assert train_folds(world.log, training(1), NEEDS, until=208)
+    step = world.log.step("first: train fold 0")
+    assert (world.calls, step.ended, step.note) == ([], "done", "dice 0.7000 with ema")
 
 
 def test_tuning_leaves_both_predictions_their_time(world):

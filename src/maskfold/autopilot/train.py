@@ -48,15 +48,17 @@ def train_folds(log: Log, training: Training, needs: Needs, *, until: float) -> 
     """
     latest = log.last - needs.prediction(1, 1)
     for place, fold in enumerate(training.folds):
-        if log.ended(step_name(training, fold)) and fold in training.finished():
-            continue
-        left = (until - log.time_used()) / (len(training.folds) - place)
-        if place and left < needs.command + needs.end:
-            log.end(step_name(training, fold), "no time is left for it", ended="skipped")
-            continue
-        train_fold(log, training, fold, needs, seconds=left, latest=latest)
-        if log.step(step_name(training, fold)).ended == "done":
-            log.note(step_name(training, fold), score_of(Run(training.run).fold(fold).summary()))
+        name, folder = step_name(training, fold), Run(training.run).fold(fold)
+        if not folder.finished():
+            left = (until - log.time_used()) / (len(training.folds) - place)
+            if place and left < needs.command + needs.end:
+                log.end(name, "no time is left for it", ended="skipped")
+                continue
+            train_fold(log, training, fold, needs, seconds=left, latest=latest)
+            if log.step(name).ended == "done":
+                log.note(name, score_of(folder.summary()))
+        elif not log.ended(name):  # the autopilot was killed, its command went on
+            log.end(name, score_of(folder.summary()))
     return bool(training.finished())
 
 
