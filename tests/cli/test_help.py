@@ -47,6 +47,7 @@ OWN = {
         "--oof",
     ],
     "evaluate": ["--submission FILE", "--truth FILE", "--against FILE", "--note-lb SCORE"],
+    "autopilot": ["default: the config file's name, followed by _auto"],
     "board": ["--runs DIR", "--reference RUN", "--sort COLUMN", "--html [FILE]", "default FILE: runs/board.html"],
     "report": ["--runs DIR", "--out FILE", "--images N"],
     "export": ["--format", "--folds K", "--checkpoint NAME", "--untuned", "--out FILE", "--overwrite"],
@@ -142,9 +143,22 @@ def test_help_of_a_section_has_its_options_only(capsys):
     assert explained(shown.out) == [key for key in option_keys() if key.split(".")[0] == "adversarial"]
     assert "--adversarial  (section or null; default null)" in shown.out
     assert "--folds.group.file  (text; no default)" in short_help(capsys, "folds")[1].out
+    assert "--train.batch_size  (int or auto; default 8)" in short_help(capsys, "train")[1].out
     code, shown = short_help(capsys, "trian")
     assert code == 2
     assert "--help trian: there is no such section here: known are all, name, seed, " in shown.err
+
+
+@pytest.mark.parametrize(("sections", "named"), [((), "competition"), (("tta", "post"), "tta")])
+def test_the_section_that_the_help_names_has_a_help(capsys, sections, named):
+    shown = []
+    for words in (["--help"], ["--help", named]):
+        with pytest.raises(SystemExit) as stop:
+            runs_parser("What it does.", sections).parse_known_args(words)
+        assert not stop.value.code
+        shown.append(" ".join(capsys.readouterr().out.split()))
+    assert f"SECTION: all, or a section of the config such as {named} --runs" in shown[0]
+    assert f"--{named}." in shown[1]
 
 
 def test_options_of_a_run_are_those_that_the_command_takes(capsys):

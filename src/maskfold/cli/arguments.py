@@ -14,8 +14,13 @@ from maskfold.runs.run import Run
 EVERYTHING = tuple(dict.fromkeys(key.split(".")[0] for key in option_keys()))
 
 
-def config_parser(description: str | None, common: Sequence[str] = COMMON) -> argparse.ArgumentParser:
-    """A parser with ``--config`` and ``--name``, whose help explains the options of the config."""
+def config_parser(
+    description: str | None, common: Sequence[str] = COMMON, *, name: str = "the config file's name"
+) -> argparse.ArgumentParser:
+    """A parser with ``--config`` and ``--name``, of which ``name`` is the default, told in its help.
+
+    The help also explains the options of the config, ``common`` alone where it is plain.
+    """
     parser = command_parser(description, EVERYTHING, common)
     parser.add_argument(
         "--config",
@@ -24,7 +29,7 @@ def config_parser(description: str | None, common: Sequence[str] = COMMON) -> ar
         help="experiment: a YAML file, or the name of one that comes with maskfold (demo); default: that of the one "
         "competition under data/",
     )
-    parser.add_argument("--name", help="name of the run, runs/NAME; default: the config file's name")
+    parser.add_argument("--name", help=f"name of the run, runs/NAME; default: {name}")
     return parser
 
 

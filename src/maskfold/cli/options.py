@@ -50,7 +50,7 @@ def command_parser(
         allowed=allowed,
         common=common,
         help="explain the command and exit; SECTION: all, or a section of the config such as "
-        + (allowed[0] if common is None else "train"),
+        + (allowed[0].partition(".")[0] if common is None else "train"),
     )
     return parser
 

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from maskfold.config.schema import Config
-from maskfold.config.section import PER_CLASS_TAGS
+from maskfold.config.section import PER_CLASS_TAGS, AutoWord
 from maskfold.config.shipped import find_config
 from maskfold.errors import ConfigError, YamlError, nearest, os_reason
 from maskfold.yaml_text import load_yaml
@@ -103,7 +103,8 @@ def describe_options(model: type[BaseModel] = Config, prefix: str = "") -> Itera
         section = _section(field.annotation)
         default = ... if field.is_required() else field.get_default(call_default_factory=True)
         if section is None or default is None:
-            yield f"{prefix}{key}", _type_name(field.annotation), default, field.description or ""
+            auto = " or auto" if AutoWord in field.metadata else ""
+            yield f"{prefix}{key}", f"{_type_name(field.annotation)}{auto}", default, field.description or ""
         if section is not None:
             yield from describe_options(section, f"{prefix}{key}.")
 

@@ -17,8 +17,9 @@ def _batch(value: Any) -> Any:
     return value
 
 
+AutoWord = BeforeValidator(_batch)
 # A number of images, or `AUTO`.
-Batch = Annotated[int, BeforeValidator(_batch), PlainSerializer(lambda size: "auto" if size == AUTO else size)]
+Batch = Annotated[int, AutoWord, PlainSerializer(lambda size: "auto" if size == AUTO else size)]
 # YAML and the command line both write an absent value as `null`; these names mean the same to people.
 NoneWord = BeforeValidator(lambda value: None if value in ("none", "None", "null", "") else value)
 

@@ -11,7 +11,7 @@ from maskfold.steps.competition import check_competition
 
 def main() -> None:
     """Run the command."""
-    parser = config_parser(__doc__, DATA_OPTIONS)
+    parser = config_parser(__doc__, DATA_OPTIONS, name="the config file's name, followed by _auto")
     add_hours(parser)
     arguments, config = parse(parser)
     refuse_decided(arguments.overrides)
