@@ -6,7 +6,7 @@ from tests.scripts.conftest import call
 
 from maskfold.config import load_config
 from maskfold.training.forecast import Pace
-from maskfold.training.tried import Trial
+from maskfold.training.trial import Trial
 
 
 def words(drawn):
@@ -33,7 +33,7 @@ def test_a_plan_is_a_config_with_reasons(capsys, here, drawn):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--train.epochs", "3"], "--train.epochs: a plan decides all but competition and folds"),
+        (["--train.epochs", "3"], "--train.epochs: a plan decides that; give options of competition and folds only"),
         (["--device", "cuda:7"], "--device cuda:7 cannot be used"),
         (["--device", "abacus"], "--device abacus cannot be used"),
     ],

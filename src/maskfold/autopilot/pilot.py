@@ -45,7 +45,7 @@ class Autopilot:
         """See the class.
 
         Args:
-            config: whose sections ``competition`` and ``folds`` hold, and whose name is that of the run.
+            config: as in `maskfold.planning.make_plan`; its name is that of the run.
             hours: for everything.
             flags: options that led to the config, for the commands that are shown.
             spent: seconds of the hours that are gone already: Python's start and imports.

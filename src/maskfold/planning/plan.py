@@ -62,7 +62,7 @@ def make_plan(
     """Decide everything.
 
     Args:
-        base: whose sections ``competition`` and ``folds`` hold.
+        base: whose section ``competition`` holds, and what ``folds`` sets to other than its default.
         data, speed: what was measured.
         hours: for folds, scores, tuning and the test images.
         networks: to choose from; None: those of the table whose weights are at hand.

@@ -13,7 +13,7 @@ ALWAYS = ("valid_share", "seed")  # keys of the folds that are written even wher
 
 
 def plan_yaml(plan: Plan, base: Config) -> str:
-    """The file's text; ``base`` gives what plans do not decide: the competition, and how folds are made."""
+    """The file's text; ``base`` gives the competition, and of ``folds`` what was not decided."""
     lines = [line for fact in plan.facts for line in _comment(fact, "")]
     given, usual = base.model_dump(mode="json"), Config().model_dump(mode="json")
     tree: dict[str, list[str]] = {"competition": [], "folds": []}

@@ -25,7 +25,8 @@ def plan(
     """Look at the data, measure this device, decide, and write the config.
 
     Args:
-        config: whose sections ``competition`` and ``folds`` hold; all else is decided.
+        config: whose section ``competition`` holds, and what ``folds`` sets to other than its default; all else
+            is decided.
         hours: for all folds, scores, tuning and the test images.
         out: the file to write.
         device: such as ``cpu`` or ``cuda:1``; None: the accelerator that is there.

@@ -12,7 +12,7 @@ from maskfold.program import command_line
 from maskfold.steps.competition import check_competition
 from maskfold.steps.places import CONFIGS
 
-DECIDED = ("competition", "folds")
+GIVEN = ("competition", "folds")  # sections whose options a plan may be given
 
 
 def main() -> None:
@@ -53,7 +53,8 @@ def refuse_decided(overrides: dict[str, object]) -> None:
     Raises:
         ConfigError: the first ones.
     """
-    if wrong := [key for key in overrides if key.split(".")[0] not in DECIDED]:
+    if wrong := [key for key in overrides if key.split(".")[0] not in GIVEN]:
         raise ConfigError(
-            f"--{', --'.join(wrong)}: a plan decides all but {' and '.join(DECIDED)}; change the file that it writes"
+            f"--{', --'.join(wrong)}: a plan decides that; give options of {' and '.join(GIVEN)} only, and change the "
+            "file that it writes"
         )

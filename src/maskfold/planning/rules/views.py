@@ -8,7 +8,7 @@ from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.reason import Reason
 
 COLOUR = {"RandomBrightnessContrast": {"brightness_limit": 0.2, "contrast_limit": 0.2, "p": 0.5}}
-# benchmarks/RESULTS.md, looks at an image: the means of four trainings; a mirrored look at street scenes that of five.
+# benchmarks/RESULTS.md, views of an image: the means of four trainings; a mirrored view of street scenes that of five.
 GAINS = {"none": 0.0, "hflip": 0.008, "flips": 0.023, "d4": 0.028}
 
 
@@ -28,7 +28,7 @@ def views(data: Fingerprint, chosen: str) -> Reason:
     count = view_count(chosen)
     why = "images have an upper side" if data.upright else "no direction is special"
     gains = ", ".join(f"{name} {GAINS[name]:+g}" for name in choices(data))
-    worth = "one look is" if count == 1 else f"{count} looks are"
+    worth = "one view is" if count == 1 else f"{count} views are"
     return Reason(chosen, f"{why}; of {gains}, {worth} worth most within the hours")
 
 
