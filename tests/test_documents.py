@@ -29,10 +29,12 @@ from tests.documents import (
 from tests.drawn_rasters import draw_hubmap, draw_scenes
 from tests.scripts.conftest import call
 
-from maskfold.config import load_config, option_keys
+from maskfold.config import describe_options, load_config, option_keys
+from maskfold.datasets.augment import PRESETS
 from maskfold.runs.run import FREE_KEYS
 from maskfold.scoring.submission_log import note_submission
 from maskfold.steps.train import train
+from maskfold.yaml_text import load_yaml
 
 RUN = "tianchi_buildings"
 TRAINS = ("make_folds", "train_fold", "train_all")
@@ -49,7 +51,7 @@ PLACEHOLDERS = {
     "TRUTH.csv": "data/mine/test_a_truth.csv",
 }
 ALL = [command for path in DOCUMENTS for command in commands(path)]
-WITH_OPTIONS = ("faq", "cookbook", "kaggle_offline")  # elsewhere dotted words are keys of a profile, too
+WITH_OPTIONS = ("faq", "cookbook", "kaggle_offline", "training")  # elsewhere dotted words are keys of a profile, too
 # A Chinese edition shows the commands of the English one, in its order (tests/test_translations.py).
 READ = [path for path in DOCUMENTS if path not in CHINESE.values()]
 RUNNABLE = [path for path in READ if any(not command.mark for command in commands(path))]
@@ -181,7 +183,7 @@ def test_files_and_options_that_a_document_names_exist(path):
     text = path.read_text()
     named = re.findall(r"(?:configs|notebooks|benchmarks|tests)/[\w/]+\.(?:yaml|ipynb|py)", text)
     assert [name for name in linked_files(text) if not (path.parent / name).exists()] == []
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    assert [name for name in named if not (ROOT / name).exists() and "NAME" not in name] == []
     if path.stem in WITH_OPTIONS:
         sections = "|".join({key.partition(".")[0] for key in option_keys() if "." in key})
         keys = re.findall(rf"`(?:--)?((?:{sections})\.(?!(?:py|zip)\b)\w+(?:\.\w+)?)[ `]", text)
@@ -195,6 +197,19 @@ def test_the_answers_name_every_key_that_may_change_in_a_run(folder):
     _, _, after = text.partition("was made with another config (…)")
     answer, _, _ = after.partition("--overwrite")
     assert sorted(set(re.findall(r"`(\w+\.\w+)`", answer))) == sorted(FREE_KEYS)
+
+
+def test_the_page_on_training_has_all_names_and_the_defaults():
+    tables = [block for block in blocks((ROOT / "docs/training.md").read_text()) if block.startswith("|")]
+    keys, courses, presets, kinds = (
+        [re.findall("`([^`]+)`", line) for line in table.splitlines()[2:]] for table in tables
+    )
+    options = {key: (choices, default) for key, choices, default, _ in describe_options()}
+    for key, default, *_ in keys:
+        assert load_yaml(default) == options[key][1], key
+    assert sorted(row[0] for row in courses) == sorted(options["schedule.name"][0].split(", "))
+    assert sorted(row[0] for row in kinds) == sorted(options["folds.kind"][0].split(", "))
+    assert sorted(row[0] for row in presets) == sorted(PRESETS)
 
 
 def test_python_blocks_import_what_exists():
