@@ -15,6 +15,7 @@ from maskfold.labels import LabelSpec
 from maskfold.losses import build_loss, default_loss
 from maskfold.report import make_report
 from maskfold.runs import Run
+from maskfold.runs.pseudo import Rules
 from maskfold.steps.predict import predict
 from maskfold.steps.pseudo import pseudo_label
 from maskfold.steps.tune import tune
@@ -158,7 +159,7 @@ def test_config_trains_two_steps(path, twins, tmp_path):
         lengths["targets.teacher.runs"] = [str(trained(load_config(path.name), lengths, tmp_path)) for path in paths]
     if given.data.extra:
         teacher = Run.open(trained(load_config("demo"), lengths, tmp_path))
-        made = pseudo_label(teacher, tmp_path / "pseudo", confidence=0.0, confident_share=None)
+        made = pseudo_label(teacher, tmp_path / "pseudo", rules=Rules(confidence=0.0))
         lengths["data.extra"] = [str(made)]
     config = override(given, {**SMALL, **lengths})
     competition = open_competition(config.competition)

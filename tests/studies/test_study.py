@@ -39,6 +39,7 @@ def test_the_first_variant_is_the_baseline_unless_another_is_named(tmp_path):
         ({"a": {}, "b": {"run": "a"}, "c": {"run": "b"}}, "c predicts with b, which trains nothing itself"),
         ({"a": {}, "b": {"run": "a", "options": {"seed": 2}}}, "run is a, so nothing is trained"),
         ({"a": {"predict": {"train.epochs": 2}}}, "predict has train.epochs"),
+        ({"a": {}, "b": {"pseudo": ["a"]}}, "variants.b.pseudo"),
         ({"a b": {}, "a-b": {}}, "'a b' and 'a-b' would share a folder"),
         ({"a, b": {}}, "without a comma"),
         ({}, "variants"),
@@ -50,6 +51,17 @@ def test_what_does_not_fit_is_refused(variants, message, tmp_path):
         load_study(path)
     assert str(error.value).startswith(f"{path}:")
     assert message in str(error.value)
+
+
+def test_pseudo_labels_have_the_rules_of_the_command(tmp_path):
+    asked = {"runs": ["a"], "mean_confidence": 0.95, "hard": True}
+    labelled = load_study(write(tmp_path / "s.yaml", {"a": {}, "b": {"pseudo": asked}})).variants["b"].pseudo
+    assert labelled.rules.model_dump() == {
+        "confidence": 0.8,
+        "confident_share": None,
+        "mean_confidence": 0.95,
+        "hard": True,
+    }
 
 
 def test_numbers_that_are_asked_twice_or_below_zero_are_refused(tmp_path):

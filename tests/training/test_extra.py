@@ -71,10 +71,14 @@ def test_confidence_and_rules():
         (Rules(confident_share=0.5), True),
         (Rules(confident_share=0.51), False),
         (Rules(confident_share=0.51, mean_confidence=0.76), True),
-        (Rules(confident_share=None, mean_confidence=0.77), False),
-        (Rules(confident_share=None), True),
+        (Rules(mean_confidence=0.76), True),
+        (Rules(mean_confidence=0.77), False),
+        (Rules(), False),
+        (Rules(confident_share=0), True),
     ):
         assert rules.keeps(confidence) is kept, rules
+    even = np.full((3, 5), 0.85)
+    assert [Rules(mean_confidence=mean).keeps(even) for mean in (None, 0.84, 0.95)] == [True, True, False]
     soft, hard = (Rules(confidence=0.85, hard=each).label(probability, BINARY) for each in (False, True))
     assert soft.values[0] == pytest.approx(np.array([[0.05, 0], [0.9, 0]]))
     assert hard.values[0].tolist() == [[0, 0], [1, 0]]
@@ -108,7 +112,7 @@ def test_a_fold_of_every_image_learns_from_the_mean_of_the_folds(labelling, lear
 
 
 def test_folds_keep_different_images(labelling, learning, tmp_path):
-    folder = pseudo_label(labelling(), tmp_path / "pseudo", confidence=0.9)
+    folder = pseudo_label(labelling(), tmp_path / "pseudo", rules=Rules(confidence=0.9))
     assert [sum(PseudoFolder(folder).table().query("fold == @fold")["kept"]) for fold in "012"] == [0, 5, 5]
     assert PseudoFolder(folder).maps(0).ids() == []
     run = learning(folder)
@@ -158,7 +162,7 @@ def test_images_of_another_folder(labelling, learning, tmp_path, drawn):
     for name, shape in (("x.png", (30, 44, 3)), ("y.png", (52, 35, 3))):
         cv2.imwrite(str(other / name), np.full(shape, 90, np.uint8))
     (other / "notes.txt").write_text("no image")
-    folder = pseudo_label(labelling(), tmp_path / "pseudo", images=other, hard=True)
+    folder = pseudo_label(labelling(), tmp_path / "pseudo", images=other, rules=Rules(hard=True))
     run = learning(folder)
     data = fold_data(run, 1, needs=frozenset())
     (more,), items = data.train.dataset.extra, extra_items(data)
@@ -187,7 +191,7 @@ def test_nothing_is_overwritten_unasked_and_nothing_else_ever(labelling, tmp_pat
     folder = pseudo_label(run, tmp_path / "pseudo")
     with pytest.raises(RunError, match="give --overwrite"):
         pseudo_label(run, folder)
-    assert pseudo_label(run, folder, overwrite=True, confidence=0.6) == folder
+    assert pseudo_label(run, folder, overwrite=True, rules=Rules(confidence=0.6)) == folder
     assert PseudoFolder(folder).manifest().rules.confidence == 0.6
     (folder / "mine.txt").write_text("precious")
     with pytest.raises(RunError, match="holds other files"):
@@ -208,7 +212,7 @@ def test_positive_images_are_drawn_in_their_share(labelling, learning, tmp_path)
 @pytest.mark.parametrize("way", ["extra", "teacher", "init_from"])
 def test_a_score_is_marked_at_first_and_second_hand(labelling, learning, tmp_path, capsys, way):
     if way == "extra":
-        folder = pseudo_label(labelling(), tmp_path / "pseudo", all_folds=True, confidence=0.6)
+        folder = pseudo_label(labelling(), tmp_path / "pseudo", all_folds=True, rules=Rules(confidence=0.6))
         run = learning(folder)
         for item in extra_items(fold_data(run, 0, needs=frozenset())):
             assert item["targets"]["mask"].numpy() == pytest.approx(sum(map(sigmoid, LOGITS.values())) / 3, abs=1 / 509)
@@ -245,13 +249,13 @@ def test_the_mark_stays_where_the_first_weights_are_gone(labelling, learning, tm
 @pytest.mark.slow
 def test_a_training_does_not_go_on_with_other_labels_than_it_was_begun_with(labelling, learning, tmp_path):
     source = labelling()
-    folder = pseudo_label(source, tmp_path / "pseudo", confidence=0.6)
+    folder = pseudo_label(source, tmp_path / "pseudo", rules=Rules(confidence=0.6))
     run = learning(folder, **{"train.epochs": 2})
     fit(run, 0, [StopAfterOne()])
-    pseudo_label(source, folder, confidence=0.7, overwrite=True)
+    pseudo_label(source, folder, rules=Rules(confidence=0.7), overwrite=True)
     with pytest.raises(RunError, match=r"begun with other predictions of the runs of data\.extra, number 1"):
         fit(run, 0)
-    pseudo_label(source, folder, confidence=0.6, overwrite=True)
+    pseudo_label(source, folder, rules=Rules(confidence=0.6), overwrite=True)
     assert fit(run, 0)["epochs"] == 2
 
 

@@ -24,10 +24,7 @@ def pseudo_label(
     out: Path | None = None,
     *,
     images: Path | None = None,
-    confidence: float = 0.8,
-    confident_share: float | None = 0.8,
-    mean_confidence: float | None = None,
-    hard: bool = False,
+    rules: Rules | None = None,
     calibrated: bool = False,
     all_folds: bool = False,
     overrides: Mapping[str, Any] | None = None,
@@ -40,10 +37,7 @@ def pseudo_label(
             predict: what was tuned was chosen on the validation images, and is left aside.
         out: folder to write; None: ``data/pseudo/RUN``.
         images: folder of the images; None: the competition's test images.
-        confidence: of a pixel, max(p, 1 - p) or the most probable class's, below which it does not count.
-        confident_share: an image is kept if this share of its pixels is confident; None: that is not asked.
-        mean_confidence: or if the mean over its pixels is at least this; None: that is not asked.
-        hard: pixels that count are 0 or 1, not probabilities.
+        rules: which pixels count, and which images are kept; None: those of ``Rules()``.
         calibrated: probabilities of each fold at the temperature that suits the out-of-fold images of the other folds,
             where temperatures help (`maskfold.scoring.calibration`).
         all_folds: labels by the networks of all folds, which saw the validation images of each fold: scores of
@@ -69,13 +63,12 @@ def pseudo_label(
     _refuse_to_replace(folder, runs, overwrite=overwrite)
     competition = open_competition(config)
     found = Unlabelled(competition, test_samples(competition)) if images is None else _images_in(images, competition)
-    rules = Rules(confidence=confidence, confident_share=confident_share, mean_confidence=mean_confidence, hard=hard)
     choice = default_choice(runs, config)
     size = config.inference.batch_size
     print(f"{len(found.samples)} images of {images or competition.root}", flush=True)
     temperatures = fold_temperatures(choice, competition, batch_size=size) if calibrated else {}
     manifest = write_pseudo_labels(
-        choice, runs, found, folder, rules, all_folds=all_folds, temperatures=temperatures, batch_size=size
+        choice, runs, found, folder, rules or Rules(), all_folds=all_folds, temperatures=temperatures, batch_size=size
     )
     print(f"{describe(folder, manifest)}\nPseudo-labels: {folder.path}")
     return folder.path

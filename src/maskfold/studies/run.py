@@ -160,8 +160,8 @@ def _label(plan: Plan, job: Job) -> None:
     asked = plan.study.variants[job.variant].pseudo
     assert asked is not None
     runs = [Run.open(plan.run(name, job.seed).path) for name in asked.runs]
-    rules = asked.model_dump(exclude={"runs"})
-    pseudo_label(runs, plan.pseudo_path(job.variant, job.seed), **rules, overwrite=True)
+    folder = plan.pseudo_path(job.variant, job.seed)
+    pseudo_label(runs, folder, images=asked.images, rules=asked.rules, overwrite=True)
 
 
 def _unscored(plan: Plan, names: Sequence[str]) -> list[tuple[Plan, list[str], int]]:

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from maskfold.config import find_config, list_problems, read_yaml
-from maskfold.config.section import Section, Share
+from maskfold.config.section import Section
 from maskfold.errors import ConfigError, nearest
+from maskfold.runs.pseudo import Rules
 from maskfold.studies.space import Range, Search
 
 RUN, EPOCHS = "run", "epochs"  # placeholders, see `Variant.options`
@@ -26,19 +27,16 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 Numbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_distinct)]
 
 
-class PseudoRound(Section):
+class PseudoRound(Rules):
     """Images without masks, labelled by other variants' runs as `maskfold.pseudo_label` does, to train on too."""
 
     runs: tuple[str, ...] = Field(min_length=1, description="variants whose networks label, fold by fold")
     images: Path | None = Field(default=None, description="folder of images; null: the competition's test images")
-    confidence: Share = Field(default=0.8, description="of a pixel, below which it does not count")
-    confident_share: Share | None = Field(
-        default=0.8, description="an image is kept if this share of its pixels counts; null: that is not asked"
-    )
-    mean_confidence: Share | None = Field(
-        default=None, description="or if its pixels have this mean confidence; null: that is not asked"
-    )
-    hard: bool = Field(default=False, description="labels of 0 and 1, not probabilities")
+
+    @property
+    def rules(self) -> Rules:
+        """Which pixels and which images are sure enough."""
+        return Rules(**{name: getattr(self, name) for name in Rules.model_fields})
 
 
 class Variant(Section):

@@ -10,10 +10,10 @@ from maskfold.config import override
 from maskfold.ensembling.finished import finished_folds, folds_of
 from maskfold.errors import CompetitionError
 from maskfold.program import command_line
+from maskfold.runs.pseudo import SHARE, Rules
 from maskfold.steps.competition import check_competition
 
 SECTIONS = ("inference", "tta")
-SHARE = 0.8
 
 
 def main() -> None:
@@ -28,15 +28,11 @@ def main() -> None:
     starting(f"Labelling with {' + '.join(str(run.path) for run in runs)} …")
     from maskfold.steps.pseudo import pseudo_label
 
-    least = SHARE if arguments.mean_confidence is None else None
     path = pseudo_label(
         runs,
         arguments.out,
         images=arguments.images,
-        confidence=arguments.confidence,
-        confident_share=least if arguments.confident_share is None else arguments.confident_share,
-        mean_confidence=arguments.mean_confidence,
-        hard=arguments.hard,
+        rules=Rules(**{name: getattr(arguments, name) for name in Rules.model_fields}),
         calibrated=arguments.calibrated,
         all_folds=arguments.all_folds,
         overrides=overrides,
@@ -47,7 +43,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = runs_parser(__doc__, SECTIONS)
+    parser, rules = runs_parser(__doc__, SECTIONS), Rules()
     parser.add_argument(
         "--images", type=Path, metavar="DIR", help="folder of images to label; default: the competition's test images"
     )
@@ -55,15 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--confidence",
         type=share,
-        default=0.8,
+        default=rules.confidence,
         metavar="P",
-        help="probability of what a pixel is taken for, below which it does not count; default 0.8",
+        help=f"probability of what a pixel is taken for, below which it does not count; default {rules.confidence}",
     )
     parser.add_argument(
         "--confident-share",
         type=share,
         metavar="S",
-        help="keep images of which this share of the pixels counts; default 0.8, without --mean-confidence",
+        help=f"keep images of which this share of the pixels counts; default {SHARE}, without --mean-confidence",
     )
     parser.add_argument(
         "--mean-confidence",
