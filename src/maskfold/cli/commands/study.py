@@ -5,7 +5,7 @@ from pathlib import Path
 
 from maskfold.cli.arguments import EVERYTHING, dotted_overrides
 from maskfold.cli.engine import add_engine, cluster_of
-from maskfold.cli.options import COMMON, ROOT, command_parser
+from maskfold.cli.options import COMMON, command_parser
 from maskfold.cli.script import if_interrupted, next_command, starting
 from maskfold.cli.values import count_from
 from maskfold.config import load_config
@@ -26,7 +26,6 @@ def main() -> None:
     add("--folds", type=int, nargs="+", metavar="K", help="folds to train and score; default: the study's")
     add("--seeds", type=int, nargs="+", metavar="S", help="seeds to train with; default: the study's")
     add("--trials", type=count_from(1), metavar="N", help="trials of the search; default: the study's")
-    add("--root", type=Path, metavar="DIR", help=f"folder of the competition's files: the same as --{ROOT}")
     add(
         "--parallel",
         type=count_from(1),
@@ -39,8 +38,6 @@ def main() -> None:
     add("--dry-run", action="store_true", help="print what would be trained and, as far as is known, how long it takes")
     arguments, rest = parser.parse_known_args()
     overrides = dotted_overrides(rest, parser)
-    if arguments.root is not None:
-        overrides[ROOT] = str(arguments.root)
     study = load_study(arguments.study)
     asked = {"folds": arguments.folds, "seeds": arguments.seeds}
     study = study.asked(**{name: tuple(values) for name, values in asked.items() if values is not None})
