@@ -37,8 +37,8 @@ demo: $(READY)
 	$(BIN)/python src/predict.py $(DEMO)/demo_one_fold.csv --folds 0 --untuned --tta.views none
 	$(BIN)/python src/tune.py --runs runs/demo
 	$(BIN)/python src/predict.py $(DEMO)/demo_ensemble.csv
-	$(BIN)/python src/evaluate.py --runs runs/demo --truth data/demo/test_a_truth.csv \
-		--submission submissions/demo_ensemble.csv --against submissions/demo_one_fold.csv
+	$(BIN)/python src/compare.py submissions/demo_ensemble.csv submissions/demo_one_fold.csv \
+		--config runs/demo/config.yaml --truth data/demo/test_a_truth.csv
 	$(BIN)/python src/report.py --runs runs/demo
 
 # The executed copies, with their pictures, are in runs/notebooks.

@@ -12,7 +12,6 @@ ASKED = {
     "a score of a file that is not there": (("--note-lb", "0.5", "--submission", "gone.csv"), 1, "gone.csv"),
     "no submission": (("--submission", "gone.csv", *TRUTH), 1, "gone.csv"),
     "no truth": (("--submission", "truth.csv", "--truth", "gone.csv"), 1, "gone.csv"),
-    "nothing to compare with": (("--submission", "truth.csv", "--against", "gone.csv", *TRUTH), 1, "gone.csv"),
     "a folder": (("--submission", "folder", *TRUTH), 1, "folder"),
     "a link that leads in a circle": (("--submission", "circle.csv", *TRUTH), 1, "circle.csv"),
     "a name that no disk takes": (("--submission", "n" * 300, *TRUTH), 1, "n" * 300),

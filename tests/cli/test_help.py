@@ -46,7 +46,7 @@ OWN = {
         "--gpus-per-shard F",
         "--oof",
     ],
-    "evaluate": ["--submission FILE", "--truth FILE", "--against FILE", "--note-lb SCORE"],
+    "evaluate": ["--submission FILE", "--truth FILE", "--note-lb SCORE"],
     "autopilot": ["default: the config file's name, followed by _auto"],
     "board": ["--runs DIR", "--reference RUN", "--sort COLUMN", "--html [FILE]", "default FILE: runs/board.html"],
     "report": ["--runs DIR", "--out FILE", "--images N"],

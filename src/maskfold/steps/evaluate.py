@@ -109,15 +109,19 @@ def _untuned(run: Run, first: Run, config: Config) -> EnsembleChoice:
     return default_choice([run], own)
 
 
-def show_submission(submission: Path, truth: Path, other: Path | None, competition: Competition) -> Path:
-    """Print a submission's score against the truth and how it compares with another one; returns the better one."""
+def show_submission(submission: Path, truth: Path, competition: Competition) -> Evaluation:
+    """Print and return a submission's score against the truth."""
     found = evaluate_submission(submission, truth, competition)
     print(f"{submission}: {found.line()}{found.class_lines()}")
     worst = ", ".join(f"{row.id} {row.score:.3f}" for row in found.per_image().head(5).itertuples())
     print(f"worst images: {worst}")
-    if other is None:
-        return submission
-    second = evaluate_submission(other, truth, competition)
-    print(f"{other}: {second.line()}\n{submission} against {other}: {found.against(second)}")
-    print(verdict(found, second, (str(submission), str(other))))
-    return other if second.score > found.score else submission
+    return found
+
+
+def show_better(a: Path, b: Path, truth: Path, competition: Competition) -> Path:
+    """Print how two submissions score against the truth; returns the better one."""
+    first = show_submission(a, truth, competition)
+    second = evaluate_submission(b, truth, competition)
+    print(f"{b}: {second.line()}\n{a} against {b}: {first.against(second)}")
+    print(verdict(first, second, (str(a), str(b))))
+    return b if second.score > first.score else a

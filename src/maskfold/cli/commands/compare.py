@@ -28,14 +28,14 @@ def main() -> None:
     starting(f"Comparing {a} and {b} …")
     from maskfold.report.differences import save_differences
     from maskfold.scoring.agreement import compare_masks
-    from maskfold.steps.evaluate import show_submission
+    from maskfold.steps.evaluate import show_better
 
     competition = open_competition(config, predicting=True)
     agreement = compare_masks(a, b, competition)
     print(agreement.text())
     if competition.instances:
         print("Rows are objects: those of an image were compared as one mask; only a --truth is scored by objects")
-    best = show_submission(a, truth, b, competition) if truth else a
+    best = show_better(a, b, truth, competition) if truth else a
     picture = arguments.picture or SUBMISSIONS / f"{a.stem}_{b.stem}.png"
     masks = competition.read_masks(truth) if truth else None
     if save_differences(agreement, competition, picture, count=arguments.images, truth=masks):

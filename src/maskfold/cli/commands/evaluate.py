@@ -26,7 +26,6 @@ def main() -> None:
         help="submission to score or to note a score for; with neither --truth nor --note-lb it is validated",
     )
     parser.add_argument("--truth", type=Path, metavar="FILE", help="true masks in the competition's own form")
-    parser.add_argument("--against", type=Path, metavar="FILE", help="another submission to compare with")
     parser.add_argument(
         "--like-test",
         action="store_true",
@@ -40,7 +39,7 @@ def main() -> None:
     if arguments.note_lb is not None:
         _note(arguments.note_lb, arguments.submission)
     elif arguments.submission:
-        check_submissions(arguments.submission, arguments.truth, arguments.against)
+        check_submissions(arguments.submission, arguments.truth)
         if arguments.runs:
             config = override(open_runs(arguments.runs)[0].config, overrides)
         else:
@@ -51,8 +50,6 @@ def main() -> None:
 
 
 def _check_together(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    if arguments.against and not arguments.truth:
-        parser.error("--against compares two submissions by their scores: give --submission and --truth too")
     if arguments.truth and not arguments.submission:
         parser.error("--truth needs --submission")
     if arguments.like_test and (arguments.submission or arguments.note_lb is not None):
@@ -82,9 +79,8 @@ def _evaluate_submission(arguments: argparse.Namespace, config: Config) -> None:
     starting(f"Scoring {arguments.submission} against {arguments.truth} …")
     from maskfold.steps.evaluate import show_submission
 
-    competition = open_competition(config, predicting=True)
-    best = show_submission(arguments.submission, arguments.truth, arguments.against, competition)
-    next_note(best)
+    show_submission(arguments.submission, arguments.truth, open_competition(config, predicting=True))
+    next_note(arguments.submission)
 
 
 def _evaluate_runs(paths: list[Path] | None, overrides: dict, *, like_test: bool) -> None:
