@@ -17,8 +17,8 @@ def test_tiles_cover_the_raster_and_are_inside_it(size, overlap, block):
     covered = np.zeros(size, int)
     for tile in tiles(size, side=32, overlap=overlap, block=block):
         assert (tile.height, tile.width) == (min(32, size[0]), min(32, size[1]))
-        assert covered[tile.part].shape == (tile.height, tile.width)
-        covered[tile.part] += 1
+        assert covered[tile.window].shape == (tile.height, tile.width)
+        covered[tile.window] += 1
     assert covered.min() == 1
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from maskfold.ensembling.choice import Refused
 from maskfold.metrics.bootstrap import Score
 
-Part = Hashable | None
+Held = Hashable | None
+"""The part that is held out of a walk; `None`: none is."""
 Chosen = TypeVar("Chosen")
 LookedAt = TypeVar("LookedAt", contravariant=True)
 # `maskfold.ensembling.traps.Trial`: of the name of a choice, and the statistics before it and after it.
@@ -27,12 +28,12 @@ class Coordinate(Generic[Chosen]):
 
     Attributes:
         name: what is chosen.
-        options: (what is chosen so far, the part that is left out, `None` for none) -> what can be chosen now.
+        options: (what is chosen so far, the part that is held out) -> what can be chosen now.
         ordered: whether the options have an order in which neighbours are alike, as thresholds have.
     """
 
     name: str
-    options: Callable[[Chosen, Part], Sequence[Chosen]]
+    options: Callable[[Chosen, Held], Sequence[Chosen]]
     ordered: bool = False
 
 
@@ -41,7 +42,7 @@ class Walked(Generic[Chosen]):
     """What was chosen: on all images, and for each part on the others; and what a trial refused."""
 
     chosen: Chosen
-    of_part: dict[Part, Chosen]
+    of_part: dict[Held, Chosen]
     refused: tuple[Refused, ...] = ()
 
     def changed(self, change: Callable[[Chosen], Chosen]) -> "Walked[Chosen]":
@@ -81,21 +82,21 @@ def walk(
         trial: (name, statistics before a choice, and after it, cross-fitted) -> why it is refused; None: all are kept.
     """
     refused = list(start.refused) if isinstance(start, Walked) else []
-    chosen: dict[Part, Chosen] = (
+    chosen: dict[Held, Chosen] = (
         {None: start.chosen, **start.of_part}
         if isinstance(start, Walked)
         else dict.fromkeys([None, *np.unique(parts).tolist()], start)
     )
     for coordinate in coordinates:
-        options = {part: list(coordinate.options(now, part)) for part, now in chosen.items()}
-        everything = [*chosen.values(), *(option for of_part in options.values() for option in of_part)]
+        options = {held: list(coordinate.options(now, held)) for held, now in chosen.items()}
+        everything = [*chosen.values(), *(option for without in options.values() for option in without)]
         statistics.look(everything, coordinate.name)
         before = dict(chosen)
-        for part, now in before.items():
-            used = np.ones(len(parts), bool) if part is None else parts != part
-            scores = [_score(statistics.stats(option)[used], score) for option in options[part]]
+        for held, now in before.items():
+            used = np.ones(len(parts), bool) if held is None else parts != held
+            scores = [_score(statistics.stats(option)[used], score) for option in options[held]]
             own = _score(statistics.stats(now)[used], score)
-            chosen[part] = _best(now, own, options[part], scores, coordinate.ordered)
+            chosen[held] = _best(now, own, options[held], scores, coordinate.ordered)
         if trial is not None and chosen != before:
             rows = (cross_fitted(_walked(each), parts, statistics) for each in (before, chosen))
             if (reason := trial(coordinate.name, *rows)) is not None:
@@ -104,7 +105,7 @@ def walk(
     return replace(_walked(chosen), refused=tuple(refused))
 
 
-def _walked(chosen: dict[Part, Chosen]) -> Walked[Chosen]:
+def _walked(chosen: dict[Held, Chosen]) -> Walked[Chosen]:
     return Walked(chosen[None], {part: setting for part, setting in chosen.items() if part is not None})
 
 

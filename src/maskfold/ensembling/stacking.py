@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from maskfold.competitions import Competition
-from maskfold.ensembling.crossfit import Part
+from maskfold.ensembling.crossfit import Held
 from maskfold.ensembling.oof import OofImage, run_maps
 from maskfold.ensembling.settings import Setting
 from maskfold.ensembling.stack import Stack
@@ -40,7 +40,7 @@ class Stacking:
     competition: Competition
     _pixels: dict[object, list["Pixels"]] = field(default_factory=dict)
 
-    def __call__(self, now: Setting, part: Part) -> list[Setting]:
+    def __call__(self, now: Setting, held: Held) -> list[Setting]:
         """``now`` with the stack in the place of its weights.
 
         The runs weigh the same for what is not stacked, their presence.
@@ -50,7 +50,7 @@ class Stacking:
         key = now.checkpoints, now.views
         if key not in self._pixels:
             self._pixels[key] = self._read(now)
-        used = [own for own, of in zip(self._pixels[key], self.parts, strict=True) if part is None or of != part]
+        used = [own for own, of in zip(self._pixels[key], self.parts, strict=True) if held is None or of != held]
         return [replace(now, stack=fit_stack(used, self.competition.labels))] if used else []
 
     def _read(self, setting: Setting) -> list["Pixels"]:

@@ -21,7 +21,7 @@ from maskfold.cluster import Cluster
 from maskfold.competitions import Competition
 from maskfold.config import Config
 from maskfold.ensembling.choice import EnsembleChoice, Refused, RunChoice
-from maskfold.ensembling.crossfit import Coordinate, Part, Walked, cross_fitted, walk
+from maskfold.ensembling.crossfit import Coordinate, Held, Walked, cross_fitted, walk
 from maskfold.ensembling.ensemble import predicts_presence, refuse_without_presence
 from maskfold.ensembling.finished import finished_folds, weight_hashes
 from maskfold.ensembling.oof import OofImage, candidate_table, groups_of, oof_images
@@ -138,18 +138,18 @@ def decoding_coordinates(values: Sequence[Tunable]) -> list[Coordinate[Setting]]
 
 def wanted_checkpoints(run: Run, configured: str, config: Config) -> list[str]:
     """Every checkpoint of a run that any part's walk may look at, the configured one first."""
-    ranked = [ranked_checkpoints(run, part, config) for part in [None, *finished_folds(run)]]
+    ranked = [ranked_checkpoints(run, held, config) for held in [None, *finished_folds(run)]]
     return list(dict.fromkeys([configured, *(name for names in ranked for name in names)]))
 
 
-def ranked_checkpoints(run: Run, part: Part, config: Config) -> list[str]:
-    """The best ``tune.checkpoints`` of training's own scores, those of the fold ``part`` left out.
+def ranked_checkpoints(run: Run, held: Held, config: Config) -> list[str]:
+    """The best ``tune.checkpoints`` of training's own scores, those of the fold ``held`` left out.
 
     Of one finished fold these scores are all there is: which checkpoints are compared is then not cross-fitted, only
     which one of them is chosen.
     """
     table = candidate_table(run)
-    others = table.drop(columns=[fold for fold in table if fold == part and len(table.columns) > 1])
+    others = table.drop(columns=[fold for fold in table if fold == held and len(table.columns) > 1])
     means = others.mean(axis=1).sort_values(ascending=False, kind="stable", na_position="last")
     return list(means.index[: config.tune.checkpoints])
 
@@ -164,17 +164,17 @@ def parts_of(images: Sequence[OofImage], groups: Sequence[str] | None) -> np.nda
     return (np.random.default_rng(0).permutation(len(names)) % PARTS_OF_ONE_FOLD)[codes]
 
 
-def _checkpoints(run: Run, place: int, config: Config, now: Setting, part: Part) -> list[Setting]:
-    found = ranked_checkpoints(run, part, config)
+def _checkpoints(run: Run, place: int, config: Config, now: Setting, held: Held) -> list[Setting]:
+    found = ranked_checkpoints(run, held, config)
     names = [(*now.checkpoints[:place], name, *now.checkpoints[place + 1 :]) for name in found]
     return [replace(now, checkpoints=each) for each in names]
 
 
-def _weights(now: Setting, part: Part) -> list[Setting]:
+def _weights(now: Setting, held: Held) -> list[Setting]:
     return [replace(now, weights=weights) for weights in weightings(len(now.weights))]
 
 
-def _weight(place: int, now: Setting, part: Part) -> list[Setting]:
+def _weight(place: int, now: Setting, held: Held) -> list[Setting]:
     return [replace(now, weights=weights) for weights in with_share(now.weights, place)]
 
 
@@ -209,7 +209,7 @@ class _Candidate(NamedTuple):
     refused: tuple[Refused, ...] = ()
 
 
-def _moves(value: Tunable, now: Setting, part: Part) -> list[Setting]:
+def _moves(value: Tunable, now: Setting, held: Held) -> list[Setting]:
     return [replace(now, post=value.moved(now.post, tried)) for tried in value.tried]
 
 
@@ -222,8 +222,8 @@ def _with_presence(
         chain = build_chain(setting.post, competition.labels, competition.images)
         return not chain.needs_presence or predicts_presence(runs, setting.weights)
 
-    def options(coordinate: Coordinate[Setting], now: Setting, part: Part) -> list[Setting]:
-        return [setting for setting in coordinate.options(now, part) if possible(setting)]
+    def options(coordinate: Coordinate[Setting], now: Setting, held: Held) -> list[Setting]:
+        return [setting for setting in coordinate.options(now, held) if possible(setting)]
 
     return [replace(coordinate, options=partial(options, coordinate)) for coordinate in coordinates]
 

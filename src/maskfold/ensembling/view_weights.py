@@ -12,7 +12,7 @@ from functools import partial
 from maskfold.cluster import Cluster
 from maskfold.competitions import Competition
 from maskfold.config import Config, TTAConfig
-from maskfold.ensembling.crossfit import Coordinate, Part, Walked
+from maskfold.ensembling.crossfit import Coordinate, Held, Walked
 from maskfold.ensembling.oof import OofImage, oof_images
 from maskfold.ensembling.settings import Setting
 from maskfold.ensembling.weightings import with_share
@@ -69,5 +69,5 @@ def view_coordinates(tta: TTAConfig) -> list[Coordinate[Setting]]:
     ]
 
 
-def _options(start: tuple[float, ...], place: int, now: Setting, part: Part) -> list[Setting]:
+def _options(start: tuple[float, ...], place: int, now: Setting, held: Held) -> list[Setting]:
     return [replace(now, views=weights) for weights in with_share(now.views or start, place)]

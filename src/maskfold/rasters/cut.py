@@ -18,7 +18,7 @@ from maskfold.rasters.forms import Form, write_image
 from maskfold.rasters.masks import ReadLabel, resized_label
 from maskfold.rasters.plan import Tile, plan_tiles
 from maskfold.rasters.raster import Raster
-from maskfold.rasters.resampling import Part, Size, part_size
+from maskfold.rasters.resampling import Size, Window, window_size
 from maskfold.resizing import scaled_size
 
 SETTINGS = "cut.json"
@@ -137,14 +137,14 @@ def _cut(scene: Scene, tile: Tile, form: Form, folder: Path, options: CutOptions
     """The record of a tile: of one that is kept with its ``masks``, else why it is ``dropped``."""
     native = scene.raster.size
     size = scaled_size(native, options.scale)
-    label = resized_label(scene.label, native, size, tile.part, form.labels)
+    label = resized_label(scene.label, native, size, tile.window, form.labels)
     empty = not bool(form.labels.foreground(label.values).any())
     if empty and not _kept(tile.id, options.keep_empty):
         return {"dropped": "empty"}
-    there = _there(scene.raster, native, size, tile.part)
+    there = _there(scene.raster, native, size, tile.window)
     image = None
     if options.nodata is not None or there.mean() >= 1 - options.most_nodata:
-        image = scene.raster.resized(size, tile.part)
+        image = scene.raster.resized(size, tile.window)
         there = there if options.nodata is None else there & (image != options.nodata).any(2)
     if image is None or there.mean() < 1 - options.most_nodata:
         return {"dropped": "nodata"}
@@ -153,12 +153,12 @@ def _cut(scene: Scene, tile: Tile, form: Form, folder: Path, options: CutOptions
     return {"id": tile.id, **asdict(tile), "empty": empty, "masks": masks}
 
 
-def _there(raster: Raster, native: Size, size: Size, part: Part) -> np.ndarray:
+def _there(raster: Raster, native: Size, size: Size, window: Window) -> np.ndarray:
     """bool (h, w): where a tile has data, from the native pixels around it."""
-    wanted = part_size(part)
+    wanted = window_size(window)
     own = tuple(
         slice(axis.start * length // resized, -(-axis.stop * length // resized))
-        for axis, length, resized in zip(part, native, size, strict=True)
+        for axis, length, resized in zip(window, native, size, strict=True)
     )
     valid = raster.valid((own[0], own[1]))
     if valid.shape == wanted:

@@ -12,9 +12,9 @@ from maskfold.errors import RasterError, first_few
 from maskfold.labels import Label, LabelSpec
 from maskfold.rasters.opening import rasterio
 from maskfold.rasters.raster import Raster
-from maskfold.rasters.resampling import Part, Size, part_size, read_resized
+from maskfold.rasters.resampling import Size, Window, read_resized, window_size
 
-ReadLabel = Callable[[Part], Label]
+ReadLabel = Callable[[Window], Label]
 POLYGON_SUFFIXES = frozenset({".json", ".geojson"})
 # Where GeoJSON has no crs of its own (RFC 7946): longitude and latitude.
 LONGITUDE_LATITUDE = "OGC:CRS84"
@@ -41,20 +41,20 @@ def open_mask(path: Path, raster: Raster, labels: LabelSpec, label_map: LabelMap
     )
 
 
-def resized_label(read: ReadLabel, size: Size, wanted: Size, part: Part, labels: LabelSpec) -> Label:
-    """``part`` of a mask (H, W) brought to another size, by the rules of `maskfold.resizing.fit_label`."""
+def resized_label(read: ReadLabel, size: Size, wanted: Size, window: Window, labels: LabelSpec) -> Label:
+    """``window`` of a mask (H, W) brought to another size, by the rules of `maskfold.resizing.fit_label`."""
     if tuple(size) == tuple(wanted):
-        return read(part)
-    valid = read_resized(lambda own: read(own).valid[..., None], size, wanted, part, "nearest")[..., 0]
+        return read(window)
+    valid = read_resized(lambda own: read(own).valid[..., None], size, wanted, window, "nearest")[..., 0]
     if labels.exclusive:
-        values = read_resized(lambda own: read(own).values[..., None], size, wanted, part, "nearest")[..., 0]
+        values = read_resized(lambda own: read(own).values[..., None], size, wanted, window, "nearest")[..., 0]
         return Label(values, valid)
 
-    def layers(own: Part) -> np.ndarray:
+    def layers(own: Window) -> np.ndarray:
         label = read(own)
         return np.moveaxis(np.where(label.valid, labels.layers(label.values), np.float32(0.5)), 0, -1)
 
-    shares = read_resized(layers, size, wanted, part, "image")
+    shares = read_resized(layers, size, wanted, window, "image")
     return Label(labels.mask((np.moveaxis(shares, -1, 0) >= 0.5 - 1e-6) & valid), valid)
 
 
@@ -68,8 +68,8 @@ class _LabelRaster:
             (height, width), (rows, columns) = self.raster.size, raster.size
             raise RasterError(f"{path} is {height}x{width} (height x width), {raster.name} {rows}x{columns}")
 
-    def __call__(self, part: Part) -> Label:
-        values = self.raster.read(part)
+    def __call__(self, window: Window) -> Label:
+        values = self.raster.read(window)
         if self.label_map is not None:
             return self.label_map.label(values if self.label_map.colours else values[..., 0], self.raster.name)
         values = values[..., 0]
@@ -107,12 +107,12 @@ class Polygons:
         boxes = [rasterio().features.bounds(shape) for shape, _ in self.shapes]
         self.boxes = np.array(boxes, np.float64).reshape(-1, 4)  # left, top, right, bottom
 
-    def __call__(self, part: Part) -> Label:
-        rows, columns = part
+    def __call__(self, window: Window) -> Label:
+        rows, columns = window
         left, top, right, bottom = self.boxes.T
         near = (right > columns.start) & (left < columns.stop) & (bottom > rows.start) & (top < rows.stop)
         shapes = [self.shapes[place] for place in np.flatnonzero(near)]
-        values = np.zeros(part_size(part), np.uint8)
+        values = np.zeros(window_size(window), np.uint8)
         if shapes:
             origin = rasterio().Affine.translation(columns.start, rows.start)
             rasterio().features.rasterize(shapes, out=values, transform=origin)

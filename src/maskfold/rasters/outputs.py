@@ -38,8 +38,8 @@ def write_probability_tif(prediction: RasterPrediction, labels: LabelSpec, path:
 
     def bands() -> Iterator[tuple[int, np.ndarray]]:
         for row in range(0, size[0], BLOCK):
-            part = slice(row, min(row + BLOCK, size[0])), slice(0, size[1])
-            yield row, prediction.probability(part, size)
+            window = slice(row, min(row + BLOCK, size[0])), slice(0, size[1])
+            yield row, prediction.probability(window, size)
 
     with atomic_path(path) as temporary:
         _write(temporary, prediction.raster, "float32", labels.class_names, bands())

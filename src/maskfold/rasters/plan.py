@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from maskfold.inference.grid import window_starts
-from maskfold.rasters.resampling import Part, Size
+from maskfold.rasters.resampling import Size, Window
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Tile:
         return f"{self.scene}_{self.top}_{self.left}"
 
     @property
-    def part(self) -> Part:
+    def window(self) -> Window:
         """Its rows and columns."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 

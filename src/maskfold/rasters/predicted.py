@@ -13,7 +13,7 @@ from maskfold.labels import Label, LabelSpec
 from maskfold.progress import progress
 from maskfold.rasters.masks import resized_label
 from maskfold.rasters.raster import Raster
-from maskfold.rasters.resampling import Part, Size, part_size, read_resized
+from maskfold.rasters.resampling import Size, Window, read_resized, window_size
 from maskfold.rasters.scratch import DiskArray
 
 # Side of the parts that are decoded at a time, and the most of what is around them that they see, in pixels.
@@ -37,20 +37,20 @@ class RasterPrediction:
     maps: Sequence[tuple[float, DiskArray]]
     presence: np.ndarray | None
 
-    def probability(self, part: Part, size: Size | None = None) -> np.ndarray:
-        """The weighted mean of the runs, float32 (C, h, w), at ``part`` of ``size`` (`None`: its own)."""
-        first, *others = [np.float32(share) * self._map(held, part, size or self.size) for share, held in self.maps]
+    def probability(self, window: Window, size: Size | None = None) -> np.ndarray:
+        """The weighted mean of the runs, float32 (C, h, w), at ``window`` of ``size`` (`None`: its own)."""
+        first, *others = [np.float32(share) * self._map(held, window, size or self.size) for share, held in self.maps]
         return sum(others, start=first)
 
-    def image(self, part: Part) -> np.ndarray:
-        """The raster (h, w, channels) at ``part`` of its `size`."""
-        return self.raster.resized(self.size, part)
+    def image(self, window: Window) -> np.ndarray:
+        """The raster (h, w, channels) at ``window`` of its `size`."""
+        return self.raster.resized(self.size, window)
 
-    def _map(self, held: DiskArray, part: Part, size: Size) -> np.ndarray:
-        def read(own: Part) -> np.ndarray:
+    def _map(self, held: DiskArray, window: Window, size: Size) -> np.ndarray:
+        def read(own: Window) -> np.ndarray:
             return np.moveaxis(held.read(own), 0, -1)
 
-        return np.moveaxis(read_resized(read, held.size, size, part, "map"), -1, 0)
+        return np.moveaxis(read_resized(read, held.size, size, window, "map"), -1, 0)
 
 
 def decode_raster(prediction: RasterPrediction, chain: Chain, folder: Path, wanted: Size) -> MaskWindows:
@@ -64,16 +64,16 @@ def decode_raster(prediction: RasterPrediction, chain: Chain, folder: Path, want
     layers = labels.mask_shape((1, 1))[:-2]
     mask = DiskArray(folder / "mask", layers[0] if layers else 1, size, np.uint8)
     reach = min(chain.reach, MOST_REACH)
-    for inner, outer in progress(_parts(size, reach), "decode", total=_count(size), unit="part"):
+    for inner, outer in progress(_windows(size, reach), "decode", total=_count(size), unit="part"):
         found = chain.decode(prediction.probability(outer), _image(prediction, outer), prediction.presence)
         rows, columns = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
-        mask.write(inner, found[..., rows, columns].reshape(mask.shape[0], *part_size(inner)))
+        mask.write(inner, found[..., rows, columns].reshape(mask.shape[0], *window_size(inner)))
     return _resized(mask, wanted, labels)
 
 
 def _resized(mask: DiskArray, wanted: Size, labels: LabelSpec) -> MaskWindows:
-    def read(part: Part) -> Label:
-        layers = mask.read(part)
+    def read(window: Window) -> Label:
+        layers = mask.read(window)
         return Label.whole(layers if len(labels.mask_shape((1, 1))) == layers.ndim else layers[0])
 
     def window(rows: slice, columns: slice) -> np.ndarray:
@@ -82,11 +82,11 @@ def _resized(mask: DiskArray, wanted: Size, labels: LabelSpec) -> MaskWindows:
     return MaskWindows(window, wanted)
 
 
-def _image(prediction: RasterPrediction, part: Part) -> Callable[[], np.ndarray]:
-    return lambda: prediction.image(part)
+def _image(prediction: RasterPrediction, window: Window) -> Callable[[], np.ndarray]:
+    return lambda: prediction.image(window)
 
 
-def _parts(size: Size, reach: int) -> Iterator[tuple[Part, Part]]:
+def _windows(size: Size, reach: int) -> Iterator[tuple[Window, Window]]:
     """Parts that cover the raster once, and each with what is around it."""
     for y, x in product(range(0, size[0], BLOCK), range(0, size[1], BLOCK)):
         inner = slice(y, min(y + BLOCK, size[0])), slice(x, min(x + BLOCK, size[1]))

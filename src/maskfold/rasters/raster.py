@@ -15,7 +15,7 @@ from maskfold.competitions.samples import paths_of
 from maskfold.errors import RasterError
 from maskfold.images import ImageSpec, PixelType
 from maskfold.rasters.opening import rasterio
-from maskfold.rasters.resampling import Part, Size, read_resized
+from maskfold.rasters.resampling import Size, Window, read_resized
 
 
 class Raster:
@@ -89,35 +89,35 @@ class Raster:
         """The affine transform from (column, row) to its coordinates; the identity without georeference."""
         return self._bands[0][0].transform
 
-    def read(self, part: Part) -> np.ndarray:
+    def read(self, window: Window) -> np.ndarray:
         """The window (h, w, C) as stored, ``spec.dtype``.
 
         Raises:
             RasterError: the file is damaged.
         """
-        rows, columns = part
-        window = ((rows.start, rows.stop), (columns.start, columns.stop))
+        rows, columns = window
+        bounds = ((rows.start, rows.stop), (columns.start, columns.stop))
         layers = []
         for dataset, bands in self._by_dataset:
             try:
-                layers.append(dataset.read(list(bands), window=window))
+                layers.append(dataset.read(list(bands), window=bounds))
             except rasterio().errors.RasterioError as error:
                 raise RasterError(f"{dataset.name} cannot be read ({error}): is it damaged or incomplete?") from None
         image = np.moveaxis(np.concatenate(layers), 0, -1)
         return np.ascontiguousarray(image if self._asked is None else grey_repeated(image, self._asked))
 
-    def resized(self, size: Size, part: Part) -> np.ndarray:
-        """``part`` of the raster at ``size`` (H, W): (h, w, C) of ``spec.dtype``, as `maskfold.resizing.fit_image`."""
-        values = read_resized(self.read, self.size, size, part, "image")
+    def resized(self, size: Size, window: Window) -> np.ndarray:
+        """``window`` of the raster at ``size`` (H, W): (h, w, C), ``spec.dtype``, as `maskfold.resizing.fit_image`."""
+        values = read_resized(self.read, self.size, size, window, "image")
         if values.dtype == self.spec.dtype:
             return values
         return values if self.spec.dtype == "float32" else values.round().astype(self.spec.dtype)
 
-    def valid(self, part: Part) -> np.ndarray:
+    def valid(self, window: Window) -> np.ndarray:
         """bool (h, w): where there is data, by the files' masks, alpha bands or no-data values."""
-        rows, columns = part
-        window = ((rows.start, rows.stop), (columns.start, columns.stop))
-        return np.all([dataset.dataset_mask(window=window) for dataset, _ in self._by_dataset], axis=0)
+        rows, columns = window
+        bounds = ((rows.start, rows.stop), (columns.start, columns.stop))
+        return np.all([dataset.dataset_mask(window=bounds) for dataset, _ in self._by_dataset], axis=0)
 
     def _own_spec(self) -> ImageSpec:
         kinds = {dataset.dtypes[band - 1] for dataset, band in self._bands}

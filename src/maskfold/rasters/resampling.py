@@ -1,4 +1,4 @@
-"""A part of a resized raster from the pixels that it needs, as if the whole raster had been resized."""
+"""A window of a resized raster from the pixels that it needs, as if the whole raster had been resized."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -7,38 +7,38 @@ import numpy as np
 from scipy.sparse import csr_array
 
 Size = tuple[int, int]
-Part = tuple[slice, slice]
+Window = tuple[slice, slice]
 """Rows and columns, of which both have a start and a stop."""
-Read = Callable[[Part], np.ndarray]
+Read = Callable[[Window], np.ndarray]
 Rule = Literal["image", "map", "nearest"]
 
 
-def part_size(part: Part) -> Size:
-    """(H, W) of a part."""
-    rows, columns = part
+def window_size(window: Window) -> Size:
+    """(H, W) of a window."""
+    rows, columns = window
     return rows.stop - rows.start, columns.stop - columns.start
 
 
-def read_resized(read: Read, size: Size, wanted: Size, part: Part, rule: Rule) -> np.ndarray:
-    """``part`` of what ``read`` reads, at another size.
+def read_resized(read: Read, size: Size, wanted: Size, window: Window, rule: Rule) -> np.ndarray:
+    """``window`` of what ``read`` reads, at another size.
 
     Pixel centres agree as in `maskfold.resizing` and `maskfold.inference.views.resize`. ``image``: area average where
     a side shrinks, bilinear where it grows; ``map``: bilinear, smoothed over all pixels where a side shrinks;
     ``nearest``: the value of the nearest pixel.
 
     Args:
-        read: gives the part (h, w, C) of an array (H, W, C).
+        read: gives the window (h, w, C) of an array (H, W, C).
         size: (H, W) of that array.
         wanted: (H, W) that the array is to have.
-        part: of the resized array.
+        window: of the resized array.
         rule: how values come about.
 
     Returns:
         (h, w, C), float32 unless no value is new: then of the type that ``read`` gives.
     """
     if tuple(size) == tuple(wanted):
-        return read(part)
-    axes = list(zip(size, wanted, part, strict=True))
+        return read(window)
+    axes = list(zip(size, wanted, window, strict=True))
     if rule == "nearest":
         (rows, own_rows), (columns, own_columns) = (_nearest(*axis) for axis in axes)
         return read((rows, columns))[own_rows][:, own_columns]

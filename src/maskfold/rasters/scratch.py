@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from maskfold.files import allocate, writable
-from maskfold.rasters.resampling import Part, Size
+from maskfold.rasters.resampling import Size, Window
 
 
 class DiskArray:
@@ -28,13 +28,13 @@ class DiskArray:
         """(H, W)."""
         return self.shape[1], self.shape[2]
 
-    def read(self, part: Part) -> np.ndarray:
+    def read(self, window: Window) -> np.ndarray:
         """A window (C, h, w)."""
-        return np.array(self._open("r")[:, *part])
+        return np.array(self._open("r")[:, *window])
 
-    def write(self, part: Part, values: np.ndarray) -> None:
+    def write(self, window: Window, values: np.ndarray) -> None:
         """Write a window (C, h, w)."""
-        self._open("r+")[:, *part] = values
+        self._open("r+")[:, *window] = values
 
     def _open(self, mode: str) -> np.memmap:
         return np.memmap(self.path, self.dtype, mode, shape=self.shape)  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 
 from maskfold.datasets.dataset import image_tensor
 from maskfold.rasters.raster import Raster
-from maskfold.rasters.resampling import Part, Size
+from maskfold.rasters.resampling import Size, Window
 
 
 class RasterWindows(Dataset[dict[str, Any]]):
@@ -16,12 +16,12 @@ class RasterWindows(Dataset[dict[str, Any]]):
     Having one id, they all see the same noise where dropout is on.
     """
 
-    def __init__(self, raster: Raster, size: Size, parts: Sequence[Part], name: str) -> None:
-        self.raster, self.size, self.parts, self.name = raster, size, parts, name
+    def __init__(self, raster: Raster, size: Size, windows: Sequence[Window], name: str) -> None:
+        self.raster, self.size, self.windows, self.name = raster, size, windows, name
 
     def __len__(self) -> int:
-        return len(self.parts)
+        return len(self.windows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        image = self.raster.resized(self.size, self.parts[index])
+        image = self.raster.resized(self.size, self.windows[index])
         return {"image": image_tensor(image), "id": self.name, "index": index, "size": image.shape[:2]}

@@ -17,7 +17,7 @@ from maskfold.rasters.cut import CutOptions, Scene, cut_tiles, planned, standing
 from maskfold.rasters.forms import Form, LabelFilesForm, RunLengthForm
 from maskfold.rasters.masks import ReadLabel, open_mask
 from maskfold.rasters.raster import Raster, raster_files
-from maskfold.rasters.resampling import Part
+from maskfold.rasters.resampling import Window
 from maskfold.steps.competition import open_competition
 
 Group = Literal["auto", "scene", "block"]
@@ -162,10 +162,10 @@ def _drawn(competition: Competition, sample: Sample, raster: Raster) -> ReadLabe
     if isinstance(sample.masks, str):
         return open_mask(competition.root / sample.masks, raster, competition.labels, layout.reader.label_map)
 
-    def read(part: Part) -> Label:
+    def read(window: Window) -> Label:
         if not windows:
             windows.append(layout.windows(sample.masks, raster.size))
-        return Label.whole(windows[0](*part))
+        return Label.whole(windows[0](*window))
 
     return read
 

@@ -17,7 +17,7 @@ from maskfold.errors import ConfigError
 from maskfold.losses import SegmentationLoss
 from maskfold.losses.mixed import ramp
 from maskfold.models import Discriminator
-from maskfold.training.step import Parts, Supervised
+from maskfold.training.step import Setup, Supervised
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +39,10 @@ class Adversarial(Supervised):
     count, which shows nothing and lets no gradient through; a verdict counts by the share of its pixels that do.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        """``parts.config`` has a section ``adversarial``."""
-        super().__init__(parts)
-        network, config, labels = parts.network, parts.config, parts.labels
+    def __init__(self, setup: Setup) -> None:
+        """``setup.config`` has a section ``adversarial``."""
+        super().__init__(setup)
+        network, config, labels = setup.network, setup.config, setup.labels
         assert config.adversarial is not None
         self.options = config.adversarial
         self.weight = 0.0

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskfold.config import SemiConfig
-from maskfold.training.step import Parts, Supervised
+from maskfold.training.step import Setup, Supervised
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +34,11 @@ class MeanTeacher(Supervised):
     averages take over with every step.
     """
 
-    def __init__(self, parts: Parts, teacher: nn.Module) -> None:
-        """``parts.config`` has a section ``semi``; ``teacher``, a network like theirs, is moved by somebody else."""
-        super().__init__(parts)
-        assert parts.config.semi is not None
-        self.options = parts.config.semi
+    def __init__(self, setup: Setup, teacher: nn.Module) -> None:
+        """``setup.config`` has a section ``semi``; ``teacher``, a network like theirs, is moved by somebody else."""
+        super().__init__(setup)
+        assert setup.config.semi is not None
+        self.options = setup.config.semi
         self.teacher = teacher
         self.weight = 0.0
 

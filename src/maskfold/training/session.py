@@ -33,7 +33,7 @@ from maskfold.training.optim import restore_optimizer
 from maskfold.training.optimism import optimistic
 from maskfold.training.processes import build_accelerator, processes
 from maskfold.training.start import start_network
-from maskfold.training.step import Parts, Supervised, TrainStep
+from maskfold.training.step import Setup, Supervised, TrainStep
 from maskfold.training.taught import refuse_other_teaching, taught_by
 
 
@@ -250,11 +250,11 @@ def mixed_seed(*parts: int) -> int:
 
 def _train_step(session: Session, network: SegmentationModel, loss: MixedLoss) -> TrainStep:
     config, labels = session.config, session.competition.labels
-    parts = Parts(network, loss, config, session.accelerator, labels, session.lr_factor, session.step_done)
+    setup = Setup(network, loss, config, session.accelerator, labels, session.lr_factor, session.step_done)
     if config.semi is not None:
         check_ramp(config.semi, session.length.epochs)
-        return MeanTeacher(parts, session.averages.models["ema"].module)
+        return MeanTeacher(setup, session.averages.models["ema"].module)
     if config.adversarial is not None:
         check_reached(config.adversarial, session.length.epochs)
-        return Adversarial(parts)
-    return Supervised(parts)
+        return Adversarial(setup)
+    return Supervised(setup)

@@ -48,7 +48,7 @@ class TrainStep(Protocol):
 
 
 @dataclass(frozen=True)
-class Parts:
+class Setup:
     """What every way of training is made of.
 
     Attributes:
@@ -81,11 +81,11 @@ class Supervised:
         wrapped: networks by name, as accelerate made them for this precision and these processes.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self.network, self.config, self.accelerator = parts.network, parts.config, parts.accelerator
-        self.labels = parts.labels
-        self.loss: MixedLoss = parts.loss.to(parts.accelerator.device)
-        self.lr_factor, self.on_step = parts.lr_factor, parts.on_step
+    def __init__(self, setup: Setup) -> None:
+        self.network, self.config, self.accelerator = setup.network, setup.config, setup.accelerator
+        self.labels = setup.labels
+        self.loss: MixedLoss = setup.loss.to(setup.accelerator.device)
+        self.lr_factor, self.on_step = setup.lr_factor, setup.on_step
         self.modules: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.learning: tuple[str, ...] = ("network",)
