@@ -126,7 +126,7 @@ def test_what_keeps_the_statistics_of_training_is_refused(run, tmp_path):
     choice, competition = default_choice([run]), run.competition()
     said = r"tta\.batch_norm_prior is 4, .* set it to null"
     with pytest.raises(ExportError, match=said):
-        export_ensemble(choice, [run], competition, tmp_path / "x.pt", kind="torchscript")
+        export_ensemble(choice, [run], competition, tmp_path / "x.pt", form="torchscript")
     with pytest.raises(ExportError, match=said):
         next(replace(ensemble_of(run), engine="onnx").predict(competition.samples("test")))
     with pytest.raises(ConfigError, match=said):

@@ -67,7 +67,7 @@ def run(config, tmp_path):
 
 def test_torchscript_of_two_folds(run, competition, tmp_path):
     path = tmp_path / "x.pt"
-    written = export_ensemble(default_choice([run]), [run], competition, path, kind="torchscript")
+    written = export_ensemble(default_choice([run]), [run], competition, path, form="torchscript")
     assert (written.path, written.networks) == (path, 2)
     assert written.difference < 1e-6
     networks = [load_networks(run, run.fold(fold), "best", competition)[0] for fold in (0, 2)]
@@ -103,23 +103,23 @@ def test_a_file_that_differs_is_not_left(run, competition, tmp_path, monkeypatch
     with pytest.raises(
         ExportError, match=r"probabilities of x\.pt differ from the network's by up to 0\.\d+, more than"
     ):
-        export_ensemble(default_choice([run]), [run], competition, path, kind="torchscript")
+        export_ensemble(default_choice([run]), [run], competition, path, form="torchscript")
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_what_is_no_function_of_an_image_is_refused(run, config, competition, tmp_path):
     votes = default_choice([run], override(run.config, {"tta.merge": "vote"}))
     with pytest.raises(ExportError, match=r"tta\.merge is vote"):
-        export_ensemble(votes, [run], competition, tmp_path / "x.pt", kind="torchscript")
+        export_ensemble(votes, [run], competition, tmp_path / "x.pt", form="torchscript")
     noisy = default_choice([run], override(run.config, {"tta.dropout_passes": 3}))
     with pytest.raises(ExportError, match=r"tta\.dropout_passes is 3"):
-        export_ensemble(noisy, [run], competition, tmp_path / "x.pt", kind="torchscript")
+        export_ensemble(noisy, [run], competition, tmp_path / "x.pt", form="torchscript")
     ensemble = Ensemble(noisy, competition, batch_size=2, runs=[run], engine="onnx")
     with pytest.raises(ExportError, match=r"tta\.dropout_passes is 3"):
         next(ensemble.predict(competition.samples("test")))
     other = random_run(tmp_path, override(config, {"name": "half", "data.scale": 0.5}))
     with pytest.raises(ExportError, match=r"data\.scale 0\.5, 1\.0"):
-        export_ensemble(default_choice([run, other]), [run, other], competition, tmp_path / "x.pt", kind="torchscript")
+        export_ensemble(default_choice([run, other]), [run, other], competition, tmp_path / "x.pt", form="torchscript")
 
 
 def test_examples_are_a_real_image_at_two_sizes(competition):

@@ -156,7 +156,7 @@ def test_prediction_puts_the_runs_together(config, competition, tmp_path):
         assert np.array_equal(prediction.probability, expected)
         assert np.abs(expected - alone[0][prediction.id]).max() > 0.01
     with pytest.raises(ExportError, match=r"tuning chose a stack .* --tune\.stacking false"):
-        export_ensemble(choice, runs, competition, tmp_path / "x.pt", kind="torchscript")
+        export_ensemble(choice, runs, competition, tmp_path / "x.pt", form="torchscript")
     with pytest.raises(ConfigError, match=r"tuning chose a stack .* --untuned"):
         RasterEnsemble(Ensemble(choice, competition, batch_size=2, runs=runs))
 

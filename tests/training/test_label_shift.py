@@ -225,7 +225,7 @@ def test_out_of_fold_maps_and_predictions_are_moved_alike(config, shifted, compe
         np.testing.assert_allclose(moved(first.probability, (0.5, -1.25)), second.probability, atol=1e-6)
         assert np.ptp(first.probability) > 0.05
     with pytest.raises(ExportError, match=r"data\.label_shift is set"):
-        export_ensemble(default_choice(runs[1:]), runs[1:], competition, tmp_path / "a.pt", kind="torchscript")
+        export_ensemble(default_choice(runs[1:]), runs[1:], competition, tmp_path / "a.pt", form="torchscript")
 
 
 def test_cached_images_have_moved_labels(config, shifted, competition):

@@ -23,7 +23,7 @@ from maskfold.runs import FoldFolder, MapStore, Run
 logger = logging.getLogger(__name__)
 
 
-def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competition) -> list[nn.Module]:
+def load_networks(run: Run, fold: FoldFolder, checkpoint: str, competition: Competition) -> list[nn.Module]:
     """The networks of one fold's checkpoint, with weights checked against the fold's manifest.
 
     Raises:
@@ -31,11 +31,11 @@ def load_networks(run: Run, fold: FoldFolder, kind: str, competition: Competitio
     """
     layout = torch.channels_last if run.config.train.channels_last else torch.preserve_format
     networks = []
-    for checkpoint in fold.weights_of(kind):
+    for name in fold.weights_of(checkpoint):
         network = build_model(
             run.config.model, classes=competition.labels.channels, images=competition.images, pretrained=False
         )
-        network.load_state_dict(fold.load_checkpoint(checkpoint))
+        network.load_state_dict(fold.load_checkpoint(name))
         networks.append(network.eval().to(memory_format=layout))
     return networks
 

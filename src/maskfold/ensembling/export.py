@@ -86,7 +86,7 @@ def export_ensemble(
     competition: Competition,
     path: Path,
     *,
-    kind: str,
+    form: str,
     folds: Sequence[int | str] | None = None,
 ) -> Written:
     """Write the mean of an ensemble's networks, and compare the file with them on a real image at two sizes.
@@ -100,14 +100,14 @@ def export_ensemble(
         runs: of the choice, in its order.
         competition: theirs.
         path: the file to write; it appears only if it agrees with the networks.
-        kind: ``onnx`` or ``torchscript``.
+        form: ``onnx`` or ``torchscript``.
         folds: of each run; `None`: those that predict.
 
     Raises:
         ExportError: what cannot be one file, or not in this form; a file that differs from the networks.
         RunError: weights that are missing or damaged.
     """
-    if kind == "onnx":
+    if form == "onnx":
         check_onnx()
     scale = _scale(runs, choice)
     loaded = [
@@ -126,7 +126,7 @@ def export_ensemble(
     with atomic_path(path) as temporary:
         temporary.write_bytes(
             onnx_bytes(together(Logits), images[0], [OUTPUT], facts)
-            if kind == "onnx"
+            if form == "onnx"
             else torchscript_bytes(together(scripted), images[0], facts)
         )
         difference = check_same(together(Logits), read_exported(temporary), images, path)

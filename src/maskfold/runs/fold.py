@@ -102,7 +102,8 @@ class FoldFolder:
         Raises:
             RunError: the fold has no such checkpoint.
         """
-        found = self.snapshots() if checkpoint == "snapshots" else [m for m in self.checkpoints() if m == checkpoint]
+        alone = [checkpoint] if checkpoint in self.checkpoints() else []
+        found = self.snapshots() if checkpoint == "snapshots" else alone
         if not found:
             raise RunError(
                 f"{self.path} has no checkpoint '{checkpoint}': it has {', '.join(self.checkpoints()) or 'none'}"

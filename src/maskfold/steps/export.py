@@ -16,7 +16,7 @@ def export(
     runs: Run | Sequence[Run],
     out: Path | None = None,
     *,
-    kind: Literal["onnx", "torchscript"] = "onnx",
+    form: Literal["onnx", "torchscript"] = "onnx",
     folds: Sequence[int | str] | None = None,
     checkpoint: str | None = None,
     untuned: bool = False,
@@ -30,7 +30,7 @@ def export(
     Args:
         runs: one run, or several that were tuned together.
         out: file to write; None: ``RUN.onnx`` or ``RUN.pt`` in the run's folder.
-        kind: the file's form.
+        form: the file's.
         folds: whose networks are averaged; None: all that are trained.
         checkpoint: best, ema, swa, snapshots …; None: as tuned, else as in the config.
         untuned: leave the tuned ensemble aside.
@@ -46,12 +46,12 @@ def export(
         MaskfoldError: as `maskfold.predict`.
     """
     runs = as_runs(runs)
-    path = export_path(runs, kind, out, overwrite=overwrite)
+    path = export_path(runs, form, out, overwrite=overwrite)
     changes = {**(overrides or {}), **({"inference.checkpoint": checkpoint} if checkpoint else {})}
     config = override(runs[0].config, changes)
     competition = open_competition(config)
     choice = choose(runs, config, set(changes), untuned=untuned)
-    written = export_ensemble(choice, runs, competition, path, kind=kind, folds=folds)
+    written = export_ensemble(choice, runs, competition, path, form=form, folds=folds)
     count = "1 network" if written.networks == 1 else f"the mean of {written.networks} networks"
     print(
         f"Exported: {written.path} ({written.path.stat().st_size / 1e6:.1f} MB, {count}). On a real image at two sizes "

@@ -65,17 +65,17 @@ def joined_name(runs: Sequence[Run]) -> str:
     return "+".join(run.name for run in runs)
 
 
-def export_path(runs: Sequence[Run], kind: str, out: Path | None, *, overwrite: bool) -> Path:
+def export_path(runs: Sequence[Run], form: str, out: Path | None, *, overwrite: bool) -> Path:
     """Where an exported file goes: ``out``, else in the run's own folder, with the run's name.
 
     Raises:
         ExportError: it exists and is not to be overwritten, or its suffix means something else.
     """
-    suffix = {"onnx": ".onnx", "torchscript": ".pt"}[kind]
+    suffix = {"onnx": ".onnx", "torchscript": ".pt"}[form]
     place = ensemble_run(runs)
     path = out or place.local_path / f"{place.name}{suffix}"
     if path.suffix != suffix:
-        raise ExportError(f"--out is {path}: expected a name ending in {suffix} for {kind}, or give another --format")
+        raise ExportError(f"--out is {path}: expected a name ending in {suffix} for {form}, or give another --format")
     if path.exists() and not overwrite:
         raise ExportError(f"{path} exists: choose another --out, or give --overwrite")
     return path

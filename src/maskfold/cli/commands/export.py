@@ -45,7 +45,7 @@ def main() -> None:
     export(
         runs,
         arguments.out,
-        kind=arguments.format,
+        form=arguments.format,
         folds=arguments.folds,
         checkpoint=arguments.checkpoint,
         untuned=arguments.untuned,
