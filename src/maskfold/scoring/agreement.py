@@ -10,7 +10,7 @@ import pandas as pd
 from maskfold.competitions import Competition, Sample
 from maskfold.progress import progress
 from maskfold.scoring.evaluate import refuse_other_images, samples_of
-from maskfold.scoring.runs import differing_pixels, foreground_pixels, runs_agreement
+from maskfold.scoring.run_lengths import differing_pixels, foreground_pixels, runs_agreement
 
 
 @dataclass(frozen=True)

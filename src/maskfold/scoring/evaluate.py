@@ -18,7 +18,7 @@ from maskfold.metrics import Evaluation, gathered_stats, paired_bootstrap
 from maskfold.metrics.bootstrap import FEWEST_GROUPS
 from maskfold.metrics.competition import CountedMetric
 from maskfold.runs import Run
-from maskfold.scoring.runs import count_runs
+from maskfold.scoring.run_lengths import counts_of_runs
 
 
 def evaluate_oof(
@@ -87,7 +87,7 @@ def _stats(competition: Competition, sample: Sample, predicted: Any, true: Any) 
     undrawn = competition.submission_kind == "csv" and size == competition.scored_size(sample)
     if undrawn and isinstance(metric, CountedMetric):
         layers = (competition.runs(masks, size, id=sample.id) for masks in (predicted, true))
-        return metric.stats_of_counts(count_runs(competition.labels, *layers))
+        return metric.stats_of_counts(counts_of_runs(competition.labels, *layers))
     found, label = (competition.scored_label(sample, masks=masks) for masks in (predicted, true))
     return metric.stats_of(found.values if found.instances is None else found.instances, label)
 

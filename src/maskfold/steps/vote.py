@@ -13,7 +13,7 @@ from maskfold.instances import drawn
 from maskfold.progress import progress
 from maskfold.rle import objects, ops
 from maskfold.scoring.evaluate import refuse_other_images
-from maskfold.scoring.runs import Layers, runs_agreement
+from maskfold.scoring.run_lengths import Layers, runs_agreement
 from maskfold.steps.competition import open_competition
 from maskfold.steps.submissions import reserved
 

@@ -8,7 +8,7 @@ from maskfold.metrics import build_metric
 from maskfold.metrics.build import METRICS
 from maskfold.metrics.competition import CountedMetric
 from maskfold.rle import Runs
-from maskfold.scoring.runs import count_runs, differing_pixels, foreground_pixels, runs_agreement
+from maskfold.scoring.run_lengths import counts_of_runs, differing_pixels, foreground_pixels, runs_agreement
 
 TASKS = {
     "binary": LabelSpec("binary", ("roof",)),
@@ -64,5 +64,5 @@ def test_the_metrics_statistics_are_the_same(name, task, seed):
         pytest.skip("not of this task")
     metric = build_metric(name, labels, {"beta": 0.5} if "beta" in name else None)
     a, b = draw(labels, seed)
-    counts = count_runs(labels, layers_of(labels, a), layers_of(labels, b))
+    counts = counts_of_runs(labels, layers_of(labels, a), layers_of(labels, b))
     np.testing.assert_array_equal(metric.stats_of_counts(counts), metric.image_stats(a, Label.whole(b)))

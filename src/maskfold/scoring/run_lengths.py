@@ -12,7 +12,7 @@ Layers = Sequence[Runs]
 """The mask of an image, one for each channel, as `Competition.runs` gives it."""
 
 
-def count_runs(labels: LabelSpec, found: Layers, true: Layers) -> np.ndarray:
+def counts_of_runs(labels: LabelSpec, found: Layers, true: Layers) -> np.ndarray:
     """int64 (V, 3), TP, FP and FN of ``labels.value_names``: as `maskfold.metrics.fine_grained.mask_counts`."""
     if labels.task == "binary":
         found, true = ((ops.complement(layers[0]), *layers) for layers in (found, true))
