@@ -107,14 +107,7 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
             f"{len(whole['train'])} training images are too few for a plan, which trains on some and validates others: "
             "give at least two"
         )
-    samples = {split: Samples(every_nth(own, MOST[split])) for split, own in whole.items()}
-    _refuse_large(competition, samples["train"])
-    samples["test"] = Samples(sample for sample in samples["test"] if not too_large(competition, sample.image))
-    notes = Notes()
-    images = check_images(competition, samples, notes)
-    masks = check_masks(competition, samples["train"], images, notes)
-    if notes.problems:
-        raise CompetitionError(f"the data has problems ({first_few(notes.problems, 2)}): check_data.py lists them all")
+    looked_at, images, masks, notes = _look(competition, whole)
     copies = check_duplicates(images, notes).sets[images.rows_of("train")]
     shift = check_shift(images, notes)
     groups = _groups(competition, whole["train"], folds)
@@ -142,10 +135,27 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         shift=None if shift is None else shift.auc,
         given=_given(whole["train"]),
         upright=is_upright(images.thumbnails[images.rows_of("train")]),
-        ceilings=score_ceilings(competition, every_nth(samples["train"], 100), candidate_scales(min(height, width))),
-        reading=_reading(competition, samples["train"]),
-        read=len(samples["train"]),
+        ceilings=score_ceilings(competition, every_nth(looked_at, 100), candidate_scales(min(height, width))),
+        reading=_reading(competition, looked_at),
+        read=len(looked_at),
     )
+
+
+def _look(competition: Competition, whole: Mapping[str, Samples]) -> tuple[Samples, Images, Masks, Notes]:
+    """Read images and masks, of many a sample: the training samples that were read, and what there is in them.
+
+    Raises:
+        CompetitionError: as `take_fingerprint`.
+    """
+    samples = {split: Samples(every_nth(own, MOST[split])) for split, own in whole.items()}
+    _refuse_large(competition, samples["train"])
+    samples["test"] = Samples(sample for sample in samples["test"] if not too_large(competition, sample.image))
+    notes = Notes()
+    images = check_images(competition, samples, notes)
+    masks = check_masks(competition, samples["train"], images, notes)
+    if notes.problems:
+        raise CompetitionError(f"the data has problems ({first_few(notes.problems, 2)}): check_data.py lists them all")
+    return samples["train"], images, masks, notes
 
 
 def candidate_scales(side: float) -> list[float]:

@@ -1,5 +1,6 @@
 """Show what a competition's files hold and everything that is wrong with them, before a night is lost."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -17,28 +18,7 @@ from maskfold.steps.places import LOCAL
 
 def main() -> None:
     """Run the command."""
-    parser = config_parser(__doc__, DATA_OPTIONS)
-    parser.add_argument(
-        "--html",
-        nargs="?",
-        const="",
-        metavar="FILE",
-        help="also write all findings with pictures and tables, as one page; default FILE: runs/NAME/data.html",
-    )
-    parser.add_argument(
-        "--fit",
-        action="store_true",
-        help="also measure on this device, in a minute or more: memory (GB) and speed (images/s) of training and "
-        "prediction as in the config, the largest batches that fit (images), and how long everything will take",
-    )
-    parser.add_argument(
-        "--draft",
-        type=Path,
-        metavar="FILE",
-        help="write a draft of a profile for files that nobody has described, each value with its reason, and nothing "
-        "else; of the folder --competition.root, or of the one under data/ that fits no profile",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace the FILE of --draft if it exists")
+    parser = _parser()
     known, rest = parser.parse_known_args()
     if known.draft is not None:
         _draft(known.draft, folder_to_describe(dotted_overrides(rest, parser)), overwrite=known.overwrite)
@@ -66,6 +46,32 @@ def main() -> None:
         next_command(f"{'; '.join(changes)}; then {again} --fit")
         sys.exit(1)
     next_command(command_line("make-folds", *config_flags(arguments)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = config_parser(__doc__, DATA_OPTIONS)
+    parser.add_argument(
+        "--html",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="also write all findings with pictures and tables, as one page; default FILE: runs/NAME/data.html",
+    )
+    parser.add_argument(
+        "--fit",
+        action="store_true",
+        help="also measure on this device, in a minute or more: memory (GB) and speed (images/s) of training and "
+        "prediction as in the config, the largest batches that fit (images), and how long everything will take",
+    )
+    parser.add_argument(
+        "--draft",
+        type=Path,
+        metavar="FILE",
+        help="write a draft of a profile for files that nobody has described, each value with its reason, and nothing "
+        "else; of the folder --competition.root, or of the one under data/ that fits no profile",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the FILE of --draft if it exists")
+    return parser
 
 
 def _draft(path: Path, folder: Path, *, overwrite: bool) -> None:
