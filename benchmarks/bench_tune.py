@@ -26,7 +26,7 @@ import maskfold
 from maskfold.competitions import Competition
 from maskfold.config import PostConfig
 from maskfold.ensembling.checkpoints import oof_options
-from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.choice import EnsembleChoice, Mix
 from maskfold.ensembling.oof import OofImage, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.submit import default_choice
@@ -130,7 +130,7 @@ def ours(images: list[OofImage], competition: Competition, grid: list[Setting]) 
 
 def usual(images: list[OofImage], competition: Competition) -> np.ndarray:
     """(settings, images): Dice, each setting from the start, on maps that are in memory."""
-    maps = [image.probability(["best"], [1.0])[0] for image in images]
+    maps = [image.probability(Mix(("best",), (1.0,)))[0] for image in images]
     truths = [image.truth(competition).values for image in images]
     pairs = list(zip(maps, truths, strict=True))
     return np.array(

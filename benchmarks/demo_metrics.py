@@ -10,6 +10,7 @@ import numpy as np
 
 from maskfold.competitions import open_competition
 from maskfold.config import PostConfig
+from maskfold.ensembling.choice import Mix
 from maskfold.ensembling.oof import OofImage, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.tune import ranked_checkpoints
@@ -42,7 +43,7 @@ def row(images: list[OofImage], competition, checkpoint: str, cut: tuple[float, 
     metric, counts = build_metric("dice", labels), SegmentationMetrics(labels, worst=(5,))
     stats, shares, empty = [], [], []
     for image in images:
-        probability = image.probability([checkpoint], (1.0,))
+        probability = image.probability(Mix((checkpoint,), (1.0,)))
         label = image.truth(competition)
         mask, truth = chain.decode(probability), label.values
         stats.append(metric.image_stats(mask, label))

@@ -10,6 +10,7 @@ from maskfold.competitions import open_competition
 from maskfold.config import override
 from maskfold.ensembling import checkpoints
 from maskfold.ensembling.checkpoints import ensure_oof, has_oof, oof_facts
+from maskfold.ensembling.choice import Mix
 from maskfold.ensembling.oof import candidate_table, oof_images
 from maskfold.ensembling.view_weights import weighing
 from maskfold.errors import InferenceError
@@ -53,7 +54,7 @@ def test_maps_are_averaged_over_folds_then_over_runs(two_runs, config, competiti
             found = [np.rint(folds[fold][image.id] * 255) / 255 for fold in folds if image.id in folds[fold]]
             counts.add(len(found))
             expected = expected + weight * np.mean(found, axis=0)
-        probability = image.probability(["ema", "ema"], weights)
+        probability = image.probability(Mix(("ema", "ema"), weights))
         assert probability.dtype == np.float32
         np.testing.assert_allclose(probability, expected, atol=1e-6)
     assert counts == {1, 2, 3}
@@ -88,8 +89,8 @@ def test_classes_are_kept_apart(streets, tmp_path):
     assert len(images) == 6
     for image in images:
         expected = maps[image.fold][image.id]
-        assert image.probability(["best"], [1.0]).shape == (3, *labels[image.id].shape)
-        np.testing.assert_allclose(image.probability(["best"], [1.0]), expected, atol=1 / 509)
+        assert image.probability(Mix(("best",), (1.0,))).shape == (3, *labels[image.id].shape)
+        np.testing.assert_allclose(image.probability(Mix(("best",), (1.0,))), expected, atol=1 / 509)
         label = image.truth(competition)
         assert np.array_equal(np.where(label.valid, label.values, 255), labels[image.id])
 

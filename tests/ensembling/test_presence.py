@@ -10,7 +10,7 @@ from tests.drawn_runs import decode, dice, make_run, read_table
 from maskfold.competitions import open_competition
 from maskfold.config import CRFConfig, PostConfig, TTAConfig, load_config, override
 from maskfold.ensembling.checkpoints import ensure_oof, oof_facts
-from maskfold.ensembling.choice import EnsembleChoice, RunChoice, read_ensemble, write_ensemble
+from maskfold.ensembling.choice import EnsembleChoice, Mix, RunChoice, read_ensemble, write_ensemble
 from maskfold.ensembling.oof import oof_images
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.submit import predict_samples, write_submission
@@ -132,14 +132,14 @@ def test_runs_with_and_without_the_head(half_empty, tmp_path):
     a = run_with(tmp_path, "a", plain, truth, None)
     b = run_with(tmp_path, "b", config, truth, lambda i: 0.7 if truth[i].any() else 0.2)
     c = run_with(tmp_path, "c", config, truth, lambda i: 0.5 if truth[i].any() else 0.4)
-    checkpoints = ["best"] * 3
+    checkpoints = ("best",) * 3
     images = oof_images([a, b, c], [["best"]] * 3, competition, [config.tta] * 3)
     for image in images:
         there = truth[image.id].any()
-        found = image.presence(checkpoints, (0.5, 0.3, 0.2))
+        found = image.presence(Mix(checkpoints, (0.5, 0.3, 0.2)))
         assert found.dtype == np.float32
         assert found == pytest.approx([0.6 * (0.7 if there else 0.2) + 0.4 * (0.5 if there else 0.4)])
-        assert image.presence(checkpoints, (1.0, 0.0, 0.0)) is None
+        assert image.presence(Mix(checkpoints, (1.0, 0.0, 0.0))) is None
     gated = override(config, {"post.presence": 0.45})
     choice = tune([a, b], competition, gated)
     assert choice.post.presence == 0.45

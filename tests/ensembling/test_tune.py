@@ -13,7 +13,7 @@ from tests.drawn_runs import dice, make_run
 from maskfold.competitions import open_competition
 from maskfold.config import PostConfig, override
 from maskfold.ensembling.crossfit import Coordinate, walk
-from maskfold.ensembling.oof import OofImage
+from maskfold.ensembling.oof import OofImage, merged_map
 from maskfold.ensembling.settings import Scorer, Setting
 from maskfold.ensembling.tune import _moves, parts_of, ranked_checkpoints, tune
 from maskfold.ensembling.weightings import weightings
@@ -417,8 +417,8 @@ class Layers:
         low, high = np.array([0.1, 0.6])[:, None, None], np.array([0.3, 0.9])[:, None, None]
         return [np.rint(255 * np.where(self.mask, high, low)).astype(np.uint8)]
 
-    def prediction(self, probability, checkpoints, weights, competition, views):
-        return Prediction(self.id, 0, probability)
+    def prediction(self, mix, competition, read):
+        return Prediction(self.id, 0, merged_map(read, mix))
 
     def truth(self, competition):
         return Label.whole(self.mask)

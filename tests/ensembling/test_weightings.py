@@ -7,8 +7,8 @@ from tests.ensembling.test_tune import by_fold, thirds
 
 from maskfold.config import override
 from maskfold.ensembling.checkpoints import drop_damaged_oof, ensure_oof, oof_facts
-from maskfold.ensembling.oof import oof_images
-from maskfold.ensembling.settings import Setting
+from maskfold.ensembling.choice import Mix
+from maskfold.ensembling.oof import merged_map, oof_images
 from maskfold.ensembling.submit import default_choice
 from maskfold.ensembling.tune import tune
 from maskfold.ensembling.view_weights import weighing
@@ -82,7 +82,7 @@ def test_the_view_that_sees_best_weighs_most(viewed, competition, truth):
     image = images[3]
     expected = sum(w * one[image.fold][image.id] for w, one in zip(weights, seen, strict=True))
     looks = [oof_images([run], [["best"]], competition, [weighing(config.tta, one)])[3] for one in np.eye(4).tolist()]
-    merged = Setting(("best",), (1.0,), config.post, weights).merged(lambda view, *of: looks[view].levels(*of))
+    merged = merged_map(lambda view, *of: looks[view].levels(*of), Mix(("best",), (1.0,), weights))
     np.testing.assert_allclose(merged, expected, atol=1 / 250)
     said = describe(choice, competition.labels, config.post)
     assert f"views flips (weights {weights[0]:.2f}, " in said

@@ -4,6 +4,7 @@ from tests.report.conftest import truths
 
 from maskfold.competitions import open_competition
 from maskfold.config import PostConfig, override
+from maskfold.ensembling.choice import Mix
 from maskfold.ensembling.oof import oof_images
 from maskfold.ensembling.submit import default_choice
 from maskfold.inference.decoding.steps import remove_small
@@ -26,7 +27,7 @@ def test_each_curve_moves_one_setting_only(run, tiles):
         found = []
         for image in images:
             if image.fold in folds:
-                predicted = (image.probability(["ema"], [1.0])[0] >= threshold).astype(np.uint8)
+                predicted = (image.probability(Mix(("ema",), (1.0,)))[0] >= threshold).astype(np.uint8)
                 predicted = remove_small(predicted, area) if area else predicted
                 total = predicted.sum() + masks[image.id].sum()
                 found.append(2 * (predicted & masks[image.id]).sum() / total if total else 1.0)

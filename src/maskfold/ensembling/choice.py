@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -48,6 +48,22 @@ class Refused(BaseModel):
         """The choice and the two numbers that speak against it."""
         alone = "" if self.others is None else f"; without the fold that gains most {self.others:+.4f}"
         return f"{self.name}: gain {self.gain:+.4f}, standard error {self.error:.4f}{alone}"
+
+
+class Mix(NamedTuple):
+    """How the maps of runs are put together.
+
+    Attributes:
+        checkpoints: of each run.
+        weights: of the runs; they sum to 1.
+        views: weights, which sum to 1, of the views, whose maps are then read one by one; none: merged as stored.
+        stack: puts the runs together in the place of the weights.
+    """
+
+    checkpoints: tuple[str, ...]
+    weights: tuple[float, ...]
+    views: tuple[float, ...] = ()
+    stack: Stack | None = None
 
 
 class EnsembleChoice(BaseModel):
@@ -111,6 +127,11 @@ class EnsembleChoice(BaseModel):
         """The weights of the runs, which sum to 1."""
         total = sum(run.weight for run in self.runs)
         return tuple(run.weight / total for run in self.runs)
+
+    @property
+    def mix(self) -> Mix:
+        """How the runs' maps are put together."""
+        return Mix(tuple(self.checkpoints), self.weights, stack=self.stack)
 
     def open_runs(self) -> list[Run]:
         """The runs, where the choice says that they are.

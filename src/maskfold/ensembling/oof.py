@@ -12,9 +12,8 @@ from maskfold.competitions import Competition, ImagePath, Sample
 from maskfold.config import FoldsConfig, TTAConfig
 from maskfold.datasets import fold_splits, load_groups
 from maskfold.ensembling.checkpoints import ensure_oof, has_oof
-from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.choice import Mix
 from maskfold.ensembling.finished import finished_folds
-from maskfold.ensembling.stack import Stack
 from maskfold.ensembling.stack_layer import stacked_map
 from maskfold.errors import InferenceError
 from maskfold.inference.merge import mean_of_known
@@ -54,56 +53,42 @@ class OofImage:
         """`levels` of a view's maps; None: of those that are merged of all."""
         return (self if view is None else self.views[view]).levels(run, checkpoint)
 
-    def probability(self, checkpoints: Sequence[str], weights: Sequence[float]) -> np.ndarray:
+    def probability(self, mix: Mix) -> np.ndarray:
         """What runs say together, as `merged_map` has it: float32 (C, H, W)."""
-        return merged_map(self.read, checkpoints, weights)
+        return merged_map(self.read, mix)
 
-    def probability_of(self, choice: EnsembleChoice) -> np.ndarray:
-        """What the runs of a choice say together: float32 (C, H, W)."""
-        return merged_map(self.read, choice.checkpoints, choice.weights, stack=choice.stack)
-
-    def prediction_of(self, choice: EnsembleChoice, competition: Competition) -> Prediction:
-        """What the decoding chain of a choice takes."""
-        return self.prediction(self.probability_of(choice), choice.checkpoints, choice.weights, competition)
-
-    def presence(self, checkpoints: Sequence[str], weights: Sequence[float]) -> np.ndarray | None:
+    def presence(self, mix: Mix) -> np.ndarray | None:
         """Mean over those runs that have one of the mean over folds: float32 (C,)."""
-        of_runs = [
-            mean_of_known((1, store.presence(self.id)) for store in stores[checkpoint])
-            for stores, checkpoint in zip(self.stores, checkpoints, strict=True)
-        ]
-        return mean_of_known(zip(weights, of_runs, strict=True))
+        return self._mean(mix, lambda store, image_id: store.presence(image_id))
 
-    def inside(self, checkpoints: Sequence[str], weights: Sequence[float]) -> np.ndarray | None:
+    def inside(self, mix: Mix) -> np.ndarray | None:
         """Mean over those runs that have one of the mean over folds of `Prediction.inside`: float32 (H, W)."""
-        of_runs = [
-            mean_of_known((1, _in_units(store.inside(self.id))) for store in stores[checkpoint])
-            for stores, checkpoint in zip(self.stores, checkpoints, strict=True)
-        ]
-        return mean_of_known(zip(weights, of_runs, strict=True))
+        return self._mean(mix, lambda store, image_id: _in_units(store.inside(image_id)))
 
-    def prediction(
-        self,
-        probability: np.ndarray,
-        checkpoints: Sequence[str],
-        weights: Sequence[float],
-        competition: Competition,
-        *,
-        views: Sequence[float] = (),
-    ) -> Prediction:
-        """What a decoding chain takes, of a merged ``probability``; several chains load the image once.
+    def prediction(self, mix: Mix, competition: Competition, read: "Read | None" = None) -> Prediction:
+        """What a decoding chain takes; several chains load the image once.
 
-        ``views``: as for `merged_map`.
+        ``read``: gives stored maps; None: `read`.
         """
-        looks = list(zip(views, self.views, strict=True)) if views else [(1.0, self)]
         return Prediction(
             self.id,
             0,
-            probability,
+            merged_map(read or self.read, mix),
             image=cache(partial(competition.image, self.image)),
-            presence=mean_of_known((share, look.presence(checkpoints, weights)) for share, look in looks),
-            inside=mean_of_known((share, look.inside(checkpoints, weights)) for share, look in looks),
+            presence=self.presence(mix),
+            inside=self.inside(mix),
         )
+
+    def _mean(self, mix: Mix, ask: Callable[[MapStore, str], np.ndarray | None]) -> np.ndarray | None:
+        looks = zip(mix.views, self.views, strict=True) if mix.views else [(1.0, self)]
+        return mean_of_known((share, look._mean_of_runs(mix, ask)) for share, look in looks)
+
+    def _mean_of_runs(self, mix: Mix, ask: Callable[[MapStore, str], np.ndarray | None]) -> np.ndarray | None:
+        of_runs = [
+            mean_of_known((1, ask(store, self.id)) for store in stores[checkpoint])
+            for stores, checkpoint in zip(self.stores, mix.checkpoints, strict=True)
+        ]
+        return mean_of_known(zip(mix.weights, of_runs, strict=True))
 
     def truth(self, competition: Competition) -> Label:
         """The image's label, of the size of its maps."""
@@ -114,31 +99,16 @@ Read = Callable[[int | None, int, str], Levels]
 """`OofImage.read`."""
 
 
-def merged_map(
-    read: Read,
-    checkpoints: Sequence[str],
-    weights: Sequence[float],
-    *,
-    views: Sequence[float] = (),
-    stack: Stack | None = None,
-) -> np.ndarray:
-    """What runs say of an image together: float32 (C, H, W).
-
-    Args:
-        read: gives stored maps.
-        checkpoints: of each run.
-        weights: of the runs; they sum to 1.
-        views: weights, which sum to 1, of the views, whose maps are then read one by one; none: merged as stored.
-        stack: puts the runs together in the place of the weights.
-    """
-    if stack is not None:
-        return stacked_map(stack, run_maps(read, checkpoints, views=views))
-    return _mean(read, list(enumerate(checkpoints)), weights, views)
+def merged_map(read: Read, mix: Mix) -> np.ndarray:
+    """What runs say of an image together: float32 (C, H, W). ``read`` gives stored maps."""
+    if mix.stack is not None:
+        return stacked_map(mix.stack, run_maps(read, mix))
+    return _mean(read, list(enumerate(mix.checkpoints)), mix.weights, mix.views)
 
 
-def run_maps(read: Read, checkpoints: Sequence[str], *, views: Sequence[float] = ()) -> list[np.ndarray]:
+def run_maps(read: Read, mix: Mix) -> list[np.ndarray]:
     """The map of each run by itself, as for `merged_map`."""
-    return [_mean(read, [run], [1.0], views) for run in enumerate(checkpoints)]
+    return [_mean(read, [run], [1.0], mix.views) for run in enumerate(mix.checkpoints)]
 
 
 def _mean(read: Read, runs: Sequence[tuple[int, str]], weights: Sequence[float], views: Sequence[float]) -> np.ndarray:

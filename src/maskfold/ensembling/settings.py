@@ -10,8 +10,8 @@ import numpy as np
 
 from maskfold.competitions import Competition
 from maskfold.config import PostConfig
-from maskfold.ensembling.choice import EnsembleChoice
-from maskfold.ensembling.oof import OofImage, Read, merged_map
+from maskfold.ensembling.choice import EnsembleChoice, Mix
+from maskfold.ensembling.oof import OofImage
 from maskfold.ensembling.stack import Stack
 from maskfold.inference.decoding import Chain, build_chain
 from maskfold.metrics import CompetitionMetric, units_of
@@ -23,11 +23,8 @@ class Setting:
     """One way to turn maps into masks.
 
     Attributes:
-        checkpoints: of each run.
-        weights: of the runs; they sum to 1.
+        checkpoints, weights, views, stack: of its `Mix`.
         post: the decoding.
-        views: weights of the views, which sum to 1, where their maps are merged here; none: as they are stored merged.
-        stack: puts the runs together in the place of the weights.
     """
 
     checkpoints: tuple[str, ...]
@@ -44,21 +41,17 @@ class Setting:
     @cached_property
     def key(self) -> tuple[object, ...]:
         """Equal for settings that give the same masks."""
-        return (*self.maps, self.post.model_dump_json())
+        return self.mix, self.post.model_dump_json()
 
     @property
-    def maps(self) -> tuple[object, ...]:
-        """What the merged map depends on."""
-        return self.checkpoints, self.weights, self.views, self.stack
+    def mix(self) -> Mix:
+        """How the map that is decoded is put together."""
+        return Mix(self.checkpoints, self.weights, self.views, self.stack)
 
     def needed(self) -> set[tuple[int | None, int, str]]:
         """View, run and checkpoint of all stored maps that it is made of."""
         views = [view for view, share in enumerate(self.views) if share > 0] or [None]
         return {(view, *run) for view in views for run in enumerate(self.checkpoints)}
-
-    def merged(self, read: Read) -> np.ndarray:
-        """The map that is decoded, see `merged_map`."""
-        return merged_map(read, self.checkpoints, self.weights, views=self.views, stack=self.stack)
 
 
 class Scorer:
@@ -82,7 +75,7 @@ class Scorer:
         labels, images = self.competition.labels, self.competition.images
         decoded = [_Decoded(setting, build_chain(setting.post, labels, images)) for setting in new.values()]
         # Settings of the same maps follow each other, so that these are merged and refined once for all of them.
-        asked = sorted(decoded, key=lambda each: (repr(each.maps), each.refinement))
+        asked = sorted(decoded, key=lambda each: (repr(each.mix), each.refinement))
         units = units_of(self.metric, [image.id for image in self.images])
         order = [place for places in units.values() for place in places]
         found = (
@@ -107,17 +100,12 @@ class Scorer:
         needed = {each for setting, _ in asked for each in setting.needed()}
         levels = {each: image.read(*each) for each in needed}
         truth = image.truth(self.competition)
-        for _, group in groupby(asked, key=lambda each: each.maps):
-            same = list(group)
-            setting = same[0].setting
-            probability = setting.merged(lambda *each: levels[each])
-            prediction = image.prediction(
-                probability, setting.checkpoints, setting.weights, self.competition, views=setting.views
-            )
+        for mix, same in groupby(asked, key=lambda each: each.mix):
+            prediction = image.prediction(mix, self.competition, lambda *each: levels[each])
             beside = prediction.image, prediction.presence
             for _, alike in groupby(same, key=lambda each: each.refinement):
                 chains = [chain for _, chain in alike]
-                refined = chains[0].refine(probability, *beside)
+                refined = chains[0].refine(prediction.probability, *beside)
                 for chain in chains:
                     yield self.metric.stats_of(chain.decide(refined, *beside, prediction.inside), truth)
 
@@ -129,8 +117,8 @@ class _Decoded(NamedTuple):
     chain: Chain
 
     @property
-    def maps(self) -> tuple[object, ...]:
-        return self.setting.maps
+    def mix(self) -> Mix:
+        return self.setting.mix
 
     @property
     def refinement(self) -> str:

@@ -57,7 +57,7 @@ class Stacking:
         most, labels = most_pixels(len(self.images)), self.competition.labels
         found = []
         for seed, image in enumerate(progress(self.images, "stacking: pixels", total=len(self.images))):
-            maps = run_maps(image.read, setting.checkpoints, views=setting.views)
+            maps = run_maps(image.read, setting.mix)
             found.append(pixels_of(maps, image.truth(self.competition), labels, most=most, seed=seed))
         return found
 

@@ -80,7 +80,7 @@ def score_settings(
     chosen = Setting.of(choice)
     plain = Setting(chosen.checkpoints, (1 / count,) * count, PostConfig())
     alone = [replace(plain, weights=tuple(float(i == j) for j in range(count))) for i in range(count)]
-    presence = images[0].presence(chosen.checkpoints, chosen.weights) is not None
+    presence = images[0].presence(chosen.mix) is not None
     values = tunable_values(choice.post, competition.labels, tune.tried, presence=presence)
     lines = {value: line for value in values if len(line := _line(value, chosen)) > 1}
     scorer = Scorer(images, competition)

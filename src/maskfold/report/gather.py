@@ -180,7 +180,7 @@ def _presence(
     images: Sequence[OofImage], choice: EnsembleChoice, competition: Competition, labelled: np.ndarray
 ) -> pd.DataFrame | None:
     """See `Findings.presence`; ``labelled`` is bool (n, C)."""
-    found = [image.presence(choice.checkpoints, choice.weights) for image in images]
+    found = [image.presence(choice.mix) for image in images]
     names, rows = competition.labels.value_names[-competition.labels.channels :], []
     for image, presence, there in zip(images, found, labelled, strict=True):
         if presence is None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from maskfold.competitions import Competition
-from maskfold.ensembling.choice import EnsembleChoice
+from maskfold.ensembling.choice import EnsembleChoice, Mix
 from maskfold.ensembling.oof import OofImage
 from maskfold.inference.decoding import Chain, build_chain
 from maskfold.inference.predict import Prediction
@@ -57,7 +57,7 @@ def survey_images(images: Sequence[OofImage], competition: Competition, choice: 
         metrics.update(mask, truth.values, truth.valid)
         calibration["chosen"].update(refined, truth)
         if "plain" in calibration:
-            calibration["plain"].update(image.probability(choice.checkpoints, equal), truth)
+            calibration["plain"].update(image.probability(Mix(choice.mix.checkpoints, equal)), truth)
         unlabelled, unfound = confident_disagreement(labels, probability, truth)
         labelled.append((labels.layers(truth.values) & truth.valid).any((1, 2)))
         border = compare_borders(labels.foreground(mask), labels.foreground(truth.values), truth.valid)
@@ -108,7 +108,7 @@ def _decode(
     image: OofImage, competition: Competition, choice: EnsembleChoice, chain: Chain
 ) -> tuple[Prediction, np.ndarray, np.ndarray]:
     """What the chain takes, the probabilities that it decides on, and its mask, with instances where it has them."""
-    prediction = image.prediction_of(choice, competition)
+    prediction = image.prediction(choice.mix, competition)
     refined = chain.refine(prediction.probability, prediction.image, prediction.presence)
     return prediction, refined, chain.decide(refined, prediction.image, prediction.presence, prediction.inside)
 

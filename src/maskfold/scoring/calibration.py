@@ -61,7 +61,7 @@ def calibration_oof(choice: EnsembleChoice, competition: Competition, *, batch_s
     fit = _fitted(images, choice, competition, runs[0].config.folds)
     before, after = CalibrationMetrics(labels), CalibrationMetrics(labels)
     for place, image in zip(fit.places, images, strict=True):
-        probability, truth = image.probability_of(choice), image.truth(competition)
+        probability, truth = image.probability(choice.mix), image.truth(competition)
         before.update(probability, truth)
         after.update(tempered(probability, TEMPERATURES[place], labels), truth)
     return Calibration(
@@ -110,7 +110,7 @@ def _fitted(images: Sequence[OofImage], choice: EnsembleChoice, competition: Com
     parts = parts_of(images, groups_of(competition, [image.id for image in images], folds))
     losses, pixels = np.zeros((len(images), len(TEMPERATURES))), 0
     for row, image in zip(losses, images, strict=True):
-        sums, count = log_losses(image.probability_of(choice), image.truth(competition), competition.labels)
+        sums, count = log_losses(image.probability(choice.mix), image.truth(competition), competition.labels)
         row += sums
         pixels += count
     of_part = {part: _best(losses[parts != part]) for part in np.unique(parts)}

@@ -159,7 +159,7 @@ def measure_label_shift(
     of_maps, of_edges, factors = [], [], []
     for place in progress(kept, "label shift", total=len(kept)):
         image = images[place]
-        probability = image.probability_of(choice)
+        probability = image.probability(choice.mix)
         label, stored = image.truth(competition), competition.image(image.image)
         of_maps.append(agreement(probability, label, competition.labels))
         of_edges.append(edge_agreement(fit_image(stored, probability.shape[-2:]), label, competition.labels))

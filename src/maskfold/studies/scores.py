@@ -91,7 +91,7 @@ def _out_of_fold(
     competition = run.competition()
     images = choice_images(choice, [run], competition, folds=folds, batch_size=batch_size)
     for image in progress(images, f"{run.name}: statistics", total=len(images)):
-        yield image.prediction_of(choice, competition), image.truth(competition)
+        yield image.prediction(choice.mix, competition), image.truth(competition)
 
 
 def _tests(
