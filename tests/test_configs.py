@@ -15,7 +15,7 @@ from maskfold.labels import LabelSpec
 from maskfold.losses import build_loss, default_loss
 from maskfold.report import make_report
 from maskfold.runs import Run
-from maskfold.runs.pseudo import Rules
+from maskfold.runs.pseudo_rules import Rules
 from maskfold.steps.predict import predict
 from maskfold.steps.pseudo import pseudo_label
 from maskfold.steps.tune import tune

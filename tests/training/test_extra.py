@@ -16,7 +16,8 @@ from maskfold.ensembling.finished import OPTIMISTIC
 from maskfold.errors import CompetitionError, InferenceError, RunError, TrainingError
 from maskfold.labels import LabelSpec
 from maskfold.runs import Run
-from maskfold.runs.pseudo import PseudoFolder, Rules, confidence_of
+from maskfold.runs.pseudo import PseudoFolder
+from maskfold.runs.pseudo_rules import Rules, confidence_of
 from maskfold.steps.predict import predict
 from maskfold.steps.pseudo import pseudo_label
 from maskfold.training import Callback, fit

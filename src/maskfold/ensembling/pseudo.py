@@ -21,7 +21,8 @@ from maskfold.metrics.temperature import tempered
 from maskfold.progress import progress
 from maskfold.runs import Run
 from maskfold.runs.fold import ALL
-from maskfold.runs.pseudo import PseudoFolder, PseudoManifest, Rules, image_row
+from maskfold.runs.pseudo import PseudoFolder, PseudoManifest, image_row
+from maskfold.runs.pseudo_rules import Rules
 
 
 @dataclass(frozen=True)

@@ -17,63 +17,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from maskfold.competitions.files import safe_path
 from maskfold.competitions.samples import Sample, Samples, paths_of
-from maskfold.config.section import Section, Share
 from maskfold.errors import RunError
-from maskfold.labels import Label, LabelSpec, Task
+from maskfold.labels import LabelSpec, Task
 from maskfold.program import command_line
 from maskfold.runs.documents import read_json, to_json
 from maskfold.runs.maps import MapStore
+from maskfold.runs.pseudo_rules import Rules, confidence_of
 from maskfold.storage import LocalStorage
 
 if TYPE_CHECKING:  # a folder is described without its tables
     import pandas as pd
 
 MANIFEST, IMAGES, FOLDS = "manifest.json", "images.csv", "folds.csv"
-SHARE = 0.8  # of the pixels that count, in an image that is kept
 PATH = "file_"  # columns of the table: file_1, file_2 …
-
-
-class Rules(Section):
-    """Which pixels and which images are sure enough.
-
-    The confidence of a pixel is max(p, 1 - p), of several classes that overlap the lowest of theirs; of exclusive
-    classes it is the probability of the most probable one.
-    """
-
-    confidence: Share = Field(default=0.8, description="of a pixel, below which it does not count")
-    confident_share: Share | None = Field(
-        default=None,
-        description=f"an image is kept if this share of its pixels counts; null: {SHARE} without mean_confidence, else "
-        "that is not asked",
-    )
-    mean_confidence: Share | None = Field(
-        default=None, description="or if its pixels have this mean confidence; null: that is not asked"
-    )
-    hard: bool = Field(default=False, description="labels of 0 and 1, not probabilities")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_at_least(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("mean_confidence") is not None:
-            return given
-        share = given.get("confident_share")
-        return {**given, "confident_share": SHARE if share is None else share}
-
-    def keeps(self, confidence: np.ndarray) -> bool:
-        """Whether an image of these confidences (H, W) is kept."""
-        share, mean = self.confident_share, self.mean_confidence
-        enough = share is not None and (confidence >= self.confidence).mean() >= share
-        return bool(enough or (mean is not None and confidence.mean() >= mean))
-
-    def label(self, probability: np.ndarray, labels: LabelSpec) -> Label:
-        """The label of a probability map (C, H, W)."""
-        valid = confidence_of(probability, labels) >= self.confidence
-        shares = labels.layers(labels.decide(probability)) if self.hard else probability
-        return Label(np.where(valid, shares, 0).astype(np.float32), valid)
 
 
 class PseudoManifest(BaseModel):
@@ -196,13 +156,6 @@ class PseudoFolder:
         if self.manifest().files.get(key) != hashlib.sha256(content).hexdigest():
             raise RunError(f"{self.path / key} is damaged (its content is not what was written): {again}")
         return content
-
-
-def confidence_of(probability: np.ndarray, labels: LabelSpec) -> np.ndarray:
-    """Confidence (H, W) of a probability map (C, H, W), see `Rules`."""
-    if labels.exclusive:
-        return probability.max(0)
-    return np.maximum(probability, 1 - probability).min(0)
 
 
 def image_row(fold: int | str, sample: Sample, probability: np.ndarray, rules: Rules, labels: LabelSpec) -> dict:

@@ -12,7 +12,8 @@ from maskfold.ensembling.pseudo import Unlabelled, write_pseudo_labels
 from maskfold.ensembling.submit import default_choice, test_samples
 from maskfold.errors import CompetitionError, InferenceError, RunError
 from maskfold.runs import Run
-from maskfold.runs.pseudo import PseudoFolder, PseudoManifest, Rules
+from maskfold.runs.pseudo import PseudoFolder, PseudoManifest
+from maskfold.runs.pseudo_rules import Rules
 from maskfold.scoring.calibration import fold_temperatures
 from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition

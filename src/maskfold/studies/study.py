@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from maskfold.config import find_config, list_problems, read_yaml
 from maskfold.config.section import Section
 from maskfold.errors import ConfigError, nearest
-from maskfold.runs.pseudo import Rules
+from maskfold.runs.pseudo_rules import Rules
 from maskfold.studies.space import Range, Search
 
 RUN, EPOCHS = "run", "epochs"  # placeholders, see `Variant.options`

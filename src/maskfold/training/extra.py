@@ -13,7 +13,8 @@ from maskfold.resizing import fit_label
 from maskfold.runs import MapStore, Run
 from maskfold.runs.fold import ALL
 from maskfold.runs.maps import dequantise
-from maskfold.runs.pseudo import FOLDS, PseudoFolder, PseudoManifest, Rules
+from maskfold.runs.pseudo import FOLDS, PseudoFolder, PseudoManifest
+from maskfold.runs.pseudo_rules import Rules
 from maskfold.training.leaks import refuse_trained
 
 

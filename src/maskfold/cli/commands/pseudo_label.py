@@ -10,7 +10,7 @@ from maskfold.config import override
 from maskfold.ensembling.finished import finished_folds, folds_of
 from maskfold.errors import CompetitionError
 from maskfold.program import command_line
-from maskfold.runs.pseudo import SHARE, Rules
+from maskfold.runs.pseudo_rules import SHARE, Rules
 from maskfold.steps.competition import check_competition
 
 SECTIONS = ("inference", "tta")
