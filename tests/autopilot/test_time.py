@@ -119,15 +119,16 @@ def test_tuning_leaves_both_predictions_their_time(world):
     assert (len(world.calls), world.log.step("first: tune").ended) == (1, "skipped")
 
 
-@pytest.mark.parametrize("ends", [(5000, True), (3, False)])
-def test_a_prediction_that_is_late_or_fails_is_followed_by_a_small_one(world, tmp_path, ends):
+@pytest.mark.parametrize(("ends", "smallest"), [((5000, True), []), ((3, False), ["--inference.batch_size", "1"])])
+def test_a_prediction_that_is_late_or_fails_is_followed_by_a_small_one(world, tmp_path, ends, smallest):
     world.now, world.trained, world.script = 800.0, [2, 3], [ends]
     assert after.predict(world.log, ["runs/a"], tmp_path / "s.csv", NEEDS)
     (_, first, until), (step, again, last) = world.calls
     assert "--tta.views" not in first
     assert until == pytest.approx(1000 * FINISH - NEEDS.prediction(1, 1)), "the second one has time"
     assert (step, last) == ("first: predict again", 1000 * FINISH)
-    assert again[-5:] == ["--folds", "2", "--tta.views", "none", "--untuned"], "the first fold that is trained"
+    small = ["--folds", "2", "--tta.views", "none", "--untuned"]
+    assert again[again.index("--folds") :] == [*small, *smallest], "the first fold that is trained"
 
 
 def test_with_little_time_the_small_one_has_all_of_it(world, tmp_path):

@@ -37,7 +37,8 @@ def kind(height, width, *, steepness=0.02, **figures):
     }  # fmt: skip
     whole = {**usual, "read": 300, **figures}
     units = whole["groups"] or whole["train"] - whole["copies"]
-    return Fingerprint(height=height, width=width, ceilings=ceilings, **{"units": units, **whole})
+    made = {"units": units, "largest": height * width, **whole}
+    return Fingerprint(height=height, width=width, ceilings=ceilings, **made)
 
 
 KINDS = {

@@ -33,6 +33,7 @@ def test_figures_of_drawn_files(tiny, drawn):
     # Nine images of 48 x 40, nine of 40 x 56; three and two of the test split.
     assert (data.height, data.width) == (44, 48)
     assert data.test_pixels == pytest.approx((3 * 1920 + 2 * 2240) / 5 / 2080)
+    assert data.largest == 40 * 56
     assert (data.groups, data.copies, data.units, data.given, data.shift) == (0, 0, 18, 0, None)
     assert 6 < data.object_side < 20
     assert list(data.ceilings) == candidate_scales(44)

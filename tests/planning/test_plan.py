@@ -141,6 +141,18 @@ def test_photographs_that_no_gpu_holds_are_predicted_in_windows():
         assert config.inference.batch_size == 1 or config.inference.batch_size * whole <= 0.4 * 4e9
 
 
+def test_the_largest_image_decides_how_many_are_predicted_together():
+    """Test images of three times the side, 2.36 million pixels: 5.9 GB each in training, of 12 that are used."""
+    small = Device("a GPU of 15 GB", 0.02, gpu=True, free=15e9, host=30e9)
+    data = kind(512, 512, object_side=6.0, test_pixels=9.0, largest=1536**2)
+    plan = make_plan(BASE, data, small, hours=9, networks=LITE)
+    config = plan.config(BASE)
+    assert (config.data.scale, config.tta.window) == (1.0, None)
+    assert config.inference.batch_size == 2
+    on_cpu = make_plan(BASE, data, CPU, hours=9, networks=LITE)
+    assert on_cpu.values["inference.batch_size"] == (1, "each of up to 2359296 pixels after scale")
+
+
 def test_a_cache_is_in_the_machines_memory_not_its_gpus():
     data = kind(2048, 2048, train=4000)  # 50 GB
     plans = [

@@ -286,7 +286,7 @@ def test_images_that_do_not_fit_a_gpu_are_predicted_in_windows():
     assert window(data, 1.0, 512, memory=2.5e9, free=int(37e9)).value == 512
     assert window(data, 0.5, 512, memory=2.5e9, free=int(10e9)).value is None
     assert window(data, 1.0, 256, memory=None, free=0).value is None, "a CPU"
-    assert window(kind(4000, 6000, test_pixels=2.0), 1.0, 512, memory=2.5e9, free=int(40e9)).value == 512
+    assert window(kind(4000, 6000, largest=48_000_000), 1.0, 512, memory=2.5e9, free=int(40e9)).value == 512
     # Every 384 pixels at least: 11 rows of 16.
     assert window_pixels(data, 1.0, 512) == pytest.approx(11 * 16 * 512**2 / 24e6)
     assert window_pixels(data, 1.0, None) == 1.0

@@ -29,8 +29,8 @@ def predict(
     """Write the submission; whether that was done.
 
     Where that would take too long, a network predicts without views, or with one fold. It predicts once more, with as
-    little as can be, where that failed or did not end in time. ``whole`` is with all folds and views or not at all:
-    less may be worse than the submission that there is.
+    little as can be, where that failed or did not end in time; after a failure, which may be for want of memory, image
+    by image. ``whole`` is with all folds and views or not at all: less may be worse than the submission that there is.
     """
     last, name = log.last, f"{rung}: predict"
     common = ["--runs", *map(str, runs), "--out", str(submission), "--overwrite"]
@@ -45,7 +45,8 @@ def predict(
     until = last if options == cheapest else first
     if run_command(log, name, "predict", [*common, *options], until=until):
         return True
-    return run_command(log, f"{name} again", "predict", [*common, *cheapest, "--untuned"], until=last)
+    smallest = [] if log.time_used() >= until else ["--inference.batch_size", "1"]
+    return run_command(log, f"{name} again", "predict", [*common, *cheapest, "--untuned", *smallest], until=last)
 
 
 def report(log: Log, run: Path, needs: Needs) -> None:

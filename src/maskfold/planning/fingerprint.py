@@ -21,6 +21,7 @@ from maskfold.errors import CompetitionError, FoldsError, first_few
 from maskfold.labels import Task
 from maskfold.picks import every_nth
 from maskfold.planning.ceiling import score_ceilings
+from maskfold.training.forecast import pixels
 
 MOST = {"train": 300, "test": 150}  # images that are read: their figures are means and quantiles
 TIMED = 12  # images
@@ -44,6 +45,7 @@ class Fingerprint:
         train, test: number of images.
         height, width: medians of the training images, in pixels.
         test_pixels: mean pixels of a test image relative to those of a training image.
+        largest: pixels of the largest image that was looked at, those left out that are predicted by windows anyway.
         coverage: mean share of foreground in the masks that have any.
         empty: share of masks without foreground.
         frequencies: of exclusive classes the share of each in the masks that have it, 0 where none has; else empty.
@@ -70,6 +72,7 @@ class Fingerprint:
     height: float
     width: float
     test_pixels: float
+    largest: int
     coverage: float
     empty: float
     frequencies: tuple[float, ...]
@@ -125,6 +128,7 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         height=height,
         width=width,
         test_pixels=_test_pixels(images),
+        largest=_largest(competition, samples),
         coverage=float(coverage[coverage > 0].mean()) if (coverage > 0).any() else 0.0,
         empty=float((coverage == 0).mean()),
         frequencies=class_frequencies(masks.counts) if competition.labels.exclusive else (),
@@ -214,6 +218,11 @@ def _test_pixels(images: Images) -> float:
     area = (images.table["height"] * images.table["width"]).to_numpy(float)
     train, test = (area[images.rows_of(split)] for split in ("train", "test"))
     return float(test.mean() / train.mean()) if len(test) and len(train) else 1.0
+
+
+def _largest(competition: Competition, samples: Mapping[str, Samples]) -> int:
+    whole = (sample for own in samples.values() for sample in own if not competition.by_windows(sample))
+    return max(pixels(competition, [sample]) for sample in whole)
 
 
 def _object_side(masks: Masks) -> float:

@@ -127,7 +127,7 @@ def _values(data: Fingerprint, speed: Speed, option: Option, *, hours: float, wh
     steps = int(count.value * epoch / batch.value)
     pretrained = encoder != SCRATCH
     weights = "a file of them is at hand" if pretrained else "no file is at hand: MASKFOLD_WEIGHTS names folders"
-    image = round(data.pixels * scale**2) if option.window.value is None else option.window.value**2
+    image = round(data.largest * scale**2) if option.window.value is None else option.window.value**2
     held = PLANNED_MOST if option.window.value is None else images_held(data, scale, speed.free)
     return {
         "data.scale": Reason(scale, why_scale(data, scale)),

@@ -30,19 +30,19 @@ def batch_size(crop: int, images: int, *, memory: float | None, free: int) -> Re
 
 
 def prediction_batch(image: int, *, memory: float | None, free: int, most: int = PLANNED_MOST) -> Reason:
-    """Of images, or windows, of so many pixels after scale; a number, for several processes cannot settle ``auto``.
+    """Of images, or windows, of so many pixels at most; a number, for several processes cannot settle ``auto``.
 
     Args:
-        image: pixels.
+        image: pixels after scale.
         memory, free: see `batch_size`; prediction takes less memory than training.
         most: images that a GPU may hold.
     """
     if memory is None:
-        return Reason(by_pixels(image), f"images of {image} pixels after scale")
+        return Reason(by_pixels(image), f"each of up to {image} pixels after scale")
     fits = _on_gpu(image, memory, free)
     if most < fits:
         return Reason(most, "so many maps of whole images fit the GPU's memory beside the windows")
-    return Reason(max(1, fits), f"images of {image} pixels after scale: they could even train together")
+    return Reason(max(1, fits), f"each of up to {image} pixels after scale: they could even train together")
 
 
 def _on_gpu(image: int, memory: float, free: int) -> int:

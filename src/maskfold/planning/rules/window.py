@@ -19,15 +19,15 @@ def window(data: Fingerprint, scale: float, crop: int, *, memory: float | None, 
         memory: bytes that a million pixels take on a GPU in training; None: a CPU.
         free: bytes.
     """
-    millions = data.pixels * max(1.0, data.test_pixels) * scale**2 / 1e6
+    millions = data.largest * scale**2 / 1e6
     if memory is None or PREDICTION * memory * millions <= SHARE * free:
-        return Reason(None, f"whole images of {millions:.3g} million pixels after scale")
+        return Reason(None, f"whole images of up to {millions:.3g} million pixels after scale")
     return Reason(crop, f"an image of {millions:.3g} million pixels after scale does not fit the GPU's memory")
 
 
 def images_held(data: Fingerprint, scale: float, free: int) -> int:
     """Images whose maps a GPU holds at once, while windows of them are merged; one at least."""
-    maps = MAPS * 4 * data.channels * data.pixels * max(1.0, data.test_pixels) * scale**2
+    maps = MAPS * 4 * data.channels * data.largest * scale**2
     return max(1, int(free * SHARE / 2 / maps))
 
 
