@@ -8,11 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from tests.drawn_rasters import draw_scene, tile_config, write_tif
 from tests.drawn_runs import truth_of
 from tests.planning.kinds import RESNET10
 
 from maskfold.competitions import Samples, open_competition
-from maskfold.config import FoldsConfig
+from maskfold.config import CompetitionConfig, FoldsConfig
 from maskfold.errors import CompetitionError
 from maskfold.images import PLAIN
 from maskfold.labels import Label, LabelSpec
@@ -38,6 +39,24 @@ def test_figures_of_drawn_files(tiny, drawn):
     assert 6 < data.object_side < 20
     assert list(data.ceilings) == candidate_scales(44)
     assert 0 < data.reading < 1
+
+
+@pytest.mark.parametrize(("max_pixels", "largest"), [(31_000, 150 * 203), (70_000, 300 * 200)])
+def test_images_that_are_predicted_by_windows_take_their_time_but_no_memory(kidneys, tmp_path, max_pixels, largest):
+    folder = shutil.copytree(kidneys, tmp_path / "kidneys")
+    write_tif(folder / "data/test/cc3.tif", draw_scene(np.random.default_rng(3), 300, 200, buildings=9)[0])
+    config = CompetitionConfig(profile=str(folder / "profile.yaml"), root=folder / "data", max_pixels=max_pixels)
+    found = take_fingerprint(open_competition(config), FoldsConfig())
+    assert (found.test, found.largest) == (2, largest)
+    assert found.test_pixels == pytest.approx((300 * 200 + 60 * 70) / (150 * 203 + 131 * 97))
+
+
+def test_rasters_are_predicted_at_the_size_of_their_tiles(cut_kidneys):
+    """Cut at half size in tiles of 32 pixels."""
+    competition = open_competition(tile_config(cut_kidneys, "tiles").competition)
+    found = take_fingerprint(competition, FoldsConfig())
+    assert (found.pixels, found.largest) == (32**2, 32**2)
+    assert found.test_pixels == pytest.approx((141 * 190 + 60 * 70) / 4 / 2 / 32**2)
 
 
 def test_what_stays_together_and_what_the_own_split_validates(tiny, drawn, tmp_path, monkeypatch):

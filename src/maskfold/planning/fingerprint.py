@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskfold.checks.duplicates import check_duplicates
-from maskfold.checks.images import Images, check_images
+from maskfold.checks.images import check_images
 from maskfold.checks.large import too_large
 from maskfold.checks.masks import Masks, check_masks
 from maskfold.checks.notes import Notes
@@ -21,7 +21,7 @@ from maskfold.errors import CompetitionError, FoldsError, first_few
 from maskfold.labels import Task
 from maskfold.picks import every_nth
 from maskfold.planning.ceiling import score_ceilings
-from maskfold.training.forecast import pixels
+from maskfold.training.forecast import pixels, relative_pixels
 
 MOST = {"train": 300, "test": 150}  # images that are read: their figures are means and quantiles
 TIMED = 12  # images
@@ -44,7 +44,7 @@ class Fingerprint:
             kind.
         train, test: number of images.
         height, width: medians of the training images, in pixels.
-        test_pixels: mean pixels of a test image relative to those of a training image.
+        test_pixels: mean pixels of a test image, or raster, as networks see it, relative to those of a training image.
         largest: pixels of the largest image that was looked at, those left out that are predicted by windows anyway.
         coverage: mean share of foreground in the masks that have any.
         empty: share of masks without foreground.
@@ -110,7 +110,8 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
             f"{len(whole['train'])} training images are too few for a plan, which trains on some and validates others: "
             "give at least two"
         )
-    looked_at, images, masks, notes = _look(competition, whole)
+    samples = {split: Samples(every_nth(own, MOST[split])) for split, own in whole.items()}
+    images, masks, notes = _look(competition, samples)
     copies = check_duplicates(images, notes).sets[images.rows_of("train")]
     shift = check_shift(images, notes)
     groups = _groups(competition, whole["train"], folds)
@@ -127,7 +128,7 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         test=len(whole["test"]),
         height=height,
         width=width,
-        test_pixels=_test_pixels(images),
+        test_pixels=relative_pixels(competition, samples["test"], samples["train"]) if samples["test"] else 1.0,
         largest=_largest(competition, samples),
         coverage=float(coverage[coverage > 0].mean()) if (coverage > 0).any() else 0.0,
         empty=float((coverage == 0).mean()),
@@ -139,27 +140,26 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         shift=None if shift is None else shift.auc,
         given=_given(whole["train"]),
         upright=is_upright(images.thumbnails[images.rows_of("train")]),
-        ceilings=score_ceilings(competition, every_nth(looked_at, 100), candidate_scales(min(height, width))),
-        reading=_reading(competition, looked_at),
-        read=len(looked_at),
+        ceilings=score_ceilings(competition, every_nth(samples["train"], 100), candidate_scales(min(height, width))),
+        reading=_reading(competition, samples["train"]),
+        read=len(samples["train"]),
     )
 
 
-def _look(competition: Competition, whole: Mapping[str, Samples]) -> tuple[Samples, Images, Masks, Notes]:
-    """Read images and masks, of many a sample: the training samples that were read, and what there is in them.
+def _look(competition: Competition, samples: Mapping[str, Samples]) -> tuple[Images, Masks, Notes]:
+    """Read images and masks, but none of test images that are predicted by windows.
 
     Raises:
         CompetitionError: as `take_fingerprint`.
     """
-    samples = {split: Samples(every_nth(own, MOST[split])) for split, own in whole.items()}
     _refuse_large(competition, samples["train"])
-    samples["test"] = Samples(sample for sample in samples["test"] if not too_large(competition, sample.image))
+    held = {**samples, "test": Samples(each for each in samples["test"] if not too_large(competition, each.image))}
     notes = Notes()
-    images = check_images(competition, samples, notes)
+    images = check_images(competition, held, notes)
     masks = check_masks(competition, samples["train"], images, notes)
     if notes.problems:
         raise CompetitionError(f"the data has problems ({first_few(notes.problems, 2)}): check_data.py lists them all")
-    return samples["train"], images, masks, notes
+    return images, masks, notes
 
 
 def candidate_scales(side: float) -> list[float]:
@@ -212,12 +212,6 @@ def _refuse_large(competition: Competition, train: Sequence) -> None:
             f"{len(large)} training images of {len(train)} looked at are too large to be read whole "
             f"({first_few(large)}): cut them with tile.py first, and plan for the tiles"
         )
-
-
-def _test_pixels(images: Images) -> float:
-    area = (images.table["height"] * images.table["width"]).to_numpy(float)
-    train, test = (area[images.rows_of(split)] for split in ("train", "test"))
-    return float(test.mean() / train.mean()) if len(test) and len(train) else 1.0
 
 
 def _largest(competition: Competition, samples: Mapping[str, Samples]) -> int:

@@ -240,12 +240,19 @@ def pixels(competition: Competition, samples: Iterable[Sample]) -> int:
     return sum(math.prod(competition.size(sample.image)) for sample in samples)
 
 
+def relative_pixels(competition: Competition, test: Samples, train: Samples) -> float:
+    """Mean pixels of a test image as networks see it, relative to a training image's; of many test images some tell it.
+
+    Rasters are resized to be like the tiles that were cut of them. Only headers are read.
+    """
+    some = Samples(every_nth(test, LOOKED_AT))
+    ratio = (pixels(competition, some) / len(some)) / (pixels(competition, train) / len(train))
+    return competition.profile.raster_scale**2 * ratio
+
+
 def _test_images(competition: Competition, valid_ids: list[str]) -> float:
-    """The test images in validation images; of many test images some tell the mean size."""
+    """The test images in validation images."""
     test = competition.survey("test").samples
     if not len(test) or not valid_ids:
         return float(len(test))
-    valid = competition.samples("train").select(valid_ids)
-    some = Samples(every_nth(test, LOOKED_AT))
-    ratio = (pixels(competition, some) / len(some)) / (pixels(competition, valid) / len(valid))
-    return len(test) * ratio
+    return len(test) * relative_pixels(competition, test, competition.samples("train").select(valid_ids))
