@@ -210,6 +210,11 @@ def test_folds_of_the_config_hold():
 def test_positives_where_most_masks_are_empty():
     assert positives.positive_share(kind(9, 9, empty=0.5)).value is None
     assert positives.positive_share(kind(9, 9, empty=0.8)).value == 0.6
+    assert positives.positive_share(kind(9, 9, empty=299 / 300)).value == 0.6
+    assert positives.positive_share(kind(9, 9, empty=1.0, read=220)) == (
+        None,
+        "all 220 masks that were read are empty: there may be no image with one to draw",
+    )
 
 
 def test_views_and_augmentation():

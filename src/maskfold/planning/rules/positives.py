@@ -8,10 +8,12 @@ SHARE = 0.6
 
 
 def positive_share(data: Fingerprint) -> Reason:
-    """Where most masks are empty, more than half of the images drawn have one.
+    """Where most masks are empty, more than half of the images drawn have one; a training without any refuses a share.
 
     Source: SIIM-ACR's first place let the share of images with a mask slide from 0.8 to the natural one.
     """
     if data.empty <= EMPTY:
         return Reason(None, f"{data.empty:.0%} of the masks are empty: as they come")
+    if data.empty == 1:
+        return Reason(None, f"all {data.read} masks that were read are empty: there may be no image with one to draw")
     return Reason(SHARE, f"{data.empty:.0%} of the masks are empty: most batches would teach emptiness")
