@@ -118,6 +118,17 @@ def test_many_images_are_trained_on_in_parts():
     assert plan.seconds <= 0.9 * 9 * 3600 * 1.001
 
 
+@pytest.mark.parametrize("times", [0.0005, 0.01, 0.04])
+@pytest.mark.parametrize("hours", [0.03, 0.1, 1])
+def test_of_very_many_images_those_are_trained_on_for_which_there_is_time(times, hours):
+    data = kind(256, 256, train=300_000, test=100, given=0.001)
+    device = Device("a GPU", times, gpu=True, free=80e9, host=64e9)
+    plan = make_plan(BASE, data, device, hours=hours, networks=ALL)
+    train = plan.config(BASE).train
+    assert plan.seconds <= 0.9 * hours * 3600 * 1.001
+    assert train.epochs * (train.epoch_images or 299_700) == pytest.approx(min(plan.option.images, 200_000), rel=0.01)
+
+
 @pytest.mark.parametrize("side", [8, 28, 100])
 def test_tiny_images_grow_no_further_than_a_config_allows(side):
     plan = make_plan(BASE, kind(side, side, train=1000, object_side=5.0), CPU, hours=100, networks=LITE)

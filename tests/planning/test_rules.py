@@ -277,9 +277,10 @@ def test_a_long_training_has_some_epochs():
     )
     assert length.epoch_images(8 * 154_000, costs).value is None
     assert length.images_of_epoch(length.epoch_images(10**7, costs), costs.split) == 154_000
-    # 480 s make eight epochs of a minute, 130 s two; a hundred images are seen four times.
+    # 480 s make eight epochs of a minute, 130 s two, 50 s none.
     few = SimpleNamespace(trained=0.5, split=Split(900, 40), predicted=0.25)
-    assert [length.epoch_images(images, few).value for images in (960, 260, 100)] == [120, 130, None]
+    assert [length.epoch_images(images, few).value for images in (960, 260, 100)] == [120, 130, 100]
+    assert length.epoch_images(100, few).why == "0.11 of all images: there is no time to see each once"
     assert length.save_minutes(costs, 25_000) == (10.0, "an epoch takes 2.1e+02 min")
     assert length.save_minutes(few, 120).value is None
 

@@ -28,10 +28,13 @@ def trained_images(room: float, *, shortest: float, enough: float) -> float:
 
 
 def epoch_images(images: float, costs: Costs) -> Reason:
-    """All, or of many so few that a training has some epochs."""
-    parts = min(PARTS, int(images * costs.trained / MINUTE))
+    """All, or of many so few that a training has some epochs, or one for which there is time."""
+    parts = max(1, min(PARTS, int(images * costs.trained / MINUTE)))
     if images >= parts * costs.split.train:
         return Reason(None, "each image once")
+    if parts == 1:
+        share = images / costs.split.train
+        return Reason(int(images), f"{share:.2g} of all images: there is no time to see each once")
     return Reason(int(images / parts), f"{parts} epochs instead of {images / costs.split.train:.2g} of all images")
 
 
