@@ -45,6 +45,13 @@ def test_crops():
     assert crop(data, 0.5, memory=None, free=0).value == 256
     assert crop(data, 1.0, memory=None, free=0).value == 256, "a CPU"
     assert crop(data, 0.3, memory=None, free=0).value == 160
+    square, long, odd = kind(256, 256), kind(1600, 256), kind(192, 196)
+    assert crop(square, 1.0, memory=None, free=0) == (256, "the whole of a median image after scale (256 px)")
+    assert crop(long, 1.0, memory=None, free=0) == (256, "the shorter side of a median image after scale (256 px)")
+    inside = "the whole of a median image after scale (118 px), to a multiple of 32"
+    assert crop(kind(118, 126), 1.0, memory=None, free=0) == (128, inside)
+    to_stride = "the shorter side of a median image after scale (144 px), to a multiple of 32"
+    assert crop(odd, 0.75, memory=None, free=0) == (128, to_stride)
     # Of 8 GB four fifths for four crops: 0.64 million pixels of 2.5 GB each.
     assert crop(kind(2000, 2000), 1.0, memory=2.5e9, free=int(8e9)).value == 800
     assert crop(data, 1.0, memory=2.5e9, free=int(80e9)).value == 512

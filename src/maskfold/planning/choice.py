@@ -50,6 +50,7 @@ SCRATCH_DOUBLING, SCRATCH_SHORT = 0.146, 2000
 SMALL_SIDE, ENLARGED, SMALL = 256, 2, 0.05
 # benchmarks/RESULTS.md, scale and crops: so much of what the true masks gain by the larger scale is lost, in as many
 # steps, where crops hide half of an image's side: on tiles, and on streets, whose classes are known by their place.
+# What squares hide of a longer side comes to the same whatever is chosen, and is left out.
 HIDDEN, CLASSES_HIDDEN = 0.015, 0.137
 
 
