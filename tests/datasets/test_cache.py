@@ -27,9 +27,12 @@ from maskfold.datasets import (
 )
 from maskfold.datasets import slots as module
 from maskfold.datasets.cache import _taken as taken_by
+from maskfold.datasets.cache import decoded_bytes
 from maskfold.datasets.slots import Slots
 from maskfold.errors import ConfigError
 from maskfold.files import cache_folder
+from maskfold.images import ImageSpec
+from maskfold.labels import LabelSpec
 from maskfold.locks import exclusive
 
 MANY = 2**30
@@ -347,3 +350,17 @@ def test_where_files_are_kept(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "maskfold"
     monkeypatch.setenv("MASKFOLD_CACHE", str(tmp_path / "own"))
     assert cache_folder() == tmp_path / "own"
+
+
+@pytest.mark.parametrize(
+    ("labels", "label"),
+    [
+        (LabelSpec("binary", ("a",)), 1 + 9 + 9),
+        (LabelSpec("multilabel", ("a", "b", "c")), 1 + 27 + 9),
+        (LabelSpec("multiclass", ("a", "b", "c")), 1 + 70 + 9),
+    ],
+)
+def test_bytes_of_an_image_and_its_label(labels, label):
+    """7 x 10 pixels of four bands of 16 bits; a bit of each layer or a byte of exclusive classes; a bit of validity."""
+    competition = SimpleNamespace(images=ImageSpec(channels=4, dtype="uint16"), labels=labels)
+    assert decoded_bytes(competition, (7, 10)) == (7 * 10 * 4 * 2, label)

@@ -32,7 +32,7 @@ def kind(height, width, *, steepness=0.02, **figures):
     usual = {
         "task": "binary", "channels": 1, "metric": "dice", "of_sums": False, "error_costs": (0.5, 0.5),
         "train": 800, "test": 200,
-        "test_pixels": 1.0, "coverage": 0.15, "empty": 0.1, "frequencies": (), "object_side": 30.0,
+        "test_pixels": 1.0, "pixel_bytes": 3.25, "coverage": 0.15, "empty": 0.1, "frequencies": (), "object_side": 30.0,
         "groups": 0, "copies": 0, "shift": 0.55, "given": 0.0, "upright": False, "reading": 0.002,
     }  # fmt: skip
     whole = {**usual, "read": 300, **figures}
@@ -60,6 +60,7 @@ KINDS = {
             test=233,
             coverage=0.81,
             empty=0.0,
+            pixel_bytes=4.125,
             frequencies=(0.16, 0.25, 0.0094, 0.32, 0.059, 0.13, 0.012, 0.027, 0.053, 0.0077, 0.011),
             given=0.2,
             upright=True,

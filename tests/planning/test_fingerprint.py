@@ -35,6 +35,7 @@ def test_figures_of_drawn_files(tiny, drawn):
     assert (data.height, data.width) == (44, 48)
     assert data.test_pixels == pytest.approx((3 * 1920 + 2 * 2240) / 5 / 2080)
     assert data.largest == 40 * 56
+    assert data.pixel_bytes == pytest.approx(3 + 2 / 8, abs=1 / 1000), "three channels, two bits of a label"
     assert (data.groups, data.copies, data.units, data.given, data.shift) == (0, 0, 18, 0, None)
     assert 6 < data.object_side < 20
     assert list(data.ceilings) == candidate_scales(44)

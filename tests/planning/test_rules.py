@@ -249,10 +249,14 @@ def test_what_is_upright():
 
 
 def test_small_images_are_kept_in_memory():
-    # 800 x 1000 x 1000 x 3 bytes, a quarter of it at half the scale.
+    # 800 x 1000 x 1000 x 3 bytes and two bits, a quarter of it at half the scale.
     data = kind(1000, 1000)
-    assert cache(data, 0.5, int(2.5e9)).value == "memory"
-    assert cache(data, 0.5, int(2.3e9)).value == "none"
+    assert cache(data, 0.5, int(2.7e9)).value == "memory"
+    assert cache(data, 0.5, int(2.5e9)).value == "none"
+    # 500 x 100 x 80 x 16.5 bytes of eight bands of 16 bits, four times as many at twice the scale.
+    bands = kind(100, 80, train=500, pixel_bytes=16.5)
+    assert cache(bands, 2.0, int(1e9)).value == "none"
+    assert cache(bands, 2.0, int(2e9)) == ("memory", "0.26 GB of 2 that are free: decoded once")
 
 
 def test_lengths():

@@ -53,8 +53,7 @@ class ImageCache:
         """
         self.competition, self.scale = competition, scale
         sizes = {sample.id: scaled_size(competition.size(sample.image), self._factor(sample)) for sample in samples}
-        pixel = competition.images.channels * np.dtype(competition.images.dtype).itemsize
-        room = np.array([[size[0] * size[1] * pixel, self._label_bytes(size)] for size in sizes.values()], np.int64)
+        room = np.array([decoded_bytes(competition, size) for size in sizes.values()], np.int64)
         room = room.reshape(-1, 2)
         self._shapes = list(sizes.values())
         files = () if folder is None else self._files(folder, samples)
@@ -123,11 +122,6 @@ class ImageCache:
     def _factor(self, sample: Sample) -> float:
         return self.scale * self.competition.resampling(sample)
 
-    def _label_bytes(self, size: tuple[int, int]) -> int:
-        labels = self.competition.labels
-        values = math.prod(labels.mask_shape(size))
-        return 1 + (-(-values // 8) if labels.highest == 1 else values) + -(-size[0] * size[1] // 8)
-
     def _files(self, folder: Path, samples: Samples) -> tuple[Path, Path]:
         """Of images and labels, named after what the slots depend on but not the content of images and masks.
 
@@ -137,6 +131,14 @@ class ImageCache:
         facts = VERSION, str(competition.root.resolve()), self.scale, competition.profile, competition.labels
         name = _digest(facts, [(sample.id, sample.image) for sample in samples], self._shapes).hex()
         return folder / f"{name}.images", folder / f"{name}.labels"
+
+
+def decoded_bytes(competition: Competition, size: tuple[int, int]) -> tuple[int, int]:
+    """Bytes that an image of ``size`` (H, W) takes in a cache, and its label."""
+    spec, labels = competition.images, competition.labels
+    values, pixels = math.prod(labels.mask_shape(size)), math.prod(size)
+    label = 1 + (-(-values // 8) if labels.highest == 1 else values) + -(-pixels // 8)
+    return pixels * spec.channels * np.dtype(spec.dtype).itemsize, label
 
 
 def _half_free(folder: Path, files: Iterable[Path]) -> float:

@@ -15,6 +15,7 @@ from maskfold.checks.notes import Notes
 from maskfold.checks.shift import check_shift
 from maskfold.competitions import Competition, Samples
 from maskfold.config import FoldsConfig
+from maskfold.datasets.cache import decoded_bytes
 from maskfold.datasets.copies import with_copies
 from maskfold.datasets.folds import load_groups
 from maskfold.errors import CompetitionError, FoldsError, first_few
@@ -45,6 +46,7 @@ class Fingerprint:
         train, test: number of images.
         height, width: medians of the training images, in pixels.
         test_pixels: mean pixels of a test image, or raster, as networks see it, relative to those of a training image.
+        pixel_bytes: that a pixel of an image and of its label takes where they are kept decoded.
         largest: pixels of the largest image that was looked at, those left out that are predicted by windows anyway.
         coverage: mean share of foreground in the masks that have any.
         empty: share of masks without foreground.
@@ -72,6 +74,7 @@ class Fingerprint:
     height: float
     width: float
     test_pixels: float
+    pixel_bytes: float
     largest: int
     coverage: float
     empty: float
@@ -129,6 +132,7 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         height=height,
         width=width,
         test_pixels=relative_pixels(competition, samples["test"], samples["train"]) if samples["test"] else 1.0,
+        pixel_bytes=sum(decoded_bytes(competition, (round(height), round(width)))) / (round(height) * round(width)),
         largest=_largest(competition, samples),
         coverage=float(coverage[coverage > 0].mean()) if (coverage > 0).any() else 0.0,
         empty=float((coverage == 0).mean()),

@@ -18,8 +18,8 @@ def workers(gpu: bool) -> Reason:
 
 
 def cache(data: Fingerprint, scale: float, memory: int) -> Reason:
-    """Decoded images stay in memory where they are small beside what the machine (not its GPU) has free."""
-    size = data.train * data.pixels * min(1.0, scale**2) * 3
+    """Decoded images and labels stay in memory where they are small beside what the machine (not its GPU) has free."""
+    size = data.train * data.pixels * scale**2 * data.pixel_bytes
     if size <= MEMORY * memory:
         return Reason("memory", f"{size / 1e9:.2g} GB of {memory / 1e9:.2g} that are free: decoded once")
     return Reason("none", f"{size / 1e9:.2g} GB would be too much of {memory / 1e9:.2g}")
