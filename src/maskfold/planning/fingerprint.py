@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskfold.checks.duplicates import check_duplicates
-from maskfold.checks.images import check_images
+from maskfold.checks.images import Images, check_images
 from maskfold.checks.large import too_large
 from maskfold.checks.masks import Masks, check_masks
 from maskfold.checks.notes import Notes
