@@ -202,3 +202,9 @@ def test_size_batches_hold_each_image_once_and_one_size_each(sizes, batch, world
 
 def test_size_batches_start_with_the_largest():
     assert size_batches([(3, 4), (9, 9), (3, 4), (9, 9), (9, 9)], 2) == [[1, 3], [4], [0, 2]]
+
+
+def test_size_batches_are_of_one_resampling():
+    """Largest first as networks see them: 45 x 45, 27 x 44, 30 x 30."""
+    sizes = [(30, 30), (27, 44), (30, 30), (30, 30), (30, 30)]
+    assert size_batches(sizes, 2, resampling=[1, 1, 1.5, 1, 1]) == [[2], [1], [0, 3], [4]]

@@ -23,11 +23,11 @@ from .folds_file import write_folds as write_folds
 from .labelled_share import labelled_part as labelled_part
 from .loader import collate_eval as collate_eval
 from .loader import collate_train as collate_train
+from .loader import image_batches as image_batches
 from .loader import image_loader as image_loader
 from .loader import train_loader as train_loader
 from .mixing import Mixing as Mixing
 from .sampler import EpochSampler as EpochSampler
-from .sampler import size_batches as size_batches
 from .statistics import image_statistics as image_statistics
 from .targets import ExtraImages as ExtraImages
 from .targets import Smoothing as Smoothing

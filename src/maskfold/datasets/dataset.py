@@ -191,10 +191,6 @@ class EvalDataset(Dataset[dict[str, Any]]):
         self.competition, self.samples, self.scale, self.cache = competition, samples, scale, cache
         self.label_shift = label_shift
 
-    def factor(self, sample: Sample) -> float:
-        """By which the image of a sample is resized."""
-        return self.scale * self.competition.resampling(sample)
-
     def __len__(self) -> int:
         return len(self.samples)
 
@@ -202,7 +198,8 @@ class EvalDataset(Dataset[dict[str, Any]]):
         sample = self.samples[index]
         if self.cache is None:
             native = self.competition.image(sample.image)
-            image, size = resize_image(native, self.factor(sample)), native.shape[:2]
+            factor = self.scale * self.competition.resampling(sample)
+            image, size = resize_image(native, factor), native.shape[:2]
         else:
             image, size = self.cache.image(sample), self.competition.size(sample.image)
         item = {

@@ -14,7 +14,6 @@ from maskfold.datasets.dataset import EvalDataset, TrainDataset
 from maskfold.datasets.hand_over import Collate, HandOver, HandOverLoader, Item, Stack
 from maskfold.datasets.sampler import EpochSampler, size_batches
 from maskfold.datasets.unlabelled import MixedDataset, MixedSampler
-from maskfold.resizing import scaled_size
 
 PREFETCHED = 2  # batches of a data worker that are made or wait
 
@@ -41,12 +40,19 @@ def image_loader(
     """
     data = config.data
     dataset = EvalDataset(competition, samples, scale=data.scale, cache=cache, label_shift=data.label_shift)
-    sizes = competition.sizes(samples)
-    if any(competition.resampling(sample) != 1 for sample in samples):
-        factors = [dataset.factor(sample) for sample in samples]
-        sizes = [scaled_size(size, factor) for size, factor in zip(sizes, factors, strict=True)]
-    batches = size_batches(sizes, config.inference.batch_size, rank=rank, world=world)
+    batches = image_batches(competition, samples, config.inference.batch_size, rank=rank, world=world)
     return _loader(dataset, batches, config.data.workers, collate_eval)
+
+
+def image_batches(
+    competition: Competition, samples: Samples, batch_size: int, *, rank: int = 0, world: int = 1
+) -> list[list[int]]:
+    """The batches of `image_loader`, as places in ``samples``.
+
+    They do not depend on ``data.scale``, so that runs of several scales see the images in one order.
+    """
+    resampling = [competition.resampling(sample) for sample in samples]
+    return size_batches(competition.sizes(samples), batch_size, rank, world, resampling=resampling)
 
 
 def window_loader(windows: Dataset[Item], count: int, config: Config) -> DataLoader:

@@ -150,18 +150,33 @@ def _repeats(values: np.ndarray) -> np.ndarray:
     return repeats
 
 
-def size_batches(sizes: Sequence[tuple[int, int]], batch_size: int, rank: int = 0, world: int = 1) -> list[list[int]]:
+def size_batches(
+    sizes: Sequence[tuple[int, int]],
+    batch_size: int,
+    rank: int = 0,
+    world: int = 1,
+    *,
+    resampling: Sequence[float] | None = None,
+) -> list[list[int]]:
     """Evaluation batches of images of one size, for one process: lists of indices into ``sizes``.
 
     The largest images come first, so that a device too small for them fails at once. The batches of all ranks
     together hold every index exactly once; a rank may get one batch more than another.
+
+    Args:
+        sizes: (H, W) of the images' files.
+        batch_size: images per batch.
+        rank: this process, 0 <= rank < world.
+        world: number of processes.
+        resampling: factor by which networks see each image; a batch's images have one. None: 1.
     """
-    by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for index, (height, width) in enumerate(sizes):
-        by_size[int(height), int(width)].append(index)
+    factors = [1.0] * len(sizes) if resampling is None else resampling
+    alike: dict[tuple[int, int, float], list[int]] = defaultdict(list)
+    for index, ((height, width), factor) in enumerate(zip(sizes, factors, strict=True)):
+        alike[int(height), int(width), factor].append(index)
     batches = [
-        by_size[size][start : start + batch_size]
-        for size in sorted(by_size, key=lambda size: (size[0] * size[1], size), reverse=True)
-        for start in range(0, len(by_size[size]), batch_size)
+        alike[kind][start : start + batch_size]
+        for kind in sorted(alike, key=lambda kind: (kind[0] * kind[1] * kind[2] ** 2, kind), reverse=True)
+        for start in range(0, len(alike[kind]), batch_size)
     ]
     return batches[rank::world]

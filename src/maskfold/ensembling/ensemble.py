@@ -15,6 +15,7 @@ from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.ensembling.engines import check_graph, onnx_networks
 from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.stack_layer import stacked_map
+from maskfold.errors import InferenceError
 from maskfold.inference.batch_norm import batch_norm_statistics
 from maskfold.inference.decoding import build_chain
 from maskfold.inference.merge import mean_of_known
@@ -94,11 +95,17 @@ class Ensemble:
         """As `predict_samples`; with ``world`` only every ``world``-th batch, from batch ``rank`` on.
 
         The batches are those of one pass over all images, so that every image's probability is the same bit for bit.
+
+        Raises:
+            InferenceError: the runs' loaders give the images in different orders.
         """
         parts = self.adapted(samples).parts
         streams = [self._stream(predictor, samples, rank, world) for _, predictor in parts]
         weights = [weight for weight, _ in parts]
         for together in zip(*streams, strict=True):
+            if len({prediction.id for prediction in together}) > 1:
+                found = ", ".join(f"{p.run.path} {each.id}" for (_, p), each in zip(parts, together, strict=True))
+                raise InferenceError(f"the runs give the images in different orders ({found}): predict each run alone")
             mean = self._together([prediction.probability for prediction in together], weights)
             presence = mean_of_known((weight, p.presence) for p, weight in zip(together, weights, strict=True))
             inside = mean_of_known((weight, p.inside) for p, weight in zip(together, weights, strict=True))

@@ -12,7 +12,7 @@ import numpy as np
 
 from maskfold.competitions import Samples
 from maskfold.competitions.encoded import EncodedMask
-from maskfold.datasets import size_batches
+from maskfold.datasets import image_batches
 from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.submit import Decoded, decoded
 from maskfold.errors import InferenceError
@@ -67,11 +67,12 @@ class Shards:
         Raises:
             InferenceError: a shard holds another image than the one whose turn it is.
         """
-        sizes = self.ensemble.competition.sizes(self.samples)
+        ensemble = self.ensemble
+        batches = image_batches(ensemble.competition, self.samples, ensemble.batch_size)
         with ExitStack() as stack:
             files = [stack.enter_context(zipfile.ZipFile(self._file(shard))) for shard in range(self.count)]
             streams = [_read(file) for file in files]
-            for number, batch in enumerate(size_batches(sizes, self.ensemble.batch_size)):
+            for number, batch in enumerate(batches):
                 for place in batch:
                     found = next(streams[number % self.count], None)
                     if found is None or found.mask.id != self.samples[place].id:
