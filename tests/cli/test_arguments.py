@@ -159,8 +159,10 @@ def test_runs_are_named_or_the_only_one(here, capsys):
     assert [run.name for run in open_runs([here / "runs" / "other"])] == ["other"]
 
 
-def test_runs_of_several_competitions_do_not_go_together(here):
+def test_runs_of_several_places_need_to_be_told_which(here):
     make_runs(a="data/x", b="data/y", c="data/x")
-    with pytest.raises(RunError, match=r"several competitions \(data/x, data/y\): name runs of one"):
-        open_runs([here / "runs/a", here / "runs/b"])
+    paths = [here / "runs/a", here / "runs/b"]
+    with pytest.raises(RunError, match=r"several folders \(data/x, data/y\): .*now with --competition\.root; else"):
+        open_runs(paths)
+    assert len(open_runs(paths, {"competition.root": "data/z"})) == 2
     assert len(open_runs([here / "runs/a", here / "runs/c"])) == 2

@@ -1,15 +1,16 @@
 """What commands take: a config or runs, with dotted overrides."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from maskfold.cli.found import competition_of_submissions, default_config, default_run
 from maskfold.cli.options import COMMON, ROOT, command_parser
 from maskfold.config import Config, load_config, option_keys
-from maskfold.errors import RunError, SubmissionError, nearest
+from maskfold.errors import SubmissionError, nearest
 from maskfold.runs.run import Run
+from maskfold.steps.together import together
 
 EVERYTHING = tuple(dict.fromkeys(key.split(".")[0] for key in option_keys()))
 
@@ -111,17 +112,13 @@ def parse_sections(
     return arguments, overrides
 
 
-def open_runs(paths: Sequence[Path] | None) -> list[Run]:
+def open_runs(paths: Sequence[Path] | None, overrides: Mapping[str, Any] | None = None) -> list[Run]:
     """The runs named; by default that of the competition's config, or the only one there is.
 
     Raises:
-        RunError: a folder is not a run, or the runs are of several competitions.
+        RunError: a folder is not a run, or runs that do not go together, see `maskfold.steps.together`.
     """
-    runs = [Run.open(path) for path in paths or [default_run()]]
-    roots = {run.config.competition.root for run in runs}
-    if len(roots) > 1:
-        raise RunError(f"the runs are of several competitions ({', '.join(sorted(map(str, roots)))}): name runs of one")
-    return runs
+    return together([Run.open(path) for path in paths or [default_run()]], overrides)
 
 
 def run_flags(runs: Sequence[Run], overrides: dict[str, Any]) -> list[str]:

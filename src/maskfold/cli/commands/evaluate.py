@@ -41,7 +41,7 @@ def main() -> None:
     elif arguments.submission:
         check_submissions(arguments.submission, arguments.truth)
         if arguments.runs:
-            config = override(open_runs(arguments.runs)[0].config, overrides)
+            config = override(open_runs(arguments.runs, overrides)[0].config, overrides)
         else:
             config = competition_of_submissions(overrides)
         (_evaluate_submission if arguments.truth else _validate)(arguments, config)
@@ -84,7 +84,7 @@ def _evaluate_submission(arguments: argparse.Namespace, config: Config) -> None:
 
 
 def _evaluate_runs(paths: list[Path] | None, overrides: dict, *, like_test: bool) -> None:
-    runs = open_runs(paths)
+    runs = open_runs(paths, overrides)
     config = override(runs[0].config, overrides)
     for run in runs:
         finished_folds(run)

@@ -34,7 +34,7 @@ def main() -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     arguments, overrides = parse_sections(parser, SECTIONS)
-    runs = open_runs(arguments.runs)
+    runs = open_runs(arguments.runs, overrides)
     folds = {run.path: arguments.folds or folds_of(run) for run in runs}
     check_competition(override(runs[0].config, overrides))
     export_path(runs, arguments.format, arguments.out, overwrite=arguments.overwrite)

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, metavar="PACK", help="folder or .zip archive to write; default: packs/RUN")
     parser.add_argument("--overwrite", action="store_true", help="replace PACK if it exists and is a pack")
     arguments, overrides = parse_sections(parser, SECTIONS)
-    runs = open_runs(arguments.runs)
+    runs = open_runs(arguments.runs, overrides)
     folds = {run.path: arguments.folds or folds_of(run) for run in runs}
     check_competition(override(runs[0].config, overrides))
     listed = " and ".join(f"{path} (folds {', '.join(map(str, numbers))})" for path, numbers in folds.items())

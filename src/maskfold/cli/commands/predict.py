@@ -63,7 +63,7 @@ def _from_runs(arguments: argparse.Namespace, overrides: dict[str, Any], parser:
         parser.error("--oof cannot be combined with --parallel: out-of-fold maps use all GPUs anyway")
     if arguments.oof and arguments.engine == "onnx":
         parser.error("--oof cannot be combined with --engine onnx: out-of-fold maps are made with torch")
-    runs = open_runs(arguments.runs)
+    runs = open_runs(arguments.runs, overrides)
     folds = {run.path: arguments.folds or folds_of(run) for run in runs}
     check_competition(override(runs[0].config, overrides), predicting=not arguments.oof)
     listed = " and ".join(f"{path} (folds {', '.join(map(str, numbers))})" for path, numbers in folds.items())

@@ -19,7 +19,7 @@ SECTIONS = ("inference", "tta")
 def main() -> None:
     """Run the command."""
     arguments, overrides = parse_sections(_parser(), SECTIONS)
-    runs = open_runs(arguments.runs)
+    runs = open_runs(arguments.runs, overrides)
     for run in runs:
         (folds_of if arguments.all_folds else finished_folds)(run)
     if arguments.images is not None and not arguments.images.is_dir():

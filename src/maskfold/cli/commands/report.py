@@ -38,7 +38,7 @@ def main() -> None:
         "where it reloads itself and asks nothing of any network; default FILE: live.html in the run",
     )
     arguments, overrides = parse_sections(parser)
-    runs = open_runs(arguments.runs)
+    runs = open_runs(arguments.runs, overrides)
     if arguments.live is not None:
         _live(runs, arguments.out or ensemble_run(runs).local_path / "live.html", arguments.live)
         return

@@ -170,7 +170,7 @@ def _predict() -> None:
     add("--untuned", action="store_true", help="ignore ensemble.yaml: the config's own settings")
     add("--overwrite", action="store_true", help="replace files that exist")
     arguments, overrides = parse_sections(parser, SECTIONS)
-    runs = open_runs(arguments.runs)
+    runs = open_runs(arguments.runs, overrides)
     for run in runs:
         folds_of(run)
     for path in arguments.rasters:

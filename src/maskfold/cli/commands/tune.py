@@ -16,7 +16,7 @@ def main() -> None:
     parser = runs_parser(__doc__, SECTIONS)
     add_engine(parser)
     arguments, overrides = parse_sections(parser, SECTIONS)
-    runs = open_runs(arguments.runs)
+    runs = open_runs(arguments.runs, overrides)
     count = sum(len(finished_folds(run)) for run in runs)
     check_competition(override(runs[0].config, overrides))
     starting(f"Tuning {' + '.join(str(run.path) for run in runs)}, {count} fold{'s' * (count > 1)} …")

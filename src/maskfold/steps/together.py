@@ -1,0 +1,54 @@
+"""Runs that work together: of one competition, with networks that see the same images and tell the same classes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from maskfold.competitions.profile import load_profile
+from maskfold.errors import RunError
+from maskfold.runs.run import Run
+from maskfold.steps.places import as_runs
+
+ROOT = "competition.root"
+
+
+def together(runs: Run | Sequence[Run], overrides: Mapping[str, Any] | None = None) -> list[Run]:
+    """One run or several, as a list.
+
+    Where the competition's files were is not compared where ``overrides`` say where they are: runs may come from
+    several machines.
+
+    Raises:
+        RunError: runs whose images or classes differ, or of several places none of which was chosen.
+    """
+    listed = as_runs(runs)
+    facts = [_facts(run) for run in listed] if len(listed) > 1 else []
+    for run, theirs in zip(listed[1:], facts[1:], strict=True):
+        for name, value in facts[0].items():
+            if theirs[name] != value:
+                raise RunError(
+                    f"{listed[0].path} and {run.path} do not go together: {name} is {value} in the first, "
+                    f"{theirs[name]} in the second. Name runs of one competition, with the same classes in one order"
+                )
+    places = dict.fromkeys(str(run.config.competition.root) for run in listed)
+    if len(places) > 1 and ROOT not in (overrides or {}):
+        raise RunError(
+            f"the runs were trained on the files of several folders ({', '.join(places)}): if it is one competition, "
+            f"say where it is now with --{ROOT}; else name runs of one"
+        )
+    return listed
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    """What networks whose probabilities are averaged must have in common, by the names of a profile's keys."""
+    competition = run.config.competition
+    profile = load_profile(competition.profile)
+    names = competition.class_names or profile.class_names
+    return {
+        "task": getattr(profile, "task", None) or "null",
+        "class_names": ", ".join(names) or "that of the files",
+        "image_spec": asdict(profile.image_spec),
+        "channels": profile.channels,
+        "slices": getattr(profile, "slices", None) or "null",
+        "pixel_size.wanted": "null" if profile.pixel_size is None else profile.pixel_size.wanted,
+    }
