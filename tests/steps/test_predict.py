@@ -73,6 +73,25 @@ def test_the_command_line_changes_the_tuned_choice_and_forgets_its_score(run, ca
     assert choose([run], config, changed, untuned=False).post == PostConfig(threshold=0.35, min_area={"building": 7})
 
 
+def test_what_is_tuned_beside_a_changed_value_stays(run, capsys):
+    """A step's other value, and what other classes have; a step that is not tuned comes from the config as it is."""
+    post = {"certain": {"threshold": 0.85, "area": 400}, "min_area": {"road": 30, "roof": 12}}
+    choice = tuned(run).model_copy(update={"post": PostConfig(**post)})
+    write_ensemble(choice, run.ensemble_path)
+    given = {"post.certain.area": 100, "post.min_area.roof": 7, "post.top_mean": {"pixels": 9, "threshold": 0.2}}
+    config = override(override(run.config, {"post.top_mean": given.pop("post.top_mean")}), given)
+    changed = choose([run], config, {*given, "post.top_mean.threshold"}, untuned=False)
+    assert changed.post == PostConfig(
+        certain={"threshold": 0.85, "area": 100},
+        min_area={"road": 30, "roof": 7},
+        top_mean={"pixels": 9, "threshold": 0.2},
+    )
+    assert changed.score is None
+    out = capsys.readouterr().out
+    assert "Note: post.certain is threshold=0.85 area=100, not threshold=0.85 area=400 as tuned." in out
+    assert choose([run], run.config, {"tta.scales"}, untuned=False).post == choice.post
+
+
 def test_several_runs_need_tuning(run, drawn):
     other = Run.create(load_config(None, {"competition.root": drawn}, name="other"), LOCAL)
     with pytest.raises(RunError, match=r"there is no runs/mine\+other/ensemble\.yaml: run python src/tune\.py --runs"):

@@ -1,8 +1,10 @@
 """Which ensemble predicts: the tuned one or the config's, with the command line's changes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from maskfold.config import Config
+from maskfold.config.section import Section
 from maskfold.ensembling.choice import EnsembleChoice, has_ensemble, read_ensemble
 from maskfold.ensembling.finished import optimism
 from maskfold.ensembling.submit import check_hashes, default_choice
@@ -51,18 +53,34 @@ def describe_folds(runs: Sequence[Run], folds: Sequence[int | str]) -> str:
 
 def changed_choice(choice: EnsembleChoice, config: Config, changed: set[str]) -> EnsembleChoice:
     """The choice with the ``changed`` keys of a config; prints which differ. Its score is known no more then."""
-    values = {}
+    values: dict[str, Any] = {}
     for section in CHOICE_SECTIONS:
-        asked = sorted({key.split(".")[1] for key in changed if key.startswith(f"{section}.")})
-        old, new = getattr(choice, section), getattr(config, section)
-        different = {name: getattr(new, name) for name in asked if getattr(new, name) != getattr(old, name)}
-        for name, value in different.items():
-            source = "tuned." if choice.scores else "in the run's config."
-            print(f"Note: {section}.{name} is {value}, not {getattr(old, name)} as {source}")
-        if different:
-            values[section] = old.model_copy(update=different)
+        asked = sorted(key.partition(".")[2] for key in changed if key.startswith(f"{section}."))
+        old = getattr(choice, section)
+        new = _with_values(old, getattr(config, section), asked)
+        for name in dict.fromkeys(key.partition(".")[0] for key in asked):
+            before, after = getattr(old, name), getattr(new, name)
+            if before != after:
+                source = "tuned." if choice.scores else "in the run's config."
+                print(f"Note: {section}.{name} is {after}, not {before} as {source}")
+                values[section] = new
     if "inference.checkpoint" in changed:
         checkpoint = {"checkpoint": config.inference.checkpoint}
         values["runs"] = [run.model_copy(update=checkpoint) for run in choice.runs]
     # A changed choice is not the one whose score is known.
     return choice.model_copy(update={**values, "scores": {}}) if values else choice
+
+
+def _with_values(old: Section, config: Section, dotted: Sequence[str]) -> Section:
+    """The section ``old`` with the values that ``config`` has of dotted keys; what is beside them stays."""
+    tree, asked = old.model_dump(), config.model_dump()
+    for key in dotted:
+        *sections, last = key.split(".")
+        into, source = tree, asked
+        for section in sections:
+            if not isinstance(into.get(section), dict):  # absent there, or one value for all classes
+                last = section
+                break
+            into, source = into[section], source[section]
+        into[last] = source[last]
+    return type(old).model_validate(tree)
