@@ -75,7 +75,7 @@ def test_an_interrupted_writer_leaves_the_former_maps_alone(storage):
 def test_two_writers_do_not_disturb_each_other(storage):
     """The second one begins before the first one ends; the last marker counts, and nothing else stays."""
     first, second, reader = (MapStore(storage, "oof") for _ in range(3))
-    write(first, {"n": 0}, x=0.0)
+    write(first, {"n": 2}, x=0.0)
     assert reader.read("x").max() == 0
     with first.replace({"n": 1}) as a:
         a.write("x", np.full((1, 2, 3), 1.0))
@@ -85,6 +85,22 @@ def test_two_writers_do_not_disturb_each_other(storage):
         assert reader.read("x").max() == 51, "its marker was of the maps that were replaced"
     assert (first.made_with(), MapStore(storage, "oof").read("x").max()) == ({"n": 1}, 255)
     assert len(storage.list("oof")) == 2, "one shard and the marker"
+
+
+@pytest.mark.parametrize("asked", [lambda reader: reader.read("x"), lambda reader: reader.whole({"views": "none"})])
+def test_a_reader_gets_no_maps_made_otherwise(storage, asked):
+    """Not those that another process puts there after the first read, nor between the question and the first read."""
+    write(MapStore(storage, "oof"), {"views": "none"}, x=0.2, y=0.2)
+    reader, late = MapStore(storage, "oof"), MapStore(storage, "oof")
+    asked(reader)
+    write(MapStore(storage, "oof"), {"views": "none"}, x=0.4, y=0.4)
+    assert reader.read("y").max() == 102, "made alike, and so as good"
+    write(MapStore(storage, "oof"), {"views": "d4"}, x=0.9, y=0.9)
+    with pytest.raises(RunError, match=r"oof: another process put maps .* other weights or views .*: run again"):
+        reader.read("y")
+    assert late.read("y").max() == 230, "it asked for none in particular"
+    write(reader, {"views": "none"}, x=0.6, y=0.6)
+    assert reader.read("y").max() == 153
 
 
 def test_missing_and_damaged_maps_are_named(storage):

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -153,8 +154,11 @@ def has_oof(run: Run, fold: int, checkpoint: str, competition: Competition, tta:
     Raises:
         RunError: as `oof_facts`.
     """
-    store = run.fold(fold).oof(oof_place(checkpoint, tta))
     facts = oof_facts(run.fold(fold), checkpoint, tta, competition.submission_size)
+    return _is_there(run.fold(fold).oof(oof_place(checkpoint, tta)), facts)
+
+
+def _is_there(store: MapStore, facts: dict[str, Any]) -> bool:
     try:
         return store.whole(facts)
     except RunError as error:
@@ -190,11 +194,12 @@ def ensure_oof(
     """
     place = oof_place(checkpoint, tta)
     store = run.fold(fold).oof(place)
-    if has_oof(run, fold, checkpoint, competition, tta):
+    facts = partial(oof_facts, run.fold(fold), checkpoint, tta, competition.submission_size)
+    if _is_there(store, facts()):
         return store
     config = run.config if batch_size is None else with_batch_size(run.config, batch_size)
     with run.fold(fold).lock("oof", place, wait=True):
-        if not has_oof(run, fold, checkpoint, competition, tta):  # nobody else made them meanwhile
+        if not _is_there(store, facts()):  # nobody else made them meanwhile
             store.sweep()
             _compute_oof(run, config, fold, checkpoint, competition, tta, store)
     return store

@@ -34,6 +34,7 @@ class MapStore:
         self.storage = storage
         self.prefix = prefix
         self._marker: dict[str, Any] | None = None
+        self._made_with: dict[str, Any] | None = None  # what is read must have been made so, once that is known
 
     @contextmanager
     def replace(self, made_with: dict[str, Any]) -> Iterator["MapWriter"]:
@@ -48,7 +49,7 @@ class MapStore:
             writer.close()
             former = self._shards()
             self.storage.publish(self._key(MARKER), sealed({"made_with": made_with, **writer.index()}))
-            self._marker = None
+            self._marker, self._made_with = None, made_with
         except BaseException:
             former = writer.shards
             raise
@@ -82,13 +83,15 @@ class MapStore:
         return sorted(found)
 
     def whole(self, made_with: dict[str, Any]) -> bool:
-        """Whether there are maps that were made so, and all their shards.
+        """Whether there are maps that were made so, and all their shards; if so, no others are read from then on.
 
         Raises:
             RunError: the marker is damaged.
         """
         marker = self._read_marker()
-        return marker is not None and marker["made_with"] == made_with and not self._missing(marker)
+        whole = marker is not None and marker["made_with"] == made_with and not self._missing(marker)
+        self._made_with = made_with if whole else self._made_with
+        return whole
 
     def _missing(self, marker: dict[str, Any] | None) -> set[str]:
         named = self._named(marker)
@@ -99,7 +102,7 @@ class MapStore:
         named = self._shards()
         for name in (MARKER, *named):
             self.storage.remove(self._key(name))
-        self._marker = None
+        self._marker = self._made_with = None
 
     def sweep(self) -> None:
         """Remove what writers that were killed left; nobody may be writing maps here."""
@@ -117,7 +120,7 @@ class MapStore:
         """The stored map, uint8 (C, H, W), 255 for probability 1.
 
         Raises:
-            RunError: the map is missing or damaged.
+            RunError: the map is missing or damaged, or another process replaced the maps by others made otherwise.
         """
         stacked = self._decoded(image_id, "maps")
         if stacked is None:
@@ -132,23 +135,23 @@ class MapStore:
         """The further map, uint8 (H, W), 255 for 1; `None` where there was none.
 
         Raises:
-            RunError: it is damaged, or its shard is missing.
+            RunError: as `read`; not where there was none.
         """
         return self._decoded(image_id, "inside")
 
     def presence(self, image_id: str) -> np.ndarray | None:
         """The presence that was stored with the map, float32 (C,); `None` where there was none."""
-        self._marker = self._marker or self._read_marker()
+        self._marker = self._marker or self._expected_marker()
         found = (self._marker or {}).get("presence", {}).get(image_id)
         return None if found is None else np.array(found, np.float32)
 
     def _decoded(self, image_id: str, kind: str) -> np.ndarray | None:
         """A stored PNG, uint8 (H, W); `None` where the marker names none."""
-        self._marker = self._marker or self._read_marker()
+        self._marker = self._marker or self._expected_marker()
         try:
             content = self._content(image_id, kind)
         except FileNotFoundError:  # another writer replaced the maps since the marker was read
-            self._marker = self._read_marker()
+            self._marker = self._expected_marker()
             try:
                 content = self._content(image_id, kind)
             except FileNotFoundError:
@@ -175,6 +178,19 @@ class MapStore:
 
     def _read_marker(self) -> dict[str, Any] | None:
         return read_sealed(self.storage, self._key(MARKER), advice=f"compute the maps again with {REPAIR}")
+
+    def _expected_marker(self) -> dict[str, Any] | None:
+        """The marker; that of maps made otherwise than those that were read, or found `whole`, is an error."""
+        marker = self._read_marker()
+        if marker is not None:
+            self._made_with = self._made_with or marker["made_with"]
+            if marker["made_with"] != self._made_with:
+                place = self.prefix or "the maps"
+                raise RunError(
+                    f"{place}: another process put maps that were made with other weights or views in the place of "
+                    "these, which were still read: run again when it has ended"
+                )
+        return marker
 
     def _shards(self) -> set[str]:
         try:
