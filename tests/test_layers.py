@@ -19,6 +19,7 @@ LAYERS = [
         "labels",
         "images",
         "extension",
+        "distances",
         "instances",
         "rle",
         "storage",
@@ -51,11 +52,12 @@ ARROWS = {
     ("locks", "storage"),
     ("cluster", "parallel"),
     ("drawing", "labels"),
+    ("instances", "distances"),
 }
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 # Packages that a stranger can lift out: they know nothing of files, runs or competitions.
 LIFTABLE = {
-    "losses": {"errors", "labels", "extension", "compiled"},
+    "losses": {"errors", "labels", "extension", "compiled", "distances"},
     "metrics": {"errors", "labels", "extension", "instances"},
     "rle": {"errors", "compiled"},
     "models": {"errors", "config", "images", "extension", "archives"},
@@ -64,6 +66,7 @@ LIFTABLE = {
         "config",
         "labels",
         "images",
+        "distances",
         "instances",
         "device",
         "extension",

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from scipy.ndimage import find_objects
 
+from maskfold.distances import distance_to_outside
+
 REACH = 2  # pixels; of two objects that are both so near, the border is between them
 
 
@@ -55,7 +57,7 @@ def depths(instances: np.ndarray) -> np.ndarray:
     for number, (rows, columns) in _boxes(instances):
         here = np.s_[rows, columns]
         own = instances[here] == number
-        distance = cv2.distanceTransform(own.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        distance = distance_to_outside(own)
         found[here][own] = (distance / max(float(distance.max()), 1.0))[own]
     return found
 

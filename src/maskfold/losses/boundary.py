@@ -2,12 +2,12 @@
 
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskfold.distances import distance_to_outside
 from maskfold.errors import MaskfoldError
 from maskfold.labels import Task
 from maskfold.losses._common import SegmentationLoss, check_number, masked_mean
@@ -86,13 +86,7 @@ def signed_distance(mask: np.ndarray) -> np.ndarray:
         )
     if inside.all() or not inside.any():
         return np.zeros(inside.shape, np.float32)
-    return np.where(inside, 1 - _distance_to(~inside), _distance_to(inside))
-
-
-def _distance_to(pixels: np.ndarray) -> np.ndarray:
-    distance = cv2.distanceTransform((~pixels).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # OpenCV's last bit differs from call to call; the squares of distances are whole numbers, which settles it.
-    return np.sqrt(np.rint(np.square(distance, dtype=np.float64))).astype(np.float32)
+    return np.where(inside, 1 - distance_to_outside(inside), distance_to_outside(~inside))
 
 
 class ActiveBoundaryLoss(SegmentationLoss):
@@ -174,7 +168,7 @@ def _distance_to_true_boundary(classes: Tensor, valid: Tensor) -> Tensor:
     maps = np.zeros(boundary.shape, np.float32)
     for distance, pixels in zip(maps, boundary.cpu().numpy(), strict=True):
         if pixels.any():
-            distance[:] = _distance_to(pixels)
+            distance[:] = distance_to_outside(~pixels)
     return torch.from_numpy(maps)
 
 

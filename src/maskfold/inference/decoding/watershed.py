@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-import cv2
 import numpy as np
 
+from maskfold.distances import distance_to_outside
 from maskfold.errors import InferenceError
 from maskfold.inference.decoding.steps import Step, Values
 from maskfold.instances import components
@@ -53,7 +53,7 @@ class Watershed(Step):
 
 def relative_distance(mask: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """float32 (H, W): distance to the mask's edge, over the largest one in the component (of ``whole``)."""
-    distance = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = distance_to_outside(mask)
     largest = np.zeros(whole.max() + 1, np.float32)
     np.maximum.at(largest, whole.ravel(), distance.ravel())
     return distance / np.maximum(largest, np.float32(1))[whole]
