@@ -13,6 +13,8 @@ from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.submit import (
     check_hashes,
     default_choice,
+    has_maps,
+    maps_beside,
     predict_samples,
     write_submission,
 )
@@ -273,3 +275,21 @@ def test_an_error_in_the_middle_leaves_nothing(competition, drawn, tmp_path):
         write_submission(stream(True), choice, competition, path, list(maps), folder)
     assert path.read_text() == "an earlier one"
     assert [entry.name for entry in path.parent.iterdir()] == ["s.csv"]
+
+
+def test_maps_of_a_former_submission_do_not_stay_beside_a_new_one(competition, drawn, tmp_path):
+    maps, choice, path = maps_of(drawn), EnsembleChoice(runs=[ONE]), tmp_path / "s.csv"
+
+    def stream(count):
+        return (Prediction(name, 0, maps[name], None) for name in list(maps)[:count])
+
+    folder = maps_beside(path)
+    write_submission(stream(None), choice, competition, path, list(maps), folder)
+    assert has_maps(folder, choice)
+    (folder / "mine.txt").write_text("another's")
+    other = EnsembleChoice(runs=[ONE], post=PostConfig(threshold=0.7))
+    with pytest.raises(ZeroDivisionError):
+        write_submission((1 / 0 for _ in maps), other, competition, path, list(maps))
+    assert has_maps(folder, choice), "the former submission is still there, and so are its maps"
+    write_submission(stream(None), other, competition, path, list(maps))
+    assert [entry.name for entry in folder.iterdir()] == ["mine.txt"]

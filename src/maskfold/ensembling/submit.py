@@ -144,7 +144,8 @@ def write_submission(
     """Decode a stream and write the validated submission; returns counts of images and of empty masks.
 
     Args:
-        probabilities: folder to store the 8-bit maps in as well.
+        probabilities: folder to store the 8-bit maps in as well; None: none are, and those that `maps_beside` has of a
+            former submission are removed.
     """
     stream = decoded(predictions, choice, competition, maps=probabilities is not None)
     return write_masks(progress(stream, "predict", total=len(ids)), choice, competition, path, ids, probabilities)
@@ -160,10 +161,10 @@ def write_masks(
 ) -> dict[str, int]:
     """`write_submission` of masks that are decoded already."""
     empty = 0
+    maps = MapStore(LocalStorage(probabilities or maps_beside(path)), "")
     with ExitStack() as stack:
-        maps = store = None
+        store = None
         if probabilities is not None:
-            maps = MapStore(LocalStorage(probabilities), "")
             maps.sweep()
             store = stack.enter_context(maps.replace(choice.model_dump(mode="json")))
         # Entered last, so left first: maps are kept only beside a submission that is valid.
@@ -172,9 +173,13 @@ def write_masks(
             empty += not writer.add(each.mask)
             if store is not None and each.probability is not None:
                 store.write(each.mask.id, each.probability, each.presence, each.inside)
-        if maps is not None:  # those of the former submission, which must not be taken for this one's after a kill
-            maps.clear()
+        maps.clear()  # those of the former submission, which must not be taken for this one's, nor after a kill
     return {"images": len(ids), "empty": empty}
+
+
+def maps_beside(path: Path) -> Path:
+    """The folder of the probability maps that made the submission ``path``."""
+    return path.with_name(path.stem + "_probabilities")
 
 
 def has_maps(probabilities: Path, choice: EnsembleChoice) -> bool:

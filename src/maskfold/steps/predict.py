@@ -19,7 +19,7 @@ from maskfold.ensembling.ensemble import Engine, Ensemble
 from maskfold.ensembling.finished import folds_of, optimism
 from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.shards import Shards, shard_count
-from maskfold.ensembling.submit import Decoded, has_maps, test_samples, write_masks
+from maskfold.ensembling.submit import Decoded, has_maps, maps_beside, test_samples, write_masks
 from maskfold.errors import CompetitionError, FoldsError, SubmissionError
 from maskfold.files import scratch_folder
 from maskfold.packing.read import Pack
@@ -158,7 +158,7 @@ def _made_of(shards: Shards) -> dict[str, Any]:
 def _write(place: Reserved, shards: Shards, parallel: int | None, cluster: Cluster | None) -> None:
     path, ensemble, ids = place.path, shards.ensemble, shards.samples.ids
     choice, competition = ensemble.choice, ensemble.competition
-    maps = path.with_name(path.stem + "_probabilities") if shards.maps else None
+    maps = maps_beside(path) if shards.maps else None
     if place.complete and (maps is None or has_maps(maps, choice)):
         print(f"{path} was written before the command was interrupted; its line in the log is added.")
         return
