@@ -80,6 +80,7 @@ def test_torchscript_of_two_folds(run, competition, tmp_path):
     facts = json.loads(extra[FACTS])
     assert facts["class_names"] == list(competition.labels.class_names)
     assert (facts["task"], facts["scale"], facts["stride"], facts["merge"]) == ("binary", 255, 8, "probabilities")
+    assert facts["pixel_size"] is None
     assert facts["made_of"][0]["sha256"] == {f"fold_{fold}/best": run.fold(fold).digest("best") for fold in (0, 2)}
     assert str(tmp_path) not in extra[FACTS].decode()
 

@@ -1,8 +1,11 @@
 """Images that networks see at other sizes than their files have: ensembles and shards keep them apart."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 from tests.conftest import TINY, draw_scene, reference_rle
 from tests.drawn_runs import random_run
@@ -10,19 +13,23 @@ from tests.drawn_runs import random_run
 from maskfold.competitions import open_competition
 from maskfold.config import load_config
 from maskfold.ensembling.ensemble import Ensemble
+from maskfold.ensembling.export import export_ensemble
 from maskfold.ensembling.shards import Shards
 from maskfold.ensembling.submit import default_choice, predict_samples
-from maskfold.errors import InferenceError
+from maskfold.errors import CompetitionError, InferenceError
+from maskfold.models.torchscript import FACTS
+from maskfold.steps.pseudo import pseudo_label
 
 # At data.scale 1 networks see squares of 65, 64 and 34 pixels, at 0.5 of 32, 32 and 17.
-PIXEL_SIZES = [1.0, 0.53, 1.01, 1.0, 1.01, 0.53, 1.01]
+PIXEL_SIZES = [1.6, 0.848, 1.616, 1.6, 1.616, 0.848, 1.616]
+WANTED = 1.6
 
 
 @pytest.fixture
 def configs(tmp_path):
     """Of a competition of squares of 64 pixels, at ``data.scale`` 1 and 0.5."""
     root, rng = tmp_path / "pixels", np.random.default_rng(4)
-    sizes = {"train": [1.0] * 6, "test": PIXEL_SIZES}
+    sizes = {"train": [WANTED] * 6, "test": PIXEL_SIZES}
     for split, listed in sizes.items():
         (root / split).mkdir(parents=True)
         masks, table = ["id,mask"], ["id,pixel_size"]
@@ -36,7 +43,7 @@ def configs(tmp_path):
     profile = {
         "layout": "csv", "metric": "dice", "columns": {"id": "id", "mask": "mask"},
         **{split: {"table": f"{split}.csv", "image": f"{split}/{{id}}.png"} for split in sizes},
-        "pixel_size": {"wanted": 1.0, "train": "train_pixels.csv", "test": "test_pixels.csv"},
+        "pixel_size": {"wanted": WANTED, "train": "train_pixels.csv", "test": "test_pixels.csv"},
     }  # fmt: skip
     (tmp_path / "pixels.yaml").write_text(yaml.safe_dump(profile))
     keys = {**TINY, "competition.profile": str(tmp_path / "pixels.yaml"), "competition.root": root, "tta.views": "none"}
@@ -73,6 +80,21 @@ def test_runs_that_give_other_images_are_not_averaged(configs, tmp_path, monkeyp
     ensemble = Ensemble(default_choice(runs), competition, batch_size=2, runs=runs)
     with pytest.raises(InferenceError, match=r"in different orders \(.*at_1\.0 test\d, .*at_0\.5 test\d\)"):
         list(ensemble.predict(samples))
+
+
+def test_an_exported_file_says_which_size_of_pixels_it_wants(configs, tmp_path):
+    run, extra = random_run(tmp_path / "runs", configs[1]), {FACTS: ""}
+    competition, path = open_competition(configs[1].competition), tmp_path / "x.pt"
+    export_ensemble(default_choice([run]), [run], competition, path, kind="torchscript")
+    torch.jit.load(str(path), _extra_files=extra)
+    facts = json.loads(extra[FACTS])
+    assert (facts["data_scale"], facts["pixel_size"]) == (0.5, WANTED)
+
+
+def test_images_whose_pixels_are_of_unknown_size_are_not_labelled(configs, tmp_path, here):
+    run = random_run(tmp_path / "runs", configs[0])
+    with pytest.raises(CompetitionError, match=r"how large the pixels in .*test are stands in no .* test_pixels\.csv"):
+        pseudo_label(run, images=configs[0].competition.root / "test")
 
 
 @pytest.mark.parametrize("scale", [0, 1])

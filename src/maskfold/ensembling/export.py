@@ -92,8 +92,8 @@ def export_ensemble(
     """Write the mean of an ensemble's networks, and compare the file with them on a real image at two sizes.
 
     The file takes images (N, K, H, W) as `maskfold.datasets` makes them (uint8; int32 for 16-bit images; float32), at
-    the runs' ``data.scale``, and gives probabilities float32 (N, C, H, W). Normalisation and padding are inside, views
-    and decoding are not.
+    the runs' ``data.scale``, their pixels of the size that a profile's ``pixel_size`` wants, and gives probabilities
+    float32 (N, C, H, W). Normalisation and padding are inside, views and decoding are not.
 
     Args:
         choice: checkpoints, weights of the runs, ``tta.merge``.
@@ -179,7 +179,7 @@ def _facts(
     networks: Sequence[Sequence[Any]],
 ) -> dict[str, Any]:
     """What the file says of itself: classes, images, and how it was made; names of runs, no places."""
-    labels, images = competition.labels, competition.images
+    labels, images, sizes = competition.labels, competition.images, competition.profile.pixel_size
     return {
         "maskfold": __version__,
         "torch": torch.__version__,
@@ -188,6 +188,7 @@ def _facts(
         "channels": images.channels,
         "scale": images.scale,
         "data_scale": runs[0].config.data.scale,
+        "pixel_size": None if sizes is None else sizes.wanted,
         "stride": max(int(network.stride) for of_run in networks for network in of_run),
         "merge": choice.tta.merge,
         "made_of": [

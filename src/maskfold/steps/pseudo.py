@@ -101,7 +101,16 @@ def _refuse_to_replace(folder: PseudoFolder, runs: Sequence[Run], *, overwrite: 
 
 
 def _images_in(root: Path, competition: Competition) -> Unlabelled:
-    """The images directly in a folder, their names as ids."""
+    """The images directly in a folder, their names as ids.
+
+    Raises:
+        CompetitionError: none, training images among them, or a profile that asks for the size of their pixels.
+    """
+    if (sizes := competition.profile.pixel_size) is not None:
+        raise CompetitionError(
+            f"the profile has a pixel_size, and how large the pixels in {root} are stands in no table: leave out "
+            f"--images, so that the competition's test images are labelled, whose sizes are in {sizes.test}"
+        )
     reader = competition.reading_from(root)
     names = [name for name in reader.files.names(".") if is_image(name)]
     if not names:
