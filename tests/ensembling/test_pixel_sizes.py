@@ -85,7 +85,7 @@ def test_runs_that_give_other_images_are_not_averaged(configs, tmp_path, monkeyp
 def test_an_exported_file_says_which_size_of_pixels_it_wants(configs, tmp_path):
     run, extra = random_run(tmp_path / "runs", configs[1]), {FACTS: ""}
     competition, path = open_competition(configs[1].competition), tmp_path / "x.pt"
-    export_ensemble(default_choice([run]), [run], competition, path, kind="torchscript")
+    export_ensemble(default_choice([run]), [run], competition, path, form="torchscript")
     torch.jit.load(str(path), _extra_files=extra)
     facts = json.loads(extra[FACTS])
     assert (facts["data_scale"], facts["pixel_size"]) == (0.5, WANTED)
