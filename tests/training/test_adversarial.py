@@ -179,6 +179,26 @@ def test_the_weight_grows_and_the_rate_follows_the_schedule(tiny, begin):
     assert step.optimizers["network"].param_groups[-1]["lr"] == pytest.approx(0.125 * 0.01)
 
 
+def test_gradients_are_clipped_to_the_norm(tiny, begin):
+    """One step down the gradient itself, at rate 1: it is as long as the gradient, and no longer than asked."""
+    changes = {
+        "optim.name": "momentum",
+        "optim.options": {"momentum": 0.0},
+        "optim.lr": 1.0,
+        "optim.weight_decay": 0,
+        "optim.encoder_lr_factor": 1,
+        "schedule.name": "constant",
+        "schedule.warmup": 0,
+    }
+    moved = []
+    for name, norm in (("free", None), ("clipped", 0.01)):
+        session = begin(tiny, name, {**changes, "optim.clip_norm": norm})
+        before = weights(session.network)
+        moved.append((trained(session, steps=1)[0] - before).norm().item())
+    assert moved[0] > 0.02
+    assert moved[1] == pytest.approx(0.01, rel=1e-3)
+
+
 OTHERS = [{"train.precision": "bf16"}, {"optim.freeze_encoder_epochs": 1}, {"optim.name": "lookahead_adamw"}]
 
 

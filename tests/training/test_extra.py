@@ -22,6 +22,7 @@ from maskfold.steps.predict import predict
 from maskfold.steps.pseudo import pseudo_label
 from maskfold.training import Callback, fit
 from maskfold.training.data import fold_data
+from maskfold.training.optimism import optimistic
 
 LOGITS = {0: -2.0, 1: 2.5, 2: 4.0}
 BINARY = LabelSpec("binary", ("roof",))
@@ -122,6 +123,14 @@ def test_folds_keep_different_images(labelling, learning, tmp_path):
     with pytest.raises(InferenceError, match=r"none of 5 images is sure enough \(at best 0%"):
         pseudo_label(labelling("unsure", {0: 0.1}), tmp_path / "none")
     assert not PseudoFolder(tmp_path / "none").exists()
+
+
+def test_a_fold_of_every_image_learns_from_nothing_that_only_some_folds_keep(labelling, learning, tmp_path):
+    """Here the fold whose rows come first keeps all five images, and the others keep none."""
+    sure_first = labelling(logits={0: 4.0, 1: 1.5, 2: -2.0})
+    folder = pseudo_label(sure_first, tmp_path / "pseudo", rules=Rules(confidence=0.9))
+    assert [sum(PseudoFolder(folder).table().query("fold == @fold")["kept"]) for fold in "012"] == [5, 0, 0]
+    assert extra_items(fold_data(learning(folder), "all", needs=frozenset())) == []
 
 
 def test_labels_of_other_folds_are_refused(labelling, learning, tmp_path, monkeypatch):
@@ -230,6 +239,12 @@ def test_a_score_is_marked_at_first_and_second_hand(labelling, learning, tmp_pat
     assert fit(run, 0)["optimistic"] is True
     assert run.fold(0).optimistic()
     assert capsys.readouterr().out.count(OPTIMISTIC) > 0
+
+
+def test_labels_of_networks_that_saw_validation_images_are_marked_too(labelling, learning, tmp_path):
+    folder = pseudo_label(labelling(facts={"optimistic": True}), tmp_path / "pseudo")
+    assert PseudoFolder(folder).manifest().optimistic
+    assert optimistic(learning(folder), 1)
 
 
 class StopAfterOne(Callback):

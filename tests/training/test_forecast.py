@@ -108,6 +108,21 @@ def test_snapshots_are_scored_one_by_one_and_together():
     assert found.end(Pace(batch=3, image=8, plain=1)) == pytest.approx((1 + 3 + 3) * 4 * 1 + 2 * 4 * 8)
 
 
+def test_training_images_that_are_watched_are_scored_too():
+    assert work(config(), watched_images=6, processes=2).validation(Pace(plain=0.5)) == pytest.approx((4 + 6) * 0.5 / 2)
+
+
+def test_adapted_batch_norms_need_a_look_before_each_prediction():
+    found = work(config(tta={"views": "d4", "batch_norm_prior": 9}), networks=2, test_images=3.5)
+    pace = Pace(image=8, plain=1)
+    assert found.out_of_fold(pace) == pytest.approx(4 * (8 + 1))
+    assert found.prediction(pace) == pytest.approx(2 * 3.5 * (8 + 1))
+
+
+def test_each_pass_with_dropout_is_a_look_of_its_own():
+    assert work(config(tta={"views": "flips", "dropout_passes": 3})).views == 4 * 3
+
+
 def test_an_epoch_a_fold_and_all_folds():
     found = work(config(train={"validate_every": 2}), batches=93, folds=3, processes=2, networks=6, test_images=2.5)
     forecast = found.forecast(Pace(batch=2, image=8, plain=1, saving=0.25, start=11))
@@ -140,6 +155,11 @@ def test_the_work_is_read_from_a_session(tiny, tmp_path):
     assert found.test_images == pytest.approx((3 * 48 * 40 + 2 * 40 * 56) / mean)
     everything = Work.of(open_session(Run.create(tiny, tmp_path / "all"), "all"))
     assert (everything.valid_images, everything.folds) == (0, 1)
+
+
+def test_snapshots_predict_together_in_every_fold(tiny, tmp_path):
+    changes = {"schedule.name": "snapshot", "schedule.cycles": 2, "inference.checkpoint": "snapshots"}
+    assert Work.of(open_session(Run.create(override(tiny, changes), tmp_path), 0)).networks == 3 * 2
 
 
 def valid_samples(session):

@@ -1,10 +1,12 @@
 """States inside an epoch: killed and resumed there, the end is the same bit for bit."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from tests.drill.ends import differences, end_of
 
-from maskfold.config import override
+from maskfold.config import Config, override
 from maskfold.errors import TrainingError
 from maskfold.runs import Run
 from maskfold.training import fit, midway
@@ -128,3 +130,9 @@ def test_nothing_is_stored_of_an_epoch_that_broke(tiny, tmp_path, monkeypatch, b
     assert run.fold(1).load_state()["midway"]["batch"] == 2
     fit(run, 1)
     assert run.fold(1).summary()["epochs"] == 3
+
+
+def test_other_processes_go_on_with_a_whole_optimiser_step():
+    """Twelve of 28 batches of one process are six of 14 of each of two: one step of four, and two that are repeated."""
+    half = SimpleNamespace(length=SimpleNamespace(batches_per_epoch=14), config=Config(train={"accumulate": 4}))
+    assert midway.batches_done(half, {"batch": 12, "batches": 28}) == 4

@@ -165,6 +165,22 @@ def test_published_weights_keep_their_own_statistics(sixteen_bit, tmp_path):
     assert network.mean.item() == pytest.approx(10000 * (0.485 + 0.456 + 0.406) / 3)
 
 
+def test_an_encoder_of_another_run_leaves_images_their_own_statistics(sixteen_bit, tmp_path):
+    """It learned on images that were normalised by their statistics, as these are by theirs."""
+    donor = Run.create(override(sixteen_bit, {"name": "donor", "seed": 3}), tmp_path)
+    encoder = open_session(donor, 0).network
+    donor.fold(0).save_checkpoint("best", encoder.state_dict())
+    for path in (tmp_path / "dark/train").iterdir():  # since then they became darker
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED) // 2)
+    plain, taught = (
+        open_session(Run.create(override(sixteen_bit, changes), tmp_path / "later"), 0).network
+        for changes in ({"name": "plain"}, {"name": "taught", "model.encoder_weights": f"{donor.path}/fold_0/best"})
+    )
+    assert parts(taught.state_dict(), encoder.state_dict()) == (True, False)
+    assert (taught.mean.item(), taught.std.item()) == (plain.mean.item(), plain.std.item())
+    assert plain.mean.item() < 0.6 * encoder.mean.item()
+
+
 def test_plain_images_keep_the_encoders_statistics(tiny, tmp_path):
     network = open_session(Run.create(tiny, tmp_path), 0).network
     assert torch.equal(network.mean.flatten(), 255 * torch.tensor([0.485, 0.456, 0.406]))

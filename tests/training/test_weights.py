@@ -13,6 +13,7 @@ from maskfold.inference.predict import Prediction
 from maskfold.labels import Label, LabelSpec
 from maskfold.runs import Run
 from maskfold.training import Callback, fit
+from maskfold.training import weights as weights_module
 from maskfold.training.data import fold_data
 from maskfold.training.optimism import optimistic
 from maskfold.training.weights import agreement_of, weights_of
@@ -29,6 +30,9 @@ def test_weights_by_hand():
     # The best of the runs agrees least with the third image, then with the second.
     cleaned = weights_of(agreement, WeightsConfig(runs=RUNS, doubtful=0.5))
     np.testing.assert_allclose(cleaned, [1, 0.25, 0.25, 1])
+    # One run agrees least of all with the first image, but the other one sees nothing wrong with it.
+    disputed = np.array([[0.9, 0.0], [0.5, 0.4], [0.8, 0.7]])
+    np.testing.assert_allclose(weights_of(disputed, WeightsConfig(runs=RUNS, doubtful=0.34)), [1, 0.25, 1])
     both = weights_of(agreement, WeightsConfig(runs=RUNS, hard=1, doubtful=0.25))
     np.testing.assert_allclose(both, [*plain[:2], 0.25, plain[3]])
     assert plain[2] * 0.25 > 0.25, "the third is the hardest, too: a quarter of that would be more than was said"
@@ -86,6 +90,24 @@ def test_a_fold_asks_networks_of_that_fold_about_its_training_images(config, dra
         hardness = np.array([1.05 - expected[n] for n in data.train.dataset.samples.ids]) ** 2
         np.testing.assert_allclose(data.sampler.weights, (hardness / hardness.mean()).clip(0.25, 4))
     assert not optimistic(run, 0)
+
+
+def test_the_mark_of_who_weighs_is_passed_on(config, weighed, tmp_path):
+    source = constant_run(tmp_path / "runs", "a", config, {0: 1.0}, optimistic=True)
+    assert optimistic(weighed(source, hard=1.0), 0)
+
+
+def test_networks_look_once_whatever_views_they_predict_with(config, weighed, tmp_path, monkeypatch):
+    asked, original = [], weights_module.predict_samples
+
+    def predict_samples(choice, *arguments, **options):
+        asked.append(choice.tta.views)
+        return original(choice, *arguments, **options)
+
+    monkeypatch.setattr(weights_module, "predict_samples", predict_samples)
+    source = constant_run(tmp_path / "runs", "a", override(config, {"tta.views": "d4"}), {0: 1.0})
+    fold_data(weighed(source, hard=1.0), 0, needs=frozenset())
+    assert asked == ["none"]
 
 
 def test_what_was_asked_is_kept(config, weighed, tmp_path, monkeypatch):
