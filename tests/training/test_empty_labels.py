@@ -69,6 +69,16 @@ def test_smoothed_labels_of_empty_masks_hold_no_object(labels):
         assert (seen.valid, seen.foreground) == (True, found)
 
 
+def test_little_of_a_class_is_more_than_its_share_of_the_smoothing():
+    """Of three classes each has a tenth where there is nothing of it."""
+    labels = LabelSpec("multiclass", ("sky", "road", "car"))
+    for share, found in ((0.1, False), (0.12, True)):
+        seen, mask = Seen(labels, 0.3), torch.full((2, 3, 4, 5), 0.1)
+        mask[1, 2, 3, 1] = share
+        seen.look({"valid": torch.ones(2, 4, 5), "targets": {"mask": mask}})
+        assert seen.foreground == found
+
+
 def test_what_one_process_saw_counts_for_all(monkeypatch):
     monkeypatch.setattr(empty_labels, "gather_object", lambda own: [(True, False), *own, (False, True)])
     assert Seen(LabelSpec("binary", ("a",))).of_all() == (True, True)

@@ -251,6 +251,13 @@ def test_scores_that_are_not_numbers_stop_nothing(tiny, train, monkeypatch, caps
     assert math.isnan(run.fold(0).summary()["candidates"]["best"])
 
 
+def test_only_so_many_candidates_leave_maps_as_asked(tiny, train):
+    run, summary = train(override(tiny, {"train.epochs": 1, "averaging.ema": 0.5, "train.oof_checkpoints": 1}))
+    assert set(summary["candidates"]) == {"best", "ema"}
+    assert list(summary["oof"]) == [summary["best_checkpoint"]]
+    assert len(run.fold(0).all_oof()) == 1
+
+
 def test_lookahead_is_validated_and_stored_with_its_slow_weights(tiny, train, monkeypatch):
     """18 images in batches of 2 are 9 steps, and the slow weights follow every 6: the fast ones are 3 steps ahead."""
     changes = {"optim.name": "lookahead_sgd", "train.batch_size": 2, "train.epochs": 1, "optim.lr": 0.05}
