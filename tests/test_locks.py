@@ -71,6 +71,22 @@ def test_the_same_process_does_not_get_it_twice_and_who_waits_gets_it_in_the_end
     assert not file.exists()
 
 
+def test_a_file_that_lost_its_name_meanwhile_is_no_lock(tmp_path, monkeypatch):
+    """Between opening and locking it, who held it before removed it: others would lock a new file of that name."""
+    file, found, lock = tmp_path / "x.lock", [], locks._lock
+
+    def lock_what_is_removed(opened):
+        found.append(lock(opened))
+        if len(found) == 1:
+            file.unlink()
+        return found[-1]
+
+    monkeypatch.setattr(locks, "_lock", lock_what_is_removed)
+    with exclusive(file, "x"), pytest.raises(BusyError), exclusive(file, "x"):
+        pass
+    assert found == [True, True, False]
+
+
 def test_a_planted_link_is_not_followed(tmp_path):
     (tmp_path / "precious").write_text("as it was")
     (tmp_path / "x.lock").symlink_to(tmp_path / "precious")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import stat
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -113,3 +114,11 @@ def test_links_are_not_unpacked(folder, tmp_path):
     entry.external_attr = (stat.S_IFLNK | 0o777) << 16
     source = archive(tmp_path / "pack.zip", folder, [(entry, "/etc/passwd")])
     assert "holds 'profile.yaml', a link: it is not unpacked" in refused(source)
+
+
+def test_an_archive_for_which_there_is_no_room_is_not_unpacked(folder, tmp_path, monkeypatch):
+    source = archive(tmp_path / "pack.zip", folder)
+    monkeypatch.setattr("maskfold.packing.read.shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    assert "set TMPDIR to a folder on another disk, or unpack it yourself and name the folder" in refused(source)
+    with open_pack(folder) as pack:
+        assert pack.config.seed == 7

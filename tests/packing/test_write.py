@@ -12,7 +12,7 @@ import segmentation_models_pytorch as smp
 import torch
 import yaml
 from safetensors.torch import load_file
-from tests.drawn_runs import random_run
+from tests.drawn_runs import constant_run, random_run
 
 from maskfold.competitions.profile import load_profile
 from maskfold.config import override
@@ -60,6 +60,23 @@ def test_a_pack_holds_what_predicts(run, competition, tmp_path):
             assert all(map(torch.equal, packed.state_dict().values(), own.state_dict().values()))
         kept = pack.config.model_dump() | {"competition": None}
     assert kept == run.config.model_dump() | {"competition": None}
+
+
+def test_a_pack_holds_the_heads_that_smp_does_not_know(config, competition, tmp_path):
+    run = random_run(tmp_path / "runs", override(config, {"name": "deep", "model.deep_supervision": 1}))
+    with open_pack(written(run, competition, tmp_path / "pack", folds=(0,))) as pack:
+        packed, own = (
+            load_networks(each, each.fold(0), "best", competition)[0].state_dict() for each in (pack.runs[0], run)
+        )
+    assert any("deep_heads" in name for name in own)
+    assert packed.keys() == own.keys()
+    assert all(torch.equal(packed[name], own[name]) for name in own)
+
+
+def test_the_mark_of_an_optimistic_score_goes_with_a_run(config, competition, tmp_path):
+    run = constant_run(tmp_path / "runs", "marked", config, {0: 1.0}, optimistic=True)
+    with open_pack(written(run, competition, tmp_path / "pack", folds=(0,))) as pack:
+        assert pack.runs[0].fold(0).optimistic()
 
 
 def write_names():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from tests.memory_storage import MemoryStorage
 
 from maskfold.competitions import open_competition
 from maskfold.config import Config, override
@@ -198,6 +199,26 @@ def test_a_fold_is_finished_by_its_summary(config, tmp_path):
     assert run.fold(11).summary() == {"score": 0.11}
     assert len(run.fold(2).digest("best")) == 64
     assert run.fold(2).digest("best") != run.fold(11).digest("best")
+
+
+def test_a_damaged_state_is_not_kept_as_the_one_before(config, tmp_path):
+    """The state that is repeated after it would else take the place of the last one that is whole."""
+    storage, key = MemoryStorage(), "fold_0/last.pt"
+
+    def damage():
+        storage.contents[key] = storage.contents[key][:-3]
+
+    run = Run(tmp_path / "mine", storage)
+    run.adopt(config)
+    for epoch in (1, 2):
+        run.fold(0).save_state({"epoch": epoch})
+    damage()
+    fold = run.fold(0)
+    assert fold.load_state() == {"epoch": 1}
+    fold.save_state({"epoch": 2})
+    assert fold.load_state() == {"epoch": 2}
+    damage()
+    assert run.fold(0).load_state() == {"epoch": 1}
 
 
 def _hold(path, ready, done):
