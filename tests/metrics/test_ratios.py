@@ -118,6 +118,17 @@ def test_weights_of_classes(name):
     np.testing.assert_allclose(weighted.per_class(stats), of_class)
 
 
+@pytest.mark.parametrize("empty", [0, 1, None])
+def test_of_images_without_a_class_its_own_score_is_what_the_profile_says(empty):
+    """Flowers are in two of six images; in the others none is found either."""
+    predicted, truth = layers()
+    predicted[:4, 1], truth[:4, 1] = 0, 0
+    metric = build_metric("dice", FORMS, {"empty": empty})
+    stats = rows_of(metric, predicted, truth, np.ones((6, 6, 8), bool))
+    there = np.mean([f1_score(t.ravel(), p.ravel()) for p, t in zip(predicted[4:, 1], truth[4:, 1], strict=True)])
+    assert metric.per_class(stats)[1] == pytest.approx(there if empty is None else (4 * empty + 2 * there) / 6)
+
+
 def test_pooled_classes_are_scored_apart_and_without_background():
     rng = np.random.default_rng(3)
     predicted, truth = (rng.integers(0, 3, (4, 5, 6), dtype=np.uint8) for _ in range(2))

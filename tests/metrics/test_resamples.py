@@ -35,14 +35,14 @@ def metric_of(name):
 
 def drawn_sets(name, images=37):
     rng = np.random.default_rng(4)
-    columns = {"miou": 9, "dice": 3, "lowest": 1}[name]
+    columns = {"miou": 9, "dice": 3, "pooled_dice": 3, "lowest": 1}[name]
     sets = [rng.integers(1, 90 + 40 * number, (images, columns)).astype(float) for number in range(3)]
-    if name == "dice":  # images without a pixel that counts, not the same in all sets
+    if name in ("dice", "pooled_dice"):  # images without a pixel that counts, not the same in all sets
         sets[0][5] = sets[2][8] = sets[2][9] = np.nan
     return sets
 
 
-@pytest.mark.parametrize("name", ["dice", "miou", "lowest"])
+@pytest.mark.parametrize("name", ["dice", "pooled_dice", "miou", "lowest"])
 @pytest.mark.parametrize("grouped", [False, True])
 def test_the_same_as_one_after_the_other(name, grouped):
     metric, sets = metric_of(name), drawn_sets(name)

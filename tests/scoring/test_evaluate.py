@@ -5,11 +5,13 @@ import shutil
 import numpy as np
 import pytest
 from tests.conftest import reference_rle
-from tests.drawn_runs import decode, dice, make_run, read_table, truth_of
+from tests.drawn_runs import constant_run, decode, dice, make_run, read_table, truth_of
 
 from maskfold.competitions import open_competition
 from maskfold.config import PostConfig, override
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
+from maskfold.ensembling.finished import OPTIMISTIC
+from maskfold.ensembling.submit import default_choice
 from maskfold.errors import InferenceError, MaskfoldError
 from maskfold.labels import LabelSpec
 from maskfold.metrics import build_metric
@@ -187,6 +189,12 @@ def test_out_of_fold_scores_of_a_choice(config, competition, truth, tmp_path):
     second = evaluate_oof(choice, competition, folds=[1])
     assert second.ids == sorted(truth)[1::2], "the images that fold 1 validates"
     assert second.score == pytest.approx(np.mean(expected[1::2]), abs=2e-3)
+
+
+def test_a_score_of_networks_that_saw_its_images_says_so(config, competition, tmp_path):
+    for name, facts, said in (("a", {}, False), ("b", {"optimistic": True}, True)):
+        run = constant_run(tmp_path, name, config, {0: 1.0}, **facts)
+        assert (OPTIMISTIC in evaluate_oof(default_choice([run]), competition).line()) is said
 
 
 def test_groups_come_from_the_runs_division(config, truth, tmp_path):

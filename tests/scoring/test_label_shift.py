@@ -104,6 +104,11 @@ def test_both_must_say_it_of_one_direction_and_to_one_side():
     assert LabelShift(up, up, 50, undone=(0.5, 0.25)).key == "[0.1, 0.2]"
 
 
+def test_less_than_matters_is_of_no_side():
+    assert Offset((0.1, 0.0), (0.05, -0.1), (0.12, 0.1)).sides() == (0, 0)
+    assert Offset((0.2, -0.2), (0.05, -0.3), (0.3, -0.1)).sides() == (1, -1)
+
+
 @pytest.mark.slow
 def test_no_false_alarm():
     alarms = [seed for seed in range(20) if found(seed, (0, 0), images=40).found]
@@ -127,3 +132,9 @@ def test_out_of_fold_maps_of_a_run(views, config, competition, truth, tmp_path, 
         assert measured is None, "an offset may have been learned"
     else:
         assert measured.maps.shift == pytest.approx((-1, 2), abs=0.1)
+        # Of a run that undoes a shift the maps were moved to where the masks are, the images were not.
+        other = make_run(tmp_path, "b", override(config, {"data.label_shift": [0.5, -1]}), found, valid)
+        moved = label_shift_oof(default_choice([other]), competition)
+        assert moved.undone == (0.5, -1)
+        assert moved.maps == measured.maps
+        assert moved.edges.shift == pytest.approx(np.subtract(measured.edges.shift, (0.5, -1)))
