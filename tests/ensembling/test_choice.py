@@ -50,6 +50,13 @@ def test_runs_that_were_moved(tmp_path):
     assert moved.hashes == {"/in/a/fold_0/swa.safetensors": "ab", "else/b2/fold_0/best.safetensors": "cd"}
 
 
+def test_a_run_is_not_taken_for_another_whose_name_it_begins_with(tmp_path):
+    weights = [RunChoice(run=run, checkpoint="best", weight=1.0) for run in ("runs/a", "runs/ab")]
+    choice = EnsembleChoice(runs=weights, hashes={"runs/ab/fold_0/best.safetensors": "cd"})
+    moved = choice.moved_to([Path("/in/x"), Path("/in/y")])
+    assert moved.hashes == {"/in/y/fold_0/best.safetensors": "cd"}
+
+
 def test_another_number_of_runs(tmp_path):
     write_ensemble(two_runs(), tmp_path / "ensemble.yaml")
     with pytest.raises(RunError, match=r"is for 2 runs, not for 1: run python src/tune\.py again"):

@@ -18,7 +18,7 @@ from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.settings import Setting
 from maskfold.ensembling.stack import Stack
 from maskfold.ensembling.stack_layer import stacked_map
-from maskfold.ensembling.stacking import Stacking, fit_stack, pixels_of
+from maskfold.ensembling.stacking import Pixels, Stacking, fit_stack, pixels_of
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.ensembling.tune import tune
 from maskfold.errors import ConfigError, ExportError, RunError
@@ -176,6 +176,18 @@ class Drawn:
 
     def truth(self, competition):
         return Label.whole(self.mask)
+
+
+def test_each_image_counts_the_same_however_many_pixels_of_it_do():
+    images = [Drawn(1), Drawn(2, opposite=True)]
+    one, other = (
+        pixels_of([each / np.float32(255) for each in image.maps[:, None]], image.truth(None), ROOF, most=600, seed=0)
+        for image in images
+    )
+    larger = Pixels(np.tile(one.inputs, (5, 1, 1)), np.tile(one.truth, (5, 1)))
+    plain, found, alone = (fit_stack(used, ROOF) for used in ([one, other], [larger, other], [one]))
+    np.testing.assert_allclose([*found.own, *found.bias], [*plain.own, *plain.bias], atol=1e-3)
+    assert abs(alone.own[0] - plain.own[0]) > 0.1, "the two images say opposite things"
 
 
 def test_a_part_has_no_say_in_the_layer_that_it_is_scored_under():

@@ -7,7 +7,9 @@ import torch
 from scipy import ndimage
 from tests.drawn_runs import decode, make_run, read_table, truth_of
 
+from maskfold.competitions import SubmissionWriter
 from maskfold.config import PostConfig, TTAConfig, override
+from maskfold.ensembling import submit
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice
 from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.submit import (
@@ -293,3 +295,21 @@ def test_maps_of_a_former_submission_do_not_stay_beside_a_new_one(competition, d
     assert has_maps(folder, choice), "the former submission is still there, and so are its maps"
     write_submission(stream(None), other, competition, path, list(maps))
     assert [entry.name for entry in folder.iterdir()] == ["mine.txt"]
+
+
+def test_maps_of_the_former_submission_are_gone_before_a_new_one_is_there(competition, drawn, tmp_path, monkeypatch):
+    """Killed between the two, the maps would be taken for those of the new one."""
+    maps, choice, there = maps_of(drawn), EnsembleChoice(runs=[ONE]), []
+    path, folder = tmp_path / "s.csv", tmp_path / "maps"
+
+    class Watched(SubmissionWriter):
+        def __exit__(self, *error):
+            there.append(has_maps(folder, choice))
+            return super().__exit__(*error)
+
+    monkeypatch.setattr(submit, "SubmissionWriter", Watched)
+    for _ in range(2):
+        stream = (Prediction(name, 0, probability, None) for name, probability in maps.items())
+        write_submission(stream, choice, competition, path, list(maps), folder)
+        assert has_maps(folder, choice)
+    assert there == [False, False]

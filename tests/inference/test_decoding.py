@@ -374,6 +374,11 @@ def test_the_gate_is_no_part_of_what_is_refined():
         gate.decide(refined)
 
 
+def test_a_chain_reaches_as_far_as_all_its_steps_together():
+    """A hole of 30 pixels and what is just beyond it; then a component of 40."""
+    assert build_chain(PostConfig(fill_holes=30, min_area=40), BINARY).reach == (30 + 1) + 40
+
+
 def test_a_step_that_changes_nothing_is_not_in_the_chain():
     assert build_chain(PostConfig(), CLOUDS).after == ()
     assert [part.name for part in build_chain(PostConfig(min_area=[0, 0, 2]), CLOUDS).after] == ["min_area"]

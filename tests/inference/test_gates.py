@@ -51,6 +51,10 @@ def test_the_mean_of_the_largest_probabilities(pixels):
     np.testing.assert_array_equal(found, (probability >= 0.5) & there[:, None, None])
 
 
+def test_a_mean_of_just_the_threshold_is_enough():
+    assert decode(np.full((1, 4, 7), 0.75, np.float32), BINARY, top_mean={"threshold": 0.75, "pixels": 9}).all()
+
+
 @pytest.mark.parametrize(
     "post",
     [

@@ -383,6 +383,14 @@ def test_presence_is_the_mean_of_models_and_views(merge):
     assert np.ptp(expected) > 0.05
 
 
+def test_presence_weighs_views_as_maps_do():
+    loader, model = [batch(0, 2, (7, 5))], Seeing()
+    images = loader[0]["image"]
+    found = presences([model], loader, views="hflip", view_weights=[3, 1])
+    expected = 0.75 * by_hand(model, images) + 0.25 * by_hand(model, images.flip(-1))
+    np.testing.assert_allclose(np.stack([p.presence for p in found]), expected, atol=1e-6)
+
+
 def test_presence_is_of_those_models_that_have_it():
     loader, model = [batch(0, 3, (7, 5))], Seeing()
     mixed = presences([Pointwise(2), model, Pointwise(2, 1)], loader, weights=[2, 1, 5])
