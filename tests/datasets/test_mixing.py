@@ -77,6 +77,22 @@ def test_cutmix_cuts_one_rectangle():
     assert np.std(areas) > 0.1
 
 
+def test_cutmix_draws_a_share_of_the_area():
+    """Where alpha is large it is half of the area, and the largest regions are whole rectangles."""
+    areas = []
+    for number in range(40):
+        (image, _), (_, other) = mixed(BINARY, "cutmix", number, config={"alpha": 1000})
+        areas.append((image == other.image).all(-1).mean())
+    assert max(areas) == pytest.approx(0.5, abs=0.05)
+
+
+def test_what_does_not_count_is_not_pasted():
+    """Where nothing is known, no class has a share: not even the background."""
+    for number in range(12):
+        (image, _), (_, over) = mixed(STREETS, "copy_paste", number, soft=True)
+        assert not ((image == over.image).all(-1) & ~over.label.valid).any()
+
+
 def test_pasted_are_whole_objects_some_and_not_all():
     shares = []
     for number in range(30):

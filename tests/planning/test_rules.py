@@ -361,6 +361,8 @@ def test_what_an_option_promises():
     # A crop that shows half of the image's side says less of it.
     hidden = value(LITE[0], costs_of(data, 1.0, 512), 1, 1000) - value(LITE[0], costs_of(data, 1.0, 256), 1, 1000)
     assert hidden == pytest.approx(choice.HIDDEN)
+    around = value(LITE[0], costs_of(data, 1.0, 640), 1, 1000)
+    assert around == value(LITE[0], costs_of(data, 1.0, 512), 1, 1000), "more than the image is no more than all of it"
     whole, crops = (costs_of(kind(512, 512, task="multiclass"), 1.0, side) for side in (512, 256))
     assert value(LITE[0], whole, 1, 1000) - value(LITE[0], crops, 1, 1000) == pytest.approx(0.137)
     assert value(LITE[0], costs_of(data), 1, 639) == -np.inf, "640 images are not seen once"

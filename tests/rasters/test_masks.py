@@ -152,15 +152,20 @@ def test_parts_of_resized_labels_are_those_of_the_whole(size, labels):
     assert (found != whole.values).mean() < 0.01
 
 
-def test_what_does_not_count_is_no_background_of_smaller_labels():
-    """Of blocks of three by three the pixels that count vote."""
-    valid = RNG.random((42, 57)) < 0.6
-    layers = (RNG.random((2, 42, 57)) < 0.45) & valid
+@pytest.mark.parametrize(("parts", "block", "size"), [(1, 3, (42, 57)), (5, 6, (48, 54))])
+def test_what_does_not_count_is_no_background_of_smaller_labels(parts, block, size):
+    """Pixels are cut into parts, and of each block of parts those that count vote; a tie is enough."""
+    rng, rows = np.random.default_rng(2), slice(2, 13)
+    valid = rng.random(size) < 0.6
+    layers = (rng.random((2, *size)) < 0.45) & valid
 
     def read(part):
         return Label(layers[..., *part].astype(np.uint8), valid[part])
 
-    found = resized_label(read, (42, 57), (14, 19), (slice(2, 13), slice(0, 19)), OVERLAPPING)
-    there, counted = layers.reshape(2, 14, 3, 19, 3).sum((2, 4)), valid.reshape(14, 3, 19, 3).sum((1, 3))
-    np.testing.assert_array_equal(found.valid, valid[1::3, 1::3][2:13])
-    np.testing.assert_array_equal(found.values, (2 * there >= counted)[:, 2:13] & found.valid)
+    wanted = (size[0] * parts // block, size[1] * parts // block)
+    found = resized_label(read, size, wanted, (rows, slice(0, wanted[1])), OVERLAPPING)
+    layers_of_parts, valid_parts = (each.repeat(parts, -1).repeat(parts, -2) for each in (layers, valid))
+    there = layers_of_parts.reshape(2, wanted[0], block, wanted[1], block).sum((2, 4))
+    counted = valid_parts.reshape(wanted[0], block, wanted[1], block).sum((1, 3))
+    np.testing.assert_array_equal(found.valid, valid_parts[block // 2 :: block, block // 2 :: block][rows])
+    np.testing.assert_array_equal(found.values, (2 * there >= counted)[:, rows] & found.valid)
