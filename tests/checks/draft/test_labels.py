@@ -39,6 +39,33 @@ def test_binary_masks_in_folders_of_two_splits(tmp_path, drafted):
             writer.write(name, shapes(3, (36, 50)))
 
 
+def test_masks_of_0_and_1_beside_masks_of_0_and_255_are_of_one_class(tmp_path, drafted):
+    root = tmp_path / "own"
+    truth = {name: shapes(seed, (36, 50)) * (seed != 4) for seed, name in enumerate(NAMES)}
+    write_images(root / "images", NAMES)
+    for seed, (name, mask) in enumerate(truth.items()):
+        save(root / "masks" / f"{name}.png", mask * (255 if seed % 3 == 1 else 1))
+    write_images(root / "test", ["q1", "q2"])
+    found, competition = drafted(root)
+    same(decoded(competition), truth)
+    assert competition.labels.class_names == ("foreground",)
+    (doubt,) = found.draft.doubts
+    assert doubt.startswith("label_map: 6 label files hold 1, 2 others hold 255: both are taken for the foreground")
+
+
+def test_that_255_is_taken_for_what_is_not_scored_is_said(tmp_path, drafted):
+    root = tmp_path / "own"
+    write_images(root / "images", NAMES)
+    for seed, name in enumerate(NAMES):
+        label = classes(seed, count=3)
+        label[:2, :7] = 255 if seed < 5 else 0
+        save(root / "masks" / f"{name}.png", label)
+    found, competition = drafted(root, metric="miou")
+    assert len(competition.labels.class_names) == 3
+    said = "label_map: 255, in 5 of 9 label files, is taken for what is not scored"
+    assert any(doubt.startswith(said) for doubt in found.draft.doubts)
+
+
 def test_images_without_a_mask_in_the_same_folder_are_the_test_split(tmp_path, drafted):
     root = tmp_path / "own"
     truth = {name: shapes(seed, (36, 50)) for seed, name in enumerate(NAMES)}

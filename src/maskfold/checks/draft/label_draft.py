@@ -69,7 +69,8 @@ def find_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelFindings 
 def _holds_classes(files: CompetitionFiles, family: Family) -> bool:
     """Whether a few of its files hold few values, as pictures do not."""
     values = read_labels(files, every_nth(sorted(family.paths.values()), FEW_FILES))
-    return bool(values.read) and values.kind in ("two", "numbers", "colours") and len(values.pixels) <= FEW_VALUES
+    classes = values.kind in ("two", "two scales", "numbers", "colours")
+    return bool(values.read) and classes and len(values.pixels) <= FEW_VALUES
 
 
 def draft_labels(found: LabelFindings, tables: Sequence[Table]) -> Draft:
@@ -137,6 +138,8 @@ def add_label_values(draft: Draft, values: LabelValues, tables: Sequence[Table])
         draft.leave_open("class_names", f"{reason}. These are no classes: are they instances, heights, pictures?")
     elif values.kind == "two":
         _add_two(draft, values, reason)
+    elif values.kind == "two scales":
+        _add_two_scales(draft, values, reason)
     elif values.kind == "blurred colours":
         _add_corners(draft, values, reason)
     elif values.kind == "blurred":
@@ -153,6 +156,16 @@ def _add_two(draft: Draft, values: LabelValues, reason: str) -> None:
         low, high = own[0], own[-1]
         draft.add("label_map", {str(low): 0, str(high): 1}, "the larger value is taken for the foreground")
         draft.doubts.append(f"label_map: that {high} is the foreground and {low} the background is a guess")
+
+
+def _add_two_scales(draft: Draft, values: LabelValues, reason: str) -> None:
+    ones, whites = values.files_with(1), values.files_with(NOT_SCORED)
+    draft.add("class_names", ["foreground"], f"{reason}. Names are free: write the competition's own")
+    draft.add("label_map", {"0": 0, "255": 1, "1": 1}, "no file holds both 255, which is submitted, and 1")
+    draft.doubts.append(
+        f"label_map: {ones} label files hold 1, {whites} others hold 255: both are taken for the foreground, written "
+        "in two ways. If 255 is what is not scored, write 255: 255"
+    )
 
 
 def _add_corners(draft: Draft, values: LabelValues, reason: str) -> None:
@@ -180,8 +193,13 @@ def _add_classes(draft: Draft, values: LabelValues, reason: str, tables: Sequenc
         if NOT_SCORED in values.pixels and NOT_SCORED not in listed:
             entries[str(NOT_SCORED)] = NOT_SCORED
         draft.add("label_map", entries, "value or colour: class, counted from 0 in the order of class_names")
-    rare = [_key(value) for value in numbers if values.files[value] * 20 < values.read]
+    rare = [_key(value) for value in numbers if values.files_with(value) * 20 < values.read]
     missing = "" if not rare else f"; {first_few(rare)} are in few files: are they drawn by mistake?"
+    if NOT_SCORED in values.pixels and NOT_SCORED not in listed:
+        draft.doubts.append(
+            f"label_map: 255, in {values.files_with(NOT_SCORED)} of {values.read} label files, is taken for what is "
+            "not scored. If it is a class, name it in class_names and give its number in label_map"
+        )
     if NOT_SCORED in values.pixels and not rare:
         return
     what = "colours" if values.kind == "colours" else "values"

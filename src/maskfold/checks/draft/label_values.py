@@ -21,7 +21,7 @@ NEAR, ENDS = 0.97, 24
 # The same of colours, whose channels are blurred more; and of all pixels those that a colour has which is meant.
 NEAR_CORNERS, MEANT = 0.9, 0.001
 
-Kind = Literal["two", "numbers", "colours", "blurred", "blurred colours", "other"]
+Kind = Literal["two", "two scales", "numbers", "colours", "blurred", "blurred colours", "other"]
 Value = int | tuple[int, int, int]
 
 
@@ -31,13 +31,13 @@ class LabelValues:
 
     Attributes:
         pixels: value, or colour (red, green, blue) -> number of pixels.
-        files: the same -> number of files.
+        sets: the values of a file -> number of such files.
         read: number of files read.
         failures: messages about files that cannot be read.
     """
 
     pixels: Counter[Value] = field(default_factory=Counter)
-    files: Counter[Value] = field(default_factory=Counter)
+    sets: Counter[frozenset[Value]] = field(default_factory=Counter)
     read: int = 0
     failures: list[str] = field(default_factory=list)
 
@@ -54,9 +54,15 @@ class LabelValues:
             return "colours" if len(values) <= MOST else "blurred colours" if self.corners else "other"
         if len(values) <= 2:
             return "two"
+        if values == {0, 1, 255} and not self.files_with(1, 255):
+            return "two scales"
         if self._at_the_ends() and {0, 255} <= values:
             return "blurred"
         return "numbers" if len(values) <= MOST else "other"
+
+    def files_with(self, *values: Value) -> int:
+        """Number of files that hold all of these."""
+        return sum(count for found, count in self.sets.items() if found.issuperset(values))
 
     @property
     def corners(self) -> list[tuple[int, int, int]]:
@@ -90,7 +96,7 @@ def read_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelValues:
     for array in usable.values():
         counts = _count(array, coloured=coloured)
         found.pixels.update(counts)
-        found.files.update(counts.keys())
+        found.sets[frozenset(counts)] += 1
         found.read += 1
         if len(found.pixels) > 4 * MOST and not found.corners:
             break

@@ -82,7 +82,7 @@ def _add_rows(draft: Draft, found: MaskFiles) -> None:
         draft.doubts.append("class_values: which value or colour of the masks is which class is a guess by their order")
         return
     draft.add("rows", "image", rows)
-    if values.kind in ("two", "blurred"):
+    if values.kind in ("two", "two scales", "blurred"):
         add_label_values(draft, values, ())
         return
     draft.add("class_names", ["foreground"], "names are free: write the competition's own")
