@@ -239,6 +239,36 @@ def test_a_row_for_each_instance(tmp_path, drafted):
     same(decoded(competition), truth)
 
 
+@pytest.mark.parametrize("mask_of", [2, 6])
+def test_a_row_that_stands_there_twice_is_no_instance(tmp_path, mask_of):
+    """A copy of a row, or another mask for the same image: a mistake that is refused, not a table of objects."""
+    root = tmp_path / "own"
+    draw(root)
+    sample_submission(root)
+    lines = (root / "train.csv").read_text().splitlines()
+    lines.append(f"tr002,{lines[1 + mask_of].partition(',')[2]}")
+    (root / "train.csv").write_text("\n".join(lines) + "\n")
+    found = draft_profile(root)
+    assert found.draft.tree["rows"] == "image"
+    (doubt,) = found.draft.doubts
+    copies = ", copies of each other" if mask_of == 2 else ""
+    assert doubt.startswith(f"rows: 1 of 16 images have several rows in train.csv{copies}: tr002. ")
+    (problem,) = found.tried.problems
+    assert "1 duplicate ids: tr002" in problem
+
+
+def test_a_row_that_stands_there_twice_does_not_hide_the_classes(tmp_path):
+    root, values = tmp_path / "own", ("1", "2", "3")
+    _, rows = by_class(root, lambda *row: row, overlap=True, only_positive=True)
+    header = ("ImageId", "Kind", "EncodedPixels")
+    write_csv(root / "train.csv", [*rows, rows[7]], header=header)
+    add_test(root, lambda *row: row, values, header)
+    found = draft_profile(root)
+    assert (found.draft.tree["rows"], found.draft.tree["class_values"]) == ("class", ["1", "2", "3"])
+    (problem,) = found.tried.problems
+    assert f"1 duplicate ids: {rows[7][0]} (class {rows[7][1]})" in problem
+
+
 def with_class(root, form, rows_of):
     """Rows of (id, rle, class, species); ``rows_of(seed)`` are the classes of an image's rows."""
     rows = []

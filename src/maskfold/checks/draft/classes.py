@@ -1,6 +1,7 @@
 """The classes of a table's rows: their names, and whether they overlap."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,13 +54,27 @@ def _add_rows_without_class(draft: Draft, train: Roles) -> None:
     images, rows = len(set(train.images)), len(train.images)
     repeating = [column for column in train.like_classes if train.differs(column)]
     if train.rows == "image":
-        draft.add("rows", "image", f"each of the {images} images has one row")
+        draft.add("rows", "image", f"{rows} rows of {images} images: one for each")
+        draft.doubts += _several_rows(train)
     else:
         without = "" if repeating else ", and no column of a class"
         draft.add("rows", "instance", f"{rows} rows of {images} images: several for an image{without}")
     draft.add("class_names", ["foreground"], "names are free: write the competition's own")
     draft.doubts += [_several_classes(train.table.name(column)) for column in repeating]
     draft.remarks += [_attribute(train, column) for column in train.like_classes if column not in repeating]
+
+
+def _several_rows(train: Roles) -> list[str]:
+    """What is said where a few images have several rows."""
+    several = [image for image, count in Counter(train.images).items() if count > 1]
+    if not several:
+        return []
+    copies = "" if train.repeated else ", copies of each other"
+    return [
+        f"rows: {len(several)} of {len(set(train.images))} images have several rows in {train.table.path}{copies}: "
+        f"{first_few(several)}. So few are taken for mistakes, and refused: remove these rows in a copy of the table. "
+        "If a row is an object, write rows: instance"
+    ]
 
 
 def _several_classes(name: str) -> str:

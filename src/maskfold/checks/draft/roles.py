@@ -1,6 +1,7 @@
 """What the columns and rows of a table of masks are: the image, the class, the mask; a row for each of what."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +14,8 @@ from maskfold.picks import every_nth
 
 CLASS_SEPARATORS = ("_", "-", ":", "|", "/", " ", ".")
 MOST_CLASSES = 256
+# Of the images with a mask, those with several rows: so few are mistakes, more have rows of instances.
+FEW = 0.1
 # Cells of a column by which it is looked for among the images.
 LOOKED_AT = 2000
 CLASS_WORD = re.compile(r"class|label|categor|defect|type|kind|organ|species", re.IGNORECASE)
@@ -64,12 +67,19 @@ class Roles:
         """What a row is of."""
         if self.value is not None or self.separator is not None:
             return "class"
-        return "instance" if self.several else "image"
+        filled = {image for image, text in zip(self.images, self.masks, strict=True) if RUNS.fullmatch(text)}
+        return "instance" if len(self.repeated) > FEW * len(filled) else "image"
 
     @property
     def several(self) -> bool:
         """Whether an image has several rows."""
         return len(set(self.images)) < len(self.images)
+
+    @cached_property
+    def repeated(self) -> list[str]:
+        """The images of which several rows differ: a row that stands there twice is one."""
+        rows = set(zip(self.images, self.classes, self.masks, strict=True))
+        return sorted(image for image, count in Counter(image for image, _, _ in rows).items() if count > 1)
 
     @property
     def like_classes(self) -> list[int]:
@@ -88,7 +98,7 @@ class Roles:
         What is said of images that have one row each is the mask's class only where a submission has classes, too; else
         it may be anything, such as the organ that an image shows.
         """
-        if self.value is None or self.several or (test is not None and test.rows == "class"):
+        if self.value is None or self.repeated or (test is not None and test.rows == "class"):
             return self
         return replace(self, value=None)
 
@@ -111,9 +121,7 @@ def find_roles(table: Table, mask: int, images: ImagePaths, id_pattern: str | No
     column, places, separator = max(found, key=lambda item: item[1].share)
     if not places.found:
         column = max(others, key=lambda place: len(set(table.values(place))))
-    value = (
-        None if separator is not None else _class_column(table, column, [place for place in others if place != column])
-    )
+    value = None if separator is not None else _class_column(table, column, mask)
     return Roles(table, column, mask, value, separator, places)
 
 
@@ -136,13 +144,14 @@ def _look_up(ids: Sequence[str], images: ImagePaths, id_pattern: str | None) -> 
     return (composed, None) if composed.found and composed.share >= best.share else (best, chosen)
 
 
-def _class_column(table: Table, image: int, others: Sequence[int]) -> int | None:
+def _class_column(table: Table, image: int, mask: int) -> int | None:
     """The column that, with the image, names a row: few values, and each of an image's rows another."""
-    ids = table.values(image)
-    repeated = len(set(ids)) < len(ids)
-    for column in others:
+    ids, masks = table.values(image), table.cells[mask]
+    for column in (place for place in table.columns if place not in (image, mask)):
         values = table.values(column)
-        distinct = len(set(zip(ids, values, strict=True))) == len(ids)
+        rows = set(zip(ids, values, masks, strict=True))
+        distinct = len({(name, value) for name, value, _ in rows}) == len(rows)
+        repeated = len(rows) > len(set(ids))
         if distinct and _few(values) and (repeated or _named(table, column)):
             return column
     return None
