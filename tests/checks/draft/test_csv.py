@@ -3,13 +3,15 @@
 import csv
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from tests.drawn_folders import decoded, encode, picture, same, save, shapes, write_csv
 
 from maskfold.checks.draft import draft_profile
 from maskfold.checks.draft.places import ImagePaths
-from maskfold.checks.draft.tables import mask_column, read_tables
+from maskfold.checks.draft.roles import find_roles
+from maskfold.checks.draft.tables import Table, mask_column, read_tables
 from maskfold.competitions import SubmissionWriter, load_profile
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.errors import CompetitionError
@@ -216,6 +218,34 @@ def test_image_and_class_in_one_column(tmp_path, drafted):
     assert profile.class_names == ("background", *values)
     expected = {name: np.max([i * layer for i, layer in enumerate(layers, 1)], 0) for name, layers in truth.items()}
     same(decoded(competition), expected)
+
+
+@pytest.mark.parametrize(("images", "values"), [(24, 4), (24, 3), (5546, 4)])
+def test_no_number_of_rows_makes_a_class_a_part_of_the_images_names(images, values):
+    """Where each so many-th id is looked at, all of them may be of one class; 5546 x 4 are the rows of Clouds."""
+    names = [f"a_{number * 37:06x}.jpg" for number in range(images)]
+    rows = [(f"{name}_{value}", "5 2") for name in names for value in range(1, values + 1)]
+    table = Table("train.csv", ",", ("ImageId_ClassId", "EncodedPixels"), pd.DataFrame(rows))
+    found = find_roles(table, 1, ImagePaths(f"train/{name}" for name in names))
+    assert (found.separator, found.places.patterns, found.places.id_pattern) == ("_", ("train/{id}",), None)
+    assert (found.rows, len(set(found.classes)), found.images[values]) == ("class", values, names[1])
+
+
+@pytest.mark.parametrize(("own", "stored"), [(".jpg", ".png"), (".png", ".PNG")])
+def test_the_suffix_of_an_id_is_no_class_where_files_have_another(tmp_path, drafted, own, stored):
+    root, truth, rows = tmp_path / "own", {}, []
+    for seed in range(COUNT):
+        mask = truth[f"p{seed:02d}{own}"] = shapes(seed, (45, 64))
+        save(root / "train" / f"p{seed:02d}{stored}", picture(mask, seed))
+        rows.append((f"p{seed:02d}{own}", encode(mask)))
+    write_csv(root / "train.csv", rows, header=("id", "rle"))
+    for seed in range(3):
+        save(root / "test" / f"q{seed}{stored}", picture(shapes(seed, (40, 52)), seed))
+    write_csv(root / "sample_submission.csv", [(f"q{seed}{own}", "") for seed in range(3)], header=("id", "rle"))
+    _, competition = drafted(root)
+    assert (competition.profile.rows, competition.profile.train.image) == ("image", (f"train/{{name}}{stored}",))
+    same(decoded(competition), truth)
+    assert [sample.image for sample in competition.samples("test")] == [f"test/q{seed}{stored}" for seed in range(3)]
 
 
 def test_a_row_for_each_instance(tmp_path, drafted):

@@ -3,8 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 
-from maskfold.checks.draft.places import COMPARED, Places, about_labels
+from maskfold.checks.draft.places import COMPARED, MOST, Places, about_labels
+from maskfold.competitions.images import IMAGE_SUFFIXES
 from maskfold.competitions.patterns import Pattern
 from maskfold.picks import every_nth
 
@@ -17,21 +19,28 @@ def composed_places(ids: Sequence[str], paths: Sequence[str], id_pattern: str | 
     Args:
         ids: of one table.
         paths: of all images and labels.
-        id_pattern: the fields of the ids, where they are known from another table. Else ids are cut at every
-            separator, or at the last ones only, where the parts before differ in number.
+        id_pattern: the fields of the ids, where they are known from another table. Else ids are cut before the suffix
+            that all have, at every separator, or at the last ones only, where the parts before differ in number.
     """
-    ids = every_nth(list(dict.fromkeys(ids)), COMPARED)
+    ids = list(dict.fromkeys(ids))
     pictures = [path for path in paths if not about_labels(path)] or paths
     known = [id_pattern] if id_pattern else _id_patterns(ids)
-    found = (_places(ids, pattern, pictures) for pattern in known)
-    return max(found, key=lambda places: places.found, default=Places(tried=len(ids)))
+    looked = every_nth(ids, COMPARED)
+    found = (_places(looked, pattern, pictures) for pattern in known)
+    return max(found, key=lambda places: places.found, default=Places(tried=len(looked)))
 
 
 def _id_patterns(ids: Sequence[str]) -> Iterator[str]:
+    """Of all ids: in some of them a part may be the same which is not in the others."""
+    suffixes = {PurePosixPath(image_id).suffix for image_id in ids}
+    if len(suffixes) == 1 and (suffix := suffixes.pop()).lower() in IMAGE_SUFFIXES:
+        yield f"{{name}}{suffix}"
     for separator in SEPARATORS:
         for cuts in (-1, 1, 2):
             rows = [image_id.rsplit(separator, cuts) for image_id in ids]
-            if len(rows) > 1 and len(rows[0]) > 1 and len({len(row) for row in rows}) == 1:
+            usual, _ = Counter(map(len, rows)).most_common(1)[0]
+            rows = [row for row in rows if len(row) == usual]
+            if usual > 1 and 1 < len(rows) >= MOST * len(ids):
                 columns = zip(_fields(rows), zip(*rows, strict=True), strict=True)
                 yield separator.join(_form(field, parts) if field else parts[0] for field, parts in columns)
 

@@ -211,9 +211,13 @@ def _add_id_pattern(draft: Draft, found: CsvFindings) -> None:
     places = found.train.places
     if places.id_pattern is None:
         return
+    fields = Pattern(places.id_pattern).fields
+    if len(fields) == 1:
+        draft.add("id_pattern", places.id_pattern, "images are called like the part of the id in braces")
+        return
     draft.add("id_pattern", places.id_pattern, "the parts of an id that are words of its image's path")
     patterns = [found.train.places.patterns[0], *(found.test.places.patterns[:1] if found.test else ())]
-    groups = first_few((f'"{_group_pattern(patterns, field)}"' for field in Pattern(places.id_pattern).fields), 5)
+    groups = first_few((f'"{_group_pattern(patterns, field)}"' for field in fields), 5)
     draft.remarks.append(
         "ids have several fields: where images with the same one belong together (a patient, a place), folds should "
         f"not part them: add one of group: {groups}"

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -10,14 +10,13 @@ from typing import Literal
 from maskfold.checks.draft.composed import composed_places
 from maskfold.checks.draft.places import ImagePaths, Places
 from maskfold.checks.draft.tables import RUNS, Table
+from maskfold.competitions.images import IMAGE_SUFFIXES
 from maskfold.picks import every_nth
 
 CLASS_SEPARATORS = ("_", "-", ":", "|", "/", " ", ".")
 MOST_CLASSES = 256
 # Of the images with a mask, those with several rows: so few are mistakes, more have rows of instances.
 FEW = 0.1
-# Cells of a column by which it is looked for among the images.
-LOOKED_AT = 2000
 CLASS_WORD = re.compile(r"class|label|categor|defect|type|kind|organ|species", re.IGNORECASE)
 
 
@@ -127,21 +126,25 @@ def find_roles(table: Table, mask: int, images: ImagePaths, id_pattern: str | No
 
 def _look_up(ids: Sequence[str], images: ImagePaths, id_pattern: str | None) -> tuple[Places, str | None]:
     """Where the images of a column's texts are, and what separates image and class in them, if anything does."""
-    looked = every_nth(ids, LOOKED_AT)
-    direct = images.places(looked)
+    direct = images.places(ids)
     if direct.share >= 0.5:
         return direct, None
     best, chosen = direct, None
     for separator in CLASS_SEPARATORS:
-        pairs = split_ids(looked, separator)
-        tails = {tail for _, tail in pairs}
-        if "" in tails or len(tails) > min(MOST_CLASSES, len(pairs) // 2):
+        pairs = split_ids(ids, separator) if all(separator in text for text in ids) else []
+        if not _are_classes({tail for _, tail in pairs}, len(pairs)):
             continue
         places = images.places([head for head, _ in pairs])
         if places.share > best.share:
             best, chosen = places, separator
     composed = composed_places(ids, images.paths, id_pattern)
     return (composed, None) if composed.found and composed.share >= best.share else (best, chosen)
+
+
+def _are_classes(tails: Set[str], rows: int) -> bool:
+    """Whether what ids end in may be classes: several, but few of them, and not the suffixes of files."""
+    suffixes = any(f".{tail}".lower() in IMAGE_SUFFIXES for tail in tails)
+    return 1 < len(tails) <= min(MOST_CLASSES, rows // 2) and "" not in tails and not suffixes
 
 
 def _class_column(table: Table, image: int, mask: int) -> int | None:
