@@ -409,6 +409,24 @@ def test_images_spread_over_folders_and_suffixes_in_names(tmp_path, drafted):
     same(decoded(competition), truth)
 
 
+@pytest.mark.parametrize("other", [4, 15])
+def test_images_of_several_suffixes(tmp_path, drafted, other):
+    """Each image is one file, every ``other``-th of another format."""
+    root, truth, rows = tmp_path / "own", {}, []
+    for seed in range(COUNT):
+        name, suffix = f"s{seed:02d}", (".tif" if seed % other == 1 else ".png")
+        mask = truth[name] = shapes(seed, (40, 52))
+        save(root / "train" / f"{name}{suffix}", picture(mask, seed))
+        rows.append((name, encode(mask)))
+    write_csv(root / "train.csv", rows, header=("id", "rle"))
+    sample_submission(root)
+    found, competition = drafted(root)
+    profile = competition.profile
+    assert (profile.train.image, profile.test.image) == (("train/{id}.*",), ("test/{id}.png",))
+    same(decoded(competition), truth)
+    assert found.draft.doubts == []
+
+
 def test_ids_whose_parts_are_spread_over_a_path(tmp_path, drafted):
     root, truth, rows, sample = tmp_path / "own", {}, [], []
     for seed in range(24):

@@ -1,6 +1,7 @@
 """The masks of a training table by image, and a sample of them that is drawn."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 
 import cv2
@@ -32,10 +33,10 @@ class MasksByImage:
 
     def __init__(self, files: CompetitionFiles, images: ImagePaths, roles: Roles) -> None:
         self.files = files
-        self._places = roles.places
         self._paths = frozenset(images.paths)
-        composed = self._places.id_pattern is not None
-        self._lookup = PathLookup(Pattern(self._places.patterns[0]), files) if composed else None
+        self._id = Pattern(roles.places.id_pattern) if roles.places.id_pattern else None
+        below = [f"{root}/" if root else "" for root in roles.places.roots]
+        self._lookups = [[PathLookup(Pattern(root + text), files) for text in roles.places.patterns] for root in below]
         self._images = list(dict.fromkeys(roles.images))
         self.rows: dict[str, list[tuple[str, str]]] = {}
         for image, value, text in zip(roles.images, roles.classes, roles.masks, strict=True):
@@ -44,17 +45,14 @@ class MasksByImage:
 
     def path(self, image: str) -> ImagePath | None:
         """The files of an image; None where not all of them are there."""
-        if self._lookup is not None:
-            values = Pattern(str(self._places.id_pattern)).match(image)
-            try:
-                return None if values is None else self._lookup.path(values)
-            except CompetitionError:
-                return None
-        for root in self._places.roots:
-            below = f"{root}/" if root else ""
-            paths = tuple(below + pattern.replace("{id}", image) for pattern in self._places.patterns)
-            if paths and self._paths.issuperset(paths):
-                return paths[0] if len(paths) == 1 else paths
+        fields = {} if self._id is None else self._id.match(image)
+        if fields is None:
+            return None
+        for lookups in self._lookups:
+            with suppress(CompetitionError):
+                paths = tuple(lookup.path({"id": image, **fields}) for lookup in lookups)
+                if paths and self._paths.issuperset(paths):
+                    return paths[0] if len(paths) == 1 else paths
         return None
 
     @cached_property

@@ -115,6 +115,7 @@ def _part(part: str, image_id: str) -> str:
 
 def _choose(by_pattern: dict[str, set[str]], tried: int) -> Places:
     images = {pattern: ids for pattern, ids in by_pattern.items() if not about_labels(pattern)} or by_pattern
+    images = _of_any_suffix(images)
     if not images:
         return Places(tried=tried)
     everywhere = set().union(*images.values())
@@ -124,6 +125,23 @@ def _choose(by_pattern: dict[str, set[str]], tried: int) -> Places:
         found = set.intersection(*(images[pattern] for pattern in chosen))
         return Places(tuple(chosen), ("",), len(found), tried, tuple(sorted(set(whole) - set(chosen))))
     return _spread_over_folders(images, tried)
+
+
+def _of_any_suffix(images: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Patterns that differ in the suffix alone, and of which no id has two files, become one that ends in ``.*``."""
+    by_stem: dict[str, list[str]] = {}
+    for pattern in images:
+        by_stem.setdefault(pattern.rpartition(".")[0], []).append(pattern)
+    merged: dict[str, set[str]] = {}
+    for stem, patterns in by_stem.items():
+        ids = set().union(*(images[pattern] for pattern in patterns))
+        apart = sum(len(images[pattern]) for pattern in patterns) == len(ids)
+        dots = any("." in image_id for image_id in ids)  # of {id}.* could be read in several ways
+        if stem and len(patterns) > 1 and apart and not dots:
+            merged[f"{stem}.*"] = ids
+        else:
+            merged |= {pattern: images[pattern] for pattern in patterns}
+    return merged
 
 
 def _files_of_one_image(patterns: Sequence[str]) -> list[str]:
