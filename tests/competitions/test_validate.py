@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from maskfold.competitions import validate_submission
+from maskfold.competitions.profile import SHIPPED
 from maskfold.errors import SubmissionError
 
 
@@ -50,6 +51,29 @@ def test_each_way_of_not_matching_the_sample(tianchi, tmp_path, old, new, proble
     found = problems(tianchi, submission(tmp_path, VALID.replace(old, new)))
     assert len(found) == 1
     assert found[0].startswith(problem)
+
+
+def test_the_sample_submission_has_the_columns_in_another_order(tgs, tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        (SHIPPED / "tgs-salt.yaml").read_text().replace("{id: id, mask: rle_mask}", "{mask: rle_mask, id: id}")
+    )
+    tgs.profile = str(own)
+    (problem,) = tgs.open().survey("test").problems
+    assert problem.startswith(
+        "sample_submission.csv has the columns id,rle_mask, a submission would have rle_mask,id: give test.columns"
+    )
+
+
+def test_the_sample_submission_has_further_columns(tgs):
+    path = tgs.root / "sample_submission.csv"
+    first, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([f"sure,{first}", *(f"0.5,{row}" for row in rows)]))
+    assert tgs.open().survey("test").warnings == (
+        "sample_submission.csv has the columns sure,id,rle_mask, a submission would have id,rle_mask: without sure it "
+        "may be refused",
+    )
+    assert len(tgs.open().samples("test")) == len(rows)
 
 
 def test_another_order(tianchi, tmp_path):

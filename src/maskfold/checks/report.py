@@ -80,6 +80,7 @@ def _samples(competition: Competition, split: Literal["train", "test"], notes: N
     notes.facts[f"{split} images"] = str(len(found.samples))
     if found.notes:
         notes.facts[f"of the {split} images"] = "; ".join(found.notes)
+    notes.warnings += found.warnings
     if not found.samples and not found.problems:
         (notes.problems if split == "train" else notes.warnings).append(f"there are no {split} images")
     return found.samples

@@ -15,7 +15,7 @@ from maskfold.competitions.label_images import LabelReader
 from maskfold.competitions.label_map import LabelMap
 from maskfold.competitions.profile import CsvProfile
 from maskfold.competitions.samples import Sample, Split, Survey, survey_samples
-from maskfold.competitions.table import Key, gather_masks, keys, read_table, survey_masks
+from maskfold.competitions.table import Key, column_names, gather_masks, keys, read_table, survey_masks
 from maskfold.competitions.windows import MaskWindows
 from maskfold.errors import CompetitionError, first_few, together
 from maskfold.instances import drawn, numbered, plain
@@ -61,9 +61,23 @@ class CsvLayout:
             except CompetitionError as error:
                 lost.append(str(error))
         problems = [*problems, *unsafe, *together(lost, "images cannot be found")]
+        disorder, further = self._compare_columns() if split == "test" else ((), ())
+        problems = [*disorder, *problems]
         source = spec.table or spec.image[0]
         survey = survey_samples(found, self.files, source=source, group=self.profile.group, problems=problems)
-        return replace(survey, notes=notes)
+        return replace(survey, notes=notes, warnings=further)
+
+    def _compare_columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Problems and warnings where the sample submission has other columns than a submission would have."""
+        form, name = self.profile.form("test"), self.profile.test.table
+        own, found = list(form.columns.values()), column_names(form, self.files.text(name))
+        shown = (
+            f"{name} has the columns {form.separator.join(found)}, a submission would have {form.separator.join(own)}"
+        )
+        if [column for column in found if column in own] != own:
+            return (f"{shown}: give test.columns, or columns, in the sample submission's order",), ()
+        further = [column or "the one without a name" for column in found if column not in own]
+        return (), ((f"{shown}: without {first_few(further)} it may be refused",) if further else ())
 
     def _masks(self, split: Split, images: CsvImages) -> tuple[dict[str, Any], list[str], tuple[str, ...]]:
         """Id -> masks, what is wrong with them, and what has to be said."""

@@ -148,11 +148,13 @@ class Survey:
         samples: those that can be used, sorted by id.
         problems: everything that is wrong with the others.
         notes: what a user should know of them, such as how many count as empty.
+        warnings: what may not be as it is meant, though the samples can be used.
     """
 
     samples: Samples
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def checked(self) -> Samples:
         """The samples.

@@ -51,6 +51,14 @@ def read_table(
     return _by_role(cells, roles, profile, source, exact=exact)
 
 
+def column_names(profile: CsvProfile, text: str) -> list[str]:
+    """The names in a table's first row, without the blanks around them; where the form has no header, the profile's."""
+    if not profile.header:
+        return list(profile.columns.values())
+    first = next(csv.reader(StringIO(text, newline=""), delimiter=profile.separator), [])
+    return [name.strip() for name in first]
+
+
 def read_pieces(profile: CsvProfile, path: Path) -> Iterator[pd.DataFrame]:
     """`read_table` of a submission, ``exact``, some rows at a time: however large it is, it is never held whole.
 

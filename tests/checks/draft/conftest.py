@@ -16,7 +16,7 @@ def drafted(tmp_path):
         assert found.text.count("FILL-IN") == 2, "the metric, and the word in the heading"
         path.write_text(found.text.replace("metric: FILL-IN", f"metric: {metric}"))
         tree = yaml.safe_load(path.read_text())
-        path.write_text(yaml.safe_dump({**tree, **changes}))
+        path.write_text(yaml.safe_dump({**tree, **changes}, sort_keys=False))
         return found, Competition(load_profile(str(path)), root)
 
     return open_draft

@@ -162,6 +162,37 @@ def test_other_column_names_in_the_sample_and_more_columns_in_the_table(tmp_path
     assert competition.profile.train.image == ("data/images/{id}.tiff",)
 
 
+def test_the_sample_has_other_columns_and_another_order(tmp_path, drafted):
+    root = tmp_path / "own"
+    truth = draw(root)
+    names = sample_submission(root, text="", header=("id", "rle"))
+    rows = [("", "0.5", name) for name in names]
+    write_csv(root / "sample_submission.csv", rows, header=("rle", "sure", "id"))
+    found, competition = drafted(root)
+    same(decoded(competition), truth)
+    (doubt,) = found.draft.doubts
+    assert doubt == "columns: sample_submission.csv also has sure, which a submission will not have"
+    with SubmissionWriter(competition, tmp_path / "s.csv", names) as writer:
+        for name in names:
+            writer.write(name, np.zeros((40, 52), np.uint8))
+    assert (tmp_path / "s.csv").read_text().splitlines()[:2] == ["rle,id", ",te000"]
+
+
+def test_a_column_for_each_class_is_said_not_to_be_supported(tmp_path, drafted):
+    root, names = tmp_path / "own", ("id", "small_bowel", "large_bowel")
+    draw(root)
+    rows = [line.split(",") for line in (root / "train.csv").read_text().splitlines()[1:]]
+    write_csv(root / "train.csv", [(*row, "7 3" * (place % 3 == 0)) for place, row in enumerate(rows)], header=names)
+    tests = sample_submission(root)
+    write_csv(root / "sample_submission.csv", [(name, "", "") for name in tests], header=names)
+    found, competition = drafted(root)
+    assert competition.labels.task == "binary"
+    (classes, sample) = found.draft.doubts
+    assert classes.startswith("columns: small_bowel, large_bowel of train.csv all look like run lengths, and only s")
+    assert "a row for each image and class" in classes
+    assert sample == "columns: sample_submission.csv also has large_bowel, which a submission will not have"
+
+
 def by_class(root, form, overlap, values=("1", "2", "3"), only_positive=False):
     """A row for each image and class. Returns id -> (C, H, W)."""
     truth, rows = {}, []

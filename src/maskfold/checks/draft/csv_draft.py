@@ -16,7 +16,7 @@ from maskfold.checks.draft.pictures import Pictures, look_at_images
 from maskfold.checks.draft.places import ImagePaths, Places
 from maskfold.checks.draft.roles import Roles, find_roles
 from maskfold.checks.draft.sample_table import find_test_table, looks_like_a_sample
-from maskfold.checks.draft.tables import Table, empty_texts, mask_column
+from maskfold.checks.draft.tables import Table, empty_texts, mask_column, mask_columns
 from maskfold.competitions.files import CompetitionFiles
 from maskfold.competitions.patterns import Pattern
 from maskfold.errors import first_few
@@ -87,6 +87,7 @@ def draft_csv(found: CsvFindings) -> Draft:
     _add_unlisted(draft, found)
     _add_test(draft, found)
     _add_table(draft, found)
+    _add_unused_columns(draft, train, found.test)
     _add_id_pattern(draft, found)
     add_classes(draft, train, found.test, found.masks, found.evidence.dialect)
     _add_dialect(draft, found)
@@ -169,13 +170,32 @@ def _add_unlisted(draft: Draft, found: CsvFindings) -> None:
     )
 
 
+def _add_unused_columns(draft: Draft, train: Roles, test: Roles | None) -> None:
+    """Columns with run lengths beside those that are read, of which each is perhaps a class."""
+    masked = [train.table.name(column) for column in mask_columns(train.table)]
+    if len(masked) > 1:
+        draft.doubts.append(
+            f"columns: {first_few(masked, 8)} of {train.table.path} all look like run lengths, and only "
+            f"{train.table.name(train.mask)} is read. If each is of a class, write copies of the tables with a row for "
+            "each image and class (columns id, class, mask), and draft again; a submission will have such rows, too"
+        )
+    further = [] if test is None else set(test.table.header or ()) - set(_columns_of(test).values()) - {""}
+    if test is not None and further:
+        draft.doubts.append(
+            f"columns: {test.table.path} also has {first_few(sorted(further))}, which a submission will not have"
+        )
+
+
 def _add_test(draft: Draft, found: CsvFindings) -> None:
     test, train = found.test, found.train
     if test is not None:
         add_split(draft, "test", test)
         own = _columns_of(test)
-        if test.table.header is not None and (own != _columns_of(train) or test.separator != train.separator):
-            draft.add("test.columns", own, f"{test.table.path} has other columns than {train.table.path}")
+        same = list(own.items()) == list(_columns_of(train).items()) and test.separator == train.separator
+        if test.table.header is not None and not same:
+            draft.add(
+                "test.columns", own, f"{test.table.path} has other columns than {train.table.path}, or another order"
+            )
             if test.separator is not None:
                 draft.add("test.class_separator", test.separator, f"stands between image and class in {own['id']}")
         return

@@ -52,6 +52,7 @@ def _roles(table: Table, train: Roles, images: ImagePaths) -> Roles:
     named = {table.name(column): column for column in table.columns}
     column = named.get(train.table.name(train.id), found.id) if not found.places.found else found.id
     rest = [place for place in table.columns if place not in (column, mask)]
-    value = rest[0] if len(rest) == 1 and found.separator is None else None
+    has_classes = train.value is not None or train.separator is not None
+    value = rest[0] if has_classes and len(rest) == 1 and found.separator is None else None
     separator = found.separator if found.places.found else train.separator
     return Roles(table, column, mask, value, separator, found.places)

@@ -68,9 +68,14 @@ def read_tables(files: CompetitionFiles, images: ImagePaths) -> list[Table]:
 
 def mask_column(table: Table) -> int | None:
     """The column that holds run lengths, and at most markers of empty masks beside them; None where none does."""
+    counts = mask_columns(table)
+    return max(counts, key=lambda place: counts[place], default=None)
+
+
+def mask_columns(table: Table) -> dict[int, int]:
+    """Column -> cells looked at that hold runs, of all columns that may be such."""
     counts = {column: _filled_masks(table.cells[column]) for column in table.columns}
-    column = max(counts, key=lambda place: counts[place])
-    return column if counts[column] else None
+    return {column: count for column, count in counts.items() if count}
 
 
 def empty_texts(cells: Sequence[str]) -> Counter[str]:
