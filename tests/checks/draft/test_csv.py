@@ -162,6 +162,24 @@ def test_other_column_names_in_the_sample_and_more_columns_in_the_table(tmp_path
     assert competition.profile.train.image == ("data/images/{id}.tiff",)
 
 
+def test_tables_with_the_numbers_of_their_rows(tmp_path, drafted):
+    """As pandas writes them with an index, whose column has no name; images are called by such numbers, too."""
+    root, truth, rows = tmp_path / "own", {}, []
+    for seed in range(COUNT):
+        mask = truth[f"{seed + 3}"] = shapes(seed, (48, 70)) * (seed > 0)
+        save(root / f"train/{seed + 3}.png", picture(mask, seed))
+        rows.append((str(seed), f"{seed + 3}", encode(mask)))
+    write_csv(root / "train.csv", rows, header=("", "id", "rle"))
+    for seed in range(4):
+        save(root / f"test/{seed + 50}.png", picture(shapes(seed, (40, 52)), seed))
+    sample = [(str(seed), f"{seed + 50}", "") for seed in range(4)]
+    write_csv(root / "sample_submission.csv", sample, header=("", "id", "rle"))
+    _, competition = drafted(root)
+    assert competition.profile.columns == {"id": "id", "mask": "rle"}
+    same(decoded(competition), truth)
+    assert sorted(competition.samples("test").ids) == ["50", "51", "52", "53"]
+
+
 def test_the_sample_has_other_columns_and_another_order(tmp_path, drafted):
     root = tmp_path / "own"
     truth = draw(root)

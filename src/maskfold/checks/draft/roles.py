@@ -116,6 +116,7 @@ def split_ids(ids: Sequence[str], separator: str) -> list[tuple[str, str]]:
 def find_roles(table: Table, mask: int, images: ImagePaths, id_pattern: str | None = None) -> Roles:
     """The roles of a table's columns, of which that of the masks is known, and perhaps the fields of ids."""
     others = [column for column in table.columns if column != mask]
+    others = [column for column in others if table.name(column)] or others  # but for the numbers of rows
     found = [(column, *_look_up(table.values(column), images, id_pattern)) for column in others]
     column, places, separator = max(found, key=lambda item: item[1].share)
     if not places.found:

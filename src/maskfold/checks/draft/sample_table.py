@@ -29,15 +29,13 @@ def find_test_table(tables: Sequence[Table], train: Roles, images: ImagePaths) -
 def _score(table: Table, train: Roles) -> int:
     """Points for its name, the names of its columns, few columns, and masks that say nothing."""
     wanted = [train.table.name(column) for column in (train.id, train.mask)]
-    names = [table.name(column) for column in table.columns]
-    if len(table.columns) < 2 or (
-        set(table.values(0)) == set(train.table.values(train.id)) and not looks_like_a_sample(table)
-    ):
+    names = [name for column in table.columns if (name := table.name(column))]
+    if len(names) < 2 or (set(table.values(0)) == set(train.table.values(train.id)) and not looks_like_a_sample(table)):
         return 0
     last = table.cells[table.columns[-1]].tolist()
     says_nothing = len(set(last)) == 1 and (RUNS.fullmatch(last[0]) or last[0].strip() in empty_texts(last))
     points = 3 * looks_like_a_sample(table) + 1 * (TEST_WORD.search(table.path) is not None) + bool(says_nothing)
-    return points + 2 * (set(wanted) <= set(names)) - 4 * (len(table.columns) > 3)
+    return points + 2 * (set(wanted) <= set(names)) - 4 * (len(names) > 3)
 
 
 def _roles(table: Table, train: Roles, images: ImagePaths) -> Roles:
@@ -51,7 +49,7 @@ def _roles(table: Table, train: Roles, images: ImagePaths) -> Roles:
     found = find_roles(table, mask, images, train.places.id_pattern)
     named = {table.name(column): column for column in table.columns}
     column = named.get(train.table.name(train.id), found.id) if not found.places.found else found.id
-    rest = [place for place in table.columns if place not in (column, mask)]
+    rest = [place for place in table.columns if place not in (column, mask) and table.name(place)]
     has_classes = train.value is not None or train.separator is not None
     value = rest[0] if has_classes and len(rest) == 1 and found.separator is None else None
     separator = found.separator if found.places.found else train.separator

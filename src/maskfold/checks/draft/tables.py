@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -37,7 +37,7 @@ class Table:
     Attributes:
         path: inside the folder.
         separator: one character.
-        header: the names of the columns without the blanks around them; None: its first row is data.
+        header: the names of the columns without the blanks around them, "" of row numbers; None: its first row is data.
         cells: all text, columns 0, 1 …; an empty cell is "".
     """
 
@@ -144,12 +144,19 @@ def _rows(lines: Sequence[str], separator: str) -> list[list[str]]:
 
 
 def _is_header(rows: Sequence[Sequence[str]], images: ImagePaths) -> bool:
-    """Names: all there, different, and none of them data: a number, run lengths or an image."""
+    """Names: different, none of them data (a number, run lengths, an image), and all there but that of row numbers."""
     first = [cell.strip() for cell in rows[0]]
-    if not all(first) or len(set(first)) < len(first) or len(rows) < 2:
+    named = first[1:] if _counts([row[0] for row in rows[1:]]) else first
+    if not all(named) or len(set(first)) < len(first) or len(rows) < 2:
         return False
     data = (RUNS.fullmatch(cell) or NUMBER.fullmatch(cell) or is_image(cell) for cell in first)
     return not any(data) and not any(images.has(cell) for cell in first)
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    """Whether these are whole numbers that grow, as those of the rows that pandas writes under no name."""
+    numbers = [int(cell) for cell in cells if cell.isascii() and cell.isdigit()]
+    return len(numbers) == len(cells) and all(one < two for one, two in pairwise(numbers))
 
 
 def _suffix(path: str) -> str:
