@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from itertools import chain
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
@@ -132,17 +133,26 @@ class CompetitionFiles:
         Args:
             folder: path in the tree.
             depth: how many ``/`` a path may have at most; `None`: any number, but then links to folders inside
-                ``folder`` are not followed, since they may lead back.
+                ``folder`` are not followed, since they may lead back, but for links in the root to folders elsewhere.
         """
         start = f"{folder}/" if folder else ""
         found = {path for path in self._members if path.startswith(start)}
-        for place, folders, names in os.walk(self.root / folder, followlinks=depth is not None):
+        tops = [self.root / folder, *(self._linked_tops() if not folder and depth is None else ())]
+        walks = (os.walk(top, followlinks=depth is not None) for top in tops)
+        for place, folders, names in chain.from_iterable(walks):
             inside = Path(place).relative_to(self.root).as_posix()
             prefix = "" if inside == "." else f"{inside}/"
             folders[:] = [name for name in folders if depth is None or prefix.count("/") < depth]
             found.update(f"{prefix}{name}" for name in names)
         visible = (path for path in found if not path.startswith(".") and "/." not in path)
         return sorted(path for path in visible if depth is None or path.count("/") <= depth)
+
+    def _linked_tops(self) -> list[Path]:
+        """Links directly in the root to folders elsewhere, neither in it nor around it."""
+        root = self.root.resolve()
+        links = [path for path in self.root.glob("*") if path.is_symlink() and path.is_dir()]
+        apart = ((path, path.resolve()) for path in links)
+        return [path for path, goal in apart if not goal.is_relative_to(root) and not root.is_relative_to(goal)]
 
     def read(self, path: str) -> bytes:
         """The content of a file.

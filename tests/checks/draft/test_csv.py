@@ -180,6 +180,21 @@ def test_tables_with_the_numbers_of_their_rows(tmp_path, drafted):
     assert sorted(competition.samples("test").ids) == ["50", "51", "52", "53"]
 
 
+def test_folders_that_are_linked(tmp_path, drafted):
+    root = tmp_path / "own"
+    truth = draw(root)
+    sample_submission(root)
+    for name in ("train", "test"):
+        (tmp_path / "disk" / name).parent.mkdir(exist_ok=True)
+        (root / name).rename(tmp_path / "disk" / name)
+        (root / name).symlink_to(tmp_path / "disk" / name)
+    (root / "all").symlink_to(tmp_path)
+    (tmp_path / "disk/train/back").symlink_to(root)
+    _, competition = drafted(root)
+    same(decoded(competition), truth)
+    assert competition.profile.train.image == ("train/{id}.png",)
+
+
 def test_the_sample_has_other_columns_and_another_order(tmp_path, drafted):
     root = tmp_path / "own"
     truth = draw(root)
