@@ -148,6 +148,35 @@ def test_agreement():
     assert foreground_iou(labels, np.zeros((2, 2)), np.zeros((2, 2))) == 1.0
 
 
+def test_an_image_of_no_class_is_not_covered_by_one(make):
+    """Where class 0 is the background: three empty masks, one of a single class, one of two side by side."""
+    masks = {}
+    for number in range(14):
+        one, two = usual(number), np.zeros(SIZE, np.uint8)
+        two[-9:] = 1 - one[-9:]
+        if number in (2, 5, 11):
+            one[:], two[:] = 0, 0
+        if number == 4:
+            one[:], two[:] = 0, 1
+        if number == 7:
+            one[:], two[:] = 0, 0
+            one[:, :33], two[:, 33:] = 1, 1
+        masks[f"i{number:02d}"] = (one, two)
+    texts = {f"{name}_{place}": encode(mask) for name, own in masks.items() for place, mask in enumerate(own)}
+    images = {name: texture(number, SIZE) for number, name in enumerate(masks)}
+    form = {"rows": "class", "class_separator": "_", "class_values": ["0", "1"], "metric": "miou"}
+    competition = make(images, texts, class_names=["background", "roof", "road"], **form)
+    report = check_data(competition, FoldsConfig(kind="holdout"))
+    assert [(item.id, item.reason) for item in report.suspicious] == [("i04", "covers 100.0% of the image")]
+    assert "usual here" not in report.facts
+
+
+def test_label_files_of_a_single_class_each(tmp_path):
+    labels = [np.full(SIZE, number % 3, np.uint8) for number in range(12)]
+    report = check_data(write_label_maps(tmp_path, labels, SIZE), FoldsConfig(kind="holdout"))
+    assert report.facts["usual here"].startswith("12 masks are of a single class: so many")
+
+
 def test_one_class_alone_in_a_competition_of_several(tmp_path):
     labels = [(np.arange(SIZE[1]) // 30 + np.zeros(SIZE, int)).astype(np.uint8) for _ in range(12)]
     labels[4][:] = 2

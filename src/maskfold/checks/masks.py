@@ -25,6 +25,7 @@ class Masks:
 
     Attributes:
         labels: the task and its classes; ``labels.value_names`` names the values below.
+        background: whether value 0 is the background: of label files of several classes it is a class like the others.
         table: id, path (of the image), coverage (share of the image that is foreground and counts), values
             (number of values that occur), components (8-connected; of label maps in lists also those of class
             0), speck (area of the smallest component that does not touch the image's border, NaN where there is
@@ -39,6 +40,7 @@ class Masks:
     """
 
     labels: LabelSpec
+    background: bool
     table: pd.DataFrame
     counts: np.ndarray
     pixels: np.ndarray
@@ -66,7 +68,8 @@ def check_masks(competition: Competition, train: Samples, images: Images, notes:
     failures = [figures for figures in found if isinstance(figures, str)]
     if failures:
         notes.problems.append(f"{len(failures)} masks cannot be used: {first_few(failures, LISTED_HERE)}")
-    masks = _gather(competition.labels, [figures for figures in found if not isinstance(figures, str)])
+    measured = [figures for figures in found if not isinstance(figures, str)]
+    masks = _gather(competition.labels, measured, background=_has_background(competition))
     _describe(masks, notes)
     return masks
 
@@ -82,9 +85,7 @@ def _measure(
         return str(error)
     layers = labels.value_layers(label.values) & label.valid
     pixels = layers.sum((1, 2))
-    # Class 0 is the background, except in label files of several classes, where it is a class like the others.
-    label_files = labels.exclusive and competition.submission_kind == "files"
-    first = 0 if label_files or labels.task == "multilabel" else 1
+    first = 1 if _has_background(competition) else 0
     statistics = {int(value): _components(layers[value]) for value in np.flatnonzero(pixels) if value >= first}
     areas = {value: stats[:, cv2.CC_STAT_AREA] for value, stats in statistics.items()}
     speck, place = _smallest_inner(statistics.values(), label.valid.shape)
@@ -104,6 +105,11 @@ def _measure(
         "uncounted": np.count_nonzero(~label.valid),
         "areas": areas,
     }
+
+
+def _has_background(competition: Competition) -> bool:
+    label_files = competition.labels.exclusive and competition.submission_kind == "files"
+    return not label_files and competition.labels.task != "multilabel"
 
 
 def _components(foreground: np.ndarray) -> np.ndarray:
@@ -142,7 +148,7 @@ def _canonical(competition: Competition, masks: Any, shape: tuple[int, int]) -> 
     return all(not len(own) or dialect.text(own) == rle for own, rle in zip(runs, masks, strict=True))
 
 
-def _gather(labels: LabelSpec, figures: list[dict[str, Any]]) -> Masks:
+def _gather(labels: LabelSpec, figures: list[dict[str, Any]], *, background: bool) -> Masks:
     pixels = np.array([row["pixels"] for row in figures], np.int64).reshape(-1, len(labels.value_names))
     areas: dict[int, list[np.ndarray]] = defaultdict(list)
     for row in figures:
@@ -152,6 +158,7 @@ def _gather(labels: LabelSpec, figures: list[dict[str, Any]]) -> Masks:
     uncounted = [row["uncounted"] for row in figures]
     return Masks(
         labels=labels,
+        background=background,
         table=pd.DataFrame(figures, columns=COLUMNS),
         counts=pixels,
         pixels=pixels.sum(0),

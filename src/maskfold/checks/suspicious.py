@@ -77,10 +77,18 @@ def foreground_iou(labels: LabelSpec, first: np.ndarray, second: np.ndarray) -> 
 
 
 def _whole(table: pd.DataFrame, masks: Masks) -> dict[int, str]:
-    if masks.labels.exclusive:
-        return dict.fromkeys(table.index[table["values"] == 1], "is of a single class")
+    if masks.labels.exclusive and not masks.background:
+        return {}
     found = table["coverage"][table["coverage"] >= WHOLE]
+    if masks.labels.exclusive:  # of several classes together it is no mistake
+        found = found[table["values"] == 1]
     return {row: f"covers {coverage:.1%} of the image" for row, coverage in found.items()}
+
+
+def _single(table: pd.DataFrame, masks: Masks) -> dict[int, str]:
+    if not masks.labels.exclusive or masks.background:
+        return {}
+    return dict.fromkeys(table.index[table["values"] == 1], "is of a single class")
 
 
 def _specks(table: pd.DataFrame, masks: Masks) -> dict[int, str]:
@@ -160,6 +168,7 @@ Rule = Callable[[pd.DataFrame, Masks], dict[int, str]]
 # What the masks of a rule are or have -> row number of the masks' table -> reason.
 RULES: dict[str, Rule] = {
     "masks cover the whole image": _whole,
+    "masks are of a single class": _single,
     f"masks have a component of at most {SPECK} pixels": _specks,
     "masks have many components": _many_components,
     "masks cover much": _much_coverage,
