@@ -200,9 +200,10 @@ def _survey_classes(
     place = {value: index for index, value in enumerate(profile.csv_classes)}
     unknown = sorted(set(table["class"]) - set(place))
     if unknown:
+        named = first_few(value or "none (a blank field)" for value in unknown)
         problems = [
             *problems,
-            f"{source} holds the classes {first_few(unknown)}, the profile knows {', '.join(place)}",
+            f"{source} holds the classes {named}, the profile knows {', '.join(place)}",
         ]
     rows: dict[str, list[str]] = {}
     for image, value, rle in table[table["class"].isin(place)].itertuples(index=False):

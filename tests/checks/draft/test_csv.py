@@ -267,6 +267,26 @@ def test_a_class_column_where_only_positive_masks_have_rows(tmp_path, drafted):
     same(decoded(competition), truth)
 
 
+def test_classes_that_pandas_wrote_as_decimals(tmp_path):
+    root, values = tmp_path / "own", ("1", "2", "3")
+
+    def form(name, value, text):
+        return (name, f"{value}.0", text) if text else (name, "", "")
+
+    _, rows = by_class(root, form, overlap=True)
+    write_csv(root / "train.csv", list(dict.fromkeys(rows)), header=("ImageId", "ClassId", "EncodedPixels"))
+    add_test(root, lambda *row: row, values, ("ImageId", "ClassId", "EncodedPixels"))
+    found = draft_profile(root)
+    assert found.draft.tree["class_values"] == ["1", "2", "3"]
+    assert any(
+        doubt.startswith("class_values: train.csv has 1.0, 2.0, 3.0 for 1, 2, 3, as") for doubt in found.draft.doubts
+    )
+    assert (
+        "holds the classes none (a blank field), 1.0, 2.0 and 1 more, the profile knows 1, 2, 3"
+        in found.tried.problems[0]
+    )
+
+
 def test_image_and_class_in_one_column(tmp_path, drafted):
     root, values = tmp_path / "own", ("Fish", "Flower", "Gravel")
 

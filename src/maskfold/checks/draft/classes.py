@@ -22,6 +22,8 @@ def add_classes(draft: Draft, train: Roles, test: Roles | None, masks: MasksByIm
         _add_rows_without_class(draft, train)
         return
     values = sorted({*train.classes, *(test.classes if test else ())} - {""}, key=_natural)
+    decimals = [value for value in values if value != _whole(value) and _whole(value) in values]
+    values = [value for value in values if value not in decimals]
     where = (
         f"column {table.name(train.value)}"
         if train.value is not None
@@ -47,7 +49,14 @@ def add_classes(draft: Draft, train: Roles, test: Roles | None, masks: MasksByIm
     draft.add("class_names", [*background, *names], "names are free: write the competition's own")
     if values != names:
         draft.add("class_values", values, "as the tables write them, in the order of class_names")
-    _compare_classes(draft, train, test)
+    if decimals:
+        draft.doubts.append(
+            f"class_values: {table.path} has {first_few(decimals)} for {first_few(map(_whole, decimals))}, as pandas "
+            "writes numbers where some are missing. Write them alike in a copy of the table, without rows that have no "
+            "class: with train.unlisted: empty their images count as empty"
+        )
+    else:
+        _compare_classes(draft, train, test)
 
 
 def _add_rows_without_class(draft: Draft, train: Roles) -> None:
@@ -122,6 +131,11 @@ def _overlaps(masks: MasksByImage, dialect: RLEDialect) -> tuple[int, int]:
 
 def _layer(texts: Sequence[str], dialect: RLEDialect, shape: tuple[int, int]) -> np.ndarray:
     return np.maximum.reduce([dialect.decode(text, shape) for text in texts])
+
+
+def _whole(text: str) -> str:
+    """A whole number without its decimals."""
+    return re.sub(r"(\d)\.0+", r"\1", text) if re.fullmatch(r"\d+\.0+", text) else text
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:
