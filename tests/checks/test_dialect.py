@@ -99,6 +99,31 @@ def test_square_masks_that_have_nothing_to_do_with_their_images_leave_the_order_
     assert "the order C would fit as well" in notes.facts["dialect"]
 
 
+@pytest.mark.parametrize("order", ["F", "C"])
+@pytest.mark.parametrize("times", [2, 3])
+def test_masks_drawn_smaller_than_the_images(make, times, order):
+    drawn = [scene(seed, (52, 66), ends=seed == 4) for seed in range(20)]
+    enlarged = [(image.repeat(times, 0).repeat(times, 1), mask) for image, mask in drawn]
+    _, notes = guess(make, enlarged, RLEDialect(order=order), profile={"order": order})
+    (warning,) = notes.warnings
+    assert f"masks {times} times smaller than the images" in warning
+    assert f"the first {100 // times**2}% of the pixels" in warning
+
+
+@pytest.mark.parametrize("order", ["F", "C"])
+def test_shapes_in_the_first_columns_or_rows_are_no_smaller_masks(make, order):
+    def beside(seed):
+        """The scene first, in the order of the pixels, then four times as many pixels of nothing."""
+        image, mask = scene(seed, SQUARE)
+        return np.pad(image, ((0, 0), (0, 256), (0, 0)), "symmetric"), np.pad(mask, ((0, 0), (0, 256)))
+
+    scenes = [beside(seed) for seed in range(20)]
+    if order == "C":
+        scenes = [(image.transpose(1, 0, 2), mask.T) for image, mask in scenes]
+    _, notes = guess(make, scenes, RLEDialect(order=order), profile={"order": order})
+    assert (notes.problems, notes.warnings) == ([], [])
+
+
 def test_a_damaged_string_changes_nothing(make):
     scenes = [scene(seed, WIDE) for seed in range(60)]
     found, notes = guess(make, scenes, RLEDialect(), damage={"i07": "0 5 9 2"})

@@ -12,7 +12,7 @@ import numpy as np
 
 from maskfold.checks.images import Images
 from maskfold.checks.notes import Notes
-from maskfold.checks.readings import Reading, all_dialects, draw_sample, read_sample
+from maskfold.checks.readings import DrawnMask, Reading, all_dialects, draw_sample, read_sample
 from maskfold.competitions import Competition, Samples
 
 # Masks that are tried.
@@ -23,6 +23,9 @@ FEWEST = 10
 DAMAGED = 0.02
 # Stripes have many times the outline of the shapes they are made of.
 ROUGHER = 1.5
+# Runs that were drawn on masks so many times smaller than the images end in the first of their pixels, and make shapes
+# with so much less outline at that size. Shapes that are all in the first columns or rows of large images have more.
+SMALLER, SMOOTHER = (2, 3, 4), 1.2
 # Standard errors by which the masks' edges must fit the images better in one reading: chance once in 30,000.
 SURE = 4.0
 
@@ -64,7 +67,24 @@ def check_dialect(competition: Competition, train: Samples, images: Images, note
             f"the profile reads run lengths as {guess.profile.name}, but they are written as {guess.chosen.name} "
             f"({guess.reason}): set dialect: {{{keys}}} in a copy of the profile, and competition.profile to its path"
         )
+    elif times := _times_smaller(sample, guess.chosen):
+        notes.warnings.append(
+            f"run lengths seem to be of masks {times} times smaller than the images, in height and in width: all of "
+            f"them end within the first {1 / times**2:.0%} of the pixels, and make smoother shapes at that size. If "
+            "so, draw them at the size of the images, or make the images as small"
+        )
     return guess
+
+
+def _times_smaller(sample: Sequence[DrawnMask], chosen: Reading) -> int | None:
+    """How many times smaller than the images the masks are drawn; None where they are as large."""
+    outlines = {}
+    for times in SMALLER:
+        small = [replace(item, shape=(item.shape[0] // times, item.shape[1] // times)) for item in sample]
+        reading = read_sample(small, chosen.dialect)
+        if not reading.failed and reading.roughness * SMOOTHER <= chosen.roughness:
+            outlines[times] = reading.roughness
+    return min(outlines, key=lambda times: outlines[times], default=None)
 
 
 def choose_reading(sample: tuple[str, ...], readings: Sequence[Reading]) -> DialectGuess:
