@@ -86,6 +86,25 @@ def test_options_reach_the_network():
 
 
 @pytest.mark.parametrize(
+    ("architecture", "options", "there"),
+    [
+        ("fpn", {"upsampling": 8}, "128x256"),
+        ("segformer", {"upsampling": 8}, "128x256"),
+        ("pspnet", {"encoder_depth": 2}, "128x256"),
+        ("pspnet", {"encoder_depth": 5}, "16x32"),
+    ],
+)
+def test_options_that_make_maps_of_another_size_are_refused(architecture, options, there):
+    with pytest.raises(ModelError, match=f"maps of {there} for images of 64x128"):
+        build(architecture, options=options).eval()(torch.zeros(1, 3, 64, 128))
+
+
+def test_options_that_go_together_make_maps_of_the_images_size():
+    model = build("pspnet", options={"encoder_depth": 2, "upsampling": 4}).eval()
+    assert model(torch.zeros(1, 3, 60, 97)).logits.shape == (1, 1, 60, 97)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"architecture": "unett"}, "no architecture unett: did you mean unet?"),

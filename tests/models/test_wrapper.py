@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from maskfold.errors import ModelError
-from maskfold.models import SegmentationModel
+from maskfold.models import Outputs, SegmentationModel
 from maskfold.models.wrapper import reflect_pad
 
 
@@ -90,3 +90,49 @@ def test_training_on_one_image_is_refused_where_the_network_pools_to_one_pixel()
     with pytest.raises(ModelError, match=r"train\.batch_size"):
         model.train()(torch.zeros(1, 3, 8, 8))
     model.eval()(torch.zeros(1, 3, 8, 8))
+
+
+class Resized(Strided):
+    """`Strided` whose logits, or whose map ``further``, are ``factor`` times as high and wide as the images."""
+
+    def __init__(self, factor, *, further=False):
+        super().__init__()
+        self.factor, self.further = factor, further
+
+    def forward(self, images):
+        logits = super().forward(images)
+        other = nn.functional.interpolate(logits, scale_factor=self.factor)
+        return Outputs(logits, {"edge": other}) if self.further else other
+
+
+@pytest.mark.parametrize(("factor", "there"), [(2, "32x24"), (0.5, "8x6")])
+@pytest.mark.parametrize("further", [False, True])
+def test_maps_that_are_not_of_the_images_size_are_refused(factor, there, further):
+    """Cropped, they would be the image's top left at another zoom."""
+    model = SegmentationModel(Resized(factor, further=further), mean=(0,) * 3, std=(1,) * 3, stride=4)
+    with pytest.raises(ModelError, match=rf"maps of {there} for images of 16x12.*model\.options\.upsampling"):
+        model(torch.zeros(2, 3, 13, 10))
+
+
+class Normed(Strided):
+    """`Strided` that normalises a map of one pixel for each stride, over batch and pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(2)
+
+    def forward(self, images):
+        logits = super().forward(images)
+        return nn.functional.interpolate(self.norm(nn.functional.avg_pool2d(logits, 4)), scale_factor=4)
+
+
+def test_training_on_one_image_of_one_stride_is_refused_where_it_would_be_normalised_alone():
+    model = SegmentationModel(Normed(), mean=(0,) * 3, std=(1,) * 3, stride=4).train()
+    with pytest.raises(ModelError, match=r"one image of 4x4 .*data\.crop above 4, or train\.batch_size"):
+        model(torch.zeros(1, 3, 3, 2))
+    for size in ((2, 3, 4, 4), (1, 3, 4, 5), (1, 3, 5, 4)):
+        assert model(torch.zeros(size)).logits.shape[2:] == size[2:]
+    model.net.norm.eval()  # as a frozen encoder's are
+    model(torch.zeros(1, 3, 4, 4))
+    model.eval()(torch.zeros(1, 3, 4, 4))
+    strided().train()(torch.zeros(1, 3, 4, 4))

@@ -10,7 +10,7 @@ import torch
 from tests.clouds import clouds_config, write_clouds
 
 from maskfold.config import override
-from maskfold.errors import CompetitionError, ConfigError
+from maskfold.errors import CompetitionError, ConfigError, TrainingError
 from maskfold.models import Outputs
 from maskfold.runs import Run
 from maskfold.runs.history import read_epochs
@@ -232,6 +232,15 @@ def test_it_goes_with_other_options(tiny, begin, changes):
     after, told = trained(session, 2)
     assert all(value.isfinite() for terms in told for value in terms.values())
     assert not torch.equal(after, before)
+
+
+def test_single_images_without_labels_are_refused_where_the_network_pools_to_one_pixel(tiny, begin):
+    """Advice about train.batch_size would change nothing."""
+    network = {"model.architecture": "deeplabv3", "model.options": {"decoder_channels": 16}}
+    with pytest.raises(TrainingError, match=r"set semi\.unlabelled_per_batch to 2 or more"):
+        begin(tiny, changes={**SECTION, **network, "semi.unlabelled_per_batch": 1})
+    session = begin(tiny, "b", {**SECTION, **network, "semi.unlabelled_per_batch": 2})
+    assert trained(session, 1)[1][0]["loss"].isfinite()
 
 
 def test_several_classes_exclusive_or_not(streets, begin, tmp_path):

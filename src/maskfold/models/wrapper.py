@@ -69,7 +69,8 @@ class SegmentationModel(nn.Module):
         further output ``presence`` are of whole images, (N, C).
 
         Raises:
-            ModelError: images of another shape; a training batch of one image where the network needs two.
+            ModelError: images of another shape; a training batch of one image where the network needs two; a network
+                whose maps are not of the images' size.
         """
         if images.ndim != 4 or images.shape[1] != len(self.mean):
             raise ModelError(
@@ -79,6 +80,7 @@ class SegmentationModel(nn.Module):
             raise ModelError("this architecture cannot be trained on one image: set train.batch_size to 2 or more")
         height, width = images.shape[-2:]
         padded = reflect_pad(images, *(padded_size(size, self.stride, self.minimum) for size in (height, width)))
+        self._refuse_one_pixel(padded)
         normalised = self.normalised(padded)
         if self.presence is None:
             found, of_image = self.net(normalised), {}
@@ -86,10 +88,24 @@ class SegmentationModel(nn.Module):
             found, features = with_features(self.net, normalised)
             of_image = {PRESENCE: self.presence(features)}
         logits, aux = found if isinstance(found, Outputs) else (found, {})
+        for output in (logits, *aux.values()):
+            _refuse_other_size(output, padded)
         maps = {name: self.of_mask(output)[..., :height, :width] for name, output in aux.items()}
         if self.last is not None:
             maps[self.last] = logits[:, -1:, :height, :width]
         return Outputs(self.of_mask(logits)[..., :height, :width], maps | of_image)
+
+    def _refuse_one_pixel(self, padded: Tensor) -> None:
+        """Refuse a training batch (N, K, H, W) whose coarsest map may be one pixel, where batch norms learn from it."""
+        size = (padded.shape[0], *padded.shape[-2:])
+        if not self.training or size != (1, self.stride, self.stride):
+            return
+        if any(isinstance(module, _BatchNorm) and module.training for module in self.net.modules()):
+            raise ModelError(
+                f"a training batch is one image of {self.stride}x{self.stride} pixels, of which the network's coarsest "
+                f"map is one pixel, and batch norms need more: set data.crop above {self.stride}, or train.batch_size "
+                "(and semi.unlabelled_per_batch) to 2 or more"
+            )
 
     def of_mask(self, logits: Tensor) -> Tensor:
         """The channels of the mask, of all that the net makes."""
@@ -133,6 +149,20 @@ class SegmentationModel(nn.Module):
             )
         for module in norms:
             module.eval()
+
+
+def _refuse_other_size(output: Tensor, padded: Tensor) -> None:
+    """Refuse maps (N, C, h, w) that are not of the padded size: cropped, they would be a part at another zoom.
+
+    An exporter would take the comparison for a rule about the sizes that its graph serves.
+    """
+    if not torch.compiler.is_exporting() and output.shape[-2:] != padded.shape[-2:]:
+        there, expected = ("x".join(map(str, tensor.shape[-2:])) for tensor in (output, padded))
+        raise ModelError(
+            f"the network returned maps of {there} for images of {expected}, and they must have the images' size: "
+            "leave model.options.upsampling out, or set it to the stride of the decoder's last map (pspnet: 2 to the "
+            "power of encoder_depth); a network of your own has to enlarge its maps itself"
+        )
 
 
 def padded_size(size: int, stride: int, minimum: int) -> int:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskfold.config import SemiConfig
+from maskfold.errors import TrainingError
+from maskfold.models import SegmentationModel
 from maskfold.training.step import Setup, Supervised
 
 logger = logging.getLogger(__name__)
@@ -134,3 +136,16 @@ def check_ramp(options: SemiConfig, epochs: int) -> None:
             "semi.weight reaches only %.0f %% of %g: %d ramp_epochs do not fit in %d epochs",
             100 * reached, options.weight, options.ramp_epochs, epochs,
         )  # fmt: skip
+
+
+def check_unlabelled(options: SemiConfig, network: SegmentationModel) -> None:
+    """Refuse single images without labels where the network cannot be trained on one.
+
+    Raises:
+        TrainingError: says which key to set.
+    """
+    if options.weight and options.unlabelled_per_batch == 1 and network.pools_to_one:
+        raise TrainingError(
+            "semi.unlabelled_per_batch is 1, and this architecture cannot be trained on one image: set "
+            "semi.unlabelled_per_batch to 2 or more"
+        )

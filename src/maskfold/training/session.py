@@ -27,7 +27,7 @@ from maskfold.training.callbacks import Callback, stop_rules
 from maskfold.training.data import FoldData, fold_data
 from maskfold.training.forecast import Pace
 from maskfold.training.length import Length
-from maskfold.training.mean_teacher import MeanTeacher, check_ramp
+from maskfold.training.mean_teacher import MeanTeacher, check_ramp, check_unlabelled
 from maskfold.training.midway import batches_done
 from maskfold.training.optim import restore_optimizer
 from maskfold.training.optimism import optimistic
@@ -253,6 +253,7 @@ def _train_step(session: Session, network: SegmentationModel, loss: MixedLoss) -
     setup = Setup(network, loss, config, session.accelerator, labels, session.lr_factor, session.step_done)
     if config.semi is not None:
         check_ramp(config.semi, session.length.epochs)
+        check_unlabelled(config.semi, network)
         return MeanTeacher(setup, session.averages.models["ema"].module)
     if config.adversarial is not None:
         check_reached(config.adversarial, session.length.epochs)
