@@ -19,8 +19,8 @@ class ImageSpec:
         channels: of every image.
         dtype: of its values.
         scale: the value that means 1.0; 0 stands for the largest of the dtype, and for 1 with float32.
-        rgb: the channels that people see as red, green and blue, counted from 0; empty: the first three, or as many
-            as there are.
+        rgb: the channels that people, and encoders trained on red, green and blue, see as these, counted from 0; empty:
+            the first three, or as many as there are.
 
     Raises:
         MaskfoldError: values that do not go together.

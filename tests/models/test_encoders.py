@@ -51,6 +51,25 @@ def test_statistics_go_with_what_becomes_of_the_first_convolution():
     assert (mean, std) == ((pytest.approx(0.5),), (pytest.approx(0.2),))
 
 
+@pytest.mark.parametrize(
+    ("channels", "rgb", "mean"),
+    [
+        (3, (0, 1, 2), (0.4, 0.5, 0.6)),
+        (3, (2, 1, 0), (0.6, 0.5, 0.4)),
+        (4, (3, 1, 0), (0.6, 0.5, 0.4, 0.4)),  # blue, green, infrared as red, red
+        (6, (4, 2, 1), (0.4, 0.6, 0.5, 0.5, 0.4, 0.6)),
+        (6, (0, 1, 2), (0.4, 0.5, 0.6, 0.4, 0.5, 0.6)),
+        (4, (3, 3, 0), (0.4, 0.5, 0.6, 0.4)),  # a picture for people, no colours
+        (2, (0, 1, 1), (0.4, 0.5)),
+        (1, (0, 0, 0), (0.5,)),
+    ],
+)
+def test_channels_that_are_a_colour_have_its_statistics(channels, rgb, mean):
+    found, spread = channel_statistics(((0.4, 0.5, 0.6), (0.14, 0.15, 0.16)), channels, rgb)
+    assert found == pytest.approx(mean)
+    assert spread == pytest.approx([value / 10 + 0.1 for value in mean])
+
+
 def test_a_tag_of_timm_brings_its_own_statistics():
     assert encoder_statistics("tu-resnetv2_50x1_bit", "goog_in21k") == ((0.5,) * 3, (0.5,) * 3)
     assert encoder_statistics("tu-resnet18", "tv_in1k") == encoder_statistics("tu-resnet18", "imagenet")

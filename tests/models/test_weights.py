@@ -12,6 +12,7 @@ from timm.models import adapt_input_conv
 
 from maskfold.config import ModelConfig
 from maskfold.errors import ModelError
+from maskfold.images import ImageSpec
 from maskfold.models import SegmentationModel, build_model, load_encoder_weights, load_weights
 
 
@@ -264,15 +265,16 @@ def test_real_weights_match_every_tensor(encoder, file, count, mean, by_name, mo
     assert any(torch.equal(value, state[first]) for value in model.net.encoder.state_dict().values())
 
 
-def first_convolution(channels, source, tmp_path):
+def first_convolution(channels, source, tmp_path, rgb=()):
     """resnet18's, loaded for images of ``channels`` from a file whose own has as many as ``source``."""
     save_file(get_encoder("resnet18").state_dict() | {"conv1.weight": source}, tmp_path / "w.safetensors")
     net = torch.nn.Module()
     net.encoder = get_encoder("resnet18", in_channels=channels)
     model = SegmentationModel(net, mean=(0.0,) * channels, std=(1.0,) * channels, stride=32)
-    report = load_encoder_weights(model, tmp_path / "w.safetensors")
+    report = load_encoder_weights(model, tmp_path / "w.safetensors", rgb=rgb)
     assert report.whole
-    assert report.adapted == (() if source.shape[1] == channels else ("conv1.weight",))
+    same = source.shape[1] == channels and rgb in ((), (0, 1, 2))
+    assert report.adapted == (() if same else ("conv1.weight",))
     return model.net.encoder.conv1.weight.detach()
 
 
@@ -286,6 +288,53 @@ def test_a_file_for_rgb_serves_images_of_other_channels(channels, tmp_path):
     smps.set_in_channels(channels, pretrained=True)
     torch.testing.assert_close(found, smps.conv1.weight.detach())
     torch.testing.assert_close(found, adapt_input_conv(channels, source.clone()))
+
+
+@pytest.mark.parametrize(
+    ("rgb", "colours"),
+    [((0, 1, 2), "rgb"), ((2, 1, 0), "bgr"), ((2, 1, 0), "bgrr"), ((4, 2, 1), "rbggrb"), ((3, 3, 0), "rgbr")],
+    ids=str,
+)
+def test_channels_that_are_a_colour_have_its_filters(rgb, colours, tmp_path):
+    """Where the profile says which are red, green and blue; the others have the three in turn."""
+    source = torch.rand(64, 3, 7, 7, generator=torch.Generator().manual_seed(5))
+    found = first_convolution(len(colours), source, tmp_path, rgb)
+    for place, colour in enumerate(colours):
+        torch.testing.assert_close(found[:, place], source[:, "rgb".index(colour)] * 3 / len(colours))
+    if rgb == (0, 1, 2):
+        assert torch.equal(found, source)
+
+
+def test_channels_of_groups_are_no_colours(tmp_path):
+    """DPN 92 has convolutions of 32 groups with three channels each."""
+
+    def dpn_like():
+        net = torch.nn.Module()
+        net.encoder = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 3), torch.nn.Conv2d(6, 4, 3, groups=2))
+        return SegmentationModel(net, mean=(0.0,) * 3, std=(1.0,) * 3, stride=1)
+
+    model, state = dpn_like(), random_state(dpn_like().net.encoder)
+    save_file(state, tmp_path / "w.safetensors")
+    report = load_encoder_weights(model, tmp_path / "w.safetensors", rgb=(1, 2, 0))
+    assert report.adapted == ("0.weight",)
+    assert torch.equal(model.net.encoder[0].weight, state["0.weight"][:, [2, 0, 1]])
+    assert torch.equal(model.net.encoder[1].weight, state["1.weight"])
+
+
+def test_an_encoder_sees_the_same_in_images_whose_channels_stand_otherwise(tmp_path):
+    encoder = get_encoder("resnet18").state_dict()
+    save_file(encoder, tmp_path / "w.safetensors")
+    config = ModelConfig(encoder="resnet18", encoder_weights=str(tmp_path / "w.safetensors"))
+    usual = build_model(config, classes=1).eval()
+    other = build_model(config, classes=1, images=ImageSpec(rgb=(1, 2, 0))).eval()
+    image = torch.randint(0, 256, (1, 3, 40, 64), generator=torch.Generator().manual_seed(2))
+    red, green, blue = image.unbind(1)
+    with torch.no_grad():
+        expected, found = (
+            model.net.encoder(model.normalised(images))[-1]
+            for model, images in ((usual, image), (other, torch.stack([blue, red, green], 1)))
+        )
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("theirs", "channels"), [(1, 1), (1, 3), (1, 4), (4, 1), (4, 4), (4, 3), (2, 5), (5, 2)])

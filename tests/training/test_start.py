@@ -181,6 +181,27 @@ def test_an_encoder_of_another_run_leaves_images_their_own_statistics(sixteen_bi
     assert plain.mean.item() < 0.6 * encoder.mean.item()
 
 
+def test_a_runs_encoder_keeps_the_order_of_its_channels(tiny, tmp_path):
+    """Published filters are for red, green and blue; a run's are for channels as its images have them."""
+    profile = yaml.safe_load((SHIPPED / "tianchi-buildings.yaml").read_text())
+    profile["image_spec"] = {"rgb": [2, 1, 0]}  # JPEGs that somebody wrote with red and blue exchanged
+    (tmp_path / "bgr.yaml").write_text(yaml.safe_dump(profile))
+    config = override(tiny, {"name": "first", "competition.profile": str(tmp_path / "bgr.yaml")})
+    donor = Run.create(config, tmp_path)
+    fit(donor, 0)
+    trained = donor.fold(0).load_checkpoint("best")
+    path = tmp_path / "w.pth"
+    torch.save({name.removeprefix("net."): trained[name] for name in encoder_of(trained)}, path)
+
+    def first_convolution(name, weights):
+        run = Run.create(override(config, {"name": name, "model.encoder_weights": str(weights)}), tmp_path)
+        return open_session(run, 0).network.state_dict()["net.encoder.features.0.0.weight"]
+
+    kept = trained["net.encoder.features.0.0.weight"]
+    assert torch.equal(first_convolution("second", donor.path), kept)
+    assert torch.equal(first_convolution("third", path), kept.flip(1))
+
+
 def test_plain_images_keep_the_encoders_statistics(tiny, tmp_path):
     network = open_session(Run.create(tiny, tmp_path), 0).network
     assert torch.equal(network.mean.flatten(), 255 * torch.tensor([0.485, 0.456, 0.406]))

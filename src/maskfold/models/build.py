@@ -97,7 +97,8 @@ def build_model(
     check_encoder(config.encoder)
     further = 0 if config.instances is None else 1
     net = _build_net(name, config, classes + further, images.channels)
-    mean, std = channel_statistics(encoder_statistics(config.encoder, config.encoder_weights), images.channels)
+    published = encoder_statistics(config.encoder, config.encoder_weights)
+    mean, std = channel_statistics(published, images.channels, images.rgb)
     stride = _size_multiple(net, name)
     model = SegmentationModel(
         net,
@@ -113,7 +114,7 @@ def build_model(
     extend_decoder(model, name, config, classes + further)
     if pretrained and config.encoder_weights is not None:
         path = resolve_weights(config.encoder_weights, config.encoder)
-        report = load_encoder_weights(model, path, partial=config.partial_weights)
+        report = load_encoder_weights(model, path, partial=config.partial_weights, rgb=images.rgb)
         logger.log(logging.INFO if report.whole else logging.WARNING, "%s", report)
     return model
 

@@ -1,6 +1,8 @@
 """Encoders by name: which there are, what image statistics and sizes they expect."""
 
 import difflib
+import itertools
+from collections.abc import Sequence
 
 import timm
 from segmentation_models_pytorch.encoders import encoders as SMP_ENCODERS
@@ -58,17 +60,35 @@ def encoder_statistics(name: str, weights: str | None = None) -> Statistics:
     return next((known for prefix, known in SMP_STATISTICS.items() if name.startswith(prefix)), IMAGENET)
 
 
-def channel_statistics(statistics: Statistics, channels: int) -> Statistics:
+def channel_statistics(statistics: Statistics, channels: int, rgb: Sequence[int] = ()) -> Statistics:
     """Mean and standard deviation for images of any number of channels.
 
     They follow what becomes of the first convolution (`maskfold.models.weights.for_channels`): for one channel its
-    weights are summed, so the statistics are the means of those given; for any other number both are repeated in turn.
+    weights are summed, so the statistics are the means of those given; for any other number both go as `colours_of`
+    says.
+
+    Args:
+        rgb: `maskfold.images.ImageSpec.rgb` of the images.
     """
     mean, std = statistics
     if channels == 1:
         return (sum(mean) / len(mean),), (sum(std) / len(std),)
-    repeated = [channel % len(mean) for channel in range(channels)]
-    return tuple(mean[channel] for channel in repeated), tuple(std[channel] for channel in repeated)
+    colours = colours_of(channels, len(mean), rgb)
+    return tuple(mean[colour] for colour in colours), tuple(std[colour] for colour in colours)
+
+
+def colours_of(channels: int, known: int, rgb: Sequence[int]) -> list[int]:
+    """For each of the images' ``channels`` the one, of those that an encoder was trained on, as which it is taken.
+
+    An encoder of red, green and blue takes the channels ``rgb`` as these, where they are three different ones, and
+    further channels in turn as red, green, blue, red …; any other takes all of them in turn.
+
+    Args:
+        known: how many channels the encoder was trained on.
+    """
+    own = {place: colour for colour, place in enumerate(rgb)} if known == 3 and len(set(rgb)) == 3 else {}
+    turn = itertools.cycle(range(known))
+    return [own[place] if place in own else next(turn) for place in range(channels)]
 
 
 def any_size_options(name: str) -> dict[str, bool]:

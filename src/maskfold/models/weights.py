@@ -4,7 +4,7 @@ import os
 import pickle
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from maskfold.archives import refuse_packed
 from maskfold.errors import ModelError, UnsafeArchiveError, first_few, os_reason
+from maskfold.models.encoders import colours_of
 from maskfold.models.layouts import align
 from maskfold.models.wrapper import SegmentationModel
 
@@ -32,7 +33,7 @@ class LoadReport:
     """What became of a file's tensors. Names are the encoder's, those of ``unexpected`` and ``classifier`` the file's.
 
     Attributes:
-        matched: loaded; ``adapted`` of them after a change to the images' number of channels.
+        matched: loaded; ``adapted`` of them after a change to the images' channels, their number or order.
         missing: not in the file; they stay as they were.
         mismatched: of another shape in the file; they stay as they were.
         unexpected: in the file, but not the encoder's: a classifier, a decoder …
@@ -73,15 +74,18 @@ class LoadReport:
         return text
 
 
-def load_encoder_weights(model: SegmentationModel, path: Path, *, partial: bool = False) -> LoadReport:
+def load_encoder_weights(
+    model: SegmentationModel, path: Path, *, partial: bool = False, rgb: Sequence[int] = ()
+) -> LoadReport:
     """Load the encoder of ``model`` from a ``.safetensors`` or PyTorch file.
 
     The file may be that of timm, torchvision or an smp encoder, or a whole checkpoint in which the encoder's
     names carry prefixes (``module.``, ``encoder.``, ``backbone.`` …), see `maskfold.models.layouts.align`. A first
-    convolution for another number of channels is adapted (`for_channels`).
+    convolution for another number of channels is adapted, or for another order of colours (`for_channels`).
 
     Args:
         partial: less than 90 % of the encoder's tensors are enough; without any it is refused all the same.
+        rgb: the channels of the images that are red, green and blue; empty: the file's are in the images' order.
 
     Raises:
         ModelError: a file that cannot be read, or that has too few of the encoder's tensors; nothing is loaded then.
@@ -96,12 +100,19 @@ def load_encoder_weights(model: SegmentationModel, path: Path, *, partial: bool 
             source, names = converted, converted_names
     classifier = _classifier_tensors(model.net, source)
     channels = len(model.mean)
-    fitted = {name: for_channels(source[key], target[name].shape, channels) for name, key in names.items()}
+    # Grouped convolutions may have as many channels in a group, which are no colours.
+    first = {
+        f"{name}.weight" for name, layer in encoder.named_modules() if getattr(layer, "in_channels", 0) == channels
+    }
+    fitted = {
+        name: for_channels(source[key], target[name].shape, channels, rgb if name in first else ())
+        for name, key in names.items()
+    }
     matched = tuple(name for name, tensor in fitted.items() if tensor.shape == target[name].shape)
     report = LoadReport(
         path=Path(path),
         matched=matched,
-        adapted=tuple(name for name in matched if source[names[name]].shape != target[name].shape),
+        adapted=tuple(name for name in matched if fitted[name] is not source[names[name]]),
         missing=tuple(name for name in target if name not in names and not name.endswith(COUNTER)),
         unexpected=tuple(sorted(set(source) - set(names.values()) - set(classifier))),
         mismatched=tuple(name for name in fitted if name not in matched),
@@ -131,24 +142,25 @@ def _classifier_tensors(net: Any, source: Mapping[str, Tensor]) -> dict[str, Ten
     }
 
 
-def for_channels(weights: Tensor, shape: torch.Size, channels: int) -> Tensor:
-    """A first convolution for another number of image channels, as smp and timm make one.
+def for_channels(weights: Tensor, shape: torch.Size, channels: int, rgb: Sequence[int] = ()) -> Tensor:
+    """A first convolution for other image channels; for another number of them as smp and timm make one.
 
-    For one channel the weights (O, K, h, w) are summed over theirs; for any other number they are repeated in turn and
-    scaled by K / ``channels``, so that what the layer answers to an even image stays nearly the same. Weights of
-    other layers are returned as they are. See `maskfold.models.encoders.channel_statistics`.
+    For one channel the weights (O, K, h, w) are summed over theirs; for any other number each takes those of a colour
+    (`maskfold.models.encoders.colours_of`), scaled by K / ``channels``, so that what the layer answers to an even image
+    stays nearly the same. Weights of other layers are returned as they are. See
+    `maskfold.models.encoders.channel_statistics`.
 
     Args:
         shape: of the layer, (O, ``channels``, h, w).
+        rgb: the channels of the images that are red, green and blue.
     """
-    if weights.ndim != 4 or weights.shape[1] == channels or shape[1] != channels:
+    if weights.ndim != 4 or (*weights.shape[:1], channels, *weights.shape[2:]) != tuple(shape):
         return weights
-    if (*weights.shape[:1], channels, *weights.shape[2:]) != tuple(shape):
-        return weights
-    if channels == 1:
-        return weights.sum(1, keepdim=True)
     theirs = weights.shape[1]
-    return weights[:, torch.arange(channels) % theirs] * (theirs / channels)
+    if channels == 1 and theirs > 1:
+        return weights.sum(1, keepdim=True)
+    colours = colours_of(channels, theirs, rgb)
+    return weights if colours == list(range(theirs)) else weights[:, colours] * (theirs / channels)
 
 
 def timm_reading(source: Mapping[str, Tensor], encoder: nn.Module) -> dict[str, Tensor] | None:

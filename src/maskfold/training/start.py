@@ -1,5 +1,6 @@
 """What a fold's training starts from: random or published weights, a file, or what another run has trained."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from maskfold.datasets import image_statistics
@@ -24,18 +25,19 @@ def start_network(run: Run, fold: int | str) -> SegmentationModel:
     config = run.config.model
     competition = run.competition()
     fresh = not run.fold(fold).has_state()
-    encoder = None
+    encoder, images = None, competition.images
     if fresh and config.init_from is None and config.encoder_weights is not None:
         encoder = _checkpoint_of(config.encoder_weights, run, fold)
     if encoder is not None:
         config = config.model_copy(update={"encoder_weights": str(encoder[0].checkpoint_path(encoder[1]))})
+        images = replace(images, rgb=())  # unlike published weights, a run's are for channels as they stand
     if config.instances is not None and competition.labels.task != "binary":
         raise ConfigError(
             f"model.instances is {config.instances}, which tells the objects of one class apart, and there are "
             f"{', '.join(competition.labels.class_names)}: set it to null"
         )
     pretrained = fresh and config.init_from is None
-    network = build_model(config, classes=competition.labels.channels, images=competition.images, pretrained=pretrained)
+    network = build_model(config, classes=competition.labels.channels, images=images, pretrained=pretrained)
     if fresh and not competition.images.plain and (encoder is not None or config.encoder_weights is None):
         network.set_statistics(*image_statistics(competition, run.fold_samples(fold)[0]))
     if fresh and config.init_from is not None:
