@@ -80,6 +80,12 @@ def test_unknown_names_and_options_are_refused(values):
         build_optimizer(Network(), OptimConfig(**values))
 
 
+@pytest.mark.parametrize("name", ["adahessian", "lookahead_adahessian", "AdaHessian"])
+def test_second_derivatives_are_refused(name):
+    with pytest.raises(TrainingError, match=f"optim.name is {name}, which needs second derivatives"):
+        build_optimizer(Network(), OptimConfig(name=name))
+
+
 def test_one_cycle_rises_to_the_peak_and_falls_to_the_end():
     factor = lr_schedule("one_cycle", warmup=0.25, final_factor=0.01, ends=[101])
     rates = [factor(step) for step in range(101)]

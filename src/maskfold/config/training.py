@@ -94,7 +94,9 @@ class SemiConfig(Section):
 class OptimConfig(Section):
     """The optimiser."""
 
-    name: str = Field(default="adamw", description="any timm optimiser; prefix lookahead_ wraps it in Lookahead")
+    name: str = Field(
+        default="adamw", description="any timm optimiser but adahessian; prefix lookahead_ wraps it in Lookahead"
+    )
     lr: float = Field(default=1e-3, gt=0, description="peak learning rate")
     weight_decay: float = Field(default=1e-2, ge=0, description="weight decay (not on biases and norms)")
     encoder_lr_factor: float = Field(default=1.0, ge=0, description="the encoder's learning rate relative to lr")

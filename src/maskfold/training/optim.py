@@ -7,7 +7,11 @@ from typing import Any
 import torch
 
 # timm is marked as typed but does not declare what it exports.
-from timm.optim import Lookahead, create_optimizer_v2  # pyright: ignore[reportPrivateImportUsage]
+from timm.optim import (
+    Lookahead,  # pyright: ignore[reportPrivateImportUsage]
+    create_optimizer_v2,  # pyright: ignore[reportPrivateImportUsage]
+    get_optimizer_info,  # pyright: ignore[reportPrivateImportUsage]
+)
 from torch import nn
 
 from maskfold.config import OptimConfig
@@ -21,12 +25,12 @@ KERNELS = ("fused", "foreach")
 
 
 def build_optimizer(model: SegmentationModel, config: OptimConfig) -> torch.optim.Optimizer:
-    """Any timm optimiser by name, with the encoder's own rate and no decay on biases and norms.
+    """Any timm optimiser of first derivatives by name, with the encoder's own rate and no decay on biases and norms.
 
     Parameters that need no gradient, those of an encoder that is frozen throughout, are left out.
 
     Raises:
-        TrainingError: unknown name, or options the optimiser does not take.
+        TrainingError: unknown name, options the optimiser does not take, or one that needs second derivatives.
     """
     # One kernel for all parameters, where the optimiser has it.
     fused = model.other_parameters()[0].is_cuda and config.name.removeprefix("lookahead_") in FUSED
@@ -44,6 +48,11 @@ def build_optimizer(model: SegmentationModel, config: OptimConfig) -> torch.opti
             f"optim.name '{config.name}' with optim.options {config.options} cannot be built ({error}): "
             "timm.optim.list_optimizers() lists the names"
         ) from None
+    if get_optimizer_info(config.name.lower().removeprefix("lookahead_")).second_order:
+        raise TrainingError(
+            f"optim.name is {config.name}, which needs second derivatives of the loss, and training makes first ones "
+            "only: choose another, such as adamw"
+        )
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer
