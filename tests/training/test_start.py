@@ -17,6 +17,7 @@ from maskfold.models import build_model
 from maskfold.runs import Run
 from maskfold.training import Callback, fit
 from maskfold.training.session import open_session
+from maskfold.training.start import refuse_random_encoder
 
 
 @pytest.fixture(scope="module")
@@ -212,8 +213,25 @@ def encoder_of(state):
     return {name: value for name, value in state.items() if ".encoder." in name}
 
 
-def test_an_encoder_that_is_frozen_throughout_is_at_the_end_what_it_was(tiny, tmp_path):
-    changes = {"optim.freeze_encoder_epochs": "all", "optim.weight_decay": 0.5, "averaging.ema": 0.5}
+@pytest.fixture
+def weights(tiny, tmp_path):
+    """A file of the tiny config's encoder, as if it were pretrained."""
+    torch.save(build_model(tiny.model, classes=1).net.encoder.state_dict(), tmp_path / "encoder.pth")
+    return str(tmp_path / "encoder.pth")
+
+
+@pytest.mark.parametrize("key", ["optim.freeze_encoder_epochs", "optim.freeze_statistics_epochs"])
+def test_a_random_encoder_is_not_kept_as_it_is(key, tiny, weights, tmp_path):
+    """What is frozen must have come from somewhere; a pack, which names no file, can be predicted all the same."""
+    with pytest.raises(ConfigError, match=rf"{key} is all, but .*model\.encoder_weights"):
+        fit(Run.create(override(tiny, {key: "all"}), tmp_path), 0)
+    for kept in ({key: 1}, {key: "all", "model.encoder_weights": weights}, {key: "all", "model.init_from": weights}):
+        refuse_random_encoder(override(tiny, kept))
+
+
+def test_an_encoder_that_is_frozen_throughout_is_at_the_end_what_it_was(tiny, weights, tmp_path):
+    changes = {"optim.freeze_encoder_epochs": "all", "model.encoder_weights": weights}
+    changes |= {"optim.weight_decay": 0.5, "averaging.ema": 0.5}
     run = Run.create(override(tiny, {**changes, "name": "frozen"}), tmp_path)
     begun = open_session(run, 0)
     expected = {name: value.clone() for name, value in begun.network.state_dict().items()}
@@ -230,8 +248,8 @@ def test_an_encoder_that_is_frozen_throughout_is_at_the_end_what_it_was(tiny, tm
     assert sorted(tuple(values["exp_avg"].shape) for values in kept.values()) == sorted(tuple(p.shape) for p in others)
 
 
-def test_a_frozen_training_resumes_bit_for_bit(tiny, tmp_path):
-    changes = {"optim.freeze_encoder_epochs": "all"}
+def test_a_frozen_training_resumes_bit_for_bit(tiny, weights, tmp_path):
+    changes = {"optim.freeze_encoder_epochs": "all", "model.encoder_weights": weights}
     straight = Run.create(override(tiny, {**changes, "name": "straight"}), tmp_path)
     fit(straight, 0)
     broken = Run.create(override(tiny, {**changes, "name": "broken"}), tmp_path)

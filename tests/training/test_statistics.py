@@ -17,7 +17,10 @@ def encoder(state, ending):
 
 @pytest.mark.slow
 def test_statistics_stay_throughout_while_weights_learn(tiny, tmp_path):
+    weights = tmp_path / "encoder.pth"
+    torch.save(build_model(tiny.model, classes=1).net.encoder.state_dict(), weights)
     changes = {"optim.freeze_statistics_epochs": "all", "averaging.ema": 0.5, "train.epochs": 1}
+    changes |= {"model.encoder_weights": str(weights)}
     run = Run.create(override(tiny, changes), tmp_path)
     begun = {name: value.clone() for name, value in open_session(run, 0).network.state_dict().items()}
     fit(run, 0)

@@ -20,6 +20,7 @@ from maskfold.training.logging import EpochLog, RunLog
 from maskfold.training.midway import go_on, save_if_due
 from maskfold.training.processes import processes
 from maskfold.training.session import Session, open_session
+from maskfold.training.start import refuse_random_encoder
 from maskfold.training.validation import check_start, score_training, validate
 from maskfold.training.watch import Watch
 
@@ -39,6 +40,7 @@ def fit(run: Run, fold: int | str, callbacks: Sequence[Callback] = ()) -> dict:
     Raises:
         TrainingError, RunError, CompetitionError, FoldsError, ModelError, ConfigError: see their messages.
     """
+    refuse_random_encoder(run.config)
     with processes().main_process_first():
         folds = run.folds()
     if fold != ALL:

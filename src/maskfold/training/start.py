@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from maskfold.config import Config
 from maskfold.datasets import image_statistics
 from maskfold.errors import ConfigError, RunError
 from maskfold.models import SegmentationModel, build_model, load_weights
@@ -47,6 +48,22 @@ def start_network(run: Run, fold: int | str) -> SegmentationModel:
         folder, checkpoint = found
         load_weights(network, folder.load_checkpoint(checkpoint), folder.checkpoint_path(checkpoint))
     return network
+
+
+def refuse_random_encoder(config: Config) -> None:
+    """Refuse to keep what an encoder came with for the whole training, where it came with random numbers.
+
+    Raises:
+        ConfigError: says which keys to set.
+    """
+    if config.model.encoder_weights is not None or config.model.init_from is not None:
+        return
+    for key in ("freeze_encoder_epochs", "freeze_statistics_epochs"):
+        if getattr(config.optim, key) == "all":
+            raise ConfigError(
+                f"optim.{key} is all, but the encoder starts at random and would never be anything else: set "
+                f"model.encoder_weights (imagenet, a file or a run) or model.init_from, or optim.{key} to 0"
+            )
 
 
 def learned_from(run: Run, fold: int | str) -> FoldFolder | None:
