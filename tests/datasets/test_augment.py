@@ -260,6 +260,9 @@ def test_presets_uncover_nothing(preset):
         (["RandomCrop"], ["RandomCrop", "height"]),
         ([{"Affine": {"mask_interpolation": 1}}], ["Affine", "mask_interpolation"]),
         (["Mosaic"], ["Mosaic", "mosaic_metadata"]),
+        (["BBoxSafeRandomCrop"], ["BBoxSafeRandomCrop", "needs bboxes"]),
+        ([{"RandomSizedBBoxSafeCrop": {"height": 9, "width": 9}}], ["RandomSizedBBoxSafeCrop", "needs bboxes"]),
+        ([{"OneOf": ["HorizontalFlip", {"AtLeastOneBBoxRandomCrop": {"height": 9, "width": 9}}]}], ["needs bboxes"]),
     ],
     ids=str,
 )
@@ -346,6 +349,22 @@ def test_colours_of_sixteen_bits_keep_their_precision(images):
     expected = (image / images.scale).astype(float) ** 0.8 * images.scale
     assert np.abs(made - expected).max() <= images.scale * 2e-5
     assert len(np.unique(made)) > 1500, "more than eight bits"
+
+
+@pytest.mark.parametrize(
+    ("spec", "values", "words"),
+    [
+        (["Crop"], np.eye(70, 90, dtype=np.uint8), "smaller than image sizes"),  # its default is 1024 pixels
+        (["MaskDropout"], np.eye(70, 90, dtype=np.float32)[None], "MaskDropout requires"),
+        (["MaskDropout"], np.eye(70, 90, dtype=np.uint8)[None].repeat(6, 0), "connectedcomponents"),
+    ],
+    ids=["size", "soft", "layers"],
+)
+def test_what_cannot_be_applied_is_one_message(spec, values, words):
+    augmentation = build_augmentation([{name: {"p": 1.0} for name in spec}], crop=32)
+    with pytest.raises(AugmentationError, match=rf"here of 70x90 pixels, and their labels \(.*{words}") as error:
+        augmentation(np.zeros((70, 90, 3), np.uint8), Label.whole(values), 0)
+    assert "\n" not in str(error.value)
 
 
 def test_a_list_that_needs_rgb_says_so():

@@ -122,12 +122,12 @@ class Augmentation:
     def _transformed(self, transforms: A.Compose, **arrays: Any) -> dict[str, np.ndarray]:
         try:
             return transforms(**arrays)
-        except (ValueError, TypeError, cv2.error) as error:
-            if self.images.plain:
-                raise
+        except (ValueError, TypeError, KeyError, cv2.error) as error:
+            height, width = arrays["image"].shape[:2]
             raise AugmentationError(
-                f"data.augment cannot be applied to images of {self.images.channels} channels of {self.images.dtype} "
-                f"({' '.join(str(error).split())}): leave out what needs 8 bits of red, green and blue"
+                f"data.augment cannot be applied to images of {self.images.channels} channels of {self.images.dtype}, "
+                f"here of {height}x{width} pixels, and their labels ({' '.join(str(error).split())}): leave out what "
+                "needs larger images, labels of another kind, or 8 bits of red, green and blue"
             ) from None
 
     def _check(self, image: np.ndarray, mask: np.ndarray, before: np.ndarray) -> None:

@@ -24,6 +24,8 @@ from maskfold.errors import AugmentationError, nearest
 GROUPS = {group.__name__: group for group in (A.OneOf, A.SomeOf, A.RandomOrder, A.OneOrOther, A.Sequential)}
 # Not for image files and their masks: callables, tensors, and what replaces the loop's own work.
 EXCLUDED = {"BasicTransform", "DualTransform", "ImageOnlyTransform", "Lambda", "Normalize", "ToFloat", "ToTensorV2"}
+# They need boxes of objects, and do not say so in ``targets_as_params``.
+BOXED = {"AtLeastOneBBoxRandomCrop", "BBoxSafeRandomCrop", "RandomSizedBBoxSafeCrop"}
 NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
 
 
@@ -51,7 +53,7 @@ def _build(item: Any, where: str) -> A.BasicTransform | A.BaseCompose:
     transform = _construct(name, known_transforms()[name], arguments, where)
     if getattr(transform, "mask_interpolation", cv2.INTER_NEAREST) not in NEAREST:
         raise AugmentationError(f"{name} in {where} mixes the mask's labels: leave mask_interpolation out")
-    needed = set(transform.targets_as_params) - {"image", "mask"}
+    needed = set(transform.targets_as_params) - {"image", "mask"} | ({"bboxes"} if name in BOXED else set())
     if needed:
         raise AugmentationError(f"{name} in {where} needs {', '.join(sorted(needed))} beside the image: choose another")
     return transform
