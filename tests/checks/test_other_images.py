@@ -57,6 +57,24 @@ def test_statistics_thumbnails_and_copies(bands):
     assert any(text.startswith("2 train images are identical") and "i0" in text for text in report.warnings)
     assert "of 1000" in report.facts["colours (train)"]
     assert set(report.images.table["mode"]) == {"4 x uint16"}
+    assert not any("image_spec.scale" in text for text in report.warnings)
+
+
+def test_a_scale_far_above_the_values_is_a_warning(bands):
+    """What 16 bits may hold is not what satellites of 11 bits send."""
+    competition, arrays = bands
+    path = competition.root / "p.yaml"
+    path.write_text(PROFILE.replace("scale: 1000, ", ""))
+    report = check_data(
+        open_competition(CompetitionConfig(profile=str(path), root=competition.root)),
+        FoldsConfig(kind="kfold", count=3),
+    )
+    pixels = np.concatenate([array.reshape(-1, 4) for array in arrays.values()]).astype(float)
+    most = float(f"{(pixels.mean(0) + 3 * pixels.std(0)).max():.2g}")
+    assert most < 2000
+    (text,) = (text for text in report.warnings if "image_spec.scale" in text)
+    assert text.startswith("image_spec.scale is 65535")
+    assert f"Set image_spec.scale to {most:g}" in text
 
 
 def test_images_of_several_files_are_named_by_all_of_them(tmp_path):

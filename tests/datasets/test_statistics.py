@@ -1,9 +1,11 @@
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from maskfold.datasets import image_statistics
+from maskfold.datasets.statistics import faint
 from maskfold.images import ImageSpec
 
 
@@ -52,3 +54,24 @@ def test_a_channel_with_one_value_is_not_divided_by_zero():
     mean, std = image_statistics(competition, samples(3))
     assert mean == pytest.approx([7])
     assert std == pytest.approx([1])
+
+
+@pytest.mark.parametrize(
+    ("spec", "std", "asked"),
+    [
+        ({"channels": 2, "dtype": "uint16"}, (90, 310), "65535.*310 around 420.* 14700.* to 1400"),  # 11 bits
+        ({"channels": 2, "dtype": "uint16", "scale": 1400}, (90, 310), None),
+        ({"channels": 2, "dtype": "uint16", "scale": 2047}, (20, 94), None),  # 0.2 x 0.225 x 2047 is 92.1
+        ({"channels": 2, "dtype": "uint16", "scale": 2047}, (20, 91), " to 690"),
+        ({"channels": 2, "dtype": "uint8"}, (3, 9), "255"),
+        ({"channels": 2, "dtype": "float32"}, (float("nan"), 0.01), None),
+    ],
+)
+def test_a_scale_by_which_pretrained_encoders_see_nothing_is_said(spec, std, asked):
+    text = faint(np.array([500.0, 420.0]), np.array(std), ImageSpec(**spec))
+    assert (text is None) == (asked is None)
+    assert asked is None or re.search(asked, text)
+
+
+def test_the_scale_of_8_bit_colours_is_nothing_to_choose():
+    assert faint(np.full(3, 9.0), np.full(3, 1.0), ImageSpec()) is None

@@ -158,12 +158,16 @@ def test_statistics_are_those_of_the_run_for_ever(sixteen_bit, tmp_path):
     assert session.network.mean.item() == expected
 
 
-def test_published_weights_keep_their_own_statistics(sixteen_bit, tmp_path):
+def test_published_weights_keep_their_own_statistics(sixteen_bit, tmp_path, caplog):
     rgb = override(sixteen_bit, {"name": "donor", "competition.profile": "tianchi-buildings"})
     path = tmp_path / "w.pth"
     torch.save(build_model(rgb.model, classes=1).net.encoder.state_dict(), path)
     network = open_session(Run.create(override(sixteen_bit, {"model.encoder_weights": str(path)}), tmp_path), 0).network
     assert network.mean.item() == pytest.approx(10000 * (0.485 + 0.456 + 0.406) / 3)
+    (said,) = (record.getMessage() for record in caplog.records if "image_spec" in record.getMessage())
+    assert "image_spec.scale is 10000" in said, "of values around 500"
+    open_session(Run.create(override(sixteen_bit, {"name": "random"}), tmp_path), 0)
+    assert sum("image_spec" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_an_encoder_of_another_run_leaves_images_their_own_statistics(sixteen_bit, tmp_path):

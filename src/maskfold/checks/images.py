@@ -23,6 +23,7 @@ from maskfold.competitions.images import decode_files
 from maskfold.competitions.samples import ImagePath, paths_of
 from maskfold.competitions.tif import TIF_SUFFIXES
 from maskfold.datasets.copies import THUMBNAIL, pixel_digest, thumbnail
+from maskfold.datasets.statistics import faint
 from maskfold.errors import CompetitionError, first_few
 from maskfold.images import ImageSpec
 
@@ -173,9 +174,12 @@ def _describe(images: Images, notes: Notes) -> None:
         notes.warnings.append(f"images of several kinds ({counts(modes)}): all are read as RGB, alpha is dropped")
     if len(images.rows_of("train")):
         digits, scale = (".0f" if images.spec.scale > 10 else ".3f"), images.spec.scale
-        statistics = pixel_statistics(images, "train").items()
-        colours = (f"{channel} {mean:{digits}} ± {std:{digits}}" for channel, (mean, std) in statistics)
+        statistics = pixel_statistics(images, "train")
+        colours = (f"{channel} {mean:{digits}} ± {std:{digits}}" for channel, (mean, std) in statistics.items())
         notes.facts["colours (train)"] = f"{', '.join(colours)} of {scale:g} (mean ± standard deviation of the pixels)"
+        mean, std = np.array(list(statistics.values())).T
+        if text := faint(mean, std, images.spec):
+            notes.warnings.append(text)
     for oddity, odd in table[table["oddity"] != ""].groupby("oddity", sort=True):
         notes.warnings.append(f"{len(odd)} images have {oddity}: {first_few(map(shown_path, odd['path']))}")
     flat = table["path"][table["flat"] & (table["split"] != "")]

@@ -1,14 +1,18 @@
 """What a fold's training starts from: random or published weights, a file, or what another run has trained."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
 from maskfold.config import Config
 from maskfold.datasets import image_statistics
+from maskfold.datasets.statistics import faint
 from maskfold.errors import ConfigError, RunError
 from maskfold.models import SegmentationModel, build_model, load_weights
 from maskfold.runs import FoldFolder, Run
 from maskfold.training.leaks import refuse_leak
+
+logger = logging.getLogger(__name__)
 
 
 def start_network(run: Run, fold: int | str) -> SegmentationModel:
@@ -16,7 +20,8 @@ def start_network(run: Run, fold: int | str) -> SegmentationModel:
 
     Where a training state is stored, they stay at random, since the state holds all of them: a training goes on
     without the files that it began with. Images that are not 8-bit RGB are normalised by the statistics of the fold's
-    training images, unless the encoder's weights were published with statistics of their own.
+    training images, unless the encoder's weights were published with statistics of their own; where these make
+    the images nearly even, a warning says so.
 
     Raises:
         TrainingError: weights of a network that has seen validation images of this fold.
@@ -39,8 +44,12 @@ def start_network(run: Run, fold: int | str) -> SegmentationModel:
         )
     pretrained = fresh and config.init_from is None
     network = build_model(config, classes=competition.labels.channels, images=images, pretrained=pretrained)
-    if fresh and not competition.images.plain and (encoder is not None or config.encoder_weights is None):
-        network.set_statistics(*image_statistics(competition, run.fold_samples(fold)[0]))
+    if fresh and not competition.images.plain:
+        mean, std = image_statistics(competition, run.fold_samples(fold)[0])
+        if encoder is not None or config.encoder_weights is None:
+            network.set_statistics(mean, std)
+        elif pretrained and (text := faint(mean, std, competition.images)):
+            logger.warning(text)
     if fresh and config.init_from is not None:
         found = _checkpoint_of(config.init_from, run, fold)
         if found is None:
