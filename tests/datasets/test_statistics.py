@@ -73,5 +73,13 @@ def test_a_scale_by_which_pretrained_encoders_see_nothing_is_said(spec, std, ask
     assert asked is None or re.search(asked, text)
 
 
+def test_values_that_no_scale_brings_to_1_are_left_alone():
+    """Black images; numbers that somebody took logarithms of."""
+    spec = ImageSpec(channels=1, dtype="float32")
+    assert faint(np.zeros(1), np.zeros(1), spec) is None
+    assert faint(np.array([-2.0]), np.array([0.03]), spec) is None
+    assert faint(np.array([0.2]), np.array([0.03]), spec) is not None
+
+
 def test_the_scale_of_8_bit_colours_is_nothing_to_choose():
     assert faint(np.full(3, 9.0), np.full(3, 1.0), ImageSpec()) is None

@@ -46,11 +46,11 @@ def faint(mean: np.ndarray, std: np.ndarray, images: ImageSpec) -> str | None:
         images: 8-bit RGB is never faint: its scale is nothing to be chosen.
 
     Returns:
-        A sentence, or None.
+        A sentence, or None; also where nearly all values are below 0, for which no scale helps.
     """
-    if images.plain or not std.max() < FAINT * PHOTOGRAPHS * images.scale:
-        return None
     most = (mean + 3 * std).max()
+    if images.plain or most <= 0 or not std.max() < FAINT * PHOTOGRAPHS * images.scale:
+        return None
     return (
         f"image_spec.scale is {images.scale:g}, and the images' standard deviation is at most {_digits(std.max(), 3)} "
         f"around {_digits(mean[std.argmax()], 3)}: pretrained encoders expect "
