@@ -100,7 +100,7 @@ def drawn_classes(folder, task):
     (folder / "test").mkdir(parents=True)
     (folder / "train").mkdir()
     profile = folder / "pets.yaml"
-    profile.write_text(yaml.safe_dump({**PROFILE, "task": task, "class_names": names}))
+    profile.write_text(yaml.safe_dump({**PROFILE, "task": task, "class_names": names}, sort_keys=False))
     for image in "pqr":
         for split in ("train", "test"):
             cv2.imwrite(str(folder / split / f"{image}.png"), np.zeros((7, 5, 3), np.uint8))
@@ -181,7 +181,7 @@ def ships(tmp_path, monkeypatch):
     rows = {**PROFILE, "metric": "airbus_f2", "rows": "instance", "columns": {"id": "id", "mask": "rle"}}
     for split in ("train", "test"):
         rows[split] = {**PROFILE[split], "image": "images/{id}.png"}
-    Path("ships.yaml").write_text(yaml.safe_dump(rows))
+    Path("ships.yaml").write_text(yaml.safe_dump(rows, sort_keys=False))
 
     def write(name, drawn):
         lines = [f"{image},{rle}\n" for image, found in drawn.items() for rle in map(rle_of_box, found or [None])]

@@ -93,7 +93,9 @@ def test_stopped_resumed_tuned_and_predicted(name, annotated, tmp_path, monkeypa
     if passes:
         predict_out_of_fold(run, untuned=True, overrides={"tta.dropout_passes": 0})
         assert "Note: tta.dropout_passes is 0, not 4 as in the run's config." in capsys.readouterr().out
+        maps = run.fold(0).oof("best")
         assert maps.made_with()["dropout_passes"] == 0, "maps made otherwise are made again"
         assert [maps.read(i).tobytes() for i in maps.ids()] != on
         predict_out_of_fold(run, untuned=True)
+        maps = run.fold(0).oof("best")
         assert [maps.read(i).tobytes() for i in maps.ids()] == on

@@ -29,13 +29,13 @@ def find_test_table(tables: Sequence[Table], train: Roles, images: ImagePaths) -
 def _score(table: Table, train: Roles) -> int:
     """Points for its name, the names of its columns, few columns, and masks that say nothing."""
     wanted = [train.table.name(column) for column in (train.id, train.mask)]
-    names = [name for column in table.columns if (name := table.name(column))]
-    if len(names) < 2 or (set(table.values(0)) == set(train.table.values(train.id)) and not looks_like_a_sample(table)):
+    named = [name for column in table.columns if (name := table.name(column))]
+    if len(named) < 2 or (set(table.values(0)) == set(train.table.values(train.id)) and not looks_like_a_sample(table)):
         return 0
     last = table.cells[table.columns[-1]].tolist()
     says_nothing = len(set(last)) == 1 and (RUNS.fullmatch(last[0]) or last[0].strip() in empty_texts(last))
     points = 3 * looks_like_a_sample(table) + 1 * (TEST_WORD.search(table.path) is not None) + bool(says_nothing)
-    return points + 2 * (set(wanted) <= set(names)) - 4 * (len(names) > 3)
+    return points + 2 * (set(wanted) <= set(named)) - 4 * (len(named) > 3)
 
 
 def _roles(table: Table, train: Roles, images: ImagePaths) -> Roles:
