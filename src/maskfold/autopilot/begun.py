@@ -4,7 +4,7 @@ from pathlib import Path
 
 from maskfold.autopilot.log import Log
 from maskfold.config import Config, config_yaml, load_config, override
-from maskfold.config.load import flatten
+from maskfold.config.load import changed_values, flatten
 from maskfold.errors import RunError
 from maskfold.files import write_file
 from maskfold.runs import Run
@@ -23,8 +23,7 @@ def same_as_begun(log: Log, config: Config) -> None:
     """
     tree = config.model_dump(mode="json", include={"competition", "folds"})
     given = {key: value for key, value in flatten(tree) if key not in FREE_KEYS}
-    begun = log.facts.setdefault("given", given)
-    if changes := [f"{key}: {begun.get(key)} -> {given.get(key)}" for key in given if begun.get(key) != given.get(key)]:
+    if changes := changed_values(log.facts.setdefault("given", given), given):
         raise RunError(
             f"{log.folder} was begun with other options ({'; '.join(changes)}): go on with those, or give another "
             "--name"

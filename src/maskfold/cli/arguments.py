@@ -10,7 +10,7 @@ from maskfold.cli.options import COMMON, ROOT, command_parser
 from maskfold.config import Config, load_config, option_keys
 from maskfold.errors import SubmissionError, nearest
 from maskfold.runs.run import Run
-from maskfold.steps.together import together
+from maskfold.steps.matching import matching_runs
 
 EVERYTHING = tuple(dict.fromkeys(key.split(".")[0] for key in option_keys()))
 
@@ -116,9 +116,9 @@ def open_runs(paths: Sequence[Path] | None, overrides: Mapping[str, Any] | None 
     """The runs named; by default that of the competition's config, or the only one there is.
 
     Raises:
-        RunError: a folder is not a run, or runs that do not go together, see `maskfold.steps.together`.
+        RunError: a folder is not a run, or runs that do not go together, see `maskfold.steps.matching`.
     """
-    return together([Run.open(path) for path in paths or [default_run()]], overrides)
+    return matching_runs([Run.open(path) for path in paths or [default_run()]], overrides)
 
 
 def run_flags(runs: Sequence[Run], overrides: dict[str, Any]) -> list[str]:

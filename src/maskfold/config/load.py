@@ -75,7 +75,11 @@ def config_yaml(config: Config, **facts: Any) -> str:
 
 def changed_keys(old: Config, new: Config) -> list[str]:
     """Dotted keys whose values differ, as ``key: old -> new``."""
-    before, after = dict(flatten(old.model_dump(mode="json"))), dict(flatten(new.model_dump(mode="json")))
+    return changed_values(*(dict(flatten(config.model_dump(mode="json"))) for config in (old, new)))
+
+
+def changed_values(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Keys of two mappings, such as flattened trees, whose values differ, as ``key: old -> new``."""
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     return [f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}" for key in keys]
 

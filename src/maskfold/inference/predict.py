@@ -98,12 +98,12 @@ def predict_batches(
     if tta.batch_norm_prior is not None:
         check_batch_norm(models)
     shares = normalised_weights(weights, len(models))
-    ensemble = _Ensemble(models, shares, labels, tta, window_batch, seed, precision)
+    networks = _Networks(models, shares, labels, tta, window_batch, seed, precision)
     for model in models:
         model.to(device)
 
     def queued(batch: Mapping[str, Any]) -> Callable[[], Iterator[Prediction]]:
-        found = _on_host(batch["size"], *ensemble.merged(batch["image"].to(device, non_blocking=True), batch["id"]))
+        found = _on_host(batch["size"], *networks.merged(batch["image"].to(device, non_blocking=True), batch["id"]))
         return partial(_predictions, batch, found, labels, precision)
 
     with _evaluating(models):
@@ -122,7 +122,7 @@ def one_ahead(items: Iterator[Item]) -> Iterator[Item]:
 
 
 @dataclass(frozen=True)
-class _Ensemble:
+class _Networks:
     """Weighted models, the views they look at, and how: see `predict_batches`."""
 
     models: Sequence[nn.Module]

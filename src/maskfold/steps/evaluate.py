@@ -20,8 +20,8 @@ from maskfold.scoring.likeness import measure_likeness
 from maskfold.scoring.medals import WORTH, medal_lines, placed
 from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
+from maskfold.steps.matching import ROOT, matching_runs
 from maskfold.steps.places import ensemble_run
-from maskfold.steps.together import ROOT, together
 
 
 def evaluate(
@@ -46,7 +46,7 @@ def evaluate(
         if truth is None or config is None:
             raise ValueError("a submission is scored against a truth, in a competition: give truth and config")
         return evaluate_submission(Path(what), Path(truth), open_competition(config, predicting=True))
-    runs = together(what, None if config is None else {ROOT: config.competition.root})
+    runs = matching_runs(what, None if config is None else {ROOT: config.competition.root})
     config = config or runs[0].config
     path = ensemble_run(runs).ensemble_path
     tuned = has_ensemble(path) or len(runs) > 1

@@ -9,8 +9,8 @@ from maskfold.ensembling.export import export_ensemble
 from maskfold.runs import Run
 from maskfold.steps.choose import choose
 from maskfold.steps.competition import open_competition
+from maskfold.steps.matching import matching_runs
 from maskfold.steps.places import export_path
-from maskfold.steps.together import together
 
 
 def export(
@@ -46,7 +46,7 @@ def export(
             from them by more than 1e-3 in a probability (then there is no file).
         MaskfoldError: as `maskfold.predict`.
     """
-    runs = together(runs, overrides)
+    runs = matching_runs(runs, overrides)
     path = export_path(runs, form, out, overwrite=overwrite)
     changes = {**(overrides or {}), **({"inference.checkpoint": checkpoint} if checkpoint else {})}
     config = override(runs[0].config, changes)

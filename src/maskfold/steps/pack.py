@@ -13,8 +13,8 @@ from maskfold.scoring.evaluate import evaluate_oof
 from maskfold.steps.batch import with_batch
 from maskfold.steps.choose import choose
 from maskfold.steps.competition import open_competition
+from maskfold.steps.matching import matching_runs
 from maskfold.steps.places import pack_path
-from maskfold.steps.together import together
 
 
 def pack(
@@ -46,7 +46,7 @@ def pack(
         PackError: ``out`` exists, or a config names a path of this machine.
         MaskfoldError: as `maskfold.predict`.
     """
-    runs = together(runs, overrides)
+    runs = matching_runs(runs, overrides)
     path = pack_path(runs, out)
     check_out(path, overwrite=overwrite)
     config = with_batch(override(runs[0].config, overrides or {}))

@@ -31,9 +31,9 @@ from maskfold.scoring.evaluate import evaluate_oof
 from maskfold.steps.batch import with_batch
 from maskfold.steps.choose import changed_choice, choose, describe_folds
 from maskfold.steps.competition import open_competition
+from maskfold.steps.matching import matching_runs
 from maskfold.steps.places import ensemble_run, joined_name
 from maskfold.steps.submissions import Reserved, reserved
-from maskfold.steps.together import together
 from maskfold.storage import open_storage, url_of
 
 # Processes that the system may end before prediction gives up.
@@ -76,7 +76,7 @@ def predict(
         MaskfoldError: see its message: nothing trained, weights that changed since tuning, no test images, ``out``
             exists.
     """
-    runs = together(runs, overrides)
+    runs = matching_runs(runs, overrides)
     config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config, predicting=True)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
@@ -228,7 +228,7 @@ def predict_out_of_fold(
 
     Maps that are damaged are computed again.
     """
-    runs = together(runs, overrides)
+    runs = matching_runs(runs, overrides)
     config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)

@@ -17,8 +17,8 @@ from maskfold.runs.pseudo_rules import Rules
 from maskfold.scoring.calibration import fold_temperatures
 from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
+from maskfold.steps.matching import matching_runs
 from maskfold.steps.places import PSEUDO, joined_name
-from maskfold.steps.together import together
 
 
 def pseudo_label(
@@ -54,7 +54,7 @@ def pseudo_label(
         MaskfoldError: see its message: nothing trained, no images, none that is sure enough, ``out`` exists, both
             ``calibrated`` and ``all_folds``.
     """
-    runs = together(runs, overrides)
+    runs = matching_runs(runs, overrides)
     config = with_batch(override(runs[0].config, overrides or {}))
     if calibrated and all_folds:
         raise InferenceError(

@@ -17,8 +17,8 @@ from maskfold.runs import Run
 from maskfold.steps.batch import with_batch
 from maskfold.steps.choose import choose, describe_folds
 from maskfold.steps.competition import open_competition
+from maskfold.steps.matching import matching_runs
 from maskfold.steps.places import RASTERS, ensemble_run
-from maskfold.steps.together import together
 
 RasterFile = Literal["tif", "geojson"]
 SUFFIXES: dict[str, RasterFile] = {".tif": "tif", ".tiff": "tif", ".geojson": "geojson", ".json": "geojson"}
@@ -59,7 +59,7 @@ def predict_rasters(
     Raises:
         MaskfoldError: see its message.
     """
-    runs = together(runs, overrides)
+    runs = matching_runs(runs, overrides)
     config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config, predicting=True)
     paths = _paths(rasters, out or RASTERS / ensemble_run(runs).name, "tif" if probabilities else form)

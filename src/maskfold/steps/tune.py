@@ -13,8 +13,8 @@ from maskfold.labels import LabelSpec
 from maskfold.runs import Run
 from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import open_competition
+from maskfold.steps.matching import matching_runs
 from maskfold.steps.places import ensemble_run
-from maskfold.steps.together import together
 
 
 def tune(
@@ -31,7 +31,7 @@ def tune(
         InferenceError: no finished folds, or runs whose finished folds do not validate the same images.
         RunError: damaged files.
     """
-    runs = together(runs, overrides)
+    runs = matching_runs(runs, overrides)
     config = with_batch(override(runs[0].config, overrides or {}))
     competition = open_competition(config)
     choice = choose_ensemble(runs, competition, config, cluster=cluster)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskfold.config import Config, config_yaml, override
-from maskfold.config.load import flatten
+from maskfold.config.load import changed_values, flatten
 from maskfold.device import OUT_OF_MEMORY
 from maskfold.errors import BusyError, ConfigError, MaskfoldError, StorageError, StudyError
 from maskfold.files import write_file
@@ -171,14 +171,10 @@ def _refuse_other_trials(study: "optuna.Study", plan: Plan) -> None:
     """Trials can be ranked only with those of the same config, folds and space; only their number may grow."""
     tree = plan.common.model_dump(mode="json", exclude={"name"})
     common = {key: value for key, value in flatten(tree) if key not in FREE_KEYS}
-    asked = {f"search.{key}": value for key, value in flatten(_asked(plan).model_dump(mode="json", exclude={"trials"}))}
-    now = {key: json.dumps(value, sort_keys=True) for key, value in {**common, **asked}.items()}
-    made = study.user_attrs.get(MADE_WITH)
-    if made is None:
+    now = {**common, **dict(flatten({"search": _asked(plan).model_dump(mode="json", exclude={"trials"})}))}
+    if MADE_WITH not in study.user_attrs:
         study.set_user_attr(MADE_WITH, now)
-    elif changes := [
-        f"{key}: {made.get(key)} -> {now.get(key)}" for key in {**made, **now} if made.get(key) != now.get(key)
-    ]:
+    elif changes := changed_values(study.user_attrs[MADE_WITH], now):
         raise StudyError(
             f"the trials in {plan.folder / DATABASE} were made otherwise ({'; '.join(changes)}): undo that, or give "
             "another --name"

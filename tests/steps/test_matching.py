@@ -13,11 +13,11 @@ from maskfold.errors import RunError
 from maskfold.runs import Run
 from maskfold.steps.evaluate import evaluate
 from maskfold.steps.export import export
+from maskfold.steps.matching import matching_runs
 from maskfold.steps.pack import pack
 from maskfold.steps.predict import predict, predict_out_of_fold
 from maskfold.steps.pseudo import pseudo_label
 from maskfold.steps.rasters import predict_rasters
-from maskfold.steps.together import together
 from maskfold.steps.tune import tune
 
 PROFILE = {
@@ -57,7 +57,7 @@ def run_of(name, *, names=None, **changes):
 )
 def test_runs_of_other_classes_or_images_are_refused(here, changes, text):
     with pytest.raises(RunError, match=text):
-        together([run_of("a"), run_of("b", **changes)])
+        matching_runs([run_of("a"), run_of("b", **changes)])
 
 
 def test_what_is_compared_is_what_networks_see_and_tell(here):
@@ -66,8 +66,8 @@ def test_what_is_compared_is_what_networks_see_and_tell(here):
     first = run_of("a", names=names, pixel_size={"wanted": 0.5, **PIXELS})
     moved = {"wanted": 0.5, "train": "old.csv", "test": "old.csv"}
     other = run_of("b", class_names=["soil", "way", "house"], names=names, pixel_size=moved, metric="miou")
-    assert together([first, other]) == [first, other]
-    assert together(first) == [first]
+    assert matching_runs([first, other]) == [first, other]
+    assert matching_runs(first) == [first]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from maskfold.steps.places import as_runs
 ROOT = "competition.root"
 
 
-def together(runs: Run | Sequence[Run], overrides: Mapping[str, Any] | None = None) -> list[Run]:
+def matching_runs(runs: Run | Sequence[Run], overrides: Mapping[str, Any] | None = None) -> list[Run]:
     """One run or several, as a list.
 
     Where the competition's files were is not compared where ``overrides`` say where they are: runs may come from
