@@ -297,6 +297,35 @@ def test_what_is_read_cannot_be_written_to():
         slots.read(0, b"k" * 16)[0] = 1
 
 
+@pytest.mark.parametrize("lacking", ["nothing", "memfd_create", "pwrite", "room"])
+def test_slots_of_every_system(lacking, tmp_path, monkeypatch):
+    """Windows has no `pwrite`, macOS no files in memory; a process may be limited in the files that it makes."""
+
+    def refused(file, size):
+        raise OSError(27, "File too large")
+
+    if lacking == "room":
+        monkeypatch.setattr(os, "ftruncate", refused)
+    elif lacking != "nothing":
+        monkeypatch.delattr(os, lacking)
+    head, rest = np.array([7], np.uint8), np.arange(255, 1, -1).astype(np.uint8).reshape(2, 127)
+    for path in (None, tmp_path / "x.images"):
+        slots = Slots([9, 255, 5000], path)
+        slots.write(1, b"k" * 16, [head, rest])
+        slots.write(0, b"z" * 16, [head])
+        assert slots.read(1, b"k" * 16).tolist() == [7, *range(255, 1, -1)]
+        assert slots.read(0, b"z" * 16).tolist() == [7] + 8 * [0]
+        assert slots.read(2, b"k" * 16) is None
+
+
+def test_a_write_may_come_in_pieces(monkeypatch):
+    whole = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, at: whole(file, data[:100], at))
+    slots = Slots([40, 1000])
+    slots.write(1, b"k" * 16, [np.arange(1000).astype(np.uint8)])
+    np.testing.assert_array_equal(slots.read(1, b"k" * 16), np.arange(1000) % 256)
+
+
 def test_a_full_disk_is_told_at_once(tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")

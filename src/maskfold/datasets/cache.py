@@ -158,7 +158,9 @@ def _digest(*facts: object) -> bytes:
 
 def _packed(label: Label, *, bits: bool) -> list[np.ndarray]:
     values = np.packbits(label.values) if bits else np.ascontiguousarray(label.values)
-    return [np.array([label.valid.all()], np.uint8), values, np.packbits(label.valid)]
+    if label.valid.all():
+        return [np.ones(1, np.uint8), values]
+    return [np.zeros(1, np.uint8), values, np.packbits(label.valid)]
 
 
 def _unpacked(stored: np.ndarray, shape: tuple[int, ...], *, bits: bool) -> Label:

@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import weakref
 import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -51,7 +52,9 @@ class Slots:
 
     def __getstate__(self) -> dict[str, Any]:
         return {
-            name: value for name, value in self.__dict__.items() if name not in ("_bytes", "_keys", "_sums", "_seen")
+            name: value
+            for name, value in self.__dict__.items()
+            if name not in ("_file", "_bytes", "_keys", "_sums", "_seen")
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -71,15 +74,24 @@ class Slots:
         return found
 
     def write(self, number: int, key: bytes, parts: Sequence[np.ndarray]) -> None:
-        """Store bytes, uint8 arrays one after the other, which fill the slot."""
+        """Store bytes, contiguous uint8 arrays one after the other, for which the slot has room."""
         self._keys[number] = 0
-        slot, at = self._slot(number), 0
+        at = self._ends[number]
         for part in parts:
-            slot[at : at + part.size] = part.reshape(-1)
+            self._fill(at, part.reshape(-1))
             at += part.size
         if self.path is not None:
-            self._sums[number] = zlib.crc32(slot.data)
+            self._sums[number] = zlib.crc32(self._slot(number).data)
         self._keys[number] = np.frombuffer(key, np.uint8)
+
+    def _fill(self, at: int, part: np.ndarray) -> None:
+        if self._file is None or not hasattr(os, "pwrite"):
+            self._bytes[at : at + part.size] = part
+            return
+        # Pages that are written by a call are neither cleared first nor faulted in one by one: half of the time.
+        while part.size:
+            written = os.pwrite(self._file, part.data, at)
+            part, at = part[written:], at + written
 
     def _slot(self, number: int) -> np.ndarray:
         return self._bytes[self._ends[number] : self._ends[number] + self._sizes[number]]
@@ -87,15 +99,32 @@ class Slots:
     def _attach(self) -> None:
         slots, total = len(self._sizes), max(1, self._ends[self.count])
         if self.path is None:
-            self._bytes = np.frombuffer(mmap.mmap(-1, total), np.uint8)
+            file = _memory(total)
         else:
             held = self.path.stat().st_size if self.path.exists() else 0
             total = held if held >= total else _allocated(self.path, total)
-            self._bytes = np.memmap(self.path, np.uint8, mode="r+", shape=(total,))
+            file = os.open(self.path, os.O_RDWR | getattr(os, "O_BINARY", 0))
             self.count = bisect_right(self._ends, total) - 1
+        self._bytes = np.frombuffer(mmap.mmap(-1 if file is None else file, total), np.uint8)
+        self._file = file
+        if file is not None:
+            weakref.finalize(self, os.close, file)
         self._keys = self._bytes[: slots * KEY].reshape(slots, KEY)
         self._sums = self._bytes[slots * KEY : slots * HEAD].view("<u4")
         self._seen = np.zeros(slots, bool)
+
+
+def _memory(size: int) -> int | None:
+    """The descriptor of memory without a name; None: the system has none, or none of this size."""
+    if not hasattr(os, "memfd_create"):
+        return None
+    file = os.memfd_create("maskfold")
+    try:
+        os.ftruncate(file, size)
+    except OSError:
+        os.close(file)
+        return None
+    return file
 
 
 def _allocated(path: Path, size: int) -> int:
