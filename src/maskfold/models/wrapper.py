@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskfold.errors import ModelError
+from maskfold.models.depthwise import quick_depthwise
 from maskfold.models.outputs import PRESENCE, Outputs
 from maskfold.models.presence import PresenceHead, with_features
 
@@ -82,11 +83,12 @@ class SegmentationModel(nn.Module):
         padded = reflect_pad(images, *(padded_size(size, self.stride, self.minimum) for size in (height, width)))
         self._refuse_one_pixel(padded)
         normalised = self.normalised(padded)
-        if self.presence is None:
-            found, of_image = self.net(normalised), {}
-        else:
-            found, features = with_features(self.net, normalised)
-            of_image = {PRESENCE: self.presence(features)}
+        with quick_depthwise(normalised):
+            if self.presence is None:
+                found, of_image = self.net(normalised), {}
+            else:
+                found, features = with_features(self.net, normalised)
+                of_image = {PRESENCE: self.presence(features)}
         logits, aux = found if isinstance(found, Outputs) else (found, {})
         for output in (logits, *aux.values()):
             _refuse_other_size(output, padded)
