@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from maskfold.cli.found import competition_of_submissions, default_config, default_run
-from maskfold.cli.options import COMMON, ROOT, command_parser
+from maskfold.cli.options import COMMON, command_parser
 from maskfold.config import Config, load_config, option_keys
+from maskfold.ensembling.finished import folds_of
 from maskfold.errors import SubmissionError, nearest
 from maskfold.runs.run import Run
+from maskfold.steps.competition import ROOT
 from maskfold.steps.matching import matching_runs
 
 EVERYTHING = tuple(dict.fromkeys(key.split(".")[0] for key in option_keys()))
@@ -119,6 +121,28 @@ def open_runs(paths: Sequence[Path] | None, overrides: Mapping[str, Any] | None 
         RunError: a folder is not a run, or runs that do not go together, see `maskfold.steps.matching`.
     """
     return matching_runs([Run.open(path) for path in paths or [default_run()]], overrides)
+
+
+def add_ensemble(parser: argparse.ArgumentParser) -> None:
+    """Options that choose among the networks of runs."""
+    parser.add_argument(
+        "--folds", nargs="+", metavar="K", help="folds whose networks are averaged; default: all trained"
+    )
+    parser.add_argument("--untuned", action="store_true", help="ignore ensemble.yaml: the config's own settings")
+
+
+def listed(runs: Sequence[Run]) -> str:
+    """The folders of runs, for a message: ``runs/A + runs/B``."""
+    return " + ".join(str(run.path) for run in runs)
+
+
+def listed_folds(runs: Sequence[Run], asked: Sequence[str] | None) -> str:
+    """The folders of runs, and the folds whose networks predict: those ``asked`` for, else all that are trained.
+
+    Raises:
+        InferenceError: a run without any.
+    """
+    return " and ".join(f"{run.path} (folds {', '.join(map(str, asked or folds_of(run)))})" for run in runs)
 
 
 def run_flags(runs: Sequence[Run], overrides: dict[str, Any]) -> list[str]:

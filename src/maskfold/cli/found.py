@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from maskfold.cli.options import ROOT
 from maskfold.competitions.find import (
     describe_stranger,
     find_competitions,
@@ -15,6 +14,7 @@ from maskfold.competitions.find import (
 )
 from maskfold.config import Config, load_config, override, shipped_configs
 from maskfold.errors import CompetitionError, RunError
+from maskfold.steps.competition import ROOT
 from maskfold.steps.places import DATA, DEMO, RUNS, all_runs
 from maskfold.storage import url_of
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from maskfold.config import describe_options
+from maskfold.steps.competition import ROOT
 
-# The one key of a run's config that any command may change: the competition may be elsewhere than it was trained on.
-ROOT = "competition.root"
 # What most trainings change.
 COMMON = (
     "competition.profile",

@@ -10,6 +10,9 @@ from maskfold.steps.places import DATA, DEMO
 if TYPE_CHECKING:
     from maskfold.competitions.competition import Competition
 
+# The one key of a run's config that any command may change: the competition may be elsewhere than it was trained on.
+ROOT = "competition.root"
+
 
 def check_competition(config: Config, *, predicting: bool = False) -> None:
     """Refuse a config whose competition is not there; nothing is read, and nothing slow imported.

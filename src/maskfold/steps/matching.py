@@ -7,9 +7,8 @@ from typing import Any
 from maskfold.competitions.profile import load_profile
 from maskfold.errors import RunError
 from maskfold.runs.run import Run
+from maskfold.steps.competition import ROOT
 from maskfold.steps.places import as_runs
-
-ROOT = "competition.root"
 
 
 def matching_runs(runs: Run | Sequence[Run], overrides: Mapping[str, Any] | None = None) -> list[Run]:

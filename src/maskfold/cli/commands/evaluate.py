@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from maskfold.cli.arguments import check_submissions, open_runs, parse_sections, run_flags, runs_parser
+from maskfold.cli.arguments import check_submissions, listed, open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.found import competition_of_submissions
 from maskfold.cli.script import next_command, next_note, next_scores, starting
 from maskfold.cli.values import finite
@@ -89,7 +89,7 @@ def _evaluate_runs(paths: list[Path] | None, overrides: dict, *, like_test: bool
     for run in runs:
         finished_folds(run)
     check_competition(config)
-    starting(f"Scoring {' + '.join(str(run.path) for run in runs)} out of fold …")
+    starting(f"Scoring {listed(runs)} out of fold …")
     from maskfold.steps.evaluate import show_runs
 
     tuned = show_runs(runs, open_competition(config), config, like_test=like_test)

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from maskfold.cli.arguments import open_runs, parse_sections, run_flags, runs_parser
+from maskfold.cli.arguments import add_ensemble, listed_folds, open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.script import next_command, starting
 from maskfold.config import override
-from maskfold.ensembling.finished import folds_of
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition
 from maskfold.steps.places import export_path
@@ -22,24 +21,20 @@ def main() -> None:
         default="onnx",
         help="form of the file; default onnx, which needs the packages of pip install 'maskfold[export]'",
     )
-    parser.add_argument(
-        "--folds", nargs="+", metavar="K", help="folds whose networks are averaged; default: all trained"
-    )
+    add_ensemble(parser)
     parser.add_argument(
         "--checkpoint", metavar="NAME", help="best, ema, swa, snapshots …; default: as tuned, else as in the config"
     )
-    parser.add_argument("--untuned", action="store_true", help="ignore ensemble.yaml: the config's own settings")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="file to write, .onnx or .pt; default: RUN.onnx or RUN.pt in the run"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     arguments, overrides = parse_sections(parser, SECTIONS)
     runs = open_runs(arguments.runs, overrides)
-    folds = {run.path: arguments.folds or folds_of(run) for run in runs}
+    folds = listed_folds(runs, arguments.folds)
     check_competition(override(runs[0].config, overrides))
     export_path(runs, arguments.format, arguments.out, overwrite=arguments.overwrite)
-    listed = " and ".join(f"{path} (folds {', '.join(map(str, numbers))})" for path, numbers in folds.items())
-    starting(f"Exporting {listed} …")
+    starting(f"Exporting {folds} …")
     from maskfold.steps.export import export
 
     export(

@@ -4,12 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from maskfold.cli.arguments import open_runs, parse_sections, run_flags, runs_parser
+from maskfold.cli.arguments import add_ensemble, listed_folds, open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.engine import add_cluster, cluster_of
 from maskfold.cli.script import next_command, next_scores, starting
 from maskfold.cli.values import count_from
 from maskfold.config import override
-from maskfold.ensembling.finished import folds_of
 from maskfold.packing.read import open_pack
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition
@@ -20,10 +19,7 @@ SECTIONS = ("inference", "tta", "post")
 def main() -> None:
     """Run the command."""
     parser = runs_parser(__doc__, SECTIONS)
-    parser.add_argument(
-        "--folds", nargs="+", metavar="K", help="folds whose networks are averaged; default: all trained"
-    )
-    parser.add_argument("--untuned", action="store_true", help="ignore ensemble.yaml: the config's own settings")
+    add_ensemble(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -64,10 +60,9 @@ def _from_runs(arguments: argparse.Namespace, overrides: dict[str, Any], parser:
     if arguments.oof and arguments.engine == "onnx":
         parser.error("--oof cannot be combined with --engine onnx: out-of-fold maps are made with torch")
     runs = open_runs(arguments.runs, overrides)
-    folds = {run.path: arguments.folds or folds_of(run) for run in runs}
+    folds = listed_folds(runs, arguments.folds)
     check_competition(override(runs[0].config, overrides), predicting=not arguments.oof)
-    listed = " and ".join(f"{path} (folds {', '.join(map(str, numbers))})" for path, numbers in folds.items())
-    starting(f"Predicting with {listed} …")
+    starting(f"Predicting with {folds} …")
     from maskfold.steps.predict import predict, predict_out_of_fold
 
     if arguments.oof:

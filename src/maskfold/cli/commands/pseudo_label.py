@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from maskfold.cli.arguments import open_runs, parse_sections, runs_parser
+from maskfold.cli.arguments import listed, open_runs, parse_sections, runs_parser
 from maskfold.cli.script import next_command, starting
 from maskfold.cli.values import share
 from maskfold.config import override
@@ -25,7 +25,7 @@ def main() -> None:
     if arguments.images is not None and not arguments.images.is_dir():
         raise CompetitionError(f"there is no folder {arguments.images}: give --images a folder of images")
     check_competition(override(runs[0].config, overrides))
-    starting(f"Labelling with {' + '.join(str(run.path) for run in runs)} …")
+    starting(f"Labelling with {listed(runs)} …")
     from maskfold.steps.pseudo import pseudo_label
 
     path = pseudo_label(

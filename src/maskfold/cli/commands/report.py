@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from maskfold.cli.arguments import open_runs, parse_sections, run_flags, runs_parser
+from maskfold.cli.arguments import listed, open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.script import next_command, starting
 from maskfold.config import override
 from maskfold.ensembling.finished import finished_folds
@@ -48,7 +48,7 @@ def main() -> None:
     check_competition(config)
     together = ensemble_run(runs)
     path = arguments.out or together.local_path / "report.html"
-    starting(f"Reporting on {' + '.join(str(run.path) for run in runs)} …")
+    starting(f"Reporting on {listed(runs)} …")
     from maskfold.board import make_board
     from maskfold.report import make_report, read_choice
 
@@ -64,7 +64,7 @@ def _live(runs: list[Run], path: Path, every: float) -> None:
     """Follow trainings that go on."""
     if not every >= 1:
         raise ReportError(f"--live is {every:g}: give the seconds between two pages, 1 or more")
-    starting(f"Following {' + '.join(str(run.path) for run in runs)}: open {path} in a browser; Ctrl-C ends it")
+    starting(f"Following {listed(runs)}: open {path} in a browser; Ctrl-C ends it")
     from maskfold.report.live import follow
 
     follow(runs, path, every, time.sleep)

@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 from maskfold.cli.arguments import (
+    add_ensemble,
     config_parser,
     dotted_overrides,
+    listed_folds,
     open_runs,
     parse,
     parse_sections,
@@ -17,7 +19,6 @@ from maskfold.cli.options import DATA_OPTIONS
 from maskfold.cli.script import if_interrupted, next_command, starting
 from maskfold.cli.values import above_zero, band_list, below_one, count_from, share
 from maskfold.config import Config, override
-from maskfold.ensembling.finished import folds_of
 from maskfold.errors import RasterError
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition
@@ -166,18 +167,16 @@ def _predict() -> None:
         help="factor that brings a raster to the training images' scale; default: the tiles'",
     )
     add("--bands", type=band_list, default=(), metavar="LIST", help="such as 1-3,8, counted from 1; default: all")
-    add("--folds", nargs="+", metavar="K", help="folds whose networks are averaged; default: all trained")
-    add("--untuned", action="store_true", help="ignore ensemble.yaml: the config's own settings")
+    add_ensemble(parser)
     add("--overwrite", action="store_true", help="replace files that exist")
     arguments, overrides = parse_sections(parser, SECTIONS)
     runs = open_runs(arguments.runs, overrides)
-    for run in runs:
-        folds_of(run)
+    folds = listed_folds(runs, arguments.folds)
     for path in arguments.rasters:
         if not path.exists():
             raise RasterError(f"there is no file {path}: give a raster")
     check_competition(override(runs[0].config, overrides), predicting=True)
-    starting(f"Predicting with {' + '.join(str(run.path) for run in runs)} …")
+    starting(f"Predicting with {folds} …")
     from maskfold.steps.rasters import predict_rasters
 
     paths = predict_rasters(

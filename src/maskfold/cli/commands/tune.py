@@ -1,6 +1,6 @@
 """Choose checkpoints, weights and decoding on out-of-fold predictions, and write ensemble.yaml."""
 
-from maskfold.cli.arguments import open_runs, parse_sections, run_flags, runs_parser
+from maskfold.cli.arguments import listed, open_runs, parse_sections, run_flags, runs_parser
 from maskfold.cli.engine import add_engine, cluster_of
 from maskfold.cli.script import next_command, starting
 from maskfold.config import override
@@ -19,7 +19,7 @@ def main() -> None:
     runs = open_runs(arguments.runs, overrides)
     count = sum(len(finished_folds(run)) for run in runs)
     check_competition(override(runs[0].config, overrides))
-    starting(f"Tuning {' + '.join(str(run.path) for run in runs)}, {count} fold{'s' * (count > 1)} …")
+    starting(f"Tuning {listed(runs)}, {count} fold{'s' * (count > 1)} …")
     from maskfold.steps.tune import tune
 
     tune(runs, overrides=overrides, cluster=cluster_of(arguments))
