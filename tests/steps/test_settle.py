@@ -10,8 +10,8 @@ from maskfold.config.undecided import open_keys
 from maskfold.errors import ConfigError, RunError, TrainingError
 from maskfold.runs import Run
 from maskfold.steps import settle as module
-from maskfold.steps.batch import with_batch
 from maskfold.steps.settle import settle, trial_run
+from maskfold.steps.together import with_batch
 from maskfold.steps.train import train
 from maskfold.training import fit, forecast
 from maskfold.training.forecast import Pace

@@ -18,10 +18,10 @@ from maskfold.scoring.evaluate import evaluate_oof, evaluate_submission, verdict
 from maskfold.scoring.label_shift import label_shift_oof
 from maskfold.scoring.likeness import measure_likeness
 from maskfold.scoring.medals import WORTH, medal_lines, placed
-from maskfold.steps.batch import with_batch
 from maskfold.steps.competition import ROOT, open_competition
 from maskfold.steps.matching import matching_runs
 from maskfold.steps.places import ensemble_run
+from maskfold.steps.together import with_batch
 
 
 def evaluate(

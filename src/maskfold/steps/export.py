@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from maskfold.config import override
 from maskfold.ensembling.export import export_ensemble
 from maskfold.runs import Run
 from maskfold.steps.choose import choose
-from maskfold.steps.competition import open_competition
-from maskfold.steps.matching import matching_runs
 from maskfold.steps.places import export_path
+from maskfold.steps.together import open_together
 
 
 def export(
@@ -46,11 +44,9 @@ def export(
             from them by more than 1e-3 in a probability (then there is no file).
         MaskfoldError: as `maskfold.predict`.
     """
-    runs = matching_runs(runs, overrides)
     path = export_path(runs, form, out, overwrite=overwrite)
     changes = {**(overrides or {}), **({"inference.checkpoint": checkpoint} if checkpoint else {})}
-    config = override(runs[0].config, changes)
-    competition = open_competition(config)
+    runs, config, competition = open_together(runs, changes)
     choice = choose(runs, config, set(changes), untuned=untuned)
     written = export_ensemble(choice, runs, competition, path, form=form, folds=folds)
     count = "1 network" if written.networks == 1 else f"the mean of {written.networks} networks"

@@ -4,17 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskfold.config import override
 from maskfold.ensembling.finished import folds_of
 from maskfold.packing.card import model_card, own_modules
 from maskfold.packing.write import check_out, write_pack
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_oof
-from maskfold.steps.batch import with_batch
 from maskfold.steps.choose import choose
-from maskfold.steps.competition import open_competition
-from maskfold.steps.matching import matching_runs
 from maskfold.steps.places import pack_path
+from maskfold.steps.together import open_together
 
 
 def pack(
@@ -46,11 +43,9 @@ def pack(
         PackError: ``out`` exists, or a config names a path of this machine.
         MaskfoldError: as `maskfold.predict`.
     """
-    runs = matching_runs(runs, overrides)
     path = pack_path(runs, out)
     check_out(path, overwrite=overwrite)
-    config = with_batch(override(runs[0].config, overrides or {}))
-    competition = open_competition(config)
+    runs, config, competition = open_together(runs, overrides)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
     used = [list(folds or folds_of(run)) for run in runs]
     numbers = {int(fold) for fold in used[0] if str(fold) != "all"}

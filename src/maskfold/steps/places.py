@@ -65,7 +65,7 @@ def joined_name(runs: Sequence[Run]) -> str:
     return "+".join(run.name for run in runs)
 
 
-def export_path(runs: Sequence[Run], form: str, out: Path | None, *, overwrite: bool) -> Path:
+def export_path(runs: Run | Sequence[Run], form: str, out: Path | None, *, overwrite: bool) -> Path:
     """Where an exported file goes: ``out``, else in the run's own folder, with the run's name.
 
     Raises:
@@ -81,6 +81,6 @@ def export_path(runs: Sequence[Run], form: str, out: Path | None, *, overwrite: 
     return path
 
 
-def pack_path(runs: Sequence[Run], out: Path | None) -> Path:
+def pack_path(runs: Run | Sequence[Run], out: Path | None) -> Path:
     """Where a pack goes: ``out``, else ``packs/RUN``."""
     return out or PACKS / ensemble_run(runs).name

@@ -28,12 +28,11 @@ from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_oof
-from maskfold.steps.batch import with_batch
 from maskfold.steps.choose import changed_choice, choose, describe_folds
 from maskfold.steps.competition import open_competition
-from maskfold.steps.matching import matching_runs
 from maskfold.steps.places import ensemble_run, joined_name
 from maskfold.steps.submissions import Reserved, reserved
+from maskfold.steps.together import open_together, with_batch
 from maskfold.storage import open_storage, url_of
 
 # Processes that the system may end before prediction gives up.
@@ -76,9 +75,7 @@ def predict(
         MaskfoldError: see its message: nothing trained, weights that changed since tuning, no test images, ``out``
             exists.
     """
-    runs = matching_runs(runs, overrides)
-    config = with_batch(override(runs[0].config, overrides or {}))
-    competition = open_competition(config, predicting=True)
+    runs, config, competition = open_together(runs, overrides, predicting=True)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
     used = folds or folds_of(runs[0])
     print(describe_folds(runs, used), flush=True)
@@ -228,9 +225,7 @@ def predict_out_of_fold(
 
     Maps that are damaged are computed again.
     """
-    runs = matching_runs(runs, overrides)
-    config = with_batch(override(runs[0].config, overrides or {}))
-    competition = open_competition(config)
+    runs, config, competition = open_together(runs, overrides)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
     for run in runs:
         drop_damaged_oof(run)

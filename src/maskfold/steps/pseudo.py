@@ -7,7 +7,6 @@ from typing import Any
 from maskfold.competitions import Competition, Sample, Samples
 from maskfold.competitions.images import is_image
 from maskfold.competitions.samples import paths_of
-from maskfold.config import override
 from maskfold.ensembling.pseudo import Unlabelled, write_pseudo_labels
 from maskfold.ensembling.submit import default_choice, test_samples
 from maskfold.errors import CompetitionError, InferenceError, RunError
@@ -15,10 +14,8 @@ from maskfold.runs import Run
 from maskfold.runs.pseudo import PseudoFolder, PseudoManifest
 from maskfold.runs.pseudo_rules import Rules
 from maskfold.scoring.calibration import fold_temperatures
-from maskfold.steps.batch import with_batch
-from maskfold.steps.competition import open_competition
-from maskfold.steps.matching import matching_runs
-from maskfold.steps.places import PSEUDO, joined_name
+from maskfold.steps.places import PSEUDO, as_runs, joined_name
+from maskfold.steps.together import open_together
 
 
 def pseudo_label(
@@ -54,16 +51,14 @@ def pseudo_label(
         MaskfoldError: see its message: nothing trained, no images, none that is sure enough, ``out`` exists, both
             ``calibrated`` and ``all_folds``.
     """
-    runs = matching_runs(runs, overrides)
-    config = with_batch(override(runs[0].config, overrides or {}))
     if calibrated and all_folds:
         raise InferenceError(
             "temperatures are fitted to the networks of one fold, and all folds are to label together: leave out "
             "--calibrated or --all-folds"
         )
-    folder = PseudoFolder(out or PSEUDO / joined_name(runs))
-    _refuse_to_replace(folder, runs, overwrite=overwrite)
-    competition = open_competition(config)
+    folder = PseudoFolder(out or PSEUDO / joined_name(as_runs(runs)))
+    _refuse_to_replace(folder, as_runs(runs), overwrite=overwrite)
+    runs, config, competition = open_together(runs, overrides)
     found = Unlabelled(competition, test_samples(competition)) if images is None else _images_in(images, competition)
     choice = default_choice(runs, config)
     size = config.inference.batch_size

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from maskfold.config import override
 from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.finished import folds_of
 from maskfold.ensembling.rasters import RasterEnsemble
@@ -14,11 +13,9 @@ from maskfold.locks import exclusive
 from maskfold.rasters.outputs import write_geojson, write_mask_tif, write_probability_tif
 from maskfold.rasters.raster import Raster, raster_files
 from maskfold.runs import Run
-from maskfold.steps.batch import with_batch
 from maskfold.steps.choose import choose, describe_folds
-from maskfold.steps.competition import open_competition
-from maskfold.steps.matching import matching_runs
 from maskfold.steps.places import RASTERS, ensemble_run
+from maskfold.steps.together import open_together
 
 RasterFile = Literal["tif", "geojson"]
 SUFFIXES: dict[str, RasterFile] = {".tif": "tif", ".tiff": "tif", ".geojson": "geojson", ".json": "geojson"}
@@ -59,9 +56,7 @@ def predict_rasters(
     Raises:
         MaskfoldError: see its message.
     """
-    runs = matching_runs(runs, overrides)
-    config = with_batch(override(runs[0].config, overrides or {}))
-    competition = open_competition(config, predicting=True)
+    runs, config, competition = open_together(runs, overrides, predicting=True)
     paths = _paths(rasters, out or RASTERS / ensemble_run(runs).name, "tif" if probabilities else form)
     if existing := [path for path in paths if path.exists() and not overwrite]:
         raise RasterError(f"{first_few(existing)} exists: choose another --out, or give --overwrite")

@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from maskfold.cluster import Cluster
-from maskfold.config import PostConfig, override
+from maskfold.config import PostConfig
 from maskfold.ensembling.choice import EnsembleChoice, write_ensemble
 from maskfold.ensembling.finished import optimism
 from maskfold.ensembling.tune import tune as choose_ensemble
 from maskfold.inference.decoding import tunable_values
 from maskfold.labels import LabelSpec
 from maskfold.runs import Run
-from maskfold.steps.batch import with_batch
-from maskfold.steps.competition import open_competition
-from maskfold.steps.matching import matching_runs
 from maskfold.steps.places import ensemble_run
+from maskfold.steps.together import open_together
 
 
 def tune(
@@ -31,9 +29,7 @@ def tune(
         InferenceError: no finished folds, or runs whose finished folds do not validate the same images.
         RunError: damaged files.
     """
-    runs = matching_runs(runs, overrides)
-    config = with_batch(override(runs[0].config, overrides or {}))
-    competition = open_competition(config)
+    runs, config, competition = open_together(runs, overrides)
     choice = choose_ensemble(runs, competition, config, cluster=cluster)
     path = ensemble_run(runs).ensemble_path
     write_ensemble(choice, path)
