@@ -21,7 +21,7 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml setup.py
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Faults at random instants of real commands, which must end as if nothing had been: some half an hour.
+# Faults at random instants of real commands, which must end as if nothing had been: 12 minutes on idle cores.
 drill: $(READY)
 	OMP_NUM_THREADS=1 PYTHONPATH=src:. $(BIN)/python -m tests.drill
 

@@ -151,7 +151,7 @@ class AveragingConfig(Section):
 class TrainConfig(Section):
     """Length, batches, precision and logs of the training."""
 
-    epochs: Count | None = Field(default=30, description="length in epochs (null when iterations is given)")
+    epochs: Count | None = Field(default=30, description="length in epochs; null where iterations or hours say it")
     iterations: Count | None = Field(default=None, description="length in optimiser steps instead of epochs")
     hours: Annotated[float, Field(gt=0)] | None = Field(
         default=None,
