@@ -4,7 +4,7 @@ import os
 import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -141,7 +141,7 @@ def _type_name(annotation: Any) -> str:
         return _type_name(get_args(annotation)[0])
     if origin in (Union, types.UnionType):
         return " or ".join("null" if arg is type(None) else _type_name(arg) for arg in get_args(annotation))
-    if origin is not None and origin.__class__ is not type and "Literal" in str(origin):
+    if origin is Literal:
         return ", ".join(map(str, get_args(annotation)))
     return {tuple: "list", dict: "mapping", str: "text", Path: "path"}.get(
         origin or annotation, getattr(origin or annotation, "__name__", "any")
