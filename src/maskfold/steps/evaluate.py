@@ -16,7 +16,7 @@ from maskfold.runs import Run
 from maskfold.scoring.calibration import calibration_oof
 from maskfold.scoring.evaluate import evaluate_oof, evaluate_submission, verdict
 from maskfold.scoring.label_shift import label_shift_oof
-from maskfold.scoring.likeness import measure_likeness
+from maskfold.scoring.likeness import Likeness, measure_likeness
 from maskfold.scoring.medals import WORTH, medal_lines, placed
 from maskfold.steps.competition import ROOT, open_competition
 from maskfold.steps.matching import matching_runs
@@ -61,26 +61,8 @@ def show_runs(runs: list[Run], competition: Competition, config: Config, *, like
     """
     config = with_batch(config)
     likeness = measure_likeness(competition) if like_test else None
-    found = []
-    for run in runs:
-        table = candidate_table(run)
-        note = optimism([run])
-        print(f"{run.path}: {competition.metric.name} of each fold's checkpoints, threshold 0.5, no views{note}")
-        print(table.assign(mean=table.mean(axis=1)).to_string(float_format="%.4f"))
-        untuned = _untuned(run, runs[0], config)
-        plain = evaluate_oof(untuned, competition, batch_size=config.inference.batch_size)
-        print(
-            f"out of fold, {len(plain.ids)} images, folds {finished_folds(run)}, not tuned: {plain.line()}"
-            f"{plain.class_lines()}"
-        )
-        if likeness is not None:
-            print(likeness.line(plain))
-        print(calibration_oof(untuned, competition, batch_size=config.inference.batch_size).lines())
-        if (medals := competition.profile.medals) is not None and not np.isnan(plain.score):
-            print(f"{medal_lines(medals)}\n  {placed(medals, plain.score, *plain.interval())}; {WORTH}")
-        if shift := label_shift_oof(untuned, competition, batch_size=config.inference.batch_size):
-            print(shift.line())
-        found.append(plain)
+    size = config.inference.batch_size
+    found = [_show_run(run, _untuned(run, runs[0], config), competition, size, likeness) for run in runs]
     for run, other in zip(runs[1:], found[1:], strict=True):
         if list(other.ids) == list(found[0].ids):
             print(verdict(found[0], other, (str(runs[0].path), str(run.path))) + ", not tuned")
@@ -95,6 +77,29 @@ def show_runs(runs: list[Run], competition: Competition, config: Config, *, like
     else:
         print("Verdict: tuning did not help; the config's own settings predict")
     return True
+
+
+def _show_run(
+    run: Run, untuned: EnsembleChoice, competition: Competition, batch_size: int, likeness: Likeness | None
+) -> Evaluation:
+    """Print what a run scores out of fold, and what its probabilities are worth; returns the scores."""
+    table = candidate_table(run)
+    note = optimism([run])
+    print(f"{run.path}: {competition.metric.name} of each fold's checkpoints, threshold 0.5, no views{note}")
+    print(table.assign(mean=table.mean(axis=1)).to_string(float_format="%.4f"))
+    plain = evaluate_oof(untuned, competition, batch_size=batch_size)
+    print(
+        f"out of fold, {len(plain.ids)} images, folds {finished_folds(run)}, not tuned: {plain.line()}"
+        f"{plain.class_lines()}"
+    )
+    if likeness is not None:
+        print(likeness.line(plain))
+    print(calibration_oof(untuned, competition, batch_size=batch_size).lines())
+    if (medals := competition.profile.medals) is not None and not np.isnan(plain.score):
+        print(f"{medal_lines(medals)}\n  {placed(medals, plain.score, *plain.interval())}; {WORTH}")
+    if shift := label_shift_oof(untuned, competition, batch_size=batch_size):
+        print(shift.line())
+    return plain
 
 
 def _untuned(run: Run, first: Run, config: Config) -> EnsembleChoice:
