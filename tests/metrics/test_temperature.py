@@ -86,3 +86,28 @@ def test_no_pixel_counts():
     sums, pixels = log_losses(np.full((1, 2, 3), 0.4), Label(np.ones((2, 3), np.uint8), np.zeros((2, 3), bool)), BINARY)
     assert pixels == 0
     assert not sums.any()
+
+
+def test_what_many_classes_lack_is_shared_so_that_eight_bits_do_not_make_them_unsure():
+    """60 classes, truths drawn from the very probabilities that are shown: no temperature is better than 1."""
+    labels = LabelSpec("multiclass", tuple(f"class {number}" for number in range(60)))
+    rng = np.random.default_rng(8)
+    logits = rng.normal(0, 1, (60, 48, 64))
+    np.put_along_axis(logits, rng.integers(0, 60, (1, 48, 64)), rng.gamma(4, 3, (1, 48, 64)), 0)
+    exact = np.exp(logits) / np.exp(logits).sum(0)
+    truth = (exact.cumsum(0) > rng.random((48, 64))).argmax(0).astype(np.uint8)
+    levels = np.rint(255 * exact).astype(np.uint8)
+    sums, _ = log_losses(levels, Label.whole(truth), labels)
+    assert TEMPERATURES[int(np.argmin(sums))] == 1
+    np.testing.assert_allclose(tempered(levels, 1, labels), exact, atol=0.03)
+    certain = np.zeros((60, 1, 1), np.uint8)
+    certain[7] = 255
+    assert tempered(certain, 1, labels)[7] == pytest.approx(1 - 1 / 510, abs=1e-5)
+
+
+def test_two_exclusive_classes_are_tempered_as_one_and_its_rest():
+    both = LabelSpec("multiclass", ("ground", "roof"))
+    for level in (0, 1, 77, 254, 255):
+        pair = np.array([255 - level, level], np.uint8)[:, None, None]
+        single = tempered(pair[1:], 1.7, BINARY)[0]
+        np.testing.assert_allclose(tempered(pair, 1.7, both)[1], single, atol=1e-6)

@@ -20,7 +20,8 @@ def tempered(probability: np.ndarray, temperature: float, labels: LabelSpec, *, 
         probability: float (C, ...) in [0, 1], or uint8 v that stands for v / 255.
         temperature: above 0.
         labels: by a softmax where classes exclude each other, else by a sigmoid for each class.
-        least: probabilities are at least this and at most 1 - this. With 0, what is certain stays so.
+        least: probabilities are at most 1 - this, and at least this where classes do not exclude each other; of
+            exclusive ones those below it share what the others leave. With 0, what is certain stays so.
 
     Returns:
         float32 of the same shape.
@@ -62,9 +63,21 @@ def _log_loss(logits: np.ndarray, truth: np.ndarray, labels: LabelSpec) -> float
 def logits_of(probability: np.ndarray, *, exclusive: bool, least: float = LEAST) -> np.ndarray:
     """Numbers whose softmax or sigmoid the probabilities are, float32 of the same shape; ``least``: see `tempered`."""
     scale = 255 if probability.dtype == np.uint8 else 1
-    values = (probability.astype(np.float32) / np.float32(scale)).clip(least, 1 - least)
+    values = probability.astype(np.float32) / np.float32(scale)
+    values = (_shared(values, least) if exclusive else values.clip(least)).clip(max=1 - least)
     with np.errstate(divide="ignore"):  # -inf and inf are what 0 and 1 are
         return np.log(values) if exclusive else np.log(values) - np.log1p(-values)
+
+
+def _shared(values: np.ndarray, least: float) -> np.ndarray:
+    """Probabilities (C, ...) of which those below ``least`` share what the others leave of 1, each at most ``least``.
+
+    Were each of them ``least``, 150 classes would hold a quarter of a pixel that is certain of another.
+    """
+    small = values < least
+    rest = 1 - np.where(small, np.float32(0), values).sum(0)
+    share = rest.clip(least) / small.sum(0).clip(1)
+    return np.where(small, share.clip(max=least), values).astype(np.float32)
 
 
 def probabilities_of(logits: np.ndarray, *, exclusive: bool) -> np.ndarray:
