@@ -18,7 +18,7 @@ from maskfold.ensembling.rasters import RasterEnsemble
 from maskfold.ensembling.settings import Setting
 from maskfold.ensembling.stack import Stack
 from maskfold.ensembling.stack_layer import stacked_map
-from maskfold.ensembling.stacking import Pixels, Stacking, fit_stack, pixels_of
+from maskfold.ensembling.stacking import Pixels, Stacking, fit_stack, most_pixels, pixels_of
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.ensembling.tune import tune
 from maskfold.errors import ConfigError, ExportError, RunError
@@ -201,3 +201,25 @@ def test_a_part_has_no_say_in_the_layer_that_it_is_scored_under():
     assert min(without.stack.own) > 0.2
     for part in (1, None):
         assert stacking(now, part)[0].stack != turned(now, part)[0].stack
+
+
+class DrawnStreet:
+    """An out-of-fold image of three exclusive classes; its maps say nothing."""
+
+    def __init__(self, number):
+        self.mask = np.random.default_rng(number).integers(0, 3, (13, 17), np.uint8)
+
+    def read(self, view, run, checkpoint):
+        return [np.full((3, 13, 17), 85, np.uint8)]
+
+    def truth(self, competition):
+        return Label.whole(self.mask)
+
+
+def test_of_many_images_and_classes_fewer_pixels_are_in_memory(monkeypatch):
+    assert [most_pixels(*each) for each in ((50, 1), (20_000, 1), (2_000, 150), (10**7, 150))] == [2048, 400, 26, 1]
+    monkeypatch.setattr("maskfold.ensembling.stacking.OF_ALL", 130)
+    stacking = Stacking([DrawnStreet(number) for number in range(4)], np.arange(4), SimpleNamespace(labels=STREET))
+    stacking(Setting(("best", "ema"), (0.5, 0.5), PostConfig()), None)
+    (pixels,) = stacking._pixels.values()
+    assert [each.inputs.shape for each in pixels] == [(10, 3, 4)] * 4

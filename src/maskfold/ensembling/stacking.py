@@ -18,8 +18,8 @@ from maskfold.ensembling.stack_layer import stack_inputs
 from maskfold.labels import Label, LabelSpec
 from maskfold.progress import progress
 
-# Pixels that are looked at: of an image, and of all images together.
-OF_IMAGE, OF_ALL = 2048, 4_000_000
+# What is looked at: pixels of an image, and of all images together pixels times classes, which all are in memory.
+OF_IMAGE, OF_ALL = 2048, 8_000_000
 # Weight of the squared distance from the mean of logits in the log loss per pixel: runs that say the same share a
 # factor, and what a few pixels would say does not move it far.
 PENALTY = 1e-3
@@ -54,7 +54,8 @@ class Stacking:
         return [replace(now, stack=fit_stack(used, self.competition.labels))] if used else []
 
     def _read(self, setting: Setting) -> list["Pixels"]:
-        most, labels = most_pixels(len(self.images)), self.competition.labels
+        labels = self.competition.labels
+        most = most_pixels(len(self.images), labels.channels)
         found = []
         for seed, image in enumerate(progress(self.images, "stacking: pixels", total=len(self.images))):
             maps = run_maps(image.read, setting.mix)
@@ -94,9 +95,9 @@ def pixels_of(maps: Sequence[np.ndarray], label: Label, labels: LabelSpec, *, mo
     return Pixels(np.stack(columns, axis=-1), truth)
 
 
-def most_pixels(images: int) -> int:
+def most_pixels(images: int, classes: int) -> int:
     """Of each of so many images."""
-    return max(1, min(OF_IMAGE, OF_ALL // max(1, images)))
+    return max(1, min(OF_IMAGE, OF_ALL // (images * classes)))
 
 
 def fit_stack(pixels: Sequence[Pixels], labels: LabelSpec) -> Stack:
