@@ -1,5 +1,7 @@
 """A plain function of two masks as a competition's metric."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.metrics import matthews_corrcoef
@@ -20,6 +22,9 @@ def correlation(mask, truth):
 def share_right(mask, truth, *, power=1):
     assert mask.dtype == truth.dtype == np.uint8
     return (mask == truth).mean() ** power
+
+
+square_right = partial(share_right, power=2)
 
 
 def two(mask, truth):
@@ -56,3 +61,17 @@ def test_what_is_no_score():
         metric.image_stats(np.zeros((2, 3), np.uint8), Label.whole(np.zeros((2, 3), np.uint8)))
     with pytest.raises(MaskfoldError, match="BINARY is not a subclass of CompetitionMetric"):
         build_metric(f"{__name__}:BINARY", BINARY)
+
+
+def test_options_that_a_function_does_not_take_are_refused_at_once():
+    with pytest.raises(MaskfoldError, match=r"share_right cannot be made with the options \{'powr': 2\}: .*'powr'"):
+        build_metric(f"{__name__}:share_right", BINARY, {"powr": 2})
+    with pytest.raises(MaskfoldError, match=r"matthews_corrcoef cannot be made with the options \{'y_true': 1\}"):
+        build_metric("sklearn.metrics:matthews_corrcoef", BINARY, {"y_true": 1})
+
+
+def test_what_is_called_like_a_function_has_the_name_of_the_config():
+    metric = build_metric(f"{__name__}:square_right", BINARY)
+    assert metric.name == "square_right"
+    truth = np.eye(4, 6, dtype=np.uint8)
+    assert metric.image_stats(np.zeros_like(truth), Label.whole(truth)) == pytest.approx([(20 / 24) ** 2])

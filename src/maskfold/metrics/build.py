@@ -1,5 +1,6 @@
 """From the name of a metric to the metric."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,9 +53,10 @@ def build_metric(name: str, labels: LabelSpec, options: Mapping[str, Any] | None
     """
     options = dict(options or {})
     made = load_named(name, METRICS, "metric", CompetitionMetric, functions=True)
-    if not isinstance(made, type):
-        return FunctionMetric(labels, made, options)
     try:
-        return made(labels, **options)
+        if isinstance(made, type):
+            return made(labels, **options)
+        inspect.signature(made).bind("mask", "truth", **options)
+        return FunctionMetric(name.rpartition(":")[2], labels, made, options)
     except TypeError as error:
         raise MaskfoldError(f"the metric {name} cannot be made with the options {options}: {error}") from None

@@ -17,13 +17,14 @@ class FunctionMetric(CompetitionMetric):
     pixel does not count. An image for which it returns nan leaves the mean. Stats: that number.
 
     Args:
+        name: as configs and reports call it.
         labels: of the masks.
         function: see above.
         options: its further arguments.
     """
 
-    def __init__(self, labels: LabelSpec, function: Callable[..., float], options: dict[str, Any]) -> None:
-        self.name = function.__name__
+    def __init__(self, name: str, labels: LabelSpec, function: Callable[..., float], options: dict[str, Any]) -> None:
+        self.name = name
         super().__init__(labels)
         self.function, self.options = function, options
 
