@@ -50,7 +50,7 @@ class LabelReader:
         if name.lower().endswith(".mat"):
             values = _read_mat(data, name, self.mat_variable)
         elif name.lower().endswith(".npy"):
-            values = _read_array(data, name)
+            values = read_npy_mask(data, name)
         else:
             values = _read_image(data, name, self._palette, shape)
         if self.label_map is not None:
@@ -78,6 +78,20 @@ class LabelReader:
         if self.label_map is not None:
             return "colours" if self.label_map.colours else "indices"
         return "indices" if self.labels.exclusive else "greys"
+
+
+def read_npy_mask(data: bytes, name: str) -> np.ndarray:
+    """Whole numbers (H, W) from an npy file of shape (H, W) or (H, W, 1).
+
+    Raises:
+        CompetitionError: another file, shape or type.
+    """
+    array = read_npy(data, name)
+    if array.shape[2] != 1 or array.dtype.kind == "f":
+        raise CompetitionError(
+            f"{name} holds {array.dtype} of shape {array.shape}: expected a mask of whole numbers, (H, W) or (H, W, 1)"
+        )
+    return array[..., 0].astype(np.uint8) if array.dtype == bool else array[..., 0]
 
 
 def _binary(values: np.ndarray, name: str) -> Label:
@@ -161,16 +175,6 @@ def _read_mat(data: bytes, name: str, variable: str | None) -> np.ndarray:
     if not isinstance(value, np.ndarray) or value.ndim != 2 or value.dtype.kind not in "ui":
         raise CompetitionError(f"{variable} of {name} is not a matrix of whole numbers, as a mask is")
     return value
-
-
-def _read_array(data: bytes, name: str) -> np.ndarray:
-    """Whole numbers (H, W) from an npy file of shape (H, W) or (H, W, 1)."""
-    array = read_npy(data, name)
-    if array.shape[2] != 1 or array.dtype.kind == "f":
-        raise CompetitionError(
-            f"{name} holds {array.dtype} of shape {array.shape}: expected a mask of whole numbers, (H, W) or (H, W, 1)"
-        )
-    return array[..., 0].astype(np.uint8) if array.dtype == bool else array[..., 0]
 
 
 def _refuse_alpha_only(values: np.ndarray, colours: np.ndarray, name: str) -> None:

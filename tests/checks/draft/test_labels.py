@@ -229,6 +229,36 @@ def test_a_folder_for_each_image_with_its_bands_and_its_mask(tmp_path, drafted):
     assert competition.samples("test").ids == ("1067", "1077")
 
 
+def test_masks_in_npy_beside_those_of_each_annotator(tmp_path, drafted):
+    root, truth = tmp_path / "own", {}
+    for seed, split in enumerate(("train",) * 5 + ("validation",) * 3 + ("test",) * 2):
+        name, label = f"20{seed}", classes(seed, count=3)
+        save(root / split / name / "band_08.npy", picture(shapes(seed, (36, 50)), seed, np.float32, 1)[..., 0])
+        if split == "train":
+            truth[name] = label == 2
+            save(root / split / name / "human_individual_masks.npy", np.stack([label == 1, label == 2])[..., None])
+        if split != "test":
+            save(root / split / name / "human_pixel_masks.npy", (label == 2).astype(np.int32)[..., None])
+    write_csv(root / "sample_submission.csv", [("208", "1 1"), ("209", "1 1")], header=("record_id", "encoded_pixels"))
+    found, competition = drafted(root)
+    same(decoded(competition), truth)
+    assert competition.profile.train.mask == "train/{id}/human_pixel_masks.npy"
+    assert "other labels of the same images, not used: train/{id}/human_individual_masks.npy" in found.draft.remarks
+    assert any("validation/{id}/band_08.npy (3)" in doubt for doubt in found.draft.doubts)
+
+
+def test_classes_in_npy(tmp_path, drafted):
+    root = tmp_path / "own"
+    write_images(root / "images", NAMES)
+    truth = {name: classes(seed, count=3) for seed, name in enumerate(NAMES)}
+    for name, label in truth.items():
+        save(root / "labels" / f"{name}.npy", label.astype(np.int64))
+    write_images(root / "test", ["q1", "q2"])
+    _, competition = drafted(root, metric="miou")
+    same(decoded(competition), truth)
+    assert len(competition.labels.class_names) == 3
+
+
 def test_values_with_holes_and_what_is_not_scored(tmp_path, drafted):
     root, truth = tmp_path / "own", {}
     values = np.array([3, 7, 8, 40], np.uint8)

@@ -51,6 +51,7 @@ def find_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelFindings 
         if not matched and (found := pairs(further, lambda family: family.of_labels)):
             all_families, matched = further, found
     matched = matched or pairs(all_families, lambda family: _holds_classes(files, family))
+    matched.sort(key=lambda pair: not _values_of_a_few(files, pair.labels).read)  # of several the first is used
     used: dict[str, Pair] = {}
     unused = []
     for pair in matched:
@@ -68,9 +69,13 @@ def find_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelFindings 
 
 def _holds_classes(files: CompetitionFiles, family: Family) -> bool:
     """Whether a few of its files hold few values, as pictures do not."""
-    values = read_labels(files, every_nth(sorted(family.paths.values()), FEW_FILES))
+    values = _values_of_a_few(files, family)
     classes = values.kind in ("two", "two scales", "numbers", "colours")
     return bool(values.read) and classes and len(values.pixels) <= FEW_VALUES
+
+
+def _values_of_a_few(files: CompetitionFiles, family: Family) -> LabelValues:
+    return read_labels(files, every_nth(sorted(family.paths.values()), FEW_FILES))
 
 
 def draft_labels(found: LabelFindings, tables: Sequence[Table]) -> Draft:
@@ -95,9 +100,14 @@ def draft_labels(found: LabelFindings, tables: Sequence[Table]) -> Draft:
         draft, look_at_images(found.files, [pair.images.files(name) for pair in found.found for name in pair.common])
     )
     _remark_on_submissions(draft, found, values)
+    remark_on_unused(draft, found)
+    return draft
+
+
+def remark_on_unused(draft: Draft, found: LabelFindings) -> None:
+    """Further labels of images that have some already."""
     if found.unused:
         draft.remarks.append(f"other labels of the same images, not used: {first_few(f.pattern for f in found.unused)}")
-    return draft
 
 
 def _remark_on_submissions(draft: Draft, found: LabelFindings, values: LabelValues) -> None:

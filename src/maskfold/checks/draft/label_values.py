@@ -7,11 +7,14 @@ from io import BytesIO
 from typing import Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from maskfold.checks.draft.tables import Table
+from maskfold.competitions.decoders import decoding
 from maskfold.competitions.files import CompetitionFiles
+from maskfold.competitions.label_images import read_npy_mask
 from maskfold.competitions.label_map import NOT_SCORED
+from maskfold.errors import CompetitionError
 from maskfold.picks import every_nth
 
 # Files that are read; more different values than these are no classes.
@@ -131,10 +134,9 @@ def _is_level(cell: str) -> bool:
 def _read(files: CompetitionFiles, path: str, found: LabelValues) -> np.ndarray | None:
     """Whole numbers (H, W), or colours (H, W, 3). A palette means its indices."""
     try:
-        with Image.open(BytesIO(files.read(path))) as image:
-            array = np.array(image)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        found.failures.append(f"{path}: {error}")
+        array = _array(files.read(path), path)
+    except CompetitionError as error:
+        found.failures.append(str(error))
         return None
     if array.ndim == 3:
         colours = array[..., :3] if array.shape[2] >= 3 else np.repeat(array[..., :1], 3, axis=2)
@@ -143,6 +145,13 @@ def _read(files: CompetitionFiles, path: str, found: LabelValues) -> np.ndarray 
         found.failures.append(f"{path} holds {array.dtype}")
         return None
     return array
+
+
+def _array(data: bytes, path: str) -> np.ndarray:
+    if path.lower().endswith(".npy"):
+        return read_npy_mask(data, path)
+    with decoding(f"{path} cannot be read as a mask"), Image.open(BytesIO(data)) as image:
+        return np.array(image)
 
 
 def _count(array: np.ndarray, *, coloured: bool) -> Counter[Value]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from maskfold.checks.draft.csv_draft import add_form, add_images, add_split
 from maskfold.checks.draft.draft import Draft
 from maskfold.checks.draft.families import Pair
-from maskfold.checks.draft.label_draft import LabelFindings, add_label_values
+from maskfold.checks.draft.label_draft import LabelFindings, add_label_values, remark_on_unused
 from maskfold.checks.draft.label_values import read_labels
 from maskfold.checks.draft.pictures import look_at_images
 from maskfold.checks.draft.places import ImagePaths
@@ -19,10 +19,11 @@ from maskfold.rle import RLEDialect
 
 @dataclass(frozen=True)
 class MaskFiles:
-    """Images with mask files, and the sample submission."""
+    """Images with mask files, further ones that are not in one pattern with them, and the sample submission."""
 
     labels: LabelFindings
     pair: Pair
+    further: Sequence[Pair]
     sample: Roles
 
 
@@ -33,7 +34,7 @@ def find_mask_files(labels: LabelFindings, tables: Sequence[Table], images: Imag
     if best is None or not best.places.found:
         return None
     train = [pair for pair in labels.found if pair.images.split != "test"]
-    return MaskFiles(labels, train[0], best) if train else None
+    return MaskFiles(labels, train[0], train[1:], best) if train else None
 
 
 def draft_mask_files(found: MaskFiles) -> Draft:
@@ -63,6 +64,13 @@ def draft_mask_files(found: MaskFiles) -> Draft:
     if without:
         draft.doubts.append(f"{len(without)} images at train.image have no mask: {first_few(without)}")
     add_images(draft, look_at_images(found.labels.files, [pair.images.files(name) for name in pair.common]))
+    remark_on_unused(draft, found.labels)
+    if found.further:
+        counts = (f"{own.images.pattern} ({len(own.common)})" for own in found.further)
+        draft.doubts.append(
+            f"train.image: further images with masks are not used: {first_few(counts)}. To train on them, too, "
+            "name the folders in train.roots, and leave them out of train.image and train.mask"
+        )
     return draft
 
 
