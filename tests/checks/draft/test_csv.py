@@ -569,6 +569,24 @@ def test_slices_of_volumes_with_labels_beside_them(tmp_path, drafted):
     assert (tmp_path / "s.csv").read_text().splitlines()[1] == "kidney_5_0000,1 0"
 
 
+def test_a_table_in_each_images_folder_leaves_the_others_images_no_empty_masks(tmp_path):
+    root = tmp_path / "own"
+    for seed in range(5):
+        mask = shapes(seed, (48, 70))
+        save(root / f"train/{seed}/layer.png", picture(mask, seed))
+        write_csv(root / f"train/{seed}/ink_rle.csv", [(str(seed), encode(mask, "C"))], header=("id", "rle"))
+    write_csv(root / "zz_old/ink_rle.csv", [("0", encode(shapes(0, (48, 70)), "C"))], header=("id", "rle"))
+    for seed in (7, 8):
+        save(root / f"test/{seed}/layer.png", picture(shapes(seed, (48, 70)), seed))
+    write_csv(root / "sample_submission.csv", [("7", "1 1"), ("8", "1 1")], header=("id", "rle"))
+    draft = draft_profile(root).draft
+    assert draft.open == ["metric", "train.table"]
+    reason = next(entry.reason for entry in draft.entries if entry.key == "train.table")
+    assert reason.startswith("5 tables of one form hold masks: train/0/ink_rle.csv, train/1/ink_rle.csv")
+    assert "unlisted" not in draft.tree["train"]
+    assert draft.tree["dialect"]["order"] == "C"
+
+
 def test_a_table_that_names_groups_is_named(tmp_path, drafted):
     root = tmp_path / "own"
     truth = draw(root)

@@ -24,17 +24,26 @@ from maskfold.errors import first_few
 
 @dataclass
 class CsvFindings:
-    """What was found out about a competition of run lengths, before any of it is worded."""
+    """What was found out about a competition of run lengths, before any of it is worded.
+
+    Attributes:
+        files: of the competition.
+        images: the paths of all images.
+        train: the table of training masks.
+        test: the sample submission; None where there is none.
+        further: tables of the name and form of ``train`` in other folders, with masks of other images.
+    """
 
     files: CompetitionFiles
     images: ImagePaths
     train: Roles
     test: Roles | None
+    further: Sequence[Roles]
 
     @property
     def table_paths(self) -> set[str]:
         """The tables of masks."""
-        return {roles.table.path for roles in (self.train, self.test) if roles is not None}
+        return {roles.table.path for roles in (self.train, self.test, *self.further) if roles is not None}
 
     @cached_property
     def masks(self) -> MasksByImage:
@@ -67,7 +76,15 @@ def find_csv(files: CompetitionFiles, tables: Sequence[Table], images: ImagePath
         train, test = (
             replace(roles, places=composed_places(roles.images, images.paths, id_pattern)) for roles in (train, test)
         )
-    return CsvFindings(files, images, train.settled(test), test)
+    further = [roles for roles in found if _is_another_part(roles, train)]
+    return CsvFindings(files, images, train.settled(test), test, further)
+
+
+def _is_another_part(one: Roles, train: Roles) -> bool:
+    """Whether a table has the name and the columns of the training table, but other images."""
+    same_name = one.table.path.rpartition("/")[2] == train.table.path.rpartition("/")[2]
+    same_columns = one.table.header is not None and one.table.header == train.table.header
+    return same_name and same_columns and not set(one.images) <= set(train.images)
 
 
 def _of_test_images(roles: Roles) -> bool:
@@ -83,8 +100,11 @@ def draft_csv(found: CsvFindings) -> Draft:
     train = found.train
     draft.add("layout", "csv", f"run lengths stand in {train.table.path}, column {train.table.name(train.mask)}")
     draft.leave_metric_open()
-    add_split(draft, "train", train)
-    _add_unlisted(draft, found)
+    if found.further:
+        _leave_parts_open(draft, found)
+    else:
+        add_split(draft, "train", train)
+        _add_unlisted(draft, found)
     _add_test(draft, found)
     _add_table(draft, found)
     _add_unused_columns(draft, train, found.test)
@@ -151,6 +171,18 @@ def _add_image(draft: Draft, split: str, places: Places, table: str) -> None:
             f"{places.tried - places.found} of {places.tried} ids of {table} that were looked up have no image. "
             "Incomplete data are refused: where they are to stay so, name a copy of the table without these rows"
         )
+
+
+def _leave_parts_open(draft: Draft, found: CsvFindings) -> None:
+    """Training masks in several tables, of which a profile names one."""
+    parts = [found.train, *found.further]
+    draft.leave_open(
+        "train.table",
+        f"{len(parts)} tables of one form hold masks: {first_few(sorted(part.table.path for part in parts))}. Write "
+        "the rows of all that are to be trained on into one CSV, and name it; or, where masks are image files, too, "
+        "give train.mask instead",
+    )
+    _add_image(draft, "train", found.train.places, found.train.table.path)
 
 
 def _add_unlisted(draft: Draft, found: CsvFindings) -> None:
