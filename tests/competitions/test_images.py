@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from maskfold.competitions import open_competition
-from maskfold.competitions.images import _is_colour_jpeg, decode_image, image_size
+from maskfold.competitions.channels import Channel
+from maskfold.competitions.images import _is_colour_jpeg, decode_files, decode_image, image_size
 from maskfold.competitions.label_images import LabelReader
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
@@ -35,6 +36,19 @@ def test_colour_is_rgb():
     assert image.dtype == np.uint8
     assert image.flags.c_contiguous
     np.testing.assert_array_equal(image, RGB)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_refused_unless_no_channel_is_made_of_them(value):
+    image = np.random.default_rng(4).normal(270, 9, (5, 7, 2)).astype(np.float32)
+    image[1:3, 6, 1] = value
+    stream = io.BytesIO()
+    np.save(stream, image)
+    spec = ImageSpec(2, "float32")
+    with pytest.raises(CompetitionError, match=r"a.npy holds NaN or infinity in 2 of 70 values"):
+        decode_image(stream.getvalue(), "a.npy", spec)
+    made = decode_files([("a.npy", stream.getvalue())], ImageSpec(1, "float32"), [Channel(plus=0, low=250, high=290)])
+    np.testing.assert_allclose(made[..., 0], ((image[..., 0] - 250) / 40).clip(0, 1), rtol=1e-6)
 
 
 def test_grey_is_repeated_and_alpha_dropped():

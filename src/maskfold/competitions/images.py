@@ -39,7 +39,7 @@ def decode_image(data: bytes, name: str, spec: ImageSpec = PLAIN) -> np.ndarray:
     (masks are drawn on the stored pixels).
 
     Raises:
-        CompetitionError: not an image, or one that does not fit ``spec``.
+        CompetitionError: not an image, one that does not fit ``spec``, or values that are no numbers.
     """
     image = grey_repeated(_read(data, name), spec)
     if spec.channels == 3 and image.shape[2] == 4 and not (_suffix(name) in TIF_SUFFIXES and has_fourth_band(data)):
@@ -104,6 +104,12 @@ def check_fits(image: np.ndarray, name: str, spec: ImageSpec) -> None:
 
 def _fitting(image: np.ndarray, name: str, spec: ImageSpec) -> np.ndarray:
     check_fits(image, name, spec)
+    if image.dtype.kind == "f" and not np.isfinite([image.min(), image.max()]).all():  # NaN is both
+        count = image.size - np.count_nonzero(np.isfinite(image))
+        raise CompetitionError(
+            f"{name} holds NaN or infinity in {count} of {image.size} values, and a network would answer with NaN: "
+            "write numbers there, such as the mean of the channel (numpy.nan_to_num)"
+        )
     return np.ascontiguousarray(image)
 
 

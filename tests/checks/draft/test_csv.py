@@ -479,6 +479,17 @@ def test_images_of_several_files_that_are_not_stored_alike(tmp_path):
     assert found.draft.tree["train"]["image"] == ["train/{id}_nir.png", "train/{id}_red.png"]
 
 
+def test_images_that_cannot_be_read_are_said_though_others_can(tmp_path):
+    root = tmp_path / "own"
+    draw(root, suffix=".npy", dtype=np.float32)
+    path = root / "train/tr003.npy"
+    image = np.load(path)
+    image[4, 5:8, 1] = np.nan
+    np.save(path, image)
+    (doubt,) = [doubt for doubt in draft_profile(root).draft.doubts if "cannot be read" in doubt]
+    assert doubt.startswith("images that cannot be read: train/tr003.npy holds NaN or infinity in 3 of 10080 values")
+
+
 def test_images_spread_over_folders_and_suffixes_in_names(tmp_path, drafted):
     root, truth, rows = tmp_path / "own", {}, []
     for seed in range(COUNT):

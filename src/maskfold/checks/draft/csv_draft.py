@@ -118,10 +118,11 @@ def draft_csv(found: CsvFindings) -> Draft:
 def add_images(draft: Draft, pictures: Pictures) -> None:
     """Channels and type of the images, where they are not those of a photograph."""
     sizes = first_few((f"{height}x{width} ({count})" for (height, width), count in pictures.sizes.most_common()), 4)
+    if pictures.failures:
+        draft.doubts.append(f"images that cannot be read: {first_few(pictures.failures)}")
     if pictures.spec is None:
-        if pictures.sizes:
-            why = f"cannot be decoded: {first_few(pictures.failures)}" if pictures.failures else "are not stored alike"
-            draft.doubts.append(f"the images {why}")
+        if pictures.sizes and not pictures.failures:
+            draft.doubts.append("the images are not stored alike")
         return
     spec = pictures.spec
     value = {"channels": spec.channels, "dtype": spec.dtype, "scale": _plain(spec.scale)}
