@@ -13,8 +13,9 @@ from tests.drawn_runs import constant_run
 from maskfold.config import override
 from maskfold.datasets import Draw, fold_splits
 from maskfold.ensembling.finished import OPTIMISTIC
-from maskfold.errors import CompetitionError, InferenceError, RunError, TrainingError
+from maskfold.errors import BusyError, CompetitionError, InferenceError, RunError, TrainingError
 from maskfold.labels import LabelSpec
+from maskfold.locks import exclusive
 from maskfold.runs import Run
 from maskfold.runs.pseudo import PseudoFolder
 from maskfold.runs.pseudo_rules import Rules, confidence_of
@@ -123,6 +124,20 @@ def test_folds_keep_different_images(labelling, learning, tmp_path):
     with pytest.raises(InferenceError, match=r"none of 5 images is sure enough \(at best 0%"):
         pseudo_label(labelling("unsure", {0: 0.1}), tmp_path / "none")
     assert not PseudoFolder(tmp_path / "none").exists()
+
+
+def test_what_a_kill_left_is_removed_and_only_one_writes_a_folder(labelling, tmp_path):
+    run, out = labelling(), tmp_path / "pseudo"
+    left = [out / name for name in (".images.tmp-a1.csv", "fold_1/.0f-0000.tmp-b2.pngs", "fold_7/.maps.tmp-c3.json")]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half of it")
+    with exclusive(tmp_path / ".pseudo.lock", out), pytest.raises(BusyError, match=r"working on .*pseudo.*--out"):
+        pseudo_label(run, out)
+    assert all(path.exists() for path in left)
+    pseudo_label(run, out)
+    assert not list(out.rglob(".*"))
+    assert len(PseudoFolder(out).maps(1).ids()) == 5
 
 
 def test_a_fold_of_every_image_learns_from_nothing_that_only_some_folds_keep(labelling, learning, tmp_path):

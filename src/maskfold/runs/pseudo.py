@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from maskfold.competitions.files import safe_path
 from maskfold.competitions.samples import Sample, Samples, paths_of
 from maskfold.errors import RunError
+from maskfold.files import sweep
 from maskfold.labels import LabelSpec, Task
 from maskfold.program import command_line
 from maskfold.runs.documents import read_json, to_json
@@ -132,9 +133,11 @@ class PseudoFolder:
         return [key for key in self.storage.list() if key not in own and not key.startswith("fold_")]
 
     def clear(self) -> None:
-        """Remove what is there, the manifest first."""
+        """Remove what is there, the manifest first, and what a killed writer left; nobody else may be writing here."""
         for key in (MANIFEST, *self.storage.list()):
             self.storage.remove(key)
+        for folder in (self.path, *self.path.glob("fold_*")):
+            sweep(folder)
 
     def finish(self, manifest: PseudoManifest, rows: list[dict[str, Any]], folds: bytes) -> None:
         """Publish the tables, then the manifest."""

@@ -10,6 +10,7 @@ from maskfold.competitions.samples import paths_of
 from maskfold.ensembling.pseudo import Unlabelled, write_pseudo_labels
 from maskfold.ensembling.submit import default_choice, test_samples
 from maskfold.errors import CompetitionError, InferenceError, RunError
+from maskfold.locks import exclusive
 from maskfold.runs import Run
 from maskfold.runs.pseudo import PseudoFolder, PseudoManifest
 from maskfold.runs.pseudo_rules import Rules
@@ -48,8 +49,8 @@ def pseudo_label(
         The folder.
 
     Raises:
-        MaskfoldError: see its message: nothing trained, no images, none that is sure enough, ``out`` exists, both
-            ``calibrated`` and ``all_folds``.
+        MaskfoldError: see its message: nothing trained, no images, none that is sure enough, ``out`` exists or is
+            being written, both ``calibrated`` and ``all_folds``.
     """
     if calibrated and all_folds:
         raise InferenceError(
@@ -57,16 +58,25 @@ def pseudo_label(
             "--calibrated or --all-folds"
         )
     folder = PseudoFolder(out or PSEUDO / joined_name(as_runs(runs)))
-    _refuse_to_replace(folder, as_runs(runs), overwrite=overwrite)
-    runs, config, competition = open_together(runs, overrides)
-    found = Unlabelled(competition, test_samples(competition)) if images is None else _images_in(images, competition)
-    choice = default_choice(runs, config)
-    size = config.inference.batch_size
-    print(f"{len(found.samples)} images of {images or competition.root}", flush=True)
-    temperatures = fold_temperatures(choice, competition, batch_size=size) if calibrated else {}
-    manifest = write_pseudo_labels(
-        choice, runs, found, folder, rules or Rules(), all_folds=all_folds, temperatures=temperatures, batch_size=size
-    )
+    lock = folder.path.with_name(f".{folder.path.name}.lock")
+    with exclusive(lock, folder.path, advice="wait for it, or choose another --out"):
+        _refuse_to_replace(folder, as_runs(runs), overwrite=overwrite)
+        runs, config, competition = open_together(runs, overrides)
+        found = _images_in(images, competition) if images else Unlabelled(competition, test_samples(competition))
+        choice = default_choice(runs, config)
+        size = config.inference.batch_size
+        print(f"{len(found.samples)} images of {images or competition.root}", flush=True)
+        temperatures = fold_temperatures(choice, competition, batch_size=size) if calibrated else {}
+        manifest = write_pseudo_labels(
+            choice,
+            runs,
+            found,
+            folder,
+            rules or Rules(),
+            all_folds=all_folds,
+            temperatures=temperatures,
+            batch_size=size,
+        )
     print(f"{describe(folder, manifest)}\nPseudo-labels: {folder.path}")
     return folder.path
 
