@@ -59,6 +59,8 @@ FAILURES = [
     (IsADirectoryError(errno.EISDIR, "Is a directory", "a"), "a: is a directory; name a file in it"),
     (OSError(errno.EMFILE, "Too many open files", "a"), "a: too many open files; raise the limit (ulimit -n)"),
     (OSError(errno.EIO, "Input/output error", "train/a.jpg"), "train/a.jpg: input/output error; the disk fails: save"),
+    (OSError(errno.ENOSPC, "No space left on device"), "the disk or /dev/shm: no space left on device; make room"),
+    (OSError(errno.EMFILE, "Too many open files"), "this process: too many open files; raise the limit (ulimit -n)"),
     (MemoryError(), "the machine ran out of memory: lower data.workers"),
     (np._core._exceptions._ArrayMemoryError((9, 9), np.dtype("u1")), "the machine ran out of memory"),
     (RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory: you tried"), "the machine ran out of memory"),

@@ -3,6 +3,7 @@
 import os
 import resource
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,19 @@ def test_where_there_is_no_memory_the_message_says_what_to_do():
 
 def small_files(worker: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="memory without a name is Linux's")
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("files", [1, 2])
+def test_where_there_is_no_descriptor_to_send_a_buffer_the_reader_is_told(files):
+    loader = loader_of(worker_init_fn=partial(few_files, files))
+    with pytest.raises(StorageError, match=r"could not hand over .*too many open files.*ulimit -n"):
+        list(loader)
+
+
+def few_files(free: int, worker: int) -> None:
+    used = {int(name) for name in os.listdir("/proc/self/fd")}
+    unused = [number for number in range(max(used) + free + 2) if number not in used]
+    limit = unused[free] if free < len(unused) else max(used) + 1 + free
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))

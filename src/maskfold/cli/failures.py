@@ -39,6 +39,13 @@ _ADVICE = {
     errno.EIO: "the disk fails: save what it still reads, and restore this from a copy",
     errno.EMFILE: "raise the limit (ulimit -n), or lower data.workers",
 }
+# What is meant where the system names no file.
+_NAMELESS = {
+    errno.ENOSPC: "the disk or /dev/shm",
+    errno.EDQUOT: "the disk",
+    errno.EIO: "a file",
+    errno.EMFILE: "this process",
+}
 
 
 def memory_message(kind: str, text: str) -> str | None:
@@ -54,10 +61,11 @@ def memory_message(kind: str, text: str) -> str | None:
 
 
 def file_message(error: OSError) -> str | None:
-    """The message of what the system says of a file; None where it names no file."""
-    if error.filename is None or error.errno is None:
+    """The message of what the system says of a file; None where nobody can tell what it is about."""
+    named = _NAMELESS.get(error.errno or 0) if error.filename is None else error.filename
+    if named is None or error.errno is None:
         return None
-    name = error.filename if isinstance(error.filename, str) else repr(error.filename)
+    name = named if isinstance(named, str) else repr(named)
     shown = name if len(name) <= 300 else f"{name[:150]}…{name[-100:]}"
     advice = _ADVICE.get(error.errno)
     return f"{shown}: {(error.strerror or 'it cannot be used').lower()}" + (f"; {advice}" if advice else "")

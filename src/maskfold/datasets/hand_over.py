@@ -151,7 +151,10 @@ class Buffer:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.file is None:
             return Buffer, (self.memory,)
-        return _sent_buffer, (reduction.DupFd(self.file), len(self.memory))
+        try:
+            return _sent_buffer, (reduction.DupFd(self.file), len(self.memory))
+        except OSError as error:  # raised here it would be printed only, and the reader would wait forever
+            return _not_sent, (error.strerror,)
 
 
 def _new_buffer(size: int) -> Buffer:
@@ -176,6 +179,13 @@ def _sent_buffer(sent: Any, size: int) -> Buffer:
         return Buffer(_memory(file, size))
     finally:
         os.close(file)
+
+
+def _not_sent(reason: str) -> Buffer:
+    raise StorageError(
+        f"a data worker could not hand over its batches ({reason.lower()}): raise the limit (ulimit -n), or lower "
+        "data.workers"
+    )
 
 
 def _memory(file: int, size: int) -> Tensor:
