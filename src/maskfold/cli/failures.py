@@ -7,10 +7,9 @@ OUT_OF_MEMORY = (
     "the GPU ran out of memory: in training lower train.batch_size (train.accumulate makes up for it) or "
     "data.crop; in validation and prediction lower inference.batch_size, or set tta.window"
 )
-MAIN_MEMORY = (
-    "the machine ran out of memory: lower data.workers, set data.cache to none, lower train.batch_size or "
-    "inference.batch_size, or set tta.window"
-)
+LESS = "lower data.workers, set data.cache to none, lower train.batch_size or inference.batch_size, or set tta.window"
+MAIN_MEMORY = f"the machine ran out of memory: {LESS}"
+WORKER_GONE = f"the system ended a data worker, most likely because memory ran out: {LESS}"
 SHARED_MEMORY = (
     "shared memory ran out: lower train.batch_size or inference.batch_size, or set "
     "data.workers to 0; where /dev/shm is full, in Docker of 64 MiB, start the container with --shm-size 4g"
@@ -49,12 +48,16 @@ _NAMELESS = {
 
 
 def memory_message(kind: str, text: str) -> str | None:
-    """The message of an exception of this type and text that tells of a lack of memory; None for all others."""
+    """The message of an exception of this type and text that tells of a lack of memory or files; None for others."""
     first = text.splitlines()[0] if text else kind
     if kind == "OutOfMemoryError":
         return f"{OUT_OF_MEMORY} ({first})"
     if any(sign in text.lower() for sign in SHARED_MEMORY_SIGNS):
         return f"{SHARED_MEMORY} ({first})"
+    if re.search(r"DataLoader worker .*(killed by signal: Killed|exited unexpectedly)", text):
+        return f"{WORKER_GONE} ({first})"
+    if kind == "RuntimeError" and "Too many open files" in text:  # torch's own advice is of no use in a command
+        return f"{_NAMELESS[errno.EMFILE]}: too many open files; {_ADVICE[errno.EMFILE]}"
     if kind in ("MemoryError", "_ArrayMemoryError") or re.search(r"DefaultCPUAllocator: .*memory", text):
         return f"{MAIN_MEMORY} ({first})"
     return None
