@@ -120,6 +120,25 @@ def test_what_kills_left_is_cleared_by_the_next_start_and_keeps_no_config_away(c
     assert [path.name for path in left.parent.glob(".*")] == [".mine"]
 
 
+def test_a_config_that_another_process_wrote_down_meanwhile_is_found_before_the_night(config, tmp_path):
+    """Two terminals that begin a new run at once, each with the batch that its own GPU has room for."""
+    first, second = Run(tmp_path / "r"), Run(tmp_path / "r")
+    first.adopt(config)
+    first.folds()
+    second.adopt(override(config, {"data.workers": "0", "train.max_hours": "7"}))  # they change no result
+    with pytest.raises(Stop):
+        fit(first, 0, [StopBefore(1)])
+    assert first.begun_folds() == {"0"}
+    first.fold(0).clear()
+    second.adopt(override(config, {"train.batch_size": "3"}))
+    with pytest.raises(RunError, match=r"another config \(train.batch_size: 3 -> 4\)"):
+        fit(first, 0)
+    assert second.begun_folds() == set()
+    with pytest.raises(Stop):
+        fit(second, 0, [StopBefore(1)])
+    assert second.fold(0).manifest.bound()["config"]["train.batch_size"] == 3
+
+
 def test_overwriting_waits_for_nobody_and_takes_nothing_from_anyone(begun, config):
     fold = json.loads((begun.fold(1).path / "manifest.json").read_bytes())
     other = begun.fold(0)

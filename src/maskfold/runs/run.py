@@ -227,6 +227,21 @@ class Run:
         if not folder.manifest.bound() or not folder.begun():
             folder.manifest.bind(**now)
 
+    def refuse_replaced(self, fold: int | str) -> None:
+        """Refuse to train a fold when another process gave the run another config since this one read it.
+
+        Two that begin folds of a new run at once may both find nothing that keeps their configs apart, such as the
+        steps that each measured for ``train.hours``.
+
+        Raises:
+            RunError: then the fold, of which the caller has stored no more than a first state, is as it was before.
+        """
+        try:
+            self._refuse_changes(changed_keys(Run(self.path, self.storage).config, self.config), [str(fold)])
+        except RunError:
+            self.fold(fold).clear()
+            raise
+
     def _facts(self, folds: bytes) -> dict[str, Any]:
         tree = flatten(self._written.model_dump(mode="json"))
         return facts(folds, {key: value for key, value in tree if key not in FREE_KEYS})

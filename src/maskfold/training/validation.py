@@ -102,6 +102,8 @@ def check_start(session: Session) -> None:
     if not session.fold.has_state():
         started = time.monotonic()
         session.save()
+        if session.is_main:
+            session.run.refuse_replaced(session.fold.name)
         # Later states hold the optimiser's own tensors too, and the best weights are stored beside them.
         session.pace = replace(session.pace, saving=2 * (time.monotonic() - started))
 
