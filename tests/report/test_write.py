@@ -7,7 +7,7 @@ import re
 import cv2
 import numpy as np
 import pytest
-from tests.report.conftest import BAD_NAME, truths
+from tests.report.conftest import BAD_NAME, fake_run, truths
 from tests.report.html import Page, rows, tables
 
 from maskfold.board import make_board
@@ -19,6 +19,7 @@ from maskfold.report import make_report, read_choice
 from maskfold.report.figures import reliability_chart
 from maskfold.report.gather import gather
 from maskfold.report.score_tables import calibration_table
+from maskfold.runs.history import read_epochs, write_epochs
 from maskfold.scoring import note_leaderboard, note_submission
 
 
@@ -252,6 +253,16 @@ def test_several_runs(pair, run, weaker):
     shown = {c.attributes["data-id"]: c.attributes["data-reasons"] for c in pair.all("article")}
     assert failed
     assert all("all fail" in shown[li.one("button").attributes["data-show"]] for li in failed)
+
+
+def test_runs_of_one_name_have_each_their_own_curves(run, tiles, tmp_path):
+    twin = fake_run(tmp_path / "elsewhere", run.name, seed=2, **{"competition.root": tiles})
+    for fold in twin.finished():
+        write_epochs(fold, read_epochs(fold).assign(lr=0.25).to_dict("records"))
+    _, page = write([run, twin], tmp_path / "report.html")
+    drawn = [figure for figure in page.one("section", id="learning").all("figure") if "Learning rate" in figure.text]
+    ends = [json.loads(figure.attributes["data-chart"])["series"][0]["points"][-1][-1] for figure in drawn]
+    assert ends == ["0.001", "0.25"]
 
 
 def test_several_classes(classes):

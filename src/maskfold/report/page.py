@@ -1,6 +1,7 @@
 """The page: templates, style and script in one HTML file that asks nothing of the network."""
 
 import math
+from collections.abc import Iterator
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from maskfold.config import changed_keys
+from maskfold.config import Config, changed_keys
 from maskfold.drawing import BINARY, ERRORS, class_colours
 from maskfold.errors import ReportError
 from maskfold.inference.decoding import tunable_values
@@ -124,12 +125,12 @@ def _charts(findings: Findings) -> dict[str, list[Chart]]:
         else ("probability of the class chosen", "share that is right")
     )
     learning = {
-        training.run.name: learning_charts(training.history, label, training.cycle_ends)
+        training.run.path: learning_charts(training.history, label, training.cycle_ends)
         for training in findings.trainings
     }
     return {
-        **{f"learning {name}": charts for name, charts in learning.items()},
-        **{f"further {t.run.name}": further_charts(t.history, t.cycle_ends) for t in findings.trainings},
+        **{f"learning {path}": charts for path, charts in learning.items()},
+        **{f"further {t.run.path}": further_charts(t.history, t.cycle_ends) for t in findings.trainings},
         "curves": [curve_chart(curve, label) for curve in findings.scores.curves],
         "scores": [score_chart(per_image, label), coverage_chart(findings.coverage, findings.table, label)],
         "calibration": [
@@ -164,26 +165,32 @@ def _looks(findings: Findings) -> dict[str, Any]:
     }
 
 
+def aims(config: Config) -> Iterator[str]:
+    """What a run learned from beside, or instead of, each image's own mask."""
+    data, targets = config.data, config.targets
+    if targets.annotators is not None:
+        yield f"masks by several annotators ({', '.join(targets.annotators.masks)}), {targets.annotators.merge}"
+    if targets.teacher is not None:
+        yield "probabilities of other runs' networks"
+    if targets.smoothing.uniform or targets.smoothing.boundary:
+        everywhere, along = targets.smoothing.uniform, targets.smoothing.boundary
+        yield f"smoothed masks (everywhere {everywhere:g}, along boundaries {along:g} px)"
+    yield from targets.sources
+    if any(data.label_shift):
+        down, right = data.label_shift
+        yield f"masks moved back from where they stand, {down:+g} px down and {right:+g} px right of what images show"
+    if data.mix is not None:
+        yield f"mixtures of images and their masks ({data.mix.recipe}, {percent_text(data.mix.share)} of the images)"
+    if data.extra:
+        yield f"pseudo-labels ({', '.join(map(str, data.extra))})"
+    if config.semi is not None:
+        yield "what the moving average of its own weights made of images without labels"
+
+
 def _targets(findings: Findings) -> list[str]:
-    """Of each run that learned from soft labels, where they came from."""
-    found = []
-    for training in findings.trainings:
-        targets, said = training.run.config.targets, []
-        if targets.annotators is not None:
-            said.append(
-                f"masks by several annotators ({', '.join(targets.annotators.masks)}), {targets.annotators.merge}"
-            )
-        if targets.teacher is not None:
-            said.append("probabilities of other runs' networks")
-        if targets.smoothing.uniform or targets.smoothing.boundary:
-            said.append(
-                f"smoothed masks (everywhere {targets.smoothing.uniform:g}, along boundaries "
-                f"{targets.smoothing.boundary:g} px)"
-            )
-        said += targets.sources
-        if said:
-            found.append(f"{training.run.name} aimed at {'; '.join(said)}. Validation and scores are on the masks.")
-    return found
+    """Of each run that did not learn from the masks alone, what else it aimed at."""
+    said = [(training.run.name, "; ".join(aims(training.run.config))) for training in findings.trainings]
+    return [f"{name} aimed at {text}. Validation and scores are on the masks." for name, text in said if text]
 
 
 def _settings(findings: Findings) -> list[str]:
