@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import ndtri, stdtrit
 
 from maskfold.errors import MaskfoldError
 
@@ -68,18 +69,37 @@ def paired_bootstrap(
 
     trials: n further labels, such as the seed of the training that a row comes from, where an image has a row of each
         trial and its group's label in all of them. They are drawn with replacement too, whatever images are drawn, so
-        that the interval is over both (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007). With few
-        trials it is somewhat too narrow; with one, it is that of the images.
+        that the interval is over both (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007), and the
+        fewer they are, and the more they differ, the wider it is. With one trial it is that of the images.
     """
     _check_confidence(confidence)
     stats_a, stats_b = np.asarray(stats_a), np.asarray(stats_b)
     if stats_a.shape != stats_b.shape:
         raise MaskfoldError(f"the statistics are {stats_a.shape} and {stats_b.shape}: expected the same images")
     drawn_a, drawn_b = _bootstrap((stats_a, stats_b), score, repeats, seed, groups, trials)
-    difference = drawn_a - drawn_b
+    difference, found = drawn_a - drawn_b, float(score(stats_a) - score(stats_b))
     difference = difference[~np.isnan(difference)]
+    if trials is not None and len(set(trials)) > 1:
+        of_each = [np.flatnonzero(np.asarray(trials) == trial) for trial in dict.fromkeys(trials)]
+        alone = np.array([score(stats_a[rows]) - score(stats_b[rows]) for rows in of_each], float)
+        difference = found + _few_trials_factor(difference, alone, confidence) * (difference - found)
     share = float(np.mean((np.sign(difference) + 1) / 2)) if len(difference) else float("nan")
-    return PairedResult(float(score(stats_a) - score(stats_b)), *percentiles(difference, confidence), share)
+    return PairedResult(found, *percentiles(difference, confidence), share)
+
+
+def _few_trials_factor(drawn: np.ndarray, alone: np.ndarray, confidence: float) -> float:
+    """By how much resampled differences must be further from the difference, given that of each trial ``alone``.
+
+    Resamples of T trials vary by (T - 1) / T of their variance, and this variance is itself known from T values only:
+    Student's t has the degrees of freedom of Satterthwaite, Biometrics Bulletin 2 (1946), images being many.
+    """
+    count = len(alone)
+    of_trials, seen = float(alone.var(ddof=1)) / count, float(drawn.var()) if len(drawn) else 0.0
+    if not of_trials > 0 or not seen > 0:
+        return 1.0
+    whole = max(0.0, seen - of_trials * (count - 1) / count) + of_trials
+    freedom, end = (count - 1) * (whole / of_trials) ** 2, (1 + confidence) / 2
+    return float(stdtrit(freedom, end) / ndtri(end) * np.sqrt(whole / seen))
 
 
 def _bootstrap(
