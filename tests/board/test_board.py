@@ -1,5 +1,7 @@
 """What the board tells, against figures computed from the drawn statistics by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.board.conftest import IMAGES, counts, drawn_run
@@ -67,12 +69,45 @@ class TestScores:
         assert made.reference is found["high"]
         assert found["low"].difference_high < found["middle"].difference_high < 0
 
+    def test_the_reference_scores_the_most_images(self, root):
+        drawn_run(root, "few", quality=0.95, folds=(1,))
+        drawn_run(root, "many", quality=0.7)
+        made, found = board(root)
+        assert found["few"].score > found["many"].score
+        assert made.reference is found["many"]
+
     def test_intervals_are_over_groups_where_they_are_known(self, root):
         drawn_run(root, "alone", draw=2)
         drawn_run(root, "groups", draw=2, groups=True)
         _, found = board(root)
         assert found["groups"].score == found["alone"].score
         assert found["groups"].low != found["alone"].low
+
+    def test_differences_on_some_images_are_over_the_groups_of_these(self, root):
+        drawn_run(root, "a", quality=0.7, draw=3, groups=True)
+        drawn_run(root, "one", quality=0.6, draw=5, folds=(1,), groups=True)
+        _, found = board(root, "a")
+        a, one = dice(0.7, 3), dice(0.6, 5, (1,))
+        differences = np.array([one[i] - a[i] for i in one])
+        scenes = np.array([n // 9 for n in range(1, 60, 3)])
+        rng, drawn = np.random.default_rng(99), []
+        for _ in range(4000):
+            rows = np.concatenate([np.flatnonzero(scenes == scene) for scene in rng.integers(7, size=7)])
+            drawn.append(differences[rows].mean())
+        ends = (found["one"].difference_low, found["one"].difference_high)
+        assert ends == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.004)
+        alone = resampled(one.values(), [a[i] for i in one])
+        assert abs(ends[0] - alone[0]) + abs(ends[1] - alone[1]) > 0.008
+
+    def test_a_metric_with_other_options_is_not_compared(self, root):
+        for name, beta in (("a", 1.0), ("b", 2.0)):
+            run = drawn_run(root, name)
+            for fold in range(3):
+                found = replace(read_statistics(run.fold(fold), "best"), metric="f_beta", options={"beta": beta})
+                write_statistics(run.fold(fold), "best", found)
+        _, found = board(root, "a")
+        assert found["a"].score != found["b"].score
+        assert found["b"].difference is None
 
     def test_another_metric_is_not_compared(self, root):
         drawn_run(root, "a")
@@ -95,6 +130,16 @@ class TestScores:
         assert (found["old"].low, found["old"].hours, found["old"].device, found["old"].ended) == (None, None, "", "")
         assert made.reference is None
         assert "no interval: old, oldest" in board_text(made)
+
+    def test_folds_of_which_some_have_no_statistics_count_by_their_images(self, root):
+        run = drawn_run(root, "mixed", folds=(0,))
+        for fold, score, images in ((1, 0.5, 30), (2, 0.2, 10)):
+            run.fold(fold).save_checkpoint("best", {})
+            run.fold(fold).finish({"metric": "dice", "candidates": {"best": score}, "valid_images": images})
+        _, found = board(root)
+        first = np.mean(list(dice(0.8, 0, (0,)).values()))
+        assert found["mixed"].score == pytest.approx((20 * first + 30 * 0.5 + 10 * 0.2) / 60)
+        assert (found["mixed"].images, found["mixed"].low) == (60, None)
 
 
 class TestFacts:
@@ -187,6 +232,23 @@ class TestLeaderboard:
         assert gap.competition == "tianchi-buildings"
         assert "5 submissions, 4 with a leaderboard score" in board_text(made)
 
+    def test_of_several_that_it_turned_round_the_largest_is_told_and_a_tie_is_one(self, root):
+        drawn_run(root, "a")
+        noted(root, [("0.80", 0.71), ("0.81", 0.70), ("0.85", 0.71), ("0.82", 0.72)])
+        (gap,) = board(root, log="log.csv")[0].gaps
+        assert gap.reversed is not None
+        assert [each.file for each in gap.reversed] == ["s2.csv", "s0.csv"]
+        assert (gap.pairs, gap.closest) == (6, pytest.approx(0.01))
+
+    def test_a_score_of_several_runs_together_is_none_of_one_of_them(self, root):
+        drawn_run(root, "a")
+        drawn_run(root, "ab")
+        for runs, score in (("a", 0.7), ("a ab", 0.9), ("ab", 0.8)):
+            note_submission(root / "log.csv", file=f"{runs}.csv", runs=runs, folds="0 1", oof_score="0.8")
+            note_leaderboard(root / "log.csv", score)
+        _, found = board(root, log="log.csv")
+        assert (found["a"].leaderboard, found["ab"].leaderboard) == (0.7, 0.8)
+
     def test_where_the_leaderboard_agrees(self, root):
         drawn_run(root, "a")
         noted(root, [("0.8", 0.7), ("0.81", 0.72), ("0.85", 0.725)])
@@ -202,6 +264,17 @@ class TestLeaderboard:
         (gap,) = board(root, log="log.csv")[0].gaps
         assert gap.spread is None
         assert gap.sentence().startswith("Two submissions with different local scores would tell")
+
+
+def test_medals_of_the_best_run_come_first(root):
+    for name, quality in (("a", 0.85), ("b", 0.95), ("c", 0.5)):
+        drawn_run(root, name, quality=quality, competition__profile="tgs-salt")
+    head, *runs, worth = board(root)[0].medals
+    assert head.startswith("tgs-salt, ")
+    assert "gold 0.8910" in head
+    assert [line.split(":")[0].strip() for line in runs] == ["b", "a", "c"]
+    assert "below the median" in runs[2]
+    assert "a hint, no place" in worth
 
 
 def test_sorted_by_a_column_what_is_not_known_is_last(root):

@@ -172,6 +172,21 @@ def test_trials_are_not_used_up_by_what_says_nothing_of_them(tmp_path, monkeypat
     assert [*broken.tried, *rest.tried] == whole.tried
 
 
+def test_a_search_that_goes_on_is_left_alone(tmp_path, monkeypatch):
+    surface = Surface(monkeypatch)
+
+    def trained(plan_, root, options, trial):
+        score = surface(plan_, root, options, trial)
+        if len(surface.tried) == 1:
+            with pytest.raises(BusyError, match=r"search\.db.*--parallel"):
+                module.search(plan(tmp_path, {"trials": 1}), one_by_one)
+        return score
+
+    monkeypatch.setattr(module, "_train", trained)
+    module.search(plan(tmp_path, {"trials": 1}), one_by_one)
+    assert len(surface.tried) == 1
+
+
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
 def test_a_trial_that_no_memory_holds_ends_alone(tmp_path, monkeypatch, error, capsys):
     surface = Surface(monkeypatch)

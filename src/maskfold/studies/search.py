@@ -19,6 +19,7 @@ from maskfold.config.load import changed_values, flatten
 from maskfold.device import OUT_OF_MEMORY
 from maskfold.errors import BusyError, ConfigError, MaskfoldError, StorageError, StudyError
 from maskfold.files import write_file
+from maskfold.locks import exclusive
 from maskfold.parallel import Task, Work
 from maskfold.runs import Run
 from maskfold.runs.history import read_epochs
@@ -48,18 +49,23 @@ def search(plan: Plan, workers: WorkThrough) -> dict[str, Any]:
     Raises:
         StudyError: optuna is not installed, the trials so far were made with other options, or none got to its end.
         ConfigError: a key or a value of the space does not fit.
-        BusyError, StorageError: a trial is trained elsewhere, or cannot be stored: it goes on with the same call.
+        BusyError, StorageError: the search or a trial goes on elsewhere, or a trial cannot be stored: later the same
+            call goes on with it.
     """
     asked = _asked(plan)
     _refuse_what_does_not_fit(plan, asked)
     config = with_root(plan.common, open_competition(plan.common))
     study = _open(plan)
     _refuse_other_trials(study, plan)
-    _resume_interrupted(study)
-    if not study.trials and (default := _default(plan, asked)) is not None:
-        study.enqueue_trial(default)
-    numbers = range(_ended(study), asked.trials)
-    workers(_trial, [(plan, config.competition.root, number) for number in numbers])
+    database = plan.folder / DATABASE
+    with exclusive(
+        plan.folder / f".{DATABASE}.lock", database, advice="wait for it; --parallel makes several trials at a time"
+    ):
+        _resume_interrupted(study)
+        if not study.trials and (default := _default(plan, asked)) is not None:
+            study.enqueue_trial(default)
+        numbers = range(_ended(study), asked.trials)
+        workers(_trial, [(plan, config.competition.root, number) for number in numbers])
     if not study.get_trials(states=[_optuna().trial.TrialState.COMPLETE]):  # pruned ones have values, too
         raise StudyError(f"none of {_ended(study)} trials of the search finished, for the reasons above")
     options = _options(study.best_trial.params)
