@@ -11,13 +11,14 @@ from tests.conftest import TINY, draw_scene, reference_rle
 from tests.drawn_runs import random_run
 
 from maskfold.competitions import open_competition
-from maskfold.config import load_config
+from maskfold.config import FoldsConfig, load_config
 from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.export import export_ensemble
 from maskfold.ensembling.shards import Shards
 from maskfold.ensembling.submit import default_choice, predict_samples
 from maskfold.errors import CompetitionError, InferenceError
 from maskfold.models.torchscript import FACTS
+from maskfold.planning import take_fingerprint
 from maskfold.steps.pseudo import pseudo_label
 
 # At data.scale 1 networks see squares of 65, 64 and 34 pixels, at 0.5 of 32, 32 and 17.
@@ -65,6 +66,22 @@ def test_runs_of_several_scales_are_averaged_image_by_image(configs, tmp_path):
         np.testing.assert_allclose(probability, (alone[0][name] + alone[1][name]) / 2, atol=1e-6)
     spread = [np.abs(alone[0][a] - alone[0][b]).max() for a, b in zip(samples.ids, samples.ids[1:], strict=False)]
     assert min(spread) > 0.01, "another image has another map"
+
+
+def test_plans_and_forecasts_are_of_the_images_that_networks_see(configs):
+    config = configs[0].competition
+    competition = open_competition(config)
+    sides = [64, 34, 65, 64, 65, 34, 65]
+    assert [competition.seen_size(sample) for sample in competition.samples("test")] == [(n, n) for n in sides]
+    plain = take_fingerprint(competition, FoldsConfig())
+    assert plain.test_pixels == pytest.approx(sum(n**2 for n in sides) / 7 / 64**2)
+    table = config.root / "train_pixels.csv"
+    table.write_text(table.read_text().replace(str(WANTED), str(2 * WANTED)))
+    coarse = take_fingerprint(open_competition(config), FoldsConfig())
+    assert (coarse.height, coarse.width, coarse.largest) == (128, 128, 128**2)
+    assert coarse.object_side == pytest.approx(2 * plain.object_side)
+    assert coarse.test_pixels == pytest.approx(plain.test_pixels / 4)
+    assert coarse.ceilings[0.5] == plain.ceilings[1.0] > coarse.ceilings[0.25]
 
 
 def test_runs_that_give_other_images_are_not_averaged(configs, tmp_path, monkeypatch):

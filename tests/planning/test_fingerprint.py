@@ -42,22 +42,27 @@ def test_figures_of_drawn_files(tiny, drawn):
     assert 0 < data.reading < 1
 
 
-@pytest.mark.parametrize(("max_pixels", "largest"), [(31_000, 150 * 203), (70_000, 300 * 200)])
-def test_images_that_are_predicted_by_windows_take_their_time_but_no_memory(kidneys, tmp_path, max_pixels, largest):
+# As large as the first training image is, 203 pixels, two windows hold the large image.
+@pytest.mark.parametrize(
+    ("max_pixels", "largest", "seen"), [(31_000, 150 * 203, 2 * 203 * 200), (70_000, 300 * 200, 300 * 200)]
+)
+def test_images_that_are_predicted_by_windows_take_their_time_but_no_memory(
+    kidneys, tmp_path, max_pixels, largest, seen
+):
     folder = shutil.copytree(kidneys, tmp_path / "kidneys")
     write_tif(folder / "data/test/cc3.tif", draw_scene(np.random.default_rng(3), 300, 200, buildings=9)[0])
     config = CompetitionConfig(profile=str(folder / "profile.yaml"), root=folder / "data", max_pixels=max_pixels)
     found = take_fingerprint(open_competition(config), FoldsConfig())
     assert (found.test, found.largest) == (2, largest)
-    assert found.test_pixels == pytest.approx((300 * 200 + 60 * 70) / (150 * 203 + 131 * 97))
+    assert found.test_pixels == pytest.approx((seen + 60 * 70) / (150 * 203 + 131 * 97))
 
 
 def test_rasters_are_predicted_at_the_size_of_their_tiles(cut_kidneys):
-    """Cut at half size in tiles of 32 pixels."""
+    """Cut at half size in tiles of 32 pixels: windows overlap by 8 at least, three rows of four and one of two."""
     competition = open_competition(tile_config(cut_kidneys, "tiles").competition)
     found = take_fingerprint(competition, FoldsConfig())
     assert (found.pixels, found.largest) == (32**2, 32**2)
-    assert found.test_pixels == pytest.approx((141 * 190 + 60 * 70) / 4 / 2 / 32**2)
+    assert found.test_pixels == pytest.approx((3 * 4 * 32**2 + 2 * 30 * 32) / 2 / 32**2)
 
 
 def test_what_stays_together_and_what_the_own_split_validates(tiny, drawn, tmp_path, monkeypatch):
@@ -106,6 +111,7 @@ def test_what_the_true_masks_score():
         labels=labels,
         metric=build_metric("dice", labels),
         size=lambda image: values.shape,
+        resampling=lambda sample: 1.0,
         coverage=lambda masks, size, id: 0.1,
         label=lambda masks, size, id: Label.whole(values),
     )

@@ -164,6 +164,15 @@ def test_the_largest_image_decides_how_many_are_predicted_together():
     assert on_cpu.values["inference.batch_size"] == (1, "each of up to 2359296 pixels after scale")
 
 
+def test_windows_of_test_images_are_counted_by_the_size_of_these():
+    """Training images fit a window; of a test image of 14 times their side every pixel is in nearly two of them."""
+    data = kind(512, 512, object_side=6.0, test_pixels=196.0, largest=(14 * 512) ** 2)
+    plan = make_plan(BASE, data, Device("a GPU of 15 GB", 0.02, gpu=True, free=15e9), hours=9, networks=LITE)
+    costs = plan.option.costs
+    assert (plan.option.scale, plan.values["tta.window"].value) == (1.0, 512)
+    assert (costs.windows, costs.test_windows) == (1.0, pytest.approx((19 / 14) ** 2))
+
+
 def test_a_cache_is_in_the_machines_memory_not_its_gpus():
     data = kind(2048, 2048, train=4000)  # 50 GB
     plans = [

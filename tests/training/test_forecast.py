@@ -9,14 +9,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from maskfold.config import Config, load_config, override
+from maskfold.competitions import Samples, open_competition
+from maskfold.config import Config, TTAConfig, load_config, override
 from maskfold.demo import make_demo
 from maskfold.runs import Run
 from maskfold.steps.settle import trial_run
 from maskfold.training import fit
 from maskfold.training import forecast as forecast_module
 from maskfold.training import trial as trial_module
-from maskfold.training.forecast import Forecast, Pace, Stopwatch, Work, duration
+from maskfold.training.forecast import Forecast, Pace, Stopwatch, Work, duration, relative_pixels
 from maskfold.training.session import open_session
 
 ROOT = Path(__file__).parents[2]
@@ -155,6 +156,19 @@ def test_the_work_is_read_from_a_session(tiny, tmp_path):
     assert found.test_images == pytest.approx((3 * 48 * 40 + 2 * 40 * 56) / mean)
     everything = Work.of(open_session(Run.create(tiny, tmp_path / "all"), "all"))
     assert (everything.valid_images, everything.folds) == (0, 1)
+
+
+def test_windows_count_with_what_they_share(tiny):
+    competition = open_competition(tiny.competition)
+    test, train = competition.samples("test"), competition.samples("train")
+    mean = sum(math.prod(competition.size(sample.image)) for sample in train) / 18
+    assert relative_pixels(competition, test, train, TTAConfig(), 0.5) == pytest.approx(
+        (3 * 48 * 40 + 2 * 40 * 56) / 5 / mean
+    )
+    tall, wide = Samples(test[:1]), Samples(test[1:2])
+    # Windows of 32 pixels begin every 16: of 48 x 40 pixels there are 2 x 2, of 40 x 56 there are 2 x 3.
+    assert relative_pixels(competition, tall, wide, TTAConfig(window=32, overlap=0.5), 1.0) == pytest.approx(4 / 6)
+    assert relative_pixels(competition, tall, wide, TTAConfig(window=40, overlap=0.5), 0.5) == pytest.approx(480 / 560)
 
 
 def test_snapshots_predict_together_in_every_fold(tiny, tmp_path):

@@ -165,6 +165,15 @@ class Competition(StoredImages):
         """
         return sample.masks is None and (self.profile.tile_scale is not None or self.is_large(sample.image))
 
+    def seen_size(self, sample: Sample) -> tuple[int, int]:
+        """``(H, W)`` at which networks see a sample before ``data.scale``: pixels of one size, rasters as their tiles.
+
+        Raises:
+            CompetitionError: as `size` and `resampling`.
+        """
+        tiles = self.profile.raster_scale if self.by_windows(sample) else 1.0
+        return scaled_size(self.size(sample.image), self.resampling(sample) * tiles)
+
     def scored_size(self, sample: Sample) -> tuple[int, int]:
         """``(H, W)`` at which a sample is decided and scored: its image's, or what the profile asks for.
 

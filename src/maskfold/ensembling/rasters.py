@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from maskfold.competitions import Sample
+from maskfold.competitions import Competition, Sample
 from maskfold.competitions.windows import MaskWindows
+from maskfold.config import TTAConfig
 from maskfold.datasets.loader import window_loader
 from maskfold.ensembling.checkpoints import Predictor, with_batch_size
 from maskfold.ensembling.ensemble import Ensemble
@@ -115,8 +115,7 @@ class RasterEnsemble:
         config = with_batch_size(predictor.run.config, self.ensemble.batch_size)
         tta = self.ensemble.choice.tta
         own = scaled_size(size, config.data.scale)
-        window = tta.window or min(MOST_WINDOW, round(self._tile_side * config.data.scale))
-        grid = WindowGrid(own, window, tta.overlap)
+        grid = WindowGrid(own, raster_window(self.competition, tta, config.data.scale), tta.overlap)
         parts = grid.parts()
         loader = window_loader(RasterWindows(raster, own, parts, name), len(parts), config)
         whole = tta.model_copy(update={"window": None})
@@ -128,17 +127,22 @@ class RasterEnsemble:
             held.write((slice(row, row + band.shape[1]), slice(0, own[1])), band)
         return held, np.max(presences, axis=0) if presences else None
 
-    @cached_property
-    def _tile_side(self) -> int:
-        """The larger side of the training images, which validation saw whole; of large ones a usual side."""
-        if self.competition.profile.tile_side is not None:
-            return min(self.competition.profile.tile_side, MOST_WINDOW)
-        try:
-            samples = self.competition.samples("train")
-            side = max(self.competition.size(samples[0].image)) if samples else WINDOW
-        except CompetitionError:  # where predictions are made there need not be training images
-            return WINDOW
-        return side if side <= MOST_WINDOW else WINDOW
+
+def raster_window(competition: Competition, tta: TTAConfig, scale: float) -> int:
+    """Side, in pixels, of the windows in which a raster that is resized by ``scale`` goes through the networks."""
+    return tta.window or min(MOST_WINDOW, round(_tile_side(competition) * scale))
+
+
+def _tile_side(competition: Competition) -> int:
+    """The larger side of the training images, which validation saw whole; of large ones a usual side."""
+    if competition.profile.tile_side is not None:
+        return min(competition.profile.tile_side, MOST_WINDOW)
+    try:
+        samples = competition.samples("train")
+        side = max(competition.size(samples[0].image)) if samples else WINDOW
+    except CompetitionError:  # where predictions are made there need not be training images
+        return WINDOW
+    return side if side <= MOST_WINDOW else WINDOW
 
 
 def _probabilities(

@@ -1,5 +1,6 @@
 """Maps of windows, put together to bands of a map that is too large to be held."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -35,6 +36,11 @@ class WindowGrid:
         """First rows and first columns of the windows."""
         rows, columns = (window_starts(length, self.window, self.overlap) for length in self.size)
         return rows, columns
+
+    @property
+    def pixels(self) -> int:
+        """Of all windows together, those that they share counted for each."""
+        return math.prod(map(len, self.starts)) * math.prod(self.shape)
 
     def parts(self) -> list[tuple[slice, slice]]:
         """Rows and columns of every window, row by row."""

@@ -24,7 +24,7 @@ def score_ceilings(competition: Competition, train: Iterable[Sample], scales: Se
     for sample in train:
         size = competition.size(sample.image)
         if sample.masks is not None and competition.coverage(sample.masks, size, id=sample.id) > 0:
-            labels.append((sample.id, competition.label(sample.masks, size, id=sample.id)))
+            labels.append((sample, competition.label(sample.masks, size, id=sample.id)))
         if len(labels) == IMAGES:
             break
     if not labels:
@@ -32,9 +32,12 @@ def score_ceilings(competition: Competition, train: Iterable[Sample], scales: Se
     return {scale: _score(competition, labels, scale) for scale in scales}
 
 
-def _score(competition: Competition, labels: list[tuple[str, Label]], scale: float) -> float:
-    metric, ids = competition.metric, [image_id for image_id, _ in labels]
-    found = [metric.stats_of(_shrunk(competition, label, scale), label) for _, label in labels]
+def _score(competition: Competition, labels: list[tuple[Sample, Label]], scale: float) -> float:
+    metric, ids = competition.metric, [sample.id for sample, _ in labels]
+    scales = [scale * competition.resampling(sample) for sample, _ in labels]
+    found = [
+        metric.stats_of(_shrunk(competition, label, own), label) for own, (_, label) in zip(scales, labels, strict=True)
+    ]
     score = float(metric.score(gathered_stats(metric, ids, found)))
     return 1.0 if np.isnan(score) else score
 

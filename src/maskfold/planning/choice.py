@@ -105,9 +105,18 @@ class Budget:
         for scale, views in product(allowed_scales(self.data), self.views):
             side = crop(self.data, scale, memory=cost.memory, free=self.speed.free)
             whole = window(self.data, scale, side.value, memory=cost.memory, free=self.speed.free)
-            pixels = window_pixels(self.data, scale, whole.value)
+            windows = window_pixels(self.data, scale, whole.value)
+            test_windows = window_pixels(self.data, scale * math.sqrt(self.data.test_pixels), whole.value)
             costs = Costs(
-                self.data, cost, self.speed.gpu, scale, side.value, view_count(views), self.split, windows=pixels
+                self.data,
+                cost,
+                self.speed.gpu,
+                scale,
+                side.value,
+                view_count(views),
+                self.split,
+                windows=windows,
+                test_windows=test_windows,
             )
             for folds in self.folds:
                 images = costs.images(self.seconds, folds)

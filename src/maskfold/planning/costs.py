@@ -35,7 +35,8 @@ class Costs:
         data, cost, gpu, scale, views: what it is about.
         crop: side of what a training sample shows of an image after scale, in pixels.
         split: of each fold.
-        windows: pixels of all windows of an image relative to the image's; 1 where it is predicted whole.
+        windows, test_windows: pixels of all windows of a training and of a test image relative to the image's own; 1
+            where it is predicted whole.
     """
 
     data: Fingerprint
@@ -46,6 +47,7 @@ class Costs:
     views: int
     split: Split
     windows: float = 1.0
+    test_windows: float = 1.0
 
     @property
     def _millions(self) -> float:
@@ -79,8 +81,8 @@ class Costs:
 
     def test(self, folds: int) -> float:
         """Prediction of the test images."""
-        pixels = self._millions * self.windows * self.data.test_pixels
-        return self.data.test * (pixels * self.cost.predict * self.views * folds + self.reading)
+        looks = self._millions * self.test_windows * self.cost.predict * self.views * folds
+        return self.data.test * self.data.test_pixels * (looks + self.reading)
 
     def tuning(self, folds: int) -> float:
         """The choice of checkpoints and decoding."""

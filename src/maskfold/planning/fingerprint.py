@@ -1,5 +1,6 @@
 """What a plan depends on in the data: figures of the images and masks, most of them made by `maskfold.checks`."""
 
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from maskfold.checks.masks import Masks, check_masks
 from maskfold.checks.notes import Notes
 from maskfold.checks.shift import check_shift
 from maskfold.competitions import Competition, Samples
-from maskfold.config import FoldsConfig
+from maskfold.config import FoldsConfig, TTAConfig
 from maskfold.datasets.cache import decoded_bytes
 from maskfold.datasets.copies import with_copies
 from maskfold.datasets.folds import load_groups
@@ -22,7 +23,7 @@ from maskfold.errors import CompetitionError, FoldsError, first_few
 from maskfold.labels import Task
 from maskfold.picks import every_nth
 from maskfold.planning.ceiling import score_ceilings
-from maskfold.training.forecast import pixels, relative_pixels
+from maskfold.training.forecast import relative_pixels
 
 MOST = {"train": 300, "test": 150}  # images that are read: their figures are means and quantiles
 TIMED = 12  # images
@@ -44,14 +45,14 @@ class Fingerprint:
         error_costs: of a false positive and a false negative, see `maskfold.metrics.CompetitionMetric`; None: another
             kind.
         train, test: number of images.
-        height, width: medians of the training images, in pixels.
-        test_pixels: mean pixels of a test image, or raster, as networks see it, relative to those of a training image.
+        height, width: medians of the training images, in pixels, as networks see them at scale 1.
+        test_pixels: mean pixels of a test image, or of a raster's windows, relative to those of a training image.
         pixel_bytes: that a pixel of an image and of its label takes where they are kept decoded.
         largest: pixels of the largest image that was looked at, those left out that are predicted by windows anyway.
         coverage: mean share of foreground in the masks that have any.
         empty: share of masks without foreground.
         frequencies: of exclusive classes the share of each in the masks that have it, 0 where none has; else empty.
-        object_side: square root of the area of a median object, in pixels; 0 without objects.
+        object_side: square root of the area of a median object, in such pixels, too; 0 without objects.
         groups: of images that belong together; 0: none are known.
         copies: training images that are nearly the same as another one.
         units: sets of training images that stay together: groups joined with near-copies, these of the images that
@@ -118,9 +119,8 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
     copies = check_duplicates(images, notes).sets[images.rows_of("train")]
     shift = check_shift(images, notes)
     groups = _groups(competition, whole["train"], folds)
-    train = images.table[images.table["split"] == "train"]
     coverage = masks.table["coverage"].to_numpy(float)
-    height, width = float(train["height"].median()), float(train["width"].median())
+    height, width = np.median([competition.seen_size(sample) for sample in samples["train"]], axis=0).tolist()
     return Fingerprint(
         task=competition.labels.task,
         channels=competition.labels.channels,
@@ -131,13 +131,13 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         test=len(whole["test"]),
         height=height,
         width=width,
-        test_pixels=relative_pixels(competition, samples["test"], samples["train"]) if samples["test"] else 1.0,
+        test_pixels=_test_pixels(competition, samples),
         pixel_bytes=sum(decoded_bytes(competition, (round(height), round(width)))) / (round(height) * round(width)),
         largest=_largest(competition, samples),
         coverage=float(coverage[coverage > 0].mean()) if (coverage > 0).any() else 0.0,
         empty=float((coverage == 0).mean()),
         frequencies=class_frequencies(masks.counts) if competition.labels.exclusive else (),
-        object_side=_object_side(masks),
+        object_side=_object_side(masks) * statistics.median(map(competition.resampling, samples["train"])),
         groups=0 if groups is None else len(np.unique(groups)),
         copies=len(copies) - len(np.unique(copies)),
         units=_units(whole["train"], groups, copies),
@@ -148,6 +148,13 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         reading=_reading(competition, samples["train"]),
         read=len(samples["train"]),
     )
+
+
+def _test_pixels(competition: Competition, samples: Mapping[str, Samples]) -> float:
+    """See `Fingerprint`; whole images count as such, since windows of them are a plan's own."""
+    if not samples["test"]:
+        return 1.0
+    return relative_pixels(competition, samples["test"], samples["train"], TTAConfig(), 1.0)
 
 
 def _look(competition: Competition, samples: Mapping[str, Samples]) -> tuple[Images, Masks, Notes]:
@@ -220,7 +227,7 @@ def _refuse_large(competition: Competition, train: Sequence) -> None:
 
 def _largest(competition: Competition, samples: Mapping[str, Samples]) -> int:
     whole = (sample for own in samples.values() for sample in own if not competition.by_windows(sample))
-    return max(pixels(competition, [sample]) for sample in whole)
+    return max(math.prod(competition.seen_size(sample)) for sample in whole)
 
 
 def _object_side(masks: Masks) -> float:

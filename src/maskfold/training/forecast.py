@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from maskfold.competitions import Competition, Sample, Samples
-from maskfold.config import Config
+from maskfold.config import Config, TTAConfig
+from maskfold.ensembling.rasters import raster_window
+from maskfold.inference.stitch import WindowGrid
 from maskfold.inference.views import build_views
 from maskfold.picks import every_nth
+from maskfold.resizing import scaled_size
 from maskfold.runs.fold import ALL
 
 if TYPE_CHECKING:
@@ -149,7 +152,7 @@ class Work:
             folds=folds,
             processes=session.accelerator.num_processes,
             networks=folds * (config.schedule.cycles if config.inference.checkpoint == "snapshots" else 1),
-            test_images=_test_images(session.competition, session.data.valid_ids),
+            test_images=_test_images(session.competition, session.data.valid_ids, config),
             watched_images=len(session.data.watched_ids),
         )
 
@@ -240,19 +243,33 @@ def pixels(competition: Competition, samples: Iterable[Sample]) -> int:
     return sum(math.prod(competition.size(sample.image)) for sample in samples)
 
 
-def relative_pixels(competition: Competition, test: Samples, train: Samples) -> float:
+def relative_pixels(competition: Competition, test: Samples, train: Samples, tta: TTAConfig, scale: float) -> float:
     """Mean pixels of a test image as networks see it, relative to a training image's; of many test images some tell it.
 
-    Rasters are resized to be like the tiles that were cut of them. Only headers are read.
+    Only headers are read.
+
+    Args:
+        test, train: of the competition, one of each at least.
+        tta: what windows share counts for each of them.
+        scale: ``data.scale``.
     """
-    some = Samples(every_nth(test, LOOKED_AT))
-    ratio = (pixels(competition, some) / len(some)) / (pixels(competition, train) / len(train))
-    return competition.profile.raster_scale**2 * ratio
+
+    def mean(samples: Samples) -> float:
+        return statistics.fmean(_seen_pixels(competition, sample, tta, scale) for sample in samples)
+
+    return mean(Samples(every_nth(test, LOOKED_AT))) / mean(train)
 
 
-def _test_images(competition: Competition, valid_ids: list[str]) -> float:
+def _seen_pixels(competition: Competition, sample: Sample, tta: TTAConfig, scale: float) -> int:
+    size = scaled_size(competition.seen_size(sample), scale)
+    window = raster_window(competition, tta, scale) if competition.by_windows(sample) else tta.window
+    return math.prod(size) if window is None else WindowGrid(size, window, tta.overlap).pixels
+
+
+def _test_images(competition: Competition, valid_ids: list[str], config: Config) -> float:
     """The test images in validation images."""
     test = competition.survey("test").samples
     if not len(test) or not valid_ids:
         return float(len(test))
-    return len(test) * relative_pixels(competition, test, competition.samples("train").select(valid_ids))
+    valid = competition.samples("train").select(valid_ids)
+    return len(test) * relative_pixels(competition, test, valid, config.tta, config.data.scale)

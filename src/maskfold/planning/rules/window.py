@@ -1,7 +1,9 @@
 """Whether prediction looks at whole images or at windows of them."""
 
+import math
+
 from maskfold.config import TTAConfig
-from maskfold.inference.grid import window_starts
+from maskfold.inference.stitch import WindowGrid
 from maskfold.planning.fingerprint import Fingerprint
 from maskfold.planning.reason import Reason
 from maskfold.planning.rules.crop import SHARE
@@ -35,6 +37,5 @@ def window_pixels(data: Fingerprint, scale: float, side: int | None) -> float:
     """Pixels of all windows of a median image relative to its own; 1 without windows."""
     if side is None:
         return 1.0
-    sizes = [round(length * scale) for length in (data.height, data.width)]
-    rows, columns = (len(window_starts(size, side, TTAConfig().overlap)) for size in sizes)
-    return rows * columns * side**2 / (sizes[0] * sizes[1])
+    size = round(data.height * scale), round(data.width * scale)
+    return WindowGrid(size, side, TTAConfig().overlap).pixels / math.prod(size)
