@@ -85,5 +85,5 @@ def trained(chosen: int, made: int, images: float, config: FoldsConfig) -> Reaso
     if config.trained is not None:
         return Reason(chosen, "as the config has it")
     if chosen == made:
-        return Reason(None, f"all: each trains on {images:.0f} images within the hours")
-    return Reason(chosen, f"of {made}: each trains on {images:.0f} images, with more folds it would be too few")
+        return Reason(None, f"all: each draws {images:.0f} images in its epochs")
+    return Reason(chosen, f"of {made}: each draws {images:.0f} images in its epochs, with more folds they would be too few")
