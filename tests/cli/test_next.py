@@ -47,6 +47,13 @@ def test_of_a_training(run, typed, monkeypatch, finished, expected):
     assert typed() == expected
 
 
+def test_a_training_says_where_its_run_is(run, monkeypatch, capsys):
+    monkeypatch.setattr("maskfold.cli.train.RUNS", Path("/mnt/all runs"))
+    monkeypatch.setattr("maskfold.steps.train.train", lambda *_, **__: run)
+    train_and_tell(run.config, [2, 0], FLAGS, overwrite=False)
+    assert capsys.readouterr().out.startswith("Training folds 2, 0 of /mnt/all runs/my run …\n")
+
+
 def test_of_a_submission(typed):
     next_scores(Path("submissions/my run.csv"), ["--runs", "runs/my run"])
     expected = ["--runs", "runs/my run", "--submission", "submissions/my run.csv", "--truth", "TRUTH"]

@@ -10,6 +10,7 @@ from maskfold.program import command_line
 from maskfold.runs.fold import ALL
 from maskfold.runs.run import Run
 from maskfold.steps.competition import check_competition
+from maskfold.steps.places import RUNS
 
 
 def fold_argument(text: str) -> int | str:
@@ -31,7 +32,7 @@ def train_and_tell(
     """Train some folds (None: all of them), and name the next command: a fold that is still missing, else tuning."""
     check_competition(config)
     named = "all folds" if folds is None else f"fold{'s' * (len(folds) > 1)} {', '.join(map(str, folds))}"
-    starting(f"Training {named} of runs/{config.name} …")
+    starting(f"Training {named} of {RUNS / config.name} …")
     from maskfold.steps.train import train
 
     again = "the same command without --overwrite" if overwrite else "the same command"
