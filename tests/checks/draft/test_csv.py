@@ -490,6 +490,27 @@ def test_images_that_cannot_be_read_are_said_though_others_can(tmp_path):
     assert doubt.startswith("images that cannot be read: train/tr003.npy holds NaN or infinity in 3 of 10080 values")
 
 
+def test_a_sample_submission_of_a_header_alone_is_of_hidden_test_images(tmp_path, drafted):
+    root, rows, truth = tmp_path / "own", [], {}
+    for seed in range(COUNT):
+        name, size = f"case{seed // 4}_day{seed % 4}", (40, 52)
+        save(root / f"train/case{seed // 4}/day{seed % 4}_{50 + seed % 3}.png", picture(shapes(seed, size), seed))
+        layers = [shapes(seed + 50 * place, size) * (seed % 3 != place) for place in range(2)]
+        truth[name] = np.stack(layers)
+        rows += [(name, value, encode(mask, "C")) for value, mask in zip(("bowel", "lung"), layers, strict=True)]
+    write_csv(root / "train.csv", rows, header=("id", "class", "segmentation"))
+    write_csv(root / "sample_submission.csv", [], header=("id", "class", "predicted"))
+    found, competition = drafted(root)
+    same(decoded(competition), truth)
+    profile = competition.profile
+    assert profile.test.hidden
+    assert profile.test.image == ("test/{case}/{day}_*.png",)
+    assert profile.class_names == ("bowel", "lung")
+    assert profile.dialect.empty is None
+    assert len(found.draft.doubts) == 1
+    assert found.draft.doubts[0].startswith("test.image: that test images are called like training images is a guess")
+
+
 def test_images_spread_over_folders_and_suffixes_in_names(tmp_path, drafted):
     root, truth, rows = tmp_path / "own", {}, []
     for seed in range(COUNT):

@@ -113,6 +113,20 @@ def test_masks_in_files_and_a_submission_of_run_lengths(tmp_path, drafted, text)
     assert (tmp_path / "s.csv").read_text() == f"image,rle_mask\n11151,{empty}\n11150,{empty}\n"
 
 
+def test_masks_in_files_and_a_submission_of_which_only_the_header_is_known(tmp_path, drafted):
+    root = tmp_path / "own"
+    truth = {f"{seed}": shapes(seed, (36, 50)) for seed in range(9)}
+    write_images(root / "train_images", truth)
+    for name, mask in truth.items():
+        save(root / "train_masks" / f"{name}.png", mask * 255)
+    write_csv(root / "sample_submission.csv", [], header=("image", "rle_mask"))
+    _, competition = drafted(root)
+    same(decoded(competition), truth)
+    assert competition.submission_kind == "csv"
+    assert competition.profile.test.hidden
+    assert competition.profile.test.image == ("test_images/{id}.jpg",)
+
+
 def test_masks_in_files_of_blurred_colours_and_a_submission_with_a_row_for_each_class(tmp_path, drafted):
     root, truth, size = tmp_path / "own", {}, (150, 190)
     names = [f"{place:x}c0ffee{place}" for place in range(9)]

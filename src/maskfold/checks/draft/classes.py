@@ -108,7 +108,7 @@ def _attribute(train: Roles, column: int) -> str:
 
 
 def _compare_classes(draft: Draft, train: Roles, test: Roles | None) -> None:
-    if test is not None and test.rows == "class":
+    if test is not None and test.rows == "class" and test.images:
         strange = sorted(set(test.classes) ^ set(train.classes) - {""})
         if strange:
             draft.doubts.append(f"classes that only one of the two tables has: {first_few(strange)}")

@@ -24,7 +24,7 @@ def composed_places(ids: Sequence[str], paths: Sequence[str], id_pattern: str | 
     """
     ids = list(dict.fromkeys(ids))
     pictures = [path for path in paths if not about_labels(path)] or paths
-    known = [id_pattern] if id_pattern else _id_patterns(ids)
+    known = [id_pattern] if id_pattern else _id_patterns(ids) if ids else ()
     looked = every_nth(ids, COMPARED)
     found = (_places(looked, pattern, pictures) for pattern in known)
     return max(found, key=lambda places: places.found, default=Places(tried=len(looked)))

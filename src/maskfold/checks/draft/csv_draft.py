@@ -151,6 +151,21 @@ def add_split(draft: Draft, split: str, roles: Roles) -> None:
     _add_image(draft, split, roles.places, table.path)
 
 
+def add_test_split(draft: Draft, test: Roles, train: Places) -> None:
+    """The sample submission, and where test images are; where it has no rows, they are where ``train`` says."""
+    if test.images:
+        add_split(draft, "test", test)
+        return
+    draft.add("test.table", test.table.path, "the columns of a submission, and no rows")
+    draft.add("test.hidden", True, "without rows test images are those that a submitted notebook is shown")
+    patterns = [pattern.replace("train", "test") for pattern in train.patterns]
+    if train.roots != ("",) or patterns == list(train.patterns):
+        draft.leave_open("test.image", "path of a test image with {id} where the id stands")
+        return
+    draft.add("test.image", _as_list_or_one(patterns), "train.image, with test in the place of train")
+    draft.doubts.append("test.image: that test images are called like training images is a guess, no table names any")
+
+
 def _add_image(draft: Draft, split: str, places: Places, table: str) -> None:
     if not places.patterns:
         draft.leave_open(
@@ -158,7 +173,7 @@ def _add_image(draft: Draft, split: str, places: Places, table: str) -> None:
             f"the ids of {table} are in no path of an image here: write the path of an image with {{id}} for the id",
         )
         return
-    pattern = places.patterns[0] if len(places.patterns) == 1 else list(places.patterns)
+    pattern = _as_list_or_one(places.patterns)
     reason = f"{places.found} of {places.tried} ids that were looked up have their image there"
     if len(places.patterns) > 1:
         reason += "; files beside each other are taken as channels of one image"
@@ -184,6 +199,10 @@ def _leave_parts_open(draft: Draft, found: CsvFindings) -> None:
         "give train.mask instead",
     )
     _add_image(draft, "train", found.train.places, found.train.table.path)
+
+
+def _as_list_or_one(texts: Sequence[str]) -> str | list[str]:
+    return texts[0] if len(texts) == 1 else list(texts)
 
 
 def _add_unlisted(draft: Draft, found: CsvFindings) -> None:
@@ -222,7 +241,7 @@ def _add_unused_columns(draft: Draft, train: Roles, test: Roles | None) -> None:
 def _add_test(draft: Draft, found: CsvFindings) -> None:
     test, train = found.test, found.train
     if test is not None:
-        add_split(draft, "test", test)
+        add_test_split(draft, test, train.places)
         own = _columns_of(test)
         same = list(own.items()) == list(_columns_of(train).items()) and test.separator == train.separator
         if test.table.header is not None and not same:

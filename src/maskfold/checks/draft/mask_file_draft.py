@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from maskfold.checks.draft.csv_draft import add_form, add_images, add_split
+from maskfold.checks.draft.csv_draft import add_form, add_images, add_test_split
 from maskfold.checks.draft.draft import Draft
 from maskfold.checks.draft.families import Pair
 from maskfold.checks.draft.label_draft import LabelFindings, add_label_values, remark_on_unused
 from maskfold.checks.draft.label_values import read_labels
 from maskfold.checks.draft.pictures import look_at_images
-from maskfold.checks.draft.places import ImagePaths
+from maskfold.checks.draft.places import ImagePaths, Places
 from maskfold.checks.draft.roles import Roles, find_roles
 from maskfold.checks.draft.sample_table import looks_like_a_sample
 from maskfold.checks.draft.tables import RUNS, Table, empty_texts
@@ -31,7 +31,7 @@ def find_mask_files(labels: LabelFindings, tables: Sequence[Table], images: Imag
     """The sample submission of run lengths that stands beside label files; None where there is none."""
     samples = [find_roles(table, table.columns[-1], images) for table in tables if _may_be_a_sample(table)]
     best = max(samples, key=lambda roles: roles.places.share, default=None)
-    if best is None or not best.places.found:
+    if best is None or (best.images and not best.places.found):
         return None
     train = [pair for pair in labels.found if pair.images.split != "test"]
     return MaskFiles(labels, train[0], train[1:], best) if train else None
@@ -45,7 +45,7 @@ def draft_mask_files(found: MaskFiles) -> Draft:
     draft.leave_metric_open()
     draft.add("train.image", pair.images.image, f"{len(pair.images.paths)} images")
     draft.add("train.mask", pair.labels.pattern, f"{len(pair.common)} of them have a mask of their name")
-    add_split(draft, "test", sample)
+    add_test_split(draft, sample, Places((pair.images.pattern, *pair.images.beside), ("",)))
     add_form(draft, sample)
     _add_rows(draft, found)
     default = RLEDialect()

@@ -112,8 +112,10 @@ def _read_table(files: CompetitionFiles, path: str, images: ImagePaths) -> Table
             keep_default_na=False,
             skiprows=int(header is not None),
         ).fillna("")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError):
+    except pd.errors.ParserError:
         return None
+    except pd.errors.EmptyDataError:  # nothing but a header
+        cells = pd.DataFrame(columns=range(len(rows[0])), dtype=object)
     return None if cells.shape[1] != len(rows[0]) else Table(path, separator, header, cells)
 
 
@@ -147,7 +149,7 @@ def _is_header(rows: Sequence[Sequence[str]], images: ImagePaths) -> bool:
     """Names: different, none of them data (a number, run lengths, an image), and all there but that of row numbers."""
     first = [cell.strip() for cell in rows[0]]
     named = first[1:] if _counts([row[0] for row in rows[1:]]) else first
-    if not all(named) or len(set(first)) < len(first) or len(rows) < 2:
+    if not all(named) or len(set(first)) < len(first):
         return False
     data = (RUNS.fullmatch(cell) or NUMBER.fullmatch(cell) or is_image(cell) for cell in first)
     return not any(data) and not any(images.has(cell) for cell in first)
