@@ -174,3 +174,9 @@ def test_a_split_file_with_blanks_written_by_a_chinese_program(png_masks):
     table = "id , split\n建筑, valid\np ,train\nm,test\nn,test\n"
     (png_masks.root / "split.csv").write_bytes(table.encode("gbk"))
     assert {s.id: s.split for s in png_masks.open().samples("train")} == {"p": "train", "建筑": "valid"}
+
+
+def test_masks_in_folders_of_a_truth(png_masks, tmp_path):
+    (tmp_path / "truth/berlin").mkdir(parents=True)
+    with pytest.raises(CompetitionError, match="truth holds the folder berlin, expected mask files and nothing else"):
+        png_masks.open().read_masks(tmp_path / "truth")

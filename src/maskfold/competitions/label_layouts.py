@@ -103,10 +103,13 @@ def read_mask_files(path: Path) -> Iterator[tuple[str, bytes]]:
     """(file name, content) of what is in a folder or zip archive of mask files, one at a time.
 
     Raises:
-        CompetitionError: there is no such folder or archive; an archive that is damaged or may not be read.
+        CompetitionError: there is no such folder or archive, or folders in it; an archive that is damaged or may not be
+            read.
     """
     if path.is_dir():
         for file in sorted(path.iterdir()):
+            if file.is_dir():
+                raise CompetitionError(f"{path} holds the folder {file.name}, expected mask files and nothing else")
             yield file.name, file.read_bytes()
     elif zipfile.is_zipfile(path):
         yield from _archived(path)
