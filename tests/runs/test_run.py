@@ -49,6 +49,20 @@ def test_another_config_is_refused_once_a_fold_has_begun(config, tmp_path):
     assert Run.open(run.path).config == changed
 
 
+def test_a_folder_that_was_renamed_goes_on_under_its_new_name(config, tmp_path):
+    Run.create(config, tmp_path).folds_path.write_text("fold,id,split,times\n")
+    run = Run.open(tmp_path / "mine")
+    run.bind(1)
+    begin(run, 1)
+    run.path.rename(tmp_path / "ours")
+    renamed = Run.create(override(config, {"name": "ours"}), tmp_path)
+    renamed.bind(1)
+    assert renamed.begun_folds() == {"1"}
+    assert Run.open(tmp_path / "ours").config.name == "ours"
+    with pytest.raises(RunError, match=r"go on with its own by --config .*ours.config\.yaml --name ours$"):
+        renamed.adopt(override(config, {"name": "ours", "seed": "7"}))
+
+
 def test_folds_are_made_again_only_where_the_config_asks_for_others(config, tmp_path):
     run = Run.create(config, tmp_path)
     run.folds_path.write_text("fold,id,split,times\n")

@@ -13,8 +13,6 @@ from maskfold.errors import MaskfoldError
 from maskfold.runs.run import FREE_KEYS
 
 DEFAULTS = "the defaults"
-# They never change a result, or name the run.
-NOT_COMPARED = {"name", *FREE_KEYS}
 
 
 @dataclass(frozen=True)
@@ -73,14 +71,14 @@ def find_parents(runs: Mapping[str, Config], configs: Mapping[str, Config]) -> d
         else:
             continue
         changes = changed_keys(config, runs[name])
-        found[name] = Parent(parent, tuple(c for c in changes if c.partition(":")[0] not in NOT_COMPARED))
+        found[name] = Parent(parent, tuple(c for c in changes if c.partition(":")[0] not in FREE_KEYS))
     return found
 
 
 def _codes(configs: list[Config]) -> np.ndarray:
     """(configs, keys): equal numbers in a column mean equal values of that key."""
     leaves = [dict(flatten(config.model_dump(mode="json"))) for config in configs]
-    keys = dict.fromkeys(key for leaf in leaves for key in leaf if key not in NOT_COMPARED)
+    keys = dict.fromkeys(key for leaf in leaves for key in leaf if key not in FREE_KEYS)
     numbers: dict[str, int] = {}
     return np.array(
         [[numbers.setdefault(json.dumps(leaf.get(key)), len(numbers)) for key in keys] for leaf in leaves], int

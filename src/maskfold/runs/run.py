@@ -32,6 +32,7 @@ CONFIG, FOLDS = "config.yaml", "folds.csv"
 LOCAL = Path("runs")  # pages about runs, and runs where nobody asks for another place
 # They change speed, comfort or place, never a result: a run may go on with other values.
 FREE_KEYS = (
+    "name",
     "competition.root",
     "competition.max_pixels",
     "competition.follow_links",
@@ -306,7 +307,7 @@ class Run:
             raise RunError(
                 f"{self.path} was made with another config ({'; '.join(real)}): "
                 "give this one another --name, or remove the folder, or go on with its own by "
-                f"--config {self.config_path}"
+                f"--config {self.config_path} --name {self.name}"
             )
         return real
 

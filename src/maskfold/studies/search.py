@@ -175,8 +175,8 @@ def _refuse_what_does_not_fit(plan: Plan, asked: Search) -> None:
 
 def _refuse_other_trials(study: "optuna.Study", plan: Plan) -> None:
     """Trials can be ranked only with those of the same config, folds and space; only their number may grow."""
-    tree = plan.common.model_dump(mode="json", exclude={"name"})
-    common = {key: value for key, value in flatten(tree) if key not in FREE_KEYS}
+    tree = flatten(plan.common.model_dump(mode="json"))
+    common = {key: value for key, value in tree if key not in FREE_KEYS}
     now = {**common, **dict(flatten({"search": _asked(plan).model_dump(mode="json", exclude={"trials"})}))}
     if MADE_WITH not in study.user_attrs:
         study.set_user_attr(MADE_WITH, now)
