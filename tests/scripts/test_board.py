@@ -33,7 +33,7 @@ def test_the_page_and_its_name(runs, script):
     done = script("board", "--html")
     assert "Page: runs/board.html" in done.out
     assert (runs / "runs/board.html").read_text().startswith("<!doctype html>")
-    assert script("board", "--html", "b.txt").err.startswith("error: the page's name is b.txt")
+    assert "'b.txt': expected a name ending in .html" in script("board", "--html", "b.txt").err
 
 
 def test_what_is_not_there(runs, script):

@@ -28,6 +28,19 @@ def test_two_submissions(here, submissions, script):
     assert cv2.imread("submissions/near_far.png").shape[2] == 3
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--picture", "p.csv"), "'p.csv': expected a name ending in .png or "),
+        (("--images", "-1"), "'-1' is not a whole number from 1"),
+    ],
+)
+def test_a_picture_that_cannot_be(here, submissions, script, words, message):
+    done = script("compare", *submissions, *words)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+
+
 def test_with_the_truth_the_better_one_is_named(here, submissions, script):
     truth = "data/mine/test_a_truth.csv"
     done = script("compare", *submissions, "--truth", truth, "--picture", "p.png", "--images", "2")

@@ -35,6 +35,21 @@ def count_from(least: int) -> Callable[[str], int]:
     return count
 
 
+def file_name(*suffixes: str) -> Callable[[str], str]:
+    """The type of names of files that end in one of ``suffixes``; an empty one stands for the default."""
+
+    def name(text: str) -> str:
+        if text and not text.lower().endswith(suffixes):
+            raise argparse.ArgumentTypeError(f"'{text}': expected a name ending in {' or '.join(suffixes)}")
+        return text
+
+    return name
+
+
+page_name = file_name(".html", ".htm")
+picture_name = file_name(".png", ".jpg", ".jpeg", ".webp", ".pdf", ".svg")
+
+
 def band_list(text: str) -> tuple[int, ...]:
     """``1-3,8`` as 1, 2, 3, 8."""
     bands: list[int] = []

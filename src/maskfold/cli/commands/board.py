@@ -6,6 +6,7 @@ from pathlib import Path
 
 from maskfold.board.columns import COLUMNS
 from maskfold.cli.script import next_command, starting
+from maskfold.cli.values import page_name
 from maskfold.errors import RunError, nearest
 from maskfold.program import command_line
 from maskfold.runs.run import Run
@@ -36,6 +37,7 @@ def main() -> None:
         "--html",
         nargs="?",
         const="",
+        type=page_name,
         metavar="FILE",
         help=f"also write one page with all of it, sortable, replaced if it exists; default FILE: {LOCAL}/board.html",
     )

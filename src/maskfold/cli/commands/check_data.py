@@ -9,6 +9,7 @@ from maskfold.cli.fit import measure
 from maskfold.cli.found import folder_to_describe
 from maskfold.cli.options import DATA_OPTIONS
 from maskfold.cli.script import next_command, starting
+from maskfold.cli.values import page_name
 from maskfold.errors import CompetitionError
 from maskfold.files import write_file
 from maskfold.program import command_line
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "--html",
         nargs="?",
         const="",
+        type=page_name,
         metavar="FILE",
         help="also write all findings with pictures and tables, as one page; default FILE: runs/NAME/data.html",
     )

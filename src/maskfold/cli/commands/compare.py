@@ -5,6 +5,7 @@ from pathlib import Path
 
 from maskfold.cli.arguments import add_competition, check_submissions, competition_config
 from maskfold.cli.script import next_note, starting
+from maskfold.cli.values import count_from, picture_name
 from maskfold.steps.competition import check_competition, open_competition
 from maskfold.steps.places import SUBMISSIONS
 
@@ -17,9 +18,11 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, metavar="FILE", help="true masks in the competition's own form")
     add_competition(parser)
     parser.add_argument(
-        "--picture", type=Path, metavar="FILE", help="picture to write or replace; default: submissions/A_B.png"
+        "--picture", type=picture_name, metavar="FILE", help="picture to write or replace; default: submissions/A_B.png"
     )
-    parser.add_argument("--images", type=int, default=6, metavar="N", help="images on the picture; default 6")
+    parser.add_argument(
+        "--images", type=count_from(1), default=6, metavar="N", help="images on the picture, from 1; default 6"
+    )
     arguments = parser.parse_args()
     a, b, truth = arguments.a, arguments.b, arguments.truth
     check_submissions(a, b, truth)
@@ -36,7 +39,7 @@ def main() -> None:
     if competition.instances:
         print("Rows are objects: those of an image were compared as one mask; only a --truth is scored by objects")
     best = show_better(a, b, truth, competition) if truth else a
-    picture = arguments.picture or SUBMISSIONS / f"{a.stem}_{b.stem}.png"
+    picture = Path(arguments.picture or SUBMISSIONS / f"{a.stem}_{b.stem}.png")
     masks = competition.read_masks(truth) if truth else None
     if save_differences(agreement, competition, picture, count=arguments.images, truth=masks):
         print(f"Picture: {picture}")
