@@ -1,6 +1,7 @@
 """Images that networks see at other sizes than their files have: ensembles and shards keep them apart."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -82,6 +83,20 @@ def test_plans_and_forecasts_are_of_the_images_that_networks_see(configs):
     assert coarse.object_side == pytest.approx(2 * plain.object_side)
     assert coarse.test_pixels == pytest.approx(plain.test_pixels / 4)
     assert coarse.ceilings[0.5] == plain.ceilings[1.0] > coarse.ceilings[0.25]
+
+
+def test_prediction_asks_for_no_table_of_the_training_images(configs, tmp_path):
+    """Nor is an id of both splits taken for one image."""
+    root = configs[0].competition.root
+    (root / "train_pixels.csv").write_text(f"id,pixel_size\ntrain0,{WANTED}\ntest1,{9 * WANTED}\n")
+    competition = open_competition(configs[0].competition)
+    assert competition.resampling(competition.samples("train")[0]) == 1
+    assert [round(competition.resampling(sample), 3) for sample in competition.samples("test")[:3]] == [1, 0.53, 1.01]
+    for name in ("train.csv", "train_pixels.csv"):
+        (root / name).unlink()
+    shutil.rmtree(root / "train")
+    competition = open_competition(configs[0].competition, predicting=True)
+    assert [round(competition.resampling(sample), 3) for sample in competition.samples("test")[:3]] == [1, 0.53, 1.01]
 
 
 def test_runs_that_give_other_images_are_not_averaged(configs, tmp_path, monkeypatch):

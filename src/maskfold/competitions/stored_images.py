@@ -1,7 +1,6 @@
 """A competition's images: their files, sizes and pixels."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ class StoredImages:
     def __init__(self, profile: Profile, files: CompetitionFiles, max_pixels: int) -> None:
         self.profile, self.files, self.max_pixels = profile, files, max_pixels
         self._sizes: dict[ImagePath, tuple[int, int]] = {}
+        self._factors: dict[str, dict[str, float]] = {}  # of each table of pixel sizes
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_sizes": {}}
@@ -80,16 +80,17 @@ class StoredImages:
         Raises:
             CompetitionError: the profile names tables of pixel sizes, and they lack the sample or hold no sizes.
         """
-        if self.profile.pixel_size is None:
+        asked = self.profile.pixel_size
+        if asked is None:
             return 1.0
-        if sample.id not in self._factors:
-            asked = self.profile.pixel_size
-            raise CompetitionError(f"{asked.train} and {asked.test} have no row of {sample.id} (pixel_size)")
-        return self._factors[sample.id]
-
-    @cached_property
-    def _factors(self) -> dict[str, float]:
-        return read_factors(self.files, self.profile.pixel_size) if self.profile.pixel_size else {}
+        own, other = (asked.test, asked.train) if sample.masks is None else (asked.train, asked.test)
+        # Where predictions are made there need not be a table of the training images.
+        for table in (own, other) if self.files.exists(other) else (own,):
+            if table not in self._factors:
+                self._factors[table] = read_factors(self.files, table, asked)
+            if sample.id in self._factors[table]:
+                return self._factors[table][sample.id]
+        raise CompetitionError(f"{asked.train} and {asked.test} have no row of {sample.id} (pixel_size)")
 
     def is_large(self, path: ImagePath) -> bool:
         """Whether an image has more pixels than are read whole.
