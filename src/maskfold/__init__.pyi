@@ -10,6 +10,7 @@ from .steps.evaluate import evaluate as evaluate
 from .steps.export import export as export
 from .steps.pack import pack as pack
 from .steps.predict import predict as predict
+from .steps.predict import predict_pack as predict_pack
 from .steps.pseudo import pseudo_label as pseudo_label
 from .steps.train import train as train
 from .steps.tune import tune as tune

@@ -14,10 +14,11 @@ import yaml
 from safetensors.torch import load_file
 from tests.drawn_runs import constant_run, random_run
 
+import maskfold
 from maskfold.competitions.profile import load_profile
-from maskfold.config import override
+from maskfold.config import PostConfig, TTAConfig, override
 from maskfold.ensembling.checkpoints import load_networks
-from maskfold.ensembling.choice import EnsembleChoice, RunChoice
+from maskfold.ensembling.choice import EnsembleChoice, RunChoice, write_ensemble
 from maskfold.ensembling.submit import default_choice
 from maskfold.errors import PackError
 from maskfold.metrics import Evaluation
@@ -71,6 +72,17 @@ def test_a_pack_holds_the_heads_that_smp_does_not_know(config, competition, tmp_
     assert any("deep_heads" in name for name in own)
     assert packed.keys() == own.keys()
     assert all(torch.equal(packed[name], own[name]) for name in own)
+
+
+def test_in_python_a_pack_predicts_what_its_run_does(run, competition, here, drawn):
+    """What was tuned goes along: another checkpoint, views and threshold than those of the run's config."""
+    parts = [RunChoice(run=str(run.path), checkpoint="ema", weight=1)]
+    choice = EnsembleChoice(runs=parts, tta=TTAConfig(views="hflip"), post=PostConfig(threshold=0.61))
+    write_ensemble(choice, run.ensemble_path)
+    with open_pack(maskfold.pack(run, Path("pack"), folds=[2])) as pack:
+        found = maskfold.predict_pack(pack, Path("pack.csv"), overrides={"competition.root": drawn})
+    assert found.read_bytes() == maskfold.predict(run, Path("run.csv"), folds=[2]).read_bytes()
+    assert found.read_bytes() != maskfold.predict(run, Path("other.csv"), folds=[2], untuned=True).read_bytes()
 
 
 def test_the_mark_of_an_optimistic_score_goes_with_a_run(config, competition, tmp_path):

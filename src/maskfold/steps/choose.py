@@ -27,7 +27,7 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
     path = ensemble_run(runs).ensemble_path
     if has_ensemble(path) and not untuned:
         choice = read_ensemble(path, [run.path for run in runs])
-        print(f"Ensemble: {path} (out-of-fold {choice.metric} {choice.score:.4f}){optimism(runs)}")
+        print(f"Ensemble: {path}{known_score(choice, runs)}")
         if added := check_hashes(choice, runs):
             again = f"{command_line('tune')} tunes on all"
             print(f"Note: trained since tuning and used as well: {', '.join(added)}; {again}.")
@@ -41,6 +41,11 @@ def choose(runs: Sequence[Run], config: Config, changed: set[str], *, untuned: b
             f"views {choice.tta.views} ({command_line('tune')} chooses them)."
         )
     return changed_choice(choice, config, changed)
+
+
+def known_score(choice: EnsembleChoice, runs: Sequence[Run]) -> str:
+    """What stands behind the name of an ensemble of ``runs``: its score, where one is written down."""
+    return "" if choice.score is None else f" (out-of-fold {choice.metric} {choice.score:.4f}){optimism(runs)}"
 
 
 def describe_folds(runs: Sequence[Run], folds: Sequence[int | str]) -> str:

@@ -28,7 +28,7 @@ from maskfold.program import command_line
 from maskfold.progress import progress
 from maskfold.runs import Run
 from maskfold.scoring.evaluate import evaluate_oof
-from maskfold.steps.choose import changed_choice, choose, describe_folds
+from maskfold.steps.choose import changed_choice, choose, describe_folds, known_score
 from maskfold.steps.competition import open_competition
 from maskfold.steps.places import ensemble_run, joined_name
 from maskfold.steps.submissions import Reserved, reserved
@@ -112,8 +112,7 @@ def predict_pack(
     competition = open_competition(config, predicting=True)
     choice = changed_choice(pack.choice, config, set(overrides or {}))
     used = folds or folds_of(pack.runs[0])
-    known = "" if choice.score is None else f" (out-of-fold {choice.metric} {choice.score:.4f}){optimism(pack.runs)}"
-    print(f"Pack: {pack.source}{known}\nFolds: {', '.join(map(str, used))}", flush=True)
+    print(f"Pack: {pack.source}{known_score(choice, pack.runs)}\nFolds: {', '.join(map(str, used))}", flush=True)
     size = config.inference.batch_size
     ensemble = Ensemble(choice, competition, folds, batch_size=size, engine=engine, runs=pack.runs)
     shards = Shards(ensemble, test_samples(competition), save_probabilities)
