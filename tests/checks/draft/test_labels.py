@@ -317,9 +317,11 @@ def test_folders_without_a_telling_name_are_told_by_what_they_hold(tmp_path, dra
     for seed, name in enumerate(NAMES):
         truth[name] = classes(seed)
         save(root / "y" / f"{name}.png", truth[name])
-    _, competition = drafted(root, metric="miou")
+    found, competition = drafted(root, metric="miou")
     same(decoded(competition), truth)
     assert competition.profile.train[0].label == "y/{id}.png"
+    assert competition.profile.test == ()
+    assert any(doubt.startswith("no images without labels were found") for doubt in found.draft.doubts)
 
 
 @pytest.mark.parametrize("separator", [" ", ","])
@@ -340,17 +342,19 @@ def test_lists_of_images_and_labels(tmp_path, drafted, separator):
     assert len(competition.samples("test")) == 2
 
 
-def test_lists_of_ids_divide_one_folder(tmp_path, drafted):
+@pytest.mark.parametrize("labels", ["SegmentationLabels", "y"])
+def test_lists_of_ids_divide_one_folder(tmp_path, drafted, labels):
     root, truth = tmp_path / "own", {}
     write_images(root / "JPEGImages", NAMES)
     for seed, name in enumerate(NAMES):
         truth[name] = classes(seed)
-        save(root / "SegmentationLabels" / f"{name}.png", truth[name])
+        save(root / labels / f"{name}.png", truth[name])
     for split, names in {"train": NAMES[:6], "val": NAMES[6:8], "test": NAMES[8:]}.items():
         write_csv(root / "ImageSets" / f"{split}.txt", [(name,) for name in names])
     _, competition = drafted(root, metric="miou")
     same(decoded(competition), {name: truth[name] for name in NAMES[:8]})
-    assert competition.samples("test").ids == ("tile_08",)
+    (sample,) = competition.samples("test")
+    assert sample.image == "JPEGImages/tile_08.jpg"
 
 
 def test_folders_of_places_are_one_pattern(tmp_path, drafted):

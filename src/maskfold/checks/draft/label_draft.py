@@ -62,7 +62,9 @@ def find_labels(files: CompetitionFiles, paths: Sequence[str]) -> LabelFindings 
     if not used:
         return None
     best = sorted(used.values(), key=lambda pair: -len(pair.common))
-    alone = [family for family in all_families if family.pattern not in used and not family.of_labels]
+    labels = {pair.labels.pattern for pair in matched}
+    images = [family for family in all_families if not family.of_labels and family.pattern not in labels]
+    alone = [family for family in images if family.pattern not in used]
     ids = {image_id for pair in best for image_id in pair.images.paths}
     return LabelFindings(files, best, unused, alone, id_lists(files, ids))
 
