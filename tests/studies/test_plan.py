@@ -42,6 +42,8 @@ def test_a_variant_has_the_last_word_after_the_command_line_and_the_study():
     variants = {"a": {}, "half": {"options": {"train.epochs": {"epochs": 0.5}}}, "b": {"options": {"optim.lr": 0.5}}}
     found = plan(variants, {"train.epochs": "6", "optim.lr": "0.25"}, options={"train.epochs": 30, "data.crop": 64})
     assert [found.config(name, 7).train.epochs for name in variants] == [6, 3, 6]
+    little = plan({"a": {}, "one": {"options": {"train.epochs": {"epochs": 0.02}}}})
+    assert little.config("one", 7).train.epochs == 1
     assert [found.config(name, 7).optim.lr for name in variants] == [0.25, 0.25, 0.5]
     assert {found.config(name, 7).data.crop for name in variants} == {64}
 

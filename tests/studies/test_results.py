@@ -1,11 +1,16 @@
 """What a difference and its interval say."""
 
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from maskfold.metrics import PairedResult
-from maskfold.studies.results import judge
+from maskfold.studies import results as module
+from maskfold.studies.columns import Column
+from maskfold.studies.results import gather, judge
+from maskfold.studies.scores import Scores
 
 
 def verdict(difference, low, high, folds=1, all_folds=5, groups=40):
@@ -24,6 +29,33 @@ def test_more_folds_narrow_the_interval_by_their_square_root():
     assert verdict(0.02, -0.001, 0.04) == "undecided: 1 more fold would decide"
     assert verdict(0.02, -0.01, 0.04, folds=2) == "undecided: 3 more folds would decide"
     assert verdict(0.02, -0.01, 0.04, folds=3) == "undecided: some 7 folds would decide, there are 5"
+
+
+def test_an_interval_that_ends_at_0_needs_one_more_fold():
+    assert verdict(0.02, 0.0, 0.04) == "undecided: 1 more fold would decide"
+
+
+def test_differences_are_from_the_baseline_and_their_intervals_over_seeds_too(monkeypatch):
+    """Each image of the variant is better by 0.1 with one seed and by 0.3 with the other."""
+    base = np.linspace(0.2, 0.6, 12)
+
+    def scored(plan, name, seed):
+        values = base + (name == "new") * (0.1, 0.3)[seed]
+        return Scores([f"{n}" for n in range(12)], [f"{n}" for n in range(12)], {"dice": values[:, None]})
+
+    mean = Column("dice", lambda *_: np.zeros(1), lambda rows: rows[..., 0].mean(-1))
+    monkeypatch.setattr(module, "columns_of", lambda plan: [mean])
+    monkeypatch.setattr(module, "score", scored)
+    monkeypatch.setattr(module, "_summaries", lambda plan, name: [{"seconds": 60.0, "device": "cpu"}])
+    monkeypatch.setattr(module, "_fold_count", lambda plan: 5)
+    against = {"old": None, "new": "old"}
+    study = SimpleNamespace(seeds=(0, 1), truth=None, variants=against, against=against.get)
+    found = gather(SimpleNamespace(study=study, folds=lambda name: (0,)), ["old", "new"])
+    (figure,) = found.rows[1].figures
+    assert (found.rows[0].figures[0].value, figure.value) == pytest.approx((0.4, 0.6))
+    assert figure.difference.difference == pytest.approx(0.2)
+    assert figure.difference.low < 0.1 < 0.3 < figure.difference.high
+    assert (found.images, found.groups) == (12, 12)
 
 
 def test_few_groups_decide_nothing():

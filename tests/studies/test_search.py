@@ -99,6 +99,15 @@ def test_the_configs_own_values_come_first_and_the_best_is_written(tmp_path, mon
     assert len(surface.tried) == 4
 
 
+def test_a_choice_written_otherwise_than_the_config_keeps_it_is_its_own_value(tmp_path, monkeypatch):
+    surface = Surface(monkeypatch)
+    choices = {"optim.lr": [0.001, 1e-2], "optim.encoder_lr_factor": [0.5, 1]}
+    asked = plan(tmp_path, {"trials": 1, "space": {"loss": SEARCH["space"]["loss"], **choices}})
+    assert asked.common.optim.encoder_lr_factor == 1.0
+    module.search(asked, one_by_one)
+    assert surface.tried == [{"loss": None, "optim.lr": 0.01, "optim.encoder_lr_factor": 1}]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

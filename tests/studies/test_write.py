@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from maskfold.metrics import PairedResult
+from maskfold.report.chart import GREY
+from maskfold.studies.chart import difference_charts
 from maskfold.studies.plan import Plan
 from maskfold.studies.results import Figure, Results, Row
 from maskfold.studies.study import Study
@@ -59,6 +61,13 @@ def test_a_difference_without_an_interval_is_a_point_of_the_chart():
     text = page(*parts(rows))
     assert "a | &lt;i&gt;b&lt;/i&gt;: -0.0030 (no interval)" in text
     assert "nan" not in text[text.index("<figure") : text.index("</figure>")]
+
+
+def test_intervals_above_0_are_blue_below_0_orange_and_around_it_grey():
+    found = {"up": BETTER, "down": PairedResult(-0.02, -0.03, -0.01, 0.0), "both": PairedResult(0.01, -0.01, 0.03, 0.8)}
+    (chart,) = difference_charts("dice", found)
+    points = [series for series in chart.series if series.kind == "points"]
+    assert {series.notes[0].partition(":")[0]: series.colour for series in points} == {"up": 0, "down": 1, "both": GREY}
 
 
 def test_a_document_is_made_where_there_is_none_and_sections_follow_each_other(tmp_path):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskfold.config import Config, config_yaml, override
+from maskfold.config import Config, changed_keys, config_yaml, override
 from maskfold.config.load import changed_values, flatten
 from maskfold.device import OUT_OF_MEMORY
 from maskfold.errors import BusyError, ConfigError, MaskfoldError, StorageError, StudyError
@@ -198,8 +198,8 @@ def _default(plan: Plan, asked: Search) -> dict[str, Any] | None:
             if not isinstance(value, int | float) or not tried.low <= value <= tried.high:
                 return None
             found[key] = value
-        elif value in tried:
-            found[key] = json.dumps(value)
+        elif own := [each for each in tried if not changed_keys(plan.common, override(plan.common, {key: each}))]:
+            found[key] = json.dumps(own[0])
         else:
             return None
     return found
