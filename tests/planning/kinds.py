@@ -31,7 +31,7 @@ def kind(height, width, *, steepness=0.02, **figures):
     ceilings = {scale: round(max(0.0, 1 - steepness / 2 / scale), 4) for scale in scales}
     usual = {
         "task": "binary", "channels": 1, "metric": "dice", "of_sums": False, "error_costs": (0.5, 0.5),
-        "train": 800, "test": 200,
+        "train": 800, "test": 200, "test_windows": 1.0,
         "test_pixels": 1.0, "pixel_bytes": 3.25, "coverage": 0.15, "empty": 0.1, "frequencies": (), "object_side": 30.0,
         "groups": 0, "copies": 0, "shift": 0.55, "given": 0.0, "upright": False, "reading": 0.002,
     }  # fmt: skip

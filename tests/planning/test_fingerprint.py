@@ -34,6 +34,7 @@ def test_figures_of_drawn_files(tiny, drawn):
     # Nine images of 48 x 40, nine of 40 x 56; three and two of the test split.
     assert (data.height, data.width) == (44, 48)
     assert data.test_pixels == pytest.approx((3 * 1920 + 2 * 2240) / 5 / 2080)
+    assert data.test_windows == pytest.approx(1)
     assert data.largest == 40 * 56
     assert data.pixel_bytes == pytest.approx(3 + 2 / 8, abs=1 / 1000), "three channels, two bits of a label"
     assert (data.groups, data.copies, data.units, data.given, data.shift) == (0, 0, 18, 0, None)
@@ -54,7 +55,8 @@ def test_images_that_are_predicted_by_windows_take_their_time_but_no_memory(
     config = CompetitionConfig(profile=str(folder / "profile.yaml"), root=folder / "data", max_pixels=max_pixels)
     found = take_fingerprint(open_competition(config), FoldsConfig())
     assert (found.test, found.largest) == (2, largest)
-    assert found.test_pixels == pytest.approx((seen + 60 * 70) / (150 * 203 + 131 * 97))
+    assert found.test_pixels == pytest.approx((300 * 200 + 60 * 70) / (150 * 203 + 131 * 97))
+    assert found.test_windows == pytest.approx((seen + 60 * 70) / (300 * 200 + 60 * 70))
 
 
 def test_rasters_are_predicted_at_the_size_of_their_tiles(cut_kidneys):
@@ -62,7 +64,8 @@ def test_rasters_are_predicted_at_the_size_of_their_tiles(cut_kidneys):
     competition = open_competition(tile_config(cut_kidneys, "tiles").competition)
     found = take_fingerprint(competition, FoldsConfig())
     assert (found.pixels, found.largest) == (32**2, 32**2)
-    assert found.test_pixels == pytest.approx((3 * 4 * 32**2 + 2 * 30 * 32) / 2 / 32**2)
+    assert found.test_pixels == pytest.approx((70 * 95 + 30 * 35) / 2 / 32**2)
+    assert found.test_windows == pytest.approx((3 * 4 * 32**2 + 2 * 30 * 32) / (70 * 95 + 30 * 35))
 
 
 def test_what_stays_together_and_what_the_own_split_validates(tiny, drawn, tmp_path, monkeypatch):

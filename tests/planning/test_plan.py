@@ -173,6 +173,14 @@ def test_windows_of_test_images_are_counted_by_the_size_of_these():
     assert (costs.windows, costs.test_windows) == (1.0, pytest.approx((19 / 14) ** 2))
 
 
+@pytest.mark.parametrize(("free", "window", "counted"), [(200e9, None, 1.7), (15e9, 512, (19 / 14) ** 2)])
+def test_windows_of_rasters_are_counted_once(free, window, counted):
+    data = kind(512, 512, object_side=6.0, test_pixels=196.0, test_windows=1.7, largest=(14 * 512) ** 2)
+    plan = make_plan(BASE, data, Device("a GPU", 0.02, gpu=True, free=free), hours=9, networks=LITE)
+    assert (plan.option.scale, plan.values["tta.window"].value) == (1.0, window)
+    assert plan.option.costs.test_windows == pytest.approx(counted)
+
+
 def test_a_cache_is_in_the_machines_memory_not_its_gpus():
     data = kind(2048, 2048, train=4000)  # 50 GB
     plans = [

@@ -106,7 +106,9 @@ class Budget:
             side = crop(self.data, scale, memory=cost.memory, free=self.speed.free)
             whole = window(self.data, scale, side.value, memory=cost.memory, free=self.speed.free)
             windows = window_pixels(self.data, scale, whole.value)
-            test_windows = window_pixels(self.data, scale * math.sqrt(self.data.test_pixels), whole.value)
+            test_windows = self.data.test_windows
+            if whole.value is not None:
+                test_windows = window_pixels(self.data, scale * math.sqrt(self.data.test_pixels), whole.value)
             costs = Costs(
                 self.data,
                 cost,

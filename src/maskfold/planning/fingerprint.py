@@ -46,7 +46,8 @@ class Fingerprint:
             kind.
         train, test: number of images.
         height, width: medians of the training images, in pixels, as networks see them at scale 1.
-        test_pixels: mean pixels of a test image, or of a raster's windows, relative to those of a training image.
+        test_pixels: mean pixels of a test image, as networks see it at scale 1, relative to those of a training image.
+        test_windows: of rasters among the test images all windows count: so much more than the test images' own pixels.
         pixel_bytes: that a pixel of an image and of its label takes where they are kept decoded.
         largest: pixels of the largest image that was looked at, those left out that are predicted by windows anyway.
         coverage: mean share of foreground in the masks that have any.
@@ -75,6 +76,7 @@ class Fingerprint:
     height: float
     width: float
     test_pixels: float
+    test_windows: float
     pixel_bytes: float
     largest: int
     coverage: float
@@ -120,6 +122,7 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
     shift = check_shift(images, notes)
     groups = _groups(competition, whole["train"], folds)
     coverage = masks.table["coverage"].to_numpy(float)
+    test_pixels, test_windows = _test_pixels(competition, samples)
     height, width = np.median([competition.seen_size(sample) for sample in samples["train"]], axis=0).tolist()
     return Fingerprint(
         task=competition.labels.task,
@@ -131,7 +134,8 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         test=len(whole["test"]),
         height=height,
         width=width,
-        test_pixels=_test_pixels(competition, samples),
+        test_pixels=test_pixels,
+        test_windows=test_windows,
         pixel_bytes=sum(decoded_bytes(competition, (round(height), round(width)))) / (round(height) * round(width)),
         largest=_largest(competition, samples),
         coverage=float(coverage[coverage > 0].mean()) if (coverage > 0).any() else 0.0,
@@ -150,11 +154,16 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
     )
 
 
-def _test_pixels(competition: Competition, samples: Mapping[str, Samples]) -> float:
-    """See `Fingerprint`; whole images count as such, since windows of them are a plan's own."""
+def _test_pixels(competition: Competition, samples: Mapping[str, Samples]) -> tuple[float, float]:
+    """``test_pixels`` and ``test_windows``, see `Fingerprint`."""
     if not samples["test"]:
-        return 1.0
-    return relative_pixels(competition, samples["test"], samples["train"], TTAConfig(), 1.0)
+        return 1.0, 1.0
+    test, train = (
+        statistics.fmean(math.prod(competition.seen_size(sample)) for sample in samples[split])
+        for split in ("test", "train")
+    )
+    looked_at = relative_pixels(competition, samples["test"], samples["train"], TTAConfig(), 1.0)
+    return test / train, looked_at * train / test
 
 
 def _look(competition: Competition, samples: Mapping[str, Samples]) -> tuple[Images, Masks, Notes]:
