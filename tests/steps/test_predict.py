@@ -12,11 +12,12 @@ from maskfold.competitions import open_competition
 from maskfold.config import PostConfig, TTAConfig, load_config, override
 from maskfold.ensembling.choice import EnsembleChoice, RunChoice, write_ensemble
 from maskfold.ensembling.submit import default_choice
-from maskfold.errors import BusyError, InferenceError, RunError, StorageError, SubmissionError
+from maskfold.errors import BusyError, ConfigError, InferenceError, RunError, StorageError, SubmissionError
 from maskfold.files import file_digest
 from maskfold.runs import Run
 from maskfold.scoring.submission_log import read_log
 from maskfold.steps import predict
+from maskfold.steps.batch import with_batch
 from maskfold.steps.choose import choose, describe_folds
 from maskfold.steps.places import LOCAL, ensemble_run, joined_name
 from maskfold.steps.predict import compute_oof, submission_row
@@ -237,3 +238,12 @@ def test_the_log_has_a_score_where_maps_are_stored(config, competition, truth, h
     out = capsys.readouterr().out
     assert out.count("is the same file, byte for byte, as submissions/mine.csv of ") == 1
     assert "python src/predict.py --runs runs/mine --oof, with the same options" in out
+
+
+def test_a_batch_cannot_be_found_without_training_images(run, here, drawn):
+    for folder in ("test_a", "test_a_samplesubmit.csv"):
+        (here / "input").mkdir(exist_ok=True)
+        (here / "input" / folder).symlink_to(drawn / folder)
+    config = override(run.config, {"inference.batch_size": "auto", "competition.root": here / "input"})
+    with pytest.raises(ConfigError, match=r"auto is found with training images, and .* lacks train.*: give a number"):
+        with_batch(config)

@@ -6,8 +6,9 @@ from typing import Any
 from maskfold.competitions import Competition
 from maskfold.config import Config, override
 from maskfold.config.section import AUTO
+from maskfold.errors import CompetitionError, ConfigError
 from maskfold.runs import Run
-from maskfold.steps.competition import open_competition
+from maskfold.steps.competition import check_competition, open_competition
 from maskfold.steps.matching import matching_runs
 
 
@@ -34,10 +35,16 @@ def with_batch(config: Config) -> Config:
     """``config`` with a number in the place of ``inference.batch_size auto``, found on this device.
 
     Raises:
-        MaskfoldError: what keeps a training of the config from starting.
+        ConfigError: it is found in a trial training, and the files that training needs are not there.
+        MaskfoldError: what else keeps a training of the config from starting.
     """
     if config.inference.batch_size != AUTO:
         return config
+    try:
+        check_competition(config)
+    except CompetitionError as error:
+        reason = f"inference.batch_size auto is found with training images, and {error}"
+        raise ConfigError(f"{reason}: give a number") from None
     from maskfold.steps.settle import settle  # imports what training needs
 
     return settle(config)
