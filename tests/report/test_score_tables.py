@@ -1,10 +1,14 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from maskfold.competitions import load_profile
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import CalibrationMetrics, build_metric
 from maskfold.report.gallery import pick_images
+from maskfold.report.gather import Findings
 from maskfold.report.score_tables import calibration_table, failed_by_all, run_table
 
 BINARY = LabelSpec("binary", ("roof",))
@@ -70,3 +74,13 @@ def test_picking():
         4: ("suspect",),
     }
     assert len(pick_images(table, 60, failed=[])) == 6
+
+
+def test_the_medal_of_a_cross_fitted_score_has_an_interval_around_that_score():
+    findings = SimpleNamespace(
+        competition=SimpleNamespace(profile=load_profile("tgs-salt")),
+        choice=SimpleNamespace(score=0.873),
+        score=0.893,  # of the settings on the images that they were tuned on
+        interval=(0.883, 0.903),
+    )
+    assert Findings.medals.fget(findings)[0] == "0.8730 would have been in silver, its interval: bronze to silver"

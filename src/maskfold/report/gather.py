@@ -118,7 +118,8 @@ class Findings:
         if medals is None or np.isnan(self.score):
             return []
         score = self.choice.score if self.choice.score is not None else self.score
-        return [placed(medals, score, *self.interval), medal_lines(medals), WORTH]
+        low, high = (end - self.score + score for end in self.interval)  # it is that of the settings, not cross-fitted
+        return [placed(medals, score, low, high), medal_lines(medals), WORTH]
 
     @property
     def binary(self) -> bool:
