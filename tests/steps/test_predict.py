@@ -17,11 +17,11 @@ from maskfold.files import file_digest
 from maskfold.runs import Run
 from maskfold.scoring.submission_log import read_log
 from maskfold.steps import predict
-from maskfold.steps.batch import with_batch
 from maskfold.steps.choose import choose, describe_folds
 from maskfold.steps.places import LOCAL, ensemble_run, joined_name
 from maskfold.steps.predict import compute_oof, submission_row
 from maskfold.steps.submissions import log_file, reserved
+from maskfold.steps.together import with_batch
 
 
 @pytest.fixture
