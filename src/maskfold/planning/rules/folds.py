@@ -86,6 +86,4 @@ def trained(chosen: int, made: int, images: float, config: FoldsConfig) -> Reaso
         return Reason(chosen, "as the config has it")
     if chosen == made:
         return Reason(None, f"all: each draws {images:.0f} images in its epochs")
-    return Reason(
-        chosen, f"of {made}: each draws {images:.0f} images in its epochs, with more folds they would be too few"
-    )
+    return Reason(chosen, f"of {made}: each draws {images:.0f} images in its epochs; more folds would draw too few")
