@@ -55,6 +55,12 @@ def test_a_mean_of_just_the_threshold_is_enough():
     assert decode(np.full((1, 4, 7), 0.75, np.float32), BINARY, top_mean={"threshold": 0.75, "pixels": 9}).all()
 
 
+def test_an_image_with_fewer_pixels_gives_the_mean_of_all():
+    probability = np.linspace(0.3, 0.9, 35, dtype=np.float32).reshape(1, 5, 7)
+    for threshold, there in ((0.599, True), (0.601, False)):
+        assert decode(probability, BINARY, top_mean={"threshold": threshold, "pixels": 400}).any() == there
+
+
 @pytest.mark.parametrize(
     "post",
     [

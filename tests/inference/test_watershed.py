@@ -81,6 +81,7 @@ def test_markers_that_are_too_small_are_left_out():
     inside[borders(CELLS)] = 0
     inside[14, 12], inside[9:13, 40:44] = 1, 1
     assert len(np.unique(decode(inside, marker=0.9))) == 5  # the row of three has two markers
+    assert len(np.unique(decode(inside, marker=0.9, marker_area=1))) == 5
     assert len(np.unique(decode(inside, marker=0.9, marker_area=2))) == 4
     assert len(np.unique(decode(inside, marker=0.9, marker_area=100))) == 4  # what has no marker stays one object
 

@@ -120,6 +120,15 @@ def test_focal_tversky_of_a_perfect_prediction(gamma):
     assert logits.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_focal_tversky_of_a_good_prediction(gamma):
+    """1 of 401 pixels is wrong by half: the power holds far below the losses of drawn logits."""
+    logits = torch.full((1, 1, 1, 401), 300.0)
+    logits[..., 7] = 0
+    loss = TverskyLoss(gamma=gamma, smooth=0.0)(logits, torch.ones(1, 1, 1, 401))
+    assert loss.item() == pytest.approx((0.25 / 400.75) ** gamma, rel=1e-4)
+
+
 @pytest.mark.parametrize("depth", [-200.0, -90.0, -40.0, 5.0])
 @pytest.mark.parametrize("kind", [DiceLoss, JaccardLoss, TverskyLoss])
 def test_empty_mask_without_smoothing(kind, depth):
@@ -141,6 +150,18 @@ def test_absent_class_leaves_the_mean_or_counts():
     assert theirs.item() == pytest.approx(0.75 * ours.item(), rel=1e-5)
     everything = DiceLoss("multiclass", smooth=0.0, per_image=False, classes="all")(logits, target)
     assert everything.item() == pytest.approx(0.75 * ours.item() + 0.25, rel=1e-5)
+
+
+def test_a_class_with_a_small_share_is_present():
+    """Of soft labels: class 2 has 0.3 of one pixel, class 3 nothing."""
+    target = torch.zeros(1, 4, 2, 3)
+    target[0, 0], target[0, 1, 1] = 1, 1
+    target[0, 0, 1] = 0
+    target[0, :3, 1, 2] = torch.tensor([0.0, 0.7, 0.3])
+    logits = torch.randn(1, 4, 2, 3, generator=torch.Generator().manual_seed(6))
+    p, y = logits[0].softmax(0).flatten(1).double(), target[0].flatten(1).double()
+    ratios = 1 - (2 * (p * y).sum(1) + 1) / (p.sum(1) + y.sum(1) + 1)
+    assert DiceLoss("multiclass")(logits, target).item() == pytest.approx(ratios[:3].mean().item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("problem", ["binary", "multiclass"])

@@ -125,6 +125,18 @@ def test_far_too_many_voxels_are_as_far_as_can_be():
     found = {"a_slice_1": (predicted, truth)}
     assert metric.score(stats_of(metric, found)) == pytest.approx(0.4 * 2 / 13)
     assert metric.score(stats_of(metric, found)) == pytest.approx(graded(found, True))
+    predicted[0, 2:5, 2:6] = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 1, 0]])
+    assert metric.score(stats_of(metric, found)) == pytest.approx(graded(found, True))
+    assert graded(found, True) > 0.4 * 2 / 11 + 0.4, "ten times as many are not yet too many"
+
+
+def test_what_lies_deep_inside_of_both_is_near():
+    """A prediction one voxel too wide on one side: the middle of the organ is farther from its surface than that."""
+    truth, predicted = np.zeros((2, 1, 15, 22), np.uint8)
+    truth[0, 2:13, 3:16], predicted[0, 2:13, 2:16] = 1, 1
+    metric = build_metric("gi_tract", LabelSpec("multilabel", ("organ",)))
+    found = {f"a_slice_{number}": (predicted, truth) for number in range(9)}
+    assert metric.score(stats_of(metric, found)) == pytest.approx(graded(found, True), abs=1e-12)
 
 
 def test_ids_and_sizes_that_do_not_fit():

@@ -28,6 +28,7 @@ def test_strings_of_pycocotools():
     np.testing.assert_array_equal(COUNTS.decode(counts_of_string("01f03]O000000000;M"), mask.shape), mask)
     assert counts_of_string("jYm0`7l1") == [30010, 240, 60]  # how a mask of 300x400 with a rectangle begins
     assert counts_of_string("") == []
+    assert counts_of_string("P" * 11 + "0") == [0]  # 60 bits, of which none is set
 
 
 def test_a_polygon_of_pycocotools():
@@ -64,7 +65,7 @@ def test_polygons_along_pixels_and_beyond_the_image():
         ("52é0", "holds 'é'"),
         ("5\ud8002", r"holds '\\ud800'"),  # half of a pair, which JSON can hold
         ("0P", "cut off"),
-        ("P" * 13 + "0", "60 bits"),
+        ("P" * 12 + "0", "60 bits"),
     ],
 )
 def test_strings_that_are_none(text, message):
