@@ -1,5 +1,7 @@
 """Drafts of competitions of label files: what they read is what was drawn."""
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -370,4 +372,9 @@ def test_folders_of_places_are_one_pattern(tmp_path, drafted):
     found, competition = drafted(root, metric="miou")
     same(decoded(competition), truth)
     assert sum(sample.split == "valid" for sample in competition.samples("train")) == 3
-    assert "instanceIds" in " ".join(found.draft.remarks)
+    remarks = " ".join(found.draft.remarks)
+    assert "instanceIds" in remarks
+    group = re.search('add group: "(.*?)"', remarks)[1]
+    _, competition = drafted(root, metric="miou", group=group)
+    groups = {sample.id: sample.group for sample in competition.samples("train")}
+    assert groups == {name: name.partition("_")[0] for name in truth}

@@ -40,6 +40,26 @@ def group_candidates(tables: Sequence[Table], images: Sequence[str]) -> Iterator
                 )
 
 
+def folder_groups(patterns: Sequence[str]) -> Iterator[str]:
+    """A remark where training images lie in folders beside each other, of which each may be a patient or a place.
+
+    Args:
+        patterns: of the training images, with * for such folders.
+    """
+    parts = [pattern.split("/") for pattern in patterns]
+    if len({len(levels) for levels in parts}) > 1:
+        return
+    levels = [set(level) for level in zip(*parts, strict=True)]
+    place = next((place for place, level in enumerate(levels[:-1]) if "*" in level), None)
+    if place is not None:
+        common = [next(iter(level)).replace("{id}", "*") if len(level) == 1 else "*" for level in levels]
+        group = "/".join([*common[:place], "{group}", *common[place + 1 :]])
+        yield (
+            "images lie in several folders beside each other: where those of one belong together (a patient, a place), "
+            f'folds should not part them: add group: "{group}"'
+        )
+
+
 def archives(files: CompetitionFiles) -> Iterator[str]:
     """A remark for each archive at the top."""
     for path in sorted(files.root.iterdir()):

@@ -7,6 +7,7 @@ from typing import Any
 from maskfold.checks.draft.csv_draft import add_images
 from maskfold.checks.draft.draft import Draft
 from maskfold.checks.draft.families import Family, Pair, families, id_folders, pairs
+from maskfold.checks.draft.groups import folder_groups
 from maskfold.checks.draft.id_lists import IdList, id_lists
 from maskfold.checks.draft.label_values import LabelValues, Value, named_values, read_labels
 from maskfold.checks.draft.pictures import look_at_images
@@ -102,6 +103,7 @@ def draft_labels(found: LabelFindings, tables: Sequence[Table]) -> Draft:
         draft, look_at_images(found.files, [pair.images.files(name) for pair in found.found for name in pair.common])
     )
     _remark_on_submissions(draft, found, values)
+    draft.remarks += folder_groups([pair.images.pattern for pair in found.found if pair.images.split != "test"])
     remark_on_unused(draft, found)
     return draft
 
