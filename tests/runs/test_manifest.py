@@ -36,15 +36,15 @@ def manifest(storage, tmp_path):
 
 def test_killed_before_any_change_every_file_is_one_that_was_written(tmp_path):
     """Three states in a row, killed before each of their changes, again and again in the same place."""
-    for after in range(9):
+    for after in range(14):  # the changes of three states, the first of which moves nothing
         contents: dict[str, bytes] = {}
-        for _ in range(3):
+        for life in range(3):  # of other contents each, so that a digest is that of one of them
             storage = Dying(contents, after)
             writer = manifest(storage, tmp_path)
             try:
                 for number in range(3):
-                    writer.publish("best", b"weights %d" % number)
-                    writer.rotate("last", "previous", b"state %d" % number)
+                    writer.publish("best", b"weights %d of life %d" % (number, life))
+                    writer.rotate("last", "previous", b"state %d of life %d" % (number, life))
             except KeyboardInterrupt:
                 pass
             reader = manifest(MemoryStorage(), tmp_path)
