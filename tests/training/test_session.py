@@ -84,6 +84,7 @@ def test_lengths_that_make_no_step_or_no_cycle_are_refused(tiny, begin):
 def test_a_session_is_saved_and_found_whole(tiny, begin):
     config = override(tiny, {"averaging.ema": 0.9, "averaging.swa_start": 0.5, "optim.name": "lookahead_adamw"})
     first = begin(config)
+    first.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=1)
     step = first.train_step
     step.begin_epoch(1)
     step(next(iter(first.data.train)))
@@ -92,9 +93,11 @@ def test_a_session_is_saved_and_found_whole(tiny, begin):
     first.save()
 
     second = begin(config)
+    second.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     assert not torch.equal(weights(first), weights(second))
     second.resume()
     assert torch.equal(weights(first), weights(second))
+    assert second.accelerator.scaler.get_scale() == 16, "it has grown once"
     assert (second.epoch, second.step, second.best, second.history) == (1, 3, 0.25, first.history)
     assert second.elapsed() >= 1000
     ours, theirs = (session.train_step.optimizers["network"].state_dict() for session in (first, second))
