@@ -9,6 +9,7 @@ from tests.board.conftest import IMAGES, counts, drawn_run
 from maskfold.board import board_text, make_board
 from maskfold.board.columns import COLUMNS, sorted_entries
 from maskfold.config import Config
+from maskfold.report.board_page import board_page
 from maskfold.runs import Run
 from maskfold.runs.statistics import FoldStatistics, read_statistics, write_statistics
 from maskfold.scoring import note_leaderboard, note_submission
@@ -98,6 +99,18 @@ class TestScores:
         assert ends == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.004)
         alone = resampled(one.values(), [a[i] for i in one])
         assert abs(ends[0] - alone[0]) + abs(ends[1] - alone[1]) > 0.008
+
+    def test_a_difference_over_fewer_than_six_groups_shows_nothing(self, root):
+        for name, scene in (("a", 0), ("five", 12), ("six", 10)):
+            run = drawn_run(root, name, draw=len(name), groups=True)
+            for fold in range(3 if scene else 0):
+                found = read_statistics(run.fold(fold), "best")
+                groups = [str(n // scene) for n in range(fold, 60, 3)]
+                write_statistics(run.fold(fold), "best", replace(found, groups=groups))
+        made, found = board(root, "a")
+        assert (found["a"].units, found["five"].units, found["six"].units) == (None, 5, 6)
+        assert "five: a difference over fewer than six images or groups shows nothing" in board_text(made)
+        assert "Nor do fewer than six images or groups: five." in board_page(made)
 
     def test_a_metric_with_other_options_is_not_compared(self, root):
         for name, beta in (("a", 1.0), ("b", 2.0)):

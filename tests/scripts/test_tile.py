@@ -137,6 +137,14 @@ def test_numbers_of_the_command_line():
     assert (share("0"), share("1"), below_one("0.9"), above_zero("2.5")) == (0, 1, 0.9, 2.5)
     assert count_from(3)("3") == 3
     assert band_list("1-3, 8") == (1, 2, 3, 8)
-    for kind, text in ((share, "1.1"), (below_one, "1"), (above_zero, "0"), (above_zero, "x"), (band_list, "a")):
+    wrong = (
+        (share, "1.1"),
+        (below_one, "1"),
+        (above_zero, "0"),
+        (above_zero, "x"),
+        (band_list, "a"),
+        (count_from(3), "2"),
+    )
+    for kind, text in wrong:
         with pytest.raises(Exception, match=r"is not|names no"):
             kind(text)

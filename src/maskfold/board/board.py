@@ -9,6 +9,7 @@ from maskfold.board.entry import Entry, read_entry
 from maskfold.board.gap import Gap, Submission, gaps, read_submissions
 from maskfold.board.medals import medal_card
 from maskfold.board.parents import find_parents, known_configs
+from maskfold.metrics.bootstrap import FEWEST_GROUPS
 from maskfold.runs.run import Run
 from maskfold.scoring.submission_log import read_log
 
@@ -30,6 +31,11 @@ class Board:
     submissions: list[Submission]
     gaps: list[Gap]
     medals: list[str]
+
+    @property
+    def unsure(self) -> list[str]:
+        """The runs whose difference has an interval over so few images or groups that it says little."""
+        return [entry.name for entry in self.entries if entry.units is not None and entry.units < FEWEST_GROUPS]
 
 
 def make_board(runs: Sequence[Run], log: Path, reference: Run | None = None) -> Board:

@@ -121,6 +121,8 @@ def _notes(board: "Board") -> list[str]:
     notes = []
     if board.reference is not None:
         notes.append(f"difference: from {board.reference.name}, on the images that both have scored out of fold")
+    if board.unsure:
+        notes.append(f"{first_few(board.unsure)}: a difference over fewer than six images or groups shows nothing")
     if any(entry.optimistic for entry in board.entries):
         notes.append("*: optimistic, learned from networks that saw the validation images")
     without = [entry.name for entry in board.entries if entry.score is not None and entry.low is None]

@@ -41,7 +41,7 @@ def compare_entries(entries: Sequence[Entry], reference: Entry) -> None:
         for entry, pair, scores in zip(alike, pairs, drawn[1:], strict=True):
             entry.difference = _number(metric.score(pair.stats) - at_base)
             entry.difference_low, entry.difference_high = map(_number, percentiles(scores - drawn[0]))
-            entry.common = len(pair.ids)
+            entry.common, entry.units = len(pair.ids), len(set(pair.groups or pair.ids))
 
 
 def _alike(

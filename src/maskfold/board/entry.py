@@ -28,6 +28,7 @@ class Entry:
         low, high: 95 % bootstrap interval of it.
         images: how many it is of.
         difference, difference_low, difference_high: from the reference, on the ``common`` images, paired.
+        units: images, or groups of them, that this interval is over.
         tuned: cross-fitted score of what tuning chose.
         leaderboard: highest score that was noted for a submission of this run alone.
         finished, begun: folds, ``all`` among them.
@@ -52,6 +53,7 @@ class Entry:
     difference_low: float | None = None
     difference_high: float | None = None
     common: int | None = None
+    units: int | None = None
     tuned: float | None = None
     leaderboard: float | None = None
     finished: list[str] = field(default_factory=list)
