@@ -128,6 +128,7 @@ def test_only_some_sections_can_be_changed_of_a_run(monkeypatch, capsys):
     arguments, overrides = call("--runs", "runs/a", "runs/b", "--post.threshold", "0.4", "--tta.views=d4")
     assert [str(path) for path in arguments.runs] == ["runs/a", "runs/b"]
     assert overrides == {"post.threshold": "0.4", "tta.views": "d4"}
+    assert call("--competition.root", "elsewhere")[1] == {"competition.root": "elsewhere"}
     with pytest.raises(SystemExit) as stop:
         call("--data.scale", "2")
     assert stop.value.code == 2

@@ -1,5 +1,6 @@
 """How scripts end: one message for an error, an exit code, no traceback."""
 
+import errno
 import os
 import signal
 import sys
@@ -106,6 +107,7 @@ def fail_with(error):
         (RunError("there is no run"), 1, "error: there is no run\n"),
         (KeyboardInterrupt(), 130, "error: interrupted: give the same command again\n"),
         (Terminated(), 143, "error: ended by SIGTERM: give the same command again\n"),
+        (BrokenPipeError(), 1, ""),  # as with "| head": nobody reads on
     ],
 )
 def test_failures_are_one_message_and_an_exit_code(capsys, monkeypatch, error, code, text):
@@ -115,6 +117,35 @@ def test_failures_are_one_message_and_an_exit_code(capsys, monkeypatch, error, c
     assert stop.value.code == code
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", text)
+
+
+def test_a_long_name_is_shown_by_its_ends():
+    error = OSError(errno.ENAMETOOLONG, "File name too long", "runs/" + "x" * 400 + "/config.yaml")
+    text = describe_error(error)
+    assert text.startswith("runs/xxx")
+    assert "xxx/config.yaml: file name too long; give a shorter one" in text
+    assert len(text) < 350
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["evaluate", "--like-test", "--submission", "a.csv"], "--like-test belongs to runs"),
+        (["evaluate", "--like-test", "--note-lb", "0.5"], "--like-test belongs to runs"),
+        (["evaluate", "--truth", "a.csv"], "--truth needs --submission"),
+        (["evaluate", "--submission", "a.csv", "--truth", "b.csv", "--note-lb", "0.5"], "give one of them"),
+        (["predict", "--oof", "--parallel", "2"], "--oof cannot be combined with --parallel"),
+        (["predict", "--oof", "--engine", "onnx"], "--oof cannot be combined with --engine onnx"),
+        (["predict", "--pack", "p", "--untuned"], "--pack cannot be combined with"),
+        (["vote", "a.csv", "b.csv", "--weights", "1"], "--weights has 1 numbers, there are 2 submissions"),
+    ],
+)
+def test_options_that_do_not_go_together_are_a_usage_error(capsys, monkeypatch, words, message):
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as stop:
+        command(words[0])()
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_sigterm_ends_a_command_with_143_and_a_line_that_says_how_to_go_on(capsys):

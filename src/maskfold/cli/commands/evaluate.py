@@ -52,6 +52,8 @@ def main() -> None:
 def _check_together(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     if arguments.truth and not arguments.submission:
         parser.error("--truth needs --submission")
+    if arguments.truth and arguments.note_lb is not None:
+        parser.error("--truth scores a submission and --note-lb notes a score: give one of them")
     if arguments.like_test and (arguments.submission or arguments.note_lb is not None):
         parser.error("--like-test belongs to runs: leave out --submission and --note-lb")
 
