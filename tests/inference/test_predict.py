@@ -224,6 +224,15 @@ def test_maps_are_resized_once_to_native_size(native):
     np.testing.assert_allclose(result.sum(1), 1, atol=1e-5)
 
 
+def test_each_image_of_a_batch_gets_the_size_that_is_asked_for_it():
+    items, sizes = batch(0, 3, (6, 8)), [(12, 16), (6, 8), (3, 20)]
+    model = Pointwise()
+    found = predict([model], [items | {"size": sizes}])
+    for prediction, whole, size in zip(found, plain(model, items["image"]), sizes, strict=True):
+        expected = F.interpolate(torch.from_numpy(whole)[None], size, mode="bilinear", antialias=True)[0]
+        np.testing.assert_allclose(prediction.probability, expected.numpy(), atol=1e-6)
+
+
 def test_scaled_views_of_a_flat_image_change_nothing():
     items = batch(0, 1, (9, 13))
     items["image"][:] = torch.tensor([10, 100, 250], dtype=torch.uint8).view(3, 1, 1)
