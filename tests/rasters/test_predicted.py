@@ -209,13 +209,15 @@ def test_a_submission_of_large_images(kidneys, cut_kidneys, tmp_path, monkeypatc
                 np.testing.assert_array_equal(windows.whole(), mask)
 
 
-def test_large_images_of_pixels_of_several_sizes_are_brought_to_one(kidneys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("shift", [[0, 0], [0, 15]])
+def test_large_images_of_pixels_of_several_sizes_are_brought_to_one(kidneys, tmp_path, monkeypatch, shift):
     monkeypatch.chdir(tmp_path)
     own = shutil.copytree(kidneys, tmp_path / "kidneys")
     (own / "data/sizes.csv").write_text("id,pixel_size\naa1,1.0\nbb2,1.0\ncc3,0.6\ndd4,1.0\n")
     with (own / "profile.yaml").open("a") as profile:
         profile.write("pixel_size: {wanted: 1.0, train: sizes.csv, test: sizes.csv}\n")
-    run = random_run(config_of(own, "local", **LOCAL, **{"tta.window": 512}), tmp_path / "runs")
+    keys = {**LOCAL, "tta.window": 512, "data.label_shift": shift}
+    run = random_run(config_of(own, "local", **keys), tmp_path / "runs")
     held = predict(run, tmp_path / "held.csv").read_text()
     run.adopt(override(run.config, {"competition.max_pixels": 10_000}))
     competition = open_competition(run.config.competition)

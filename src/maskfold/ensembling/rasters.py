@@ -65,7 +65,7 @@ class RasterEnsemble:
 
     @contextmanager
     def predicted(
-        self, raster: Raster, name: str, *, scale: float, beside: Path, size: Size | None = None
+        self, raster: Raster, name: str, *, scale: float, beside: Path, size: Size | None = None, factor: float = 1
     ) -> Iterator[RasterPrediction]:
         """What the networks say of a raster; its files are there inside the ``with`` block.
 
@@ -75,11 +75,12 @@ class RasterEnsemble:
             scale: by which it is resized to be like the training tiles.
             beside: the files are on the disk that this path is on.
             size: (H, W) at which it will be decoded; `None`: the raster's, scaled.
+            factor: what `Competition.resampling` has of it in ``scale``; ``data.label_shift`` is in pixels before that.
         """
         tiles = scaled_size(raster.size, scale)
         with scratch_folder(beside) as folder:
             found = [
-                (weight, *self._map(predictor, raster, name, tiles, folder / f"map_{place}"))
+                (weight, *self._map(predictor, raster, name, tiles, factor, folder / f"map_{place}"))
                 for place, (weight, predictor) in enumerate(self.ensemble.parts)
             ]
             total = sum(weight for weight, *_ in found)
@@ -89,11 +90,11 @@ class RasterEnsemble:
 
     @contextmanager
     def mask(
-        self, raster: Raster, name: str, *, scale: float, beside: Path, size: Size | None = None
+        self, raster: Raster, name: str, *, scale: float, beside: Path, size: Size | None = None, factor: float = 1
     ) -> Iterator[MaskWindows]:
         """The decoded mask of a raster, of ``size`` or else the raster's own. Arguments as of `predicted`."""
         with (
-            self.predicted(raster, name, scale=scale, beside=beside, size=size) as prediction,
+            self.predicted(raster, name, scale=scale, beside=beside, size=size, factor=factor) as prediction,
             scratch_folder(beside) as folder,
         ):
             yield decode_raster(prediction, self.chain, folder, size or raster.size)
@@ -105,11 +106,11 @@ class RasterEnsemble:
             factor, asked = self.competition.resampling(sample), self.competition.scored_size(sample)
             scale = self.competition.profile.raster_scale * factor
             size = None if asked == raster.size and factor == 1 else asked  # areas mean the same as in whole images
-            with self.mask(raster, sample.id, scale=scale, beside=beside, size=size) as mask:
+            with self.mask(raster, sample.id, scale=scale, beside=beside, size=size, factor=factor) as mask:
                 yield sample.id, mask
 
     def _map(
-        self, predictor: Predictor, raster: Raster, name: str, size: Size, path: Path
+        self, predictor: Predictor, raster: Raster, name: str, size: Size, factor: float, path: Path
     ) -> tuple[DiskArray, np.ndarray | None]:
         """The map of a run, and its presence."""
         config = with_batch_size(predictor.run.config, self.ensemble.batch_size)
@@ -122,7 +123,7 @@ class RasterEnsemble:
         predictions = progress(predictor(loader, whole), name, total=len(parts), unit="window")
         held = DiskArray(path, self.competition.labels.channels, own, np.float32)
         presences: list[np.ndarray] = []
-        down, right = (distance * config.data.scale for distance in config.data.label_shift)
+        down, right = (distance * factor * config.data.scale for distance in config.data.label_shift)
         for row, band in stitch(_probabilities(predictions, presences, (down, right)), grid):
             held.write((slice(row, row + band.shape[1]), slice(0, own[1])), band)
         return held, np.max(presences, axis=0) if presences else None
