@@ -140,3 +140,15 @@ def test_what_is_predicted_where_nothing_counts_does_not_matter(name):
 def test_only_binary_tasks_have_objects():
     with pytest.raises(MaskfoldError, match="dsb_map scores binary masks"):
         build_metric("dsb_map", LabelSpec("multilabel", ("a", "b")))
+
+
+def test_where_labels_tell_no_objects_apart_predictions_do_not_either():
+    """Two discs touch in the prediction and not in the truth: a mask that is submitted whole has one object there."""
+    truth = np.zeros((12, 30), np.uint8)
+    truth[3:9, 2:12], truth[3:9, 14:27] = 1, 1
+    predicted = np.zeros((12, 30), np.int32)
+    predicted[3:9, 2:13], predicted[3:9, 13:27] = 1, 2
+    metric = build_metric("dsb_map", BINARY)
+    whole = metric.stats_of((predicted > 0).astype(np.uint8), Label.whole(truth))
+    assert metric.stats_of(predicted, Label.whole(truth)).tolist() == whole.tolist()
+    assert whole[:2].tolist() == [1, 2]

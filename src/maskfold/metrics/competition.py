@@ -60,8 +60,12 @@ class CompetitionMetric(ABC):
         """
 
     def stats_of(self, mask: np.ndarray, label: Label) -> np.ndarray:
-        """`image_stats` of a mask, in which instances may be told apart even where they are not scored."""
-        return self.image_stats(mask if self.scores_instances else plain(mask), label)
+        """`image_stats` of a mask, in which instances may be told apart even where they are not scored.
+
+        Nor are they where the label does not tell them apart: what is submitted does not either.
+        """
+        told_apart = self.scores_instances and label.instances is not None
+        return self.image_stats(mask if told_apart else plain(mask), label)
 
     def unit(self, image_id: str) -> str:
         """The unit that an image is a part of: images of one unit are scored together."""
