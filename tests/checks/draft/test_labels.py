@@ -359,6 +359,20 @@ def test_lists_of_ids_divide_one_folder(tmp_path, drafted, labels):
     assert sample.image == "JPEGImages/tile_08.jpg"
 
 
+def test_files_of_one_name_in_several_volumes_keep_their_own_labels(tmp_path):
+    root = tmp_path / "own"
+    for volume in ("kidney_1", "kidney_2"):
+        write_images(root / "train" / volume / "images", NAMES)
+        for seed, name in enumerate(NAMES):
+            save(root / "train" / volume / "labels" / f"{name}.png", shapes(seed, (36, 50)) * 255)
+    found = draft_profile(root)
+    assert found.draft.tree["train"] == [
+        {"image": f"train/{volume}/images/{{id}}.jpg", "label": f"train/{volume}/labels/{{id}}.png"}
+        for volume in ("kidney_1", "kidney_2")
+    ]
+    assert "9 duplicate ids: tile_00" in found.tried.problems[0]
+
+
 def test_folders_of_places_are_one_pattern(tmp_path, drafted):
     root, truth = tmp_path / "own", {}
     for split, places in {"train": ("aachen", "bonn"), "val": ("ulm",)}.items():

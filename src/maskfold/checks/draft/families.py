@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import PurePosixPath
 
 from maskfold.checks.draft.places import about_labels
@@ -121,13 +122,15 @@ def _partners(image: Family, label: Family) -> bool:
     return enough and (not image.split or not label.split or image.split == label.split)
 
 
-def _rank(image: Family, label: Family) -> tuple[bool, bool, int]:
-    """Labels by number before colours and instances, many before few."""
+def _rank(image: Family, label: Family) -> tuple[bool, bool, int, int]:
+    """Labels by number before colours and instances, many before few, near before far."""
+    levels = zip(image.pattern.split("/"), label.pattern.split("/"), strict=False)
     words = label.pattern.lower()
     return (
         "instance" in words,
         re.search("colou?r|vis", words) is not None,
         -len(image.paths.keys() & label.paths.keys()),
+        -sum(1 for _ in takewhile(lambda level: level[0] == level[1], levels)),
     )
 
 
