@@ -213,6 +213,8 @@ def test_a_fold_is_finished_by_its_summary(config, tmp_path):
     assert run.fold(11).summary() == {"score": 0.11}
     assert len(run.fold(2).digest("best")) == 64
     assert run.fold(2).digest("best") != run.fold(11).digest("best")
+    run.fold(2).checkpoint_path("best").rename(run.fold(2).path / "mine.safetensors")
+    assert run.fold(2).checkpoints() == ["best"], "it is missed, and what is not the training's does not count"
 
 
 def test_a_damaged_state_is_not_kept_as_the_one_before(config, tmp_path):
