@@ -236,6 +236,20 @@ def test_large_images_are_refused_where_images_are_held_whole(kidneys, tmp_path)
         next(iter(predict_samples(choice_of(run), competition, competition.samples("test"), batch_size=1, runs=[run])))
 
 
+def test_windows_of_another_side_than_that_of_training_images_are_told(kidneys, tmp_path, caplog):
+    own = shutil.copytree(kidneys, tmp_path / "kidneys")
+    run = random_run(config_of(own, "local", **LOCAL), tmp_path / "runs")
+    (own / "data/train.csv").unlink()
+    shutil.rmtree(own / "data/train")
+    competition = open_competition(run.config.competition, predicting=True)
+    sample = competition.samples("test")[0]
+    maps = [whole_map(choice_of(run, window=side), competition, sample, tmp_path, [run])[0] for side in (1024, None)]
+    np.testing.assert_array_equal(*maps)
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("maskfold")]
+    assert len(said) == 1, said
+    assert "windows have 1024 pixels, not the side of the training images, which are not here" in said[0]
+
+
 @pytest.mark.parametrize("step", ["certain", "top_mean", "small", "watershed"])
 def test_steps_that_need_the_whole_image_are_refused(kidneys, tmp_path, step):
     run = random_run(config_of(kidneys, "local", **LOCAL), tmp_path)

@@ -1,7 +1,9 @@
 """An ensemble's prediction of rasters by windows: networks, folds and views as for other images."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,8 @@ from maskfold.rasters.resampling import Size
 from maskfold.rasters.scratch import DiskArray
 from maskfold.rasters.windows import RasterWindows
 from maskfold.resizing import Shift, moved, scaled_size
+
+logger = logging.getLogger(__name__)
 
 # Side of the windows, in pixels, where neither tta.window nor training tiles say one; and the most that tiles can say.
 WINDOW = 1024
@@ -116,7 +120,7 @@ class RasterEnsemble:
         config = with_batch_size(predictor.run.config, self.ensemble.batch_size)
         tta = self.ensemble.choice.tta
         own = scaled_size(size, config.data.scale)
-        grid = WindowGrid(own, raster_window(self.competition, tta, config.data.scale), tta.overlap)
+        grid = WindowGrid(own, raster_window(self._tile_side, tta, config.data.scale), tta.overlap)
         parts = grid.parts()
         loader = window_loader(RasterWindows(raster, own, parts, name), len(parts), config)
         whole = tta.model_copy(update={"window": None})
@@ -128,20 +132,31 @@ class RasterEnsemble:
             held.write((slice(row, row + band.shape[1]), slice(0, own[1])), band)
         return held, np.max(presences, axis=0) if presences else None
 
+    @cached_property
+    def _tile_side(self) -> int:
+        return tile_side(self.competition)
 
-def raster_window(competition: Competition, tta: TTAConfig, scale: float) -> int:
-    """Side, in pixels, of the windows in which a raster that is resized by ``scale`` goes through the networks."""
-    return tta.window or min(MOST_WINDOW, round(_tile_side(competition) * scale))
+
+def raster_window(side: int, tta: TTAConfig, scale: float) -> int:
+    """Side, in pixels, of the windows in which a raster that is resized by ``scale`` goes through the networks.
+
+    ``side`` is that of `tile_side`.
+    """
+    return tta.window or min(MOST_WINDOW, round(side * scale))
 
 
-def _tile_side(competition: Competition) -> int:
+def tile_side(competition: Competition) -> int:
     """The larger side of the training images, which validation saw whole; of large ones a usual side."""
     if competition.profile.tile_side is not None:
         return min(competition.profile.tile_side, MOST_WINDOW)
     try:
-        samples = competition.samples("train")
-        side = max(competition.size(samples[0].image)) if samples else WINDOW
-    except CompetitionError:  # where predictions are made there need not be training images
+        side = max(competition.size(competition.samples("train")[0].image))
+    except (CompetitionError, IndexError):  # where predictions are made there need not be training images
+        logger.warning(
+            "windows have %d pixels, not the side of the training images, which are not here: masks may be others "
+            "than where they are; set tta.window",
+            WINDOW,
+        )
         return WINDOW
     return side if side <= MOST_WINDOW else WINDOW
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from maskfold.competitions import Competition, Sample, Samples
 from maskfold.config import Config, TTAConfig
-from maskfold.ensembling.rasters import raster_window
+from maskfold.ensembling.rasters import raster_window, tile_side
 from maskfold.inference.stitch import WindowGrid
 from maskfold.inference.views import build_views
 from maskfold.picks import every_nth
@@ -262,7 +262,7 @@ def relative_pixels(competition: Competition, test: Samples, train: Samples, tta
 
 def _seen_pixels(competition: Competition, sample: Sample, tta: TTAConfig, scale: float) -> int:
     size = scaled_size(competition.seen_size(sample), scale)
-    window = raster_window(competition, tta, scale) if competition.by_windows(sample) else tta.window
+    window = raster_window(tile_side(competition), tta, scale) if competition.by_windows(sample) else tta.window
     return math.prod(size) if window is None else WindowGrid(size, window, tta.overlap).pixels
 
 
