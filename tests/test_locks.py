@@ -147,6 +147,18 @@ def test_of_two_that_begin_at_once_far_apart_one_gives_way(tmp_path, monkeypatch
     taker.join()
 
 
+def test_a_holder_elsewhere_that_ends_while_it_is_looked_at_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "SETTLE", 0.05)
+    storage = LocalStorage(tmp_path / "shared")
+    shared = notice_at(storage, "fold_0.lock")
+    storage.publish("fold_0.lock", json.dumps({"machine": "another", "token": "t", "pid": 9}).encode())
+    ending = threading.Timer(0.2, storage.remove, ["fold_0.lock"])
+    ending.start()
+    with exclusive(tmp_path / "x.lock", "x", shared=shared):
+        assert json.loads(storage.read("fold_0.lock"))["pid"] == os.getpid()
+    ending.join()
+
+
 def test_two_places_of_locks_on_one_machine_are_as_far_apart_as_two_machines(tmp_path, monkeypatch):
     """Users, containers and other TMPDIRs share the machine, not the folder in which a URL's locks are."""
     monkeypatch.setattr(locks, "BEAT", 0.05)
