@@ -1,5 +1,6 @@
 """What the board tells, against figures computed from the drawn statistics by hand."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -187,6 +188,15 @@ class TestFacts:
         assert "bad: " in text
         assert "worse: " in text
         assert found["a"].score is not None
+
+    def test_a_run_that_is_removed_meanwhile_does_not_end_the_board(self, root):
+        runs = [drawn_run(root, name) for name in ("a", "gone")]
+        listed = [Run(run.path) for run in runs]
+        shutil.rmtree(root / "gone")
+        made = make_board(listed, root / "none.csv")
+        assert [entry.score is None for entry in made.entries] == [False, True]
+        assert "gone/config.yaml" in made.entries[1].problem
+        assert "gone: " in board_text(made)
 
     def test_nothing_is_written(self, root):
         drawn_run(root, "a")

@@ -10,6 +10,7 @@ from maskfold.config import Config
 from maskfold.ensembling.choice import read_ensemble
 from maskfold.ensembling.finished import OPTIMISTIC
 from maskfold.errors import MaskfoldError
+from maskfold.runs.fold import ALL
 from maskfold.runs.run import Run
 from maskfold.runs.statistics import FoldStatistics, read_statistics
 
@@ -81,15 +82,15 @@ def read_entry(run: Run) -> Entry:
         _read_folds(run, entry)
         if run.storage.exists(run.ensemble_path.name):
             entry.tuned = read_ensemble(run.ensemble_path).score
-    except MaskfoldError as error:
+    except (MaskfoldError, OSError) as error:  # it may be removed, or trained anew, while it is read
         entry.problem = str(error)
     return entry
 
 
 def _read_folds(run: Run, entry: Entry) -> None:
-    numbers = run.finished_folds()
+    folds = run.finished()
     entry.planned = len(run.fold_numbers())
-    summaries = {fold.name: fold.summary() for fold in run.finished()}
+    summaries = {fold.name: fold.summary() for fold in folds}
     entry.finished = list(summaries)
     entry.optimistic = any(bool(summary.get("optimistic")) for summary in summaries.values())
     seconds = [s["seconds"] * s.get("processes", 1) if "seconds" in s else None for s in summaries.values()]
@@ -97,11 +98,12 @@ def _read_folds(run: Run, entry: Entry) -> None:
     entry.device = ", ".join(dict.fromkeys(s["device"] for s in summaries.values() if "device" in s))
     entry.ended = max((s.get("ended", "") for s in summaries.values()), default="")
     checkpoint = run.config.inference.checkpoint
-    found = [read_statistics(run.fold(number), checkpoint) for number in numbers]
+    validated = [fold for fold in folds if fold.name != ALL]
+    found = [read_statistics(fold, checkpoint) for fold in validated]
     if found and None not in found:
         entry.statistics = joined([part for part in found if part is not None])
         entry.images = len(entry.statistics.ids)
-    scored = [summaries[str(number)] for number in numbers]
+    scored = [summaries[fold.name] for fold in validated]
     if entry.statistics is None and scored:
         entry.score, entry.images = _stored_score(scored, checkpoint)
 
