@@ -84,3 +84,19 @@ def test_the_medal_of_a_cross_fitted_score_has_an_interval_around_that_score():
         interval=(0.883, 0.903),
     )
     assert Findings.medals.fget(findings)[0] == "0.8730 would have been in silver, its interval: bronze to silver"
+
+
+def test_hours_are_of_all_processes_of_all_folds():
+    summaries = [{"seconds": 1800, "processes": 4}, {"seconds": 900}, {}]
+    history = [SimpleNamespace(summary=summary) for summary in summaries]
+    findings = SimpleNamespace(trainings=[SimpleNamespace(history=history[:2]), SimpleNamespace(history=history[2:])])
+    assert Findings.hours.fget(findings) == 2.25
+
+
+def test_the_calibration_error_is_that_of_what_is_decided_on():
+    metrics = SimpleNamespace(compute=lambda: {"ece": 0.1, "sce": 0.2})
+    survey = SimpleNamespace(calibration={"chosen": metrics})
+    errors = [
+        Findings.calibration_error.fget(SimpleNamespace(survey=survey, thresholded=kind)) for kind in (True, False)
+    ]
+    assert errors == [0.2, 0.1]
