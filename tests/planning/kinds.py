@@ -37,7 +37,8 @@ def kind(height, width, *, steepness=0.02, **figures):
     }  # fmt: skip
     whole = {**usual, "read": 300, **figures}
     units = whole["groups"] or whole["train"] - whole["copies"]
-    made = {"units": units, "largest": height * width, **whole}
+    filled = round((1 - whole["empty"]) * whole["read"])
+    made = {"units": units, "filled": filled, "largest": height * width, **whole}
     return Fingerprint(height=height, width=width, ceilings=ceilings, **made)
 
 

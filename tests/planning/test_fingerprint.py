@@ -31,6 +31,7 @@ def test_figures_of_drawn_files(tiny, drawn):
     assert (data.task, data.metric, data.train, data.test, data.read) == ("binary", "dice", 18, 5, 18)
     assert data.coverage == pytest.approx(np.mean(covered))
     assert data.empty == pytest.approx(1 - len(covered) / 18)
+    assert data.filled == len(covered)
     # Nine images of 48 x 40, nine of 40 x 56; three and two of the test split.
     assert (data.height, data.width) == (44, 48)
     assert data.test_pixels == pytest.approx((3 * 1920 + 2 * 2240) / 5 / 2080)
@@ -85,6 +86,12 @@ def test_what_stays_together_and_what_the_own_split_validates(tiny, drawn, tmp_p
     grouped = FoldsConfig(group={"file": "places.csv", "id": "name", "column": "place"})
     found = take_fingerprint(competition, grouped)
     assert (found.groups, found.copies, found.units) == (5, 2, 4), "images 3 and 4 are of two places"
+    kept = {ids[place] for place in (8, 9, 17)}
+    own.loc[~own[0].isin(kept), 1] = np.nan
+    own.to_csv(root / "train_mask.csv", sep="\t", header=False, index=False)
+    competition = open_competition(tiny.competition.model_copy(update={"root": root}))
+    filled = [take_fingerprint(competition, config).filled for config in (tiny.folds, grouped)]
+    assert filled == [3, 2], "two of the masks are of one place"
     samples = [
         replace(sample, split="valid" if place < 5 else "train")
         for place, sample in enumerate(competition.samples("train"))

@@ -219,10 +219,18 @@ def test_positives_where_most_masks_are_empty():
     assert positives.positive_share(kind(9, 9, empty=0.5)).value is None
     assert positives.positive_share(kind(9, 9, empty=0.8)).value == 0.6
     assert positives.positive_share(kind(9, 9, empty=299 / 300)).value == 0.6
-    assert positives.positive_share(kind(9, 9, empty=1.0, read=220)) == (
+    assert positives.positive_share(kind(9, 9, empty=1.0, read=220)).value is None
+
+
+def test_positives_of_which_a_fold_may_have_none():
+    """The image, or group, with the only masks validates in one of the folds, whose training would be refused."""
+    assert positives.positive_share(kind(9, 9, train=30, read=30, empty=29 / 30)) == (
         None,
-        "all 220 masks that were read are empty: there may be no image with one to draw",
+        "1 of 30 images that were read have a mask (what stays together counts once): a fold may have none of them to "
+        "draw",
     )
+    assert positives.positive_share(kind(9, 9, train=30, read=30, empty=0.9, filled=1)).value is None
+    assert positives.positive_share(kind(9, 9, train=30, read=30, empty=28 / 30)).value == 0.6
 
 
 def test_views_and_augmentation():
@@ -247,6 +255,19 @@ def test_what_is_upright():
     skies[:, :16] = 255 - skies[:, :16] // 4
     assert is_upright(skies)
     assert not is_upright(skies[:1])
+
+
+def test_few_images_are_upright_only_beyond_chance():
+    """Student's t of n images, two-sided at 0.0027: 9.22 for four, 4.09 for ten."""
+    for differences, upright in [
+        ([10, 12, 14, 7], False),  # t = 7.2
+        ([10, 12, 14, 10], True),  # t = 12
+        ([10, 12, 14, 2, 0, 20, 18, -6, 9, 11], False),  # t = 3.6
+        ([10, 12, 14, 2, 0, 20, 18, 6, 9, 11], True),  # t = 5.1
+    ]:
+        thumbnails = np.full((len(differences), 32, 32), 100, np.uint8)
+        thumbnails[:, :16] += np.array(differences).astype(np.uint8)[:, None, None]
+        assert is_upright(thumbnails) is upright
 
 
 def test_small_images_are_kept_in_memory():
@@ -295,6 +316,18 @@ def test_a_long_training_has_some_epochs():
     assert length.epoch_images(100, few).why == "0.11 of all images: there is no time to see each once"
     assert length.save_minutes(costs, 25_000) == (10.0, "an epoch takes 2.1e+02 min")
     assert length.save_minutes(few, 120).value is None
+
+
+def test_few_images_make_no_epochs_of_a_step_or_two():
+    """Four images of 4000 pixels in crops of 256, 33,000 of these, would make 10,312 epochs."""
+    costs = SimpleNamespace(trained=0.1, split=Split(3.2, 0.8), predicted=0.25)
+    assert length.epoch_images(33_000, costs) == (
+        66,
+        "500 epochs, each of which is stored, instead of 10312 of all images",
+    )
+    assert length.epoch_images(3430, costs).value == 40
+    assert length.epoch_images(300, costs).value is None, "too short a training to have eight epochs of 40"
+    assert length.epoch_images(3430, SimpleNamespace(trained=0.1, split=Split(40, 10))).value is None
 
 
 def test_images_that_do_not_fit_a_gpu_are_predicted_in_windows():

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 from maskfold.checks.duplicates import check_duplicates
 from maskfold.checks.images import Images, check_images
@@ -31,6 +32,7 @@ SCALES = (0.125, 0.1875, 0.25, 0.375, 0.5, 0.75, 1.0)
 LARGER = (128, 192, 256)  # sides, in pixels, to which smaller images may grow,
 LARGEST = 8  # by this factor at most, as configs do
 UPRIGHT = 0.35  # mean difference of the two halves, in its own standard deviations over the images
+SURE = 0.99865  # that it is no chance by Student's t: three standard errors where they are known
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Fingerprint:
         largest: pixels of the largest image that was looked at, those left out that are predicted by windows anyway.
         coverage: mean share of foreground in the masks that have any.
         empty: share of masks without foreground.
+        filled: sets of images that stay together of which one has a mask, of the images that were looked at.
         frequencies: of exclusive classes the share of each in the masks that have it, 0 where none has; else empty.
         object_side: square root of the area of a median object, in such pixels, too; 0 without objects.
         groups: of images that belong together; 0: none are known.
@@ -81,6 +84,7 @@ class Fingerprint:
     largest: int
     coverage: float
     empty: float
+    filled: int
     frequencies: tuple[float, ...]
     object_side: float
     groups: int
@@ -121,6 +125,9 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
     copies = check_duplicates(images, notes).sets[images.rows_of("train")]
     shift = check_shift(images, notes)
     groups = _groups(competition, whole["train"], folds)
+    names = whole["train"].ids if groups is None else groups.tolist()
+    sets = with_copies(samples["train"].ids, every_nth(names, MOST["train"]), copies)
+    copied = len(copies) - len(np.unique(copies))
     coverage = masks.table["coverage"].to_numpy(float)
     test_pixels, test_windows = _test_pixels(competition, samples)
     height, width = np.median([competition.seen_size(sample) for sample in samples["train"]], axis=0).tolist()
@@ -140,11 +147,12 @@ def take_fingerprint(competition: Competition, folds: FoldsConfig) -> Fingerprin
         largest=_largest(competition, samples),
         coverage=float(coverage[coverage > 0].mean()) if (coverage > 0).any() else 0.0,
         empty=float((coverage == 0).mean()),
+        filled=len({own for own, covered in zip(sets, coverage, strict=True) if covered}),
         frequencies=class_frequencies(masks.counts) if competition.labels.exclusive else (),
         object_side=_object_side(masks) * statistics.median(map(competition.resampling, samples["train"])),
         groups=0 if groups is None else len(np.unique(groups)),
-        copies=len(copies) - len(np.unique(copies)),
-        units=_units(whole["train"], groups, copies),
+        copies=copied,
+        units=len(set(sets if copied else names)),
         shift=None if shift is None else shift.auc,
         given=_given(whole["train"]),
         upright=is_upright(images.thumbnails[images.rows_of("train")]),
@@ -203,7 +211,8 @@ def is_upright(thumbnails: np.ndarray) -> bool:
     difference = values[:, :middle].mean((1, 2)) - values[:, middle:].mean((1, 2))
     error = max(float(difference.std(ddof=1)), 1e-6)
     effect = abs(float(difference.mean())) / error
-    return bool(effect > UPRIGHT and effect * np.sqrt(len(difference)) > 3)
+    sure = stdtrit(len(difference) - 1, SURE)  # of few images the deviation is hardly known: 3.1 of 60, 9.2 of four
+    return bool(effect > UPRIGHT and effect * np.sqrt(len(difference)) > sure)
 
 
 def class_frequencies(counts: np.ndarray) -> tuple[float, ...]:
@@ -250,15 +259,6 @@ def _groups(competition: Competition, train: Samples, config: FoldsConfig) -> np
     except FoldsError:
         return None  # the config's kind of folds knows none
     return None if found is None else found.astype(str)
-
-
-def _units(train: Samples, groups: np.ndarray | None, copies: np.ndarray) -> int:
-    """See `Fingerprint`; ``copies`` are numbers of sets of the images that were looked at."""
-    if len(np.unique(copies)) == len(copies):
-        return len(train) if groups is None else len(np.unique(groups))
-    places = every_nth(range(len(train)), MOST["train"])
-    own = [None if groups is None else str(groups[place]) for place in places]
-    return len(set(with_copies([train.ids[place] for place in places], own, copies)))
 
 
 def _given(train: Samples) -> float:

@@ -7,6 +7,7 @@ from maskfold.planning.reason import Reason
 
 MOST = 2  # times the images beyond which nothing is gained
 PARTS = 8  # epochs at least: each is stored and validated, and a training that is late stops at one
+FEWEST, MOST_EPOCHS = 40, 500  # images of an epoch, ten steps of four; steps, not storing epochs, shall take the time
 MINUTE = 60.0  # seconds that an epoch takes at least
 SAVED = 10.0  # minutes, where an epoch takes twice as many
 
@@ -28,7 +29,11 @@ def trained_images(room: float, *, shortest: float, enough: float) -> float:
 
 
 def epoch_images(images: float, costs: Costs) -> Reason:
-    """All, or of many so few that a training has some epochs, or one for which there is time."""
+    """All, or of many so few that a training has some epochs, or one for which there is time; few several times."""
+    fewest = math.ceil(max(FEWEST, images / MOST_EPOCHS))
+    if costs.split.train < fewest <= images / PARTS:
+        few = f"{images / fewest:.0f} epochs, each of which is stored"
+        return Reason(fewest, f"{few}, instead of {images / costs.split.train:.0f} of all images")
     parts = max(1, min(PARTS, int(images * costs.trained / MINUTE)))
     if images >= parts * costs.split.train:
         return Reason(None, "each image once")

@@ -5,6 +5,7 @@ from maskfold.planning.reason import Reason
 
 EMPTY = 0.6  # share of empty masks from which on
 SHARE = 0.6
+FILLED = 2  # sets of images with a mask: where one of them validates, the other trains
 
 
 def positive_share(data: Fingerprint) -> Reason:
@@ -14,6 +15,7 @@ def positive_share(data: Fingerprint) -> Reason:
     """
     if data.empty <= EMPTY:
         return Reason(None, f"{data.empty:.0%} of the masks are empty: as they come")
-    if data.empty == 1:
-        return Reason(None, f"all {data.read} masks that were read are empty: there may be no image with one to draw")
+    if data.filled * data.train < FILLED * data.read:
+        found = f"{data.filled} of {data.read} images that were read have a mask (what stays together counts once)"
+        return Reason(None, f"{found}: a fold may have none of them to draw")
     return Reason(SHARE, f"{data.empty:.0%} of the masks are empty: most batches would teach emptiness")
