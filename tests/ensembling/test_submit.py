@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from tests.drawn_runs import decode, make_run, read_table, truth_of
+from tests.drawn_runs import constant_run, decode, make_run, read_table, truth_of
 
 from maskfold.competitions import SubmissionWriter
 from maskfold.config import PostConfig, TTAConfig, override
@@ -95,6 +95,16 @@ def test_folds_weigh_the_same_and_runs_as_chosen(runs, config, competition, draw
         assert prediction.probability.dtype == np.float32
         assert prediction.probability.shape == (1, *image.shape[:2])
         assert np.array_equal(prediction.image(), image), "for a decoding step that asks for it"
+
+
+def test_how_far_inside_a_pixel_is_weighs_runs_as_maps_do(config, competition, tmp_path):
+    inner = override(config, {"model.instances": "inner"})
+    runs = [constant_run(tmp_path, name, inner, {0: [0.0, logit]}) for name, logit in (("a", -1.0), ("b", 2.0))]
+    parts = [RunChoice(run=str(run.path), checkpoint="best", weight=w) for run, w in zip(runs, (0.2, 0.8), strict=True)]
+    choice = EnsembleChoice(runs=parts, tta=TTAConfig(views="none"))
+    found = next(predict_samples(choice, competition, competition.samples("test")[:1], batch_size=1))
+    expected = 0.2 / (1 + np.exp(1)) + 0.8 / (1 + np.exp(-2))
+    np.testing.assert_allclose(found.inside, np.full(found.probability.shape[1:], expected), atol=1e-6)
 
 
 def test_merging_is_within_a_run_and_folds_can_be_chosen(runs, config, competition, drawn):
