@@ -99,7 +99,7 @@ def test_not_one_training_is_no_plan_unless_the_shortest_is_asked_for():
     short = make_plan(BASE, data, CPU, hours=1, networks=LITE, shortest=True)
     epochs, drawn = (short.values[f"train.{key}"] for key in ("epochs", "epoch_images"))
     assert epochs.why == "1 hours have no room for it: the shortest training there is"
-    assert epochs.value > 4
+    assert epochs.value >= 4
     assert epochs.value * drawn.value == pytest.approx(20_000, rel=0.01)
     assert (short.option.folds, short.enough, short.seconds > 3600) == (1, False, True)
 
