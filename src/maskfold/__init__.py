@@ -13,7 +13,9 @@ The way in a program (the commands ``maskfold train-fold`` … run the same func
     print(maskfold.evaluate(run).line())                         # the out-of-fold score
     maskfold.pseudo_label(run)                                   # data/pseudo/demo, for data.extra of the next run
     file = maskfold.export(run)                                  # runs/demo/demo.onnx
-    folder = maskfold.pack(run)                                  # packs/demo, which predicts elsewhere
+    folder = maskfold.pack(run)                                  # packs/demo, which predicts elsewhere:
+    with open_pack(folder) as pack:                              # of maskfold.packing
+        maskfold.predict_pack(pack)                              # submissions/demo.csv
     run = maskfold.Run.open("runs/demo")                         # a run of another day
 
 Usable alone are the packages `maskfold.losses`, `maskfold.metrics`, `maskfold.rle` and the module `maskfold.labels`.

@@ -79,8 +79,8 @@ def test_the_last_of_nested_tracebacks_counts():
 
 def test_our_errors_stand_alone_and_others_with_their_type():
     assert describe_error(RunError("there is no run")) == "there is no run"
-    assert describe_error(OSError(28, "No space left on device")) == (
-        "OSError: [Errno 28] No space left on device (set MASKFOLD_DEBUG=1 for the traceback)"
+    assert describe_error(OSError(9, "Bad file descriptor")) == (
+        "OSError: [Errno 9] Bad file descriptor (set MASKFOLD_DEBUG=1 for the traceback)"
     )
     assert describe_error(ValueError("odd")).startswith("ValueError: odd (set")
     with pytest.raises(ValueError) as found:  # noqa: PT011

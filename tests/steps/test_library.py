@@ -16,6 +16,7 @@ INTERFACE = {
         "train",
         "tune",
         "predict",
+        "predict_pack",
         "evaluate",
         "export",
         "pack",

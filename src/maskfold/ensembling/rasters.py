@@ -10,7 +10,6 @@ import numpy as np
 
 from maskfold.competitions import Competition, Sample
 from maskfold.competitions.windows import MaskWindows
-from maskfold.config import TTAConfig
 from maskfold.datasets.loader import window_loader
 from maskfold.ensembling.checkpoints import Predictor, with_batch_size
 from maskfold.ensembling.ensemble import Ensemble
@@ -120,7 +119,8 @@ class RasterEnsemble:
         config = with_batch_size(predictor.run.config, self.ensemble.batch_size)
         tta = self.ensemble.choice.tta
         own = scaled_size(size, config.data.scale)
-        grid = WindowGrid(own, raster_window(self._tile_side, tta, config.data.scale), tta.overlap)
+        window = tta.window or usual_window(self._tile_side, config.data.scale)
+        grid = WindowGrid(own, window, tta.overlap)
         parts = grid.parts()
         loader = window_loader(RasterWindows(raster, own, parts, name), len(parts), config)
         whole = tta.model_copy(update={"window": None})
@@ -137,12 +137,9 @@ class RasterEnsemble:
         return tile_side(self.competition)
 
 
-def raster_window(side: int, tta: TTAConfig, scale: float) -> int:
-    """Side, in pixels, of the windows in which a raster that is resized by ``scale`` goes through the networks.
-
-    ``side`` is that of `tile_side`.
-    """
-    return tta.window or min(MOST_WINDOW, round(side * scale))
+def usual_window(side: int, scale: float) -> int:
+    """Side, in pixels, of the windows of rasters resized by ``scale``, where none is asked for: that of `tile_side`."""
+    return min(MOST_WINDOW, round(side * scale))
 
 
 def tile_side(competition: Competition) -> int:

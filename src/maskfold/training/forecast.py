@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from maskfold.competitions import Competition, Sample, Samples
 from maskfold.config import Config, TTAConfig
-from maskfold.ensembling.rasters import raster_window, tile_side
+from maskfold.ensembling.rasters import tile_side, usual_window
 from maskfold.inference.stitch import WindowGrid
 from maskfold.inference.views import build_views
 from maskfold.picks import every_nth
@@ -262,7 +262,9 @@ def relative_pixels(competition: Competition, test: Samples, train: Samples, tta
 
 def _seen_pixels(competition: Competition, sample: Sample, tta: TTAConfig, scale: float) -> int:
     size = scaled_size(competition.seen_size(sample), scale)
-    window = raster_window(tile_side(competition), tta, scale) if competition.by_windows(sample) else tta.window
+    window = tta.window
+    if window is None and competition.by_windows(sample):
+        window = usual_window(tile_side(competition), scale)
     return math.prod(size) if window is None else WindowGrid(size, window, tta.overlap).pixels
 
 
