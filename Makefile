@@ -19,7 +19,7 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml setup.py
 	touch $(READY)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 # Faults at random instants of real commands, which must end as if nothing had been: 12 minutes on idle cores.
 drill: $(READY)

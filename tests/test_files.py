@@ -7,6 +7,7 @@ import shutil
 import stat
 
 import pytest
+from tests.children import in_child
 
 from maskfold.errors import StorageError
 from maskfold.files import atomic_path, exchange_folder, sweep, write_file
@@ -46,14 +47,15 @@ def test_mode_follows_the_umask(tmp_path):
 def refused(path, prepare):
     """What a process of its own, after ``prepare``, says of writing 10,000 bytes."""
     reader, writer = os.pipe()
-    if (child := os.fork()) == 0:
+
+    def write():
         prepare()
         try:
             LocalStorage(path.parent).publish(path.name, bytes(10_000))
         except StorageError as error:
             os.write(writer, str(error).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
+
+    assert in_child(write) == 0
     os.close(writer)
     with os.fdopen(reader) as said:
         return said.read()

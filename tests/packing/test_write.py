@@ -2,7 +2,6 @@
 
 import getpass
 import os
-import signal
 import zipfile
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import segmentation_models_pytorch as smp
 import torch
 import yaml
 from safetensors.torch import load_file
+from tests.children import die, killed
 from tests.drawn_runs import constant_run, random_run
 
 import maskfold
@@ -174,10 +174,9 @@ def test_a_pack_is_written_whole_or_not_at_all(run, competition, tmp_path, monke
 
 def test_what_a_kill_left_is_removed_by_the_next_pack(run, competition, tmp_path, monkeypatch):
     out = tmp_path / "out/pack"
-    if (child := os.fork()) == 0:
-        monkeypatch.setattr(write, "write_ensemble", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        written(run, competition, out)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "write_ensemble", die)
+        assert killed(lambda: written(run, competition, out))
     assert [path for path in out.parent.iterdir() if path.is_dir()], "something is left"
     written(run, competition, out)
     assert list(out.parent.iterdir()) == [out]

@@ -5,6 +5,7 @@ import resource
 
 import numpy as np
 import pytest
+from tests.children import in_child
 
 from maskfold.errors import StorageError
 from maskfold.rasters.scratch import DiskArray
@@ -25,12 +26,9 @@ def test_there_is_room_for_all_of_it_before_anything_is_written(tmp_path):
 
 
 def test_a_disk_without_room_is_one_message(tmp_path):
-    if (child := os.fork()) == 0:
+    def write():
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-        try:
-            with pytest.raises(StorageError, match="needs 600,000 bytes, more than this system lets a file have"):
-                DiskArray(tmp_path / "map", 1, (300, 500), np.float32)
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+        with pytest.raises(StorageError, match="needs 600,000 bytes, more than this system lets a file have"):
+            DiskArray(tmp_path / "map", 1, (300, 500), np.float32)
+
+    assert in_child(write) == 0

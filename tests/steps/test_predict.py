@@ -1,11 +1,10 @@
 """What prediction settles before the first image: which ensemble, which folds, which file."""
 
-import os
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.children import die, killed
 from tests.drawn_runs import dice, make_run
 
 from maskfold.competitions import open_competition
@@ -164,13 +163,15 @@ def test_submissions_get_a_name_of_their_own(run, here, drawn):
 @pytest.mark.parametrize("written", [False, True])
 def test_a_kill_between_submission_and_log_loses_nothing(run, here, drawn, written):
     competition, out = open_competition(run.config.competition), Path("mine.csv")
-    if (child := os.fork()) == 0:
+
+    def write():
         with reserve("mine", competition, out) as place:
             place.path.with_name(".mine.tmp-abc123.csv").write_text("half of it")
             if written:
                 place.path.write_text("masks")
-            os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
+            die()
+
+    assert killed(write)
     with reserve("mine", competition, out) as place:
         assert place.complete == written
         place.path.write_text("masks")

@@ -1,13 +1,12 @@
 """What is written below ``submissions/``, after kills and for places that are taken."""
 
-import os
-import signal
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from tests.children import die, killed
 from tests.drawn_runs import competition, config, make_run, truth  # noqa: F401 (fixtures)
 
 from maskfold.competitions import Samples
@@ -72,10 +71,9 @@ def test_killed_between_submission_and_maps_the_same_command_makes_the_maps(run,
     out.write_text("of earlier weights")
     with MapStore(LocalStorage(maps), "").replace(default_choice([run]).model_dump(mode="json")):
         pass
-    if (child := os.fork()) == 0:
-        MapWriter.close = lambda self: os.kill(os.getpid(), signal.SIGKILL)
-        predict(run, out, save_probabilities=True, overwrite=True, parallel=1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    with monkeypatch.context() as patch:
+        patch.setattr(MapWriter, "close", die)
+        assert killed(lambda: predict(run, out, save_probabilities=True, overwrite=True, parallel=1))
     assert len(out.read_text()) > 20
     (left := maps / "0123456789abcdef.pngs").write_bytes(b"a shard that no list names")
     assert MapStore(LocalStorage(maps), "").made_with() is None, "those of the former one are not this one's"
