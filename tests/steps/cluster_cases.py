@@ -103,7 +103,7 @@ def test_two_processes_train_a_fold_of_which_one_is_killed(nodes, place, tiny, c
     pd.testing.assert_frame_equal(read_epochs(together), read_epochs(alone), rtol=1e-4)
 
 
-def test_a_killed_node_changes_nothing(nodes, place, tiny, capfd):
+def test_a_killed_node_changes_nothing(nodes, place, tiny, capfd, monkeypatch):
     cluster, other, there = nodes
     config = override(tiny, {"train.epochs": 3, "averaging.ema": 0.8, "post.steps": {"tests.own_parts:DeadlyStep": {}}})
     run = Run(Path("runs/ray"))
@@ -133,8 +133,11 @@ def test_a_killed_node_changes_nothing(nodes, place, tiny, capfd):
     two = predict(ray, Path("two.csv"), save_probabilities=True, overrides={"inference.batch_size": 2}, cluster=there)
     assert Path("killed_shard").exists()
     assert one.read_bytes() == two.read_bytes()
+    cancelled = []
+    monkeypatch.setattr("ray.cancel", lambda reference, **options: cancelled.append(reference))
     with pytest.raises(ConfigError, match="task 1 is wrong"), cluster_workers(there) as workers:
         workers(wrong, [(1,)])
+    assert not cancelled, "Ray would abort this process: its task ended by itself"
 
 
 def test_a_study_on_a_cluster_is_that_of_this_machine(nodes, place, drawn):

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
-from maskfold.cluster.workers import DEATHS, PATIENCE, enter, gone
+from maskfold.cluster.workers import DEATHS, PATIENCE, end_tasks, enter, gone
 from maskfold.errors import BusyError, ClusterError, MaskfoldError
 from maskfold.parallel import PROCESSES, Executor, Task, Work
 
@@ -140,11 +140,9 @@ class _Group:
 
     def end(self) -> None:
         """End what still runs, and free its room."""
-        import ray  # pyright: ignore[reportMissingImports]
         from ray.util.placement_group import remove_placement_group  # pyright: ignore[reportMissingImports]
 
-        for process in self.running:
-            ray.cancel(process, force=True)
+        end_tasks(self.running)
         if self._room is not None:
             remove_placement_group(self._room)
 

@@ -136,16 +136,25 @@ class ClusterWorkers(Executor):
         try:
             while running:
                 (done,), _ = ray.wait(list(running), num_returns=1)
+                task = running.pop(done)
                 try:
                     ray.get(done)
                 except RayTaskError as error:
                     raise (error.cause if isinstance(error.cause, Exception) else error) from None
                 except RayError as error:
                     raise gone(error) from None
-                yield running.pop(done)
+                yield task
         finally:
-            for reference in running:
-                ray.cancel(reference, force=True)
+            end_tasks(list(running))
+
+
+def end_tasks(references: list) -> None:
+    """End the tasks that still run; Ray aborts a process that cancels a task whose result has just come."""
+    import ray  # pyright: ignore[reportMissingImports]
+
+    if references:
+        for reference in ray.wait(references, num_returns=len(references), timeout=0)[1]:
+            ray.cancel(reference, force=True)
 
 
 def gone(error: Exception) -> TrainingError:
