@@ -172,13 +172,16 @@ def enter(folder: str) -> None:
         os.chdir(folder)
 
 
-_kept: dict[str, Any] = {}
+_kept: dict[str, Any] = {}  # the object of the last call alone: an ensemble holds its networks
 
 
 def _work(folder: str, key: str, work: Work, task: Task) -> None:
     """What a worker does: in the folder that the command was given in, with the object that it has already."""
     enter(folder)
-    work = _kept.setdefault(key, work)
+    if key not in _kept:
+        _kept.clear()
+        _kept[key] = work
+    work = _kept[key]
     until = time.monotonic() + PATIENCE
     while True:
         try:

@@ -11,7 +11,7 @@ from maskfold.cluster import Cluster, cluster_workers
 from maskfold.errors import ClusterError
 
 NO_RAY = "ray is not installed: pip install -r requirements-cluster.txt"
-CASES = Path(__file__).with_name("cluster_cases.py")
+CASES = Path(__file__).with_name("cases.py")
 
 
 def test_no_cluster_is_one_message():

@@ -1,7 +1,8 @@
-"""Groups of a cluster's processes, as far as no cluster is needed."""
+"""Workers of a cluster and groups of its processes, as far as no cluster is needed."""
 
 import pytest
 
+from maskfold.cluster import workers
 from maskfold.cluster.groups import _Group, refuse_too_large
 from maskfold.cluster.workers import PASSED_ON
 from maskfold.errors import ClusterError
@@ -20,6 +21,18 @@ def test_a_group_that_can_never_begin_is_refused():
 def test_a_group_that_never_began_can_be_ended():
     pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-cluster.txt")
     _Group(NEEDS, print, ()).end()
+
+
+def test_a_worker_keeps_the_object_of_its_last_call(here):
+    calls: list[tuple[str, int]] = []
+
+    def named(name):
+        return lambda task: calls.append((name, task))
+
+    for key, name, task in [("a", "one", 1), ("a", "the same, sent again", 2), ("b", "two", 3)]:
+        workers._work(str(here), key, named(name), (task,))
+    assert calls == [("one", 1), ("one", 2), ("two", 3)]
+    assert list(workers._kept) == ["b"], "networks of earlier calls would fill the memory"
 
 
 def test_workers_learn_where_the_cache_is():
