@@ -1,11 +1,12 @@
 """Seconds per image of one network's logits on the CPU: torch against onnxruntime, and OpenVINO where it is installed.
 
-    python benchmarks/bench_engines.py [--size N] [--threads N] [--repeats N] [--busy]
+    python benchmarks/bench_engines.py [--size N] [--batch N] [--threads N] [--repeats N] [--busy]
 
-Random weights (speed does not depend on them), batches of one image, candidates take turns; float32, and torch as
-prediction runs it where ``train.precision`` is auto: channels last, and bf16 where the processor is fast at it. Before
-timing, the logits of all in float32 are compared, and the pixels that they would decide otherwise around the median
-logit, where a network that was not trained is least sure. "Folded" are batch norms in the convolutions before them.
+Random weights (speed does not depend on them), candidates take turns; float32, and torch as prediction runs it where
+``train.precision`` is auto: channels last, and bf16 where the processor is fast at it, then with batch norms that
+convolutions have absorbed, or apart. Before timing, the logits of all in float32 are compared, and the pixels that they
+would decide otherwise around the median logit, where a network that was not trained is least sure. "Folded" are batch
+norms in the convolutions before them.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from maskfold.config import ModelConfig
 from maskfold.device import choose_precision
+from maskfold.inference.absorbed import absorb_batch_norms
 from maskfold.models import build_model
 from maskfold.models.onnx import Named, OnnxNetwork, onnx_bytes
 from timing import clock_of, convolutions, interleave, machine, print_row
@@ -31,6 +33,7 @@ ENCODERS = ("resnet18", "resnet34")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=512, help="height and width in pixels; default 512")
+    parser.add_argument("--batch", type=int, default=1, help="images a pass; default 1")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: as many as torch takes")
     parser.add_argument("--repeats", type=int, default=9, help="calls of each; default 9")
     parser.add_argument("--busy", action="store_true", help="count processor time: on a machine that others use")
@@ -38,7 +41,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     print(f"{machine('torch', 'onnxruntime')}; {arguments.threads} threads, {arguments.size} x {arguments.size}")
     precision = choose_precision("auto", torch.device("cpu"))
-    print(f"torch as it predicts: channels_last, {precision or 'float32'}; milliseconds a pass\n")
+    print(f"torch as it predicts: channels_last, {precision or 'float32'}; milliseconds an image\n")
     for number, encoder in enumerate(ENCODERS):
         row(encoder, arguments, precision, head=number == 0)
 
@@ -46,7 +49,7 @@ def main() -> None:
 def row(encoder: str, arguments: argparse.Namespace, precision: torch.dtype | None, *, head: bool) -> None:
     size = arguments.size
     torch.manual_seed(0)
-    images = torch.randint(0, 256, (1, 3, size, size), dtype=torch.uint8)
+    images = torch.randint(0, 256, (arguments.batch, 3, size, size), dtype=torch.uint8)
     plain = network(encoder)
     graph = onnx_bytes(Named(plain, ["mask"]).eval(), images.float(), ["mask"])
     twin = OnnxNetwork(graph, encoder)
@@ -63,15 +66,16 @@ def row(encoder: str, arguments: argparse.Namespace, precision: torch.dtype | No
         calls["OpenVINO"] = openvino(graph, images, arguments.threads, "f32")
     with torch.inference_mode():
         found = {name: np.asarray(call()) for name, call in calls.items()}
-        calls["torch as it predicts"] = lambda: autocast(last, precision)(images)
-        calls["the same, folded"] = lambda: autocast(folded, precision)(images)
-        if precision is not None and find_spec("openvino"):
-            calls["OpenVINO bf16"] = openvino(graph, images, arguments.threads, "bf16")
+        calls["torch as it predicts"] = as_it_predicts = predicting(last, images, precision)
+        if precision is not None:
+            calls["batch norms apart"] = predicting(last, images, precision, absorbed=False)
+            if find_spec("openvino"):
+                calls["OpenVINO bf16"] = openvino(graph, images, arguments.threads, "bf16")
         seconds = interleave(calls, arguments.repeats, clock=clock_of(arguments.busy))
-        share = convolutions(calls["torch as it predicts"])
+        share = convolutions(as_it_predicts)
     if head:
         print_row("U-Net with encoder", *calls, head=True)
-    print_row(encoder, *(f"{seconds[name] * 1e3:.1f}" for name in calls))
+    print_row(encoder, *(f"{seconds[name] / arguments.batch * 1e3:.1f}" for name in calls))
     border = np.median(found["torch"])
     for name, logits in found.items():
         same = ((logits > border) == (found["torch"] > border)).mean()
@@ -101,14 +105,17 @@ def fold(model: nn.Module) -> nn.Module:
     return model
 
 
-def autocast(network: torch.nn.Module, precision: torch.dtype | None) -> Callable[[torch.Tensor], object]:
+def predicting(
+    network: torch.nn.Module, images: Tensor, precision: torch.dtype | None, *, absorbed: bool = True
+) -> Callable[[], object]:
     """The network as prediction calls it."""
+    call = network if precision is None or not absorbed else absorb_batch_norms(network, images, precision)
 
-    def call(images: torch.Tensor) -> object:
+    def predict() -> object:
         with torch.autocast("cpu", dtype=precision, enabled=precision is not None):
-            return network(images)
+            return call(images)
 
-    return call
+    return predict
 
 
 def network(encoder: str) -> torch.nn.Module:
