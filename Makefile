@@ -53,7 +53,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/bench_engines.py --size 256 --repeats 5
 	$(BIN)/python benchmarks/bench_train.py --size 256 --no-compiled
 	$(BIN)/python benchmarks/bench_predict.py --size 256 --usual-images 4 --repeats 2
-	$(BIN)/python benchmarks/bench_memory.py
+	$(BIN)/python benchmarks/bench_memory.py --images 200 1000
 	$(BIN)/python benchmarks/bench_tune.py --images 250
 	$(BIN)/python benchmarks/bench_startup.py --repeat 1
 	$(BIN)/python benchmarks/bench_table.py --rows 100000

@@ -25,7 +25,7 @@ from scipy import ndimage
 import maskfold
 from maskfold.competitions import Competition
 from maskfold.config import PostConfig
-from maskfold.ensembling.checkpoints import oof_options
+from maskfold.ensembling.checkpoints import oof_facts
 from maskfold.ensembling.choice import EnsembleChoice, Mix
 from maskfold.ensembling.oof import OofImage, oof_images
 from maskfold.ensembling.settings import Scorer, Setting
@@ -75,7 +75,7 @@ def begin(images: int, size: int) -> Run:
     for fold in range(5):
         folder = run.fold(fold)
         folder.save_checkpoint("best", {"weight": torch.zeros(1)})
-        with folder.oof("best").replace(oof_options(run.config.tta)) as store:
+        with folder.oof("best").replace(oof_facts(folder, "best", run.config.tta)) as store:
             for name in table.query("fold == @fold and split == 'valid'")["id"]:
                 store.write(name, found[name])
         folder.finish({"candidates": {"best": 0.5}, "metric": "dice"})

@@ -248,7 +248,7 @@ def test_autocast_and_inference_mode_are_on_for_the_network_only():
     loader = [batch(0, 2, (8, 6))]
     predictions = predict_batches([model], loader, labels=BINARY, tta=tta, device=CPU, precision=torch.bfloat16)
     first = next(predictions)
-    assert model.calls[0][1:] == (True, True)
+    assert model.calls[-1][1:] == (True, True)
     assert not torch.is_inference_mode_enabled()
     assert not torch.is_autocast_enabled("cpu")
     predictions.close()
