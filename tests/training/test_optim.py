@@ -74,7 +74,20 @@ def test_lookahead_pulls_back_to_the_slow_weights():
     assert torch.allclose(weight, start - 9)
 
 
-@pytest.mark.parametrize("values", [{"name": "adamm"}, {"name": "adamw", "options": {"momentun": 0.9}}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"name": "adamm"},
+        {"name": "my_adamw"},  # of which timm looks at the last word alone
+        {"name": "adamw", "options": {"momentun": 0.9}},
+        # These timm drops in silence.
+        {"name": "lookahead_adamw", "options": {"momentum": 0.9}},
+        {"name": "SGD", "options": {"betas": [0.9, 0.99]}},
+        {"name": "lion", "options": {"eps": 1e-6}},
+        {"name": "adamw", "options": {"layer_decay": 0.75}},
+        {"name": "adamw", "options": {"filter_bias_and_bn": False}},
+    ],
+)
 def test_unknown_names_and_options_are_refused(values):
     with pytest.raises(TrainingError, match=r"optim\.name .* cannot be built"):
         build_optimizer(Network(), OptimConfig(**values))

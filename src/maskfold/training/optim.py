@@ -9,19 +9,30 @@ import torch
 # timm is marked as typed but does not declare what it exports.
 from timm.optim import (
     Lookahead,  # pyright: ignore[reportPrivateImportUsage]
+    OptimInfo,  # pyright: ignore[reportPrivateImportUsage]
     create_optimizer_v2,  # pyright: ignore[reportPrivateImportUsage]
     get_optimizer_info,  # pyright: ignore[reportPrivateImportUsage]
 )
 from torch import nn
 
 from maskfold.config import OptimConfig
-from maskfold.errors import TrainingError
+from maskfold.errors import TrainingError, first_few
 from maskfold.models import SegmentationModel
 
 # timm's names of torch's own optimisers.
 FUSED = ("adam", "adamw", "sgd", "momentum")
 # Options that say by which kernels an optimiser steps.
 KERNELS = ("fused", "foreach")
+# timm's arguments for making groups of a whole network, which it ignores where it is given groups.
+OF_GROUPS = (
+    "filter_bias_and_bn",
+    "fallback_list",
+    "fallback_no_weight_decay",
+    "layer_decay",
+    "layer_decay_min_scale",
+    "layer_decay_no_opt_scale",
+    "param_group_fn",
+)
 
 
 def build_optimizer(model: SegmentationModel, config: OptimConfig) -> torch.optim.Optimizer:
@@ -40,6 +51,7 @@ def build_optimizer(model: SegmentationModel, config: OptimConfig) -> torch.opti
         *_decay_groups(model.other_parameters(), config, config.lr),
     ]
     try:
+        second_order = _info_of(config).second_order
         optimizer = create_optimizer_v2(
             groups, opt=config.name, lr=config.lr, weight_decay=config.weight_decay, **options
         )
@@ -48,7 +60,7 @@ def build_optimizer(model: SegmentationModel, config: OptimConfig) -> torch.opti
             f"optim.name '{config.name}' with optim.options {config.options} cannot be built ({error}): "
             "timm.optim.list_optimizers() lists the names"
         ) from None
-    if get_optimizer_info(config.name.lower().removeprefix("lookahead_")).second_order:
+    if second_order:
         raise TrainingError(
             f"optim.name is {config.name}, which needs second derivatives of the loss, and training makes first ones "
             "only: choose another, such as adamw"
@@ -56,6 +68,16 @@ def build_optimizer(model: SegmentationModel, config: OptimConfig) -> torch.opti
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer
+
+
+def _info_of(config: OptimConfig) -> OptimInfo:
+    """What timm says of the optimiser; a ValueError for another name, and for options that it would silently drop."""
+    info = get_optimizer_info(config.name.lower().removeprefix("lookahead_"))
+    lacking = {"eps": not info.has_eps, "betas": not info.has_betas, "momentum": not info.has_momentum}
+    dropped = [key for key in config.options if key in OF_GROUPS or lacking.get(key)]
+    if dropped:
+        raise ValueError(f"it does not take {first_few(dropped)}")
+    return info
 
 
 def _decay_groups(parameters: Iterable[nn.Parameter], config: OptimConfig, lr: float) -> list[dict]:
