@@ -78,6 +78,16 @@ def test_parameters_are_divided_without_rest():
     assert len(encoder) + len(other) == len(list(model.parameters()))
 
 
+def test_what_the_network_itself_keeps_fixed_is_not_thawed():
+    """Its gradients would be no optimiser's, never cleared, and would count for the norm at which others are clipped."""
+    net = strided().net
+    net.encoder.weight.requires_grad_(False)
+    model = SegmentationModel(net, mean=(0.0,) * 3, std=(1.0,) * 3, stride=4)
+    for frozen in (True, False):
+        model.freeze_encoder(frozen)
+        assert (net.encoder.weight.requires_grad, net.encoder.bias.requires_grad) == (False, not frozen)
+
+
 def test_images_of_another_shape_are_refused():
     with pytest.raises(ModelError, match=r"given \(3, 8, 8\).*\(N, 3, H, W\)"):
         strided()(torch.zeros(3, 8, 8))

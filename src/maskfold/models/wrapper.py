@@ -28,6 +28,9 @@ class SegmentationModel(nn.Module):
             cannot be trained on batches of one.
         presence: a head on what the encoder returns; its logits are the further output ``presence``.
         last: name of the further output that the logits' last channel is; None: all of them are the mask's.
+
+    Attributes:
+        fixed: names of the net's parameters that it came with as needing no gradient.
     """
 
     net: Any  # smp's networks and our own, whose attributes nn.Module does not declare
@@ -54,6 +57,7 @@ class SegmentationModel(nn.Module):
         self.stride = stride
         self.minimum = minimum
         self.pools_to_one = pools_to_one
+        self.fixed = {name for name, value in net.named_parameters() if not value.requires_grad}
         self.register_buffer("mean", scale * torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", scale * torch.tensor(std).view(-1, 1, 1))
 
@@ -132,9 +136,12 @@ class SegmentationModel(nn.Module):
         return [parameter for parameter in self.parameters() if id(parameter) not in encoder]
 
     def freeze_encoder(self, frozen: bool) -> None:
-        """Keep the pretrained part as it is, the statistics of its norms included, or let it train again."""
-        for parameter in self.encoder_parameters():
-            parameter.requires_grad_(not frozen)
+        """Keep the pretrained part as it is, the statistics of its norms included, or let it train again.
+
+        Parameters that the network itself keeps ``fixed`` stay so in any case.
+        """
+        for name, parameter in self.net.encoder.named_parameters():
+            parameter.requires_grad_(not frozen and f"encoder.{name}" not in self.fixed)
         self.net.encoder.train(not frozen)
 
     def freeze_statistics(self) -> None:
