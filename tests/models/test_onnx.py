@@ -89,6 +89,20 @@ def test_adaptive_pooling_is_the_mean_over_torchs_parts(parts):
         np.testing.assert_allclose(graph(images).logits.numpy(), expected, rtol=1e-5)
 
 
+def test_adaptive_pooling_to_a_size_that_depends_on_the_images():
+    """As a plain transformer's pyramid has it."""
+
+    class Shrinks(nn.Module):
+        def forward(self, images):
+            height, width = images.shape[-2:]
+            return nn.functional.adaptive_avg_pool2d(images, (height // 4, width // 3))
+
+    graph = OnnxNetwork(onnx_bytes(Shrinks(), torch.zeros(1, 3, 4, 4), ["mask"]), "pool")
+    for height, width in ((7, 12), (30, 5), (16, 16)):
+        images = torch.rand(2, 3, height, width)
+        torch.testing.assert_close(graph(images).logits, Shrinks()(images), rtol=1e-5, atol=1e-6)
+
+
 def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr(onnx, "find_spec", lambda name: None if name.startswith("onnxr") else name)
     with pytest.raises(

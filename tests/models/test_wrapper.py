@@ -79,7 +79,7 @@ def test_parameters_are_divided_without_rest():
 
 
 def test_what_the_network_itself_keeps_fixed_is_not_thawed():
-    """Its gradients would be no optimiser's, never cleared, and would count for the norm at which others are clipped."""
+    """No optimiser would clear its gradients, and they would count for the norm at which others are clipped."""
     net = strided().net
     net.encoder.weight.requires_grad_(False)
     model = SegmentationModel(net, mean=(0.0,) * 3, std=(1.0,) * 3, stride=4)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def adaptive_average(images: Any, output_size: Sequence[int]) -> Any:
+def adaptive_average(images: Any, output_size: Sequence[Any]) -> Any:
     """`torch.nn.functional.adaptive_avg_pool2d` as two products of matrices, for images of any size.
 
     Part i of ``parts`` is the mean over the places ``floor(i size / parts)`` to ``ceil((i + 1) size / parts)`` of an
@@ -12,7 +12,7 @@ def adaptive_average(images: Any, output_size: Sequence[int]) -> Any:
 
     Args:
         images: ONNX value (N, C, H, W), float.
-        output_size: rows and columns of the result.
+        output_size: rows and columns of the result, numbers or, where they depend on the images, ONNX values.
     """
     from onnxscript import opset18
 
@@ -25,17 +25,14 @@ def adaptive_average(images: Any, output_size: Sequence[int]) -> Any:
     return op.MatMul(op.MatMul(rows, images), op.Transpose(columns, perm=[1, 0]))
 
 
-def _shares(op: Any, size: Any, parts: int) -> Any:
+def _shares(op: Any, size: Any, parts: Any) -> Any:
     """Float32 (parts, size): the weight of each place in each part."""
-    number = op.Constant(value_ints=list(range(parts)))
-    count = op.Constant(value_int=parts)
+    none, one = op.Constant(value_int=0), op.Constant(value_int=1)
+    count = op.Constant(value_int=parts) if isinstance(parts, int) else parts
+    number = op.Range(none, count, one)
     first = op.Div(op.Mul(number, size), count)
-    last = op.Div(
-        op.Add(op.Mul(op.Add(number, op.Constant(value_int=1)), size), op.Constant(value_int=parts - 1)), count
-    )
-    place = op.Unsqueeze(
-        op.Range(op.Constant(value_int=0), size, op.Constant(value_int=1)), op.Constant(value_ints=[0])
-    )
+    last = op.Div(op.Add(op.Mul(op.Add(number, one), size), op.Sub(count, one)), count)
+    place = op.Unsqueeze(op.Range(none, size, one), op.Constant(value_ints=[0]))
     axis = op.Constant(value_ints=[1])
     inside = op.And(op.GreaterOrEqual(place, op.Unsqueeze(first, axis)), op.Less(place, op.Unsqueeze(last, axis)))
     weights = op.Cast(inside, to=1)
