@@ -158,8 +158,9 @@ def _build_net(name: str, config: ModelConfig, classes: int, channels: int) -> n
             )
     except ModelError:
         raise
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"{name} cannot be built with encoder {encoder} and these options: {error}") from error
+    except (TypeError, ValueError, KeyError, RuntimeError, AttributeError, AssertionError) as error:
+        reason = str(error) or type(error).__name__
+        raise ModelError(f"{name} cannot be built with encoder {encoder} and these options: {reason}") from error
 
 
 def _size_multiple(net: nn.Module, name: str) -> int:
