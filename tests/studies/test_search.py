@@ -1,8 +1,10 @@
 """Searches: what may be tried, pruning, and trials that go on after an interruption."""
 
 import copy
+import math
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -19,6 +21,7 @@ optuna = pytest.importorskip("optuna", reason="optuna is not installed")
 from maskfold.studies import search as module  # noqa: E402
 from maskfold.studies.run import run_study  # noqa: E402
 
+TRAIN = module._train
 SEARCH = {
     "trials": 4,
     "folds": [0],
@@ -210,6 +213,50 @@ def test_a_trial_that_no_memory_holds_ends_alone(tmp_path, monkeypatch, error, c
     module.search(plan(tmp_path), one_by_one)
     assert len(surface.tried) == module.trials_ended(plan(tmp_path)) == 4
     assert "Best of 4 trials" in capsys.readouterr().out
+
+
+class Trained:
+    """In the place of runs and trainings: folds whose scores are given, and what is done with them."""
+
+    def __init__(self, monkeypatch, scores):
+        self.scores, self.done, self.adopted, self.reported = scores, [], [], []
+        monkeypatch.setattr(module, "Run", lambda path: self)
+        monkeypatch.setattr(module, "fit", lambda run, fold, callbacks: self.done.append(fold))
+        monkeypatch.setattr(module, "read_epochs", lambda fold: pd.DataFrame({"epoch": [1, 2], "best": fold.best}))
+
+    def adopt(self, config):
+        self.config = config
+        self.adopted.append(config)
+
+    def fold(self, number):
+        score = self.scores[number]
+        return SimpleNamespace(finished=lambda: number in self.done, summary=lambda: {"score": score}, best=score)
+
+    def report(self, score, step):
+        """What a trial of Optuna's is told."""
+        self.reported.append((score, step))
+
+
+def test_a_trial_is_the_mean_of_its_folds_whose_epochs_follow_each_other(tmp_path, monkeypatch):
+    asked = plan(tmp_path, {"folds": [0, 2]}, seeds=[7, 8], options={**OPTIONS, "train.epochs": 5})
+    trained = Trained(monkeypatch, {0: 0.5, 2: 0.75})
+    assert module._train(asked, tmp_path, {"optim.lr": 0.02}, trained) == 0.625
+    assert trained.done == [0, 2]
+    assert trained.reported == [(0.5, 1), (0.5, 2), (0.75, 6), (0.75, 7)]
+    module._train(asked, tmp_path, {"optim.lr": 0.02}, trained)
+    assert trained.done == [0, 2], "what is finished is not trained again"
+    (config, again) = trained.adopted
+    assert (config.seed, config.optim.lr, config.name) == (7, 0.02, again.name)
+
+
+def test_a_trial_without_a_score_says_so(tmp_path, monkeypatch, capsys):
+    """A metric may have nothing to score in the images of a fold, such as a class that none of them has."""
+    Surface(monkeypatch)
+    monkeypatch.setattr(module, "_train", TRAIN)
+    Trained(monkeypatch, {0: math.nan})
+    with pytest.raises(StudyError, match="none of 1 trials of the search finished"):
+        module.search(plan(tmp_path, {"trials": 1}), one_by_one)
+    assert "no score: nothing in the images of folds [0] counts for the metric" in capsys.readouterr().out
 
 
 def session_of(*rows):

@@ -7,6 +7,7 @@ Sources: Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NIPS 20
 import gc
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -148,7 +149,9 @@ def _train(plan: Plan, root: Path, options: Mapping[str, Any], trial: "optuna.Tr
             fit(run, fold, [pruning])
         pruning.report(read_epochs(run.fold(fold)).to_dict("records"))
         scores.append(run.fold(fold).summary()["score"])
-    return fmean(scores)
+    if math.isnan(mean := fmean(scores)):
+        raise StudyError(f"no score: nothing in the images of folds {list(asked.folds)} counts for the metric")
+    return mean
 
 
 def _epochs(config: Config) -> int:
