@@ -1,12 +1,13 @@
 """How many steps fit some hours: arithmetic by hand."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from maskfold.config import Config, override
 from maskfold.errors import TrainingError
-from maskfold.training.forecast import Pace, Work
+from maskfold.training.forecast import Pace, Work, hours_for
 from maskfold.training.hours import iterations_within, least_steps, length_within, of_length
 
 # Two batches a step, 31 batches an epoch; 10 validation images, one candidate, which leaves maps in four views.
@@ -58,3 +59,13 @@ def test_folds_that_do_not_fit_are_said_before():
         length_within(hours, 100, 5, WORK, PACE)
     with pytest.raises(TrainingError, match=r"room for 0 of 1 fold: .* out-of-fold maps; give 0\.013 hours, or lower"):
         length_within(0.001, 0, 1, WORK, PACE)
+
+
+def test_the_hours_that_are_advised_are_not_refused_again():
+    for folds in range(1, 30):
+        with pytest.raises(TrainingError) as refused:
+            length_within(0.001, 1, folds, WORK, PACE)
+        advised = float(re.search(r"give (\S+) hours", str(refused.value))[1])
+        assert length_within(advised, 1, folds, WORK, PACE) >= 15
+        assert advised < 1.1 * (folds * takes(15) / 0.95 + 1) / 3600, "hardly more than are needed"
+    assert (hours_for(3600 * 121.5), hours_for(36.1)) == ("130", "0.011")

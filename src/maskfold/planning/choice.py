@@ -22,6 +22,7 @@ from maskfold.planning.rules.scale import allowed_scales
 from maskfold.planning.rules.views import GAINS, view_count
 from maskfold.planning.rules.window import window, window_pixels
 from maskfold.planning.speed import Speed
+from maskfold.training.forecast import hours_for
 
 # docs/experiments.md: twice the images of short trainings with weights of ImageNet gain 0.025 on tiles
 # (soft_labels_buildings, to 4.6 rounds of the images) and 0.059 on salt (small_images, to 8 rounds). That lasts for 8
@@ -145,10 +146,10 @@ def ranked(budget: Budget, networks: Sequence[Network], cost: Callable[[Network]
     shortest = sorted((min(own, key=total) for own in options), key=total)
     if budget.shortest:
         return shortest
-    hours = total(shortest[0]) / 3600 / (1 - SPARE)
+    hours = hours_for(total(shortest[0]) / (1 - SPARE))
     raise TrainingError(
         f"{budget.seconds / 3600:.3g} hours have no room for a training: {least:.0f} of the {data.train} training "
-        f"images once, its scores and the prediction of {data.test} test images take {hours:.2g} hours on "
+        f"images once, its scores and the prediction of {data.test} test images take {hours} hours on "
         f"{budget.speed.name}; give more hours"
     )
 

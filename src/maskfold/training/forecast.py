@@ -238,6 +238,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def hours_for(seconds: float) -> str:
+    """The hours to give for so many seconds, in two digits, rounded up: fewer would be refused again."""
+    hours = seconds / 3600
+    digit = 10.0 ** (math.floor(math.log10(hours)) - 1)
+    return f"{math.ceil(hours / digit) * digit:g}"
+
+
 def pixels(competition: Competition, samples: Iterable[Sample]) -> int:
     """Of all these images, as they are stored; only headers are read."""
     return sum(math.prod(competition.size(sample.image)) for sample in samples)

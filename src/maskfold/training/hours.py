@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from maskfold.errors import TrainingError
-from maskfold.training.forecast import Forecast, Pace, Work, duration
+from maskfold.training.forecast import Forecast, Pace, Work, duration, hours_for
 
 SPARE = 0.05  # of the time is left, for what else the machine does
 LEAST_STEPS = 20  # of a training that deserves the name; an epoch, where that is shorter
@@ -55,10 +55,9 @@ def length_within(hours: float, spent: float, folds: int, work: Work, pace: Pace
         return steps
     fold = of_length(work, least_steps(work), pace).fold / (1 - SPARE)
     room = max(0, int(left // fold))
-    needed = (folds * fold + spent) / 3600
     advice = f"train {room} of them (--folds), " if room else ""
     raise TrainingError(
         f"train.hours {hours:g} has room for {room} of {folds} fold{'s' * (folds > 1)}: the shortest training, of "
         f"{least_steps(work)} steps, takes {duration(fold)} with its scores and out-of-fold maps; {advice}give "
-        f"{needed:.2g} hours, or lower data.scale, data.crop, train.oof_checkpoints or tta.views"
+        f"{hours_for(folds * fold + spent)} hours, or lower data.scale, data.crop, train.oof_checkpoints or tta.views"
     )
