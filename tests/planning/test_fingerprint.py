@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from tests.clouds import clouds_config, write_clouds
 from tests.drawn_rasters import draw_scene, tile_config, write_tif
 from tests.drawn_runs import truth_of
 from tests.planning.kinds import RESNET10
@@ -19,9 +21,10 @@ from maskfold.images import PLAIN
 from maskfold.labels import Label, LabelSpec
 from maskfold.metrics import build_metric
 from maskfold.planning import MeasuredSpeed, take_fingerprint
+from maskfold.planning import fingerprint as module
 from maskfold.planning.ceiling import score_ceilings
 from maskfold.planning.fingerprint import candidate_scales, class_frequencies
-from maskfold.planning.networks import at_hand
+from maskfold.planning.networks import Cost, at_hand
 
 
 def test_figures_of_drawn_files(tiny, drawn):
@@ -42,6 +45,42 @@ def test_figures_of_drawn_files(tiny, drawn):
     assert 6 < data.object_side < 20
     assert list(data.ceilings) == candidate_scales(44)
     assert 0 < data.reading < 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "options", "of_sums", "costs"),
+    [("f_beta", {"beta": 2}, False, (0.2, 0.8)), ("pooled_dice", {}, True, (0.5, 0.5)), ("airbus_f2", {}, False, None)],
+)
+def test_numbers_are_of_all_images_and_figures_of_those_that_are_read(
+    tiny, monkeypatch, metric, options, of_sums, costs
+):
+    competition, seen = open_competition(tiny.competition), []
+    competition.metric = build_metric(metric, competition.labels, options)
+    monkeypatch.setattr(module, "MOST", {"train": 9, "test": 3})
+    monkeypatch.setattr(module, "check_shift", lambda images, notes: SimpleNamespace(auc=0.9))
+    monkeypatch.setattr(module, "is_upright", lambda thumbnails: seen.append(len(thumbnails)) or True)
+    monkeypatch.setattr(module, "score_ceilings", lambda competition, train, scales: {1.0: len(train)})
+    data = take_fingerprint(competition, tiny.folds)
+    assert (data.train, data.test, data.read, seen, data.ceilings) == (18, 5, 9, [9], {1.0: 9})
+    assert (data.shift, data.upright, data.of_sums, data.error_costs) == (0.9, True, of_sums, costs)
+
+
+def test_classes_and_objects_as_networks_see_them(tmp_path):
+    """Clouds, of which Gravel is the only class that the table has; networks see them at half their size."""
+    write_clouds(tmp_path / "clouds", size=(20, 16))
+    path = tmp_path / "clouds/profile.yaml"
+    profile = path.read_text().replace("multilabel", "multiclass").replace("metric: dice", "metric: miou")
+    path.write_text(profile.replace("[Fish, Flower, Gravel, Sugar]", "[none, Fish, Flower, Gravel, Sugar]"))
+    table = (tmp_path / "clouds/train.csv").read_text().splitlines()
+    (tmp_path / "clouds/train.csv").write_text("\n".join([table[0], *(row for row in table if "Gravel" in row)]) + "\n")
+    config = clouds_config(tmp_path / "clouds")
+    competition = open_competition(config.competition)
+    competition.resampling = lambda sample: 0.5
+    data = take_fingerprint(competition, config.folds)
+    area = 40 // 3 * 48 // 2
+    share = area / (40 * 48)
+    assert data.frequencies == pytest.approx((1 - share, 0, 0, share, 0))
+    assert data.object_side == pytest.approx(0.5 * area**0.5)
 
 
 # As large as the first training image is, 203 pixels, two windows hold the large image.
@@ -122,14 +161,20 @@ def test_what_the_true_masks_score():
         metric=build_metric("dice", labels),
         size=lambda image: values.shape,
         resampling=lambda sample: 1.0,
-        coverage=lambda masks, size, id: 0.1,
-        label=lambda masks, size, id: Label.whole(values),
+        coverage=lambda masks, size, id: float(id == "a"),
+        label=lambda masks, size, id: Label.whole(values if id == "a" else 0 * values),
     )
-    found = score_ceilings(competition, [SimpleNamespace(id="a", image="a", masks=())], [0.125, 0.25, 1.0])
+    square, empty = (SimpleNamespace(id=name, image=name, masks=()) for name in "ab")
+    found = score_ceilings(competition, [empty, square], [0.125, 0.25, 1.0])
     for scale in (0.125, 0.25):
         kept = (64 - 0.5 / scale) ** 2
         assert found[scale] == pytest.approx(kept / 64**2, abs=0.015)
     assert found[1.0] == pytest.approx(1, abs=0.02)
+    competition.resampling = lambda sample: 0.5
+    assert score_ceilings(competition, [square], [0.25]) == {0.25: found[0.125]}
+    assert score_ceilings(competition, [empty], [0.25]) == {0.25: 1.0}
+    competition.metric.score = lambda stats: math.nan
+    assert score_ceilings(competition, [square], [0.25]) == {0.25: 1.0}, "nothing that counts"
 
 
 def test_data_that_cannot_be_used_is_not_planned_for(tiny, drawn, tmp_path):
@@ -157,6 +202,34 @@ def test_weights_at_hand(tmp_path, monkeypatch):
     (tmp_path / "tf_efficientnet_lite2_imagenet.safetensors").write_bytes(b"")
     found = [encoder.name for encoder in at_hand()]
     assert found == ["mobilenet_v2", "tu-tf_efficientnet_lite2"]
+
+
+def test_costs_are_of_a_million_pixels_and_the_middle_of_the_steps(monkeypatch):
+    """Steps of eight images of 256 pixels; the first, of each kind, warms up."""
+    now, takes = [0.0], iter([9.0, 3.0, 1.0, 2.0, 5.0, 0.5, 0.125, 0.25])
+    speed = MeasuredSpeed(LabelSpec("binary", ("a",)), PLAIN, torch.device("cpu"), clock=lambda: now[0])
+
+    def step(*_):
+        now[0] += next(takes) / 10
+
+    monkeypatch.setattr(speed, "build", lambda row: torch.nn.Conv2d(1, 1, 1))
+    monkeypatch.setattr(speed, "_train", step)
+    monkeypatch.setattr(speed, "_predict", step)
+    millions = 8 * 256**2 / 1e6
+    assert speed.cost(RESNET10[0]) == Cost(pytest.approx(0.2 / millions), pytest.approx(0.025 / millions))
+
+
+def test_slow_networks_are_measured_by_fewer_steps(monkeypatch):
+    """6 s of steps at most, one at least after the one that warms up."""
+    now, done = [0.0], []
+    speed = MeasuredSpeed(LabelSpec("binary", ("a",)), PLAIN, torch.device("cpu"), clock=lambda: now[0])
+
+    def step(*_):
+        now[0] += 4.0
+        done.append(now[0])
+
+    assert speed._median(step) == 4.0
+    assert len(done) == 2
 
 
 def test_this_device_is_measured():
