@@ -10,6 +10,9 @@ from tests.planning.kinds import ALL, CPU, GPU, KINDS, LITE, RESNET10, SCRATCH, 
 from maskfold.config import Config, load_config
 from maskfold.errors import TrainingError
 from maskfold.planning import make_plan
+from maskfold.planning import plan as plan_module
+from maskfold.planning.encoders import ENCODERS
+from maskfold.planning.encoders import SCRATCH as SCRATCH_ENCODER
 from maskfold.planning.rules import input
 from maskfold.planning.write import plan_yaml
 
@@ -73,6 +76,22 @@ def test_more_hours_are_worth_more():
     assert [plan.enough for plan in plans] == [False, False, False, True]
     assert plans[0].option.scale <= plans[-1].option.scale
     assert "more gain nothing" in plans[-1].values["train.epochs"].why
+
+
+def test_a_plan_tells_the_seconds_of_all_folds_and_what_learning_costs():
+    plan = make_plan(BASE, kind(256, 256), CPU, hours=9, networks=LITE)
+    train = plan.config(BASE).train
+    images = train.epochs * (train.epoch_images or 640)
+    assert (plan.option.folds, plan.seconds) == (5, pytest.approx(plan.option.costs.total(images, 5)))
+    assert plan.costs == pytest.approx({network.name: network.cost.train for network in LITE})
+
+
+@pytest.mark.parametrize(("names", "chosen"), [([], SCRATCH_ENCODER.name), (["mobilenet_v2"], "mobilenet_v2")])
+def test_networks_without_weights_are_for_those_who_have_none(names, chosen, monkeypatch):
+    monkeypatch.setattr(plan_module, "at_hand", lambda: [ENCODERS[name] for name in names])
+    plan = make_plan(BASE, kind(256, 256), CPU, hours=1)
+    assert {name.partition(" ")[0] for name in plan.costs} == {chosen}
+    assert plan.config(BASE).model.encoder_weights == ("imagenet" if names else None)
 
 
 def test_a_slower_device_trains_on_fewer_pixels():

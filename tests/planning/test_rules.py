@@ -409,6 +409,13 @@ def test_what_an_option_promises():
     assert sorted(option.network.name for option in best) == sorted(network.name for network in LITE)
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_twice_the_seconds_are_half_of_the_images(task):
+    network, doubling = LITE[0], choice.CLASSES_DOUBLING if task == "multiclass" else choice.DOUBLING
+    assert choice.promise(network, 1.0, task) == pytest.approx(quality(network))
+    assert choice.promise(network, 1.0, task) - choice.promise(network, 2.0, task) == pytest.approx(doubling)
+
+
 def test_views_compete_with_training_for_the_hours():
     def chosen(test, seconds):
         data = kind(512, 512, test=test)
