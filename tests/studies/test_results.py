@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from maskfold.errors import StudyError
 from maskfold.metrics import PairedResult
 from maskfold.studies import results as module
 from maskfold.studies.columns import Column
@@ -56,6 +57,53 @@ def test_differences_are_from_the_baseline_and_their_intervals_over_seeds_too(mo
     assert figure.difference.difference == pytest.approx(0.2)
     assert figure.difference.low < 0.1 < 0.3 < figure.difference.high
     assert (found.images, found.groups) == (12, 12)
+
+
+class Drawn:
+    """A study of one seed: scores of twelve images that a variant has, in groups, and of its networks the names."""
+
+    def __init__(self, monkeypatch, values, groups, *, ids=None, truth=None):
+        ids = ids or {}
+        self.values, self.study = (
+            values,
+            SimpleNamespace(seeds=(0,), truth=truth, variants=["old", "new"], against={"old": None, "new": "old"}.get),
+        )
+
+        def scored(plan, name, seed):
+            rows = np.array(values[name], float)[:, None]
+            own = ids.get(name, [str(number) for number in range(12)])
+            return Scores(own, groups, {"ece": rows}, rows if truth else None, groups)
+
+        mean = Column("ece", lambda *_: np.zeros(1), lambda rows: rows[..., 0].mean(-1), lower=True)
+        monkeypatch.setattr(module, "columns_of", lambda plan: [mean])
+        monkeypatch.setattr(module, "score", scored)
+        monkeypatch.setattr(module, "_summaries", lambda plan, name: [{"seconds": 60.0, "device": "cpu"}])
+        monkeypatch.setattr(module, "_fold_count", lambda plan: 5)
+
+    def folds(self, name):
+        """Of any variant."""
+        return (0,)
+
+
+def test_intervals_are_over_groups_which_are_drawn_whole(monkeypatch):
+    """Of two scenes, of nine and three images, one is worse: over images that is a gain, over scenes it is none."""
+    values, scenes = {"old": [0.5] * 12, "new": [0.6] * 9 + [0.45] * 3}, ["a"] * 9 + ["b"] * 3
+    alone = gather(Drawn(monkeypatch, values, [str(number) for number in range(12)]), ["old", "new"])
+    found = gather(Drawn(monkeypatch, values, scenes, truth="truth"), ["old", "new"])
+    assert [each.rows[1].figures[0].difference.low > 0 for each in (alone, found)] == [True, False]
+    assert (found.images, found.groups, found.lower) == (12, 2, ("ece",))
+    assert found.rows[1].verdict.startswith("undecided")
+    assert found.rows[1].out_of_fold == pytest.approx((0.5625, 0.45, 0.6)), "an interval over two scenes is all of it"
+
+
+def test_a_variant_is_compared_with_its_own_baseline_on_the_same_images_or_not_at_all(monkeypatch):
+    values, groups = {"old": [0.5] * 12, "new": [0.6] * 12}, [str(number) for number in range(12)]
+    (row,) = gather(found := Drawn(monkeypatch, values, groups), ["new"]).rows
+    assert (row.against, row.verdict, row.figures[0].difference) == (None, "", None)
+    assert gather(found, ["new"]).missing == ("old",)
+    others = Drawn(monkeypatch, values, groups, ids={"new": [f"x{number}" for number in range(12)]})
+    with pytest.raises(StudyError, match="new was scored on 12 images and old on 12, not the same"):
+        gather(others, ["old", "new"])
 
 
 def test_few_groups_decide_nothing():
