@@ -93,6 +93,17 @@ def test_no_second_attempt_of_what_failed_or_could_not_predict_any_more(world):
     assert len(world.calls) == 2
 
 
+def test_folds_share_what_is_left_and_a_network_still_predicts(world):
+    world.trained = []
+    assert not train_folds(world.log, training(2), NEEDS, until=208)
+    # Half of 208 s; a second later all that is left; each less 14 s for start and end, and 30 s were trained before.
+    assert [words[-1] for _, words, _ in world.calls] == [f"{seconds / 3600:.6f}" for seconds in (104 + 16, 207 + 16)]
+    world.calls.clear()
+    world.script = [(5000, True)]
+    train_folds(world.log, training(1), NEEDS, until=970)
+    assert len(world.calls) == 1, "from 965 s on a network predicts: what was late has no second attempt"
+
+
 def test_later_folds_are_left_out_where_no_time_is_left(world):
     world.now = 195.0
     world.log.step("first: train fold 0").ended, world.trained = "done", [0]
@@ -244,6 +255,42 @@ def flight(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(pilot, "tune", lambda *_: done.append(("tune", sorted(trained))) or True)
     monkeypatch.setattr(pilot, "predict", lambda *_, whole=False: done.append(("predict", whole)) or True)
     return done, trained, lambda: Autopilot(tiny.model_copy(update={"name": "mine"}), 1.0).run()
+
+
+@pytest.mark.parametrize(("enough", "most"), [(True, 7), (False, None)])
+def test_the_plans_epochs_are_a_limit_only_where_more_gain_nothing(flight, monkeypatch, enough, most):
+    _, _, fly = flight
+    asked = []
+
+    def measured(self, rung, config, folds, *, most=None):
+        asked.append((list(folds), most))
+        raise TrainingError("this is all")
+
+    facts = {"folds": 2, "epochs": 7, "enough": enough}
+    monkeypatch.setattr(Autopilot, "_plan", lambda self: self.log.facts.update(plan=facts))
+    monkeypatch.setattr(Autopilot, "_measured", measured)
+    fly()
+    assert asked == [([0, 1], most)]
+
+
+def test_a_plan_is_for_the_hours_that_are_left(tmp_path, monkeypatch):
+    asked = []
+
+    def plan(config, hours, path, **options):
+        asked.append((hours, options))
+        network = SimpleNamespace(name="a network")
+        values = {"train.epochs": SimpleNamespace(value=7, why="room for it")}
+        option = SimpleNamespace(folds=3, network=network, scale=0.5)
+        return SimpleNamespace(option=option, values=values, enough=True, costs={"a network": 1.5})
+
+    monkeypatch.setattr(pilot, "plan", plan)
+    log = Log(tmp_path, 1.0, used=1800)
+    own = SimpleNamespace(log=log, config_path=tmp_path / "p.yaml", flags=(), hours=1.0, base=None)
+    Autopilot._plan(own)
+    assert asked == [(pytest.approx(FINISH - 0.5, abs=0.01), {"overwrite": True, "shortest": True})]
+    reasons = ["train.epochs 7: room for it"]
+    expected = {"folds": 3, "epochs": 7, "enough": True, "costs": {"a network": 1.5}, "reasons": reasons}
+    assert Log.open(tmp_path, 1.0).facts["plan"] == expected
 
 
 def test_a_fold_that_failed_is_trained_again_before_the_ladder_and_predicts(flight, monkeypatch):
