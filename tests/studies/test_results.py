@@ -37,11 +37,11 @@ def test_an_interval_that_ends_at_0_needs_one_more_fold():
 
 
 def test_differences_are_from_the_baseline_and_their_intervals_over_seeds_too(monkeypatch):
-    """Each image of the variant is better by 0.1 with one seed and by 0.3 with the other."""
+    """Each image of the variant is better by 0.1 with one seed and by 0.3 with the other, which is the better one."""
     base = np.linspace(0.2, 0.6, 12)
 
     def scored(plan, name, seed):
-        values = base + (name == "new") * (0.1, 0.3)[seed]
+        values = base + 0.1 * seed + (name == "new") * (0.1, 0.3)[seed]
         return Scores([f"{n}" for n in range(12)], [f"{n}" for n in range(12)], {"dice": values[:, None]})
 
     mean = Column("dice", lambda *_: np.zeros(1), lambda rows: rows[..., 0].mean(-1))
@@ -53,7 +53,7 @@ def test_differences_are_from_the_baseline_and_their_intervals_over_seeds_too(mo
     study = SimpleNamespace(seeds=(0, 1), truth=None, variants=against, against=against.get)
     found = gather(SimpleNamespace(study=study, folds=lambda name: (0,)), ["old", "new"])
     (figure,) = found.rows[1].figures
-    assert (found.rows[0].figures[0].value, figure.value) == pytest.approx((0.4, 0.6))
+    assert (found.rows[0].figures[0].value, figure.value) == pytest.approx((0.45, 0.65))
     assert figure.difference.difference == pytest.approx(0.2)
     assert figure.difference.low < 0.1 < 0.3 < figure.difference.high
     assert (found.images, found.groups) == (12, 12)
@@ -93,6 +93,8 @@ def test_intervals_are_over_groups_which_are_drawn_whole(monkeypatch):
     assert [each.rows[1].figures[0].difference.low > 0 for each in (alone, found)] == [True, False]
     assert (found.images, found.groups, found.lower) == (12, 2, ("ece",))
     assert found.rows[1].verdict.startswith("undecided")
+    sure = gather(Drawn(monkeypatch, {**values, "new": [0.6] * 9 + [0.7] * 3}, scenes), ["old", "new"])
+    assert sure.rows[1].verdict == "undecided: 2 more folds would decide", "both gain, but two scenes are few"
     assert found.rows[1].out_of_fold == pytest.approx((0.5625, 0.45, 0.6)), "an interval over two scenes is all of it"
 
 
