@@ -215,6 +215,15 @@ def test_a_trial_that_no_memory_holds_ends_alone(tmp_path, monkeypatch, error, c
     assert "Best of 4 trials" in capsys.readouterr().out
 
 
+def test_numbers_are_tried_in_three_digits_and_choices_as_they_are():
+    assert module._options({"a": 0.0123456, "b": "[1, null]", "c": 12345}) == {"a": 0.0123, "b": [1, None], "c": 12345}
+
+
+def test_nothing_is_pruned_in_the_first_third_or_beside_too_few_trials(tmp_path):
+    study = module._open(plan(tmp_path, {"trials": 30}, options={**OPTIONS, "train.epochs": 9}))
+    assert (study.pruner._n_warmup_steps, study.pruner._n_startup_trials) == (3, 5)
+
+
 class Trained:
     """In the place of runs and trainings: folds whose scores are given, and what is done with them."""
 
