@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +18,9 @@ from maskfold.autopilot.log import Log
 from maskfold.cli.doorways import command
 from maskfold.competitions import open_competition
 from maskfold.competitions.validate import validate_submission
-from maskfold.config import load_config
+from maskfold.config import load_config, override
 from maskfold.ensembling.choice import read_ensemble
+from maskfold.errors import CompetitionError
 from maskfold.planning import fingerprint
 from maskfold.runs import Run
 
@@ -48,6 +50,15 @@ def here(tmp_path, monkeypatch, drawn):
         monkeypatch.setattr(module, "run_command", run)
     keys = {"competition.profile": "tianchi-buildings", "competition.root": drawn, "folds.count": 3}
     return calls, load_config(None, keys, name="mine")
+
+
+def test_a_test_image_that_was_cut_off_is_told_before_the_hours_begin(here, drawn, tmp_path):
+    calls, config = here
+    image = shutil.copytree(drawn, tmp_path / "data") / "test_a" / "T003.jpg"
+    image.write_bytes(image.read_bytes()[:-500])
+    with pytest.raises(CompetitionError, match=r"T003\.jpg is not an image"):
+        Autopilot(override(config, {"competition.root": tmp_path / "data"}), 0.2).run()
+    assert not calls
 
 
 @pytest.mark.slow

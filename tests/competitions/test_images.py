@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from tests.conftest import write_tianchi
 
 from maskfold.competitions import open_competition
 from maskfold.competitions.channels import Channel
-from maskfold.competitions.images import _is_colour_jpeg, decode_files, decode_image, image_size
+from maskfold.competitions.images import _is_colour_jpeg, decode_files, decode_image, has_its_end, image_size
 from maskfold.competitions.label_images import LabelReader
 from maskfold.config import CompetitionConfig
 from maskfold.errors import CompetitionError
@@ -287,3 +288,26 @@ def test_the_size_of_jp2_and_of_a_png_called_tif():
     data = cv2.imencode(".jp2", np.tile(RGB, (9, 9, 1)))[1].tobytes()
     assert image_size(io.BytesIO(data), "a.jp2") == (63, 99)
     assert image_size(io.BytesIO(png(RGB)), "a.tif") == RGB.shape[:2]
+
+
+def test_images_that_were_cut_off_are_found_by_their_ends(tmp_path, monkeypatch):
+    write_tianchi(tmp_path, train=1, test=4)
+    competition = open_competition(CompetitionConfig(root=tmp_path))
+    paths = [tmp_path / sample.image for sample in competition.samples("test")]
+    paths[0].write_bytes(paths[0].read_bytes() + bytes(9000))  # what stands behind the end is no damage
+    decoded = []
+    image = competition.image
+    monkeypatch.setattr(competition, "image", lambda path: decoded.append(path) or image(path))
+    competition.refuse_cut_off(competition.samples("test"))
+    assert decoded == ["test_a/T000.jpg"], "nothing else was decoded"
+    for path in paths[2:]:
+        path.write_bytes(path.read_bytes()[:-900])
+    with pytest.raises(CompetitionError, match=r"2 images cannot be read: test_a/T002\.jpg is not .*T003\.jpg is not"):
+        competition.refuse_cut_off(competition.samples("test"))
+
+
+def test_a_png_without_its_end_is_found():
+    whole = png(RGB)
+    assert has_its_end(io.BytesIO(whole), "a.PNG")
+    assert not has_its_end(io.BytesIO(whole[:-12]), "a.PNG")
+    assert has_its_end(io.BytesIO(b""), "a.bmp"), "of which nothing is known"

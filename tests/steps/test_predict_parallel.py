@@ -1,6 +1,7 @@
 """Prediction by several processes: the files of one, whatever happens to a process."""
 
 import pickle
+import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +17,7 @@ from maskfold.ensembling import ensemble
 from maskfold.ensembling.ensemble import Ensemble
 from maskfold.ensembling.shards import Shards, shard_count
 from maskfold.ensembling.submit import default_choice
-from maskfold.errors import InferenceError
+from maskfold.errors import CompetitionError, InferenceError
 from maskfold.runs import MapStore, Run
 from maskfold.scoring import read_log
 from maskfold.steps.predict import predict
@@ -118,6 +119,16 @@ def test_all_gpus_predict_unless_said_otherwise(run, monkeypatch):
     assert started == [(None, 2)]
     assert by_default.read_bytes() == predict(run, Path("one.csv"), parallel=1).read_bytes()
     assert len(started) == 1
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_an_image_that_was_cut_off_is_told_before_the_networks_run(run, drawn, tmp_path, monkeypatch, parallel):
+    last = shutil.copytree(drawn, tmp_path / "data") / "test_a" / "T004.jpg"
+    last.write_bytes(last.read_bytes()[:-500])
+    monkeypatch.setattr(Ensemble, "predict", lambda *_, **__: pytest.fail("the networks run"))
+    monkeypatch.setattr("maskfold.steps.predict.workers_of", lambda *_, **__: pytest.fail("processes are started"))
+    with pytest.raises(CompetitionError, match=r"T004\.jpg is not an image"):
+        predict(run, Path("one.csv"), overrides={"competition.root": tmp_path / "data"}, parallel=parallel)
 
 
 def test_networks_are_loaded_once_for_all_shards(run, tmp_path, monkeypatch):

@@ -70,7 +70,8 @@ class Autopilot:
                 at work.
             MaskfoldError: data that cannot be used, no test images.
         """
-        if not len(self.competition.samples("test")):
+        samples = self.competition.samples("test")
+        if not len(samples):
             raise InferenceError(
                 f"{self.competition.root} has no test images to predict: put them where the profile expects them, or "
                 "train without the autopilot: plan.py, train_all.py"
@@ -80,6 +81,7 @@ class Autopilot:
             self.log = Log.open(self.folder, self.hours, spent=spent)
             if not self.log.steps:
                 self._refuse_to_replace()
+                self.competition.refuse_cut_off(samples)
             same_as_begun(self.log, self.base)
             move_to(self.base.competition.root, self.log)
             self.log.end_child()

@@ -27,6 +27,8 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".
 RASTER_SUFFIXES = TIF_SUFFIXES | {".jp2"}
 # The decoder itself can give red, green and blue, which saves a pass over the pixels; turned as they are stored.
 COLOUR = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+ENDS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}  # marks that a whole file ends with
+TAIL = 4096  # last bytes in which they are looked for: some programs write more behind them
 MOST_PIXELS = 89_478_485  # unless the config says otherwise; from here on Pillow suspects a decompression bomb
 if "OPENCV_LOG_LEVEL" not in os.environ:  # it warns of every tag of a GeoTIFF; what it cannot read is an error anyway
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
@@ -133,6 +135,18 @@ def image_size(stream: IO[bytes], name: str) -> tuple[int, int]:
             raise CompetitionError(
                 f"the size of {name} cannot be read: {error} If it is meant, write it as tif, which is read by windows"
             ) from None
+
+
+def has_its_end(stream: IO[bytes], name: str) -> bool:
+    """Whether a jpg or png ends as its format does, by its last bytes; of other formats nothing is said.
+
+    A file without that need not be damaged, but one that was cut off is without it.
+    """
+    mark = ENDS.get(_suffix(name))
+    if mark is None:
+        return True
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL))
+    return mark in stream.read()
 
 
 def is_image(name: str) -> bool:

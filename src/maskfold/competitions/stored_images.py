@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from maskfold.competitions.files import CompetitionFiles
-from maskfold.competitions.images import check_whole, decode_files, image_size, is_too_large
+from maskfold.competitions.images import check_whole, decode_files, has_its_end, image_size, is_too_large
 from maskfold.competitions.pixel_size import read_factors
 from maskfold.competitions.profile import Profile
 from maskfold.competitions.samples import ImagePath, Sample, Samples, paths_of
-from maskfold.errors import CompetitionError
+from maskfold.errors import CompetitionError, raise_all, together
 from maskfold.images import ImageSpec
 
 
@@ -73,6 +73,29 @@ class StoredImages:
     def remember_sizes(self, samples: Samples, sizes: Sequence[tuple[int, int]]) -> None:
         """Take the sizes from another process, which has read the headers."""
         self._sizes |= {sample.image: size for sample, size in zip(samples, sizes, strict=True)}
+
+    def refuse_cut_off(self, samples: Samples) -> None:
+        """Refuse images whose files were cut off, by a download that broke off say, before hours of work on the others.
+
+        Only the last bytes are read, and all of a file that does not end as its format does.
+
+        Raises:
+            CompetitionError: those that cannot be read.
+        """
+        problems = []
+        for path in [sample.image for sample in samples if not self._has_its_ends(sample.image)]:
+            try:
+                self.image(path)
+            except CompetitionError as error:
+                problems.append(str(error))
+        raise_all(together(problems, "images cannot be read"))
+
+    def _has_its_ends(self, path: ImagePath) -> bool:
+        for name in paths_of(path):
+            with self.files.open(name) as stream:
+                if not has_its_end(stream, name):
+                    return False
+        return True
 
     def resampling(self, sample: Sample) -> float:
         """Factor by which networks see a sample's image, so that the pixels of all are of one size; 1 as a rule.

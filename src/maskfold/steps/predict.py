@@ -159,6 +159,7 @@ def _write(place: Reserved, shards: Shards, parallel: int | None, cluster: Clust
         print(f"{path} was written before the command was interrupted; its line in the log is added.")
         return
     shards, rasters = _apart(shards, path)
+    competition.refuse_cut_off(shards.samples)
     whole = len(shards.samples)
     processes = min(parallel or (1 if cluster else default_processes()), max(1, whole))
     if not whole or (cluster is None and processes == 1):

@@ -63,6 +63,7 @@ def pseudo_label(
         _refuse_to_replace(folder, as_runs(runs), overwrite=overwrite)
         runs, config, competition = open_together(runs, overrides)
         found = _images_in(images, competition) if images else Unlabelled(competition, test_samples(competition))
+        found.competition.refuse_cut_off(found.samples)
         choice = default_choice(runs, config)
         size = config.inference.batch_size
         print(f"{len(found.samples)} images of {images or competition.root}", flush=True)
