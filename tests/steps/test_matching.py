@@ -9,7 +9,7 @@ import yaml
 from tests.drawn_runs import make_run, truth_of
 
 from maskfold.config import load_config, override
-from maskfold.errors import RunError
+from maskfold.errors import FoldsError, RunError
 from maskfold.runs import Run
 from maskfold.steps.evaluate import evaluate
 from maskfold.steps.export import export
@@ -18,6 +18,7 @@ from maskfold.steps.pack import pack
 from maskfold.steps.predict import predict, predict_out_of_fold
 from maskfold.steps.pseudo import pseudo_label
 from maskfold.steps.rasters import predict_rasters
+from maskfold.steps.train import train
 from maskfold.steps.tune import tune
 
 PROFILE = {
@@ -87,6 +88,23 @@ def test_every_step_refuses_them(here, step):
     runs = [run_of("a"), run_of("b", class_names=["ground", "roof", "road"])]
     with pytest.raises(RunError, match="do not go together: class_names"):
         step(runs)
+
+
+@pytest.mark.parametrize("again", ["runs/a", "runs/../runs/a", "alias"])
+def test_a_run_that_is_named_twice_would_count_double_and_is_refused(here, again):
+    first, other = run_of("a"), run_of("b")
+    Path("alias").symlink_to(first.path, target_is_directory=True)
+    with pytest.raises(RunError, match=rf"one run is named more than once \(runs/a, {again}\): name it once"):
+        matching_runs([first, other, Run(Path(again))])
+
+
+@pytest.mark.parametrize(
+    "step", [train, predict, export, pack, lambda run, folds: predict_rasters(run, [], folds=folds)]
+)
+def test_a_fold_that_is_named_twice_would_count_double_and_is_refused(here, drawn, tiny, step):
+    run = Run.create(override(tiny, {"competition.root": drawn}), Path("runs"))
+    with pytest.raises(FoldsError, match=r"folds are 1, 0, 1: name 1 once"):
+        step(run, folds=(1, 0, "1"))
 
 
 def test_runs_of_two_machines_are_tuned_together(here, config, drawn):

@@ -141,8 +141,9 @@ def listed_folds(runs: Sequence[Run], asked: Sequence[str] | None) -> str:
 
     Raises:
         InferenceError: a run without any.
+        FoldsError: one is asked for twice.
     """
-    return " and ".join(f"{run.path} (folds {', '.join(map(str, asked or folds_of(run)))})" for run in runs)
+    return " and ".join(f"{run.path} (folds {', '.join(map(str, folds_of(run, asked)))})" for run in runs)
 
 
 def run_flags(runs: Sequence[Run], overrides: dict[str, Any]) -> list[str]:

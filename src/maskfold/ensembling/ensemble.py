@@ -121,7 +121,7 @@ class Ensemble:
         return np.asarray(sum(one * np.float32(weight / total) for one, weight in zip(maps, weights, strict=True)))
 
     def _load(self, run: Run, part: RunChoice) -> Predictor:
-        folds = self.folds or folds_of(run)
+        folds = folds_of(run, self.folds)
         networks, weights = run_networks(run, part.checkpoint, folds, self.competition)
         if self.engine == "onnx":
             networks = onnx_networks(run, part.checkpoint, folds, networks, self.competition)

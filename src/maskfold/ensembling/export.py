@@ -111,7 +111,7 @@ def export_ensemble(
         check_onnx()
     scale = _scale(runs, choice)
     loaded = [
-        run_networks(run, part.checkpoint, folds or folds_of(run), competition)
+        run_networks(run, part.checkpoint, folds_of(run, folds), competition)
         for run, part in zip(runs, choice.runs, strict=True)
     ]
     shares = [of_run for _, of_run in loaded]
@@ -200,7 +200,7 @@ def _facts(
                 "encoder": run.config.model.encoder,
                 "sha256": {
                     f"fold_{fold}/{name}": run.fold(fold).digest(name)
-                    for fold in folds or folds_of(run)
+                    for fold in folds_of(run, folds)
                     for name in run.fold(fold).weights_of(part.checkpoint)
                 },
             }

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from maskfold.errors import InferenceError
+from maskfold.errors import FoldsError, InferenceError, first_few, repeated
 from maskfold.program import command_line
 from maskfold.runs.run import Run
 
@@ -28,12 +28,26 @@ def finished_folds(run: Run) -> list[int]:
     return folds
 
 
-def folds_of(run: Run) -> list[int | str]:
-    """The folds that predict: all finished ones; ``all`` where it is the only one.
+def refuse_repeated(folds: Sequence[int | str]) -> None:
+    """Refuse folds of which one is named twice: two trainings would write one folder, its networks would count double.
+
+    Raises:
+        FoldsError: it is.
+    """
+    if twice := repeated(list(map(str, folds))):
+        raise FoldsError(f"folds are {', '.join(map(str, folds))}: name {first_few(twice)} once")
+
+
+def folds_of(run: Run, asked: Sequence[int | str] | None = None) -> list[int | str]:
+    """The folds that predict: those ``asked`` for, else all finished ones; ``all`` where it is the only one.
 
     Raises:
         InferenceError: nothing is trained to its end.
+        FoldsError: as `refuse_repeated`.
     """
+    if asked:
+        refuse_repeated(asked)
+        return list(asked)
     if not run.finished_folds() and run.fold("all").finished():
         return ["all"]
     return list(finished_folds(run))

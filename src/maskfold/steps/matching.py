@@ -5,10 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from maskfold.competitions.profile import load_profile
-from maskfold.errors import RunError
+from maskfold.errors import RunError, first_few, repeated
 from maskfold.runs.run import Run
 from maskfold.steps.competition import ROOT
 from maskfold.steps.places import as_runs
+from maskfold.storage import url_of
 
 
 def matching_runs(runs: Run | Sequence[Run], overrides: Mapping[str, Any] | None = None) -> list[Run]:
@@ -18,9 +19,11 @@ def matching_runs(runs: Run | Sequence[Run], overrides: Mapping[str, Any] | None
     several machines.
 
     Raises:
-        RunError: runs whose images or classes differ, or of several places none of which was chosen.
+        RunError: runs whose images or classes differ, or of several places none of which was chosen; as
+            `refuse_repeated_runs`.
     """
     listed = as_runs(runs)
+    refuse_repeated_runs(listed)
     facts = [_facts(run) for run in listed] if len(listed) > 1 else []
     for run, theirs in zip(listed[1:], facts[1:], strict=True):
         for name, value in facts[0].items():
@@ -36,6 +39,18 @@ def matching_runs(runs: Run | Sequence[Run], overrides: Mapping[str, Any] | None
             f"say where it is now with --{ROOT}; else name runs of one"
         )
     return listed
+
+
+def refuse_repeated_runs(runs: Sequence[Run]) -> None:
+    """Refuse runs of which one is named twice, however it is written: it would count double.
+
+    Raises:
+        RunError: it is.
+    """
+    places = [str(run.path if url_of(run.path) else run.path.resolve()) for run in runs]
+    if twice := repeated(places):
+        named = (str(run.path) for run, place in zip(runs, places, strict=True) if place in twice)
+        raise RunError(f"one run is named more than once ({first_few(named)}): name it once")
 
 
 def _facts(run: Run) -> dict[str, Any]:

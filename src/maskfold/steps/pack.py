@@ -47,7 +47,7 @@ def pack(
     check_out(path, overwrite=overwrite)
     runs, config, competition = open_together(runs, overrides)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
-    used = [list(folds or folds_of(run)) for run in runs]
+    used = [folds_of(run, folds) for run in runs]
     numbers = {int(fold) for fold in used[0] if str(fold) != "all"}
     evaluation = None
     if numbers:

@@ -77,7 +77,7 @@ def predict(
     """
     runs, config, competition = open_together(runs, overrides, predicting=True)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
-    used = folds or folds_of(runs[0])
+    used = folds_of(runs[0], folds)
     print(describe_folds(runs, used), flush=True)
     size = config.inference.batch_size
     ensemble = Ensemble(choice, competition, folds, batch_size=size, engine=engine, runs=runs)
@@ -111,7 +111,7 @@ def predict_pack(
     config = with_batch(override(pack.config, overrides or {}))
     competition = open_competition(config, predicting=True)
     choice = changed_choice(pack.choice, config, set(overrides or {}))
-    used = folds or folds_of(pack.runs[0])
+    used = folds_of(pack.runs[0], folds)
     print(f"Pack: {pack.source}{known_score(choice, pack.runs)}\nFolds: {', '.join(map(str, used))}", flush=True)
     size = config.inference.batch_size
     ensemble = Ensemble(choice, competition, folds, batch_size=size, engine=engine, runs=pack.runs)
@@ -140,7 +140,7 @@ def _made_of(shards: Shards) -> dict[str, Any]:
     """What decides what is written: not images, which nobody changes, but weights, which training does."""
     ensemble = shards.ensemble
     parts = zip(ensemble.runs, ensemble.choice.checkpoints, strict=True)
-    used = [(run.fold(fold), name) for run, name in parts for fold in ensemble.folds or folds_of(run)]
+    used = [(run.fold(fold), name) for run, name in parts for fold in folds_of(run, ensemble.folds)]
     return {
         "choice": ensemble.choice.model_dump(mode="json"),
         "weights": [[fold.name, *map(fold.digest, fold.weights_of(name))] for fold, name in used],

@@ -64,7 +64,7 @@ def predict_rasters(
     for path, raster in zip(paths, opened, strict=True):
         _check_form(path, raster, probabilities)
     choice = choose(runs, config, set(overrides or {}), untuned=untuned)
-    print(describe_folds(runs, folds or folds_of(runs[0])), flush=True)
+    print(describe_folds(runs, folds_of(runs[0], folds)), flush=True)
     size = config.inference.batch_size
     ensemble = RasterEnsemble(Ensemble(choice, competition, folds, batch_size=size, runs=runs))
     scale = competition.profile.raster_scale if scale is None else scale

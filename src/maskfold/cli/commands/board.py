@@ -10,6 +10,7 @@ from maskfold.cli.values import page_name
 from maskfold.errors import RunError, nearest
 from maskfold.program import command_line
 from maskfold.runs.run import Run
+from maskfold.steps.matching import refuse_repeated_runs
 from maskfold.steps.places import LOCAL, LOG, RUNS, all_runs
 
 SORTS = tuple(column.name for column in COLUMNS)
@@ -43,6 +44,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     runs = [Run.open(path) for path in arguments.runs] if arguments.runs else all_runs()
+    refuse_repeated_runs(runs)
     reference = None if arguments.reference is None else _named(arguments.reference, runs)
     starting(f"Reading {len(runs)} run{'s' * (len(runs) > 1)} …")
     from maskfold.board import board_text, make_board
