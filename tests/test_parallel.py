@@ -16,7 +16,7 @@ import torch
 import maskfold
 from maskfold import parallel
 from maskfold.errors import ConfigError, TrainingError
-from maskfold.parallel import default_processes, gpus, processes_here, worker_pool
+from maskfold.parallel import _serve, default_processes, gpus, processes_here, worker_pool
 
 SRC = Path(__file__).parents[1] / "src"
 
@@ -172,3 +172,16 @@ class Counter:
 def test_an_object_that_works_lives_as_long_as_its_process(tmp_path):
     side_by_side(Counter(str(tmp_path)), [(task,) for task in range(5)], 1)
     assert sorted(path.name.split("_")[1] for path in tmp_path.iterdir()) == ["1", "2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize("moment", ["waiting", "done"])
+def test_a_process_whose_parent_has_gone_ends_without_a_traceback(monkeypatch, moment):
+    monkeypatch.setattr(parallel, "_begin", lambda *_: None)
+    ours, theirs = multiprocessing.Pipe()
+    if moment == "done":
+        received = [lambda: ours.close(), ()]
+        monkeypatch.setattr(theirs.__class__, "recv", lambda _: received.pop(0))
+    else:
+        ours.close()
+    _serve(theirs, 0, 2, [], 0, theirs)
+    theirs.close()

@@ -213,6 +213,11 @@ def _serve(
     """What a process does: one task after the other, and after each it sends None or what went wrong."""
     _begin(place, processes, devices, level, parent)
     # Only now, since what works imports what it needs, torch above all.
+    with suppress(EOFError, ConnectionError):  # the parent has gone, or ends this process: see `_end_with`
+        _work_through(pipe)
+
+
+def _work_through(pipe: Connection) -> None:
     work: Work | None = None
     while (received := pipe.recv()) is not None:
         if callable(received):
