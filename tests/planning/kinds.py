@@ -80,7 +80,7 @@ KINDS = {
             768,
             768,
             metric="airbus_f2",
-            error_costs=(0.2, 0.8),
+            error_costs=None,
             train=40_000,
             test=15_000,
             empty=0.65,
@@ -100,7 +100,7 @@ KINDS = {
         kind(
             256,
             256,
-            metric="global_dice",
+            metric="pooled_dice",
             of_sums=True,
             train=20_000,
             test=1_850,

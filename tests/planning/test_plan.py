@@ -9,6 +9,8 @@ from tests.planning.kinds import ALL, CPU, GPU, KINDS, LITE, RESNET10, SCRATCH, 
 
 from maskfold.config import Config, load_config
 from maskfold.errors import TrainingError
+from maskfold.labels import LabelSpec
+from maskfold.metrics import build_metric
 from maskfold.planning import make_plan
 from maskfold.planning import plan as plan_module
 from maskfold.planning.encoders import ENCODERS
@@ -23,6 +25,13 @@ BASE = Config(name="drawn", competition={"profile": "png-masks"})
 @pytest.fixture(autouse=True)
 def _sixteen_cores(monkeypatch):
     monkeypatch.setattr(input.os, "cpu_count", lambda: 16)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_kinds_are_what_their_metrics_say(name):
+    drawn, *_ = KINDS[name]
+    names = {"binary": ("object",), "multiclass": ("ground", "road"), "multilabel": ("a", "b")}
+    assert build_metric(drawn.metric, LabelSpec(drawn.task, names[drawn.task])).costs == drawn.error_costs
 
 
 def networks_of(name, speed):
@@ -125,7 +134,7 @@ def test_not_one_training_is_no_plan_unless_the_shortest_is_asked_for():
 
 def test_many_images_are_trained_on_in_parts():
     """192,000 images on a GPU: an epoch of all is hours, after which alone a training is stored and could end."""
-    ships = kind(768, 768, train=192_000, test=15_000, metric="airbus_f2", error_costs=(0.2, 0.8), object_side=18.0)
+    ships = kind(768, 768, train=192_000, test=15_000, metric="airbus_f2", error_costs=None, object_side=18.0)
     plan = make_plan(BASE, ships, GPU, hours=9, networks=ALL)
     config = plan.config(BASE)
     assert config.train.epochs >= 8
