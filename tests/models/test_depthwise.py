@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from maskfold.models import SegmentationModel
 from maskfold.models.depthwise import quick_depthwise
@@ -87,3 +88,14 @@ def test_arguments_by_name_and_strides_as_numbers():
         placed = torch.conv2d(images, convolution.weight, convolution.bias, 2, 0, 1, 6)
     assert torch.equal(placed, exact.bfloat16())
     torch.testing.assert_close(named.float(), exact, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_what_is_computed_again_for_its_gradients_is_left_to_autocast(reentrant):
+    convolution, images = made(kernel_size=5)
+    images.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16), quick_depthwise(images):
+        output = checkpoint(convolution, images, use_reentrant=reentrant)
+    output.sum().backward()
+    found = convolution.bias.grad
+    torch.testing.assert_close(found, torch.full_like(found, output[:, 0].numel()), rtol=0.01, atol=0)

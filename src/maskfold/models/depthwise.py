@@ -30,11 +30,17 @@ class _DepthwiseInFloat32(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if func is not torch.conv2d or kwargs or not _is_slow(*args):
+        if func is not torch.conv2d or kwargs or not _is_slow(*args) or _is_repeated():
             return func(*args, **(kwargs or {}))
         floats = [value.float() if isinstance(value, Tensor) else value for value in args]
         with torch.autocast("cpu", enabled=False):
             return func(*floats).to(torch.get_autocast_dtype("cpu"))
+
+
+def _is_repeated() -> bool:
+    """Whether this is part of a `torch.utils.checkpoint`, which is computed once more, and then outside of the mode."""
+    # A private name, but torch has no public question for it.
+    return torch._C._autograd._top_saved_tensors_default_hooks(False) is not None  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _is_slow(
