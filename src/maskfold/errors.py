@@ -117,7 +117,9 @@ def nearest(word: str, known: Sequence[str], *, otherwise: str | None = None) ->
     """
     placed = [key for key in known if key.endswith("." + word.rpartition(".")[2])]
     matches = placed or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean {' or '.join(matches)}?" if matches else otherwise or "known are " + ", ".join(known)
+    if matches:
+        return f"did you mean {' or '.join(matches)}?"
+    return otherwise or (f"known are {', '.join(known)}" if known else "there are none")
 
 
 def raise_all(problems: Sequence[str]) -> None:
