@@ -66,16 +66,18 @@ def row(encoder: str, arguments: argparse.Namespace, precision: torch.dtype | No
         calls["OpenVINO"] = openvino(graph, images, arguments.threads, "f32")
     with torch.inference_mode():
         found = {name: np.asarray(call()) for name, call in calls.items()}
-        calls["torch as it predicts"] = as_it_predicts = predicting(last, images, precision)
-        if precision is not None:
-            calls["batch norms apart"] = predicting(last, images, precision, absorbed=False)
-            if find_spec("openvino"):
-                calls["OpenVINO bf16"] = openvino(graph, images, arguments.threads, "bf16")
         seconds = interleave(calls, arguments.repeats, clock=clock_of(arguments.busy))
-        share = convolutions(as_it_predicts)
+        # Apart from onnxruntime, whose threads wait actively for some time after each call.
+        narrow = {"torch as it predicts": predicting(last, images, precision)}
+        share = convolutions(narrow["torch as it predicts"])
+        if precision is not None:
+            narrow["batch norms apart"] = predicting(last, images, precision, absorbed=False)
+            if find_spec("openvino"):
+                narrow["OpenVINO bf16"] = openvino(graph, images, arguments.threads, "bf16")
+        seconds |= interleave(narrow, arguments.repeats, clock=clock_of(arguments.busy))
     if head:
-        print_row("U-Net with encoder", *calls, head=True)
-    print_row(encoder, *(f"{seconds[name] / arguments.batch * 1e3:.1f}" for name in calls))
+        print_row("U-Net with encoder", *seconds, head=True)
+    print_row(encoder, *(f"{found / arguments.batch * 1e3:.1f}" for found in seconds.values()))
     border = np.median(found["torch"])
     for name, logits in found.items():
         same = ((logits > border) == (found["torch"] > border)).mean()

@@ -64,7 +64,7 @@ def test_of_a_submission(typed):
 
 def test_of_a_prediction(run, typed, monkeypatch):
     monkeypatch.setattr("sys.argv", ["predict.py", "--runs", "runs/my run"])
-    monkeypatch.setattr("maskfold.cli.arguments.folds_of", lambda run: [0])
+    monkeypatch.setattr("maskfold.cli.arguments.folds_of", lambda run, asked: [0])
     monkeypatch.setattr("maskfold.steps.predict.predict", lambda *_, **__: Path("submissions/my run.csv"))
     predict.main()
     assert typed()[:5] == ["src/evaluate.py", "--runs", "runs/my run", "--submission", "submissions/my run.csv"]
