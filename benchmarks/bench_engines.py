@@ -77,7 +77,7 @@ def row(encoder: str, arguments: argparse.Namespace, precision: torch.dtype | No
         seconds |= interleave(narrow, arguments.repeats, clock=clock_of(arguments.busy))
     if head:
         print_row("U-Net with encoder", *seconds, head=True)
-    print_row(encoder, *(f"{found / arguments.batch * 1e3:.1f}" for found in seconds.values()))
+    print_row(encoder, *(f"{each / arguments.batch * 1e3:.1f}" for each in seconds.values()))
     border = np.median(found["torch"])
     for name, logits in found.items():
         same = ((logits > border) == (found["torch"] > border)).mean()
