@@ -120,10 +120,7 @@ def test_options_that_go_together_make_maps_of_the_images_size():
         ({"encoder": "tu-test_resnet", "options": {"output_stride": 64}}, "and these options: AssertionError"),
         ({"options": {"decoder_use_norm": "instancenorm"}}, "unet cannot be built with encoder resnet18"),
         ({"options": {"decoder_chanels": [1]}}, "options.decoder_chanels of unet: did you mean decoder_channels?"),
-        (
-            {"architecture": "segnet", "options": {"depth": 3}},
-            "model.options.depth of segnet: there are none",
-        ),
+        ({"architecture": "segnet", "options": {"depth": 3}}, "model.options.depth of segnet: there are none"),
         ({"options": {"activation": "sigmoid"}}, "cannot hold activation: the losses"),
         ({"architecture": "unetplusplus", "encoder": "mit_b0"}, "unetplusplus cannot be built with encoder mit_b0"),
         ({"architecture": "dpt"}, "encoder name must start with 'tu-'"),

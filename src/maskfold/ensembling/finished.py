@@ -28,7 +28,7 @@ def finished_folds(run: Run) -> list[int]:
     return folds
 
 
-def refuse_repeated(folds: Sequence[int | str]) -> None:
+def refuse_repeated_folds(folds: Sequence[int | str]) -> None:
     """Refuse folds of which one is named twice: two trainings would write one folder, its networks would count double.
 
     Raises:
@@ -43,10 +43,10 @@ def folds_of(run: Run, asked: Sequence[int | str] | None = None) -> list[int | s
 
     Raises:
         InferenceError: nothing is trained to its end.
-        FoldsError: as `refuse_repeated`.
+        FoldsError: as `refuse_repeated_folds`.
     """
     if asked:
-        refuse_repeated(asked)
+        refuse_repeated_folds(asked)
         return list(asked)
     if not run.finished_folds() and run.fold("all").finished():
         return ["all"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from maskfold.cluster import Cluster, workers_of
 from maskfold.config import Config
-from maskfold.ensembling.finished import OPTIMISTIC, refuse_repeated
+from maskfold.ensembling.finished import OPTIMISTIC, refuse_repeated_folds
 from maskfold.errors import ConfigError
 from maskfold.runs import Run
 from maskfold.steps.competition import open_competition, with_root
@@ -44,7 +44,7 @@ def train(
     run = config if isinstance(config, Run) else Run(RUNS / config.name)
     config = config.config if isinstance(config, Run) else config
     asked = [folds] if isinstance(folds, int | str) else folds
-    refuse_repeated(asked or ())
+    refuse_repeated_folds(asked or ())
     with processes().main_process_first():
         config = with_root(config, open_competition(config))
         staying = run.begun_folds() - set(map(str, run.begun_folds() if asked is None else asked) if overwrite else ())

@@ -8,7 +8,7 @@ from maskfold.cli.engine import add_engine, cluster_flags, cluster_of
 from maskfold.cli.fit import add_dry_run, dry_run
 from maskfold.cli.train import train_and_tell
 from maskfold.cli.values import count_from
-from maskfold.ensembling.finished import refuse_repeated
+from maskfold.ensembling.finished import refuse_repeated_folds
 from maskfold.program import command_line
 from maskfold.steps.competition import check_competition
 
@@ -46,7 +46,7 @@ def main() -> None:
         cluster = replace(cluster, together=arguments.workers_per_fold)
     elif arguments.workers_per_fold > 1:
         parser.error("--workers-per-fold needs --engine ray; on one machine: torchrun --nproc-per-node N train_fold.py")
-    refuse_repeated(arguments.folds or ())
+    refuse_repeated_folds(arguments.folds or ())
     if arguments.dry_run:
         check_competition(config)
         folds = None if arguments.folds is None else len(arguments.folds)
