@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import time
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ BAD_NAME = "<i>run&'0"
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The page of 200 runs with submissions, and the processor's seconds that gathering and writing it took."""
+    """The page of 200 runs with submissions."""
     folder = tmp_path_factory.mktemp("board")
     root = folder / "runs"
     names = [BAD_NAME, *(f"run{number:03d}" for number in range(1, RUNS))]
@@ -43,9 +42,8 @@ def page(tmp_path_factory):
         note_leaderboard(log, round(0.69 + number * 0.0031 - 0.01 * (number == 5), 4))
     path = folder / "board.html"
     runs = [Run(config.parent) for config in sorted(root.glob("*/config.yaml"))]
-    started = time.process_time()
     write_board_page(make_board(runs, log), path)
-    return path, time.process_time() - started
+    return path
 
 
 def cells(page, place):
@@ -60,21 +58,15 @@ def heading(page, title):
     return titles.index(title)
 
 
-def test_two_hundred_runs_open_within_two_seconds(page, visit):
-    file, seconds = page
-    took = []
-    for _ in range(3):  # other work on the machine may be in the way
-        started = time.perf_counter()
-        opened = visit(file)
-        assert len(cells(opened.page, 0)) == RUNS
-        took.append(time.perf_counter() - started)
-    assert min(took) < 2
-    assert seconds < 2, f"gathering and writing took {seconds:.1f} s"
-    assert_quiet(opened, file)
+def test_two_hundred_runs_are_rows(page, visit):
+    """How long that takes is benchmarks/bench_pages.py's matter."""
+    opened = visit(page)
+    assert len(cells(opened.page, 0)) == RUNS
+    assert_quiet(opened, page)
 
 
 def test_a_click_sorts_and_another_one_turns_the_order(page, visit):
-    opened = visit(page[0])
+    opened = visit(page)
     for title, words in (("run", True), ("out of fold", False), ("difference", False), ("leaderboard", False)):
         place = heading(opened.page, title)
         button = opened.page.locator("#board th button").nth(place)
@@ -93,11 +85,11 @@ def test_a_click_sorts_and_another_one_turns_the_order(page, visit):
                 assert (known[0] == BAD_NAME) == ascending
             assert len(set(known)) > 5
             button.click()
-    assert_quiet(opened, page[0])
+    assert_quiet(opened, page)
 
 
 def test_the_keyboard_sorts_too(page, visit):
-    opened = visit(page[0])
+    opened = visit(page)
     opened.page.locator("#board th button").first.focus()
     opened.page.keyboard.press("Tab")
     opened.page.keyboard.press("Enter")
@@ -106,18 +98,18 @@ def test_the_keyboard_sorts_too(page, visit):
 
 
 def test_search_and_text_of_names(page, visit):
-    opened = visit(page[0])
+    opened = visit(page)
     opened.page.fill("#search", "<i>")
     assert cells(opened.page, 0) == [BAD_NAME]
     assert opened.page.text_content("#board tbody tr:not([hidden]) td") == BAD_NAME
     assert opened.page.locator("main i").count() == 0
     assert opened.page.locator("main p b").count() == 1, "of the sentence about the gap, not of a file's name"
     assert opened.page.text_content("#shown") == "1 of 200 runs"
-    assert_quiet(opened, page[0])
+    assert_quiet(opened, page)
 
 
 def test_the_scatter_shows_every_submission(page, visit):
-    opened = visit(page[0])
+    opened = visit(page)
     figure = opened.page.locator("#gap figure")
     assert figure.locator("path.points").get_attribute("d").count("M") == 11
     lines = [
@@ -142,4 +134,4 @@ def test_the_scatter_shows_every_submission(page, visit):
 @pytest.mark.slow
 def test_both_widths_light_and_dark(page, visit):
     # What is hidden costs axe-core no time.
-    look_at(page[0], visit, lambda opened: opened.page.fill("#search", "run00"))
+    look_at(page, visit, lambda opened: opened.page.fill("#search", "run00"))

@@ -3,7 +3,6 @@
 import io
 import os
 import shutil
-import time
 from base64 import b64decode
 from pathlib import Path
 
@@ -323,7 +322,8 @@ def test_light_and_dark_and_commands_to_copy(drawn_page, visit):
 
 
 @pytest.mark.slow
-def test_five_hundred_images_are_usable_within_two_seconds(run, tmp_path, visit):  # noqa: F811
+def test_of_five_hundred_images_the_first_are_shown_and_then_more(run, tmp_path, visit):  # noqa: F811
+    """How long it takes is benchmarks/bench_pages.py's matter."""
     competition, rng = open_competition(run.config.competition), np.random.default_rng(3)
     findings = gather([run], competition, read_choice([run], run.ensemble_path))
     image = rng.integers(0, 256, (256, 256, 3), np.uint8)
@@ -335,14 +335,9 @@ def test_five_hundred_images_are_usable_within_two_seconds(run, tmp_path, visit)
     file = tmp_path / "report.html"
     file.write_text(report_page(findings, [Card(("worst",), each, pictures, []) for each in facts]))
     assert 15e6 < file.stat().st_size < 25e6
-    took = []
-    for _ in range(3):  # other work on the machine may be in the way
-        started = time.perf_counter()
-        opened = visit(file)
-        opened.page.select_option("#order", "-1")
-        assert cards(opened.page)[0]["id"] == "499.png"
-        took.append(time.perf_counter() - started)
-    assert min(took) < 2, took
+    opened = visit(file)
+    opened.page.select_option("#order", "-1")
+    assert cards(opened.page)[0]["id"] == "499.png"
     assert len(cards(opened.page)) == 24
     opened.page.click("#more")
     assert len(cards(opened.page)) == 72
