@@ -3,8 +3,8 @@
     python benchmarks/bench_pages.py [--images 500] [--runs 200] [--repeats 5]
 
 The run is a small network's, two folds of tiles of the demo's kind; the board's runs are copies of it. Writing is
-told in processor time. Opening is told on the clock: a file in headless Chromium, to be installed before, until all rows
-of the board, or the report's cards in another order, are there.
+told in processor time. Opening is told on the clock: a file in headless Chromium, which must be installed, until all
+rows of the board, or the report's cards in another order, are there.
 """
 
 import argparse
