@@ -318,6 +318,16 @@ def test_a_long_training_has_some_epochs():
     assert length.save_minutes(few, 120).value is None
 
 
+def test_whole_epochs_leave_little_time_unused():
+    """1.9 rounds are two epochs of nearly all images, not one of them."""
+    costs = SimpleNamespace(trained=0.5, split=Split(50, 10), predicted=0.25)
+    drawn = length.epoch_images(95, costs)
+    assert drawn == (47, "1 epoch of all images would be 47% less than planned")
+    assert length.epochs(95, 95, 47, enough=1e6, hours=1, folds=1).value == 2
+    assert length.epoch_images(520, costs).value is None, "20 of 520"
+    assert length.epoch_images(530, costs) == (48, "10 epochs of all images would be 6% less than planned")
+
+
 def test_few_images_make_no_epochs_of_a_step_or_two():
     """Four images of 4000 pixels in crops of 256, 33,000 of these, would make 10,312 epochs."""
     costs = SimpleNamespace(trained=0.1, split=Split(3.2, 0.8), predicted=0.25)

@@ -9,6 +9,7 @@ MOST = 2  # times the images beyond which nothing is gained
 PARTS = 8  # epochs at least: each is stored and validated, and a training that is late stops at one
 FEWEST, MOST_EPOCHS = 40, 500  # images of an epoch, ten steps of four; steps, not storing epochs, shall take the time
 MINUTE = 60.0  # seconds that an epoch takes at least
+UNUSED = 0.05  # of the images for which there is time, that whole epochs may leave out
 SAVED = 10.0  # minutes, where an epoch takes twice as many
 
 
@@ -35,12 +36,21 @@ def epoch_images(images: float, costs: Costs) -> Reason:
         few = f"{images / fewest:.0f} epochs, each of which is stored"
         return Reason(fewest, f"{few}, instead of {images / costs.split.train:.0f} of all images")
     parts = max(1, min(PARTS, int(images * costs.trained / MINUTE)))
-    if images >= parts * costs.split.train:
-        return Reason(None, "each image once")
+    rounds = images / costs.split.train
+    if rounds >= parts:
+        return _all_or_nearly(images, math.floor(rounds), costs.split.train)
     if parts == 1:
-        share = images / costs.split.train
-        return Reason(int(images), f"{share:.2g} of all images: there is no time to see each once")
-    return Reason(int(images / parts), f"{parts} epochs instead of {images / costs.split.train:.2g} of all images")
+        return Reason(int(images), f"{rounds:.2g} of all images: there is no time to see each once")
+    return Reason(int(images / parts), f"{parts} epochs instead of {rounds:.2g} of all images")
+
+
+def _all_or_nearly(images: float, whole: int, train: float) -> Reason:
+    """Of so many whole epochs, or one more of fewer images."""
+    unused = 1 - whole * train / images
+    if unused <= UNUSED:
+        return Reason(None, "each image once")
+    epochs = f"{whole} epoch{'s' * (whole > 1)} of all images"
+    return Reason(int(images / (whole + 1)), f"{epochs} would be {unused:.0%} less than planned")
 
 
 def images_of_epoch(drawn: Reason, split: Split) -> float:
