@@ -39,10 +39,6 @@ def fail(task: int) -> None:
     time.sleep(60)
 
 
-def die(task: int) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def wait(folder: str, task: int) -> None:
     Path(folder, str(os.getpid())).touch()
     time.sleep(60)
@@ -74,9 +70,23 @@ def test_the_first_error_ends_the_others_at_once():
     assert time.monotonic() - began < 30
 
 
-def test_a_process_that_the_system_ended_is_named():
-    with pytest.raises(TrainingError, match=r"memory ran out.*--parallel 1"):
-        side_by_side(die, [(0,)], 1)
+def leave(how: int) -> None:
+    if how < 0:
+        os.kill(os.getpid(), -how)
+    os._exit(how)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (-signal.SIGKILL, r"killed by the system, most likely because memory ran out: .*--parallel 1"),
+        (-signal.SIGTERM, r"ended by signal 15 \(Terminated\): the same command goes on"),
+        (3, r"ended without a message \(exit status 3\)"),
+    ],
+)
+def test_a_process_that_is_gone_is_told_with_its_end(how, said):
+    with pytest.raises(TrainingError, match=said):
+        side_by_side(leave, [(how,)], 1)
 
 
 def never_end(task: int) -> None:

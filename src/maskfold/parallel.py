@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 LEAVING = 60.0  # seconds that a process without work may take to end, which drivers and libraries can keep it from
 HEARING = 10.0  # and one whose parent has gone
+KILLED = -9  # the exit code after SIGKILL, a name that Windows does not have
 PROCESSES = "MASKFOLD_PROCESSES"  # tells those of a pool or group how many they are
 
 Task = tuple[Any, ...]
@@ -194,8 +195,8 @@ class Workers(Executor):
         self._deaths -= 1
         if self._deaths < 0:
             raise TrainingError(
-                f"the system ended one of the {self._processes} processes, most likely because memory ran out: the "
-                "same command goes on where they stopped; with --parallel 1 it needs less memory"
+                f"one of the {self._processes} processes {_ended(process.process.exitcode)}: the same command goes on "
+                "where they stopped; with --parallel 1 it needs less memory"
             )
 
     def _start(self, place: int) -> _Process:
@@ -205,6 +206,15 @@ class Workers(Executor):
         theirs.close()  # so that this end sees the process go
         self._started.append(_Process(process, ours, place))
         return self._started[-1]
+
+
+def _ended(code: int | None) -> str:
+    """How a process came to its end, by its exit code: less than 0, the number of a signal."""
+    if code == KILLED:
+        return "was killed by the system, most likely because memory ran out"
+    if code is not None and code < 0:
+        return f"was ended by signal {-code} ({signal.strsignal(-code)})"
+    return f"ended without a message (exit status {code})"
 
 
 def _serve(
