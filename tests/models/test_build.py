@@ -90,8 +90,7 @@ def test_options_reach_the_network():
     [
         ("fpn", {"upsampling": 8}, "128x256"),
         ("segformer", {"upsampling": 8}, "128x256"),
-        ("pspnet", {"encoder_depth": 2}, "128x256"),
-        ("pspnet", {"encoder_depth": 5}, "16x32"),
+        ("pspnet", {"encoder_depth": 2, "upsampling": 8}, "128x256"),
     ],
 )
 def test_options_that_make_maps_of_another_size_are_refused(architecture, options, there):
@@ -99,8 +98,9 @@ def test_options_that_make_maps_of_another_size_are_refused(architecture, option
         build(architecture, options=options).eval()(torch.zeros(1, 3, 64, 128))
 
 
-def test_options_that_go_together_make_maps_of_the_images_size():
-    model = build("pspnet", options={"encoder_depth": 2, "upsampling": 4}).eval()
+@pytest.mark.parametrize(("name", "depth"), [("fpn", 3), ("fpn", 4), ("pspnet", 2), ("pspnet", 4), ("pspnet", 5)])
+def test_of_any_depth_maps_have_the_images_size(name, depth):
+    model = build(name, options={"encoder_depth": depth}).eval()
     assert model(torch.zeros(1, 3, 60, 97)).logits.shape == (1, 1, 60, 97)
 
 

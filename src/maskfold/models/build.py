@@ -66,6 +66,10 @@ SMALLEST = 32
 # These normalise a map that they pooled to one pixel per image.
 POOL_TO_ONE = {"deeplabv3", "deeplabv3plus", "pan", "upernet"}
 
+# The stride of these decoders' maps: 2 to the power of the encoder's depth less this. smp enlarges them as for its own
+# default depth.
+LEVELS_UP = {"fpn": 3, "pspnet": 0}
+
 # These take a transformer's maps as they are, of one stride; the others get a pyramid of them.
 PLAIN_VIT = {"dpt"}
 
@@ -141,7 +145,7 @@ def _build_net(name: str, config: ModelConfig, classes: int, channels: int) -> n
             f"{name} has no encoder of its own: set model.encoder to resnet34 or another of smp's or timm's"
         )
     _check_options(name, net_class, encoder, config.options)
-    options = {**any_size_options(encoder), **config.options}
+    options = {**any_size_options(encoder), **_upsampling(name, config.options), **config.options}
     pyramid: AbstractContextManager[str] = nullcontext(encoder)
     if is_plain_vit(encoder) and name not in PLAIN_VIT:
         ours = set(options) & _parameters(net_class)
@@ -161,6 +165,12 @@ def _build_net(name: str, config: ModelConfig, classes: int, channels: int) -> n
     except (TypeError, ValueError, KeyError, RuntimeError, AttributeError, AssertionError) as error:
         reason = str(error) or type(error).__name__
         raise ModelError(f"{name} cannot be built with encoder {encoder} and these options: {reason}") from error
+
+
+def _upsampling(name: str, options: dict[str, Any]) -> dict[str, int]:
+    """What enlarges the maps of an encoder of another depth to the image's size."""
+    depth = options.get("encoder_depth")
+    return {"upsampling": 2 ** (depth - LEVELS_UP[name])} if name in LEVELS_UP and isinstance(depth, int) else {}
 
 
 def _size_multiple(net: nn.Module, name: str) -> int:

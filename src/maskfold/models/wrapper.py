@@ -169,8 +169,7 @@ def _refuse_other_size(output: Tensor, padded: Tensor) -> None:
         there, expected = ("x".join(map(str, tensor.shape[-2:])) for tensor in (output, padded))
         raise ModelError(
             f"the network returned maps of {there} for images of {expected}, and they must have the images' size: "
-            "leave model.options.upsampling out, or set it to the stride of the decoder's last map (pspnet: 2 to the "
-            "power of encoder_depth); a network of your own has to enlarge its maps itself"
+            "leave model.options.upsampling out; a network of your own has to enlarge its maps itself"
         )
 
 
