@@ -76,6 +76,8 @@ def test_refusals_are_one_message(here, three, script):
     assert "the weights are 1, 0, 2: expected 3 numbers" in done.err
     assert "least is 4: expected more than 0" in script("vote", *paths, "--least", 4).err
     assert not Path("submissions/vote.csv").exists()
+    done = script("vote", *paths, here / paths[0])
+    assert f"named more than once (submissions/a.csv, {here / paths[0]}): weights give it more votes" in done.err
     done = script("vote", *paths, "--out", paths[1])
     assert "submissions/b.csv exists: choose another --out, or give --overwrite" in done.err
     assert "both must name the same images" in script("vote", paths[0], "data/mine/train_mask.csv").err
@@ -140,7 +142,7 @@ def test_several_classes(task, tmp_path, monkeypatch):
         np.testing.assert_array_equal(found[-2:], layers)
     if task == "multiclass":
         with pytest.raises(SubmissionError, match="the classes exclude each other"):
-            vote([path, path], config, least=1)
+            vote([path, tmp_path / "pets/s0.csv"], config, least=1)
 
 
 def test_label_files(tmp_path, monkeypatch):

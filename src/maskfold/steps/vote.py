@@ -8,7 +8,7 @@ import numpy as np
 
 from maskfold.competitions import Competition, SubmissionWriter
 from maskfold.config import Config
-from maskfold.errors import SubmissionError
+from maskfold.errors import SubmissionError, first_few, repeated
 from maskfold.instances import drawn
 from maskfold.progress import progress
 from maskfold.rle import objects, ops
@@ -48,12 +48,15 @@ def vote(
         The result's path.
 
     Raises:
-        MaskfoldError: see its message: fewer than two submissions, other images, weights that do not fit, ``least``
-            where classes exclude each other, ``out`` exists.
+        MaskfoldError: see its message: fewer than two submissions, one of them twice, other images, weights that
+            do not fit, ``least`` where classes exclude each other, ``out`` exists.
     """
     paths = [Path(path) for path in submissions]
     if len(paths) < 2:
         raise SubmissionError(f"{len(paths)} submissions were given: a vote needs two or more, better three")
+    if twice := repeated([path.resolve() for path in paths]):
+        named = first_few(str(path) for path in paths if path.resolve() in twice)
+        raise SubmissionError(f"one submission is named more than once ({named}): weights give it more votes")
     competition = open_competition(config, predicting=True)
     if least is not None and competition.labels.exclusive:
         raise SubmissionError("the classes exclude each other, so the one with the most votes wins: leave least out")
