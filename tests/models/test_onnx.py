@@ -1,14 +1,19 @@
 """Networks as ONNX graphs: any batch and size, the same numbers, and what is refused."""
 
 import json
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
+from timm.layers import padding
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.pool2d_same import MaxPool2dSame
 from torch import nn
 
+from maskfold.config import ModelConfig
 from maskfold.errors import ExportError
-from maskfold.models import Outputs, SegmentationModel, onnx
+from maskfold.models import Outputs, SegmentationModel, build_model, onnx
 from maskfold.models.onnx import Named, OnnxNetwork, onnx_bytes
 from maskfold.models.presence import PresenceHead
 
@@ -72,6 +77,36 @@ def test_a_graph_says_how_it_was_made(content):
     assert facts["a"] == "b"
     assert json.loads(facts["c"]) == [1]
     assert [each.name for each in proto.graph.input] == ["images"]
+
+
+def test_padding_by_size_and_what_works_in_place_are_written_as_they_compute():
+    """As TensorFlow's EfficientNets have them, which the exporter would trace for longer than anybody waits."""
+    before = padding.get_same_padding
+    encoder = nn.Sequential(
+        Conv2dSame(4, 6, 5, stride=2), nn.ReLU6(inplace=True), Conv2dSame(6, 6, 3, stride=2), MaxPool2dSame(3, 2)
+    )
+    net = nn.Sequential(OrderedDict(encoder=encoder, up=nn.Upsample(scale_factor=8, mode="bilinear")))
+    model = SegmentationModel(net, mean=(10.0,) * 4, std=(9.0,) * 4, stride=8, minimum=16).eval()
+    twin = OnnxNetwork(onnx_bytes(Named(model, ["mask"]), torch.zeros(1, 4, 9, 9), ["mask"]), "x.onnx")
+    assert padding.get_same_padding is before
+    assert encoder[1].inplace
+    for number, height, width in SIZES:
+        images = torch.randint(0, 256, (number, 4, height, width), dtype=torch.uint8)
+        with torch.inference_mode():
+            torch.testing.assert_close(twin(images).logits, model(images).logits, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_an_efficientnet_lite_is_written_within_a_minute():
+    torch.manual_seed(1)
+    options = {"encoder_depth": 3, "decoder_channels": [16, 8, 8]}
+    config = ModelConfig(encoder="tu-tf_efficientnet_lite0", encoder_weights=None, options=options)
+    model = build_model(config, classes=2).eval()
+    twin = OnnxNetwork(onnx_bytes(Named(model, ["mask"]), torch.zeros(1, 3, 9, 9), ["mask"]), "x.onnx")
+    images = torch.randint(0, 256, (2, 3, 70, 45), dtype=torch.uint8)
+    with torch.inference_mode():
+        wanted = model(images).logits
+        torch.testing.assert_close(twin(images).logits, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
 
 
 @pytest.mark.parametrize("parts", [(1, 1), (6, 4)])

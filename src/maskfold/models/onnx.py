@@ -45,7 +45,8 @@ def onnx_bytes(
     translates what it found; nothing of the example's size is kept.
 
     Args:
-        network: in evaluation mode, on the CPU; called with one tensor, returns a tensor or a tuple of them.
+        network: in evaluation mode, on the CPU; called with one tensor, returns a tensor or a tuple of them. What pads
+            as timm's "same" does must be in a `SegmentationModel`.
         images: (N, K, H, W), of which the number of channels and the dtype are the file's.
         outputs: names of what the network returns.
         facts: written into the file's metadata; what is not a text as JSON.
@@ -61,7 +62,7 @@ def onnx_bytes(
             "--format torchscript"
         )
     free = torch.export.Dim.DYNAMIC
-    with _quiet(), torch.no_grad():
+    with _quiet(), _quick_to_trace(network), torch.no_grad():
         try:
             program = torch.onnx.export(
                 network,
@@ -155,6 +156,34 @@ def _reason(error: Exception) -> str:
     while error.__cause__ is not None and isinstance(error.__cause__, Exception):
         error = error.__cause__
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+@contextmanager
+def _quick_to_trace(network: nn.Module) -> Iterator[None]:
+    """Of what takes the exporter's algebra about sizes minutes, what comes to the same.
+
+    Activations in place take it twice as long. timm's "same" padding is computed from the size, layer upon layer, and
+    an EfficientNet of TensorFlow's is not done in ten minutes; `SegmentationModel` has padded images to multiples of
+    all strides of their encoder, so that the padding is the same for all of them.
+    """
+    from timm.layers import padding
+
+    in_place: Any = [module for module in network.modules() if getattr(module, "inplace", None) is True]
+    of_any_size = padding.get_same_padding
+    padding.get_same_padding = _same_padding
+    for module in in_place:
+        module.inplace = False
+    try:
+        yield
+    finally:
+        padding.get_same_padding = of_any_size
+        for module in in_place:
+            module.inplace = True
+
+
+def _same_padding(size: object, kernel: int, stride: int, dilation: int) -> int:
+    """Pixels on both sides together, of a size that the stride divides."""
+    return max(dilation * (kernel - 1) + 1 - stride, 0)
 
 
 @contextmanager
