@@ -1,6 +1,7 @@
 """A Ray cluster that is not there, and one of two nodes in a process of its own."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,13 +32,20 @@ def test_without_ray_it_says_how_to_get_it(monkeypatch):
 @pytest.mark.timeout(900)
 def test_two_nodes_of_which_one_is_killed(tmp_path):
     pytest.importorskip("ray", reason=NO_RAY)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'cases'}", CASES],
+    done = run_cases(tmp_path / "cases")
+    if re.search(r"^=+ 1 error in ", done.stdout, re.MULTILINE):  # Ray's own start, which a busy machine can be late for
+        done = run_cases(tmp_path / "cases")
+    assert done.returncode == 0, f"{done.stdout[-5000:]}\n{done.stderr[-3000:]}"
+    assert "3 passed" in done.stdout
+
+
+def run_cases(place: Path) -> subprocess.CompletedProcess[str]:
+    """What pytest says of them; ``place`` is emptied before."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", f"--basetemp={place}", CASES],
         cwd=Path(__file__).parents[2],
         env={key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{done.stdout[-5000:]}\n{done.stderr[-3000:]}"
-    assert "3 passed" in done.stdout
