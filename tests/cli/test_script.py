@@ -162,6 +162,23 @@ def test_sigterm_ends_a_command_with_143_and_a_line_that_says_how_to_go_on(capsy
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_a_sigterm_while_a_failure_is_told_changes_nothing(capsys, monkeypatch):
+    """As torchrun sends it, when another process has failed before: it left a traceback, and no message."""
+
+    def slowly(error):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+        return f"told: {error}"
+
+    monkeypatch.delenv("MASKFOLD_DEBUG", raising=False)
+    monkeypatch.setattr("maskfold.cli.script.describe_error", slowly)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stop:
+        run_script(fail_with(RunError("there is no run")))
+    assert (stop.value.code, capsys.readouterr().err) == (1, "error: told: there is no run\n")
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 @pytest.mark.parametrize("flags", [[], ["--overwrite"]])
 def test_an_interrupted_training_says_which_command_goes_on(capsys, monkeypatch, flags):
     def interrupted(*given, **options):

@@ -47,19 +47,28 @@ def run_script(main: Callable[[], None]) -> None:
     try:
         with plain_output():
             main()
-    except KeyboardInterrupt:
-        _fail(f"interrupted: {_go_on}", 130)
-    except Terminated:
-        _fail(f"ended by SIGTERM: {_go_on}", 143)
     except BrokenPipeError:
         sys.exit(1)
-    except Exception as error:
-        if os.environ.get("MASKFOLD_DEBUG"):
+    except (KeyboardInterrupt, Terminated, Exception) as error:
+        if former is not None:
+            # Where one of its processes fails, torchrun sends it to the others, which are about to say what they met.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if isinstance(error, Exception) and os.environ.get("MASKFOLD_DEBUG"):
             raise
-        _fail(describe_error(error))
+        _fail(*_last_words(error))
     finally:
         if former is not None:
             signal.signal(signal.SIGTERM, former)
+
+
+def _last_words(error: BaseException) -> tuple[str, int]:
+    """The message and the exit code of a command that ends by ``error``."""
+    if isinstance(error, KeyboardInterrupt):
+        return f"interrupted: {_go_on}", 130
+    if isinstance(error, Terminated):
+        return f"ended by SIGTERM: {_go_on}", 143
+    assert isinstance(error, Exception)
+    return describe_error(error), 1
 
 
 def if_interrupted(text: str) -> None:
@@ -150,7 +159,7 @@ def next_note(submission: Path) -> None:
     next_command(command_line("evaluate", "--submission", str(submission), "--note-lb", "SCORE"))
 
 
-def _fail(message: str, code: int = 1) -> None:
+def _fail(message: str, code: int) -> None:
     if not _together() or _first_to_fail():
         print(f"error: {printable(message)}", file=sys.stderr, flush=True)
     sys.exit(code)
