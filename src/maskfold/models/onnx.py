@@ -163,7 +163,7 @@ def _quick_to_trace(network: nn.Module) -> Iterator[None]:
     """Of what takes the exporter's algebra about sizes minutes, what comes to the same.
 
     Activations in place take it twice as long. timm's "same" padding is computed from the size, layer upon layer, and
-    an EfficientNet of TensorFlow's is not done in ten minutes; `SegmentationModel` has padded images to multiples of
+    an EfficientNet of TensorFlow's was not done in seven minutes; `SegmentationModel` has padded images to multiples of
     all strides of their encoder, so that the padding is the same for all of them.
     """
     from timm.layers import padding
