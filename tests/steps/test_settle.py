@@ -1,6 +1,5 @@
 """What a config leaves open is measured once and written into the run."""
 
-import time
 import weakref
 
 import pytest
@@ -13,7 +12,7 @@ from maskfold.steps import settle as module
 from maskfold.steps.settle import settle, trial_run
 from maskfold.steps.together import with_batch
 from maskfold.steps.train import train
-from maskfold.training import fit, forecast
+from maskfold.training import fit
 from maskfold.training.forecast import Pace
 from maskfold.training.trial import Trial
 
@@ -158,21 +157,3 @@ def test_a_trial_leaves_nothing_behind(tiny, here):
 def test_prediction_may_ask_for_a_batch_too(tiny):
     assert with_batch(tiny) is tiny
     assert with_batch(override(tiny, {"inference.batch_size": "auto"})).inference.batch_size == 32
-
-
-@pytest.mark.slow
-def test_the_demo_takes_what_is_forecast(here, monkeypatch):
-    """Within 20 %, in this process's own seconds: what else the machine does is in neither number."""
-    for place in (forecast.time, module.time):
-        monkeypatch.setattr(place, "monotonic", time.process_time)
-    small = {"data.workers": 0, "train.epochs": 3, "train.trackers": [], "train.precision": "fp32", "folds.count": 3}
-    config = load_config("demo", small)
-    with trial_run(config) as run:
-        work, pace = Trial(run).timed()
-    expected = work.forecast(pace)
-    run = Run.create(module.with_root(config, module.open_competition(config)), here / "runs")
-    run.folds()
-    started = time.process_time()
-    fit(run, 0)
-    actual = time.process_time() - started
-    assert 0.8 < expected.fold / actual < 1.2, (expected, actual)

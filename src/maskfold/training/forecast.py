@@ -161,6 +161,10 @@ class Work:
         """How often prediction looks at an image."""
         return len(build_views(self.config.tta.views, self.config.tta.scales)) * max(1, self.config.tta.dropout_passes)
 
+    def check(self, pace: Pace) -> float:
+        """The two validation batches that are predicted before the first epoch, with the config's views and without."""
+        return min(self.valid_images, 2 * self.config.inference.batch_size) * (pace.image + pace.plain)
+
     def validation(self, pace: Pace) -> float:
         """One validation while training goes on: without views, the images shared among the processes."""
         return (self.valid_images + self.watched_images) * pace.plain / self.processes
@@ -192,7 +196,7 @@ class Work:
         if train.max_hours is not None:
             training = min(training, train.max_hours * 3600)
         epoch = pace.batch * self.batches_per_epoch + self.validation(pace) + pace.saving
-        fold = pace.start + training + self.end(pace)
+        fold = pace.start + self.check(pace) + training + self.end(pace)
         return Forecast(epoch, fold, self.folds, self.out_of_fold(pace), self.prediction(pace))
 
     @property
