@@ -1,5 +1,6 @@
 """A tiny competition in the reference layout, and configs that train on it within seconds."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -31,6 +32,19 @@ TINY = {
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
     os.environ["MASKFOLD_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _thawed():
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _frozen(_thawed):
+    # A fold ends with a collection of garbage, which looked at all modules and tests that there are.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

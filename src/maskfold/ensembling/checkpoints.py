@@ -18,6 +18,7 @@ from maskfold.inference.batch_norm import TOGETHER, adapt_batch_norm
 from maskfold.inference.predict import Prediction, predict_batches
 from maskfold.labels import LabelSpec
 from maskfold.models import build_model
+from maskfold.models.blank import Blank
 from maskfold.progress import progress
 from maskfold.runs import FoldFolder, MapStore, Run
 
@@ -33,9 +34,10 @@ def load_networks(run: Run, fold: FoldFolder, checkpoint: str, competition: Comp
     layout = torch.channels_last if run.config.train.channels_last else torch.preserve_format
     networks = []
     for name in fold.weights_of(checkpoint):
-        network = build_model(
-            run.config.model, classes=competition.labels.channels, images=competition.images, pretrained=False
-        )
+        with Blank():
+            network = build_model(
+                run.config.model, classes=competition.labels.channels, images=competition.images, pretrained=False
+            )
         network.load_state_dict(fold.load_checkpoint(name))
         networks.append(network.eval().to(memory_format=layout))
     return networks

@@ -20,6 +20,7 @@ from maskfold.errors import PackError
 from maskfold.files import atomic_path, exchange_folder, file_digest, scratch_folder, sweep
 from maskfold.locks import exclusive
 from maskfold.models import build_model
+from maskfold.models.blank import Blank
 from maskfold.models.published import pretrained_names
 from maskfold.packing.layout import (
     ADDED,
@@ -114,7 +115,8 @@ def _write_run(run: Run, checkpoint: str, folds: Sequence[int | str], competitio
     facts = run.made_with()
     storage.publish(CONFIG, config_yaml(config, **facts).encode())
     classes = competition.labels.channels
-    net = build_model(config.model, classes=classes, images=competition.images, pretrained=False).net
+    with Blank():
+        net = build_model(config.model, classes=classes, images=competition.images, pretrained=False).net
     hub = None if config.model.hypercolumns else hub_config(net)  # they change smp's head
     for number in folds:
         fold = run.fold(number)
