@@ -57,3 +57,12 @@ def test_no_distribution_is_drawn_inside(draw):
     draw(tensor)
     assert not torch.equal(torch.get_rng_state(), before)
     assert tensor.std() > 0
+
+
+def test_only_what_has_so_many_dimensions_is_left_out():
+    before = torch.get_rng_state()
+    with Blank(ndim=2):
+        init.normal_(torch.zeros(4, 2))
+        assert torch.equal(torch.get_rng_state(), before)
+        kernel = init.normal_(torch.zeros(4, 2, 3, 3))
+    assert kernel.std() > 0.5

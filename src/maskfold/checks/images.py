@@ -159,7 +159,7 @@ def _figures(pixels: np.ndarray, spec: ImageSpec) -> dict[str, Any]:
         "width": pixels.shape[1],
         **colours,
         "digest": pixel_digest(pixels),
-        "flat": bool((pixels == pixels[0, 0]).all()),
+        "flat": all((part == pixels[0, 0]).all() for part in (pixels[0], pixels)),  # most are not, by their first row
         "thumbnail": thumbnail(pixels, spec),
     }
 

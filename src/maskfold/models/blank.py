@@ -17,6 +17,15 @@ class Blank(TorchFunctionMode):
     Constants (zeros, ones, buffers that are computed) are as always. The generator of random numbers does not move.
     """
 
+    def __init__(self, ndim: int | None = None) -> None:
+        """See the class.
+
+        Args:
+            ndim: of the tensors that nothing is drawn for, 2 for those of linear layers; None: of all.
+        """
+        super().__init__()
+        self.ndim = ndim
+
     def __torch_function__(
         self,
         func: Callable[..., Any],
@@ -25,5 +34,7 @@ class Blank(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         if func in DRAWN:
-            return args[0] if args else (kwargs or {})["tensor"]
+            tensor = args[0] if args else (kwargs or {})["tensor"]
+            if self.ndim in (None, tensor.ndim):
+                return tensor
         return func(*args, **(kwargs or {}))

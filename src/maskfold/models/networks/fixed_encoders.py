@@ -6,6 +6,7 @@ from typing import Any
 from segmentation_models_pytorch.encoders import get_encoder
 
 from maskfold.errors import ModelError
+from maskfold.models.blank import Blank
 
 VGGS = ("vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn")
 
@@ -25,4 +26,5 @@ def vgg_encoder(architecture: str, name: str, weights: str | None, in_channels: 
         ModelError: another encoder than a VGG, with or without batch norm.
     """
     require_encoder(architecture, name, [usual, *(vgg for vgg in VGGS if vgg != usual)])
-    return get_encoder(name, in_channels=in_channels, weights=weights)
+    with Blank(ndim=2):  # the classifier, of 124 million numbers, which smp throws away
+        return get_encoder(name, in_channels=in_channels, weights=weights)
