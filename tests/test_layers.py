@@ -26,6 +26,7 @@ LAYERS = [
         "symmetries",
         "compiled",
         "program",
+        "imports",
         "parallel",
         "picks",
         "cluster",
@@ -51,6 +52,7 @@ ARROWS = {
     ("locks", "files"),
     ("locks", "storage"),
     ("cluster", "parallel"),
+    ("parallel", "imports"),
     ("drawing", "labels"),
     ("instances", "distances"),
 }

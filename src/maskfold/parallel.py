@@ -17,6 +17,7 @@ from threading import Thread
 from typing import Any, cast
 
 from maskfold.errors import TrainingError
+from maskfold.imports import quick_imports
 
 logger = logging.getLogger(__name__)
 
@@ -229,7 +230,11 @@ def _serve(
 
 def _work_through(pipe: Connection) -> None:
     work: Work | None = None
-    while (received := pipe.recv()) is not None:
+    while True:
+        with quick_imports():
+            received = pipe.recv()
+        if received is None:
+            return
         if callable(received):
             work = received
             continue

@@ -66,10 +66,11 @@ def test_a_dry_run_trains_nothing(capsys, here, drawn, monkeypatch):
     done = call(capsys, "train_all", *words(drawn), *small, "--train.epochs", "2", "--dry-run")
     assert done.code == 0, done.err
     said = [" ".join(line.split()) for line in done.out.splitlines()]
-    # Three batches of 2 s, six validation images and all twelve training images of 1 s. Two epochs, the statistics of
-    # the average, the scores of two networks and their maps of 8 s an image: 48 + 2 + 12 + 96 s.
+    # Three batches of 2 s, six validation images and all twelve training images of 1 s. The validation images with
+    # views and without, two epochs, the statistics of the average, the scores of two networks and their maps of 8 s an
+    # image: 54 + 48 + 2 + 12 + 96 s.
     assert "an epoch 24 s with its validation" in said
-    assert "a fold 3 min 2 epochs, scores, out-of-fold maps" in said
-    assert "all folds 8 min 3 folds" in said
+    assert "a fold 4 min 2 epochs, scores, out-of-fold maps" in said
+    assert "all folds 11 min 3 folds" in said
     assert done.out.splitlines()[-1].startswith("Next: python src/train_all.py --competition.profile")
     assert not (here / "runs").exists()

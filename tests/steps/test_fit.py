@@ -22,7 +22,7 @@ def test_what_fits_and_how_long_it_takes():
         Load(4, 80, memory=456_000_000, largest=80, pace=Pace(image=2, plain=0.5)),
     )
     # An image of 1000 pixels takes 2 s in its four views, 0.5 s without. An epoch is 100 * 0.5 + 40 * 0.5 s, a fold
-    # ten of these, one candidate's scores (20 s) and its maps (80 s).
+    # ten of these after eight images with views and without (20 s), one candidate's scores (20 s) and its maps (80 s).
     assert describe_fit(found).splitlines() == [
         "Fit on cpu, 12.3 GB free: unet of resnet34",
         "               training                prediction, 4 views",
@@ -31,8 +31,8 @@ def test_what_fits_and_how_long_it_takes():
         "speed          16 images/s             0.5 images/s",
         "largest batch  70 images               all 80 images",
         "an epoch       70 s                    with its validation",
-        "a fold         13 min                  10 epochs, scores, out-of-fold maps",
-        "all folds      67 min                  5 folds",
+        "a fold         14 min                  10 epochs, scores, out-of-fold maps",
+        "all folds      68 min                  5 folds",
         "out-of-fold    80 s                    maps of a fold",
         "test images    7 min                   5 networks",
     ]

@@ -98,9 +98,9 @@ def test_the_first_batches_tell_once_what_all_of_it_takes(run_log, monkeypatch, 
     first = capsys.readouterr().out
     list(play(log, monkeypatch))
     # The clock is read at every batch and once more at the end of each pair of the six that count: 9 s a pair.
-    # Epoch: 20 * 4.5 + 4 images * 2 s + 1 s. Fold: 5 of these; the average's statistics; two candidates, scored without
-    # views and stored with them.
-    fold = 5 * 99 + 90 / 3 + 2 * 8 + 2 * 64
+    # Epoch: 20 * 4.5 + 4 images * 2 s + 1 s. Fold: the images with views and without; 5 epochs; the average's
+    # statistics; two candidates, scored without views and stored with them.
+    fold = 4 * 18 + 5 * 99 + 90 / 3 + 2 * 8 + 2 * 64
     said = f"fold 2: 4.5 s per batch; an epoch takes about 2 min, this fold {fold / 60:.0f} min (2 min of it for "
     assert first == f"{said}out-of-fold maps), all 3 folds {3 * fold / 60:.0f} min\n"
     assert capsys.readouterr().out == ""

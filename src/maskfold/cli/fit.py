@@ -19,8 +19,8 @@ def add_dry_run(parser: argparse.ArgumentParser) -> None:
 
 def measure(config: Config, folds: int | None = None) -> list[str]:
     """Print what fits and what it takes for so many folds; returns what has to be changed to make it fit."""
-    starting("Measuring training and prediction …")
-    from maskfold.steps.fit import advice, describe_fit, measure_fit
+    with starting("Measuring training and prediction …"):
+        from maskfold.steps.fit import advice, describe_fit, measure_fit
 
     found = measure_fit(config, folds)
     print(describe_fit(found))

@@ -9,13 +9,15 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
 
 from maskfold.cli.failures import file_message, memory_message
 from maskfold.cli.terminal import plain_output, printable
+from maskfold.imports import quick_imports
 from maskfold.program import command_line
 
 # What the backends of torch.distributed say in a process whose partner is gone.
@@ -138,9 +140,12 @@ def _raised_in_maskfold(error: Exception) -> bool:
     return bool(frames) and frames[-1].f_globals.get("__name__", "").startswith("maskfold.")
 
 
-def starting(what: str) -> None:
-    """Print what is being done, before the imports that take seconds."""
+@contextmanager
+def starting(what: str) -> Iterator[None]:
+    """Print what is being done, before the imports that take seconds, which stand inside."""
     print(what, flush=True)
+    with quick_imports():
+        yield
 
 
 def next_command(command: str) -> None:

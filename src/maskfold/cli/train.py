@@ -32,8 +32,8 @@ def train_and_tell(
     """Train some folds (None: all of them), and name the next command: a fold that is still missing, else tuning."""
     check_competition(config)
     named = "all folds" if folds is None else f"fold{'s' * (len(folds) > 1)} {', '.join(map(str, folds))}"
-    starting(f"Training {named} of {RUNS / config.name} …")
-    from maskfold.steps.train import train
+    with starting(f"Training {named} of {RUNS / config.name} …"):
+        from maskfold.steps.train import train
 
     again = "the same command without --overwrite" if overwrite else "the same command"
     if_interrupted(f"what is stored stays, {again} goes on after the last whole epoch")

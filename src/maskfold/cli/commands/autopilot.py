@@ -17,10 +17,10 @@ def main() -> None:
     refuse_decided(arguments.overrides)
     check_competition(config)
     name = arguments.name or f"{config.name}_auto"
-    starting(f"Autopilot {name}: {arguments.hours:g} hours for everything …")
-    import psutil
+    with starting(f"Autopilot {name}: {arguments.hours:g} hours for everything …"):
+        import psutil
 
-    from maskfold.autopilot import Autopilot
+        from maskfold.autopilot import Autopilot
 
     spent = time.time() - psutil.Process().create_time()
     config = config.model_copy(update={"name": name})

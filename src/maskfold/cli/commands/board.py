@@ -46,8 +46,8 @@ def main() -> None:
     runs = [Run.open(path) for path in arguments.runs] if arguments.runs else all_runs()
     refuse_repeated_runs(runs)
     reference = None if arguments.reference is None else _named(arguments.reference, runs)
-    starting(f"Reading {len(runs)} run{'s' * (len(runs) > 1)} …")
-    from maskfold.board import board_text, make_board
+    with starting(f"Reading {len(runs)} run{'s' * (len(runs) > 1)} …"):
+        from maskfold.board import board_text, make_board
 
     board = make_board(runs, LOG, reference)
     print(board_text(board, arguments.sort))

@@ -26,8 +26,8 @@ def main() -> None:
         return
     arguments, config = parse(parser)
     check_competition(config)
-    starting("Reading every image and mask …")
-    from maskfold.checks import check_data
+    with starting("Reading every image and mask …"):
+        from maskfold.checks import check_data
 
     competition = open_competition(config)
     report = check_data(competition, config.folds, config.targets.annotators)
@@ -82,8 +82,8 @@ def _draft(path: Path, folder: Path, *, overwrite: bool) -> None:
         raise CompetitionError(f"--draft is {path}: a profile's name ends in .yaml")
     if path.exists() and not overwrite:
         raise CompetitionError(f"{path} exists: choose another name, or replace it with --overwrite")
-    starting(f"Looking at {folder} …")
-    from maskfold.checks.draft import draft_profile
+    with starting(f"Looking at {folder} …"):
+        from maskfold.checks.draft import draft_profile
 
     drafted = draft_profile(folder)
     write_file(path, drafted.text)

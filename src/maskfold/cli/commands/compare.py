@@ -28,10 +28,10 @@ def main() -> None:
     check_submissions(a, b, truth)
     config = competition_config(arguments)
     check_competition(config, predicting=True)
-    starting(f"Comparing {a} and {b} …")
-    from maskfold.report.differences import save_differences
-    from maskfold.scoring.agreement import compare_masks
-    from maskfold.steps.evaluate import show_better
+    with starting(f"Comparing {a} and {b} …"):
+        from maskfold.report.differences import save_differences
+        from maskfold.scoring.agreement import compare_masks
+        from maskfold.steps.evaluate import show_better
 
     competition = open_competition(config, predicting=True)
     agreement = compare_masks(a, b, competition)

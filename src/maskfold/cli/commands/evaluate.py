@@ -68,8 +68,8 @@ def _note(score: float, submission: Path | None) -> None:
 def _validate(arguments: argparse.Namespace, config: Config) -> None:
     """Compare a submission with the sample submission, or the test split, as `predict` does with its own."""
     check_competition(config, predicting=True)
-    starting(f"Validating {arguments.submission} …")
-    from maskfold.competitions import validate_submission
+    with starting(f"Validating {arguments.submission} …"):
+        from maskfold.competitions import validate_submission
 
     validate_submission(arguments.submission, open_competition(config, predicting=True))
     print(f"Valid submission: {arguments.submission}")
@@ -78,8 +78,8 @@ def _validate(arguments: argparse.Namespace, config: Config) -> None:
 
 def _evaluate_submission(arguments: argparse.Namespace, config: Config) -> None:
     check_competition(config, predicting=True)
-    starting(f"Scoring {arguments.submission} against {arguments.truth} …")
-    from maskfold.steps.evaluate import show_submission
+    with starting(f"Scoring {arguments.submission} against {arguments.truth} …"):
+        from maskfold.steps.evaluate import show_submission
 
     show_submission(arguments.submission, arguments.truth, open_competition(config, predicting=True))
     next_note(arguments.submission)
@@ -91,8 +91,8 @@ def _evaluate_runs(paths: list[Path] | None, overrides: dict, *, like_test: bool
     for run in runs:
         finished_folds(run)
     check_competition(config)
-    starting(f"Scoring {listed(runs)} out of fold …")
-    from maskfold.steps.evaluate import show_runs
+    with starting(f"Scoring {listed(runs)} out of fold …"):
+        from maskfold.steps.evaluate import show_runs
 
     tuned = show_runs(runs, open_competition(config), config, like_test=like_test)
     next_command(command_line("predict" if tuned else "tune", *run_flags(runs, overrides)))

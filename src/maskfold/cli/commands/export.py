@@ -34,8 +34,8 @@ def main() -> None:
     folds = listed_folds(runs, arguments.folds)
     check_competition(override(runs[0].config, overrides))
     export_path(runs, arguments.format, arguments.out, overwrite=arguments.overwrite)
-    starting(f"Exporting {folds} …")
-    from maskfold.steps.export import export
+    with starting(f"Exporting {folds} …"):
+        from maskfold.steps.export import export
 
     export(
         runs,

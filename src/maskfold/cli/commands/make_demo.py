@@ -27,8 +27,8 @@ def main() -> None:
     )
     add("--overwrite", action="store_true", help="replace demo data already there instead of refusing")
     args = parser.parse_args()
-    starting(f"Drawing {args.tiles} training and {args.test_tiles} test tiles …")
-    from maskfold.demo import make_demo
+    with starting(f"Drawing {args.tiles} training and {args.test_tiles} test tiles …"):
+        from maskfold.demo import make_demo
 
     counts = {"train_tiles": args.tiles, "test_tiles": args.test_tiles, "tile": args.size}
     make_demo(args.out, seed=args.seed, **counts, annotators=args.annotators, overwrite=args.overwrite)

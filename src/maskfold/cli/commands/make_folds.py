@@ -2,7 +2,7 @@
 
 from maskfold.cli.arguments import config_flags, config_parser, parse
 from maskfold.cli.options import DATA_OPTIONS
-from maskfold.cli.script import next_command, starting
+from maskfold.cli.script import next_command
 from maskfold.program import command_line
 from maskfold.runs.run import Run
 from maskfold.steps.competition import check_competition, open_competition, with_root
@@ -13,7 +13,7 @@ def main() -> None:
     """Run the command."""
     arguments, config = parse(config_parser(__doc__, DATA_OPTIONS))
     check_competition(config)
-    starting("Splitting the training images into folds …")
+    print("Splitting the training images into folds …", flush=True)
     competition = open_competition(config)
     run = Run.create(with_root(config, competition), RUNS)
     folds = run.folds(competition)

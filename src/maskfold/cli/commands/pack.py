@@ -22,8 +22,8 @@ def main() -> None:
     runs = open_runs(arguments.runs, overrides)
     folds = listed_folds(runs, arguments.folds)
     check_competition(override(runs[0].config, overrides))
-    starting(f"Packing {folds} into {pack_path(runs, arguments.out)} …")
-    from maskfold.steps.pack import pack
+    with starting(f"Packing {folds} into {pack_path(runs, arguments.out)} …"):
+        from maskfold.steps.pack import pack
 
     path = pack(
         runs,

@@ -28,8 +28,8 @@ def main() -> None:
     if path.exists() and not arguments.overwrite:
         raise ConfigError(f"{path} exists: choose another --out, or replace it with --overwrite")
     check_competition(config)
-    starting(f"Planning {config.name} for {arguments.hours:g} hours …")
-    from maskfold.steps.plan import plan
+    with starting(f"Planning {config.name} for {arguments.hours:g} hours …"):
+        from maskfold.steps.plan import plan
 
     plan(config, arguments.hours, path, device=arguments.device, overwrite=arguments.overwrite)
     print(f"Plan: {path}")

@@ -62,8 +62,8 @@ def _from_runs(arguments: argparse.Namespace, overrides: dict[str, Any], parser:
     runs = open_runs(arguments.runs, overrides)
     folds = listed_folds(runs, arguments.folds)
     check_competition(override(runs[0].config, overrides), predicting=not arguments.oof)
-    starting(f"Predicting with {folds} …")
-    from maskfold.steps.predict import predict, predict_out_of_fold
+    with starting(f"Predicting with {folds} …"):
+        from maskfold.steps.predict import predict, predict_out_of_fold
 
     if arguments.oof:
         predict_out_of_fold(runs, untuned=arguments.untuned, overrides=overrides, cluster=cluster_of(arguments))
@@ -80,8 +80,8 @@ def _from_pack(arguments: argparse.Namespace, overrides: dict[str, Any], parser:
         )
     with open_pack(arguments.pack) as pack:
         check_competition(override(pack.config, overrides), predicting=True)
-        starting(f"Predicting with {arguments.pack} …")
-        from maskfold.steps.predict import predict_pack
+        with starting(f"Predicting with {arguments.pack} …"):
+            from maskfold.steps.predict import predict_pack
 
         next_scores(predict_pack(pack, **_shared(arguments, overrides)))
 

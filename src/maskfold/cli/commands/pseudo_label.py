@@ -25,8 +25,8 @@ def main() -> None:
     if arguments.images is not None and not arguments.images.is_dir():
         raise CompetitionError(f"there is no folder {arguments.images}: give --images a folder of images")
     check_competition(override(runs[0].config, overrides))
-    starting(f"Labelling with {listed(runs)} …")
-    from maskfold.steps.pseudo import pseudo_label
+    with starting(f"Labelling with {listed(runs)} …"):
+        from maskfold.steps.pseudo import pseudo_label
 
     path = pseudo_label(
         runs,

@@ -48,9 +48,9 @@ def main() -> None:
     check_competition(config)
     together = ensemble_run(runs)
     path = arguments.out or together.local_path / "report.html"
-    starting(f"Reporting on {listed(runs)} …")
-    from maskfold.board import make_board
-    from maskfold.report import make_report, read_choice
+    with starting(f"Reporting on {listed(runs)} …"):
+        from maskfold.board import make_board
+        from maskfold.report import make_report, read_choice
 
     choice = read_choice(runs, together.ensemble_path)
     board = make_board(runs_beside(runs), LOG, runs[0])
@@ -64,8 +64,8 @@ def _live(runs: list[Run], path: Path, every: float) -> None:
     """Follow trainings that go on."""
     if not every >= 1:
         raise ReportError(f"--live is {every:g}: give the seconds between two pages, 1 or more")
-    starting(f"Following {listed(runs)}: open {path} in a browser; Ctrl-C ends it")
-    from maskfold.report.live import follow
+    with starting(f"Following {listed(runs)}: open {path} in a browser; Ctrl-C ends it"):
+        from maskfold.report.live import follow
 
     follow(runs, path, every, time.sleep)
     print(f"Page: {path} (all folds are finished)")

@@ -25,10 +25,10 @@ def main() -> None:
     study = _asked(arguments, parser)
     folder = STUDIES / (arguments.name or Path(arguments.study).stem)
     check_competition(load_config(study.config, {**study.options, **overrides}, name=folder.name))
-    starting(f"Study {arguments.study}: {len(study.variants)} variants in {folder} …")
-    from maskfold.studies.plan import Plan
-    from maskfold.studies.run import forecast, run_study
-    from maskfold.studies.write import document, markdown
+    with starting(f"Study {arguments.study}: {len(study.variants)} variants in {folder} …"):
+        from maskfold.studies.plan import Plan
+        from maskfold.studies.run import forecast, run_study
+        from maskfold.studies.write import document, markdown
 
     if_interrupted("the same command goes on where it stopped")
     plan = Plan(study, folder, overrides)

@@ -45,9 +45,9 @@ def main() -> None:
 
 def _cut() -> None:
     arguments, config = _parse_cut(_cut_parser())
-    starting("Cutting …")
-    from maskfold.rasters.cut import CutOptions
-    from maskfold.steps.tile import cut_competition, cut_files
+    with starting("Cutting …"):
+        from maskfold.rasters.cut import CutOptions
+        from maskfold.steps.tile import cut_competition, cut_files
 
     options = CutOptions(
         side=arguments.size,
@@ -176,8 +176,8 @@ def _predict() -> None:
         if not path.exists():
             raise RasterError(f"there is no file {path}: give a raster")
     check_competition(override(runs[0].config, overrides), predicting=True)
-    starting(f"Predicting with {folds} …")
-    from maskfold.steps.rasters import predict_rasters
+    with starting(f"Predicting with {folds} …"):
+        from maskfold.steps.rasters import predict_rasters
 
     paths = predict_rasters(
         runs,

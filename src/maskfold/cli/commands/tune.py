@@ -19,8 +19,8 @@ def main() -> None:
     runs = open_runs(arguments.runs, overrides)
     count = sum(len(finished_folds(run)) for run in runs)
     check_competition(override(runs[0].config, overrides))
-    starting(f"Tuning {listed(runs)}, {count} fold{'s' * (count > 1)} …")
-    from maskfold.steps.tune import tune
+    with starting(f"Tuning {listed(runs)}, {count} fold{'s' * (count > 1)} …"):
+        from maskfold.steps.tune import tune
 
     tune(runs, overrides=overrides, cluster=cluster_of(arguments))
     next_command(command_line("predict", *run_flags(runs, overrides)))

@@ -39,8 +39,8 @@ def main() -> None:
     check_submissions(*submissions)
     config = competition_config(arguments)
     check_competition(config, predicting=True)
-    starting(f"Voting between {', '.join(map(str, submissions))} …")
-    from maskfold.steps.vote import vote
+    with starting(f"Voting between {', '.join(map(str, submissions))} …"):
+        from maskfold.steps.vote import vote
 
     path = vote(
         submissions,
