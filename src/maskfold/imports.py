@@ -12,6 +12,7 @@ def quick_imports() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
-        gc.unfreeze()  # all of it is old now: a collection of what is young would go through it, three times at least
+        if not gc.get_freeze_count():  # what somebody froze stays so
+            gc.freeze()
+            gc.unfreeze()  # all is old now: collections of what is young would go through it three times at least
         gc.enable()

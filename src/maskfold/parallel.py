@@ -230,22 +230,24 @@ def _serve(
 
 def _work_through(pipe: Connection) -> None:
     work: Work | None = None
-    while True:
-        with quick_imports():
-            received = pipe.recv()
-        if received is None:
-            return
+    with quick_imports():
+        received = pipe.recv()  # what works, and with it torch
+    while received is not None:
         if callable(received):
             work = received
-            continue
-        assert work is not None  # it comes before the first task
-        error = None
-        try:
-            work(*received)
-        except Exception as raised:
-            raised.add_note("".join(traceback.format_exception(raised)))
-            error = raised
-        pipe.send(error)
+        else:
+            assert work is not None  # it comes before the first task
+            pipe.send(_error_of(work, received))
+        received = pipe.recv()
+
+
+def _error_of(work: Work, task: Task) -> Exception | None:
+    try:
+        work(*task)
+    except Exception as raised:
+        raised.add_note("".join(traceback.format_exception(raised)))
+        return raised
+    return None
 
 
 def _begin(place: int, processes: int, devices: Sequence[str], level: int, parent: Connection) -> None:
