@@ -1,4 +1,4 @@
-"""CPU seconds until a command has explained itself or refused: what a user waits for before any work begins.
+"""CPU seconds until a command has explained itself, refused, or done very little: what a user waits for at each start.
 
     python benchmarks/bench_startup.py [--repo FOLDER] [--repeat N]
 
@@ -107,6 +107,10 @@ config = load_config("demo", {"competition.root": "drawn", "data.workers": 0, "f
 next(iter(fold_data(Run.create(config, Path("runs")), 0, needs=frozenset()).train))
 """
 
+SMALL = ("--competition.root", "drawn", "--data.workers", "0", "--folds.count", "2", "--train.epochs", "1")
+TRAIN = ("--config", "demo", "--fold", "0", *SMALL)
+PREDICT = ("--runs", "runs/demo", "--folds", "0", "--untuned", "--overwrite")
+
 
 def draw(folder: Path) -> Path:
     """A folder with a few drawn tiles and a script that makes a batch of them, as training does."""
@@ -135,15 +139,22 @@ def main() -> None:
                 seconds.append(min(runs))
         print(f"| {name} | {what} | {seconds[0]:.2f} | {seconds[1]:.2f} |", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        script = draw(Path(folder))
-        seconds = [
-            min(
-                cpu_seconds(script, (), Path(folder), bytecode=bytecode, paths=(str(source),))
-                for _ in range(arguments.repeat)
-            )
-            for bytecode in (True, False)
-        ]
-    print(f"| train_fold | first batch | {seconds[0]:.2f} | {seconds[1]:.2f} |", flush=True)
+        place = Path(folder)
+        first_batch = draw(place)
+        cpu_seconds(source / "train_fold.py", TRAIN, place, bytecode=True)
+        for name, what, script, words in (
+            ("train_fold", "first batch", first_batch, ()),
+            ("predict", "two images", source / "predict.py", PREDICT),
+        ):
+            seconds = [
+                min(
+                    cpu_seconds(script, words, place, bytecode=bytecode, paths=(str(source),))
+                    for _ in range(arguments.repeat)
+                )
+                for bytecode in (True, False)
+            ]
+            print(f"| {name} | {what} | {seconds[0]:.2f} | {seconds[1]:.2f} |", flush=True)
+        assert list(place.glob("submissions/*.csv")), "nothing was predicted"
 
 
 if __name__ == "__main__":
